@@ -1,0 +1,1 @@
+"""Kernel-exact segmentation (GSO) of UDP-tunnel packets on byte buffers."""

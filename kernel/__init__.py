@@ -1,0 +1,1 @@
+"""Test bed: boot patched and unpatched kernels, send real traffic, judge the patch."""
