@@ -16,4 +16,10 @@ extensions = [
     for source in sorted((HERE / "gso").glob("*.pyx"))
 ]
 
-setup(ext_modules=cythonize(extensions, language_level=3, annotate=False))
+setup(
+    # The folder kernel/ is installed inside gso: a top-level module "kernel" is taken on PyPI.
+    packages=["gso", "gso.kernel"],
+    package_dir={"gso": "gso", "gso.kernel": "kernel"},
+    package_data={"gso": ["py.typed", "*.pyi", "*.pxd"]},
+    ext_modules=cythonize(extensions, language_level=3),
+)
