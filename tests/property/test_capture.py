@@ -89,17 +89,17 @@ def test_damaged_files_give_packets_or_an_error(base, damage, chunk_size):
     data = bytearray(base)
     for at, new, removed in damage:
         data[at % len(data) : at % len(data) + removed] = new
-    outcomes = []
-    for source in (
-        lambda: [gso.read_capture(io.BytesIO(data))],
-        lambda: list(Reader(io.BytesIO(data), chunk_size=chunk_size)),
-    ):
-        try:
-            outcomes.append([f for c in source() for f in c.frames.to_list()])
-        except gso.GsoError as error:
-            assert 0 <= error.offset <= len(data)
-            outcomes.append(str(error))
-    assert outcomes[0] == outcomes[1]
+    whole = outcome(lambda: [gso.read_capture(io.BytesIO(data))], len(data))
+    batches = outcome(lambda: Reader(io.BytesIO(data), chunk_size=chunk_size), len(data))
+    assert whole == batches
+
+
+def outcome(captures, size):
+    try:
+        return [frame for capture in captures() for frame in capture.frames.to_list()]
+    except gso.GsoError as error:
+        assert 0 <= error.offset <= size  # noqa: PT017
+        return str(error)
 
 
 @given(st.binary(max_size=200))
