@@ -1,7 +1,36 @@
 """Segment, coalesce and validate packets exactly as the Linux kernel does."""
 
+from gso._checksum import (
+    checksum,
+    checksum_batch,
+    checksum_update,
+    copy_and_checksum,
+    pseudo_header,
+    simd_path,
+)
 from gso._frames import Frames, Segments
+from gso._layout import LAYOUT_DTYPE, Layout, parse, parse_batch
+from gso._segment import segment
 from gso.constants import L4, GsoType, Reason, Tunnel
 from gso.errors import GsoError
 
-__all__ = ["L4", "Frames", "GsoError", "GsoType", "Reason", "Segments", "Tunnel"]
+__all__ = [
+    "L4",
+    "LAYOUT_DTYPE",
+    "Frames",
+    "GsoError",
+    "GsoType",
+    "Layout",
+    "Reason",
+    "Segments",
+    "Tunnel",
+    "checksum",
+    "checksum_batch",
+    "checksum_update",
+    "copy_and_checksum",
+    "parse",
+    "parse_batch",
+    "pseudo_header",
+    "segment",
+    "simd_path",
+]
