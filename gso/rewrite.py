@@ -18,7 +18,7 @@ import numpy.typing as npt
 from gso._capture import pack, packed_size
 from gso._frames import Frames
 from gso._layout import parse_batch
-from gso._segment import segment, segment_batch
+from gso._segment import segment
 from gso._survey import survey
 from gso.capture import Block, Packets, Reader, Source, write_all
 from gso.capture_format import SECTION_HEADER
@@ -206,11 +206,7 @@ class _Segmenter:
     ) -> tuple[Frames, Int64s]:
         """Segments and their packets' numbers; what is refused is noted and left out."""
         options: Any = {"link_type": kind, "tunnel_ports": self._tunnel_ports}
-        try:
-            made = segment_batch(frames, sizes, **options)
-        except GsoError:
-            return self._segment_each(frames, sizes, numbers, options)
-        return made, numbers[made.parent]
+        return self._segment_each(frames, sizes, numbers, options)
 
     def _segment_each(
         self, frames: Frames, sizes: Int64s, numbers: Int64s, options: Any
