@@ -21,7 +21,7 @@ from gso._layout import parse_batch
 from gso._segment import segment
 from gso._survey import survey
 from gso.capture import Block, Packets, Reader, Source, write_all
-from gso.capture_format import SECTION_HEADER
+from gso.capture_format import LINKS, SECTION_HEADER
 from gso.errors import GsoError
 from gso.flows import Flow, Handshakes
 
@@ -34,19 +34,6 @@ Int64s: TypeAlias = "npt.NDArray[np.int64]"
 TCP = 6
 UDP = 17
 _LONGEST_WORTH_A_NOTE = 8
-
-# How to parse what a link type's frames start with, and how many bytes to leave out for it.
-# A cooked Linux header ends like an Ethernet header, with a type of two bytes.
-_LINKS: dict[str, tuple[Literal["ethernet", "raw"], int]] = {
-    "ethernet": ("ethernet", 0),
-    "raw": ("raw", 0),
-    "ipv4": ("raw", 0),
-    "ipv6": ("raw", 0),
-    "linux_sll": ("ethernet", 2),
-    "linux_sll2": ("raw", 20),
-    "null": ("raw", 4),
-    "loop": ("raw", 4),
-}
 
 
 @dataclass
@@ -139,8 +126,8 @@ class _Segmenter:
         count = len(packets.records)
         skips = np.zeros(len(packets.section.interfaces), np.uint32)
         frames, parents = Frames(), np.empty(0, np.int64)
-        if link_type in _LINKS:
-            kind, skip = _LINKS[link_type]
+        if link_type in LINKS:
+            kind, skip = LINKS[link_type]
             skips[:] = skip
             frames, parents = self._replace(packets, packets.frames(skips), kind)
         first = np.searchsorted(parents, np.arange(count + 1))
@@ -244,7 +231,7 @@ class _Segmenter:
 
 def _number(link_type: str) -> int:
     """A number for each way to treat a link type."""
-    return list(_LINKS).index(link_type) if link_type in _LINKS else -1
+    return list(LINKS).index(link_type) if link_type in LINKS else -1
 
 
 def segment_capture(
