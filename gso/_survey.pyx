@@ -31,7 +31,8 @@ SURVEY_DTYPE = np.dtype([
 cdef enum:
     TCP = 6
     UDP = 17
-    TRAILER = 50            # padding of an empty Ethernet frame, and a frame check sequence
+    FCS = 4
+    PADDED = 64             # longest Ethernet frame that may have been padded, with its FCS
     IP_FRAGMENT = 0x3fff    # more fragments, or an offset
     FRAGMENT = 44
     OPT_END = 0
@@ -132,9 +133,9 @@ cdef bint _is_fragment(const uint8_t *frame, int32_t network, int32_t transport,
 
 
 cdef int64_t _end(const uint8_t *ip, uint8_t version, int32_t network, int64_t size) noexcept nogil:
-    """Where the packet ends and a trailer may follow; as gso.fields.packet_end."""
+    """Where the packet ends and a trailer may follow; see gso.fields.packet_end."""
     cdef int64_t end = network + (be16(ip + 2) if version == 4 else 40 + be16(ip + 4))
-    return end if network < end and size - TRAILER <= end < size else size
+    return end if network < end < size and (size <= PADDED or size - end == FCS) else size
 
 
 cdef bint _is_partial(const Row *row, const uint8_t *l4, int32_t width,

@@ -93,7 +93,9 @@ class Difference:
 
 # --- the walk ----------------------------------------------------------------------------------
 
-_TRAILER = 50
+_FCS = 4
+_PADDED = 64
+"""Longest Ethernet frame that may have been padded, with its frame check sequence."""
 _FIRST = {
     "ethernet": "ethernet",
     "linux_sll": "linux_sll",
@@ -210,10 +212,12 @@ def _add(header: Header, spec: Spec, data: bytes, at: int, bits: int) -> None:
 def packet_end(headers: list[Header], size: int) -> int:
     """Where the packet ends and a trailer may follow, in a frame of `size` bytes.
 
-    The innermost IP header's word is taken for it if that leaves a trailer as Ethernet has it
-    (padding of up to 46 bytes, a frame check sequence of 4): the length in a super-packet's header
-    may be anything.
+    The innermost IP header's word is taken for it if what it leaves can be a trailer: the padding
+    of a short Ethernet frame, or a frame check sequence. The length in the IP header of a
+    super-packet may be anything.
     """
+    starts = [header.offset for header in headers if header.protocol.name == "ethernet"]
+    padded = size - (starts[-1] if starts else 0) <= _PADDED
     for header in reversed(headers):
         if header.protocol.name == "ipv4" and "total length" in header.values:
             end = header.offset + header.values["total length"]
@@ -221,7 +225,8 @@ def packet_end(headers: list[Header], size: int) -> int:
             end = header.offset + 40 + header.values["payload length"]
         else:
             continue
-        return end if headers[-1].end <= end and size - _TRAILER <= end <= size else size
+        trailer = padded or size - end == _FCS
+        return end if trailer and headers[-1].end <= end <= size else size
     return size
 
 
