@@ -169,13 +169,13 @@ cdef int settle_type(plan *p, fault *why, unsigned int gso_type) noexcept nogil:
         return refuse(why, GSO_TYPE, "gso_type", "gso_type {offset:#x} has none of {limit:#x}, "
                       "which the transport header at byte {value} needs",
                       gso_type, wanted, p.h.l4_header)
-    p.ufo = wanted & given & SKB_GSO_UDP
+    p.ufo = p.gso_size and wanted & given & SKB_GSO_UDP
     if p.ufo and gso_type & (SKB_GSO_UDP_L4 | SKB_GSO_PARTIAL):
         return refuse(why, GSO_TYPE, "gso_type", "gso_type {offset:#x} asks for fragments "
                       "({limit:#x}) and for segments", gso_type, SKB_GSO_UDP, 0)
     p.gso_type = gso_type
     p.accecn = gso_type & SKB_GSO_TCP_ACCECN
-    p.partial = gso_type & SKB_GSO_PARTIAL
+    p.partial = p.gso_size and gso_type & SKB_GSO_PARTIAL
     return settle_tunnels(p, why)
 
 
@@ -199,6 +199,10 @@ cdef int settle_tunnels(plan *p, fault *why) noexcept nogil:
     if gre & SKB_GSO_GRE_CSUM and not gre_csum:
         return refuse(why, GSO_TYPE, "gso_type", "gso_type {offset:#x} has GRE_CSUM ({limit:#x}), "
                       "but no GRE header has a checksum", p.gso_type, SKB_GSO_GRE_CSUM, 0)
+    if p.partial and remcsum:
+        return refuse(why, GSO_TYPE, "gso_type", "gso_type {offset:#x} is PARTIAL, whose segments a "
+                      "device completes, with remote checksums ({limit:#x})",
+                      p.gso_type, SKB_GSO_TUNNEL_REMCSUM, 0)
     if p.h.l4 == 0 or p.ufo:
         p.inner = ABSENT
     elif remcsum:
@@ -405,10 +409,10 @@ cdef int make_plan(
     if gso_size and p.h.refusal.field is not NULL:
         why[0] = p.h.refusal
         return -1
+    p.gso_size = gso_size
     p.inner = PARTIAL if j.partial else COMPLETE
     if settle_type(p, why, gso_type) < 0:
         return -1
-    p.gso_size = gso_size
     p.hlen = p.h.payload
     p.payload = frame + p.h.payload
     p.length = p.step = size - p.h.payload

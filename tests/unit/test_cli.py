@@ -10,7 +10,7 @@ import subprocess
 import sys
 
 import capture_files as build
-import packets
+import handmade as packets
 import pytest
 import vectorset
 
