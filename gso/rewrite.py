@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from gso._batch import segment_batch
 from gso._capture import pack, packed_size
 from gso._frames import Frames
 from gso._layout import parse_batch
@@ -193,23 +194,22 @@ class _Segmenter:
     ) -> tuple[Frames, Int64s]:
         """Segments and their packets' numbers; what is refused is noted and left out."""
         options: Any = {"link_type": kind, "tunnel_ports": self._tunnel_ports}
-        return self._segment_each(frames, sizes, numbers, options)
+        made: Frames
+        made = segments = segment_batch(frames, sizes, errors="pass", **options)
+        parents = segments.parent
+        # A packet longer than its segments that is still one was passed on as it is.
+        refused = (np.bincount(parents, minlength=len(frames)) == 1) & (sizes > 0)
+        for i in np.flatnonzero(refused).tolist():
+            self._refused(int(numbers[i]), frames[i], int(sizes[i]), options)
+        if refused.any():
+            made, parents = segments[~refused[parents]], parents[~refused[parents]]
+        return made, numbers[parents]
 
-    def _segment_each(
-        self, frames: Frames, sizes: Int64s, numbers: Int64s, options: Any
-    ) -> tuple[Frames, Int64s]:
-        made: list[memoryview] = []
-        parents: list[int] = []
-        for frame, size, number in zip(frames, sizes.tolist(), numbers.tolist(), strict=True):
-            try:
-                pieces = segment(frame, size, **options)
-            except GsoError as error:
-                if size:
-                    self._note(number, f"the kernel would refuse it: {error.reason} {error.field}")
-                continue
-            made += pieces
-            parents += [number] * len(pieces)
-        return Frames.from_list(made), np.array(parents, np.int64)
+    def _refused(self, number: int, frame: memoryview, size: int, options: Any) -> None:
+        try:
+            segment(frame, size, **options)
+        except GsoError as error:
+            self._note(number, f"the kernel would refuse it: {error.reason} {error.field}")
 
     def _note(self, index: int, reason: str) -> None:
         self.summary.note(reason, self.summary.packets + index + 1)
