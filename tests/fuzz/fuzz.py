@@ -1,7 +1,8 @@
-"""Fuzz one target under libFuzzer: ``fuzz.py TARGET [libFuzzer options] CORPUS``. See run.py."""
+"""Fuzz one target under libFuzzer, which starts this again for some of its work. See run.py."""
 
 from __future__ import annotations
 
+import os
 import sys
 
 import atheris
@@ -9,6 +10,6 @@ import atheris
 with atheris.instrument_imports(include=["gso", "targets"]):
     import targets
 
-target = targets.TARGETS[sys.argv.pop(1)]
-atheris.Setup(sys.argv, target)
+sys.argv[0] = os.environ["FUZZ_PROGRAM"]
+atheris.Setup(sys.argv, targets.TARGETS[os.environ["FUZZ_TARGET"]])
 atheris.Fuzz()

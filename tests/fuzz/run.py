@@ -14,6 +14,7 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from shlex import quote
 
 from seeds import seeds
 from targets import TARGETS
@@ -127,11 +128,16 @@ def fuzz(target: str, seconds: int) -> int:
 
 
 def run_fuzzer(target: str, arguments: list[str], output: io.BufferedWriter | int) -> int:
-    program = Path(__file__).with_name("fuzz.py")
+    # LibFuzzer starts itself again to merge, so there has to be one file that can be executed.
+    program = WORK / "fuzz"
+    script = Path(__file__).with_name("fuzz.py")
+    program.write_text(f'#!/bin/sh\nexec {quote(sys.executable)} {quote(str(script))} "$@"\n')
+    program.chmod(0o755)
     limits = ["-timeout=20", "-rss_limit_mb=3072", f"-max_len={LONGEST_INPUT}"]
+    environment = {**sanitized(), "FUZZ_PROGRAM": str(program), "FUZZ_TARGET": target}
     return subprocess.run(
-        [sys.executable, program, target, *limits, *arguments],
-        cwd=WORK, env=sanitized(), stdout=output, stderr=subprocess.STDOUT, check=False,
+        [program, *limits, *arguments],
+        cwd=WORK, env=environment, stdout=output, stderr=subprocess.STDOUT, check=False,
     ).returncode  # fmt: skip
 
 
@@ -157,7 +163,10 @@ def keep(target: str) -> None:
     small = WORK / f"{target}-small"
     shutil.rmtree(small, ignore_errors=True)
     small.mkdir()
-    run_fuzzer(target, ["-merge=1", str(small), str(WORK / target)], subprocess.DEVNULL)
+    with (WORK / f"{target}-merge.log").open("wb") as log:
+        if run_fuzzer(target, ["-merge=1", str(small), str(WORK / target)], log):
+            print(f"sanitize: {target} not merged, see {log.name}")
+            return
     inputs = sorted(small.iterdir(), key=lambda path: (path.stat().st_size, path.name))
     CORPUS.mkdir(exist_ok=True)
     with zipfile.ZipFile(CORPUS / f"{target}.zip", "w", zipfile.ZIP_LZMA) as packed:
