@@ -576,13 +576,12 @@ cdef void patch_datagram(
 cdef uint64_t copy_payload(
     const plan *p, uint8_t *out, const uint8_t *src, Py_ssize_t n, bint stream
 ) noexcept nogil:
-    """Copy a segment's payload; returns its sum if anything needs it."""
-    if p.inner == COMPLETE or p.outer >= 0:
-        return simd.stream_sum(out, src, n) if stream else simd.copy_sum(out, src, n)
+    """Copy a segment's payload; returns its sum, or anything where nothing needs it."""
     if stream:
-        simd.stream_copy(out, src, n)
-    else:
-        memcpy(out, src, n)
+        return simd.stream_sum(out, src, n)
+    if p.inner == COMPLETE or p.outer >= 0:
+        return simd.copy_sum(out, src, n)
+    memcpy(out, src, n)
     return 0
 
 

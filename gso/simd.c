@@ -80,17 +80,12 @@ static uint64_t baseline_copy_sum(uint8_t *dst, const uint8_t *src, size_t n)
 	return fold32(a + b);
 }
 
-static void plain_copy(uint8_t *dst, const uint8_t *src, size_t n)
-{
-	memcpy(dst, src, n);
-}
-
 static void no_fence(void)
 {
 }
 
 static const struct gso_simd baseline = {
-	"baseline", baseline_sum, baseline_copy_sum, baseline_copy_sum, plain_copy, no_fence,
+	"baseline", baseline_sum, baseline_copy_sum, baseline_copy_sum, no_fence,
 };
 
 #if defined(__x86_64__) && defined(__GNUC__)
@@ -184,18 +179,8 @@ AVX2 static uint64_t avx2_stream_sum(uint8_t *dst, const uint8_t *src, size_t n)
 	return first + swap_if(rest, head);
 }
 
-AVX2 static void avx2_stream_copy(uint8_t *dst, const uint8_t *src, size_t n)
-{
-	size_t i = until_aligned(dst, 32, n);
-
-	memcpy(dst, src, i);
-	for (; i + 32 <= n; i += 32)
-		_mm256_stream_si256((__m256i *)(dst + i), LOAD256(src + i));
-	memcpy(dst + i, src + i, n - i);
-}
-
 static const struct gso_simd avx2 = {
-	"avx2", avx2_sum, avx2_copy_sum, avx2_stream_sum, avx2_stream_copy, fence,
+	"avx2", avx2_sum, avx2_copy_sum, avx2_stream_sum, fence,
 };
 
 /* ---- AVX-512 ---- */
@@ -305,18 +290,8 @@ AVX512 static uint64_t avx512_stream_sum(uint8_t *dst, const uint8_t *src, size_
 	       swap_if(reduce512(_mm512_add_epi64(a, b)), head);
 }
 
-AVX512 static void avx512_stream_copy(uint8_t *dst, const uint8_t *src, size_t n)
-{
-	size_t i = until_aligned(dst, 64, n);
-
-	store_part(dst, load_part(src, i), i);
-	for (; i + 64 <= n; i += 64)
-		_mm512_stream_si512((__m512i *)(dst + i), _mm512_loadu_si512(src + i));
-	store_part(dst + i, load_part(src + i, n - i), n - i);
-}
-
 static const struct gso_simd avx512 = {
-	"avx512", avx512_sum, avx512_copy_sum, avx512_stream_sum, avx512_stream_copy, fence,
+	"avx512", avx512_sum, avx512_copy_sum, avx512_stream_sum, fence,
 };
 
 static int runs_avx512(void)
