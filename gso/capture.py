@@ -8,9 +8,9 @@
             ...
 
 The block scanner and the packet writer are compiled. No library for Python comes near the speed
-of segmentation: on the machine of the README's figures a file of 1500 byte packets is read at
-0.9 GB/s by dpkt, 0.4 GB/s by scapy's raw reader (0.01 with its dissectors) and 0.1 GB/s by
-python-pcapng; here, at several GB/s. They also take lengths in the file on trust.
+of segmentation: of 1500 byte packets in memory, one core iterates over 0.8 GB/s of pcap and 0.5 of
+pcapng with dpkt, 0.9 and 0.5 with scapy's raw readers, 0.1 of pcapng with python-pcapng; with the
+reader here, 4.6 and 5.2 (benchmarks/test_capture.py). And those take lengths in the file on trust.
 
 Nothing in a file is believed: a length that cannot be right raises GsoError with the numbers and
 the byte offset. The one exception is the end: a file whose last record is cut off, as a capture
@@ -65,6 +65,7 @@ Source: TypeAlias = "str | os.PathLike[str] | IO[bytes]"
 Bytes: TypeAlias = "npt.NDArray[np.uint8]"
 Int64s: TypeAlias = "npt.NDArray[np.int64]"
 Records: TypeAlias = "npt.NDArray[np.void]"
+Clock: TypeAlias = "tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64], Int64s]"
 
 _CHUNK = 1 << 20
 _RECORDS = 1 << 14
@@ -124,6 +125,21 @@ class Section:
     base: int = 0
     """Interface 0 of this section is number `base` of the file."""
     interfaces: list[Interface] = field(default_factory=list)
+    _clock: Clock | None = None
+
+    @property
+    def clock(self) -> Clock:
+        """How `nanoseconds` has to read the ticks of each interface.
+
+        Made once, as a file may have many thousand interfaces.
+        """
+        if self._clock is None or len(self._clock[0]) != len(self.interfaces):
+            self._clock = (
+                np.full(len(self.interfaces), 10**9, np.uint64),
+                np.array([i.ticks_per_second for i in self.interfaces], np.uint64),
+                np.array([i.offset for i in self.interfaces], np.int64),
+            )
+        return self._clock
 
     @property
     def swapped(self) -> bool:
@@ -177,14 +193,7 @@ class Packets:
             whole += (ticks & np.uint64(0xFFFFFFFF)).astype(np.int64) * fraction
             return whole
         out = np.empty(len(ticks), np.int64)
-        nanoseconds(
-            self.records,
-            np.full(len(interfaces), 10**9, np.uint64),
-            np.array([i.ticks_per_second for i in interfaces], np.uint64),
-            np.array([i.offset for i in interfaces], np.int64),
-            out,
-            self.origin,
-        )
+        nanoseconds(self.records, *self.section.clock, out, self.origin)
         return out
 
     def comments(self) -> list[str | None]:
@@ -280,7 +289,8 @@ class Reader:
 
     def parts(self) -> Iterator[Block | Packets]:
         """Everything in the file, in order: what a program that rewrites a capture needs."""
-        return self._pcap() if self.format == "pcap" else self._pcapng()
+        yield from self._pcap() if self.format == "pcap" else self._pcapng()
+        self.close()
 
     # --- pcap ---
 
