@@ -25,8 +25,9 @@ from gso._frames import Frames
 from gso._layout import parse_batch
 from gso._segment import segment
 from gso._survey import survey
-from gso.capture import Block, Packets, Reader, Source, write_all
-from gso.capture_format import LINKS, SECTION_HEADER
+from gso.capture_format import LINKS, SECTION_HEADER, Int64s, Source
+from gso.capture_reader import Block, Packets, Reader
+from gso.capture_writer import write_all
 from gso.errors import GsoError
 from gso.flows import Flow, Handshakes
 
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from gso.constants import Tunnel
 
 TunnelPorts: TypeAlias = "Mapping[int, Tunnel | tuple[Tunnel, int]]"
-Int64s: TypeAlias = "npt.NDArray[np.int64]"
 
 TCP = 6
 UDP = 17
