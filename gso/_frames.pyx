@@ -272,6 +272,19 @@ cdef class Segments(Frames):
             raise ValueError(f"{self.n} frames but parents of shape {numbers.shape}")
         self.parents = numbers.tobytes()
 
+    cdef Frames window(self, Py_ssize_t start, Py_ssize_t stop):
+        return self.with_parents(Frames.window(self, start, stop), self.parent[start:stop])
+
+    cdef Frames gather(self, object indices):
+        return self.with_parents(Frames.gather(self, indices), self.parent[indices])
+
+    cdef Segments with_parents(self, Frames part, object parents):
+        """The same frames as Segments."""
+        cdef Segments segments = Segments.__new__(Segments)
+        segments.adopt(part.base, part.ends)
+        segments.parents = parents.tobytes()
+        return segments
+
     @property
     def parent(self):
         """Which input each segment came from: read-only int64 array of shape (n,)."""
