@@ -18,6 +18,27 @@ from operator import index
 import numpy as np
 
 
+cdef extern from *:
+    """
+    #include <stdint.h>
+    #include <sys/mman.h>
+
+    /* Fresh memory costs more to map, page by page, than to fill. Large pages make that cheap. */
+    static void want_huge_pages(char *p, Py_ssize_t size)
+    {
+    #ifdef MADV_HUGEPAGE
+        const uintptr_t huge = 2 << 20;
+        uintptr_t start = ((uintptr_t)p + huge - 1) & -huge;
+        uintptr_t end = ((uintptr_t)p + size) & -huge;
+
+        if (start < end)
+            madvise((void *)start, end - start, MADV_HUGEPAGE);
+    #endif
+    }
+    """
+    void want_huge_pages(char *p, Py_ssize_t size)
+
+
 cdef bytes new_bytes(Py_ssize_t size):
     """Uninitialised bytes: the caller fills every one before anybody else sees the object."""
     return PyBytes_FromStringAndSize(NULL, size)
@@ -35,6 +56,7 @@ cdef class Memory:
             raise MemoryError
         self.p = p
         self.size = size
+        want_huge_pages(p, size)
         return 0
 
     def __getbuffer__(self, Py_buffer *view, int flags):
