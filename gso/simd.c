@@ -31,13 +31,6 @@ static uint64_t load_tail(const uint8_t *p, size_t n)
 	return v;
 }
 
-/* The sum of what follows an odd number of bytes counts with its bytes exchanged. */
-static uint64_t swap_if(uint64_t sum, size_t odd)
-{
-	sum = fold32(fold32(sum));
-	return odd & 1 ? ((sum & 0x00ff00ff00ffULL) << 8) + ((sum & 0xff00ff00ff00ULL) >> 8) : sum;
-}
-
 /* ---- baseline: plain C, which compilers vectorise with what every CPU of the kind has ---- */
 
 static uint64_t baseline_sum(const uint8_t *src, size_t n)
@@ -108,6 +101,13 @@ static inline void prefetch(const uint8_t *src)
 {
 	_mm_prefetch((const char *)((uintptr_t)src + 2048), _MM_HINT_T0);
 	_mm_prefetch((const char *)((uintptr_t)src + 2048 + 64), _MM_HINT_T0);
+}
+
+/* The sum of what follows an odd number of bytes counts with its bytes exchanged. */
+static uint64_t swap_if(uint64_t sum, size_t odd)
+{
+	sum = fold32(fold32(sum));
+	return odd & 1 ? ((sum & 0x00ff00ff00ffULL) << 8) + ((sum & 0xff00ff00ff00ULL) >> 8) : sum;
 }
 
 /* ---- AVX2 ---- */
