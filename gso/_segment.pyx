@@ -182,6 +182,8 @@ cdef int check_lengths(plan *p, fault *why) noexcept nogil:
     cdef Py_ssize_t length
     cdef layer *one
     cdef int k
+    if p.hlen + p.gso_size <= 0xffff:
+        return 0
     for k in range(p.h.n):
         one = &p.h.layers[k]
         length = p.hlen + p.gso_size - one.offset - (40 if one.kind == IP6 else 0)
