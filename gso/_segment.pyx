@@ -3,9 +3,9 @@
 """Segmentation as the Linux kernel's software GSO does it (net/ipv4/*_offload.c, skb_segment).
 
 A frame becomes a *plan*: a template of its headers, and what in it depends on the length of a
-segment, and what on its number. The template is set for a length at most twice, for the full
-segments and for the last; each segment is then a copy of the template with its number stamped in,
-and a piece of the payload that is copied and summed in one go. Where the inner checksum is
+segment, and what on its number. The template is set for the length of the full segments; each
+segment is a copy of it with its number stamped in (the last one with its length, too), and a piece
+of the payload that is copied and summed in one go. Where the inner checksum is
 complete its payload cancels out of the checksums around it (local checksum offload), so those are
 part of the template and cost nothing per segment.
 """
@@ -182,6 +182,8 @@ cdef int check_lengths(plan *p, fault *why) noexcept nogil:
     cdef Py_ssize_t length
     cdef layer *one
     cdef int k
+    if p.hlen + p.gso_size <= 0xffff:
+        return 0
     for k in range(p.h.n):
         one = &p.h.layers[k]
         length = p.hlen + p.gso_size - one.offset - (40 if one.kind == IP6 else 0)
@@ -406,8 +408,8 @@ cdef Py_ssize_t plan_size(const plan *p) noexcept nogil:
 
 # ---- from a plan to segments ----------------------------------------------------------------
 
-cdef void set_length(plan *p, Py_ssize_t n) noexcept nogil:
-    """Make the template that of a segment with `n` payload bytes.
+cdef void set_length(plan *p, uint8_t *t, Py_ssize_t n) noexcept nogil:
+    """Make the headers at `t`, a copy of the template or itself, those of `n` payload bytes.
 
     Goes from the innermost header outwards with the sum of everything inside. A right checksum
     makes the sum of all it covers, pseudo header included, 0 (0xffff): what is inside a sealed
@@ -415,7 +417,6 @@ cdef void set_length(plan *p, Py_ssize_t n) noexcept nogil:
     """
     # GSO_PARTIAL: a device will make segments of gso_size, and expects their lengths
     cdef Py_ssize_t each = min(n, p.gso_size) if p.partial else n
-    cdef uint8_t *t = p.template.p
     cdef uint8_t *head
     cdef Py_ssize_t length
     cdef uint64_t inside
@@ -423,7 +424,7 @@ cdef void set_length(plan *p, Py_ssize_t n) noexcept nogil:
     cdef layer *one
     cdef int k, stamps = p.stamps
     p.outer = -1
-    inside = set_transport(p, n, each)
+    inside = set_transport(p, t, n, each)
     open_inside = p.inner == REMOTE or p.inner == ABSENT
     for k in range(p.h.n - 1, -1, -1):
         one = &p.h.layers[k]
@@ -466,9 +467,11 @@ cdef inline void seal(
     store16(check, <uint16_t>~fold(total))
 
 
-cdef uint64_t set_transport(plan *p, Py_ssize_t n, Py_ssize_t each) noexcept nogil:
+cdef uint64_t set_transport(
+    plan *p, uint8_t *t, Py_ssize_t n, Py_ssize_t each
+) noexcept nogil:
     """The innermost header; returns the sum of it and the payload, as far as known here."""
-    cdef uint8_t *th = p.template.p + p.h.l4_header
+    cdef uint8_t *th = t + p.h.l4_header
     cdef Py_ssize_t thlen = p.hlen - p.h.l4_header
     cdef uint8_t *check = th + (16 if p.h.l4 == IPPROTO_TCP else 6)
     cdef uint64_t pseudo, fixed = p.l4_fixed
@@ -618,16 +621,17 @@ cdef void emit(plan *p, uint8_t *out, int64_t *pieces, bint stream) noexcept nog
     prepare(p)
     if p.ufo:
         check = datagram_checksum(p)
-    set_length(p, min(n, p.length))
+    set_length(p, p.template.p, min(n, p.length))
     for i in range(p.count):
-        if p.length - start < n:
-            n = p.length - start
-            set_length(p, n)
+        n = min(n, p.length - start)
         if pieces is NULL:
             payload = copy_payload(p, out + p.hlen, start, n, check, stream)
         else:
             payload = note_payload(p, out + p.hlen, start, n, check, pieces + 2 * i)
-        memcpy(out, p.template.p, p.hlen)  # last, as reading what was just written stalls
+        # Only now, and without touching the template again: reading what was just written stalls.
+        memcpy(out, p.template.p, p.hlen)
+        if n < p.step:
+            set_length(p, out, n)
         stamp(p, out, i, payload)
         out += p.hlen + n if pieces is NULL else p.hlen + n - pieces[2 * i + 1]
         start += n
