@@ -173,7 +173,7 @@ def _report(summary: Summary, gso_size: int | None) -> Iterator[str]:
         yield f"and {plural(len(summary.flows) - _MOST_FLOWS, 'flow')} more: see --json"
     for note in summary.notes.values():
         numbers = ", ".join(map(str, note.packets)) + ("..." * (note.count > len(note.packets)))
-        count = plural(note.count, "super-packet")
+        count = plural(note.count, "packet")
         yield f"{count} left unchanged (number {numbers}): {note.reason}"
     if summary.truncated:
         yield f"the input is cut off: {summary.truncated}"
