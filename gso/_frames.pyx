@@ -23,7 +23,10 @@ cdef extern from *:
     #include <stdint.h>
     #include <sys/mman.h>
 
-    /* Fresh memory costs more to map, page by page, than to fill. Large pages make that cheap. */
+    /*
+     * Much fresh memory costs more to map, page by page, than to fill. Large pages make that cheap;
+     * for little memory it would be dear, as the kernel may have to make room for one first.
+     */
     static void want_huge_pages(char *p, Py_ssize_t size)
     {
     #ifdef MADV_HUGEPAGE
@@ -31,7 +34,7 @@ cdef extern from *:
         uintptr_t start = ((uintptr_t)p + huge - 1) & -huge;
         uintptr_t end = ((uintptr_t)p + size) & -huge;
 
-        if (start < end)
+        if (size >= 16 << 20)
             madvise((void *)start, end - start, MADV_HUGEPAGE);
     #endif
     }
