@@ -1,0 +1,264 @@
+"""The parts of capture formats that occur once a file: headers, interfaces, options.
+
+Sources: draft-ietf-opsawg-pcap section 4 (file header), draft-ietf-opsawg-pcapng sections 3.5
+(options), 4.1 (section header block) and 4.2 (interface description block), and the registry of
+link types at tcpdump.org.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from gso.constants import Reason
+from gso.errors import GsoError
+
+Order = Literal["<", ">"]
+
+PCAP_MICROSECONDS = 0xA1B2C3D4
+PCAP_NANOSECONDS = 0xA1B23C4D
+SECTION_HEADER = 0x0A0D0D0A
+BYTE_ORDER_MAGIC = 0x1A2B3C4D
+INTERFACE_DESCRIPTION = 1
+ENHANCED_PACKET = 6
+
+OPT_END = 0
+OPT_COMMENT = 1
+SHB_USERAPPL = 4
+IF_NAME = 2
+IF_DESCRIPTION = 3
+IF_TSRESOL = 9
+IF_TSOFFSET = 14
+
+_LINK_NAMES = {
+    0: "null",
+    1: "ethernet",
+    9: "ppp",
+    101: "raw",
+    105: "ieee802_11",
+    108: "loop",
+    113: "linux_sll",
+    127: "ieee802_11_radiotap",
+    147: "user0",
+    192: "ppi",
+    228: "ipv4",
+    229: "ipv6",
+    276: "linux_sll2",
+}
+# Before the numbers were assigned, capture files had the writing system's own number for raw IP.
+_RAW_ALIASES = (12, 14)
+_LINK_NUMBERS = {name: number for number, name in _LINK_NAMES.items()}
+
+
+def link_name(number: int) -> str:
+    """Lower-case name of a LINKTYPE_ number; ``"linktype_N"`` where this library has no name."""
+    if number in _RAW_ALIASES:
+        return "raw"
+    return _LINK_NAMES.get(number, f"linktype_{number}")
+
+
+def link_number(link_type: str | int) -> int:
+    """The LINKTYPE_ number of a name that `link_name` gives, or of the number itself."""
+    if isinstance(link_type, str):
+        prefix, _, digits = link_type.partition("_")
+        if link_type in _LINK_NUMBERS:
+            return _LINK_NUMBERS[link_type]
+        if prefix != "linktype" or not digits.isdecimal():
+            known = ", ".join(_LINK_NUMBERS)
+            raise ValueError(f"unknown link type {link_type!r}: use a LINKTYPE_ number or {known}")
+        link_type = int(digits)
+    if not 0 <= link_type < 1 << 16:
+        raise ValueError(f"link type {link_type} does not fit into 16 bits")
+    return link_type
+
+
+@dataclass(frozen=True)
+class Interface:
+    """Where packets were captured (pcapng section 4.2); a pcap file has exactly one, unnamed.
+
+    Attributes:
+        link_type: what a frame starts with, as `link_name` calls it: ``"ethernet"``, ``"raw"``...
+        name: such as ``"eth0"``; empty if the file does not say.
+        description: free text; empty if the file does not say.
+        snaplen: longest packet that the capture keeps, in bytes; 0: no limit.
+        ticks_per_second: resolution of the timestamps in the file (pcapng ``if_tsresol``).
+        offset: seconds to add to the timestamps in the file (pcapng ``if_tsoffset``);
+            `Capture.timestamps` has them added already.
+    """
+
+    link_type: str = "ethernet"
+    name: str = ""
+    description: str = ""
+    snaplen: int = 0
+    ticks_per_second: int = 10**9
+    offset: int = 0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "link_type", link_name(link_number(self.link_type)))
+
+
+def damaged(offset: int, text: str, field: str, limit: int, reason: Reason) -> GsoError:
+    """The error for a capture file that cannot be right, at `offset` in it."""
+    return GsoError(
+        f"damaged capture at byte {offset}: {text}",
+        reason=reason,
+        field=field,
+        offset=offset,
+        limit=limit,
+    )
+
+
+@dataclass(frozen=True)
+class PcapHeader:
+    """The 24 bytes that a pcap file starts with."""
+
+    order: Order
+    nanoseconds: bool
+    interface: Interface
+
+    SIZE = 24
+
+    @staticmethod
+    def unpack(header: bytes) -> PcapHeader:
+        """Read a header whose magic number is known to be one of pcap's."""
+        order: Order = "<" if header[0] in (0xD4, 0x4D) else ">"
+        magic, major, minor, _, _, snaplen, link = struct.unpack(order + "IHHiIII", header)
+        if (major, minor) != (2, 4):
+            raise GsoError(
+                f"pcap version {major}.{minor}: only 2.4, written since 1998, is understood",
+                reason=Reason.UNSUPPORTED,
+                field="version",
+                offset=4,
+                limit=4,
+            )
+        # The upper half tells the length of a frame check sequence.
+        interface = Interface(
+            link_name(link & 0xFFFF),
+            snaplen=snaplen,
+            ticks_per_second=10**9 if magic == PCAP_NANOSECONDS else 10**6,
+        )
+        return PcapHeader(order, magic == PCAP_NANOSECONDS, interface)
+
+    @staticmethod
+    def pack(interface: Interface, snaplen: int) -> bytes:
+        """A header for little-endian nanosecond records."""
+        link = link_number(interface.link_type)
+        return struct.pack("<IHHiIII", PCAP_NANOSECONDS, 2, 4, 0, 0, snaplen, link)
+
+
+def options(body: bytes, order: Order, offset: int) -> Iterator[tuple[int, bytes]]:
+    """Code and value of each pcapng option in `body`, which is at `offset` in the file."""
+    at = 0
+    while len(body) - at >= 4:
+        code, length = struct.unpack_from(order + "HH", body, at)
+        if code == OPT_END:
+            return
+        if length > len(body) - at - 4:
+            raise damaged(
+                offset + at,
+                f"option {code} of {length} bytes, but its block ends after {len(body) - at - 4}",
+                "option length",
+                len(body) - at - 4,
+                Reason.BAD_HEADER,
+            )
+        yield code, body[at + 4 : at + 4 + length]
+        at += 4 + (length + 3 & ~3)
+
+
+def pack_options(items: Iterable[tuple[int, bytes]]) -> bytes:
+    """Options as they stand in a little-endian block, opt_endofopt included; empty for none."""
+    parts = []
+    for code, value in items:
+        if len(value) >= 1 << 16:
+            raise ValueError(f"pcapng option {code} has {len(value)} bytes, at most 65535 fit")
+        parts.append(struct.pack("<HH", code, len(value)) + value + bytes(-len(value) % 4))
+    return b"".join(parts) + bytes(4) if parts else b""
+
+
+def _text(value: bytes) -> str:
+    return value.rstrip(b"\0").decode("utf-8", "replace")
+
+
+def comment(body: bytes, order: Order, offset: int) -> str | None:
+    """All opt_comment texts among a block's options, a line each; None without any."""
+    texts = [_text(value) for code, value in options(body, order, offset) if code == OPT_COMMENT]
+    return "\n".join(texts) if texts else None
+
+
+def section_order(magic: bytes, offset: int) -> Order:
+    """Byte order of a section, from the four bytes of its byte-order magic."""
+    orders: tuple[Order, Order] = ("<", ">")
+    for order in orders:
+        if struct.unpack(order + "I", magic)[0] == BYTE_ORDER_MAGIC:
+            return order
+    raise damaged(
+        offset,
+        f"byte-order magic is {magic.hex()}, not 1a2b3c4d or 4d3c2b1a",
+        "byte-order magic",
+        BYTE_ORDER_MAGIC,
+        Reason.BAD_HEADER,
+    )
+
+
+def _ticks_per_second(value: bytes, offset: int) -> int:
+    """if_tsresol: a power of ten, or of two if the highest bit is set (pcapng section 4.2)."""
+    resolution = value[0] if value else 6
+    exponent = resolution & 0x7F
+    limit = 63 if resolution & 0x80 else 19
+    if exponent > limit:
+        base = 2 if resolution & 0x80 else 10
+        raise damaged(
+            offset,
+            f"if_tsresol of {base}**-{exponent} seconds, finer than {base}**-{limit}",
+            "if_tsresol",
+            limit,
+            Reason.UNSUPPORTED,
+        )
+    return 1 << exponent if resolution & 0x80 else int(10**exponent)
+
+
+def unpack_interface(block: bytes, order: Order, offset: int) -> Interface:
+    """Read a whole interface description block that is at `offset` in the file."""
+    if len(block) < 20:
+        raise damaged(
+            offset,
+            f"interface description of {len(block)} bytes, at least 20 are needed",
+            "block total length",
+            20,
+            Reason.BAD_HEADER,
+        )
+    link, _, snaplen = struct.unpack_from(order + "HHI", block, 8)
+    found = dict(options(block[16:-4], order, offset + 16))
+    shift = found.get(IF_TSOFFSET, b"")
+    return Interface(
+        link_name(link),
+        _text(found.get(IF_NAME, b"")),
+        _text(found.get(IF_DESCRIPTION, b"")),
+        snaplen,
+        _ticks_per_second(found.get(IF_TSRESOL, b"\x06"), offset),
+        struct.unpack(order + "q", shift)[0] if len(shift) == 8 else 0,
+    )
+
+
+def pack_block(kind: int, body: bytes) -> bytes:
+    """A little-endian pcapng block around `body`, whose length is a multiple of four."""
+    length = struct.pack("<I", len(body) + 12)
+    return struct.pack("<I", kind) + length + body + length
+
+
+def pack_section() -> bytes:
+    """A section header block; the section's length is not known in advance (-1)."""
+    body = struct.pack("<IHHq", BYTE_ORDER_MAGIC, 1, 0, -1)
+    return pack_block(SECTION_HEADER, body + pack_options([(SHB_USERAPPL, b"pygso")]))
+
+
+def pack_interface(interface: Interface) -> bytes:
+    """An interface description block whose timestamps are nanoseconds since 1970."""
+    texts = ((IF_NAME, interface.name), (IF_DESCRIPTION, interface.description))
+    described = [(code, text.encode("utf-8", "backslashreplace")) for code, text in texts if text]
+    head = struct.pack("<HHI", link_number(interface.link_type), 0, interface.snaplen)
+    return pack_block(
+        INTERFACE_DESCRIPTION, head + pack_options([*described, (IF_TSRESOL, b"\x09")])
+    )

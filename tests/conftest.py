@@ -1,0 +1,28 @@
+"""Fixtures for every test: the programs of the Wireshark suite, where they are installed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import pytest
+
+
+def program(name: str) -> str:
+    path = shutil.which(name)
+    if path is None:
+        message = f"{name} is not installed (Debian: apt-get install tshark)"
+        if os.environ.get("CI") == "true":
+            pytest.fail(message)
+        pytest.skip(message)
+    return path
+
+
+@pytest.fixture(scope="session")
+def tshark() -> str:
+    return program("tshark")
+
+
+@pytest.fixture(scope="session")
+def editcap() -> str:
+    return program("editcap")
