@@ -161,6 +161,12 @@ class SourceTree:
         self._home = cache_folder() / "trees" / _key(str(self.source))
         self._copy, self._objects = self._home / "source", self._home / "objects"
 
+    def version(self) -> str:
+        """Return the version that the tree's Makefile gives, such as ``6.12.117``."""
+        text = (self.source / "Makefile").read_text(errors="replace")
+        values = dict(re.findall(r"^(VERSION|PATCHLEVEL|SUBLEVEL) = (\d+)$", text, re.MULTILINE))
+        return ".".join(values.get(key, "?") for key in ("VERSION", "PATCHLEVEL", "SUBLEVEL"))
+
     def pristine(self, names: tuple[str, ...]) -> dict[str, bytes | None]:
         """Return the tree's own content of some files."""
         return {

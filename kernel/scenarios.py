@@ -12,6 +12,9 @@ from typing import Literal
 
 Role = Literal["fault", "control"]
 
+# The complete fix of the fault that these scenarios reproduce, by the name of its patch.
+FIX = "ipvs-gue-inner-mac-header"
+
 GUE_PORT = 5501
 FIRST_SERVICE_PORT = 8000
 FIRST_FOU_PORT = 5555

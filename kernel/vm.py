@@ -13,6 +13,7 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -94,11 +95,12 @@ def boot(
     timeout: float,
     cpus: int,
     progress: Callable[[dict[str, Any]], None],
+    stop: threading.Event,
 ) -> dict[str, Any]:
     """Boot, run the plan, and return the guest's results; raise :class:`VmLost`.
 
     ``folder`` is shared with the guest and keeps its evidence. ``progress`` is called with each
-    event the guest reports.
+    event the guest reports. ``stop`` ends the VM early, from another thread.
     """
     for path in (folder, kernel.image):
         if re.search(r"[^\w/.,:+@%=-]", str(path)):
@@ -111,9 +113,11 @@ def boot(
     for module in kernel.modules:
         shutil.copy2(module, folder)
     try:
-        return _watch(_command(kernel, folder, cpus), folder, timeout, progress)
+        return _watch(_command(kernel, folder, cpus), folder, timeout, progress, stop)
     finally:
         shutil.rmtree(folder / "guest")
+        for module in kernel.modules:
+            (folder / module.name).unlink()
 
 
 def _command(kernel: Bootable, folder: Path, cpus: int) -> list[str]:
@@ -139,6 +143,7 @@ def _watch(
     folder: Path,
     timeout: float,
     progress: Callable[[dict[str, Any]], None],
+    stop: threading.Event,
 ) -> dict[str, Any]:
     console, results = folder / "console.log", folder / "results.json"
     deadline = time.monotonic() + timeout
@@ -155,6 +160,8 @@ def _watch(
         )
         with ending(process):
             while not results.exists() and process.poll() is None:
+                if stop.is_set():
+                    raise VmLost("the run was interrupted", console)
                 if time.monotonic() > deadline:
                     raise VmLost(f"no results after {timeout:g} s; the VM was ended", console)
                 seen = _report(folder / "progress.jsonl", seen, progress)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import gso
+from gso.capture import Interface
 from gso.fields import differences
 from gso.kernel.evidence import Cell, Event, Frame
 from gso.kernel.scenarios import Scenario
@@ -160,6 +161,6 @@ def save_capture(scenario: Scenario, cell: Cell, path: Path) -> None:
         gso.Frames.from_list(list(frames)),
         timestamps=times,
         interface_ids=interfaces,
-        interfaces=["super-packets", "wire"],
+        interfaces=[Interface(name="super-packets"), Interface(name="wire")],
         comments=comments,
     )

@@ -28,7 +28,7 @@ class Run:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.plan: dict[str, Any] = json.loads((folder / "plan.json").read_text())
-        self.evidence = folder / "evidence"
+        self.evidence = folder / "cells"
         self.evidence.mkdir(exist_ok=True)
 
     def progress(self, **event: Any) -> None:
