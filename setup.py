@@ -1,5 +1,6 @@
 """Build the compiled core: one extension per ``.pyx`` file in ``gso/``."""
 
+import os
 from pathlib import Path
 
 from Cython.Build import cythonize
@@ -7,19 +8,34 @@ from setuptools import Extension, setup
 
 HERE = Path(__file__).parent
 
+# SANITIZE=address,undefined builds with the sanitizers; the interpreter then needs their run-time
+# preloaded (LD_PRELOAD="$(gcc -print-file-name=libasan.so)").
+sanitizers = os.environ.get("SANITIZE")
+sanitize = [f"-fsanitize={sanitizers}", "-fno-omit-frame-pointer"] if sanitizers else []
+
+# Only this module calls the C code; the others reach it through its table of functions.
+c_sources = {"_checksum": ["gso/simd.c"]}
+
 extensions = [
     Extension(
         f"gso.{source.stem}",
-        [f"gso/{source.name}"],
-        extra_compile_args=["-O3", "-Wall", "-Wextra", "-Wno-unused-parameter"],
+        [f"gso/{source.name}", *c_sources.get(source.stem, [])],
+        include_dirs=["gso"],
+        depends=["gso/simd.h"],
+        extra_compile_args=["-O3", "-Wall", "-Wextra", "-Wno-unused-parameter", *sanitize],
+        extra_link_args=sanitize,
     )
     for source in sorted((HERE / "gso").glob("*.pyx"))
 ]
 
 setup(
     # The folder kernel/ is installed inside gso: a top-level module "kernel" is taken on PyPI.
-    packages=["gso", "gso.kernel"],
-    package_dir={"gso": "gso", "gso.kernel": "kernel"},
-    package_data={"gso": ["py.typed", "*.pyi", "*.pxd"]},
+    packages=["gso", "gso.kernel", "gso.kernel.guest", "gso.kernel.patches"],
+    package_dir={"gso": "gso", "gso.kernel": "kernel", "gso.kernel.patches": "patches"},
+    package_data={
+        "gso": ["py.typed", "*.pyi", "*.pxd", "*.h"],
+        "gso.kernel": ["config/*.config"],
+        "gso.kernel.patches": ["*.patch", "README.md", "LICENSE"],
+    },
     ext_modules=cythonize(extensions, language_level=3),
 )

@@ -1,0 +1,74 @@
+"""Internet checksum arithmetic for the other modules.
+
+A *sum* is an unsigned integer that is congruent, modulo 0xffff, to the sum of 16-bit words as the
+machine loads them, whatever its byte order (RFC 1071, section 2.B), and 0 only if all are 0.
+"""
+
+from libc.stddef cimport size_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from libc.string cimport memcpy
+
+
+cdef extern from "simd.h" nogil:
+    cdef struct gso_simd:
+        const char *name
+        uint64_t (*sum)(const uint8_t *src, size_t n) noexcept nogil
+        uint64_t (*copy_sum)(uint8_t *dst, const uint8_t *src, size_t n) noexcept nogil
+        uint64_t (*stream_sum)(uint8_t *dst, const uint8_t *src, size_t n) noexcept nogil
+        void (*stream_copy)(uint8_t *dst, const uint8_t *src, size_t n) noexcept nogil
+        void (*stream_end)() noexcept nogil
+
+    const gso_simd *gso_simd_find(const char *name) noexcept nogil
+    const gso_simd *gso_simd_at(size_t i) noexcept nogil
+
+cdef extern from "<arpa/inet.h>" nogil:
+    uint16_t htons(uint16_t value) noexcept nogil
+    uint16_t ntohs(uint16_t value) noexcept nogil
+    uint32_t htonl(uint32_t value) noexcept nogil
+    uint32_t ntohl(uint32_t value) noexcept nogil
+
+
+cdef const gso_simd *simd
+
+
+cdef inline uint16_t load16(const uint8_t *p) noexcept nogil:
+    """A 16-bit field as it lies in memory."""
+    cdef uint16_t value
+    memcpy(&value, p, 2)
+    return value
+
+
+cdef inline void store16(uint8_t *p, uint16_t value) noexcept nogil:
+    memcpy(p, &value, 2)
+
+
+cdef inline uint16_t get16(const uint8_t *p) noexcept nogil:
+    """A 16-bit field in host order."""
+    return <uint16_t>(p[0] << 8 | p[1])
+
+
+cdef inline void put16(uint8_t *p, unsigned int value) noexcept nogil:
+    p[0] = <uint8_t>(value >> 8)
+    p[1] = <uint8_t>value
+
+
+cdef inline uint16_t fold(uint64_t total) noexcept nogil:
+    """The sum in 16 bits; 0 only if `total` is 0."""
+    total = <uint32_t>total + (total >> 32)
+    total = (total & 0xffff) + (total >> 16)
+    total = (total & 0xffff) + (total >> 16)
+    return <uint16_t>((total & 0xffff) + (total >> 16))
+
+
+cdef inline uint64_t short_sum(const uint8_t *p, size_t n) noexcept nogil:
+    """Sum of a header: `n` is even and small, so that a call would cost more than the work."""
+    cdef uint64_t total = 0
+    cdef uint32_t word
+    while n >= 4:
+        memcpy(&word, p, 4)
+        total += word
+        p += 4
+        n -= 4
+    if n:
+        total += load16(p)
+    return total

@@ -1,0 +1,887 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
+# cython: initializedcheck=False, embedsignature=False
+"""Segmentation as the Linux kernel's software GSO does it (net/ipv4/*_offload.c, skb_segment).
+
+A frame becomes a *plan*: a template of its headers, and what in it depends on the length of a
+segment, and what on its number. The template is set for a length at most twice, for the full
+segments and for the last; each segment is then a copy of the template with its number stamped in,
+and a piece of the payload that is copied and summed in one go. Where the inner checksum is
+complete its payload cancels out of the checksums around it (local checksum offload), so those are
+part of the template and cost nothing per segment.
+"""
+
+from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.bytes cimport PyBytes_AS_STRING
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdlib cimport malloc
+from libc.string cimport memcpy, memmove
+
+from gso._buffer cimport borrow
+from gso._checksum cimport (
+    fold, get16, htons, load16, ntohl, ntohs, put16, short_sum, simd, store16,
+)
+from gso._frames cimport Frames, Segments, new_bytes
+from gso._layout cimport (
+    BAD_HEADER, FEW_BYTES, GRE, GSO_SIZE, GSO_TYPE, HEADER_ROOM, IP4, IP6, LAYOUT, MAX_LAYERS,
+    NOT_GSO, TOO_LONG, UDP, Layout, as_error, drop_copy, drop_ports, fault, header_copy, headers,
+    is_raw, layer, port_list, read_headers, reason_t, take_ports,
+)
+
+from operator import index
+
+import numpy as np
+
+from gso.constants import Reason
+from gso.errors import GsoError
+
+cdef enum:  # gso.GsoType
+    SKB_GSO_TCPV4 = 1 << 0
+    SKB_GSO_TCP_FIXEDID = 1 << 3
+    SKB_GSO_TCPV6 = 1 << 4
+    SKB_GSO_GRE = 1 << 6
+    SKB_GSO_GRE_CSUM = 1 << 7
+    SKB_GSO_UDP_TUNNEL = 1 << 10
+    SKB_GSO_UDP_TUNNEL_CSUM = 1 << 11
+    SKB_GSO_PARTIAL = 1 << 12
+    SKB_GSO_TUNNEL_REMCSUM = 1 << 13
+    SKB_GSO_UDP = 1 << 16
+    SKB_GSO_UDP_L4 = 1 << 17
+    SKB_GSO_TCP_ACCECN = 1 << 19
+    # What is inside: SKB_GSO_FCOE, SCTP and ESP too, which nothing here segments
+    TRANSPORT_TYPES = (SKB_GSO_TCPV4 | SKB_GSO_TCPV6 | SKB_GSO_UDP | SKB_GSO_UDP_L4
+                       | 1 << 5 | 1 << 14 | 1 << 15)
+    UDP_TUNNEL_TYPES = SKB_GSO_UDP_TUNNEL | SKB_GSO_UDP_TUNNEL_CSUM
+    GRE_TYPES = SKB_GSO_GRE | SKB_GSO_GRE_CSUM
+    ALL_TYPES = (1 << 20) - 1
+
+    GSO_BY_FRAGS = 0xffff  # include/linux/skbuff.h: not a size
+    CSUM_MANGLED_0 = 0xffff
+
+    IPPROTO_TCP = 6
+    IPPROTO_UDP = 17
+    IPPROTO_FRAGMENT = 44
+    IP_DF = 0x4000
+    IP_MF = 0x2000
+    IP6_MF = 1
+    FRAG_HLEN = 8
+    JUMBO_HLEN = 8
+
+    # TCP flags as they stand in the 16 bits with doff
+    TCP_FIN = 0x01
+    TCP_PSH = 0x08
+    TCP_CWR = 0x80
+
+# What becomes of the innermost checksum
+cdef enum inner_checksum:
+    COMPLETE        # computed
+    PARTIAL         # pseudo header sum, for hardware to complete: as good as complete
+    REMOTE          # pseudo header sum, for the receiver to complete: data like any other
+    ABSENT          # there is none in this segment, or it is none of our business
+
+# An IPv4 header whose ID counts, or which is a fragment
+cdef struct stamped_ip:
+    uint16_t offset
+    uint16_t ident
+    bint fragment
+    uint64_t base           # sum of the header but for check and ID or fragment offset
+
+# What all frames of a call have in common
+cdef struct job:
+    bint raw
+    bint partial            # checksum="partial"
+    const headers *layout   # the caller's, or NULL
+    const port_list *ports
+
+cdef enum:
+    RELEASE_GIL = 1 << 14   # bytes of output from which it is worth the while
+    STREAM = 1 << 24        # and from which it is not going to stay in the caches
+
+cdef struct plan:
+    headers h
+    header_copy template
+    const uint8_t *payload
+    Py_ssize_t hlen         # length of the template
+    Py_ssize_t length       # of the payload
+    Py_ssize_t step         # payload bytes per segment, except in the last
+    Py_ssize_t count        # segments
+    Py_ssize_t gso_size
+    unsigned int gso_type   # normalised: what the frame is to be treated as
+    bint accecn
+    bint partial            # GSO_PARTIAL
+    bint ufo
+    inner_checksum inner
+    uint64_t fixed[MAX_LAYERS]      # sums of what no segment changes: of a layer's header
+    uint64_t gap[MAX_LAYERS]        # and, for IPv4, of what is between it and the next layer
+    uint64_t pseudo[MAX_LAYERS]     # of a UDP layer, without its length
+    bint sealed[MAX_LAYERS]         # a UDP or GRE layer with a checksum
+    uint64_t l4_fixed
+    uint64_t l4_pseudo
+    uint64_t l4_base        # the sum of the innermost checksum but for what stamp() knows
+    uint32_t seq
+    uint16_t flags
+    int stamps
+    stamped_ip stamp[MAX_LAYERS]
+    # The checksum of this layer depends on payload bytes; -1 if none does.
+    int outer
+    uint64_t outer_base
+
+
+# ---- from a frame to a plan -----------------------------------------------------------------
+
+cdef int refuse(
+    fault *why, int reason, const char *field, const char *text, int64_t offset, int64_t limit,
+    int64_t value
+) noexcept nogil:
+    why[0] = fault(<reason_t>reason, field, text, offset, limit, value)
+    return -1
+
+
+cdef uint64_t pseudo_sum(const uint8_t *ip, bint v4, unsigned int proto) noexcept nogil:
+    """Pseudo header without the length, from an IP header."""
+    if v4:
+        return short_sum(ip + 12, 8) + htons(proto)
+    return short_sum(ip + 8, 32) + htons(proto)
+
+
+cdef inline uint64_t length_sum(Py_ssize_t n) noexcept nogil:
+    """What a 32-bit length adds to a pseudo header."""
+    return htons(<uint16_t>(n >> 16)) + <uint64_t>htons(<uint16_t>n)
+
+
+cdef inline uint16_t not_zero(uint16_t check) noexcept nogil:
+    """UDP: 0 says that there is no checksum."""
+    return check if check else CSUM_MANGLED_0
+
+
+cdef int settle_type(plan *p, fault *why, unsigned int gso_type) noexcept nogil:
+    """Check gso_type against the headers, and let them say what it leaves open."""
+    cdef unsigned int wanted, given = gso_type & TRANSPORT_TYPES
+    if gso_type > ALL_TYPES:
+        return refuse(why, GSO_TYPE, "gso_type", "gso_type {offset:#x} has bits that mean nothing, "
+                      "those that do are {limit:#x}", gso_type, ALL_TYPES, gso_type)
+    if p.h.l4 == IPPROTO_TCP:
+        wanted = SKB_GSO_TCPV4 if p.h.inner_version == 4 else SKB_GSO_TCPV6
+    elif p.h.l4 == IPPROTO_UDP:
+        wanted = SKB_GSO_UDP | SKB_GSO_UDP_L4
+    else:
+        wanted = given
+    if given and not given & wanted:
+        return refuse(why, GSO_TYPE, "gso_type", "gso_type {offset:#x} has none of {limit:#x}, "
+                      "which the transport header at byte {value} needs",
+                      gso_type, wanted, p.h.l4_header)
+    p.ufo = wanted & given & SKB_GSO_UDP
+    if p.ufo and gso_type & (SKB_GSO_UDP_L4 | SKB_GSO_PARTIAL):
+        return refuse(why, GSO_TYPE, "gso_type", "gso_type {offset:#x} asks for fragments "
+                      "({limit:#x}) and for segments", gso_type, SKB_GSO_UDP, 0)
+    p.gso_type = gso_type
+    p.accecn = gso_type & SKB_GSO_TCP_ACCECN
+    p.partial = gso_type & SKB_GSO_PARTIAL
+    return settle_tunnels(p, why)
+
+
+cdef int settle_tunnels(plan *p, fault *why) noexcept nogil:
+    """Which outer checksums are in use, and is the inner one left to the receiver?"""
+    cdef unsigned int udp = p.gso_type & UDP_TUNNEL_TYPES, gre = p.gso_type & GRE_TYPES
+    cdef bint remcsum = p.gso_type & SKB_GSO_TUNNEL_REMCSUM, gre_csum = False
+    cdef const uint8_t *head
+    cdef int k
+    for k in range(p.h.n):
+        head = p.template.p + p.h.layers[k].offset
+        if p.h.layers[k].kind == UDP:
+            p.sealed[k] = udp & SKB_GSO_UDP_TUNNEL_CSUM if udp else load16(head + 6) != 0
+            if not udp:
+                remcsum = p.h.remcsum
+        elif p.h.layers[k].kind == GRE:
+            p.sealed[k] = gre & SKB_GSO_GRE_CSUM if gre else True
+            gre_csum = True
+        else:
+            p.sealed[k] = False
+    if gre & SKB_GSO_GRE_CSUM and not gre_csum:
+        return refuse(why, GSO_TYPE, "gso_type", "gso_type {offset:#x} has GRE_CSUM ({limit:#x}), "
+                      "but no GRE header has a checksum", p.gso_type, SKB_GSO_GRE_CSUM, 0)
+    if p.h.l4 == 0 or p.ufo:
+        p.inner = ABSENT
+    elif remcsum:
+        p.inner = REMOTE
+    elif p.partial:
+        p.inner = PARTIAL  # skb_segment: only where a device completes checksums
+    return 0
+
+
+cdef int check_fixed_ids(plan *p, fault *why) noexcept nogil:
+    """inet_gso_segment: an ID that does not count is valid only where DF is set."""
+    cdef layer *one
+    cdef unsigned int frag_off
+    cdef int k
+    if not p.gso_type & SKB_GSO_TCP_FIXEDID:
+        return 0
+    for k in range(p.h.n):
+        one = &p.h.layers[k]
+        if one.kind != IP4 or not one.inner:
+            continue
+        frag_off = get16(p.template.p + one.offset + 6)
+        if not frag_off & IP_DF:
+            return refuse(why, GSO_TYPE, "frag_off", "gso_type has TCP_FIXEDID, but frag_off at "
+                          "byte {offset} is {value:#06x}, without DF ({limit:#06x})",
+                          one.offset + 6, IP_DF, frag_off)
+    return 0
+
+
+cdef int check_lengths(plan *p, fault *why) noexcept nogil:
+    """A segment's lengths must fit in their 16-bit fields."""
+    cdef Py_ssize_t length
+    cdef layer *one
+    cdef int k
+    for k in range(p.h.n):
+        one = &p.h.layers[k]
+        length = p.hlen + p.gso_size - one.offset - (40 if one.kind == IP6 else 0)
+        if length > 0xffff and one.kind != GRE:
+            return refuse(
+                why, TOO_LONG, "payload_len" if one.kind == IP6 else "tot_len",
+                "a segment of gso_size {value} has a length of {offset}, the field ends at {limit}",
+                length, 0xffff, p.gso_size)
+    return 0
+
+
+cdef void remove_jumbo(plan *p) noexcept nogil:
+    """Take the hop-by-hop header of BIG TCP out (ipv6_hopopt_jumbo_remove)."""
+    cdef uint8_t *jumbo = p.template.p + p.h.jumbo
+    memmove(jumbo, jumbo + JUMBO_HLEN, p.h.payload - p.h.jumbo - JUMBO_HLEN)
+    p.template.p[p.h.ip_header + 6] = IPPROTO_TCP
+    p.h.l4_header -= JUMBO_HLEN
+    p.hlen -= JUMBO_HLEN
+
+
+cdef void insert_fragment_header(plan *p) noexcept nogil:
+    """UFO over IPv6 (udp6_ufo_fragment). The ID is the only thing that is not the kernel's."""
+    cdef uint8_t *frag = p.template.p + p.h.fragment_at
+    memmove(frag + FRAG_HLEN, frag, p.h.l4_header - p.h.fragment_at)
+    frag[0] = p.template.p[p.h.fragment_next]
+    frag[1] = frag[2] = frag[3] = 0
+    # A number that differs from datagram to datagram; the kernel's is random.
+    memcpy(frag + 4, p.payload + 6, 2)
+    memcpy(frag + 6, p.payload + 4, 2)
+    p.template.p[p.h.fragment_next] = IPPROTO_FRAGMENT
+    p.h.l4_header += FRAG_HLEN
+    p.hlen += FRAG_HLEN
+
+
+cdef void sum_layers(plan *p) noexcept nogil:
+    """Sum what is the same in all segments, clearing the fields that are not."""
+    cdef uint8_t *t = p.template.p
+    cdef uint8_t *head
+    cdef Py_ssize_t next_offset
+    cdef layer *one
+    cdef int k
+    p.stamps = 0
+    for k in range(p.h.n):
+        one = &p.h.layers[k]
+        head = t + one.offset
+        next_offset = p.h.layers[k + 1].offset if k + 1 < p.h.n else p.h.l4_header
+        p.gap[k] = 0
+        if one.kind == IP4:
+            put16(head + 2, 0)
+            put16(head + 10, 0)
+            add_stamp(p, one, head)
+            p.gap[k] = short_sum(head + one.hlen, next_offset - one.offset - one.hlen)
+            p.fixed[k] = short_sum(head, one.hlen)
+            continue
+        if one.kind == IP6:
+            put16(head + 4, 0)
+        elif one.kind == UDP:
+            put16(head + 4, 0)
+            if p.sealed[k]:
+                put16(head + 6, 0)
+            one = &p.h.layers[k - 1]
+            p.pseudo[k] = pseudo_sum(t + one.offset, one.kind == IP4, IPPROTO_UDP)
+        elif p.sealed[k]:
+            put16(head + 4, 0)
+            put16(head + 6, 0)
+        p.fixed[k] = short_sum(head, t + next_offset - head)
+
+
+cdef void add_stamp(plan *p, const layer *one, uint8_t *head) noexcept nogil:
+    """An IPv4 header with an ID that counts, or a fragment offset."""
+    cdef stamped_ip *s = &p.stamp[p.stamps]
+    s.fragment = p.ufo and one.inner
+    if one.inner and p.gso_type & SKB_GSO_TCP_FIXEDID and not s.fragment:
+        return
+    s.offset = one.offset
+    s.ident = get16(head + 4)
+    put16(head + (6 if s.fragment else 4), 0)
+    p.stamps += 1
+
+
+cdef uint64_t routed_pseudo(const plan *p) noexcept nogil:
+    """Pseudo header towards the final destination that a routing header names (RFC 8200, 8.1)."""
+    cdef const uint8_t *ip = p.template.p + p.h.ip_header
+    cdef const uint8_t *routing = p.template.p + p.h.routing
+    cdef const uint8_t *last
+    if p.h.routing < 0 or routing[1] < 2:
+        return 0
+    if routing[2] == 4:  # segment routing lists the addresses backwards (RFC 8754)
+        last = routing + 8
+    elif routing[2] == 0 or routing[2] == 2:
+        last = routing + 8 + (routing[1] // 2 - 1) * 16
+    else:
+        return 0
+    return short_sum(ip + 8, 16) + short_sum(last, 16) + htons(p.h.l4)
+
+
+cdef uint64_t transport_pseudo(const plan *p, const uint8_t *th) noexcept nogil:
+    """The innermost pseudo header without the length, before the template is cleared.
+
+    The kernel starts from what CHECKSUM_PARTIAL left in the field, which a frame does not say
+    whether it has. So the field is believed only if it holds a pseudo header's sum.
+    """
+    cdef uint64_t pseudo = pseudo_sum(
+        p.template.p + p.h.ip_header, p.h.inner_version == 4, p.h.l4)
+    cdef uint64_t routed = routed_pseudo(p)
+    cdef Py_ssize_t length = p.hlen - p.h.l4_header + p.length
+    cdef uint16_t field = load16(th + (16 if p.h.l4 == IPPROTO_TCP else 6))
+    if routed and fold(routed + length_sum(length)) == field:
+        pseudo = routed
+    elif fold(pseudo + length_sum(length)) != field:
+        return pseudo
+    if p.h.l4 == IPPROTO_UDP and get16(th + 4) != <uint16_t>length:
+        # __udp_gso_segment takes the old length from the header, even where it is wrong
+        pseudo += length_sum(length) + <uint16_t>~load16(th + 4)
+    return pseudo
+
+
+cdef void sum_transport(plan *p) noexcept nogil:
+    """The innermost header: clear what changes and sum the rest."""
+    cdef uint8_t *th = p.template.p + p.h.l4_header
+    p.l4_pseudo = transport_pseudo(p, th)
+    if p.h.l4 == IPPROTO_TCP:
+        p.seq = <uint32_t>get16(th + 4) << 16 | get16(th + 6)
+        p.flags = get16(th + 12)
+        put16(th + 4, 0)
+        put16(th + 6, 0)
+        put16(th + 12, 0)
+        put16(th + 16, 0)
+    else:
+        put16(th + 4, 0)
+        put16(th + 6, 0)
+    p.l4_fixed = short_sum(th, p.hlen - p.h.l4_header)
+
+
+cdef int read_plan(
+    plan *p, fault *why, const job *j, const uint8_t *frame, Py_ssize_t size
+) noexcept nogil:
+    """Headers of the frame, into the template."""
+    if j.layout is NULL:
+        return read_headers(&p.h, why, &p.template, frame, size, j.raw, j.ports)
+    p.h = j.layout[0]
+    p.template.p = p.template.few
+    if p.h.payload > size:
+        return refuse(why, LAYOUT, "payload", "the layout's headers end at byte {offset}, but the "
+                      "frame has {limit} bytes", p.h.payload, size, 0)
+    if p.h.payload > FEW_BYTES:
+        p.template.p = <uint8_t *>malloc(p.h.payload + HEADER_ROOM)
+        if p.template.p is NULL:
+            p.template.p = p.template.few
+            return refuse(why, TOO_LONG, "len", "no memory for {offset} header bytes",
+                          p.h.payload, 0, 0)
+    memcpy(p.template.p, frame, p.h.payload)
+    return 0
+
+
+cdef int make_plan(
+    plan *p, fault *why, const job *j, const uint8_t *frame, Py_ssize_t size, int64_t gso_size,
+    unsigned int gso_type
+) noexcept nogil:
+    """Everything about a frame but its payload. drop_copy(&p.template) afterwards.
+
+    Returns 0, or -1 with `why` filled in.
+    """
+    cdef Py_ssize_t whole
+    p.template.p = p.template.few
+    if gso_size < 0 or gso_size >= GSO_BY_FRAGS:
+        return refuse(why, GSO_SIZE, "gso_size", "gso_size {offset} is not between 0 and {limit}",
+                      gso_size, GSO_BY_FRAGS - 1, gso_size)
+    if read_plan(p, why, j, frame, size) < 0:
+        return -1
+    if gso_size and p.h.refusal.field is not NULL:
+        why[0] = p.h.refusal
+        return -1
+    p.inner = PARTIAL if j.partial else COMPLETE
+    if settle_type(p, why, gso_type) < 0:
+        return -1
+    p.gso_size = gso_size
+    p.hlen = p.h.payload
+    p.payload = frame + p.h.payload
+    p.length = p.step = size - p.h.payload
+    p.count = 1
+    if gso_size == 0:
+        return 0
+    if check_fixed_ids(p, why) < 0:
+        return -1
+    if p.ufo:
+        p.payload = frame + p.h.l4_header
+        p.length = size - p.h.l4_header
+        p.hlen = p.h.l4_header
+    if p.length <= gso_size:
+        return refuse(why, NOT_GSO, "gso_size", "a payload of {offset} bytes is not larger than "
+                      "gso_size {limit}", p.length, gso_size, 0)
+    if p.h.jumbo >= 0:
+        remove_jumbo(p)
+    if p.ufo and p.h.inner_version == 6:
+        insert_fragment_header(p)
+    if check_lengths(p, why) < 0:
+        return -1
+    p.step = gso_size
+    if p.partial:
+        # skb_segment: as many whole pieces as fit under GSO_BY_FRAGS; a single one is no GSO packet
+        whole = min(p.length, GSO_BY_FRAGS - 1) // gso_size
+        p.partial = whole > 1
+        p.step = gso_size * max(whole, 1)
+    p.count = (p.length + p.step - 1) // p.step
+    return 0
+
+
+cdef void prepare(plan *p) noexcept nogil:
+    """The sums that emit() needs; make_plan() alone tells the size of the output."""
+    sum_layers(p)
+    if not p.ufo:
+        sum_transport(p)
+
+
+cdef inline Py_ssize_t plan_size(const plan *p) noexcept nogil:
+    """Bytes of output."""
+    return p.length + p.count * p.hlen
+
+
+# ---- from a plan to segments ----------------------------------------------------------------
+
+cdef void set_length(plan *p, Py_ssize_t n) noexcept nogil:
+    """Make the template that of a segment with `n` payload bytes.
+
+    Goes from the innermost header outwards with the sum of everything inside. A right checksum
+    makes the sum of all it covers, pseudo header included, 0 (0xffff): what is inside a sealed
+    layer is not needed to know what that layer adds to those around it.
+    """
+    # GSO_PARTIAL: a device will make segments of gso_size, and expects their lengths
+    cdef Py_ssize_t each = min(n, p.gso_size) if p.partial else n
+    cdef uint8_t *t = p.template.p
+    cdef uint8_t *head
+    cdef Py_ssize_t length
+    cdef uint64_t inside
+    cdef bint open_inside = True
+    cdef layer *one
+    cdef int k
+    p.outer = -1
+    inside = set_transport(p, n, each)
+    open_inside = p.inner == REMOTE or p.inner == ABSENT
+    for k in range(p.h.n - 1, -1, -1):
+        one = &p.h.layers[k]
+        head = t + one.offset
+        length = p.hlen + each - one.offset
+        if one.kind == IP4:
+            put16(head + 2, length)
+            store16(head + 10, <uint16_t>~fold(p.fixed[k] + htons(length)))
+            inside += p.gap[k] + 0xffff
+        elif one.kind == IP6:
+            put16(head + 4, length - 40)
+            inside += p.fixed[k] + htons(length - 40)
+        elif one.kind == UDP:
+            put16(head + 4, length)
+            inside += p.fixed[k] + htons(length)
+            if p.sealed[k]:
+                seal(p, k, open_inside, inside + p.pseudo[k] + length_sum(length), head + 6)
+                store16(head + 6, not_zero(load16(head + 6)))
+                inside = <uint16_t>~fold(p.pseudo[k] + length_sum(length))
+                open_inside = False
+        else:
+            inside += p.fixed[k]
+            if p.sealed[k]:
+                seal(p, k, open_inside, inside, head + 4)
+                inside = 0xffff
+                open_inside = False
+    for k in range(p.stamps):
+        head = t + p.stamp[k].offset
+        p.stamp[k].base = short_sum(head, (head[0] & 15) * 4) - load16(head + 10)
+
+
+cdef inline void seal(
+    plan *p, int k, bint open_inside, uint64_t total, uint8_t *check
+) noexcept nogil:
+    """Put the checksum of an outer layer in, or leave it to stamp() if it sums payload bytes."""
+    if open_inside:
+        p.outer = k
+        p.outer_base = total
+    store16(check, <uint16_t>~fold(total))
+
+
+cdef uint64_t set_transport(plan *p, Py_ssize_t n, Py_ssize_t each) noexcept nogil:
+    """The innermost header; returns the sum of it and the payload, as far as known here."""
+    cdef uint8_t *th = p.template.p + p.h.l4_header
+    cdef Py_ssize_t thlen = p.hlen - p.h.l4_header
+    cdef uint8_t *check = th + (16 if p.h.l4 == IPPROTO_TCP else 6)
+    cdef uint64_t pseudo, fixed = p.l4_fixed
+    if p.ufo:
+        return 0
+    pseudo = p.l4_pseudo + length_sum(thlen + n)
+    if p.h.l4 == IPPROTO_UDP:
+        put16(th + 4, thlen + n)
+        fixed += htons(<uint16_t>(thlen + n))
+    p.l4_base = pseudo + fixed
+    if p.inner != COMPLETE:
+        store16(check, fold(pseudo))
+    if p.inner == REMOTE:
+        return fixed + fold(pseudo)
+    return <uint16_t>~fold(p.l4_pseudo + length_sum(thlen + each))
+
+
+cdef uint64_t stamp_tcp(plan *p, uint8_t *th, Py_ssize_t i) noexcept nogil:
+    """Sequence number and flags (tcp_gso_segment); returns their sum."""
+    cdef uint32_t seq = p.seq + <uint32_t>(i * p.step)
+    cdef uint16_t flags = p.flags
+    if i + 1 < p.count:
+        flags &= ~(TCP_FIN | TCP_PSH)
+    if i and not p.accecn:
+        flags &= ~TCP_CWR
+    put16(th + 4, seq >> 16)
+    put16(th + 6, seq)
+    put16(th + 12, flags)
+    return htons(seq >> 16) + <uint64_t>htons(<uint16_t>seq) + htons(flags)
+
+
+cdef uint64_t stamp_fragment(plan *p, uint8_t *out, Py_ssize_t i) noexcept nogil:
+    """IPv6 fragment header; returns the sum of what is put in."""
+    # ipv6_gso_segment counts in lengths of the whole IPv6 payload, extension headers included
+    cdef Py_ssize_t each = p.hlen + p.step - p.h.ip_header - 40 - FRAG_HLEN
+    cdef unsigned int offset = <uint16_t>(i * each)
+    if p.h.inner_version == 4:
+        return 0
+    if i + 1 < p.count:
+        offset |= IP6_MF
+    put16(out + p.h.fragment_at + 2, offset)
+    return htons(offset)
+
+
+cdef void stamp_ip(const plan *p, uint8_t *out, Py_ssize_t i) noexcept nogil:
+    """What changes in the IPv4 headers."""
+    cdef const stamped_ip *s
+    cdef unsigned int field
+    cdef uint8_t *head
+    cdef int k
+    for k in range(p.stamps):
+        s = &p.stamp[k]
+        head = out + s.offset
+        if s.fragment:
+            field = <uint16_t>((i * p.step) >> 3) | (IP_MF if i + 1 < p.count else 0)
+            put16(head + 6, field)
+        else:
+            # GSO_PARTIAL: one ID for each segment that the device will make
+            field = <uint16_t>(s.ident + i * (p.step // p.gso_size if p.partial else 1))
+            put16(head + 4, field)
+        store16(head + 10, <uint16_t>~fold(s.base + htons(field)))
+
+
+cdef void stamp(plan *p, uint8_t *out, Py_ssize_t i, uint64_t payload) noexcept nogil:
+    """Turn a copy of the template into the headers of segment `i` whose payload has this sum."""
+    cdef uint8_t *th = out + p.h.l4_header
+    cdef uint8_t *check
+    cdef uint16_t value
+    stamp_ip(p, out, i)
+    if p.ufo:
+        payload += stamp_fragment(p, out, i)
+    elif p.h.l4 == IPPROTO_TCP:
+        payload += stamp_tcp(p, th, i)
+        if p.inner == COMPLETE:
+            store16(th + 16, <uint16_t>~fold(p.l4_base + payload))
+    elif p.inner == COMPLETE:
+        store16(th + 6, not_zero(<uint16_t>~fold(p.l4_base + payload)))
+    if p.outer >= 0:
+        value = <uint16_t>~fold(p.outer_base + payload)
+        check = out + p.h.layers[p.outer].offset
+        if p.h.layers[p.outer].kind == UDP:
+            store16(check + 6, not_zero(value))
+        else:
+            store16(check + 4, value)
+
+
+cdef uint16_t datagram_checksum(const plan *p) noexcept nogil:
+    """UFO: the UDP checksum over all fragments (udp4_ufo_fragment)."""
+    cdef const uint8_t *ip = p.template.p + p.h.ip_header
+    cdef uint64_t total = pseudo_sum(ip, p.h.inner_version == 4, IPPROTO_UDP)
+    total += length_sum(p.length) + short_sum(p.payload, 6)
+    return not_zero(<uint16_t>~fold(total + simd.sum(p.payload + 8, p.length - 8)))
+
+
+cdef void patch_datagram(
+    const plan *p, uint8_t *piece, Py_ssize_t start, Py_ssize_t n, uint16_t check
+) noexcept nogil:
+    """Put the UDP checksum where it lies in this piece of the datagram."""
+    cdef const uint8_t *byte = <const uint8_t *>&check
+    cdef int i
+    for i in range(2):
+        if start <= 6 + i < start + n:
+            piece[6 + i - start] = byte[i]
+
+
+cdef uint64_t copy_payload(
+    const plan *p, uint8_t *out, const uint8_t *src, Py_ssize_t n, bint stream
+) noexcept nogil:
+    """Copy a segment's payload; returns its sum if anything needs it."""
+    if p.inner == COMPLETE or p.outer >= 0:
+        return simd.stream_sum(out, src, n) if stream else simd.copy_sum(out, src, n)
+    if stream:
+        simd.stream_copy(out, src, n)
+    else:
+        memcpy(out, src, n)
+    return 0
+
+
+cdef void emit(plan *p, uint8_t *out, bint stream) noexcept nogil:
+    """Write all segments, plan_size() bytes."""
+    cdef Py_ssize_t i, n = p.step, start = 0
+    cdef uint64_t payload
+    cdef uint16_t check = 0
+    prepare(p)
+    if p.ufo:
+        check = datagram_checksum(p)
+    set_length(p, n if p.count > 1 else p.length)
+    for i in range(p.count):
+        if p.length - start < n or i + 1 == p.count:
+            n = p.length - start
+            set_length(p, n)
+        memcpy(out, p.template.p, p.hlen)
+        payload = copy_payload(p, out + p.hlen, p.payload + start, n, stream)
+        if p.ufo and start < 8:
+            patch_datagram(p, out + p.hlen, start, n, check)
+            payload = simd.sum(out + p.hlen, n)
+        stamp(p, out, i, payload)
+        out += p.hlen + n
+        start += n
+
+
+# ---- no segmentation: checksums only --------------------------------------------------------
+
+cdef Py_ssize_t within(Py_ssize_t end, Py_ssize_t start, Py_ssize_t least) noexcept nogil:
+    """The end that a length field gives, unless it cannot be."""
+    return end if least <= end < start else start
+
+
+cdef bint find_ends(const plan *p, Py_ssize_t size, Py_ssize_t *ends) noexcept nogil:
+    """Where each layer's packet ends: Ethernet padding belongs to no packet. False: a fragment."""
+    cdef const uint8_t *head
+    cdef const layer *one
+    cdef Py_ssize_t end = size
+    cdef int k
+    if p.h.fragment:
+        return False
+    for k in range(p.h.n):
+        one = &p.h.layers[k]
+        head = p.template.p + one.offset
+        if one.kind == IP4:
+            if get16(head + 6) & 0x3fff:
+                return False
+            end = within(one.offset + get16(head + 2), end, p.h.payload)
+        elif one.kind == IP6:
+            end = within(one.offset + 40 + get16(head + 4), end, p.h.payload)
+        elif one.kind == UDP:
+            end = within(one.offset + get16(head + 4), end, p.h.payload)
+        ends[k] = end
+    ends[p.h.n] = end
+    return True
+
+
+cdef inline uint64_t behind(uint64_t total, Py_ssize_t distance) noexcept nogil:
+    """A sum of bytes as it counts `distance` bytes into a checksum's data."""
+    cdef uint16_t folded = fold(total)
+    return <uint16_t>(folded << 8 | folded >> 8) if distance & 1 else folded
+
+
+cdef uint64_t complete_transport(
+    plan *p, uint8_t *out, Py_ssize_t start, Py_ssize_t end
+) noexcept nogil:
+    """Complete the innermost checksum; returns the sum of out[start:end]."""
+    cdef uint8_t *check = out + start + (16 if p.h.l4 == IPPROTO_TCP else 6)
+    cdef uint64_t pseudo
+    if p.h.l4 == 0 or (p.h.l4 == IPPROTO_UDP and load16(check) == 0):
+        return simd.sum(out + start, end - start)
+    pseudo = pseudo_sum(out + p.h.ip_header, p.h.inner_version == 4, p.h.l4)
+    pseudo += length_sum(end - start)
+    if p.inner != COMPLETE:
+        store16(check, fold(pseudo))
+        if p.inner == REMOTE:
+            return simd.sum(out + start, end - start)
+    else:
+        store16(check, 0)
+        store16(check, <uint16_t>~fold(pseudo + simd.sum(out + start, end - start)))
+        if p.h.l4 == IPPROTO_UDP:
+            store16(check, not_zero(load16(check)))
+    return <uint16_t>~fold(pseudo)
+
+
+cdef void complete_layer(
+    plan *p, int k, uint8_t *out, Py_ssize_t next_offset, Py_ssize_t end, uint64_t *inside
+) noexcept nogil:
+    """Complete the checksum of an outer header; adds the header to the sum of what is inside."""
+    cdef const layer *one = &p.h.layers[k]
+    cdef uint8_t *head = out + one.offset
+    cdef Py_ssize_t hlen = next_offset - one.offset
+    cdef uint64_t pseudo
+    if one.kind == IP4:
+        store16(head + 10, 0)
+        store16(head + 10, <uint16_t>~fold(short_sum(head, one.hlen)))
+    elif one.kind == UDP and p.sealed[k]:
+        one = &p.h.layers[k - 1]
+        pseudo = pseudo_sum(out + one.offset, one.kind == IP4, IPPROTO_UDP)
+        pseudo += length_sum(out + end - head)
+        store16(head + 6, 0)
+        inside[0] += pseudo + short_sum(head, hlen)
+        store16(head + 6, not_zero(<uint16_t>~fold(inside[0])))
+        inside[0] = <uint16_t>~fold(pseudo)
+        return
+    elif one.kind == GRE and p.sealed[k]:
+        store16(head + 4, 0)
+        inside[0] += short_sum(head, hlen)
+        store16(head + 4, <uint16_t>~fold(inside[0]))
+        inside[0] = 0xffff
+        return
+    inside[0] += short_sum(head, hlen)
+
+
+cdef void complete(plan *p, const uint8_t *frame, Py_ssize_t size, uint8_t *out) noexcept nogil:
+    """gso_size 0: copy the frame and complete its checksums (skb_checksum_help).
+
+    A fragment is copied as it is: its checksums cover more than itself.
+    """
+    cdef Py_ssize_t ends[MAX_LAYERS + 1]
+    cdef Py_ssize_t start = p.h.l4_header if p.h.l4 else p.h.payload
+    cdef Py_ssize_t end, covered, next_offset = start
+    cdef uint64_t inside
+    cdef int k
+    memcpy(out, p.template.p, p.h.payload)
+    memcpy(out + p.h.payload, frame + p.h.payload, size - p.h.payload)
+    if p.h.n == 0 or not find_ends(p, size, ends):
+        return
+    end = ends[p.h.n]
+    covered = end
+    if p.h.l4 == IPPROTO_UDP:
+        covered = within(start + get16(out + start + 4), end, p.h.payload)
+    inside = complete_transport(p, out, start, covered)
+    for k in range(p.h.n - 1, -1, -1):
+        if ends[k] > covered:
+            inside += behind(simd.sum(out + covered, ends[k] - covered), covered - start)
+            covered = ends[k]
+        complete_layer(p, k, out, next_offset, covered, &inside)
+        next_offset = p.h.layers[k].offset
+
+
+cdef void write_plan(
+    plan *p, const uint8_t *frame, Py_ssize_t size, uint8_t *out, bint stream
+) noexcept nogil:
+    if p.gso_size:
+        emit(p, out, stream)
+    else:
+        complete(p, frame, size, out)
+
+
+# ---- the door -------------------------------------------------------------------------------
+
+cdef int as_gso_type(object gso_type, unsigned int *bits) except -1:
+    cdef object number = 0 if gso_type is None else int(gso_type)
+    if not 0 <= number <= 0xffffffff:
+        raise ValueError(f"gso_type {number} is not a set of SKB_GSO_* bits")
+    bits[0] = number
+    return 0
+
+
+cdef int64_t as_gso_size(object gso_size) except? -1:
+    """-1, which make_plan refuses, would not name a number too large for an int64."""
+    gso_size = index(gso_size)
+    if not -1 << 63 <= gso_size < 1 << 63:
+        raise GsoError(
+            f"gso_size {gso_size} is not between 0 and {GSO_BY_FRAGS - 1}", reason=Reason.GSO_SIZE,
+            field="gso_size", offset=gso_size, limit=GSO_BY_FRAGS - 1)
+    return gso_size
+
+
+cdef bint is_partial(object checksum) except -1:
+    if checksum == "complete":
+        return False
+    if checksum == "partial":
+        return True
+    raise ValueError(f'checksum is "complete" or "partial", not {checksum!r}')
+
+
+cdef Frames write_one(plan *p, const uint8_t *frame, Py_ssize_t size):
+    """The segments of a plan as Frames."""
+    cdef Py_ssize_t i, length = plan_size(p)
+    cdef bytes data = new_bytes(length), ends = new_bytes((p.count + 1) * sizeof(int64_t))
+    cdef uint8_t *out = <uint8_t *>PyBytes_AS_STRING(data)
+    cdef int64_t *off = <int64_t *>PyBytes_AS_STRING(ends)
+    if length < RELEASE_GIL:
+        write_plan(p, frame, size, out, False)
+    else:
+        with nogil:
+            write_plan(p, frame, size, out, length >= STREAM)
+            if length >= STREAM:
+                simd.stream_end()
+    for i in range(p.count):
+        off[i] = i * (p.hlen + p.step)
+    off[p.count] = length
+    cdef Frames segments = Frames.__new__(Frames)
+    segments.adopt(data, ends)
+    return segments
+
+
+def segment(frame, gso_size, *, gso_type=None, layout=None, link_type="ethernet",
+            tunnel_ports=None, checksum="complete"):
+    """Segment a super-packet exactly as the Linux kernel's software GSO does (6.12).
+
+    Args:
+        frame: the super-packet, any buffer. Length and checksum fields, IPv4 header checksums
+            included, may hold anything: all are computed anew.
+        gso_size: payload bytes per segment, headers not counted (for UFO: bytes of IP payload per
+            fragment). 0: no segmentation; the checksums are completed, the frame else unchanged.
+        gso_type: :class:`GsoType`. Of the groups transport (TCPV4, TCPV6, UDP, UDP_L4), UDP tunnel
+            and GRE, one that has no bit set is taken from the frame: segments for a UDP packet, an
+            outer checksum where the field is not 0, remote checksum offload where the header says
+            so. None is 0.
+        layout: from :func:`parse` of this frame or one with the same headers, to save parsing.
+        link_type, tunnel_ports: as for :func:`parse`.
+        checksum: "complete", or "partial": the innermost checksum field holds the sum of the
+            pseudo header for hardware to complete (CHECKSUM_PARTIAL).
+
+    Returns :class:`Frames`: the segments in transmit order.
+
+    Raises GsoError for what the kernel refuses: see :class:`Reason`.
+
+    Kernel: __skb_gso_segment, inet_gso_segment, ipv6_gso_segment, tcp_gso_segment,
+    __udp_gso_segment, udp4_ufo_fragment, __skb_udp_tunnel_segment, gre_gso_segment.
+    """
+    cdef plan p
+    cdef job j
+    cdef port_list ports
+    cdef fault why
+    cdef Py_buffer view
+    cdef int64_t size = as_gso_size(gso_size)
+    cdef unsigned int bits
+    cdef int failed
+    j.partial = is_partial(checksum)
+    j.raw = is_raw(link_type)
+    j.layout = NULL
+    j.ports = &ports
+    if layout is not None:
+        j.layout = &(<Layout?>layout).h
+    as_gso_type(gso_type, &bits)
+    take_ports(&ports, tunnel_ports)
+    try:
+        borrow(frame, &view)
+    except BaseException:
+        drop_ports(&ports)
+        raise
+    try:
+        failed = make_plan(&p, &why, &j, <const uint8_t *>view.buf, view.len, size, bits)
+        if failed:
+            raise as_error(&why)
+        return write_one(&p, <const uint8_t *>view.buf, view.len)
+    finally:
+        drop_copy(&p.template)
+        drop_ports(&ports)
+        PyBuffer_Release(&view)

@@ -1,0 +1,31 @@
+/* Internet checksum (RFC 1071) of a buffer, alone or fused with copying it. */
+#ifndef GSO_SIMD_H
+#define GSO_SIMD_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * Every function returns the sum of the buffer's 16-bit words in the machine's byte order, with a
+ * zero byte added to an odd length. It is below 2^34 for anything below 2^32 bytes, so that a few
+ * of them can be added before folding.
+ */
+struct gso_simd {
+	const char *name;
+	uint64_t (*sum)(const uint8_t *src, size_t n);
+	/* src and dst must not overlap. */
+	uint64_t (*copy_sum)(uint8_t *dst, const uint8_t *src, size_t n);
+	/* The same past the caches, for output that is larger than they are. */
+	uint64_t (*stream_sum)(uint8_t *dst, const uint8_t *src, size_t n);
+	void (*stream_copy)(uint8_t *dst, const uint8_t *src, size_t n);
+	/* After the last streaming store, before another thread may look. */
+	void (*stream_end)(void);
+};
+
+/* The implementation with this name, or the best that the CPU runs (name NULL); NULL if none. */
+const struct gso_simd *gso_simd_find(const char *name);
+
+/* The i-th implementation that the CPU runs, the simplest first; NULL past the last. */
+const struct gso_simd *gso_simd_at(size_t i);
+
+#endif

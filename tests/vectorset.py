@@ -1,0 +1,39 @@
+"""The kernel's own answers: see tests/vectors/README.md."""
+
+import json
+import lzma
+from functools import cache
+from pathlib import Path
+
+from gso import Tunnel
+
+FOLDER = Path(__file__).parent / "vectors"
+
+PORTS = {
+    5555: Tunnel.FOU,
+    5556: Tunnel.FOU,
+    5557: (Tunnel.FOU, 47),
+    5558: Tunnel.FOU,
+    5501: Tunnel.GUE,
+}
+
+
+@cache
+def records():
+    return [
+        record
+        for path in sorted(FOLDER.glob("*.json.xz"))
+        for record in json.loads(lzma.decompress(path.read_bytes()))["records"]
+    ]
+
+
+def record(name):
+    return next(record for record in records() if record["name"] == name)
+
+
+def frame(record):
+    return bytes.fromhex(record["input"]["frame"])
+
+
+def outputs(record):
+    return [bytes.fromhex(output) for output in record["outputs"]]
