@@ -46,6 +46,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except TestBedError as error:
         print(f"gso-kernel: {error}\n{error.log_tail()}", file=sys.stderr)
         return Verdict.INCONCLUSIVE.exit_status
+    except BrokenPipeError:
+        # The reader of our output (head, say) has seen enough.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except KeyboardInterrupt:
         print("gso-kernel: interrupted; nothing is left running", file=sys.stderr)
         return _INTERRUPTED

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 _TAIL_LINES = 25
+# Where a kernel begins to tell that it crashed (arch/x86/kernel/dumpstack.c, kernel/panic.c).
+_CRASH = re.compile(r"BUG: |Oops: |general protection fault|kernel BUG at|Kernel panic")
 
 
 class UsageError(Exception):
@@ -26,8 +29,10 @@ class TestBedError(Exception):
         self.log = log
 
     def log_tail(self) -> str:
-        """Return the last lines of the log, or an empty string without one."""
+        """Return the end of the log, from the first sign of a crash where there is one."""
         if self.log is None or not self.log.exists():
             return ""
         lines = self.log.read_text(errors="replace").splitlines()
-        return "\n".join(lines[-_TAIL_LINES:])
+        crash = next((n for n, line in enumerate(lines) if _CRASH.search(line)), None)
+        end = lines[-_TAIL_LINES:] if crash is None else lines[crash:][:_TAIL_LINES]
+        return "\n".join(line.rstrip() for line in end)

@@ -68,8 +68,12 @@ class Drop:
 
     @property
     def in_segmentation(self) -> bool:
-        """Whether the transmit path dropped the packet because it could not be segmented."""
-        return "validate_xmit_skb" in (self.location, *self.stack)
+        """Whether the transmit path dropped the packet because it could not be segmented.
+
+        The copy made by the mirror meets the same fate on its own device and does not count.
+        """
+        path = (self.location, *self.stack)
+        return "validate_xmit_skb" in path and "tcf_mirred_to_dev" not in path
 
 
 @dataclass(frozen=True)

@@ -51,11 +51,11 @@ class Traffic:
 MSS = 1448
 
 TRAFFIC = (
-    Traffic("bulk", upload=200_000, download=64, segmented=True),
+    Traffic("bulk", upload=100_000, download=64, segmented=True),
     # The packet of the incident: GRO merges it from one full segment and twelve bytes.
     Traffic("incident", upload=MSS + 12, download=64, segmented=True),
     Traffic("small", upload=200, download=64, segmented=False),
-    Traffic("response", upload=200, download=200_000, segmented=False),
+    Traffic("response", upload=200, download=100_000, segmented=False),
 )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from typing import TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
@@ -23,15 +24,22 @@ _STYLES = {
     Verdict.NO_EFFECT: "bold red",
     Verdict.REGRESSED: "bold red",
 }
+_LOG_WIDTH = 132
 _LOG_STEP = 16  # without a terminal, one line for so many cells
+
+
+def _console(file: TextIO, *, quiet: bool = False) -> Console:
+    # A file or a pipe has no width to fit into.
+    width = None if file.isatty() else _LOG_WIDTH
+    return Console(file=file, width=width, highlight=False, quiet=quiet)
 
 
 class TerminalScreen:
     """Shows the run on standard error as it goes, and the report on standard output."""
 
     def __init__(self, *, quiet: bool = False) -> None:
-        self._out = Console(soft_wrap=True, highlight=False)
-        self._log = Console(file=sys.stderr, soft_wrap=True, highlight=False, quiet=quiet)
+        self._out = _console(sys.stdout)
+        self._log = _console(sys.stderr, quiet=quiet)
         self._begun = time.monotonic()
         self._lock = threading.Lock()
         self._progress: Progress | None = None
@@ -44,11 +52,11 @@ class TerminalScreen:
     def stage(self, text: str) -> None:
         """Print a new step."""
         self.close()
-        self._log.print(Text(f"{self._clock()} {text}"))
+        self._log.print(Text(f"{self._clock()} {text}"), soft_wrap=True)
 
     def note(self, text: str) -> None:
         """Print something worth knowing."""
-        self._log.print(Text(f"           {text}"))
+        self._log.print(Text(f"           {text}"), soft_wrap=True)
 
     def cells(self, kernel: str, done: int, total: int) -> None:
         """Move the kernel's bar."""

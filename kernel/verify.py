@@ -55,7 +55,6 @@ class Options:
     fault: bool = True  # take the known fix out of the unpatched tree
     timeout: float = 300.0
     exchange_timeout: float = 8.0
-    cpus: int = 2
     parallel: int = 2
 
 
@@ -145,7 +144,7 @@ def _results_folder(parent: Path, report: Report) -> Iterator[Path]:
         yield partial
         text = json.dumps(report.summary(), indent=1).replace(str(partial), str(final))
         (partial / "results.json").write_text(text)
-    except BaseException:
+    except KeyboardInterrupt:
         shutil.rmtree(partial)
         raise
     partial.rename(final)
@@ -244,15 +243,25 @@ class _Run:
             "traffic": [asdict(traffic) for traffic in TRAFFIC],
             "timeout": self.options.exchange_timeout,
         }
-        return vm.boot(
-            kernel,
-            plan,
-            self.folder / name,
-            timeout=self.options.timeout,
-            cpus=self.options.cpus,
-            progress=progress,
-            stop=stop,
-        )
+        def boot() -> dict[str, Any]:
+            return vm.boot(
+                kernel,
+                plan,
+                self.folder / name,
+                timeout=self.options.timeout,
+                progress=progress,
+                stop=stop,
+            )
+
+        try:
+            return boot()
+        except vm.VmLost as lost:
+            if lost.booted:
+                raise
+            # Nothing of the patch had run yet, so this says nothing about it.
+            self.screen.note(f"the {name} kernel did not boot ({lost.message}): once more")
+            (self.folder / name).rename(self.folder / f"{name}-first-boot")
+            return boot()
 
     def _judge(self, guests: dict[str, dict[str, Any]]) -> None:
         for scenario in SCENARIOS:

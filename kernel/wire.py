@@ -9,7 +9,7 @@ from pathlib import Path
 import gso
 from gso.capture import Interface
 from gso.fields import differences
-from gso.kernel.evidence import Cell, Event, Frame
+from gso.kernel.evidence import Cell
 from gso.kernel.scenarios import Scenario
 
 _ETHERNET = 14
@@ -58,31 +58,26 @@ def super_packets(scenario: Scenario, cell: Cell) -> list[SuperPacket]:
 
 
 def _reconstructed(cell: Cell) -> list[SuperPacket]:
-    incoming = {_tcp_identity(f.data, _ETHERNET): f for f in cell.frames["ingress"] if f.gso_size}
+    incoming = {
+        _identity(f.data, _ETHERNET, len(f.data)): f for f in cell.frames["ingress"] if f.gso_size
+    }
     found = []
     for event in cell.trace.at("__dev_queue_xmit"):
         fields = event.fields
         inner = fields["inner_network_header"] - fields["network_header"] + _ETHERNET
-        original = incoming.get(_tcp_identity(event.head, inner))
+        original = incoming.get(_identity(event.head, inner, fields["len"]))
         if original is not None:
-            found.append(_join(event, inner, original))
+            # Behind the linear part the probe read whatever lies there in memory.
+            head = event.head[: fields["len"] - fields["data_len"]]
+            frame = head + original.data[_ETHERNET + len(head) - inner :]
+            found.append(SuperPacket(frame, original.gso_size, original.time_ns, reconstructed=True))
     return found
 
 
-def _tcp_identity(frame: bytes, network: int) -> bytes:
-    """Return ports and sequence numbers of the TCP header behind a plain IP header."""
-    transport = network + (40 if frame[network] >> 4 == 6 else 20)
-    return frame[transport : transport + 12]
-
-
-def _join(event: Event, inner: int, original: Frame) -> SuperPacket:
-    rest = _ETHERNET + len(event.head) - inner
-    frame = event.head + original.data[rest:]
-    if len(frame) != event.fields["len"]:
-        raise ValueError(
-            f"reconstructed {len(frame)} bytes, but the kernel's packet has {event.fields['len']}"
-        )
-    return SuperPacket(frame, original.gso_size, original.time_ns, reconstructed=True)
+def _identity(head: bytes, network: int, length: int) -> tuple[bytes, int]:
+    """Return what the packet keeps through the tunnel: TCP ports and numbers, and its length."""
+    transport = network + (40 if head[network] >> 4 == 6 else 20)
+    return head[transport : transport + 12], length - network
 
 
 def explain(scenario: Scenario, cell: Cell) -> Explanation:

@@ -30,8 +30,10 @@ class Run:
         self.plan: dict[str, Any] = json.loads((folder / "plan.json").read_text())
         self.evidence = folder / "cells"
         self.evidence.mkdir(exist_ok=True)
+        self.begun = time.monotonic()
 
     def progress(self, **event: Any) -> None:
+        event["seconds_since_start"] = round(time.monotonic() - self.begun, 3)
         with (self.folder / "progress.jsonl").open("a") as log:
             log.write(json.dumps(event) + "\n")
 
@@ -70,9 +72,8 @@ class Run:
                 if needed and needed not in rebuilt:
                     run(["modprobe", needed])
             run(["insmod", path])
-        for name in topology.MODULES:
-            # Built into a small kernel, modprobe has no list to find it in: the topology tells.
-            subprocess.run(["modprobe", "-q", name], check=False)
+        # A small kernel has them built in and no list to find them in: the topology tells.
+        subprocess.run(["modprobe", "--all", "--quiet", *topology.MODULES], check=False)
         return {
             name: Path(f"/sys/module/{name}/notes/.note.gnu.build-id").read_bytes()[16:].hex()
             for name in rebuilt
@@ -103,13 +104,12 @@ class Run:
 
 def main(folder: Path) -> int:
     """Perform the run; whatever goes wrong is written down as the result."""
-    begun = time.monotonic()
     test = Run(folder)
     try:
         results = {"ok": True, **test.perform()}
     except Exception:  # the host must see every failure, and there is nobody else to tell
         results = {"ok": False, "error": traceback.format_exc()}
-    results["seconds"] = round(time.monotonic() - begun, 3)
+    results["seconds"] = round(time.monotonic() - test.begun, 3)
     partial = folder / "results.json.partial"
     partial.write_text(json.dumps(results))
     partial.rename(folder / "results.json")

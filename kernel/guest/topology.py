@@ -226,7 +226,7 @@ def _merge_and_mirror() -> None:
     run(
         ["ip", "netns", "exec", DIRECTOR, "sh", "-c"]
         # GRO waits a moment for the next segment: emulation is slower than any real wire.
-        + [f"echo 5000000 > /sys/class/net/{INGRESS}/gro_flush_timeout"]
+        + [f"echo 200000 > /sys/class/net/{INGRESS}/gro_flush_timeout"]
     )
     run(
         ["tc", "-n", DIRECTOR, "-batch", "-"],
