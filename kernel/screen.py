@@ -96,8 +96,9 @@ class TerminalScreen:
             self._out.print(_table(self._rows))
         for row in self._rows:
             for cell in row.patched:
-                for line in cell.wire.differences if cell.problems else ():
-                    self._out.print(Text(f"{row.scenario.name} {cell.traffic.name}: {line}"))
+                for problem in cell.problems if row.verdict is not Verdict.NO_EFFECT else ():
+                    name = f"{row.scenario.name} {cell.traffic.name}"
+                    self._out.print(Text(f"{name}: {problem}"), soft_wrap=True)
         self._verdict(report)
 
     def _verdict(self, report: Report) -> None:
@@ -108,10 +109,10 @@ class TerminalScreen:
             if report.error["log_tail"]:
                 self._out.print(Text(f"end of the log:\n{report.error['log_tail']}\n"))
             line.append(f", {report.error['stage']}: {report.error['message']}")
-        self._out.print(line)
+        self._out.print(line, soft_wrap=True)
         kernel = f"{report.kernel}, {report.acceleration}" if report.kernel else "no kernel"
-        self._out.print(Text(f"{kernel}; {time.monotonic() - self._begun:.0f} s"))
-        self._out.print(Text(f"evidence: {report.folder}"))
+        self._out.print(Text(f"{kernel}; {time.monotonic() - self._begun:.0f} s"), soft_wrap=True)
+        self._out.print(Text(f"evidence: {report.folder}"), soft_wrap=True)
 
 
 def _table(rows: list[ScenarioReport]) -> Table:

@@ -70,9 +70,9 @@ def judge(traffic: Traffic, cell: Cell, wire: Explanation) -> Judged:
         problems.append(f"{cell.segmentation_drops} packets dropped in segmentation")
     if result["tx_dropped"] > cell.segmentation_drops:
         problems.append(f"{result['tx_dropped'] - cell.segmentation_drops} other transmit drops")
-    if wire.segments != wire.matching and not cell.segmentation_drops:
-        problems.append(f"{wire.segments - wire.matching} of {wire.segments} segments differ")
-    elif not cell.segmentation_drops and wire.differences:
+    if not cell.segmentation_drops:
+        if wire.segments != wire.matching:
+            problems.append(f"{wire.segments - wire.matching} of {wire.segments} segments differ")
         problems.extend(wire.differences)
     exercised = not traffic.segmented or (cell.segmenter_ran and wire.super_packets > 0)
     return Judged(traffic, cell, wire, tuple(problems), exercised)
