@@ -82,6 +82,7 @@ class Trace:
 
     events: tuple[Event, ...]
     drops: tuple[Drop, ...]
+    segmenter_errors: tuple[int, ...]  # errno values that skb_udp_tunnel_segment returned
 
     def at(self, function: str) -> list[Event]:
         """Return the hits of one function, in order."""
@@ -91,11 +92,13 @@ class Trace:
 _LINE = re.compile(r"^\s*\S.*\s\[\d+\]\s\S+\s+(?P<time>\d+\.\d+): (?P<event>\w+): (?P<rest>.*)$")
 _FIELD = re.compile(r'(\w+)=("[^"]*"|\{[^}]*\}|\S+)')
 _STACK = " => "
+_LARGEST_ERRNO = -4095  # a pointer is more negative than that: include/linux/err.h
 
 
 def read_trace(path: Path) -> Trace:
     """Read one cell's ftrace text."""
     events: list[Event] = []
+    errors: set[int] = set()
     drops: Counter[tuple[str, str, tuple[str, ...]]] = Counter()
     for event, fields, rest, stack in _entries(path.read_text(errors="replace")):
         if event["event"] == "kfree_skb":
@@ -106,7 +109,13 @@ def read_trace(path: Path) -> Trace:
             drops[location, reason, own] += 1
         elif "skb" in fields:
             events.append(_event(event, fields))
-    return Trace(tuple(events), tuple(Drop(*what, count) for what, count in drops.items()))
+        elif _LARGEST_ERRNO <= int(fields.get("result", "0")) < 0:
+            errors.add(-int(fields["result"]))
+    return Trace(
+        tuple(events),
+        tuple(Drop(*what, count) for what, count in drops.items()),
+        tuple(sorted(errors)),
+    )
 
 
 def _entries(text: str) -> Iterator[tuple[re.Match[str], dict[str, str], str, list[str]]]:
@@ -171,6 +180,7 @@ class Cell:
             "segmenter_ran": self.segmenter_ran,
             "segmentation_drops": self.segmentation_drops,
             "tnl_hlen": sorted({e.tnl_hlen for e in self.trace.at("skb_udp_tunnel_segment")}),
+            "segmenter_errors": list(self.trace.segmenter_errors),
             "offsets": self.offsets(),
             "drops": [asdict(drop) for drop in self.trace.drops],
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -67,7 +68,9 @@ def judge(traffic: Traffic, cell: Cell, wire: Explanation) -> Judged:
     elif not result["download_intact"]:
         problems.append("the answer arrived damaged")
     if cell.segmentation_drops:
-        problems.append(f"{cell.segmentation_drops} packets dropped in segmentation")
+        names = [errno.errorcode.get(number, str(number)) for number in cell.trace.segmenter_errors]
+        why = f": the segmenter returned -{', -'.join(names)}" if names else ""
+        problems.append(f"{cell.segmentation_drops} packets dropped in segmentation{why}")
     if result["tx_dropped"] > cell.segmentation_drops:
         problems.append(f"{result['tx_dropped'] - cell.segmentation_drops} other transmit drops")
     if not cell.segmentation_drops:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -119,17 +119,18 @@ def _compare(
     missing: list[bytes], left: list[bytes], ports: dict[int, gso.Tunnel]
 ) -> list[str]:
     """Say for each missing segment how the wire's frame with the same sequence number differs."""
-    by_sequence = {}
+    by_sequence = defaultdict(list)
     for frame in left:
-        by_sequence.setdefault(_sequence(frame, ports), frame)
+        by_sequence[_sequence(frame, ports)].append(frame)
     shown = []
     for segment in missing[:_MOST_SHOWN]:
         sequence = _sequence(segment, ports)
-        actual = by_sequence.get(sequence)
         label = f"segment with TCP sequence number {sequence}, {len(segment)} bytes"
-        if actual is None:
+        if sequence not in by_sequence:
             shown.append(f"{label}: not on the wire")
             continue
+        # A bare acknowledgement may have the same number: the nearest length is the segment.
+        actual = min(by_sequence[sequence], key=lambda frame: abs(len(frame) - len(segment)))
         fields = "; ".join(str(d) for d in differences(segment, actual, tunnel_ports=ports))
         shown.append(f"{label}: {fields}")
     if len(missing) > _MOST_SHOWN:

@@ -1,0 +1,47 @@
+# make verify   verify the fix of the IPVS GUE fault in real kernels
+# make test     run every test, in virtual machines too
+# Both set up what they need: a virtual environment here, and Debian packages with sudo.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
+APT_INSTALL := $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -q --yes --no-install-recommends
+SOURCES := pyproject.toml setup.py $(wildcard gso/*.pyx gso/*.pxd gso/*.c gso/*.h)
+
+.PHONY: verify test lint build machine test-packages clean
+
+verify: machine
+	$(BIN)/gso-kernel verify patches/ipvs-gue-inner-mac-header.patch
+
+test: machine test-packages
+	$(BIN)/pytest
+
+lint: build
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/cython-lint gso/*.pyx gso/*.pxd
+	$(BIN)/mypy
+
+build: $(VENV)/.built
+
+machine: build
+	$(BIN)/gso-kernel doctor --install
+
+# Programs that only tests use, to judge our files as others see them.
+test-packages:
+	command -v tshark >/dev/null || { $(SUDO) apt-get update -q && $(APT_INSTALL) tshark; }
+
+$(VENV)/bin/pip:
+	$(PYTHON) -c 'import ensurepip, os, sysconfig; os.stat(sysconfig.get_path("include") + "/Python.h")' \
+	  && command -v gcc >/dev/null \
+	  || { $(SUDO) apt-get update -q && $(APT_INSTALL) python3-venv python3-dev gcc libc6-dev; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.built: $(VENV)/bin/pip $(SOURCES)
+	$(BIN)/pip install --quiet --upgrade 'setuptools>=77' 'cython>=3.1'
+	$(BIN)/pip install --quiet --no-build-isolation --editable '.[kernel,arrow,test,bench,lint]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info gso/*.so gso/_*.c
