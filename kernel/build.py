@@ -20,7 +20,7 @@ from pathlib import Path
 
 from gso.kernel import debian
 from gso.kernel.debian import DebianKernel
-from gso.kernel.errors import TestBedError
+from gso.kernel.errors import TestBedError, UsageError
 from gso.kernel.patches import Files
 from gso.kernel.paths import PACKAGE, cache_folder
 from gso.kernel.run import logged, output
@@ -156,7 +156,7 @@ class SourceTree:
 
     def __init__(self, source: Path) -> None:
         if not (source / "Kconfig").is_file() or not (source / "Makefile").is_file():
-            raise TestBedError("source", f"{source} is not a kernel tree: no Kconfig and Makefile")
+            raise UsageError(f"{source} is not a kernel tree: no Kconfig and Makefile")
         self.source = source.resolve()
         self._home = cache_folder() / "trees" / _key(str(self.source))
         self._copy, self._objects = self._home / "source", self._home / "objects"

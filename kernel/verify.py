@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from gso.kernel import build, debian, patches, vm, wire
 from gso.kernel.build import Bootable
-from gso.kernel.errors import TestBedError
+from gso.kernel.errors import TestBedError, UsageError
 from gso.kernel.evidence import read_cell
 from gso.kernel.patches import Patch, Variants
 from gso.kernel.paths import patches_folder
@@ -144,7 +144,7 @@ def _results_folder(parent: Path, report: Report) -> Iterator[Path]:
         yield partial
         text = json.dumps(report.summary(), indent=1).replace(str(partial), str(final))
         (partial / "results.json").write_text(text)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, UsageError):
         shutil.rmtree(partial)
         raise
     partial.rename(final)
