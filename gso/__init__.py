@@ -1,5 +1,6 @@
 """Segment, coalesce and validate packets exactly as the Linux kernel does."""
 
+from gso._batch import segment_batch
 from gso._checksum import (
     checksum,
     checksum_batch,
@@ -10,7 +11,7 @@ from gso._checksum import (
 )
 from gso._frames import Frames, Segments
 from gso._layout import LAYOUT_DTYPE, Layout, parse, parse_batch
-from gso._segment import segment
+from gso._segment import SegmentHeaders, segment, segment_headers
 from gso.capture import Capture, read_capture, write_capture
 from gso.constants import L4, GsoType, Reason, Tunnel
 from gso.errors import GsoError
@@ -24,6 +25,7 @@ __all__ = [
     "GsoType",
     "Layout",
     "Reason",
+    "SegmentHeaders",
     "Segments",
     "Tunnel",
     "checksum",
@@ -35,6 +37,8 @@ __all__ = [
     "pseudo_header",
     "read_capture",
     "segment",
+    "segment_batch",
+    "segment_headers",
     "simd_path",
     "write_capture",
 ]

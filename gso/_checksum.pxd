@@ -54,21 +54,26 @@ cdef inline void put16(uint8_t *p, unsigned int value) noexcept nogil:
 
 cdef inline uint16_t fold(uint64_t total) noexcept nogil:
     """The sum in 16 bits; 0 only if `total` is 0."""
-    total = <uint32_t>total + (total >> 32)
-    total = (total & 0xffff) + (total >> 16)
-    total = (total & 0xffff) + (total >> 16)
-    return <uint16_t>((total & 0xffff) + (total >> 16))
+    # Adding the halves the other way round too carries from the upper into the lower one and back
+    cdef uint32_t half = <uint32_t>((total + (total >> 32 | total << 32)) >> 32)
+    return <uint16_t>((half + (half >> 16 | half << 16)) >> 16)
 
 
 cdef inline uint64_t short_sum(const uint8_t *p, size_t n) noexcept nogil:
     """Sum of a header: `n` is even and small, so that a call would cost more than the work."""
-    cdef uint64_t total = 0
+    cdef uint64_t total = 0, words
     cdef uint32_t word
-    while n >= 4:
+    while n >= 8:
+        memcpy(&words, p, 8)
+        total += words
+        total += total < words  # the carry
+        p += 8
+        n -= 8
+    total = <uint32_t>total + (total >> 32)
+    if n & 4:
         memcpy(&word, p, 4)
         total += word
         p += 4
-        n -= 4
-    if n:
+    if n & 2:
         total += load16(p)
     return total

@@ -6,11 +6,11 @@ cdef class Frames:
     cdef const uint8_t *buf
     cdef const int64_t *off
     cdef Py_ssize_t n
-    cdef object base        # exporter of the bytes: a bytes object, or a read-only memoryview
-    cdef bytes ends         # the n + 1 offsets
+    cdef object base        # the bytes: a bytes object, or a read-only memoryview
+    cdef object ends        # the n + 1 offsets, likewise
     cdef object view        # read-only memoryview of the bytes, made when first asked for
 
-    cdef int adopt(self, object base, bytes ends) except -1
+    cdef int adopt(self, object base, object ends) except -1
     cdef object memory(self)
     cdef object one(self, object key)
     cdef Frames window(self, Py_ssize_t start, Py_ssize_t stop)
@@ -18,7 +18,15 @@ cdef class Frames:
 
 
 cdef class Segments(Frames):
-    cdef bytes parents      # one int64 per frame
+    cdef object parents     # one int64 per frame
+
+
+# Memory that can grow until somebody looks at it.
+cdef class Memory:
+    cdef char *p
+    cdef Py_ssize_t size
+
+    cdef int resize(self, Py_ssize_t size) except -1
 
 
 cdef bytes new_bytes(Py_ssize_t size)

@@ -5,8 +5,10 @@
 from cpython.bytes cimport (
     PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE,
 )
+from cpython.buffer cimport PyBuffer_FillInfo
 from cpython.memoryview cimport PyMemoryView_GET_BUFFER
 from libc.stdint cimport int64_t, uint8_t
+from libc.stdlib cimport free, realloc
 from libc.string cimport memcmp, memcpy
 
 from gso._buffer cimport packed
@@ -19,6 +21,31 @@ import numpy as np
 cdef bytes new_bytes(Py_ssize_t size):
     """Uninitialised bytes: the caller fills every one before anybody else sees the object."""
     return PyBytes_FromStringAndSize(NULL, size)
+
+
+cdef class Memory:
+    """Memory that can grow until somebody looks at it; exports its bytes read-only."""
+
+    def __dealloc__(self):
+        free(self.p)
+
+    cdef int resize(self, Py_ssize_t size) except -1:
+        cdef char *p = <char *>realloc(self.p, max(size, 1))
+        if p is NULL:
+            raise MemoryError
+        self.p = p
+        self.size = size
+        return 0
+
+    def __getbuffer__(self, Py_buffer *view, int flags):
+        PyBuffer_FillInfo(view, self, self.p, self.size, True, flags)
+
+
+cdef inline const void *_address(object base):
+    """Where the bytes of a bytes object or memoryview are."""
+    if PyBytes_CheckExact(base):
+        return PyBytes_AS_STRING(base)
+    return PyMemoryView_GET_BUFFER(base).buf
 
 
 cdef class Frames:
@@ -48,17 +75,13 @@ cdef class Frames:
             data = memoryview(data)[first:source[last]]
         self.adopt(data, ends)
 
-    cdef int adopt(self, object base, bytes ends) except -1:
-        """Refer to `base` (bytes, or a contiguous memoryview of them) and to offsets known good."""
-        if PyBytes_CheckExact(base):
-            self.buf = <const uint8_t *>PyBytes_AS_STRING(base)
-        else:
-            self.view = base
-            self.buf = <const uint8_t *>PyMemoryView_GET_BUFFER(base).buf
+    cdef int adopt(self, object base, object ends) except -1:
+        """Refer to bytes, and to offsets known good: bytes objects or contiguous memoryviews."""
         self.base = base
         self.ends = ends
-        self.off = <const int64_t *>PyBytes_AS_STRING(ends)
-        self.n = PyBytes_GET_SIZE(ends) // <Py_ssize_t>sizeof(int64_t) - 1
+        self.buf = <const uint8_t *>_address(base)
+        self.off = <const int64_t *>_address(ends)
+        self.n = len(ends) // <Py_ssize_t>sizeof(int64_t) - 1
         return 0
 
     cdef object memory(self):

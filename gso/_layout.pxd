@@ -19,7 +19,7 @@ cdef enum:
     MAX_HEADER = 65535  # the kernel's header offsets are u16
     MAX_FRAME = 0x7fffffff
     MAX_LAYERS = 16
-    FEW_BYTES = 512
+    FEW_BYTES = 256
     HEADER_ROOM = 8  # behind a header copy, for an IPv6 fragment header
     IP_TUNNEL_RECURSION_LIMIT = 5  # include/net/ip_tunnels.h
 
@@ -55,8 +55,8 @@ cdef struct headers:
     bint fragment               # the innermost IP packet is a fragment
     bint remcsum                # the tunnel header says remote checksum offload
     uint8_t n                   # layers, the outermost first
-    layer layers[MAX_LAYERS]
     fault refusal               # why it cannot be segmented, if field is not NULL
+    layer layers[MAX_LAYERS]
 
 cdef struct port:
     uint16_t number

@@ -575,25 +575,25 @@ cdef step nsh(cursor *c) noexcept nogil:
 cdef step follow(cursor *c, step kind) noexcept nogil:
     if kind == ETHERNET:
         return ethernet(c)
-    if kind == IPV4:
+    elif kind == IPV4:
         return ipv4(c)
-    if kind == IPV6:
+    elif kind == IPV6:
         return ipv6(c)
-    if kind == TRANSPORT_TCP:
+    elif kind == TRANSPORT_TCP:
         return transport_tcp(c)
-    if kind == TRANSPORT_UDP:
+    elif kind == TRANSPORT_UDP:
         return transport_udp(c)
-    if kind == GRE_HEADER:
+    elif kind == GRE_HEADER:
         return gre(c)
-    if kind == GUE_HEADER:
+    elif kind == GUE_HEADER:
         return gue(c)
-    if kind == VXLAN_HEADER:
+    elif kind == VXLAN_HEADER:
         return vxlan(c, False)
-    if kind == GPE_HEADER:
+    elif kind == GPE_HEADER:
         return vxlan(c, True)
-    if kind == GENEVE_HEADER:
+    elif kind == GENEVE_HEADER:
         return geneve(c)
-    if kind == MPLS_STACK:
+    elif kind == MPLS_STACK:
         return mpls(c)
     return nsh(c)
 
@@ -619,17 +619,23 @@ cdef int walk(
 ) noexcept nogil:
     cdef cursor c
     cdef step kind
-    memset(&c, 0, sizeof(c))
     c.p = p
     c.have = have
     c.size = size
+    c.off = 0
     c.h = h
     c.why = why
     c.ports = ports
-    memset(h, 0, sizeof(headers))
+    c.ip_levels = c.tunnels = 0
+    c.new_packet = c.later_fragment = c.in_udp = False
+    h.mac_header = h.tnl_hlen = 0
     h.network_header = h.transport_header = -1
     h.inner_mac_header = h.inner_network_header = h.inner_transport_header = -1
-    h.ip_header = h.l4_header = h.jumbo = h.routing = h.fragment_at = -1
+    h.tunnel = h.l4 = h.inner_version = h.outer_version = 0
+    h.ip_header = h.l4_header = h.jumbo = h.routing = h.fragment_at = h.fragment_next = -1
+    h.fragment = h.remcsum = False
+    h.n = 0
+    h.refusal.field = NULL
     kind = by_nibble(&c, "iphdr") if raw else ETHERNET
     if raw and kind == DONE:
         network(&c)
@@ -659,14 +665,19 @@ cdef int read_headers(
 
     Returns 0, or -1 with `why` filled in. The copy is to be dropped with drop_copy either way.
     """
-    cdef Py_ssize_t have = min(size, FEW_BYTES)
+    cdef Py_ssize_t have
     cdef int more
     copy.p = copy.few
     if size > MAX_FRAME:
         why[0] = fault(TOO_LONG, "len", "a frame of {offset} bytes, the limit is {limit}",
                        size, MAX_FRAME, size)
         return -1
-    memcpy(copy.p, frame, have)
+    if size >= FEW_BYTES:
+        have = FEW_BYTES
+        memcpy(copy.p, frame, FEW_BYTES)  # a length known beforehand is copied without a call
+    else:
+        have = size
+        memcpy(copy.p, frame, have)
     more = walk(h, why, copy.p, have, size, raw, ports)
     if more <= 0:
         return more

@@ -1,5 +1,8 @@
-from typing import Literal
+from collections.abc import Iterator
+from typing import Any, Literal
 
+import numpy as np
+import numpy.typing as npt
 from typing_extensions import Buffer
 
 from gso._frames import Frames
@@ -16,3 +19,23 @@ def segment(
     tunnel_ports: TunnelPorts | None = None,
     checksum: Literal["complete", "partial"] = "complete",
 ) -> Frames: ...
+
+class SegmentHeaders:
+    @property
+    def headers(self) -> Frames: ...
+    @property
+    def payload(self) -> npt.NDArray[np.int64]: ...
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[Any]: ...
+    def __getitem__(self, i: int) -> Any: ...
+
+def segment_headers(
+    frame: Buffer,
+    gso_size: int,
+    *,
+    gso_type: GsoType | int | None = None,
+    layout: Layout | None = None,
+    link_type: LinkType = "ethernet",
+    tunnel_ports: TunnelPorts | None = None,
+    checksum: Literal["complete", "partial"] = "complete",
+) -> SegmentHeaders: ...

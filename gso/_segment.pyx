@@ -13,7 +13,7 @@ part of the template and cost nothing per segment.
 from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from libc.stdlib cimport malloc
+from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memmove
 
 from gso._buffer cimport borrow
@@ -71,61 +71,6 @@ cdef enum:  # gso.GsoType
     TCP_PSH = 0x08
     TCP_CWR = 0x80
 
-# What becomes of the innermost checksum
-cdef enum inner_checksum:
-    COMPLETE        # computed
-    PARTIAL         # pseudo header sum, for hardware to complete: as good as complete
-    REMOTE          # pseudo header sum, for the receiver to complete: data like any other
-    ABSENT          # there is none in this segment, or it is none of our business
-
-# An IPv4 header whose ID counts, or which is a fragment
-cdef struct stamped_ip:
-    uint16_t offset
-    uint16_t ident
-    bint fragment
-    uint64_t base           # sum of the header but for check and ID or fragment offset
-
-# What all frames of a call have in common
-cdef struct job:
-    bint raw
-    bint partial            # checksum="partial"
-    const headers *layout   # the caller's, or NULL
-    const port_list *ports
-
-cdef enum:
-    RELEASE_GIL = 1 << 14   # bytes of output from which it is worth the while
-    STREAM = 1 << 24        # and from which it is not going to stay in the caches
-
-cdef struct plan:
-    headers h
-    header_copy template
-    const uint8_t *payload
-    Py_ssize_t hlen         # length of the template
-    Py_ssize_t length       # of the payload
-    Py_ssize_t step         # payload bytes per segment, except in the last
-    Py_ssize_t count        # segments
-    Py_ssize_t gso_size
-    unsigned int gso_type   # normalised: what the frame is to be treated as
-    bint accecn
-    bint partial            # GSO_PARTIAL
-    bint ufo
-    inner_checksum inner
-    uint64_t fixed[MAX_LAYERS]      # sums of what no segment changes: of a layer's header
-    uint64_t gap[MAX_LAYERS]        # and, for IPv4, of what is between it and the next layer
-    uint64_t pseudo[MAX_LAYERS]     # of a UDP layer, without its length
-    bint sealed[MAX_LAYERS]         # a UDP or GRE layer with a checksum
-    uint64_t l4_fixed
-    uint64_t l4_pseudo
-    uint64_t l4_base        # the sum of the innermost checksum but for what stamp() knows
-    uint32_t seq
-    uint16_t flags
-    int stamps
-    stamped_ip stamp[MAX_LAYERS]
-    # The checksum of this layer depends on payload bytes; -1 if none does.
-    int outer
-    uint64_t outer_base
-
-
 # ---- from a frame to a plan -----------------------------------------------------------------
 
 cdef int refuse(
@@ -169,13 +114,13 @@ cdef int settle_type(plan *p, fault *why, unsigned int gso_type) noexcept nogil:
         return refuse(why, GSO_TYPE, "gso_type", "gso_type {offset:#x} has none of {limit:#x}, "
                       "which the transport header at byte {value} needs",
                       gso_type, wanted, p.h.l4_header)
-    p.ufo = wanted & given & SKB_GSO_UDP
+    p.ufo = p.gso_size and wanted & given & SKB_GSO_UDP
     if p.ufo and gso_type & (SKB_GSO_UDP_L4 | SKB_GSO_PARTIAL):
         return refuse(why, GSO_TYPE, "gso_type", "gso_type {offset:#x} asks for fragments "
                       "({limit:#x}) and for segments", gso_type, SKB_GSO_UDP, 0)
     p.gso_type = gso_type
     p.accecn = gso_type & SKB_GSO_TCP_ACCECN
-    p.partial = gso_type & SKB_GSO_PARTIAL
+    p.partial = p.gso_size and gso_type & SKB_GSO_PARTIAL
     return settle_tunnels(p, why)
 
 
@@ -199,6 +144,10 @@ cdef int settle_tunnels(plan *p, fault *why) noexcept nogil:
     if gre & SKB_GSO_GRE_CSUM and not gre_csum:
         return refuse(why, GSO_TYPE, "gso_type", "gso_type {offset:#x} has GRE_CSUM ({limit:#x}), "
                       "but no GRE header has a checksum", p.gso_type, SKB_GSO_GRE_CSUM, 0)
+    if p.partial and remcsum:
+        return refuse(why, GSO_TYPE, "gso_type", "gso_type {offset:#x} is PARTIAL, whose segments a "
+                      "device completes, with remote checksums ({limit:#x})",
+                      p.gso_type, SKB_GSO_TUNNEL_REMCSUM, 0)
     if p.h.l4 == 0 or p.ufo:
         p.inner = ABSENT
     elif remcsum:
@@ -266,50 +215,55 @@ cdef void insert_fragment_header(plan *p) noexcept nogil:
     p.hlen += FRAG_HLEN
 
 
+cdef inline uint64_t less(const uint8_t *field) noexcept nogil:
+    """Added to a sum, takes the field out of it. (Clearing the field first, in memory that is then
+    read in larger units, would stall the processor.)"""
+    return <uint16_t>~load16(field)
+
+
 cdef void sum_layers(plan *p) noexcept nogil:
-    """Sum what is the same in all segments, clearing the fields that are not."""
+    """Sum what is the same in all segments."""
     cdef uint8_t *t = p.template.p
     cdef uint8_t *head
-    cdef Py_ssize_t next_offset
+    cdef Py_ssize_t hlen
+    cdef uint64_t total
     cdef layer *one
     cdef int k
     p.stamps = 0
     for k in range(p.h.n):
         one = &p.h.layers[k]
         head = t + one.offset
-        next_offset = p.h.layers[k + 1].offset if k + 1 < p.h.n else p.h.l4_header
-        p.gap[k] = 0
+        hlen = (p.h.layers[k + 1].offset if k + 1 < p.h.n else p.h.l4_header) - one.offset
         if one.kind == IP4:
-            put16(head + 2, 0)
-            put16(head + 10, 0)
-            add_stamp(p, one, head)
-            p.gap[k] = short_sum(head + one.hlen, next_offset - one.offset - one.hlen)
-            p.fixed[k] = short_sum(head, one.hlen)
-            continue
-        if one.kind == IP6:
-            put16(head + 4, 0)
+            p.gap[k] = short_sum(head + one.hlen, hlen - one.hlen)
+            total = short_sum(head, one.hlen) + less(head + 2) + less(head + 10)
+            total += add_stamp(p, one, head)
+        elif one.kind == IP6:
+            total = short_sum(head, hlen) + less(head + 4)
         elif one.kind == UDP:
-            put16(head + 4, 0)
+            total = short_sum(head, hlen) + less(head + 4)
             if p.sealed[k]:
-                put16(head + 6, 0)
+                total += less(head + 6)
             one = &p.h.layers[k - 1]
             p.pseudo[k] = pseudo_sum(t + one.offset, one.kind == IP4, IPPROTO_UDP)
-        elif p.sealed[k]:
-            put16(head + 4, 0)
-            put16(head + 6, 0)
-        p.fixed[k] = short_sum(head, t + next_offset - head)
+        else:
+            total = short_sum(head, hlen)
+            if p.sealed[k]:
+                total += less(head + 4) + less(head + 6)
+                put16(head + 6, 0)
+        p.fixed[k] = total
 
 
-cdef void add_stamp(plan *p, const layer *one, uint8_t *head) noexcept nogil:
-    """An IPv4 header with an ID that counts, or a fragment offset."""
+cdef uint64_t add_stamp(plan *p, const layer *one, const uint8_t *head) noexcept nogil:
+    """Note an IPv4 header with an ID that counts, or a fragment offset, and what to take off."""
     cdef stamped_ip *s = &p.stamp[p.stamps]
     s.fragment = p.ufo and one.inner
     if one.inner and p.gso_type & SKB_GSO_TCP_FIXEDID and not s.fragment:
-        return
+        return 0
     s.offset = one.offset
     s.ident = get16(head + 4)
-    put16(head + (6 if s.fragment else 4), 0)
     p.stamps += 1
+    return less(head + (6 if s.fragment else 4))
 
 
 cdef uint64_t routed_pseudo(const plan *p) noexcept nogil:
@@ -329,7 +283,7 @@ cdef uint64_t routed_pseudo(const plan *p) noexcept nogil:
 
 
 cdef uint64_t transport_pseudo(const plan *p, const uint8_t *th) noexcept nogil:
-    """The innermost pseudo header without the length, before the template is cleared.
+    """The innermost pseudo header without the length.
 
     The kernel starts from what CHECKSUM_PARTIAL left in the field, which a frame does not say
     whether it has. So the field is believed only if it holds a pseudo header's sum.
@@ -350,20 +304,17 @@ cdef uint64_t transport_pseudo(const plan *p, const uint8_t *th) noexcept nogil:
 
 
 cdef void sum_transport(plan *p) noexcept nogil:
-    """The innermost header: clear what changes and sum the rest."""
-    cdef uint8_t *th = p.template.p + p.h.l4_header
+    """The innermost header: note what changes and sum the rest."""
+    cdef const uint8_t *th = p.template.p + p.h.l4_header
+    cdef uint64_t total = short_sum(th, p.hlen - p.h.l4_header)
     p.l4_pseudo = transport_pseudo(p, th)
     if p.h.l4 == IPPROTO_TCP:
         p.seq = <uint32_t>get16(th + 4) << 16 | get16(th + 6)
         p.flags = get16(th + 12)
-        put16(th + 4, 0)
-        put16(th + 6, 0)
-        put16(th + 12, 0)
-        put16(th + 16, 0)
+        total += less(th + 4) + less(th + 6) + less(th + 12) + less(th + 16)
     else:
-        put16(th + 4, 0)
-        put16(th + 6, 0)
-    p.l4_fixed = short_sum(th, p.hlen - p.h.l4_header)
+        total += less(th + 4) + less(th + 6)
+    p.l4_fixed = total
 
 
 cdef int read_plan(
@@ -405,10 +356,10 @@ cdef int make_plan(
     if gso_size and p.h.refusal.field is not NULL:
         why[0] = p.h.refusal
         return -1
+    p.gso_size = gso_size
     p.inner = PARTIAL if j.partial else COMPLETE
     if settle_type(p, why, gso_type) < 0:
         return -1
-    p.gso_size = gso_size
     p.hlen = p.h.payload
     p.payload = frame + p.h.payload
     p.length = p.step = size - p.h.payload
@@ -447,7 +398,7 @@ cdef void prepare(plan *p) noexcept nogil:
         sum_transport(p)
 
 
-cdef inline Py_ssize_t plan_size(const plan *p) noexcept nogil:
+cdef Py_ssize_t plan_size(const plan *p) noexcept nogil:
     """Bytes of output."""
     return p.length + p.count * p.hlen
 
@@ -469,7 +420,7 @@ cdef void set_length(plan *p, Py_ssize_t n) noexcept nogil:
     cdef uint64_t inside
     cdef bint open_inside = True
     cdef layer *one
-    cdef int k
+    cdef int k, stamps = p.stamps
     p.outer = -1
     inside = set_transport(p, n, each)
     open_inside = p.inner == REMOTE or p.inner == ABSENT
@@ -479,7 +430,11 @@ cdef void set_length(plan *p, Py_ssize_t n) noexcept nogil:
         length = p.hlen + each - one.offset
         if one.kind == IP4:
             put16(head + 2, length)
-            store16(head + 10, <uint16_t>~fold(p.fixed[k] + htons(length)))
+            if stamps and p.stamp[stamps - 1].offset == one.offset:
+                stamps -= 1
+                p.stamp[stamps].base = p.fixed[k] + htons(length)
+            else:
+                store16(head + 10, <uint16_t>~fold(p.fixed[k] + htons(length)))
             inside += p.gap[k] + 0xffff
         elif one.kind == IP6:
             put16(head + 4, length - 40)
@@ -498,9 +453,6 @@ cdef void set_length(plan *p, Py_ssize_t n) noexcept nogil:
                 seal(p, k, open_inside, inside, head + 4)
                 inside = 0xffff
                 open_inside = False
-    for k in range(p.stamps):
-        head = t + p.stamp[k].offset
-        p.stamp[k].base = short_sum(head, (head[0] & 15) * 4) - load16(head + 10)
 
 
 cdef inline void seal(
@@ -647,13 +599,47 @@ cdef void emit(plan *p, uint8_t *out, bint stream) noexcept nogil:
         if p.length - start < n or i + 1 == p.count:
             n = p.length - start
             set_length(p, n)
-        memcpy(out, p.template.p, p.hlen)
         payload = copy_payload(p, out + p.hlen, p.payload + start, n, stream)
+        memcpy(out, p.template.p, p.hlen)  # last, as reading what was just written stalls
         if p.ufo and start < 8:
             patch_datagram(p, out + p.hlen, start, n, check)
             payload = simd.sum(out + p.hlen, n)
         stamp(p, out, i, payload)
         out += p.hlen + n
+        start += n
+
+
+cdef void emit_headers(plan *p, uint8_t *out, int64_t *pieces, Py_ssize_t payload_at) noexcept nogil:
+    """Write the headers of all segments, and where in the frame each one's payload is."""
+    cdef Py_ssize_t i, n = p.step, start = 0
+    cdef uint64_t payload
+    cdef uint16_t check = 0
+    cdef uint8_t udp_header[8]
+    prepare(p)
+    if p.ufo:
+        check = datagram_checksum(p)
+    set_length(p, n if p.count > 1 else p.length)
+    for i in range(p.count):
+        if p.length - start < n or i + 1 == p.count:
+            n = p.length - start
+            set_length(p, n)
+        memcpy(out, p.template.p, p.hlen)
+        payload = 0
+        if p.inner == COMPLETE or p.outer >= 0:
+            payload = simd.sum(p.payload + start, n)
+        pieces[0] = payload_at + start
+        pieces[1] = n
+        if p.ufo and i == 0:
+            # The datagram's checksum is in the payload: its header goes with ours instead.
+            memcpy(udp_header, p.payload, 8)
+            patch_datagram(p, udp_header, 0, 8, check)
+            memcpy(out + p.hlen, udp_header, 8)
+            payload = short_sum(udp_header, 8) + simd.sum(p.payload + 8, n - 8)
+            pieces[0] += 8
+            pieces[1] -= 8
+        stamp(p, out, i, payload)
+        out += p.hlen + (8 if p.ufo and i == 0 else 0)
+        pieces += 2
         start += n
 
 
@@ -781,14 +767,24 @@ cdef void write_plan(
         complete(p, frame, size, out)
 
 
+cdef int complete_headers(plan *p, const uint8_t *frame, Py_ssize_t size, uint8_t *out) noexcept nogil:
+    """gso_size 0 for segment_headers: complete a copy, and keep its headers."""
+    cdef uint8_t *whole = <uint8_t *>malloc(size + 1)
+    if whole is NULL:
+        return -1
+    complete(p, frame, size, whole)
+    memcpy(out, whole, p.h.payload)
+    free(whole)
+    return 0
+
+
 # ---- the door -------------------------------------------------------------------------------
 
-cdef int as_gso_type(object gso_type, unsigned int *bits) except -1:
-    cdef object number = 0 if gso_type is None else int(gso_type)
-    if not 0 <= number <= 0xffffffff:
+cdef unsigned int as_gso_type(object gso_type) except? 0xffff:
+    cdef object number = 0 if gso_type is None else index(gso_type)
+    if not 0 <= number < 1 << 32:
         raise ValueError(f"gso_type {number} is not a set of SKB_GSO_* bits")
-    bits[0] = number
-    return 0
+    return number
 
 
 cdef int64_t as_gso_size(object gso_size) except? -1:
@@ -809,7 +805,7 @@ cdef bint is_partial(object checksum) except -1:
     raise ValueError(f'checksum is "complete" or "partial", not {checksum!r}')
 
 
-cdef Frames write_one(plan *p, const uint8_t *frame, Py_ssize_t size):
+cdef Frames segments_of(plan *p, const uint8_t *frame, Py_ssize_t size):
     """The segments of a plan as Frames."""
     cdef Py_ssize_t i, length = plan_size(p)
     cdef bytes data = new_bytes(length), ends = new_bytes((p.count + 1) * sizeof(int64_t))
@@ -828,6 +824,74 @@ cdef Frames write_one(plan *p, const uint8_t *frame, Py_ssize_t size):
     cdef Frames segments = Frames.__new__(Frames)
     segments.adopt(data, ends)
     return segments
+
+
+cdef SegmentHeaders headers_of(plan *p, const uint8_t *frame, Py_ssize_t size):
+    """The headers of a plan's segments."""
+    cdef fault why
+    cdef Py_ssize_t i, extra = 8 if p.ufo else 0, length = p.count * p.hlen + extra
+    if p.ufo and p.gso_size < 8:
+        refuse(&why, GSO_SIZE, "gso_size", "gso_size {offset} cuts the UDP header ({limit} bytes)",
+               p.gso_size, 8, p.gso_size)
+        raise as_error(&why)
+    cdef bytes data = new_bytes(length), ends = new_bytes((p.count + 1) * sizeof(int64_t))
+    cdef bytes pieces = new_bytes(p.count * 2 * sizeof(int64_t))
+    cdef uint8_t *out = <uint8_t *>PyBytes_AS_STRING(data)
+    cdef int64_t *off = <int64_t *>PyBytes_AS_STRING(ends)
+    cdef int64_t *piece = <int64_t *>PyBytes_AS_STRING(pieces)
+    cdef int failed = 0
+    with nogil:
+        if p.gso_size:
+            emit_headers(p, out, piece, p.payload - frame)
+        else:
+            failed = complete_headers(p, frame, size, out)
+            piece[0] = p.h.payload
+            piece[1] = p.length
+    if failed:
+        raise MemoryError
+    off[0] = 0
+    for i in range(p.count):
+        off[i + 1] = (i + 1) * p.hlen + extra
+    cdef SegmentHeaders result = SegmentHeaders.__new__(SegmentHeaders)
+    result.headers = Frames.__new__(Frames)
+    result.headers.adopt(data, ends)
+    result.pieces = pieces
+    return result
+
+
+cdef object run(
+    object frame, object gso_size, object gso_type, object layout, object link_type,
+    object tunnel_ports, object checksum, bint headers_only
+):
+    """Borrow the frame, plan, write, and give everything back."""
+    cdef plan p
+    cdef job j
+    cdef port_list ports
+    cdef fault why
+    cdef Py_buffer view
+    cdef int64_t size = as_gso_size(gso_size)
+    cdef unsigned int bits = as_gso_type(gso_type)
+    j.partial = is_partial(checksum)
+    j.raw = is_raw(link_type)
+    j.layout = NULL
+    j.ports = &ports
+    if layout is not None:
+        j.layout = &(<Layout?>layout).h
+    take_ports(&ports, tunnel_ports)
+    p.template.p = p.template.few
+    try:
+        borrow(frame, &view)
+        try:
+            if make_plan(&p, &why, &j, <const uint8_t *>view.buf, view.len, size, bits):
+                raise as_error(&why)
+            if headers_only:
+                return headers_of(&p, <const uint8_t *>view.buf, view.len)
+            return segments_of(&p, <const uint8_t *>view.buf, view.len)
+        finally:
+            PyBuffer_Release(&view)
+    finally:
+        drop_copy(&p.template)
+        drop_ports(&ports)
 
 
 def segment(frame, gso_size, *, gso_type=None, layout=None, link_type="ethernet",
@@ -855,33 +919,51 @@ def segment(frame, gso_size, *, gso_type=None, layout=None, link_type="ethernet"
     Kernel: __skb_gso_segment, inet_gso_segment, ipv6_gso_segment, tcp_gso_segment,
     __udp_gso_segment, udp4_ufo_fragment, __skb_udp_tunnel_segment, gre_gso_segment.
     """
-    cdef plan p
-    cdef job j
-    cdef port_list ports
-    cdef fault why
-    cdef Py_buffer view
-    cdef int64_t size = as_gso_size(gso_size)
-    cdef unsigned int bits
-    cdef int failed
-    j.partial = is_partial(checksum)
-    j.raw = is_raw(link_type)
-    j.layout = NULL
-    j.ports = &ports
-    if layout is not None:
-        j.layout = &(<Layout?>layout).h
-    as_gso_type(gso_type, &bits)
-    take_ports(&ports, tunnel_ports)
-    try:
-        borrow(frame, &view)
-    except BaseException:
-        drop_ports(&ports)
-        raise
-    try:
-        failed = make_plan(&p, &why, &j, <const uint8_t *>view.buf, view.len, size, bits)
-        if failed:
-            raise as_error(&why)
-        return write_one(&p, <const uint8_t *>view.buf, view.len)
-    finally:
-        drop_copy(&p.template)
-        drop_ports(&ports)
-        PyBuffer_Release(&view)
+    return run(
+        frame, gso_size, gso_type, layout, link_type, tunnel_ports, checksum, False)
+
+
+cdef class SegmentHeaders:
+    """Headers of segments, and where each one's payload is; see :func:`segment_headers`.
+
+    Unpacks into the two: ``headers, payload = segment_headers(...)``.
+    """
+
+    cdef readonly Frames headers
+    cdef bytes pieces
+
+    def __init__(self):
+        raise TypeError("SegmentHeaders come from gso.segment_headers")
+
+    @property
+    def payload(self):
+        """Offset in the frame and length of each payload: int64 array of shape (n, 2)."""
+        return np.frombuffer(self.pieces, np.int64).reshape(-1, 2)
+
+    def __len__(self):
+        return 2
+
+    def __iter__(self):
+        return iter((self.headers, self.payload))
+
+    def __getitem__(self, i):
+        return (self.headers, self.payload)[i]
+
+    def __repr__(self):
+        return f"<gso.SegmentHeaders: {len(self.headers)} segments>"
+
+
+def segment_headers(frame, gso_size, *, gso_type=None, layout=None, link_type="ethernet",
+                    tunnel_ports=None, checksum="complete"):
+    """The headers of the segments that :func:`segment` makes, without copying the payload.
+
+    Header `i` followed by ``frame[offset:offset + length]``, with ``(offset, length)`` being
+    ``payload[i]``, is segment `i`: give both to ``socket.sendmsg``. Checksums are complete.
+    For UFO the first header includes the UDP header, as its checksum is not in the frame.
+
+    Args and errors as for :func:`segment`; UFO needs a gso_size of at least 8 here.
+
+    Returns :class:`SegmentHeaders`.
+    """
+    return run(
+        frame, gso_size, gso_type, layout, link_type, tunnel_ports, checksum, True)

@@ -77,8 +77,10 @@ def modules(kernel: DebianKernel, files: Files, log: Path) -> Bootable:
     """Rebuild the modules that ``files`` (the variant's touched files) belong to."""
     folder = _module_folder(files)
     compiler = _compiler(kernel)
-    made = cache_folder() / "modules" / _key(
-        kernel.release, kernel.version, output(compiler, "--version"), _content(files)
+    made = (
+        cache_folder()
+        / "modules"
+        / _key(kernel.release, kernel.version, output(compiler, "--version"), _content(files))
     )
     index = made / "modules.json"
     work = cache_folder() / "build" / kernel.release
@@ -214,9 +216,7 @@ class SourceTree:
 def _check_options(fragment: str, config: str) -> None:
     have = set(config.splitlines())
     missing = [
-        line
-        for line in fragment.splitlines()
-        if line.startswith("CONFIG_") and line not in have
+        line for line in fragment.splitlines() if line.startswith("CONFIG_") and line not in have
     ]
     if missing:
         raise TestBedError(

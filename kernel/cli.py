@@ -178,8 +178,10 @@ def _doctor(options: argparse.Namespace) -> int:
             print(f"{mark:8}{finding.name:20} {finding.detail}")
         packages = sorted({f.package for f in findings if not f.present and f.package})
         if packages:
-            print(f"\nto get what is missing: gso-kernel doctor --install, or\n"
-                  f"  apt-get install {' '.join(packages)}")
+            print(
+                f"\nto get what is missing: gso-kernel doctor --install, or\n"
+                f"  apt-get install {' '.join(packages)}"
+            )
     return int(any(f.required and not f.present for f in findings))
 
 

@@ -72,7 +72,10 @@ def available() -> list[DebianKernel]:
 
 
 def _names(pattern: str) -> list[str]:
-    return [line.split(" ")[0] for line in output("apt-cache", "search", "--names-only", pattern).splitlines()]
+    return [
+        line.split(" ")[0]
+        for line in output("apt-cache", "search", "--names-only", pattern).splitlines()
+    ]
 
 
 def _show(names: list[str]) -> list[dict[str, str]]:
@@ -152,9 +155,7 @@ def source_files(kernel: DebianKernel, names: tuple[str, ...]) -> dict[str, byte
     for folder in sorted({str(Path(name).parent) for name in names}):
         source_folder(kernel, folder)
     tree = kernel.root / "source"
-    return {
-        name: (tree / name).read_bytes() if (tree / name).is_file() else None for name in names
-    }
+    return {name: (tree / name).read_bytes() if (tree / name).is_file() else None for name in names}
 
 
 def source_folder(kernel: DebianKernel, folder: str) -> Path:

@@ -137,9 +137,7 @@ def _event(match: re.Match[str], fields: dict[str, str]) -> Event:
     head = b"".join(
         int(word, 16).to_bytes(8, "little") for word in re.findall(r"0x[0-9a-f]+", fields["data"])
     )
-    numbers = {
-        name: int(value, 0) for name, value in fields.items() if name not in ("data", "dev")
-    }
+    numbers = {name: int(value, 0) for name, value in fields.items() if name not in ("data", "dev")}
     return Event(float(match["time"]), match["event"], numbers, fields["dev"].strip('"'), head)
 
 
@@ -192,5 +190,8 @@ def read_cell(result: dict[str, Any], folder: Path) -> Cell:
     return Cell(
         result,
         read_trace(folder / f"{name}.trace"),
-        {kind: read_frames(folder / f"{name}.{kind}.frames") for kind in ("ingress", "mirror", "wire")},
+        {
+            kind: read_frames(folder / f"{name}.{kind}.frames")
+            for kind in ("ingress", "mirror", "wire")
+        },
     )

@@ -59,7 +59,9 @@ class Patch:
             raise UsageError(f"the patch {path} is empty")
         touched = sorted(_touched(text))
         if not touched:
-            raise UsageError(f"{path} has no '--- a/file' and '+++ b/file' lines: not a unified diff")
+            raise UsageError(
+                f"{path} has no '--- a/file' and '+++ b/file' lines: not a unified diff"
+            )
         description = text[: text.index(b"\n--- ") + 1] if b"\n--- " in text else b""
         trailers = {key.decode(): value.decode() for key, value in _TRAILER.findall(description)}
         return cls(path.stem, text, tuple(touched), trailers)

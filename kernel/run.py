@@ -28,7 +28,11 @@ def output(*command: str) -> str:
 
 
 def logged(
-    stage: str, command: Sequence[str], log: Path, folder: Path, env: Mapping[str, str] | None = None
+    stage: str,
+    command: Sequence[str],
+    log: Path,
+    folder: Path,
+    env: Mapping[str, str] | None = None,
 ) -> None:
     """Run a long command in ``folder`` with its output appended to ``log``."""
     with log.open("ab") as sink:

@@ -243,6 +243,7 @@ class _Run:
             "traffic": [asdict(traffic) for traffic in TRAFFIC],
             "timeout": self.options.exchange_timeout,
         }
+
         def boot() -> dict[str, Any]:
             return vm.boot(
                 kernel,
@@ -280,9 +281,7 @@ class _Run:
         judged = []
         for traffic in TRAFFIC:
             (result,) = (
-                r
-                for r in results
-                if (r["scenario"], r["traffic"]) == (scenario.name, traffic.name)
+                r for r in results if (r["scenario"], r["traffic"]) == (scenario.name, traffic.name)
             )
             cell = read_cell(result, self.folder / name / "cells")
             if traffic.segmented:

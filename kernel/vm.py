@@ -30,12 +30,7 @@ _KVM_PROBE_SECONDS = 1.0
 _MEMORY = "1G"
 
 # Drivers that udev would load on every boot and nothing here needs: seconds under emulation.
-_UNWANTED = (
-    "ahci libahci libata scsi_mod sr_mod sg cdrom kvm kvm_amd kvm_intel ccp psmouse iTCO_wdt "
-    "i6300esb aesni_intel sha512_ssse3 sha256_ssse3 sha1_ssse3 ghash_clmulni_intel crc32_pclmul "
-    "crct10dif_pclmul i2c_i801 pcspkr qemu_fw_cfg evdev lpc_ich powernow_k8 acpi_cpufreq button "
-    "drm bochs"
-).split()
+_UNWANTED = ["ahci", "libahci", "libata", "scsi_mod", "sr_mod", "sg", "cdrom", "kvm", "kvm_amd", "kvm_intel", "ccp", "psmouse", "iTCO_wdt", "i6300esb", "aesni_intel", "sha512_ssse3", "sha256_ssse3", "sha1_ssse3", "ghash_clmulni_intel", "crc32_pclmul", "crct10dif_pclmul", "i2c_i801", "pcspkr", "qemu_fw_cfg", "evdev", "lpc_ich", "powernow_k8", "acpi_cpufreq", "button", "drm", "bochs"]
 
 _KERNEL_ARGUMENTS = (
     "oops=panic",  # a damaged kernel must not go on and give a result
@@ -171,7 +166,9 @@ def _watch(
                     raise VmLost("the run was interrupted", console, booted=True)
                 if time.monotonic() > deadline:
                     raise VmLost(
-                        f"no results after {timeout:g} s; the VM was ended", console, booted=seen > 0
+                        f"no results after {timeout:g} s; the VM was ended",
+                        console,
+                        booted=seen > 0,
                     )
                 seen = _report(folder / "progress.jsonl", seen, progress)
                 time.sleep(_POLL_SECONDS)

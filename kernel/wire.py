@@ -52,9 +52,7 @@ def super_packets(scenario: Scenario, cell: Cell) -> list[SuperPacket]:
     """
     if scenario.checksum == "remcsum":
         return _reconstructed(cell)
-    return [
-        SuperPacket(f.data, f.gso_size, f.time_ns) for f in cell.frames["mirror"] if f.gso_size
-    ]
+    return [SuperPacket(f.data, f.gso_size, f.time_ns) for f in cell.frames["mirror"] if f.gso_size]
 
 
 def _reconstructed(cell: Cell) -> list[SuperPacket]:
@@ -70,7 +68,9 @@ def _reconstructed(cell: Cell) -> list[SuperPacket]:
             # Behind the linear part the probe read whatever lies there in memory.
             head = event.head[: fields["len"] - fields["data_len"]]
             frame = head + original.data[_ETHERNET + len(head) - inner :]
-            found.append(SuperPacket(frame, original.gso_size, original.time_ns, reconstructed=True))
+            found.append(
+                SuperPacket(frame, original.gso_size, original.time_ns, reconstructed=True)
+            )
     return found
 
 
@@ -115,9 +115,7 @@ def explain(scenario: Scenario, cell: Cell) -> Explanation:
     )
 
 
-def _compare(
-    missing: list[bytes], left: list[bytes], ports: dict[int, gso.Tunnel]
-) -> list[str]:
+def _compare(missing: list[bytes], left: list[bytes], ports: dict[int, gso.Tunnel]) -> list[str]:
     """Say for each missing segment how the wire's frame with the same sequence number differs."""
     by_sequence = defaultdict(list)
     for frame in left:

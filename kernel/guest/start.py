@@ -5,6 +5,6 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from main import main  # noqa: E402
+from main import main
 
 sys.exit(main(Path(sys.argv[1])))

@@ -41,9 +41,7 @@ _CLIENT_MTU, _TUNNEL_MTU = 1520, 1600
 _PREFIX = {4: 24, 6: 64}
 _HOST = {4: 32, 6: 128}
 
-MODULES = (
-    "veth tun ip_vs ip_vs_mh fou fou6 ipip sit ip6_tunnel sch_ingress cls_matchall act_mirred".split()
-)
+MODULES = ["veth", "tun", "ip_vs", "ip_vs_mh", "fou", "fou6", "ipip", "sit", "ip6_tunnel", "sch_ingress", "cls_matchall", "act_mirred"]
 
 # `fou` hands a packet to this protocol when the port carries that IP version.
 _FOU_PROTOCOL = {4: 4, 6: 41}
@@ -64,7 +62,9 @@ def build(scenarios: list[dict[str, Any]]) -> Wire:
 
 
 def _namespaces() -> None:
-    run(["ip", "-batch", "-"], "".join(f"netns add {name}\n" for name in (CLIENT, DIRECTOR, WORKER)))
+    run(
+        ["ip", "-batch", "-"], "".join(f"netns add {name}\n" for name in (CLIENT, DIRECTOR, WORKER))
+    )
     for name in (CLIENT, DIRECTOR, WORKER):
         with inside(name):
             for family, key, value in (
@@ -81,7 +81,9 @@ def _namespaces() -> None:
 
 def _links() -> None:
     def veth(a: str, b: str, peer: str, mtu: int) -> str:
-        ends = f"{a} address {_MAC[a]} mtu {mtu} type veth peer name {b} address {_MAC[b]} mtu {mtu}"
+        ends = (
+            f"{a} address {_MAC[a]} mtu {mtu} type veth peer name {b} address {_MAC[b]} mtu {mtu}"
+        )
         return f"link add {ends} netns {peer}"
 
     ip_batch(
@@ -112,7 +114,9 @@ def _addresses() -> None:
         ]
 
     def neighbour(ip: dict[int, str], device: str, mac_of: str) -> list[str]:
-        return [f"neigh add {ip[f]} lladdr {_MAC[mac_of]} dev {device} nud permanent" for f in (4, 6)]
+        return [
+            f"neigh add {ip[f]} lladdr {_MAC[mac_of]} dev {device} nud permanent" for f in (4, 6)
+        ]
 
     def route(ip: dict[int, str], via: dict[int, str], device: str) -> list[str]:
         return [f"route add {ip[f]}/{_HOST[f]} via {via[f]} dev {device}" for f in (4, 6)]
@@ -173,7 +177,9 @@ def _director_tunnels(scenarios: list[dict[str, Any]]) -> None:
             continue
         outer, inner, port = s["outer"], s["inner"], s["tunnel_port"]
         device, end = f"fou{port}", _fou_end(s)
-        mode = {(4, 4): "ipip", (4, 6): "sit"}.get((outer, inner), "ip6tnl mode any encaplimit none")
+        mode = {(4, 4): "ipip", (4, 6): "sit"}.get(
+            (outer, inner), "ip6tnl mode any encaplimit none"
+        )
         encap = f"encap fou encap-sport auto encap-dport {port}"
         csum = "encap-csum" if s["checksum"] == "csum" else "noencap-csum"
         ends = f"local {_DIRECTOR_OUT[outer]} remote {end}"

@@ -28,7 +28,9 @@ _LARGEST_FRAME = 1 << 16
 def _open_tap(namespace: str, device: str) -> int:
     with inside(namespace):
         descriptor = os.open("/dev/net/tun", os.O_RDWR)
-        fcntl.ioctl(descriptor, _TUNSETIFF, struct.pack("16sH", device.encode(), _IFF_TAP | _IFF_NO_PI))
+        fcntl.ioctl(
+            descriptor, _TUNSETIFF, struct.pack("16sH", device.encode(), _IFF_TAP | _IFF_NO_PI)
+        )
     return descriptor
 
 

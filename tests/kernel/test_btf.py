@@ -5,6 +5,7 @@ import struct
 from pathlib import Path
 
 import pytest
+
 from gso.kernel.paths import GUEST
 
 SPEC = importlib.util.spec_from_file_location("guest_btf", GUEST / "btf.py")

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+
 from gso.kernel.paths import patches_folder
 from gso.kernel.scenarios import SCENARIOS
 

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-import gso
 import pytest
+
+import gso
 from gso.kernel.evidence import Drop, read_frames, read_trace
 
 DATA = Path(__file__).parent / "data"
@@ -86,7 +87,9 @@ def test_frames_files(tmp_path):
     assert (second.gso_size, second.needs_csum, second.data) == (0, False, b"")
 
 
-@pytest.mark.parametrize("text", ["", "# tracer: nop\n", "garbage\n => alone\n", "CPU:0 [LOST 5 EVENTS]\n"])
+@pytest.mark.parametrize(
+    "text", ["", "# tracer: nop\n", "garbage\n => alone\n", "CPU:0 [LOST 5 EVENTS]\n"]
+)
 def test_traces_without_events(tmp_path, text):
     path = tmp_path / "x.trace"
     path.write_text(text)

@@ -89,7 +89,11 @@ def test_a_series_is_applied_in_order(fix, tmp_path):
     second = write(
         tmp_path / "second.patch",
         b"@@ -1238,3 +1238,3 @@\n",
-        b"-" + LINE + b"+\t/* moved */\n" + b" \n" + b" \tif (tun_type == IP_VS_CONN_F_TUNNEL_TYPE_GUE) {\n",
+        b"-"
+        + LINE
+        + b"+\t/* moved */\n"
+        + b" \n"
+        + b" \tif (tun_type == IP_VS_CONN_F_TUNNEL_TYPE_GUE) {\n",
     )
     found = patches.variants(tree(FAULTY), [fix, second], None)
     assert found.patched[NAME] == FIXED.replace(LINE, b"\t/* moved */\n", 1)

@@ -37,9 +37,7 @@ def test_a_good_cell_has_no_problems():
 
 def test_drops_in_segmentation_name_the_segmenters_answer():
     cell = judged("unpatched", tx_dropped=1, wire=Explanation(1, 2, 0, False, ("never sent",)))
-    assert cell.problems == (
-        "1 packets dropped in segmentation: the segmenter returned -EINVAL",
-    )
+    assert cell.problems == ("1 packets dropped in segmentation: the segmenter returned -EINVAL",)
     assert outcome([judged(), cell]) is FAIL
 
 

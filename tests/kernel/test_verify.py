@@ -9,12 +9,13 @@ import sys
 import time
 from pathlib import Path
 
-import gso
 import pytest
+
+import gso
 from gso.kernel import debian
 from gso.kernel.paths import patches_folder
-from gso.kernel.wire import tunnel_ports
 from gso.kernel.scenarios import SCENARIOS
+from gso.kernel.wire import tunnel_ports
 
 pytestmark = pytest.mark.vm
 
@@ -103,8 +104,13 @@ def check_incident(before: dict, after: dict) -> None:
     assert first["function"] == "ip_vs_in_hook"
     assert first["len"] - (first["transport_header"] - first["network_header"]) - 32 == 1460
     if before["segmentation_drops"]:
-        (stack,) = {tuple(d["stack"]) for d in before["drops"] if d["reason"] == "NOT_SPECIFIED"
-                    and "tcf_mirred_to_dev" not in d["stack"] and "validate_xmit_skb" in d["stack"]}
+        (stack,) = {
+            tuple(d["stack"])
+            for d in before["drops"]
+            if d["reason"] == "NOT_SPECIFIED"
+            and "tcf_mirred_to_dev" not in d["stack"]
+            and "validate_xmit_skb" in d["stack"]
+        }
         assert any(name.startswith("ip_vs_tunnel_xmit") for name in stack)
 
 
@@ -186,7 +192,9 @@ def test_a_hung_guest_is_ended(verify):
 
 def test_a_patch_that_does_not_apply(verify, tmp_path):
     patch = tmp_path / "other.patch"
-    patch.write_text(f"--- a/{FILE}\n+++ b/{FILE}\n@@ -1,3 +1,3 @@\n nothing\n-like\n+this\n here\n")
+    patch.write_text(
+        f"--- a/{FILE}\n+++ b/{FILE}\n@@ -1,3 +1,3 @@\n nothing\n-like\n+this\n here\n"
+    )
     done = verify(patch)
     assert (done.status, done.report["error"]["stage"]) == (125, "patch")
     assert "cannot be applied to this tree" in done.out

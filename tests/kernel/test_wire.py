@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-import gso
 import pytest
+
+import gso
 from gso.kernel.evidence import Cell, Event, Frame, Trace, read_trace
 from gso.kernel.scenarios import SCENARIOS
 from gso.kernel.wire import explain, save_capture
@@ -107,5 +108,7 @@ def test_the_capture_keeps_both_sides(tmp_path):
 
 def test_an_empty_cell_gives_an_empty_capture(tmp_path):
     path = tmp_path / "x.pcapng"
-    save_capture(NOCSUM, Cell({}, Trace((), (), ()), {"ingress": [], "mirror": [], "wire": []}), path)
+    save_capture(
+        NOCSUM, Cell({}, Trace((), (), ()), {"ingress": [], "mirror": [], "wire": []}), path
+    )
     assert len(gso.read_capture(path)) == 0

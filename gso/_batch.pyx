@@ -1,0 +1,314 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
+# cython: initializedcheck=False, embedsignature=False
+"""Segmentation of many frames in one call, on as many threads as wanted.
+
+One thread writes to memory that grows when it must. Several first plan all frames, to learn where
+each one's output starts.
+"""
+
+from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
+from libc.stdint cimport int64_t, uint8_t
+from libc.string cimport memcpy
+
+from gso._checksum cimport simd
+from gso._frames cimport Frames, Memory, Segments
+from gso._layout cimport (
+    as_error, drop_copy, drop_ports, fault, is_raw, port_list, take_ports,
+)
+from gso._segment cimport (
+    STREAM, as_gso_size, as_gso_type, is_partial, job, make_plan, plan, plan_size, write_plan,
+)
+
+from bisect import bisect_left
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from gso.constants import Reason
+from gso.errors import GsoError
+
+cdef extern from "Python.h":
+    Py_ssize_t PY_SSIZE_T_MAX
+
+cdef enum:
+    FAULT = -1
+    DONE = 0
+    FULL = 1
+
+# How far a pass has come
+cdef struct place:
+    Py_ssize_t frame
+    Py_ssize_t segment
+    Py_ssize_t byte
+
+
+cdef class _Batch:
+    """What the passes over a batch share."""
+
+    cdef Frames frames
+    cdef job j
+    cdef port_list ports
+    cdef bint keep                  # errors="pass"
+    cdef const int64_t *gso_size    # one for each frame, or one for all and a step of 0
+    cdef const int64_t *gso_type
+    cdef Py_ssize_t size_step, type_step
+    cdef int64_t one_size, one_type
+    cdef object given_sizes, given_types  # keep arrays alive
+    cdef Memory data, end_memory, parent_memory
+    cdef object view                # the caller's memory, read-only, or None
+    cdef Py_buffer borrowed
+    cdef uint8_t *out
+    cdef int64_t *ends
+    cdef int64_t *parents
+    cdef bint stream
+
+    def __cinit__(self):
+        self.ports.ports = self.ports.few
+        self.data, self.end_memory, self.parent_memory = Memory(), Memory(), Memory()
+
+    def __dealloc__(self):
+        drop_ports(&self.ports)
+        PyBuffer_Release(&self.borrowed)
+
+    cdef int take_sizes(self, object gso_size) except -1:
+        """One gso_size, or an array with one for each frame."""
+        cdef const int64_t[::1] view
+        self.gso_size = &self.one_size
+        if isinstance(gso_size, int):
+            self.one_size = as_gso_size(gso_size)
+            return 0
+        array = _one_each(gso_size, self.frames.n, "gso_size", np.int64)
+        if array.size:
+            view = array
+            self.gso_size = &view[0]
+            self.size_step = 1
+        self.given_sizes = array
+        return 0
+
+    cdef int take_types(self, object gso_type) except -1:
+        """One gso_type, or an array with one for each frame."""
+        cdef const int64_t[::1] view
+        self.gso_type = &self.one_type
+        if gso_type is None or isinstance(gso_type, int):
+            self.one_type = as_gso_type(gso_type)
+            return 0
+        array = _one_each(gso_type, self.frames.n, "gso_type", np.int64)
+        if array.size:
+            view = array
+            self.gso_type = &view[0]
+            self.type_step = 1
+        self.given_types = array
+        return 0
+
+    cdef int take_out(self, object out) except -1:
+        """The caller's memory for the segments."""
+        cdef const uint8_t *begin
+        cdef Frames frames = self.frames
+        if out is None:
+            return 0
+        PyObject_GetBuffer(out, &self.borrowed, PyBUF_WRITABLE)
+        begin = <const uint8_t *>self.borrowed.buf
+        if frames.n and begin < frames.buf + frames.off[frames.n] \
+                and frames.buf < begin + self.borrowed.len:
+            raise ValueError("out overlaps the frames")
+        self.view = memoryview(out).toreadonly().cast("B")
+        self.out = <uint8_t *>self.borrowed.buf
+        return 0
+
+    cdef int make_room(self, const place *end) except -1:
+        """Memory for so much output."""
+        if self.view is None:
+            self.data.resize(end.byte)
+            self.out = <uint8_t *>self.data.p
+        elif end.byte > self.borrowed.len:
+            raise ValueError(
+                f"out has {self.borrowed.len} bytes, the segments need {end.byte} or more")
+        self.end_memory.resize((end.segment + 1) * sizeof(int64_t))
+        self.parent_memory.resize(end.segment * sizeof(int64_t))
+        self.ends = <int64_t *>self.end_memory.p
+        self.parents = <int64_t *>self.parent_memory.p
+        self.ends[0] = 0
+        self.stream = end.byte >= STREAM
+        return 0
+
+    cdef Segments result(self, const place *end):
+        """What was written, up to `end`."""
+        if end.byte < self.data.size - self.data.size // 4:
+            # Not for less: the C library would take new pages from the system for every batch
+            self.make_room(end)
+        cdef object data = memoryview(self.data) if self.view is None else self.view
+        cdef Segments segments = Segments.__new__(Segments)
+        segments.adopt(
+            data[:end.byte], memoryview(self.end_memory)[:(end.segment + 1) * sizeof(int64_t)])
+        segments.parents = memoryview(self.parent_memory)[:end.segment * sizeof(int64_t)]
+        return segments
+
+    def measure(self, Py_ssize_t begin, Py_ssize_t end):
+        """Number of segments and bytes of output of frames begin to end."""
+        cdef place at = place(begin, 0, 0), limit = place(end, PY_SSIZE_T_MAX, PY_SSIZE_T_MAX)
+        cdef fault why
+        cdef int state
+        with nogil:
+            state = self.pass_over(&at, &limit, False, &why)
+        if state == FAULT:
+            raise as_error(&why, at.frame)
+        return at.segment, at.byte
+
+    def write(self, place at, place limit):
+        """Write the frames between two places known from :meth:`measure`."""
+        cdef fault why
+        cdef int state
+        with nogil:
+            state = self.pass_over(&at, &limit, True, &why)
+        if state == FAULT:
+            raise as_error(&why, at.frame)
+        if state == FULL or at.byte != limit.byte or at.segment != limit.segment:
+            raise GsoError(
+                f"frame {at.frame}: changed while the batch was being segmented: output that was "
+                f"to end at byte {limit.byte} is at {at.byte}",
+                reason=Reason.LAYOUT, field="len", offset=at.byte, limit=limit.byte)
+
+    cdef int pass_over(
+        self, place *at, const place *end, bint write, fault *why
+    ) noexcept nogil:
+        """Go on from `at` to `end`.
+
+        FULL: there is no room for the next frame, which `why` tells the size (offset) and number
+        of segments (value) of. FAULT: it is refused.
+        """
+        cdef plan p
+        cdef const uint8_t *frame
+        cdef Py_ssize_t i, size, count, length
+        cdef bint refused
+        while at.frame < end.frame:
+            i = at.frame
+            frame = self.frames.buf + self.frames.off[i]
+            size = self.frames.off[i + 1] - self.frames.off[i]
+            refused = make_plan(
+                &p, why, &self.j, frame, size, self.gso_size[i * self.size_step],
+                <unsigned int>self.gso_type[i * self.type_step]) < 0
+            count = 1 if refused else p.count
+            length = size if refused else plan_size(&p)
+            if refused and not self.keep:
+                drop_copy(&p.template)
+                return FAULT
+            if length > end.byte - at.byte or count > end.segment - at.segment:
+                why.offset = length
+                why.value = count
+                drop_copy(&p.template)
+                return FULL
+            if write:
+                if refused:
+                    memcpy(self.out + at.byte, frame, size)
+                else:
+                    write_plan(&p, frame, size, self.out + at.byte, self.stream)
+                self.number(at, count, length, 0 if refused else p.hlen + p.step)
+            drop_copy(&p.template)
+            at.segment += count
+            at.byte += length
+            at.frame += 1
+        if write and self.stream:
+            simd.stream_end()
+        return DONE
+
+    cdef void number(
+        self, const place *at, Py_ssize_t count, Py_ssize_t length, Py_ssize_t each
+    ) noexcept nogil:
+        """Note where a frame's segments end and what they came from."""
+        cdef Py_ssize_t k
+        for k in range(count):
+            self.parents[at.segment + k] = at.frame
+            self.ends[at.segment + k + 1] = at.byte + (k + 1) * each
+        self.ends[at.segment + count] = at.byte + length
+
+
+def _one_each(values, n, name, dtype):
+    """A private copy of an array with one number for each frame."""
+    array = np.asarray(values)
+    if array.dtype.kind not in "iu":
+        raise TypeError(f"{name} is an integer or an array of them, not of {array.dtype}")
+    if array.shape != (n,):
+        raise ValueError(f"{name} has shape {array.shape} for {n} frames")
+    return np.array(array, dtype)
+
+
+def segment_batch(Frames frames not None, gso_size, *, threads=1, gso_type=None, out=None,
+                  link_type="ethernet", tunnel_ports=None, checksum="complete", errors="raise"):
+    """:func:`segment` each frame of a batch, of whatever kinds they are.
+
+    Args:
+        frames: the super-packets.
+        gso_size: an integer, or one for each frame (array of shape (len(frames),)).
+        threads: how many threads share the work, without the GIL.
+        gso_type: a :class:`GsoType` or None for all, or an array with one for each frame.
+        out: a writable buffer to put the segments in, which must not overlap the frames. The
+            result refers to it. None: new memory.
+        link_type, tunnel_ports, checksum: as for :func:`segment`.
+        errors: "raise" GsoError for the first frame that is refused, or "pass" such frames on
+            unchanged.
+
+    Returns :class:`Segments`: the segments of all frames, in order, with their ``parent``.
+
+    Raises GsoError with the number of the frame in its message, and ValueError if `out` is too
+    small. Then `out` may hold segments of some frames.
+    """
+    if errors not in ("raise", "pass"):
+        raise ValueError(f'errors is "raise" or "pass", not {errors!r}')
+    if threads < 1:
+        raise ValueError(f"threads is at least 1, got {threads}")
+    cdef _Batch batch = _Batch()
+    batch.frames = frames
+    batch.keep = errors == "pass"
+    batch.j.partial = is_partial(checksum)
+    batch.j.raw = is_raw(link_type)
+    batch.j.layout = NULL
+    batch.j.ports = &batch.ports
+    take_ports(&batch.ports, tunnel_ports)
+    batch.take_sizes(gso_size)
+    batch.take_types(gso_type)
+    batch.take_out(out)
+    if min(threads, frames.n) > 1:
+        return _on_threads(batch, min(threads, frames.n))
+    return _on_one(batch)
+
+
+cdef Segments _on_one(_Batch batch):
+    """Write frame after frame, and make more room for the one that does not fit."""
+    cdef Py_ssize_t n = batch.frames.n, size = batch.frames.off[n] if n else 0
+    cdef place at = place(0, 0, 0), end = place(n, size // 512 + n + 16, size + size // 8 + 1024)
+    cdef fault why
+    cdef int state = FULL
+    if batch.view is not None:
+        end.byte = batch.borrowed.len
+    batch.make_room(&end)
+    while True:
+        with nogil:
+            state = batch.pass_over(&at, &end, True, &why)
+        if state == FAULT:
+            raise as_error(&why, at.frame)
+        if state == DONE:
+            return batch.result(&at)
+        if at.segment + why.value > end.segment:
+            end.segment = at.segment + at.segment // 2 + why.value
+        if at.byte + why.offset > end.byte:
+            # The caller's memory must fit, ours better has room for the next frames too
+            end.byte = at.byte + why.offset
+            end.byte += 0 if batch.view is not None else at.byte // 2
+        batch.make_room(&end)
+
+
+cdef Segments _on_threads(_Batch batch, int threads):
+    """Measure the output of as many pieces of the batch as there are threads, then write them."""
+    cdef Py_ssize_t n = batch.frames.n
+    cdef place end
+    offsets = batch.frames.offsets
+    cuts = [bisect_left(offsets, offsets[n] * i // threads, 0, n) for i in range(threads)] + [n]
+    end = place(0, 0, 0)
+    places = [end]
+    with ThreadPoolExecutor(threads) as pool:
+        for cut, size in zip(cuts[1:], pool.map(batch.measure, cuts, cuts[1:]), strict=True):
+            end = place(cut, end.segment + size[0], end.byte + size[1])
+            places.append(end)
+        batch.make_room(&end)
+        list(pool.map(batch.write, places, places[1:]))
+    return batch.result(&end)

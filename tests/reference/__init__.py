@@ -1,0 +1,10 @@
+"""The library again in plain Python: slow, obvious, and the oracle for the compiled code.
+
+It shares nothing with it but the enums and GsoError. It was checked on the kernel's own output.
+"""
+
+from reference.checksums import checksum, ones_sum
+from reference.segments import segment
+from reference.walk import Walk
+
+__all__ = ["Walk", "checksum", "ones_sum", "segment"]

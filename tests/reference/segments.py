@@ -1,0 +1,320 @@
+"""Segments, one at a time: write the headers, then sum every byte that a checksum covers."""
+
+from gso import GsoError, GsoType, Reason
+from reference.checksums import checksum, not_zero, ones_sum, pseudo_header
+from reference.walk import Walk
+
+FIN, PSH, CWR = 0x01, 0x08, 0x80
+TRANSPORT = (
+    GsoType.TCPV4
+    | GsoType.TCPV6
+    | GsoType.UDP
+    | GsoType.UDP_L4
+    | GsoType.FCOE
+    | GsoType.SCTP
+    | GsoType.ESP
+)
+
+
+def refuse(reason, field, offset, limit):
+    raise GsoError(
+        f"{field} {offset} {limit}", reason=reason, field=field, offset=offset, limit=limit
+    )
+
+
+def segment(
+    frame, gso_size, *, gso_type=None, link_type="ethernet", tunnel_ports=None, checksum="complete"
+):
+    if not 0 <= gso_size <= 65534:
+        refuse(Reason.GSO_SIZE, "gso_size", gso_size, 65534)
+    walk = Walk(frame, link_type=link_type, tunnel_ports=tunnel_ports)
+    if gso_size and walk.refusal:
+        refuse(Reason.UNSUPPORTED, *walk.refusal)
+    job = Job(walk, gso_size, int(gso_type or 0), checksum == "partial")
+    if gso_size == 0:
+        return [job.complete()]
+    return job.segments(gso_size)
+
+
+class Job:
+    def __init__(self, walk, gso_size, gso_type, partial_checksum):
+        self.gso_size = gso_size
+        self.walk = walk
+        self.frame = walk.frame
+        self.type = gso_type
+        self.v4 = walk.inner_version == 4
+        self.check_type()
+        self.sealed, remcsum = self.tunnel_checksums()
+        self.partial = bool(gso_size and gso_type & GsoType.PARTIAL)
+        if self.partial and remcsum:
+            refuse(Reason.GSO_TYPE, "gso_type", gso_type, GsoType.TUNNEL_REMCSUM)
+        self.inner = "partial" if partial_checksum or self.partial else "complete"
+        if walk.l4 == 0 or self.ufo:
+            self.inner = "absent"
+        elif remcsum:
+            self.inner = "remote"
+
+    def check_type(self):
+        walk, given = self.walk, self.type & TRANSPORT
+        if self.type >= 1 << 20:
+            refuse(Reason.GSO_TYPE, "gso_type", self.type, (1 << 20) - 1)
+        wanted = given
+        if walk.l4 == 6:
+            wanted = GsoType.TCPV4 if self.v4 else GsoType.TCPV6
+        elif walk.l4 == 17:
+            wanted = GsoType.UDP | GsoType.UDP_L4
+        if given and not given & wanted:
+            refuse(Reason.GSO_TYPE, "gso_type", self.type, wanted)
+        self.ufo = bool(self.gso_size and given & wanted & GsoType.UDP)
+        if self.ufo and self.type & (GsoType.UDP_L4 | GsoType.PARTIAL):
+            refuse(Reason.GSO_TYPE, "gso_type", self.type, GsoType.UDP)
+
+    def tunnel_checksums(self):
+        udp = self.type & (GsoType.UDP_TUNNEL | GsoType.UDP_TUNNEL_CSUM)
+        gre = self.type & (GsoType.GRE | GsoType.GRE_CSUM)
+        remcsum = bool(self.type & GsoType.TUNNEL_REMCSUM)
+        sealed = set()
+        for header in self.walk.headers:
+            if header.kind == "U":
+                if not udp:
+                    remcsum = self.walk.remcsum
+                in_use = self.walk.word(header.offset + 6) if not udp else udp & 0x800
+            elif header.kind == "G":
+                in_use = not gre or gre & GsoType.GRE_CSUM
+            else:
+                in_use = False
+            if in_use:
+                sealed.add(header.offset)
+        if gre & GsoType.GRE_CSUM and not any(h.kind == "G" for h in self.walk.headers):
+            refuse(Reason.GSO_TYPE, "gso_type", self.type, GsoType.GRE_CSUM)
+        return sealed, remcsum
+
+    def segments(self, gso_size):
+        walk = self.walk
+        if self.type & GsoType.TCP_FIXEDID:
+            for header in walk.headers:
+                if header.kind == "4" and header.inner:
+                    frag_off = walk.word(header.offset + 6)
+                    if not frag_off & 0x4000:
+                        refuse(Reason.GSO_TYPE, "frag_off", header.offset + 6, 0x4000)
+        start = walk.l4_header if self.ufo else walk.payload
+        payload = self.frame[start:]
+        if len(payload) <= gso_size:
+            refuse(Reason.NOT_GSO, "gso_size", len(payload), gso_size)
+        template = self.template(start, payload)
+        self.l4 = walk.l4_header + len(template) - start
+        self.pseudo = self.transport_pseudo(len(payload) + len(template) - self.l4)
+        for header in walk.headers:
+            fixed = 40 if header.kind == "6" else 0
+            length = len(template) + gso_size - header.offset - fixed
+            if length > 0xFFFF and header.kind != "G":
+                field = "payload_len" if header.kind == "6" else "tot_len"
+                refuse(Reason.TOO_LONG, field, length, 0xFFFF)
+        step = gso_size
+        pieces_each = 1
+        if self.partial and min(len(payload), 65534) // gso_size > 1:
+            pieces_each = min(len(payload), 65534) // gso_size
+            step = gso_size * pieces_each
+        if self.ufo:
+            payload = self.complete_datagram(payload)
+        chunks = [payload[i : i + step] for i in range(0, len(payload), step)]
+        result = []
+        for i, chunk in enumerate(chunks):
+            self.i, self.last = i, i + 1 == len(chunks)
+            self.step, self.ids = step, i * pieces_each
+            header = self.headers_of(template, chunk, gso_size if pieces_each > 1 else len(chunk))
+            result.append(bytes(header) + bytes(chunk))
+        return result
+
+    def template(self, start, payload):
+        walk = self.walk
+        template = bytearray(self.frame[:start])
+        if walk.jumbo is not None:
+            del template[walk.jumbo : walk.jumbo + 8]
+            template[walk.ip_header + 6] = 6
+        if self.ufo and not self.v4:
+            fragment = bytes([template[walk.fragment_next], 0, 0, 0])
+            fragment += bytes(payload[6:8]) + bytes(payload[4:6])
+            template[walk.fragment_next] = 44
+            template[walk.fragment_at : walk.fragment_at] = fragment
+        return template
+
+    def addresses(self, ip_header, v4):
+        frame = self.frame
+        if v4:
+            return frame[ip_header + 12 : ip_header + 16], frame[ip_header + 16 : ip_header + 20]
+        return frame[ip_header + 8 : ip_header + 24], frame[ip_header + 24 : ip_header + 40]
+
+    def transport_pseudo(self, length):
+        """A function of the length, as the sender of this frame would have it."""
+        walk = self.walk
+        source, destination = self.addresses(walk.ip_header, self.v4)
+        field = walk.word(walk.l4_header + (16 if walk.l4 == 6 else 6))
+        final = self.final_destination()
+        if final and pseudo_header(source, final, walk.l4, length) == field:
+            destination = final
+        stale = 0
+        if walk.l4 == 17 and pseudo_header(source, destination, 17, length) == field:
+            stale = (length - walk.word(walk.l4_header + 4)) % 65535
+        return lambda n: ones_sum(b"", pseudo_header(source, destination, walk.l4, n) + stale)
+
+    def final_destination(self):
+        routing = self.walk.routing
+        if routing is None or self.frame[routing + 1] < 2:
+            return None
+        kind, n = self.frame[routing + 2], self.frame[routing + 1] // 2
+        if kind == 4:
+            n = 1
+        elif kind not in (0, 2):
+            return None
+        return self.frame[routing + 8 + 16 * (n - 1) : routing + 8 + 16 * n]
+
+    def complete_datagram(self, payload):
+        source, destination = self.addresses(self.walk.ip_header, self.v4)
+        total = pseudo_header(source, destination, 17, len(payload))
+        check = not_zero(checksum(payload[:6] + b"\0\0" + payload[8:], total))
+        return payload[:6] + check.to_bytes(2, "big") + payload[8:]
+
+    def headers_of(self, template, chunk, gso_size):
+        """The headers in front of this chunk of payload.
+
+        With GSO_PARTIAL the chunk is longer than gso_size. The lengths, and so all checksums but
+        the innermost, are those of the segments that a device will make.
+        """
+        each = chunk[:gso_size]
+        out = bytearray(template) + each
+        self.transport(out, each)
+        inner_check = self.l4 + (16 if self.walk.l4 == 6 else 6)
+        if self.inner == "remote":
+            self.put(out, inner_check, self.pseudo(len(out) - self.l4))
+        for header in reversed(self.walk.headers):
+            self.outer_header(out, header)
+        out = out[: len(template)]
+        if self.inner in ("partial", "remote"):
+            length = len(template) - self.l4 + len(chunk)
+            if self.walk.l4 == 17:
+                self.put(out, self.l4 + 4, length)
+            self.put(out, inner_check, self.pseudo(length))
+        return out
+
+    @staticmethod
+    def put(out, offset, value):
+        out[offset : offset + 2] = (value % 65536).to_bytes(2, "big")
+
+    def transport(self, out, each):
+        walk, l4 = self.walk, self.l4
+        if self.ufo:
+            if not self.v4:
+                # ipv6_gso_segment counts extension headers in: see the compiled code
+                offset = self.i * (len(out) - len(each) + self.step - walk.ip_header - 48)
+                self.put(out, walk.fragment_at + 2, offset | (0 if self.last else 1))
+            return
+        length = len(out) - l4
+        if walk.l4 == 6:
+            seq = int.from_bytes(out[l4 + 4 : l4 + 8], "big") + self.i * self.step
+            out[l4 + 4 : l4 + 8] = (seq % 2**32).to_bytes(4, "big")
+            if not self.last:
+                out[l4 + 13] &= ~(FIN | PSH)
+            if self.i and not self.type & GsoType.TCP_ACCECN:
+                out[l4 + 13] &= ~CWR
+            self.put(out, l4 + 16, 0)
+            self.put(out, l4 + 16, checksum(out[l4:], self.pseudo(length)))
+        else:
+            self.put(out, l4 + 4, length)
+            self.put(out, l4 + 6, 0)
+            self.put(out, l4 + 6, not_zero(checksum(out[l4:], self.pseudo(length))))
+
+    def outer_header(self, out, header):
+        at, length = header.offset, len(out) - header.offset
+        if header.kind == "4":
+            self.ipv4(out, header)
+        elif header.kind == "6":
+            self.put(out, at + 4, length - 40)
+        elif header.kind == "U":
+            self.put(out, at + 4, length)
+            if at in self.sealed:
+                total = self.outer_pseudo(header, length)
+                self.put(out, at + 6, 0)
+                self.put(out, at + 6, not_zero(checksum(out[at:], total)))
+        elif at in self.sealed:
+            out[at + 4 : at + 8] = bytes(4)
+            self.put(out, at + 4, checksum(out[at:]))
+
+    def outer_pseudo(self, header, length):
+        ip = self.walk.headers[self.walk.headers.index(header) - 1]
+        return pseudo_header(*self.addresses(ip.offset, ip.kind == "4"), 17, length)
+
+    def ipv4(self, out, header):
+        at = header.offset
+        self.put(out, at + 2, len(out) - at)
+        if self.ufo and header.inner:
+            offset = (self.i * self.step) >> 3
+            self.put(out, at + 6, offset | (0 if self.last else 0x2000))
+        elif not (header.inner and self.type & GsoType.TCP_FIXEDID):
+            self.put(out, at + 4, int.from_bytes(out[at + 4 : at + 6], "big") + self.ids)
+        self.put(out, at + 10, 0)
+        self.put(out, at + 10, checksum(out[at : at + header.hlen]))
+
+    def complete(self):
+        """gso_size 0."""
+        walk = self.walk
+        out = bytearray(self.frame)
+        ends = self.packet_ends()
+        if ends is None or not walk.headers:
+            return bytes(out)
+        end = ends[-1]
+        if walk.l4:
+            self.complete_transport(out, end)
+        for header, end in zip(reversed(walk.headers), reversed(ends), strict=True):
+            at = header.offset
+            if header.kind == "4":
+                self.put(out, at + 10, 0)
+                self.put(out, at + 10, checksum(out[at : at + header.hlen]))
+            elif header.kind == "U" and at in self.sealed:
+                self.put(out, at + 6, 0)
+                total = self.outer_pseudo(header, end - at)
+                self.put(out, at + 6, not_zero(checksum(out[at:end], total)))
+            elif header.kind == "G" and at in self.sealed:
+                self.put(out, at + 4, 0)
+                self.put(out, at + 4, checksum(out[at:end]))
+        if walk.l4 and self.inner == "partial":
+            self.complete_transport(out, ends[-1], partial=True)
+        return bytes(out)
+
+    def complete_transport(self, out, end, partial=False):
+        walk = self.walk
+        l4, field = walk.l4_header, walk.l4_header + (16 if walk.l4 == 6 else 6)
+        if walk.l4 == 17:
+            if walk.word(field) == 0:
+                return
+            told = l4 + walk.word(l4 + 4)
+            if walk.payload <= told < end:
+                end = told
+        pseudo = pseudo_header(*self.addresses(walk.ip_header, self.v4), walk.l4, end - l4)
+        if self.inner == "remote" or partial:
+            self.put(out, field, pseudo)
+            return
+        self.put(out, field, 0)
+        check = checksum(out[l4:end], pseudo)
+        self.put(out, field, not_zero(check) if walk.l4 == 17 else check)
+
+    def packet_ends(self):
+        walk = self.walk
+        if walk.fragment:
+            return None
+        end, ends = len(self.frame), []
+        for header in walk.headers:
+            at = header.offset
+            told = end
+            if header.kind == "4":
+                if walk.word(at + 6) & 0x3FFF:
+                    return None
+                told = at + walk.word(at + 2)
+            elif header.kind == "6":
+                told = at + 40 + walk.word(at + 4)
+            elif header.kind == "U":
+                told = at + walk.word(at + 4)
+            if walk.payload <= told < end:
+                end = told
+            ends.append(end)
+        return ends
