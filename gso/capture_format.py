@@ -52,6 +52,20 @@ _RAW_ALIASES = (12, 14)
 _LINK_NUMBERS = {name: number for number, name in _LINK_NAMES.items()}
 
 
+# How `gso.parse` takes what a link type's frames start with, and how many bytes to leave out for
+# it. A cooked Linux header ends like an Ethernet header: with a type of two bytes.
+LINKS: dict[str, tuple[Literal["ethernet", "raw"], int]] = {
+    "ethernet": ("ethernet", 0),
+    "raw": ("raw", 0),
+    "ipv4": ("raw", 0),
+    "ipv6": ("raw", 0),
+    "linux_sll": ("ethernet", 2),
+    "linux_sll2": ("raw", 20),
+    "null": ("raw", 4),
+    "loop": ("raw", 4),
+}
+
+
 def link_name(number: int) -> str:
     """Lower-case name of a LINKTYPE_ number; ``"linktype_N"`` where this library has no name."""
     if number in _RAW_ALIASES:

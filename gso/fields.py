@@ -93,6 +93,9 @@ class Difference:
 
 # --- the walk ----------------------------------------------------------------------------------
 
+_FCS = 4
+_PADDED = 64
+"""Longest Ethernet frame that may have been padded, with its frame check sequence."""
 _FIRST = {
     "ethernet": "ethernet",
     "linux_sll": "linux_sll",
@@ -111,13 +114,17 @@ _UDP_TUNNELS = {
 
 
 @dataclass
-class _Header:
+class Header:
+    """One header of a frame: bytes `offset` to `end`, its numeric fields by name in `values`."""
+
     protocol: Protocol
     level: int
+    """How many tunnels or IP headers are around it."""
     offset: int
     values: Values = field(default_factory=dict)
     fields: list[Field] = field(default_factory=list)
     end: int = 0
+    name: str = ""
 
 
 def _tunnel_on_port(tunnel: Tunnel | tuple[Tunnel, int]) -> str | None:
@@ -135,7 +142,7 @@ def _context(layout: Any, tunnel_ports: TunnelPorts | None) -> Context:
     return context
 
 
-def _walk(data: bytes, link_type: str, context: Context) -> Iterator[_Header]:
+def _walk(data: bytes, link_type: str, context: Context) -> Iterator[Header]:
     name = _FIRST.get(link_type)
     if link_type in ("raw", "ipv4", "ipv6"):
         name = ip_version(data)
@@ -145,7 +152,7 @@ def _walk(data: bytes, link_type: str, context: Context) -> Iterator[_Header]:
         if name in ("ipv4", "ipv6"):
             level += level_has_ip
             level_has_ip = True
-        header = _Header(PROTOCOLS[name], level, at)
+        header = Header(PROTOCOLS[name], level, at)
         whole = _read(header, data)
         yield header
         at = header.end
@@ -157,7 +164,7 @@ def _walk(data: bytes, link_type: str, context: Context) -> Iterator[_Header]:
         name = header.protocol.follows(header.values, data[at : at + 4], context)
 
 
-def _read(header: _Header, data: bytes) -> bool:
+def _read(header: Header, data: bytes) -> bool:
     """Fill in the header's fields; False if the frame or a length leaves no room for them."""
     protocol, start = header.protocol, header.offset
     whole = len(data) - start >= protocol.fixed
@@ -175,7 +182,7 @@ def _read(header: _Header, data: bytes) -> bool:
     return end - start >= size and (size >= protocol.fixed or protocol.size is no_size)
 
 
-def _read_fields(header: _Header, specs: Iterable[Spec], data: bytes, start: int, end: int) -> None:
+def _read_fields(header: Header, specs: Iterable[Spec], data: bytes, start: int, end: int) -> None:
     """Fields from `start` to `end`; what the specs do not cover becomes a last one."""
     at = start * 8
     for spec in specs:
@@ -191,7 +198,7 @@ def _read_fields(header: _Header, specs: Iterable[Spec], data: bytes, start: int
         _add(header, Spec("data", BYTES, show_data), data, at, end * 8 - at)
 
 
-def _add(header: _Header, spec: Spec, data: bytes, at: int, bits: int) -> None:
+def _add(header: Header, spec: Spec, data: bytes, at: int, bits: int) -> None:
     first, stop = at // 8, (at + bits + 7) // 8
     raw = data[first:stop]
     value: int | bytes = raw
@@ -202,8 +209,15 @@ def _add(header: _Header, spec: Spec, data: bytes, at: int, bits: int) -> None:
     header.fields.append(Field("", spec.name, first, bits, value, text, at % 8))
 
 
-def _packet_end(headers: list[_Header], size: int) -> int:
-    """Where the innermost IP packet says it ends, if that is possible; the frame may be padded."""
+def packet_end(headers: list[Header], size: int) -> int:
+    """Where the packet ends and a trailer may follow, in a frame of `size` bytes.
+
+    The innermost IP header's word is taken for it if what it leaves can be a trailer: the padding
+    of a short Ethernet frame, or a frame check sequence. The length in the IP header of a
+    super-packet may be anything.
+    """
+    starts = [header.offset for header in headers if header.protocol.name == "ethernet"]
+    padded = size - (starts[-1] if starts else 0) <= _PADDED
     for header in reversed(headers):
         if header.protocol.name == "ipv4" and "total length" in header.values:
             end = header.offset + header.values["total length"]
@@ -211,11 +225,12 @@ def _packet_end(headers: list[_Header], size: int) -> int:
             end = header.offset + 40 + header.values["payload length"]
         else:
             continue
-        return end if headers[-1].end <= end <= size else size
+        trailer = padded or size - end == _FCS
+        return end if trailer and headers[-1].end <= end <= size else size
     return size
 
 
-def _names(headers: list[_Header]) -> Iterator[str]:
+def _names(headers: list[Header]) -> Iterator[str]:
     """Protocol names, told apart: by how far inside a tunnel they are, then by counting."""
     carried = [h.level for h in headers if not h.protocol.encapsulates]
     levels = {carried[0]: "outer ", carried[-1]: "inner "} if carried else {}
@@ -226,6 +241,20 @@ def _names(headers: list[_Header]) -> Iterator[str]:
             name = levels.get(header.level, "middle ") + name
         seen[name] = seen.get(name, 0) + 1
         yield name if seen[name] == 1 else f"{name} {seen[name]}"
+
+
+def read_headers(
+    data: bytes,
+    layout: Any = None,
+    *,
+    link_type: str = "ethernet",
+    tunnel_ports: TunnelPorts | None = None,
+) -> list[Header]:
+    """The headers of a frame, the outermost first; the arguments are those of `dissect`."""
+    headers = list(_walk(data, link_type, _context(layout, tunnel_ports)))
+    for header, name in zip(headers, _names(headers), strict=True):
+        header.name = name
+    return headers
 
 
 def dissect(
@@ -244,14 +273,10 @@ def dissect(
         tunnel_ports: UDP destination ports of tunnels, as for `gso.parse`.
     """
     data = bytes(memoryview(frame))
-    headers = list(_walk(data, link_type, _context(layout, tunnel_ports)))
-    fields = [
-        replace(found, header=name)
-        for header, name in zip(headers, _names(headers), strict=True)
-        for found in header.fields
-    ]
+    headers = read_headers(data, layout, link_type=link_type, tunnel_ports=tunnel_ports)
+    fields = [replace(found, header=one.name) for one in headers for found in one.fields]
     start = headers[-1].end if headers else 0
-    end = _packet_end(headers, len(data))
+    end = packet_end(headers, len(data))
     for header, first, stop in (("payload", start, end), ("trailer", end, len(data))):
         if first < stop:
             part = data[first:stop]

@@ -373,6 +373,12 @@ def _ipv6_options(_: Values, body: bytes) -> Iterator[Spec]:
         at += 2 + length
 
 
+def _routing(_: Values, __: bytes) -> Iterator[Spec]:
+    yield Spec("routing type", 8)
+    yield Spec("segments left", 8)
+    yield Spec("data", BYTES, show_data)
+
+
 def _extension(name: str, options: Callable[[Values, bytes], Iterable[Spec]]) -> Protocol:
     return Protocol(
         name,
@@ -514,7 +520,7 @@ PROTOCOLS: dict[str, Protocol] = {
         ),
         _extension("hop-by-hop options", _ipv6_options),
         _extension("destination options", _ipv6_options),
-        _extension("routing", lambda _, __: (Spec("data", BYTES, show_data),)),
+        _extension("routing", _routing),
         Protocol(
             "fragment",
             (

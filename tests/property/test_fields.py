@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import vectors
+import vectorset
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,7 +10,7 @@ from gso.fields import differences, dissect
 
 SEEDS = [
     bytes.fromhex(record["outputs"][-1])[:200]
-    for record in vectors.everything()[::9]
+    for record in vectorset.records()[::9]
     if record["outputs"]
 ]
 EDITS = st.lists(st.tuples(st.integers(0, 199), st.integers(0, 255)), max_size=6)
@@ -26,7 +26,7 @@ def edited(frame: bytes, edits: list[tuple[int, int]]) -> bytes:
 
 def check_cover(frame: bytes, link_type: str = "ethernet") -> None:
     at = 0
-    for field in dissect(frame, link_type=link_type, tunnel_ports=vectors.PORTS):
+    for field in dissect(frame, link_type=link_type, tunnel_ports=vectorset.PORTS):
         assert field.offset * 8 + field.bit == at
         assert field.bits > 0
         at += field.bits
@@ -52,6 +52,6 @@ def test_fields_cover_damaged_packets(frame, edits, size):
 @given(st.sampled_from(SEEDS), EDITS, EDITS, st.integers(0, 200), st.integers(0, 200))
 def test_differences_are_empty_only_for_equal_frames(frame, one, two, size, other_size):
     left, right = edited(frame, one)[:size], edited(frame, two)[:other_size]
-    found = differences(left, right, tunnel_ports=vectors.PORTS)
+    found = differences(left, right, tunnel_ports=vectorset.PORTS)
     assert (found == []) == (left == right)
     assert all(str(difference) for difference in found)

@@ -1,0 +1,142 @@
+"""What a TCP handshake in a capture says about the segments of its connection.
+
+A host announces in its SYN the largest segment it takes (RFC 9293, section 3.7.1). A sender uses
+the smaller one of what it announced itself (its own link's limit) and what the peer announced, less
+the TCP options of each segment: timestamps as a rule, selective acknowledgements at times
+(tcp_current_mss in the kernel). What a connection's super-packets were, or will be, cut into is
+therefore `min(both) - (header length - 20)`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+SYN = 0x02
+_LONGEST_OPTIONS = 40
+_USUAL_MSS = 1460
+_DEFAULT_MSS = {4: 536, 6: 1220}  # RFC 9293, section 3.7.1: of a SYN without the option
+
+
+@dataclass
+class Flow:
+    """One direction of a TCP connection.
+
+    Attributes:
+        name: ``"10.0.0.1:40000 > 10.0.0.2:443"``.
+        announced: the MSS of this side's SYN; None if the capture has not got it.
+        peer: the MSS of the other side's.
+        gso_sizes: the segment sizes derived, one for each length of TCP header met.
+        packets: super-packets segmented.
+        segments: what they became.
+        skipped: super-packets left as they are, for lack of a handshake.
+        longest: payload of the longest of those.
+    """
+
+    name: str
+    announced: int | None = None
+    peer: int | None = None
+    gso_sizes: set[int] = field(default_factory=set)
+    packets: int = 0
+    segments: int = 0
+    skipped: int = 0
+    longest: int = 0
+
+    @property
+    def mss(self) -> int | None:
+        """The smaller MSS of the two sides, or of the one that is known."""
+        known = [mss for mss in (self.announced, self.peer) if mss is not None]
+        return min(known, default=None)
+
+    def source(self) -> str:
+        """Where the segment size comes from, in words."""
+        if self.mss is None:
+            return "no handshake in the capture"
+        sides = ((self.announced, "its SYN"), (self.peer, "the peer's SYN"))
+        said = [f"{who} says {mss}" if mss else f"{who} was not captured" for mss, who in sides]
+        return f"MSS {self.mss}: {', '.join(said)}"
+
+
+class Handshakes:
+    """The connections of a capture, as far as their SYNs have been seen.
+
+    Connections are told apart by the addresses and ports of the innermost packet alone, so that a
+    handshake seen outside a tunnel counts for packets inside one. The oldest are forgotten beyond
+    `capacity`, as memory must not grow with the capture.
+    """
+
+    def __init__(self, capacity: int = 1 << 16) -> None:
+        self._capacity = capacity
+        self._flows: dict[bytes, Flow] = {}
+        self._smallest = _USUAL_MSS
+
+    def __iter__(self) -> Iterator[Flow]:
+        return iter(self._flows.values())
+
+    def sizes(self, rows: npt.NDArray[np.void]) -> tuple[npt.NDArray[np.int64], list[Flow | None]]:
+        """The segment size of each TCP packet of a survey that is longer, else 0; and its flow.
+
+        SYNs among the packets count for those that follow them.
+        """
+        sizes = np.zeros(len(rows), np.int64)
+        flows: list[Flow | None] = [None] * len(rows)
+        tcp = rows["protocol"] == 6
+        # Few packets are worth a look one by one: those longer than the smallest segment known.
+        syn = tcp & (rows["flags"] & SYN != 0)
+        smallest = min([self._smallest, *(self._announced(row) for row in rows[syn])])
+        long = rows["payload"] > smallest - _LONGEST_OPTIONS
+        for i in np.flatnonzero(syn | (tcp & long)).tolist():
+            if rows["flags"][i] & SYN:
+                self._learn(rows[i])
+            flow = self._flow(rows[i])
+            size = self._size(rows[i], flow)
+            if size:
+                sizes[i], flows[i] = size, flow
+        return sizes, flows
+
+    def _size(self, row: Any, flow: Flow) -> int:
+        payload = int(row["payload"])
+        if flow.mss is None:
+            if payload > _USUAL_MSS:
+                flow.skipped += 1
+                flow.longest = max(flow.longest, payload)
+            return 0
+        size = max(flow.mss - (int(row["header"]) - 20), 1)
+        return size if payload > size else 0
+
+    @staticmethod
+    def _announced(row: Any) -> int:
+        return int(row["mss"]) or _DEFAULT_MSS[int(row["version"])]
+
+    def _learn(self, row: Any) -> None:
+        mss = self._announced(row)
+        self._smallest = min(self._smallest, mss)
+        self._flow(row).announced = mss
+        self._flow(row, back=True).peer = mss
+
+    def _flow(self, row: Any, *, back: bool = False) -> Flow:
+        sides = [
+            (row["source"].tobytes(), int(row["source_port"])),
+            (row["destination"].tobytes(), int(row["destination_port"])),
+        ]
+        if back:
+            sides.reverse()
+        version = int(row["version"])
+        key = bytes([version]) + b"".join(ip + port.to_bytes(2, "big") for ip, port in sides)
+        flow = self._flows.get(key)
+        if flow is None:
+            if len(self._flows) >= self._capacity:
+                del self._flows[next(iter(self._flows))]
+            flow = self._flows[key] = Flow(" > ".join(_endpoint(version, *s) for s in sides))
+        return flow
+
+
+def _endpoint(version: int, address: bytes, port: int) -> str:
+    if version == 4:
+        return f"{ip_address(address[:4])}:{port}"
+    return f"[{ip_address(address)}]:{port}"

@@ -1,0 +1,281 @@
+"""Segment the super-packets of a capture, and leave everything else as it is.
+
+Captures taken on a host hold what its network stack handled, not what the wire carried: packets of
+up to 64 kB (or more) before segmentation offload or after GRO, with lengths and checksums that the
+device was going to fill in. `segment_capture` writes the capture that the wire would have given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from gso._capture import pack, packed_size
+from gso._frames import Frames
+from gso._layout import parse_batch
+from gso._segment import segment
+from gso._survey import survey
+from gso.capture import Block, Packets, Reader, Source, write_all
+from gso.capture_format import LINKS, SECTION_HEADER
+from gso.errors import GsoError
+from gso.flows import Flow, Handshakes
+
+if TYPE_CHECKING:
+    from gso.constants import Tunnel
+
+TunnelPorts: TypeAlias = "Mapping[int, Tunnel | tuple[Tunnel, int]]"
+Int64s: TypeAlias = "npt.NDArray[np.int64]"
+
+TCP = 6
+UDP = 17
+_LONGEST_WORTH_A_NOTE = 8
+
+
+@dataclass
+class Note:
+    """Super-packets that were left as they are, for one reason."""
+
+    reason: str
+    count: int = 0
+    packets: list[int] = field(default_factory=list)
+    """Numbers of the first few, counted from 1."""
+
+    def add(self, number: int) -> None:
+        """One more, packet `number` of the capture."""
+        self.count += 1
+        if len(self.packets) < _LONGEST_WORTH_A_NOTE:
+            self.packets.append(number)
+
+
+@dataclass
+class Summary:
+    """What became of a capture.
+
+    Attributes:
+        packets: read.
+        written: packets written.
+        segmented: super-packets that became more than one.
+        segments: what those became.
+        completed: packets whose checksum waited for an offload and was filled in.
+        notes: super-packets left unchanged, by reason.
+        flows: TCP connections, where segment sizes came from their handshakes.
+        truncated: what the file's end lacks.
+    """
+
+    packets: int = 0
+    written: int = 0
+    segmented: int = 0
+    segments: int = 0
+    completed: int = 0
+    notes: dict[str, Note] = field(default_factory=dict)
+    flows: list[Flow] = field(default_factory=list)
+    truncated: str | None = None
+
+    @property
+    def unchanged(self) -> int:
+        """Packets written as they were."""
+        return self.packets - self.segmented - self.completed
+
+    @property
+    def fine(self) -> bool:
+        """Whether every super-packet was segmented, and the file was whole."""
+        return not self.notes and self.truncated is None and not any(f.skipped for f in self.flows)
+
+    def note(self, reason: str, number: int) -> None:
+        """Packet `number` was left unchanged for this reason."""
+        self.notes.setdefault(reason, Note(reason)).add(number)
+
+
+class _Segmenter:
+    """Decides on each packet, and replaces those that need it."""
+
+    def __init__(
+        self, gso_size: int | None, tunnel_ports: TunnelPorts | None, *, udp: bool
+    ) -> None:
+        self.summary = Summary()
+        self._gso_size = gso_size
+        self._tunnel_ports = tunnel_ports
+        self._udp = udp
+        self._handshakes = Handshakes()
+        self._buffer = np.empty(0, np.uint8)
+
+    def finish(self, truncated: str | None) -> Summary:
+        self.summary.truncated = truncated
+        self.summary.flows = [f for f in self._handshakes if f.packets or f.skipped]
+        return self.summary
+
+    def rewrite(self, packets: Packets) -> Iterator[memoryview]:
+        """The bytes to write in place of these packets, in pieces to be used one at a time."""
+        links = [interface.link_type for interface in packets.section.interfaces]
+        which = np.array([_number(link) for link in links])[packets.records["interface"]]
+        edges = np.flatnonzero(np.diff(which)) + 1
+        for start, stop in pairwise([0, *edges.tolist(), len(which)]):
+            part = Packets(
+                packets.buffer, packets.records[start:stop], packets.section, packets.origin
+            )
+            yield self._run(part, links[packets.records["interface"][start]])
+            self.summary.packets += stop - start
+
+    def _run(self, packets: Packets, link_type: str) -> memoryview:
+        """The same for packets of one link type."""
+        count = len(packets.records)
+        skips = np.zeros(len(packets.section.interfaces), np.uint32)
+        frames, parents = Frames(), np.empty(0, np.int64)
+        if link_type in LINKS:
+            kind, skip = LINKS[link_type]
+            skips[:] = skip
+            frames, parents = self._replace(packets, packets.frames(skips), kind)
+        first = np.searchsorted(parents, np.arange(count + 1))
+        self.summary.written += len(frames) + count - len(np.unique(parents))
+        records = packets.records
+        # A replacement is as long as it is: the packet's length on the wire is no longer true.
+        records["original"][parents] = 0
+        need = packed_size(records, frames.offsets, first, skips)
+        if need > len(self._buffer):
+            self._buffer = np.empty(need, np.uint8)
+        size = pack(
+            packets.buffer,
+            records,
+            frames.data,
+            frames.offsets,
+            first,
+            skips,
+            packets.section.swapped,
+            self._buffer,
+        )
+        return self._buffer.data[:size]
+
+    def _replace(
+        self, packets: Packets, frames: Frames, kind: Literal["ethernet", "raw"]
+    ) -> tuple[Frames, Int64s]:
+        """New frames, and which packet each replaces."""
+        layouts = parse_batch(
+            frames, link_type=kind, tunnel_ports=self._tunnel_ports, errors="mark"
+        )
+        inner = layouts["inner_network_header"] >= 0
+        rows = survey(
+            frames.data,
+            frames.offsets,
+            np.where(inner, layouts["inner_network_header"], layouts["network_header"]),
+            np.where(inner, layouts["inner_transport_header"], layouts["transport_header"]),
+            layouts["payload"],
+            layouts["l4"],
+            layouts["inner_version"],
+        )
+        sizes, flows = self._sizes(rows)
+        cut = packets.records["captured"] < packets.records["original"]
+        for i in np.flatnonzero(cut & (sizes > 0)).tolist():
+            self._note(i, "the capture has not got all of its bytes (snaplen)")
+        chosen = np.flatnonzero(((sizes > 0) | (rows["partial"] != 0)) & ~cut)
+        if not len(chosen):
+            return Frames(), chosen
+        if len(chosen) < len(frames):
+            frames = frames[chosen]
+        made, parents = self._segment(frames, sizes[chosen], chosen, kind)
+        self._count(np.bincount(parents, minlength=len(rows)), sizes, flows)
+        return made, parents
+
+    def _sizes(self, rows: npt.NDArray[np.void]) -> tuple[Int64s, list[Flow | None] | None]:
+        """Payload bytes per segment for what needs segmentation, else 0."""
+        if self._gso_size is None:
+            return self._handshakes.sizes(rows)
+        wanted = rows["payload"] > self._gso_size
+        wanted &= (rows["protocol"] == TCP) | ((rows["protocol"] == UDP) & self._udp)
+        return np.where(wanted, self._gso_size, 0), None
+
+    def _segment(
+        self, frames: Frames, sizes: Int64s, numbers: Int64s, kind: Literal["ethernet", "raw"]
+    ) -> tuple[Frames, Int64s]:
+        """Segments and their packets' numbers; what is refused is noted and left out."""
+        options: Any = {"link_type": kind, "tunnel_ports": self._tunnel_ports}
+        return self._segment_each(frames, sizes, numbers, options)
+
+    def _segment_each(
+        self, frames: Frames, sizes: Int64s, numbers: Int64s, options: Any
+    ) -> tuple[Frames, Int64s]:
+        made: list[memoryview] = []
+        parents: list[int] = []
+        for frame, size, number in zip(frames, sizes.tolist(), numbers.tolist(), strict=True):
+            try:
+                pieces = segment(frame, size, **options)
+            except GsoError as error:
+                if size:
+                    self._note(number, f"the kernel would refuse it: {error.reason} {error.field}")
+                continue
+            made += pieces
+            parents += [number] * len(pieces)
+        return Frames.from_list(made), np.array(parents, np.int64)
+
+    def _note(self, index: int, reason: str) -> None:
+        self.summary.note(reason, self.summary.packets + index + 1)
+
+    def _count(
+        self, pieces: npt.NDArray[np.intp], sizes: Int64s, flows: list[Flow | None] | None
+    ) -> None:
+        cut = pieces > 1
+        self.summary.segmented += int(cut.sum())
+        self.summary.segments += int(pieces[cut].sum())
+        self.summary.completed += int((pieces == 1).sum())
+        for i in np.flatnonzero(cut).tolist() if flows is not None else ():
+            flow = flows[i] if flows is not None else None
+            if flow is not None:
+                flow.packets += 1
+                flow.segments += int(pieces[i])
+                flow.gso_sizes.add(int(sizes[i]))
+
+
+def _number(link_type: str) -> int:
+    """A number for each way to treat a link type."""
+    return list(LINKS).index(link_type) if link_type in LINKS else -1
+
+
+def segment_capture(
+    source: Source,
+    target: Any,
+    gso_size: int | None = None,
+    *,
+    tunnel_ports: TunnelPorts | None = None,
+    udp: bool = True,
+    progress: Callable[[int], None] | None = None,
+) -> Summary:
+    """Copy a capture, with super-packets segmented; memory does not depend on its size.
+
+    Packets of up to `gso_size` bytes of payload stay as they are, byte for byte, unless their
+    checksum waits for an offload: then it is completed. Segments have the timestamp, interface and
+    link-layer header of their packet, the first one also its comment. All other blocks of a
+    pcapng file are kept, and so is the format.
+
+    Args:
+        source: path or binary file.
+        target: binary file to write to.
+        gso_size: payload bytes per segment. None: for TCP, from the connection's handshake;
+            connections without one, and UDP, stay as they are.
+        tunnel_ports: UDP destination ports of tunnels, as for `gso.parse`.
+        udp: whether `gso_size` applies to UDP too.
+        progress: called now and then with the number of bytes read.
+
+    Raises GsoError for a damaged capture; what precedes the damage has been written by then.
+    """
+    segmenter = _Segmenter(gso_size, tunnel_ports, udp=udp)
+    with Reader(source) as reader:
+        for part in reader.parts():
+            if isinstance(part, Block):
+                write_all(target, _as_written(part))
+            else:
+                for piece in segmenter.rewrite(part):
+                    write_all(target, piece)
+            if progress is not None:
+                progress(reader.position)
+        return segmenter.finish(reader.truncated)
+
+
+def _as_written(block: Block) -> bytes:
+    """The block itself; a section loses its length in bytes, which is not known in advance."""
+    if block.kind == SECTION_HEADER:
+        return block.raw[:16] + b"\xff" * 8 + block.raw[24:]
+    return block.raw
