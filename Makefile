@@ -7,6 +7,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 APT_INSTALL := $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -q --yes --no-install-recommends
+# The packages as they are installed (kernel/ is gso.kernel), for the type checker.
+TYPES := build/types
 SOURCES := pyproject.toml setup.py $(wildcard gso/*.pyx gso/*.pxd gso/*.c gso/*.h)
 
 .PHONY: verify test lint build machine test-packages clean
@@ -21,7 +23,9 @@ lint: build
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/cython-lint gso/*.pyx gso/*.pxd
-	$(BIN)/mypy
+	mkdir -p $(TYPES)/gso
+	ln -sfn $(CURDIR)/gso/* $(CURDIR)/kernel $(TYPES)/gso/
+	MYPYPATH=$(TYPES) $(BIN)/mypy --package gso
 
 build: $(VENV)/.built
 

@@ -27,8 +27,10 @@ from gso.kernel.run import logged, output
 
 _CONFIG_FRAGMENT = PACKAGE / "config" / "small.config"
 # What a source tree holds that is made by builds or by version control, not by its authors.
-_NOT_SOURCE = ("/.git", "*.o", "*.ko", "*.a", "*.cmd", "*.mod", "*.order", "/vmlinux*", "/.config*")
-_NOT_SOURCE += ("/include/config", "/include/generated", "/arch/*/include/generated", "/System.map")
+_NOT_SOURCE = (
+    *("/.git", "*.o", "*.ko", "*.a", "*.cmd", "*.mod", "*.order", "/vmlinux*", "/.config*"),
+    *("/include/config", "/include/generated", "/arch/*/include/generated", "/System.map"),
+)
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ def modules(kernel: DebianKernel, files: Files, log: Path) -> Bootable:
             _write_files(work, files)
             command = ["make", "-C", str(kernel.headers), f"M={work / folder}", f"-j{_jobs()}"]
             logged("build", [*command, f"CC={compiler}", "modules"], log, work)
-            names = _keep(work / folder, _touched_modules(work / folder, files), made)
+            names = _keep(_touched_modules(work / folder, files), made)
             index.write_text(json.dumps(names))
     names = json.loads(index.read_text())
     return Bootable(kernel.image, tuple(made / name for name in names))
@@ -117,7 +119,7 @@ def _copy_new(source: str, target: str) -> str:
 
 
 def _touched_modules(folder: Path, files: Files) -> list[Path]:
-    """Return the built modules that hold an object of a touched source, from kbuild's .mod files."""
+    """Return the modules that hold an object of a touched source, from kbuild's .mod files."""
     objects = {Path(name).stem + ".o" for name in files if not name.endswith(".h")}
     found = []
     for mod in sorted(folder.glob("*.mod")):
@@ -134,7 +136,7 @@ def _touched_modules(folder: Path, files: Files) -> list[Path]:
     return found
 
 
-def _keep(folder: Path, built: list[Path], made: Path) -> list[str]:
+def _keep(built: list[Path], made: Path) -> list[str]:
     made.mkdir(parents=True, exist_ok=True)
     for module in built:
         shutil.copy2(module, made / module.name)

@@ -6,6 +6,8 @@ import os
 import shutil
 import subprocess
 from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
 
 from gso.kernel import debian
 from gso.kernel.errors import TestBedError
@@ -67,7 +69,7 @@ class Finding:
 def examine() -> list[Finding]:
     """Look at everything; nothing is changed."""
     found = [_tool(tool, shutil.which(tool.program, path=SEARCH_PATH)) for tool in TOOLS]
-    found += [_tool(t, t.program if os.path.exists(t.program) else None) for t in LIBRARIES]
+    found += [_tool(t, t.program if Path(t.program).exists() else None) for t in LIBRARIES]
     found += [_virtme_ng(), _kernels()]
     kvm = probe_kvm()
     detail = kvm.reason if kvm.works else f"{kvm.reason}; kernels run under emulation"
@@ -82,10 +84,10 @@ def _tool(tool: Tool, path: str | None) -> Finding:
 
 def _virtme_ng() -> Finding:
     try:
-        from virtme_ng.version import VERSION  # noqa: PLC0415  (an extra, may be absent)
-    except ImportError:
+        version = metadata.version("virtme-ng")
+    except metadata.PackageNotFoundError:
         return Finding("virtme-ng", False, "boots kernels; pip install 'pygso[kernel]'")
-    return Finding("virtme-ng", True, f"version {VERSION}")
+    return Finding("virtme-ng", True, f"version {version}")
 
 
 def _kernels() -> Finding:

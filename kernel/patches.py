@@ -33,7 +33,7 @@ class PatchError(TestBedError):
 
 @dataclass(frozen=True)
 class Patch:
-    """A unified diff with ``a/`` and ``b/`` prefixes, as ``git diff`` and ``git format-patch`` write.
+    """A unified diff with ``a/`` and ``b/`` prefixes, as ``git format-patch`` writes.
 
     ``touched``: paths in the tree, sorted. ``trailers``: ``Key: value`` lines of the description.
     """

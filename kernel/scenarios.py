@@ -6,18 +6,22 @@ kind of traffic goes through it. The guest gets them as plain dictionaries in it
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 from typing import Literal
 
 Role = Literal["fault", "control"]
+Kind = Literal["ipvs-gue", "fou-direct-routing"]
+Family = Literal[4, 6]
+Checksum = Literal["nocsum", "csum", "remcsum"]
 
 # The complete fix of the fault that these scenarios reproduce, by the name of its patch.
 FIX = "ipvs-gue-inner-mac-header"
 
 GUE_PORT = 5501
-FIRST_SERVICE_PORT = 8000
-FIRST_FOU_PORT = 5555
+_FIRST_SERVICE_PORT = 8000
+_FIRST_FOU_PORT = 5555
 
 
 @dataclass(frozen=True)
@@ -30,10 +34,10 @@ class Scenario:
 
     name: str
     role: Role
-    kind: Literal["ipvs-gue", "fou-direct-routing"]
-    outer: Literal[4, 6]
-    inner: Literal[4, 6]
-    checksum: Literal["nocsum", "csum", "remcsum"]
+    kind: Kind
+    outer: Family
+    inner: Family
+    checksum: Checksum
     service_port: int
     tunnel_port: int
 
@@ -59,38 +63,31 @@ TRAFFIC = (
 )
 
 
-def _scenarios() -> list[Scenario]:
-    families: tuple[Literal[4, 6], ...] = (4, 6)
-    found: list[Scenario] = []
-
-    def add(
-        kind: Literal["ipvs-gue", "fou-direct-routing"],
-        role: Role,
-        outer: Literal[4, 6],
-        inner: Literal[4, 6],
-        checksum: Literal["nocsum", "csum", "remcsum"],
-        tunnel_port: int,
-    ) -> None:
-        short = {"ipvs-gue": "gue", "fou-direct-routing": "fou"}[kind]
-        found.append(
-            Scenario(
-                name=f"{short}-outer{outer}-inner{inner}-{checksum}",
-                role=role,
-                kind=kind,
-                outer=outer,
-                inner=inner,
-                checksum=checksum,
-                service_port=FIRST_SERVICE_PORT + len(found),
-                tunnel_port=tunnel_port,
-            )
-        )
-
-    for outer, inner in product(families, families):
-        for checksum in ("nocsum", "csum", "remcsum"):
-            add("ipvs-gue", "fault", outer, inner, checksum, GUE_PORT)
-    for number, (outer, inner) in enumerate(product(families, families)):
-        add("fou-direct-routing", "control", outer, inner, "nocsum", FIRST_FOU_PORT + number)
-    return found
+_FAMILIES: tuple[Family, ...] = (4, 6)
+_CHECKSUMS: tuple[Checksum, ...] = ("nocsum", "csum", "remcsum")
 
 
-SCENARIOS = tuple(_scenarios())
+def _scenario(
+    number: int, kind: Kind, outer: Family, inner: Family, checksum: Checksum
+) -> Scenario:
+    gue = kind == "ipvs-gue"
+    return Scenario(
+        name=f"{'gue' if gue else 'fou'}-outer{outer}-inner{inner}-{checksum}",
+        role="fault" if gue else "control",
+        kind=kind,
+        outer=outer,
+        inner=inner,
+        checksum=checksum,
+        service_port=_FIRST_SERVICE_PORT + number,
+        tunnel_port=GUE_PORT if gue else _FIRST_FOU_PORT + number,
+    )
+
+
+def _paths() -> Iterator[tuple[Kind, Family, Family, Checksum]]:
+    for outer, inner, checksum in product(_FAMILIES, _FAMILIES, _CHECKSUMS):
+        yield "ipvs-gue", outer, inner, checksum
+    for outer, inner in product(_FAMILIES, _FAMILIES):
+        yield "fou-direct-routing", outer, inner, "nocsum"
+
+
+SCENARIOS = tuple(_scenario(number, *path) for number, path in enumerate(_paths()))

@@ -256,7 +256,7 @@ class _Run:
 
         try:
             return boot()
-        except vm.VmLost as lost:
+        except vm.VmLostError as lost:
             if lost.booted:
                 raise
             # Nothing of the patch had run yet, so this says nothing about it.

@@ -30,7 +30,13 @@ _KVM_PROBE_SECONDS = 1.0
 _MEMORY = "1G"
 
 # Drivers that udev would load on every boot and nothing here needs: seconds under emulation.
-_UNWANTED = ["ahci", "libahci", "libata", "scsi_mod", "sr_mod", "sg", "cdrom", "kvm", "kvm_amd", "kvm_intel", "ccp", "psmouse", "iTCO_wdt", "i6300esb", "aesni_intel", "sha512_ssse3", "sha256_ssse3", "sha1_ssse3", "ghash_clmulni_intel", "crc32_pclmul", "crct10dif_pclmul", "i2c_i801", "pcspkr", "qemu_fw_cfg", "evdev", "lpc_ich", "powernow_k8", "acpi_cpufreq", "button", "drm", "bochs"]
+_UNWANTED = (
+    *("ahci", "libahci", "libata", "scsi_mod", "sr_mod", "sg", "cdrom", "psmouse", "pcspkr"),
+    *("kvm", "kvm_amd", "kvm_intel", "ccp", "powernow_k8", "acpi_cpufreq", "button", "evdev"),
+    *("aesni_intel", "sha512_ssse3", "sha256_ssse3", "sha1_ssse3", "ghash_clmulni_intel"),
+    *("crc32_pclmul", "crct10dif_pclmul", "iTCO_wdt", "i6300esb", "i2c_i801", "lpc_ich"),
+    *("qemu_fw_cfg", "drm", "bochs"),
+)
 
 _KERNEL_ARGUMENTS = (
     "oops=panic",  # a damaged kernel must not go on and give a result
@@ -41,7 +47,7 @@ _KERNEL_ARGUMENTS = (
 )
 
 
-class VmLost(TestBedError):
+class VmLostError(TestBedError):
     """The VM ended, or its time ran out, before the guest left results.
 
     ``booted``: the guest's first message had come, so the kernel itself had started.
@@ -95,7 +101,7 @@ def boot(
     progress: Callable[[dict[str, Any]], None],
     stop: threading.Event,
 ) -> dict[str, Any]:
-    """Boot, run the plan, and return the guest's results; raise :class:`VmLost`.
+    """Boot, run the plan, and return the guest's results; raise :class:`VmLostError`.
 
     ``folder`` is shared with the guest and keeps its evidence. ``progress`` is called with each
     event the guest reports. ``stop`` ends the VM early, from another thread.
@@ -124,7 +130,7 @@ def _command(kernel: Bootable, folder: Path) -> list[str]:
     # its own static branches), so under emulation there is only one.
     cpus = 2 if kvm else 1
     vng = [sys.executable, "-m", "virtme_ng.run"]
-    script = f"{_guest_python()} -IB {folder}/guest/start.py {folder} > {folder}/guest.log 2>&1"
+    script = f"{_guest_python()} -IB {folder}/guest {folder} > {folder}/guest.log 2>&1"
     command = [*vng, "--run", str(kernel.image), "--force-9p", "--user", "root", "--verbose"]
     command += ["--memory", _MEMORY, "--cpus", str(cpus), f"--rwdir={folder}={folder}"]
     command += [] if kvm else ["--disable-kvm"]
@@ -163,9 +169,9 @@ def _watch(
         with ending(process):
             while not results.exists() and process.poll() is None:
                 if stop.is_set():
-                    raise VmLost("the run was interrupted", console, booted=True)
+                    raise VmLostError("the run was interrupted", console, booted=True)
                 if time.monotonic() > deadline:
-                    raise VmLost(
+                    raise VmLostError(
                         f"no results after {timeout:g} s; the VM was ended",
                         console,
                         booted=seen > 0,
@@ -174,7 +180,7 @@ def _watch(
                 time.sleep(_POLL_SECONDS)
     seen = _report(folder / "progress.jsonl", seen, progress)
     if not results.exists():
-        raise VmLost("the VM ended without results", console, booted=seen > 0)
+        raise VmLostError("the VM ended without results", console, booted=seen > 0)
     found: dict[str, Any] = json.loads(results.read_text())
     if not found["ok"]:
         raise TestBedError("guest", found["error"].strip(), console)

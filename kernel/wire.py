@@ -142,12 +142,14 @@ def _sequence(frame: bytes, ports: dict[int, gso.Tunnel]) -> int | None:
     except gso.GsoError:
         return None
     transport = layout.inner_transport_header or layout.transport_header
+    if transport is None:
+        return None
     return int.from_bytes(frame[transport + 4 : transport + 8], "big")
 
 
 def save_capture(scenario: Scenario, cell: Cell, path: Path) -> None:
     """Write the super-packets and the wire as one pcapng with an interface for each."""
-    entries = [
+    entries: list[tuple[int, int, bytes, str | None]] = [
         (p.time_ns, 0, p.frame, f"gso_size={p.gso_size}{' (reconstructed)' * p.reconstructed}")
         for p in super_packets(scenario, cell)
     ]

@@ -37,7 +37,7 @@ class _Members(NamedTuple):
     """Where the members of one struct or union stand among the words of the type section."""
 
     first: int
-    count: int
+    number: int
 
 
 class Btf:
@@ -87,7 +87,7 @@ class Btf:
 
     def _find(self, members: _Members, name_offset: int) -> int | None:
         """Return the bit offset of a member; ``struct btf_member`` is name, type, offset."""
-        for at in range(members.first, members.first + 3 * members.count, 3):
+        for at in range(members.first, members.first + 3 * members.number, 3):
             # With the kind flag set the upper byte of the offset holds a bit-field size.
             name, type_id, bit_offset = self._words[at], self._words[at + 1], self._words[at + 2]
             bit_offset &= 0xFFFFFF

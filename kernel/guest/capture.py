@@ -12,7 +12,7 @@ import socket
 import struct
 from pathlib import Path
 
-from netns import inside
+from .netns import inside
 
 _ETH_P_ALL = 0x0003
 _SOL_PACKET = 263

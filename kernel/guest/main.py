@@ -14,12 +14,12 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-import topology
-from capture import Tap
-from netns import device_counters, run
-from probes import Probes
-from traffic import Server, exchange
-from wire import Wire
+from . import topology
+from .capture import Tap
+from .netns import device_counters, run
+from .probes import Probes
+from .traffic import Server, exchange
+from .wire import Wire
 
 
 class Run:
@@ -33,11 +33,13 @@ class Run:
         self.begun = time.monotonic()
 
     def progress(self, **event: Any) -> None:
+        """Tell the host how far the run is."""
         event["seconds_since_start"] = round(time.monotonic() - self.begun, 3)
         with (self.folder / "progress.jsonl").open("a") as log:
             log.write(json.dumps(event) + "\n")
 
     def perform(self) -> dict[str, Any]:
+        """Set everything up and measure every cell."""
         self.progress(stage="modules")
         modules = self.load_modules()
         self.progress(stage="topology")
@@ -80,6 +82,7 @@ class Run:
         }
 
     def cell(self, scenario: dict[str, Any], traffic: dict[str, Any]) -> dict[str, Any]:
+        """Send one traffic through one scenario; keep its captures and its trace."""
         name = f"{scenario['name']}-{traffic['name']}"
         self.probes.clear()
         for tap in self.taps.values():

@@ -7,8 +7,10 @@ import os
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 _CLONE_NEWNET = 0x40000000
+_HOME = Path("/proc/thread-self/ns/net")
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -37,7 +39,7 @@ def ip_batch(namespace: str, lines: Sequence[str], family: int | None = None) ->
 @contextmanager
 def inside(namespace: str) -> Iterator[None]:
     """Run the body in the namespace; sockets made there stay there."""
-    with open("/proc/thread-self/ns/net") as home, open(f"/run/netns/{namespace}") as target:
+    with _HOME.open() as home, Path("/run/netns", namespace).open() as target:
         _setns(target.fileno())
         try:
             yield
@@ -52,8 +54,8 @@ def _setns(descriptor: int) -> None:
 
 def device_counters(namespace: str) -> dict[str, dict[str, int]]:
     """Return received, transmitted and dropped packets of each device, from /proc/net/dev."""
-    with inside(namespace), open("/proc/thread-self/net/dev") as table:
-        lines = table.read().splitlines()[2:]
+    with inside(namespace):
+        lines = Path("/proc/thread-self/net/dev").read_text().splitlines()[2:]
     counters = {}
     for line in lines:
         device, _, columns = line.partition(":")

@@ -6,14 +6,16 @@ import os
 import re
 from pathlib import Path
 
-from btf import VMLINUX, Btf
-from topology import EGRESS
+from .btf import VMLINUX, Btf
+from .topology import EGRESS
 
 _TRACEFS = Path("/sys/kernel/tracing")
 _GROUP = "gso"
 
-_U16 = ("inner_mac_header", "inner_network_header", "inner_transport_header")
-_U16 += ("mac_header", "network_header", "transport_header")
+_U16 = (
+    *("inner_mac_header", "inner_network_header", "inner_transport_header"),
+    *("mac_header", "network_header", "transport_header"),
+)
 _U32 = ("len", "data_len")
 
 # 160 bytes: enough for Ethernet, IPv6, UDP, GUE with its option, IPv6 and TCP with timestamps.

@@ -13,10 +13,11 @@ offloads and shows what came to the segmenter.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
-from netns import inside, ip_batch, run
-from wire import Wire
+from .netns import inside, ip_batch, run
+from .wire import Wire
 
 CLIENT, DIRECTOR, WORKER = "client", "director", "worker"
 INGRESS, EGRESS, MIRROR = "d0", "up0", "mir1"
@@ -41,7 +42,10 @@ _CLIENT_MTU, _TUNNEL_MTU = 1520, 1600
 _PREFIX = {4: 24, 6: 64}
 _HOST = {4: 32, 6: 128}
 
-MODULES = ["veth", "tun", "ip_vs", "ip_vs_mh", "fou", "fou6", "ipip", "sit", "ip6_tunnel", "sch_ingress", "cls_matchall", "act_mirred"]
+MODULES = (
+    *("veth", "tun", "ip_vs", "ip_vs_mh", "fou", "fou6", "ipip", "sit", "ip6_tunnel"),
+    *("sch_ingress", "cls_matchall", "act_mirred"),
+)
 
 # `fou` hands a packet to this protocol when the port carries that IP version.
 _FOU_PROTOCOL = {4: 4, 6: 41}
@@ -75,8 +79,7 @@ def _namespaces() -> None:
                 ("ipv6", "conf/default/accept_dad", "0"),
                 ("ipv6", "conf/all/accept_ra", "0"),
             ):
-                with open(f"/proc/sys/net/{family}/{key}", "w") as knob:
-                    knob.write(value)
+                Path("/proc/sys/net", family, key).write_text(value)
 
 
 def _links() -> None:
@@ -229,11 +232,9 @@ def _merge_and_mirror() -> None:
 
     features(CLIENT, "c0", "tso", "off")
     features(DIRECTOR, INGRESS, "gro", "on")
-    run(
-        ["ip", "netns", "exec", DIRECTOR, "sh", "-c"]
-        # GRO waits a moment for the next segment: emulation is slower than any real wire.
-        + [f"echo 200000 > /sys/class/net/{INGRESS}/gro_flush_timeout"]
-    )
+    # GRO waits a moment for the next segment: emulation is slower than any real wire.
+    waiting = f"echo 200000 > /sys/class/net/{INGRESS}/gro_flush_timeout"
+    run(["ip", "netns", "exec", DIRECTOR, "sh", "-c", waiting])
     run(
         ["tc", "-n", DIRECTOR, "-batch", "-"],
         f"qdisc add dev {EGRESS} clsact\n"

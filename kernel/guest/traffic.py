@@ -9,8 +9,8 @@ import threading
 import time
 from typing import Any
 
-from netns import inside
-from topology import CLIENT, VIP, WORKER
+from .netns import inside
+from .topology import CLIENT, VIP, WORKER
 
 _HEADER = struct.Struct("!QQ")  # bytes of the whole upload, bytes of the answer's body
 _DIGEST_LENGTH = hashlib.sha256().digest_size

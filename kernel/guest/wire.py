@@ -16,8 +16,8 @@ import threading
 import time
 from pathlib import Path
 
-from capture import RECORD
-from netns import inside
+from .capture import RECORD
+from .netns import inside
 
 _TUNSETIFF = 0x400454CA
 _IFF_TAP, _IFF_NO_PI = 0x0002, 0x1000

@@ -60,6 +60,7 @@ def test_bed() -> None:
 
 
 @pytest.fixture
-def verify(test_bed: None, tmp_path: Path) -> Command:
+def verify(request: pytest.FixtureRequest, tmp_path: Path) -> Command:
     """Run ``gso-kernel verify`` with real VMs."""
+    request.getfixturevalue("test_bed")
     return lambda *arguments, **options: command(tmp_path, "verify", *arguments, **options)

@@ -1,16 +1,11 @@
 """The guest's BTF reader, against a hand-made blob and, where there is one, the host's kernel."""
 
-import importlib.util
 import struct
 from pathlib import Path
 
 import pytest
 
-from gso.kernel.paths import GUEST
-
-SPEC = importlib.util.spec_from_file_location("guest_btf", GUEST / "btf.py")
-btf = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(btf)
+from gso.kernel.guest import btf
 
 VMLINUX = Path("/sys/kernel/btf/vmlinux")
 

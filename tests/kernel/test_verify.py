@@ -67,7 +67,7 @@ def edited(path: Path, name: str, change) -> Path:
     return patch
 
 
-def test_the_fix_is_fixed_and_every_byte_explained(verify, tmp_path):
+def test_the_fix_is_fixed_and_every_byte_explained(verify):
     done = verify(MAIN)
     assert (done.status, done.report["verdict"]) == (0, "FIXED"), done.out + done.err
     assert "verdict: FIXED" in done.out
@@ -200,8 +200,9 @@ def test_a_patch_that_does_not_apply(verify, tmp_path):
     assert "cannot be applied to this tree" in done.out
 
 
+@pytest.mark.usefixtures("test_bed")
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupt_leaves_nothing(test_bed, tmp_path, sign):
+def test_an_interrupt_leaves_nothing(tmp_path, sign):
     before = virtual_machines()
     process = subprocess.Popen(
         [sys.executable, "-m", "gso.kernel", "verify", str(MAIN)],
