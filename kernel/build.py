@@ -181,16 +181,28 @@ class SourceTree:
     def build(self, files: Files, log: Path) -> Bootable:
         """Build the tree with ``files`` in place of its own; unchanged objects are kept."""
         with _only_one(self._home):
-            self._synchronise(files, log)
-            _write_files(self._copy, files)
-            self._configure(log)
-            make = ["make", "-C", str(self._copy), f"O={self._objects}", f"-j{_jobs()}"]
-            logged("build", [*make, "bzImage"], log, self._home)
-            image = self._objects / "arch" / "x86" / "boot" / "bzImage"
-            made = self._home / "images" / _key(hashlib.sha256(image.read_bytes()).hexdigest())
-            made.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(image, made / "bzImage")
+            made = self._home / "images" / self._variant_key(files)
+            if not (made / "bzImage").exists():
+                self._synchronise(files, log)
+                _write_files(self._copy, files)
+                self._configure(log)
+                make = ["make", "-C", str(self._copy), f"O={self._objects}", f"-j{_jobs()}"]
+                logged("build", [*make, "bzImage"], log, self._home)
+                made.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(self._objects / "arch/x86/boot/bzImage", made / "bzImage.partial")
+                (made / "bzImage.partial").rename(made / "bzImage")
         return Bootable(made / "bzImage")
+
+    def _variant_key(self, files: Files) -> str:
+        """Return a key for the tree's state, the files, the configuration and the compiler."""
+        state = hashlib.sha256()
+        for folder, folders, names in os.walk(self.source):
+            folders[:] = sorted(name for name in folders if name != ".git")
+            for name in sorted(names):
+                status = os.lstat(f"{folder}/{name}")
+                state.update(f"{folder}/{name} {status.st_size} {status.st_mtime_ns}\n".encode())
+        compiler = output("gcc", "--version")
+        return _key(state.hexdigest(), _content(files), _CONFIG_FRAGMENT.read_text(), compiler)
 
     def _synchronise(self, files: Files, log: Path) -> None:
         """Bring the copy up to date; the variant's own files are written afterwards."""

@@ -33,6 +33,11 @@ class TestBedError(Exception):
         if self.log is None or not self.log.exists():
             return ""
         lines = self.log.read_text(errors="replace").splitlines()
-        crash = next((n for n, line in enumerate(lines) if _CRASH.search(line)), None)
+        crash = crash_line(lines)
         end = lines[-_TAIL_LINES:] if crash is None else lines[crash:][:_TAIL_LINES]
         return "\n".join(line.rstrip() for line in end)
+
+
+def crash_line(lines: list[str]) -> int | None:
+    """Return the number of the line where a kernel log begins to tell of a crash."""
+    return next((number for number, line in enumerate(lines) if _CRASH.search(line)), None)

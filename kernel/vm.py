@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from gso.kernel.build import Bootable
-from gso.kernel.errors import TestBedError, UsageError
+from gso.kernel.errors import TestBedError, UsageError, crash_line
 from gso.kernel.paths import GUEST
 from gso.kernel.run import ending
 
@@ -53,9 +53,16 @@ class VmLostError(TestBedError):
     ``booted``: the guest's first message had come, so the kernel itself had started.
     """
 
-    def __init__(self, message: str, console: Path, *, booted: bool) -> None:
-        super().__init__("vm", message, console)
+    def __init__(self, message: str, folder: Path, *, booted: bool) -> None:
+        super().__init__("vm", message, _telling_log(folder))
         self.booted = booted
+
+
+def _telling_log(folder: Path) -> Path:
+    """Return the console's log, or the guest's own words where the kernel did not crash."""
+    console, guest = folder / "console.log", folder / "guest.log"
+    crashed = crash_line(console.read_text(errors="replace").splitlines()) is not None
+    return guest if not crashed and guest.exists() and guest.stat().st_size else console
 
 
 @dataclass(frozen=True)
@@ -169,7 +176,7 @@ def _watch(
         with ending(process):
             while not results.exists() and process.poll() is None:
                 if stop.is_set():
-                    raise VmLostError("the run was interrupted", console, booted=True)
+                    raise VmLostError("the run was interrupted", folder, booted=True)
                 if time.monotonic() > deadline:
                     raise VmLostError(
                         f"no results after {timeout:g} s; the VM was ended",
@@ -180,7 +187,7 @@ def _watch(
                 time.sleep(_POLL_SECONDS)
     seen = _report(folder / "progress.jsonl", seen, progress)
     if not results.exists():
-        raise VmLostError("the VM ended without results", console, booted=seen > 0)
+        raise VmLostError("the VM ended without results", folder, booted=seen > 0)
     found: dict[str, Any] = json.loads(results.read_text())
     if not found["ok"]:
         raise TestBedError("guest", found["error"].strip(), console)
