@@ -76,6 +76,11 @@ def test_a_drop_of_the_mirrors_copy_does_not_count():
     assert Drop("validate_xmit_skb", "NOT_SPECIFIED", stack[:2], 1).in_segmentation
 
 
+def test_releasing_a_segmented_packet_is_no_drop():
+    stack = ("kfree_skb_list_reason", "skb_release_data", "consume_skb", "validate_xmit_skb")
+    assert not Drop("skb_release_data", "NOT_SPECIFIED", stack, 1).in_segmentation
+
+
 def test_frames_files(tmp_path):
     path = tmp_path / "x.frames"
     header = bytes([1, 1, 0x22, 0, 0xA8, 0x05, 0x22, 0, 0x10, 0])
