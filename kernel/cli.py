@@ -89,10 +89,11 @@ def _add_verify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         help="unified diff, or the name of one that comes with this package (see list); "
         "several are applied in order, as one series",
     )
-    command.add_argument(
+    kernel = command.add_mutually_exclusive_group()
+    kernel.add_argument(
         "--kernel", metavar="VERSION", help="Debian kernel to take, such as 6.1 (default: newest)"
     )
-    command.add_argument(
+    kernel.add_argument(
         "--source", type=Path, metavar="DIR", help="take this kernel tree, built small, instead"
     )
     command.add_argument(
@@ -127,6 +128,8 @@ def _seconds(text: str) -> float:
 
 
 def _verify(options: argparse.Namespace) -> int:
+    if options.json:
+        _check_writable(options.json)
     screen = TerminalScreen(quiet=options.quiet)
     try:
         report = verify(
@@ -146,6 +149,13 @@ def _verify(options: argparse.Namespace) -> int:
     if options.json:
         options.json.write_text(json.dumps(report.summary(), indent=1) + "\n")
     return report.verdict.exit_status
+
+
+def _check_writable(path: Path) -> None:
+    """Find out before the long run, not after it."""
+    target = path if path.exists() else path.parent
+    if path.is_dir() or not target.exists() or not os.access(target, os.W_OK):
+        raise UsageError(f"cannot write {path}")
 
 
 def _find_patch(path: Path) -> Path:

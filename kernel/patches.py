@@ -20,7 +20,6 @@ from gso.kernel.errors import TestBedError, UsageError
 Files = Mapping[str, "bytes | None"]
 
 _HEADER = re.compile(rb"^(?:---|\+\+\+) ([^\t\r\n]+)", re.MULTILINE)
-_TRAILER = re.compile(rb"^([A-Z][A-Za-z-]+): *(.+?)\r?$", re.MULTILINE)
 _LARGEST = 16 << 20
 
 
@@ -35,13 +34,12 @@ class PatchError(TestBedError):
 class Patch:
     """A unified diff with ``a/`` and ``b/`` prefixes, as ``git format-patch`` writes.
 
-    ``touched``: paths in the tree, sorted. ``trailers``: ``Key: value`` lines of the description.
+    ``touched``: paths in the tree, sorted.
     """
 
     name: str
     text: bytes
     touched: tuple[str, ...]
-    trailers: Mapping[str, str]
 
     @classmethod
     def read(cls, path: Path) -> Patch:
@@ -62,9 +60,7 @@ class Patch:
             raise UsageError(
                 f"{path} has no '--- a/file' and '+++ b/file' lines: not a unified diff"
             )
-        description = text[: text.index(b"\n--- ") + 1] if b"\n--- " in text else b""
-        trailers = {key.decode(): value.decode() for key, value in _TRAILER.findall(description)}
-        return cls(path.stem, text, tuple(touched), trailers)
+        return cls(path.stem, text, tuple(touched))
 
 
 def _touched(text: bytes) -> set[str]:

@@ -139,7 +139,10 @@ def _results_folder(parent: Path, report: Report) -> Iterator[Path]:
     stem = f"{time.strftime('%Y%m%d-%H%M%S')}-{'+'.join(report.patches)[:80]}"
     final = parent.resolve() / stem
     partial = final.with_name(f".{stem}.partial")
-    partial.mkdir(parents=True)
+    try:
+        partial.mkdir(parents=True)
+    except OSError as error:
+        raise UsageError(f"cannot make the results folder {partial}: {error.strerror}") from None
     try:
         yield partial
         text = json.dumps(report.summary(), indent=1).replace(str(partial), str(final))

@@ -29,7 +29,8 @@ Command = Callable[..., Done]
 
 def command(folder: Path, *arguments: str | Path, timeout: float = 900) -> Done:
     json_file = folder / "report.json"
-    extra = ["--json", json_file] if arguments[0] == "verify" else []
+    wanted = arguments[0] == "verify" and "--json" not in arguments
+    extra = ["--json", json_file] if wanted else []
     done = subprocess.run(
         [sys.executable, "-m", "gso.kernel", *map(str, [*arguments, *extra])],
         cwd=folder,

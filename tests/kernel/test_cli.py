@@ -63,6 +63,15 @@ def test_wrong_usage_is_explained(gso_kernel, arguments):
     assert "usage:" in done.err
 
 
+@pytest.mark.parametrize("option", ["--json", "--results"])
+def test_places_that_cannot_be_written_are_found_at_once(gso_kernel, tmp_path, option):
+    (tmp_path / "file").touch()
+    patch = patches_folder() / "ipvs-gue-inner-mac-header.patch"
+    done = gso_kernel("verify", patch, option, tmp_path / "file" / "x")
+    assert done.status == 2
+    assert "cannot" in done.err
+
+
 def test_a_tree_that_is_no_kernel(gso_kernel, tmp_path):
     patch = patches_folder() / "ipvs-gue-inner-mac-header.patch"
     done = gso_kernel("verify", patch, "--source", tmp_path)
