@@ -154,7 +154,7 @@ def _verify(options: argparse.Namespace) -> int:
 def _check_writable(path: Path) -> None:
     """Find out before the long run, not after it."""
     target = path if path.exists() else path.parent
-    if path.is_dir() or not target.exists() or not os.access(target, os.W_OK):
+    if path.is_dir() or not path.parent.is_dir() or not os.access(target, os.W_OK):
         raise UsageError(f"cannot write {path}")
 
 
