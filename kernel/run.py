@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from gso.kernel.errors import TestBedError
+
+_GRACE_SECONDS = 5.0
 
 
 def output(*command: str) -> str:
@@ -68,17 +71,27 @@ class ending:  # noqa: N801  (used like contextlib's own)
         pass
 
     def __exit__(self, *_: object) -> None:
+        # The leader may be gone and the group still there: what counts is the group.
         for sign in (signal.SIGTERM, signal.SIGKILL):
-            # The leader may be gone and the group still there: always signal the group.
-            try:
-                os.killpg(self._process.pid, sign)
-            except ProcessLookupError:
+            if self._signal_group(sign) and self._group_ends():
                 break
-            try:
-                self._process.wait(timeout=3)
-            except subprocess.TimeoutExpired:
-                continue
         self._process.wait()
+
+    def _signal_group(self, sign: int) -> bool:
+        try:
+            os.killpg(self._process.pid, sign)
+        except ProcessLookupError:
+            return False
+        return True
+
+    def _group_ends(self) -> bool:
+        deadline = time.monotonic() + _GRACE_SECONDS
+        while time.monotonic() < deadline:
+            self._process.poll()  # a leader that was not waited for would keep the group alive
+            if not self._signal_group(0):
+                return True
+            time.sleep(0.02)
+        return False
 
 
 def _plain_language() -> dict[str, str]:
