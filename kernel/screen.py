@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import sys
-import threading
 import time
 from typing import TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
-from rich.table import Table
 from rich.text import Text
 
 from gso.kernel.verdict import Judged, Verdict
@@ -25,7 +23,6 @@ _STYLES = {
     Verdict.REGRESSED: "bold red",
 }
 _LOG_WIDTH = 132
-_LOG_STEP = 16  # without a terminal, one line for so many cells
 
 
 def _console(file: TextIO, *, quiet: bool = False) -> Console:
@@ -35,48 +32,53 @@ def _console(file: TextIO, *, quiet: bool = False) -> Console:
 
 
 class TerminalScreen:
-    """Shows the run on standard error as it goes, and the report on standard output."""
+    """Shows how far the run is on standard error, and its table and verdict on standard output."""
 
     def __init__(self, *, quiet: bool = False) -> None:
         self._out = _console(sys.stdout)
         self._log = _console(sys.stderr, quiet=quiet)
         self._begun = time.monotonic()
-        self._lock = threading.Lock()
         self._progress: Progress | None = None
         self._bars: dict[str, TaskID] = {}
-        self._rows: list[ScenarioReport] = []
-
-    def _clock(self) -> str:
-        return f"[{time.monotonic() - self._begun:6.1f} s]"
+        self._rows = 0
 
     def stage(self, text: str) -> None:
         """Print a new step."""
         self.close()
-        self._log.print(Text(f"{self._clock()} {text}"), soft_wrap=True)
+        self._print_log(f"[{time.monotonic() - self._begun:6.1f} s] {text}")
 
     def note(self, text: str) -> None:
         """Print something worth knowing."""
-        self._log.print(Text(f"           {text}"), soft_wrap=True)
+        self._print_log(f"           {text}")
+
+    def _print_log(self, text: str) -> None:
+        self._log.print(Text(text), soft_wrap=True)
+
+    def _print(self, text: str | Text) -> None:
+        self._out.print(Text(text) if isinstance(text, str) else text, soft_wrap=True)
 
     def cells(self, kernel: str, done: int, total: int) -> None:
-        """Move the kernel's bar."""
-        with self._lock:
-            if not self._log.is_terminal:
-                if done and done % _LOG_STEP == 0:
-                    self.note(f"{kernel}: {done} of {total} exchanges done")
-                return
-            if self._progress is None:
-                columns = (TextColumn("           {task.description:10}"), BarColumn())
-                self._progress = Progress(
-                    *columns,
-                    TextColumn("{task.completed}/{task.total}"),
-                    TimeElapsedColumn(),
-                    console=self._log,
-                )
-                self._progress.start()
-            if kernel not in self._bars:
-                self._bars[kernel] = self._progress.add_task(kernel, total=total)
-            self._progress.update(self._bars[kernel], completed=done)
+        """Move the kernel's bar; without a terminal the rows of the table show progress enough."""
+        if not self._log.is_terminal or self._log.quiet:
+            return
+        if self._progress is None:
+            self._progress = self._new_progress()
+            self._progress.start()
+        if kernel not in self._bars:
+            self._bars[kernel] = self._progress.add_task(kernel, total=total)
+        self._progress.update(self._bars[kernel], completed=done)
+
+    def _new_progress(self) -> Progress:
+        # Where both go to the same terminal, the table must scroll above the bars.
+        console = self._out if self._out.is_terminal else self._log
+        return Progress(
+            TextColumn("{task.description:10}"),
+            BarColumn(),
+            TextColumn("{task.completed}/{task.total} exchanges"),
+            TimeElapsedColumn(),
+            console=console,
+            transient=True,
+        )
 
     def close(self) -> None:
         """Leave the terminal in order; a run may end at any point."""
@@ -86,63 +88,60 @@ class TerminalScreen:
             self._bars = {}
 
     def scenario(self, report: ScenarioReport) -> None:
-        """Keep a row of the table."""
-        self._rows.append(report)
+        """Print a row of the table, and what was wrong on the patched kernel if that is news."""
+        if not self._rows:
+            self._print(Text(_HEADING, "bold"))
+        self._rows += 1
+        self._print(_row(report))
+        if report.verdict not in (Verdict.NO_EFFECT, Verdict.FIXED):
+            for cell in (*report.unpatched, *report.patched):
+                for problem in cell.problems:
+                    self._print(f"    {cell.traffic.name}: {problem}")
 
     def finish(self, report: Report) -> None:
-        """Print the table and the verdict."""
+        """Print the verdict, what it rests on, and where the evidence is."""
         self.close()
-        if self._rows:
-            self._out.print(_table(self._rows))
-        for row in self._rows:
-            for cell in row.patched:
-                for problem in cell.problems if row.verdict is not Verdict.NO_EFFECT else ():
-                    name = f"{row.scenario.name} {cell.traffic.name}"
-                    self._out.print(Text(f"{name}: {problem}"), soft_wrap=True)
-        self._verdict(report)
-
-    def _verdict(self, report: Report) -> None:
         line = Text("verdict: ").append(report.verdict.value, _STYLES[report.verdict])
         if report.still_failing():
             line.append(f", still failing: {', '.join(report.still_failing())}")
         if report.error:
             if report.error["log_tail"]:
-                self._out.print(Text(f"end of the log:\n{report.error['log_tail']}\n"))
+                self._print(f"end of the log:\n{report.error['log_tail']}\n")
             line.append(f", {report.error['stage']}: {report.error['message']}")
-        self._out.print(line, soft_wrap=True)
-        kernel = f"{report.kernel}, {report.acceleration}" if report.kernel else "no kernel"
-        self._out.print(Text(f"{kernel}; {time.monotonic() - self._begun:.0f} s"), soft_wrap=True)
-        self._out.print(Text(f"evidence: {report.folder}"), soft_wrap=True)
+        self._print(line)
+        kernel = f"{report.kernel}, {report.acceleration}; " if report.kernel else ""
+        self._print(f"{kernel}{time.monotonic() - self._begun:.0f} s")
+        self._print(f"evidence: {report.folder}")
 
 
-def _table(rows: list[ScenarioReport]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("scenario", no_wrap=True)
-    for kernel in ("unpatched", "patched"):
-        table.add_column(f"{kernel}\ndrops", justify="right")
-        table.add_column("\nretrans", justify="right")
-        table.add_column("\nbulk s", justify="right")
-        table.add_column("\ntnl_hlen", justify="right")
-    table.add_column("\nwire = gso", justify="right")
-    table.add_column("\nverdict", no_wrap=True)
-    for row in rows:
-        wire = sum(cell.wire.matching for cell in row.patched)
-        segments = sum(cell.wire.segments for cell in row.patched)
-        table.add_row(
-            row.scenario.name,
-            *_columns(row.unpatched),
-            *_columns(row.patched),
-            f"{wire}/{segments}",
-            Text(row.verdict.value, _STYLES[row.verdict]),
-        )
-    return table
+_SIDE = "{:>6} {:>7} {:>6} {:>8}"
+_ROW = f"{{:26}} {_SIDE}  {_SIDE} {{:>9}}  "
+_TITLES = ("drops", "retrans", "bulk s", "tnl_hlen")
+_HEADING = (
+    _ROW.format("", "without", "patch", "", "", "with", "patch", "", "", "").rstrip()
+    + "\n"
+    + _ROW.format("scenario", *_TITLES, *_TITLES, "wire=gso")
+    + "verdict"
+)
 
 
-def _columns(cells: list[Judged]) -> list[str]:
+def _row(report: ScenarioReport) -> Text:
+    matching = sum(cell.wire.matching for cell in report.patched)
+    segments = sum(cell.wire.segments for cell in report.patched)
+    measured = _ROW.format(
+        report.scenario.name,
+        *_measures(report.unpatched),
+        *_measures(report.patched),
+        f"{matching}/{segments}",
+    )
+    return Text(measured).append(report.verdict.value, _STYLES[report.verdict])
+
+
+def _measures(cells: list[Judged]) -> tuple[str, str, str, str]:
     lengths = {e.tnl_hlen for c in cells for e in c.cell.trace.at("skb_udp_tunnel_segment")}
-    return [
+    return (
         str(sum(c.cell.result["tx_dropped"] for c in cells)),
         str(sum(c.cell.result["retransmits"] for c in cells)),
         f"{cells[0].cell.result['seconds']:.2f}",
         ",".join(str(length) for length in sorted(lengths)) or "-",
-    ]
+    )

@@ -27,6 +27,11 @@ from gso.kernel.verdict import Judged, Verdict, compare, judge, outcome, overall
 SCHEMA = 1
 UNPATCHED, PATCHED = "unpatched", "patched"
 
+_PLAN: dict[str, Any] = {
+    "scenarios": [asdict(scenario) for scenario in SCENARIOS],
+    "traffic": [asdict(traffic) for traffic in TRAFFIC],
+}
+
 
 class Screen(Protocol):
     """Where the run tells how far it is."""
@@ -164,11 +169,8 @@ class _Run:
     def perform(self) -> None:
         kvm = vm.probe_kvm()
         self.report.acceleration = "KVM" if kvm.works else f"emulation ({kvm.reason})"
-        kernels = self._build()
-        guests = self._boot(kernels)
-        with self._timed("judge"):
-            self.screen.stage("judging")
-            self._judge(guests)
+        self._boot(self._build())
+        self.report.verdict = overall([s.verdict for s in self.report.scenarios])
 
     @contextmanager
     def _timed(self, stage: str) -> Iterator[None]:
@@ -215,12 +217,13 @@ class _Run:
             made: Bootable = make(self.folder / f"build-{name}.log")
             return made
 
-    def _boot(self, kernels: dict[str, Bootable]) -> dict[str, dict[str, Any]]:
+    def _boot(self, kernels: dict[str, Bootable]) -> None:
         self.screen.stage(f"booting both kernels under {self.report.acceleration}")
         stop = threading.Event()
+        judge = _Judge(self.folder, self.report, self.screen)
         with self._timed("boot and traffic"), ThreadPoolExecutor(self.options.parallel) as pool:
             running = {
-                name: pool.submit(self._boot_one, name, kernel, stop)
+                name: pool.submit(self._boot_one, name, kernel, judge, stop)
                 for name, kernel in kernels.items()
             }
             try:
@@ -231,26 +234,18 @@ class _Run:
         for name, guest in guests.items():
             _check_modules(kernels[name], guest)
             self.report.guests[name] = {k: v for k, v in guest.items() if k != "cells"}
-        return guests
 
-    def _boot_one(self, name: str, kernel: Bootable, stop: threading.Event) -> dict[str, Any]:
-        total, done = len(SCENARIOS) * len(TRAFFIC), 0
-
+    def _boot_one(
+        self, name: str, kernel: Bootable, judge: _Judge, stop: threading.Event
+    ) -> dict[str, Any]:
         def progress(event: dict[str, Any]) -> None:
-            nonlocal done
-            done += event["stage"] == "cell"
-            self.screen.cells(name, done, total)
-
-        plan = {
-            "scenarios": [asdict(scenario) for scenario in SCENARIOS],
-            "traffic": [asdict(traffic) for traffic in TRAFFIC],
-            "timeout": self.options.exchange_timeout,
-        }
+            if event["stage"] == "cell":
+                judge.cell_done(name, event["result"])
 
         def boot() -> dict[str, Any]:
             return vm.boot(
                 kernel,
-                plan,
+                _PLAN | {"timeout": self.options.exchange_timeout},
                 self.folder / name,
                 timeout=self.options.timeout,
                 progress=progress,
@@ -267,30 +262,47 @@ class _Run:
             (self.folder / name).rename(self.folder / f"{name}-first-boot")
             return boot()
 
-    def _judge(self, guests: dict[str, dict[str, Any]]) -> None:
-        for scenario in SCENARIOS:
-            cells = {
-                name: self._judged(scenario, name, guest["cells"]) for name, guest in guests.items()
-            }
-            verdict = compare(scenario, *(outcome(cells[name]) for name in (UNPATCHED, PATCHED)))
-            found = ScenarioReport(scenario, verdict, cells[UNPATCHED], cells[PATCHED])
-            self.report.scenarios.append(found)
-            self.screen.scenario(found)
-        for raw in self.folder.glob("*/cells/*.frames"):
-            raw.unlink()
-        self.report.verdict = overall([s.verdict for s in self.report.scenarios])
+
+class _Judge:
+    """Judges each scenario as soon as both kernels have been through it."""
+
+    def __init__(self, folder: Path, report: Report, screen: Screen) -> None:
+        self._folder, self._report, self._screen = folder, report, screen
+        self._done: dict[str, list[dict[str, Any]]] = {UNPATCHED: [], PATCHED: []}
+        self._lock = threading.Lock()
+
+    def cell_done(self, kernel: str, result: dict[str, Any]) -> None:
+        """Take one cell; both kernels go through the scenarios in the same order."""
+        with self._lock:
+            cells = self._done[kernel]
+            cells.append(result)
+            self._screen.cells(kernel, len(cells), len(SCENARIOS) * len(TRAFFIC))
+            judged = len(self._report.scenarios)
+            if all(len(done) >= (judged + 1) * len(TRAFFIC) for done in self._done.values()):
+                self._conclude(judged)
+
+    def _conclude(self, number: int) -> None:
+        scenario = SCENARIOS[number]
+        unpatched, patched = (
+            self._judged(scenario, name, done[number * len(TRAFFIC) :])
+            for name, done in self._done.items()
+        )
+        verdict = compare(scenario, outcome(unpatched), outcome(patched))
+        found = ScenarioReport(scenario, verdict, unpatched, patched)
+        self._report.scenarios.append(found)
+        self._screen.scenario(found)
 
     def _judged(self, scenario: Scenario, name: str, results: list[dict[str, Any]]) -> list[Judged]:
+        folder = self._folder / name / "cells"
         judged = []
-        for traffic in TRAFFIC:
-            (result,) = (
-                r for r in results if (r["scenario"], r["traffic"]) == (scenario.name, traffic.name)
-            )
-            cell = read_cell(result, self.folder / name / "cells")
+        for traffic, result in zip(TRAFFIC, results, strict=False):
+            cell = read_cell(result, folder)
             if traffic.segmented:
-                stem = f"{scenario.name}-{traffic.name}.pcapng"
-                wire.save_capture(scenario, cell, self.folder / name / "cells" / stem)
+                stem = f"{scenario.name}-{traffic.name}"
+                wire.save_capture(scenario, cell, folder / f"{stem}.pcapng")
             judged.append(judge(traffic, cell, wire.explain(scenario, cell)))
+        for raw in folder.glob(f"{scenario.name}-*.frames"):
+            raw.unlink()
         return judged
 
 

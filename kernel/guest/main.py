@@ -101,7 +101,7 @@ class Run:
             tx_packets=after["tx_packets"] - before["tx_packets"],
             server_retransmits=self.server.retransmits,
         )
-        self.progress(stage="cell", **result)
+        self.progress(stage="cell", result=result)
         return result
 
 
