@@ -13,6 +13,9 @@ HERE = Path(__file__).parent
 sanitizers = os.environ.get("SANITIZE")
 sanitize = [f"-fsanitize={sanitizers}", "-fno-omit-frame-pointer"] if sanitizers else []
 
+# Headers are too short for the loops over them to be worth vectorising.
+scalar = ["-fno-tree-vectorize"]
+
 # Only this module calls the C code; the others reach it through its table of functions.
 c_sources = {"_checksum": ["gso/simd.c"]}
 
@@ -22,7 +25,8 @@ extensions = [
         [f"gso/{source.name}", *c_sources.get(source.stem, [])],
         include_dirs=["gso"],
         depends=["gso/simd.h"],
-        extra_compile_args=["-O3", "-Wall", "-Wextra", "-Wno-unused-parameter", *sanitize],
+        extra_compile_args=["-O3", "-Wall", "-Wextra", "-Wno-unused-parameter", *sanitize,
+                            *([] if source.stem in c_sources else scalar)],
         extra_link_args=sanitize,
     )
     for source in sorted((HERE / "gso").glob("*.pyx"))

@@ -74,7 +74,7 @@ cdef class _Batch:
         """One gso_size, or an array with one for each frame."""
         cdef const int64_t[::1] view
         self.gso_size = &self.one_size
-        if isinstance(gso_size, int):
+        if not hasattr(gso_size, "__len__"):
             self.one_size = as_gso_size(gso_size)
             return 0
         array = _one_each(gso_size, self.frames.n, "gso_size", np.int64)
@@ -89,7 +89,7 @@ cdef class _Batch:
         """One gso_type, or an array with one for each frame."""
         cdef const int64_t[::1] view
         self.gso_type = &self.one_type
-        if gso_type is None or isinstance(gso_type, int):
+        if not hasattr(gso_type, "__len__"):
             self.one_type = as_gso_type(gso_type)
             return 0
         array = _one_each(gso_type, self.frames.n, "gso_type", np.int64)
@@ -225,7 +225,7 @@ cdef class _Batch:
 def _one_each(values, n, name, dtype):
     """A private copy of an array with one number for each frame."""
     array = np.asarray(values)
-    if array.dtype.kind not in "iu":
+    if array.size and array.dtype.kind not in "iu":
         raise TypeError(f"{name} is an integer or an array of them, not of {array.dtype}")
     if array.shape != (n,):
         raise ValueError(f"{name} has shape {array.shape} for {n} frames")

@@ -14,7 +14,7 @@ cdef inline int borrow(object source, Py_buffer *view) except -1:
     """
     try:
         PyObject_GetBuffer(source, view, PyBUF_SIMPLE)
-    except BufferError:
+    except (BufferError, ValueError):  # NumPy raises the latter
         PyObject_GetBuffer(packed(source), view, PyBUF_SIMPLE)
     return 0
 

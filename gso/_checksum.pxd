@@ -15,7 +15,6 @@ cdef extern from "simd.h" nogil:
         uint64_t (*sum)(const uint8_t *src, size_t n) noexcept nogil
         uint64_t (*copy_sum)(uint8_t *dst, const uint8_t *src, size_t n) noexcept nogil
         uint64_t (*stream_sum)(uint8_t *dst, const uint8_t *src, size_t n) noexcept nogil
-        void (*stream_copy)(uint8_t *dst, const uint8_t *src, size_t n) noexcept nogil
         void (*stream_end)() noexcept nogil
 
     const gso_simd *gso_simd_find(const char *name) noexcept nogil

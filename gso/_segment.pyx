@@ -10,7 +10,7 @@ complete its payload cancels out of the checksums around it (local checksum offl
 part of the template and cost nothing per segment.
 """
 
-from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.buffer cimport PyBuffer_Release
 from cpython.bytes cimport PyBytes_AS_STRING
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
@@ -18,13 +18,13 @@ from libc.string cimport memcpy, memmove
 
 from gso._buffer cimport borrow
 from gso._checksum cimport (
-    fold, get16, htons, load16, ntohl, ntohs, put16, short_sum, simd, store16,
+    fold, get16, htons, load16, put16, short_sum, simd, store16,
 )
-from gso._frames cimport Frames, Segments, new_bytes
+from gso._frames cimport Frames, new_bytes
 from gso._layout cimport (
-    BAD_HEADER, FEW_BYTES, GRE, GSO_SIZE, GSO_TYPE, HEADER_ROOM, IP4, IP6, LAYOUT, MAX_LAYERS,
-    NOT_GSO, TOO_LONG, UDP, Layout, as_error, drop_copy, drop_ports, fault, header_copy, headers,
-    is_raw, layer, port_list, read_headers, reason_t, take_ports,
+    FEW_BYTES, GRE, GSO_SIZE, GSO_TYPE, HEADER_ROOM, IP4, IP6, LAYOUT, MAX_LAYERS, NOT_GSO,
+    TOO_LONG, UDP, Layout, as_error, drop_copy, drop_ports, fault, is_raw, layer, port_list,
+    read_headers, reason_t, take_ports,
 )
 
 from operator import index
@@ -145,8 +145,8 @@ cdef int settle_tunnels(plan *p, fault *why) noexcept nogil:
         return refuse(why, GSO_TYPE, "gso_type", "gso_type {offset:#x} has GRE_CSUM ({limit:#x}), "
                       "but no GRE header has a checksum", p.gso_type, SKB_GSO_GRE_CSUM, 0)
     if p.partial and remcsum:
-        return refuse(why, GSO_TYPE, "gso_type", "gso_type {offset:#x} is PARTIAL, whose segments a "
-                      "device completes, with remote checksums ({limit:#x})",
+        return refuse(why, GSO_TYPE, "gso_type", "gso_type {offset:#x} is PARTIAL, whose segments "
+                      "a device completes, with remote checksums ({limit:#x})",
                       p.gso_type, SKB_GSO_TUNNEL_REMCSUM, 0)
     if p.h.l4 == 0 or p.ufo:
         p.inner = ABSENT
@@ -576,13 +576,12 @@ cdef void patch_datagram(
 cdef uint64_t copy_payload(
     const plan *p, uint8_t *out, const uint8_t *src, Py_ssize_t n, bint stream
 ) noexcept nogil:
-    """Copy a segment's payload; returns its sum if anything needs it."""
-    if p.inner == COMPLETE or p.outer >= 0:
-        return simd.stream_sum(out, src, n) if stream else simd.copy_sum(out, src, n)
+    """Copy a segment's payload; returns its sum, or anything where nothing needs it."""
     if stream:
-        simd.stream_copy(out, src, n)
-    else:
-        memcpy(out, src, n)
+        return simd.stream_sum(out, src, n)
+    if p.inner == COMPLETE or p.outer >= 0:
+        return simd.copy_sum(out, src, n)
+    memcpy(out, src, n)
     return 0
 
 
@@ -609,7 +608,9 @@ cdef void emit(plan *p, uint8_t *out, bint stream) noexcept nogil:
         start += n
 
 
-cdef void emit_headers(plan *p, uint8_t *out, int64_t *pieces, Py_ssize_t payload_at) noexcept nogil:
+cdef void emit_headers(
+    plan *p, uint8_t *out, int64_t *pieces, Py_ssize_t payload_at
+) noexcept nogil:
     """Write the headers of all segments, and where in the frame each one's payload is."""
     cdef Py_ssize_t i, n = p.step, start = 0
     cdef uint64_t payload
@@ -767,7 +768,9 @@ cdef void write_plan(
         complete(p, frame, size, out)
 
 
-cdef int complete_headers(plan *p, const uint8_t *frame, Py_ssize_t size, uint8_t *out) noexcept nogil:
+cdef int complete_headers(
+    plan *p, const uint8_t *frame, Py_ssize_t size, uint8_t *out
+) noexcept nogil:
     """gso_size 0 for segment_headers: complete a copy, and keep its headers."""
     cdef uint8_t *whole = <uint8_t *>malloc(size + 1)
     if whole is NULL:

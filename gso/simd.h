@@ -17,7 +17,6 @@ struct gso_simd {
 	uint64_t (*copy_sum)(uint8_t *dst, const uint8_t *src, size_t n);
 	/* The same past the caches, for output that is larger than they are. */
 	uint64_t (*stream_sum)(uint8_t *dst, const uint8_t *src, size_t n);
-	void (*stream_copy)(uint8_t *dst, const uint8_t *src, size_t n);
 	/* After the last streaming store, before another thread may look. */
 	void (*stream_end)(void);
 };

@@ -225,6 +225,8 @@ def frames(draw):
 BITS = [bit for bit in GsoType if bit not in {GsoType.FRAGLIST, GsoType.DODGY}]
 gso_types = st.one_of(
     st.none(),
+    st.none(),
+    st.none(),
     st.sampled_from([GsoType.TCP_FIXEDID, GsoType.UDP, GsoType.PARTIAL, GsoType.TCP_ACCECN]),
     st.sampled_from(
         [
@@ -243,4 +245,4 @@ gso_types = st.one_of(
     st.lists(st.sampled_from(BITS), max_size=4).map(lambda bits: GsoType(sum(set(bits)))),
     st.integers(0, 1 << 22),
 )
-gso_sizes = st.sampled_from([0, 0, 1, 2, 7, 8, 16, 29, 100, 536, 65534, 65535, -1])
+gso_sizes = st.sampled_from([0, 0, 1, 7, 8, 8, 16, 16, 29, 29, 100, 536, 65534, 65535, -1])
