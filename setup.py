@@ -11,7 +11,11 @@ HERE = Path(__file__).parent
 # SANITIZE=address,undefined builds with the sanitizers; the interpreter then needs their run-time
 # preloaded (LD_PRELOAD="$(gcc -print-file-name=libasan.so)").
 sanitizers = os.environ.get("SANITIZE")
-sanitize = [f"-fsanitize={sanitizers}", "-fno-omit-frame-pointer"] if sanitizers else []
+sanitize = (
+    [f"-fsanitize={sanitizers}", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"]
+    if sanitizers
+    else []
+)
 
 # Headers are too short for the loops over them to be worth vectorising.
 scalar = ["-fno-tree-vectorize"]

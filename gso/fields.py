@@ -96,6 +96,8 @@ class Difference:
 _FCS = 4
 _PADDED = 64
 """Longest Ethernet frame that may have been padded, with its frame check sequence."""
+_MOST_HEADERS = 64
+"""Far more than any network has; noise can look like thousands of MPLS labels."""
 _FIRST = {
     "ethernet": "ethernet",
     "linux_sll": "linux_sll",
@@ -148,7 +150,9 @@ def _walk(data: bytes, link_type: str, context: Context) -> Iterator[Header]:
         name = ip_version(data)
     at = level = 0
     level_has_ip = False
-    while name is not None:
+    for _ in range(_MOST_HEADERS):
+        if name is None:
+            return
         if name in ("ipv4", "ipv6"):
             level += level_has_ip
             level_has_ip = True

@@ -7,7 +7,11 @@ device was going to fill in. `segment_capture` writes the capture that the wire 
 
 from __future__ import annotations
 
+import contextlib
+import os
+import stat
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -15,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from gso._batch import segment_batch
 from gso._capture import pack, packed_size
 from gso._frames import Frames
 from gso._layout import parse_batch
@@ -34,6 +39,7 @@ Int64s: TypeAlias = "npt.NDArray[np.int64]"
 TCP = 6
 UDP = 17
 _LONGEST_WORTH_A_NOTE = 8
+_TRAILER = 64  # bytes after the packet that go into the last segment, at most
 
 
 @dataclass
@@ -102,7 +108,8 @@ class _Segmenter:
         self._tunnel_ports = tunnel_ports
         self._udp = udp
         self._handshakes = Handshakes()
-        self._buffer = np.empty(0, np.uint8)
+        self._buffer = self._other = np.empty(0, np.uint8)
+        self._room = np.empty(0, np.uint8)
 
     def finish(self, truncated: str | None) -> Summary:
         self.summary.truncated = truncated
@@ -110,7 +117,7 @@ class _Segmenter:
         return self.summary
 
     def rewrite(self, packets: Packets) -> Iterator[memoryview]:
-        """The bytes to write in place of these packets, in pieces to be used one at a time."""
+        """The bytes to write in place of these packets; a piece lasts until the next but one."""
         links = [interface.link_type for interface in packets.section.interfaces]
         which = np.array([_number(link) for link in links])[packets.records["interface"]]
         edges = np.flatnonzero(np.diff(which)) + 1
@@ -136,6 +143,8 @@ class _Segmenter:
         # A replacement is as long as it is: the packet's length on the wire is no longer true.
         records["original"][parents] = 0
         need = packed_size(records, frames.offsets, first, skips)
+        # The buffer before may still be on its way to the disk.
+        self._buffer, self._other = self._other, self._buffer
         if need > len(self._buffer):
             self._buffer = np.empty(need, np.uint8)
         size = pack(
@@ -176,6 +185,8 @@ class _Segmenter:
             return Frames(), chosen
         if len(chosen) < len(frames):
             frames = frames[chosen]
+        headers = layouts["payload"][chosen].astype(np.int64)
+        self._reserve(rows["payload"][chosen], headers, sizes[chosen])
         made, parents = self._segment(frames, sizes[chosen], chosen, kind)
         self._count(np.bincount(parents, minlength=len(rows)), sizes, flows)
         return made, parents
@@ -193,23 +204,31 @@ class _Segmenter:
     ) -> tuple[Frames, Int64s]:
         """Segments and their packets' numbers; what is refused is noted and left out."""
         options: Any = {"link_type": kind, "tunnel_ports": self._tunnel_ports}
-        return self._segment_each(frames, sizes, numbers, options)
+        made: Frames
+        made = segments = segment_batch(
+            frames, sizes, out=self._room.data, errors="pass", **options
+        )
+        parents = segments.parent
+        # A packet longer than its segments that is still one was passed on as it is.
+        refused = (np.bincount(parents, minlength=len(frames)) == 1) & (sizes > 0)
+        for i in np.flatnonzero(refused).tolist():
+            self._refused(int(numbers[i]), frames[i], int(sizes[i]), options)
+        if refused.any():
+            made, parents = segments[~refused[parents]], parents[~refused[parents]]
+        return made, numbers[parents]
 
-    def _segment_each(
-        self, frames: Frames, sizes: Int64s, numbers: Int64s, options: Any
-    ) -> tuple[Frames, Int64s]:
-        made: list[memoryview] = []
-        parents: list[int] = []
-        for frame, size, number in zip(frames, sizes.tolist(), numbers.tolist(), strict=True):
-            try:
-                pieces = segment(frame, size, **options)
-            except GsoError as error:
-                if size:
-                    self._note(number, f"the kernel would refuse it: {error.reason} {error.field}")
-                continue
-            made += pieces
-            parents += [number] * len(pieces)
-        return Frames.from_list(made), np.array(parents, np.int64)
+    def _reserve(self, payloads: Int64s, headers: Int64s, sizes: Int64s) -> None:
+        """Room for segments, kept from batch to batch: the system is slow to hand out memory."""
+        pieces = -(-payloads // np.where(sizes > 0, sizes, payloads + 1)) + 1
+        need = int((pieces * headers + payloads + _TRAILER).sum())
+        if need > len(self._room):
+            self._room = np.empty(need + need // 8, np.uint8)
+
+    def _refused(self, number: int, frame: memoryview, size: int, options: Any) -> None:
+        try:
+            segment(frame, size, **options)
+        except GsoError as error:
+            self._note(number, f"the kernel would refuse it: {error.reason} {error.field}")
 
     def _note(self, index: int, reason: str) -> None:
         self.summary.note(reason, self.summary.packets + index + 1)
@@ -232,6 +251,36 @@ class _Segmenter:
 def _number(link_type: str) -> int:
     """A number for each way to treat a link type."""
     return list(LINKS).index(link_type) if link_type in LINKS else -1
+
+
+@contextlib.contextmanager
+def _output(file: Any) -> Iterator[Callable[[bytes | memoryview], None]]:
+    """A function that writes: to a disk while the next piece is being made, else at once.
+
+    Nobody knows how long a write to a pipe takes, and a thread in it could not be interrupted.
+    """
+    if not _is_on_disk(file):
+        yield lambda piece: write_all(file, piece)
+        return
+    last: Future[None] | None = None
+
+    def write(piece: bytes | memoryview) -> None:
+        nonlocal last
+        before, last = last, writer.submit(write_all, file, piece)
+        if before is not None:
+            before.result()
+
+    with ThreadPoolExecutor(1, "gso-write") as writer:
+        yield write
+        if last is not None:
+            last.result()
+
+
+def _is_on_disk(file: Any) -> bool:
+    try:
+        return stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+    except (AttributeError, OSError):
+        return False
 
 
 def segment_capture(
@@ -262,13 +311,13 @@ def segment_capture(
     Raises GsoError for a damaged capture; what precedes the damage has been written by then.
     """
     segmenter = _Segmenter(gso_size, tunnel_ports, udp=udp)
-    with Reader(source) as reader:
+    with Reader(source) as reader, _output(target) as write:
         for part in reader.parts():
             if isinstance(part, Block):
-                write_all(target, _as_written(part))
+                write(_as_written(part))
             else:
                 for piece in segmenter.rewrite(part):
-                    write_all(target, piece)
+                    write(piece)
             if progress is not None:
                 progress(reader.position)
         return segmenter.finish(reader.truncated)

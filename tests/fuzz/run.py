@@ -1,0 +1,179 @@
+"""Build with AddressSanitizer and UBSan, run the unit tests, then fuzz: see README.md here.
+
+Exits 1 if a test fails or the fuzzer finds something, and says where the input is that did it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import io
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from shlex import quote
+
+from seeds import seeds
+from targets import TARGETS
+
+ROOT = Path(__file__).resolve().parents[2]
+CORPUS = ROOT / "tests" / "corpus"
+BUILD = ROOT / "build" / "sanitize"
+LIBRARY = BUILD / "lib"
+WORK = BUILD / "fuzz"
+LONGEST_INPUT = 4096
+MOST_KEPT = 400
+# A fixed date, so that a corpus with the same inputs is the same file.
+EPOCH = (1980, 1, 1, 0, 0, 0)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=int, default=300, help="fuzzing time of all targets")
+    parser.add_argument("--target", choices=TARGETS, action="append", help="default: every one")
+    parser.add_argument("--no-tests", action="store_true", help="do not run the unit tests first")
+    parser.add_argument("--keep", action="store_true", help="put what was learnt into tests/corpus")
+    options = parser.parse_args()
+    if options.seconds < 1:
+        parser.error(f"--seconds {options.seconds}: at least 1 is needed")
+    missing = requirements()
+    if missing:
+        print(f"sanitize: {missing}", file=sys.stderr)
+        return 2
+    build()
+    failed = 0 if options.no_tests else unit_tests()
+    targets = options.target or list(TARGETS)
+    for target in targets:
+        failed |= fuzz(target, max(1, options.seconds // len(targets)))
+        if options.keep:
+            keep(target)
+    return 1 if failed else 0
+
+
+def requirements() -> str | None:
+    if shutil.which("clang") is None:
+        return "clang is missing: apt-get install clang libclang-rt-14-dev"
+    if importlib.util.find_spec("atheris") is None:
+        return "atheris is missing: pip install atheris"
+    return None
+
+
+def build() -> None:
+    """The library, instrumented, beside the usual build."""
+    environment = {
+        **os.environ,
+        "CC": "clang",
+        "CXX": "clang++",
+        "LDSHARED": "clang -shared",
+        "SANITIZE": "address,undefined,fuzzer-no-link",
+    }
+    arguments = ["--build-base", str(BUILD), "--build-lib", str(LIBRARY), "--parallel", "2"]
+    print("sanitize: building with clang", flush=True)
+    subprocess.run(
+        [sys.executable, "setup.py", "-q", "build", *arguments],
+        check=True, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+
+
+def sanitized() -> dict[str, str]:
+    """The environment in which the instrumented library can be loaded and complains."""
+    spec = importlib.util.find_spec("atheris")
+    assert spec is not None
+    assert spec.origin is not None
+    # LibFuzzer and the sanitizers have to be in the process before Python is.
+    preload = Path(spec.origin).parents[1] / "asan_with_fuzzer.so"
+    return {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(LIBRARY), str(ROOT / "tests" / "fuzz")]),
+        "PYTHONMALLOC": "malloc",  # so that overruns of Python's own buffers are seen
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "LD_PRELOAD": str(preload),
+        # The interpreter itself leaks on purpose, and a huge allocation is to be a MemoryError.
+        "ASAN_OPTIONS": "detect_leaks=0:allocator_may_return_null=1",
+        "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1",
+    }
+
+
+def unit_tests() -> int:
+    print("sanitize: unit tests", flush=True)
+    # The pytest command, unlike "python -m pytest", leaves the uninstrumented library in the
+    # current directory out of the module path.
+    pytest = Path(sys.executable).with_name("pytest")
+    tests = [ROOT / "tests" / name for name in ("unit", "property")]
+    command = [pytest, "-q", "-p", "no:cacheprovider", *tests]
+    return int(subprocess.run(command, cwd=ROOT, env=sanitized(), check=False).returncode != 0)
+
+
+def fuzz(target: str, seconds: int) -> int:
+    folder = unpack(target)
+    print(f"sanitize: fuzzing {target} for {seconds} s, {count(folder)} inputs known", flush=True)
+    found = WORK / "found"
+    found.mkdir(parents=True, exist_ok=True)
+    log = WORK / f"{target}.log"
+    with log.open("wb") as output:
+        status = run_fuzzer(
+            target,
+            [f"-max_total_time={seconds}", f"-artifact_prefix={found}/{target}-", str(folder)],
+            output,
+        )
+    end = log.read_text("utf-8", "replace").splitlines()[-1:]
+    print(f"sanitize: {target}: {' '.join(end)}, {count(folder)} inputs known now", flush=True)
+    if status:
+        print(log.read_text("utf-8", "replace")[-6000:])
+        print(f"sanitize: {target} failed: inputs in {found}, log in {log}")
+    return int(status != 0)
+
+
+def run_fuzzer(target: str, arguments: list[str], output: io.BufferedWriter | int) -> int:
+    # LibFuzzer starts itself again to merge, so there has to be one file that can be executed.
+    program = WORK / "fuzz"
+    script = Path(__file__).with_name("fuzz.py")
+    program.write_text(f'#!/bin/sh\nexec {quote(sys.executable)} {quote(str(script))} "$@"\n')
+    program.chmod(0o755)
+    limits = ["-timeout=20", "-rss_limit_mb=3072", f"-max_len={LONGEST_INPUT}"]
+    environment = {**sanitized(), "FUZZ_PROGRAM": str(program), "FUZZ_TARGET": target}
+    return subprocess.run(
+        [program, *limits, *arguments],
+        cwd=WORK, env=environment, stdout=output, stderr=subprocess.STDOUT, check=False,
+    ).returncode  # fmt: skip
+
+
+def count(folder: Path) -> int:
+    return len(list(folder.iterdir()))
+
+
+def unpack(target: str) -> Path:
+    """The target's corpus and seeds as libFuzzer wants them: one file an input."""
+    folder = WORK / target
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, seed in enumerate(seeds(target)):
+        (folder / f"seed-{number:03}").write_bytes(seed)
+    archive = CORPUS / f"{target}.zip"
+    if archive.exists():
+        with zipfile.ZipFile(archive) as packed:
+            packed.extractall(folder)
+    return folder
+
+
+def keep(target: str) -> None:
+    """Store the smallest set of inputs that reaches what all of them reach."""
+    small = WORK / f"{target}-small"
+    shutil.rmtree(small, ignore_errors=True)
+    small.mkdir()
+    with (WORK / f"{target}-merge.log").open("wb") as log:
+        if run_fuzzer(target, ["-merge=1", str(small), str(WORK / target)], log):
+            print(f"sanitize: {target} not merged, see {log.name}")
+            return
+    inputs = sorted(small.iterdir(), key=lambda path: (path.stat().st_size, path.name))
+    CORPUS.mkdir(exist_ok=True)
+    with zipfile.ZipFile(CORPUS / f"{target}.zip", "w", zipfile.ZIP_LZMA) as packed:
+        for path in sorted(inputs[:MOST_KEPT], key=lambda path: path.name):
+            packed.writestr(zipfile.ZipInfo(path.name, EPOCH), path.read_bytes())
+    print(f"sanitize: kept {min(len(inputs), MOST_KEPT)} inputs of {target}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,154 @@
+"""What is fuzzed: each target takes any bytes and may raise nothing.
+
+The first bytes choose options, the rest is the frame or the file. GsoError is the right answer to
+most inputs; a wrong answer is an AssertionError.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+from collections.abc import Callable
+
+import gso
+from gso.capture import Reader
+from gso.checks import check
+from gso.fields import differences, dissect
+from gso.rewrite import segment_capture
+
+PORTS = {
+    5501: gso.Tunnel.GUE,
+    5555: gso.Tunnel.FOU,
+    5557: (gso.Tunnel.FOU, 47),
+    4789: gso.Tunnel.VXLAN,
+}
+LINKS = ("ethernet", "raw")
+OPTIONS = 8
+LONGEST = 70_000
+
+
+def options(data: bytes) -> tuple[int, int, int, bytes]:
+    """A bit field, a size, a GSO type, and the frame, made longer if the bit field says so."""
+    flags, length, size, kind = struct.unpack("<BxHHH", data[:OPTIONS].ljust(OPTIONS, b"\0"))
+    frame = data[OPTIONS:]
+    if flags & 0x80:
+        frame += bytes(min(length * 2, LONGEST))
+    return flags, size, kind, frame
+
+
+def parse(data: bytes) -> None:
+    """One frame alone and in a batch: the same layout, or the same refusal."""
+    flags, _, _, frame = options(data)
+    link = LINKS[flags & 1]
+    rows = gso.parse_batch(
+        gso.Frames.from_list([frame, frame[1:], b""]),
+        link_type=link,
+        tunnel_ports=PORTS,
+        errors="mark",
+    )
+    try:
+        layout = gso.parse(frame, link_type=link, tunnel_ports=PORTS)
+    except gso.GsoError:
+        assert rows["payload"][0] == -1
+        return
+    assert 0 <= layout.payload <= len(frame)
+    for name in ("network_header", "transport_header", "inner_network_header"):
+        value = getattr(layout, name)
+        assert rows[name][0] == (-1 if value is None else value)
+        assert value is None or 0 <= value <= len(frame)
+
+
+def segment(data: bytes) -> None:
+    """Segments hold the payload and nothing else, and are no longer than they may be."""
+    flags, size, kind, frame = options(data)
+    link = LINKS[flags & 1]
+    gso_type = gso.GsoType(kind << (flags >> 4 & 3)) if flags & 2 else None
+    checksum = "partial" if flags & 4 else "complete"
+    try:
+        layout = gso.parse(frame, link_type=link, tunnel_ports=PORTS)
+        segments = gso.segment(
+            frame, size, gso_type=gso_type, layout=layout, link_type=link, checksum=checksum
+        )
+    except gso.GsoError:
+        return
+    pieces = segments.to_list()
+    assert pieces
+    kind = gso_type if gso_type is None else int(gso_type)
+    choice = {"gso_type": kind, "link_type": link, "checksum": checksum, "tunnel_ports": PORTS}
+    batch = gso.segment_batch(gso.Frames.from_list([frame, frame]), size, **choice)
+    assert batch.to_list() == pieces * 2
+    try:
+        made = gso.segment_headers(frame, size, **choice)
+    except gso.GsoError:
+        return  # fragments whose first one has not got the whole UDP header
+    starts = made.payload.tolist()
+    assert pieces == [
+        bytes(head) + frame[at : at + length]
+        for head, (at, length) in zip(made.headers, starts, strict=True)
+    ]
+    if gso_type is None and layout.l4:
+        assert b"".join(piece[layout.payload :] for piece in pieces) == frame[layout.payload :]
+        assert not size or max(map(len, pieces)) <= layout.payload + size
+
+
+def checksum(data: bytes) -> None:
+    """The same as the definition, wherever in memory, in one go or copied."""
+    seed = int.from_bytes(data[:4], "little")
+    shift, part = data[4:5] or b"\0", data[5:]
+    expected = definition(part, seed)
+    assert gso.checksum(part, seed) == expected
+    moved = bytearray(shift[0] % 64) + part
+    assert gso.checksum(memoryview(moved)[shift[0] % 64 :], seed) == expected
+    target = bytearray(b"\xa5" * len(part))
+    gso.copy_and_checksum(target, part)
+    assert target == part
+
+
+def definition(data: bytes, seed: int) -> int:
+    """RFC 1071, one word at a time."""
+    total = seed
+    padded = data + bytes(len(data) % 2)
+    for (word,) in struct.iter_unpack(">H", padded):
+        total += word
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return total ^ 0xFFFF
+
+
+def capture(data: bytes) -> None:
+    """Read whole or in pieces, a file gives the same; rewritten, it gives a file."""
+    whole = outcome(lambda: [gso.read_capture(io.BytesIO(data))])
+    assert whole == outcome(lambda: Reader(io.BytesIO(data), chunk_size=100))
+    for size in (100, None):
+        target = io.BytesIO()
+        try:
+            summary = segment_capture(io.BytesIO(data), target, size, tunnel_ports=PORTS)
+        except gso.GsoError:
+            continue
+        result = outcome(lambda target=target: [gso.read_capture(io.BytesIO(target.getvalue()))])
+        # Only what the rewriting never looks at (times, comments) may be wrong in it.
+        assert isinstance(result, str) or len(result) == summary.written
+
+
+def outcome(captures: Callable[[], object]) -> list[bytes] | str:
+    """All frames, or the error message."""
+    try:
+        return [frame for batch in captures() for frame in batch.frames.to_list()]
+    except gso.GsoError as error:
+        return str(error)
+
+
+def fields(data: bytes) -> None:
+    """Fields cover each bit once; verdicts and differences can be had of anything."""
+    flags, size, _, frame = options(data)
+    link = ("ethernet", "raw", "linux_sll", "linux_sll2", "null", "user0")[flags % 6]
+    found = dissect(frame, link_type=link, tunnel_ports=PORTS)
+    assert sum(one.bits for one in found) == 8 * len(frame)
+    check(frame, link_type=link, tunnel_ports=PORTS, complete=bool(flags & 8))
+    other = frame[: size % (len(frame) + 1)]
+    assert (differences(frame, other, link_type=link) == []) == (frame == other)
+
+
+TARGETS: dict[str, Callable[[bytes], None]] = {
+    function.__name__: function for function in (parse, segment, checksum, capture, fields)
+}

@@ -1,0 +1,31 @@
+"""Every input that the fuzzer found worth keeping, without the fuzzer."""
+
+from __future__ import annotations
+
+import importlib.util
+import zipfile
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).resolve().parents[1]
+ARCHIVES = sorted((TESTS / "corpus").glob("*.zip"))
+
+
+def load(name: str):
+    spec = importlib.util.spec_from_file_location(name, TESTS / "fuzz" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("archive", ARCHIVES, ids=lambda path: path.stem)
+def test_the_kept_inputs_of_the_fuzzer(archive):
+    target = load("targets").TARGETS[archive.stem]
+    with zipfile.ZipFile(archive) as packed:
+        for name in packed.namelist():
+            target(packed.read(name))
+
+
+def test_there_is_a_corpus_for_each_target():
+    assert {archive.stem for archive in ARCHIVES} == set(load("targets").TARGETS)
