@@ -2,11 +2,11 @@
 
 import packets
 import pytest
-import reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import gso
+import reference
 from gso import GsoError
 
 checksums = st.sampled_from(["complete", "complete", "partial"])
