@@ -22,7 +22,7 @@ test: machine test-packages
 lint: build
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/cython-lint gso/*.pyx gso/*.pxd
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/cython-lint gso/*.pyx gso/*.pxd
 	mkdir -p $(TYPES)/gso
 	ln -sfn $(CURDIR)/gso/* $(CURDIR)/kernel $(TYPES)/gso/
 	MYPYPATH=$(TYPES) $(BIN)/mypy --package gso
