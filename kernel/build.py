@@ -7,14 +7,11 @@ the second compiles only what the patch touches.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
 import re
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +19,7 @@ from gso.kernel import debian
 from gso.kernel.debian import DebianKernel
 from gso.kernel.errors import TestBedError, UsageError
 from gso.kernel.patches import Files
-from gso.kernel.paths import PACKAGE, cache_folder
+from gso.kernel.paths import PACKAGE, cache_folder, only_one
 from gso.kernel.run import logged, output
 
 _CONFIG_FRAGMENT = PACKAGE / "config" / "small.config"
@@ -39,15 +36,6 @@ class Bootable:
 
     image: Path
     modules: tuple[Path, ...] = ()
-
-
-@contextmanager
-def _only_one(folder: Path) -> Iterator[None]:
-    """Hold the folder for this process: two runs at once must not build in the same place."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _key(*parts: object) -> str:
@@ -86,7 +74,7 @@ def modules(kernel: DebianKernel, files: Files, log: Path) -> Bootable:
     )
     index = made / "modules.json"
     work = cache_folder() / "build" / kernel.release
-    with _only_one(work):
+    with only_one(work):
         if not index.exists():
             pristine = debian.source_folder(kernel, folder)
             shutil.copytree(pristine, work / folder, dirs_exist_ok=True, copy_function=_copy_new)
@@ -180,7 +168,7 @@ class SourceTree:
 
     def build(self, files: Files, log: Path) -> Bootable:
         """Build the tree with ``files`` in place of its own; unchanged objects are kept."""
-        with _only_one(self._home):
+        with only_one(self._home):
             made = self._home / "images" / self._variant_key(files)
             if not (made / "bzImage").exists():
                 self._synchronise(files, log)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gso.kernel.errors import TestBedError, UsageError
-from gso.kernel.paths import cache_folder
+from gso.kernel.paths import cache_folder, only_one
 from gso.kernel.run import logged, output
 
 _SOURCE = re.compile(r"linux-source-(\d+\.\d+)$")
@@ -119,9 +119,15 @@ def choose(wanted: str | None = None) -> DebianKernel:
 
 def fetch(kernel: DebianKernel) -> None:
     """Download and unpack the packages, once; an interrupted download starts again."""
-    if (kernel.root / _MARK).exists():
-        return
-    shutil.rmtree(kernel.root, ignore_errors=True)
+    with only_one(kernel.root):
+        if not (kernel.root / _MARK).exists():
+            shutil.rmtree(kernel.root)
+            _download(kernel)
+            _relocate_headers(kernel)
+            (kernel.root / _MARK).touch()
+
+
+def _download(kernel: DebianKernel) -> None:
     packages = kernel.root / "packages"
     packages.mkdir(parents=True)
     log = kernel.root / "fetch.log"
@@ -132,8 +138,6 @@ def fetch(kernel: DebianKernel) -> None:
     for package in sorted(packages.glob("*.deb")):
         logged("unpack", ["dpkg-deb", "-x", str(package), str(kernel.root)], log, packages)
         package.unlink()
-    _relocate_headers(kernel)
-    (kernel.root / _MARK).touch()
 
 
 def _packages(kernel: DebianKernel) -> list[str]:
@@ -162,11 +166,10 @@ def source_folder(kernel: DebianKernel, folder: str) -> Path:
     """Return one folder of the source package, taken out of the archive when first wanted."""
     tree = kernel.root / "source"
     mark = tree / folder / _MARK
-    if not mark.exists():
-        tree.mkdir(exist_ok=True)
-        member = f"{kernel.source_package}/{folder}"
-        command = ["tar", "-xJf", str(kernel.source_archive()), "--strip-components=1", member]
-        log = kernel.root / "fetch.log"
-        logged("source", command, log, tree)
-        mark.touch()
+    with only_one(tree):
+        if not mark.exists():
+            member = f"{kernel.source_package}/{folder}"
+            command = ["tar", "-xJf", str(kernel.source_archive()), "--strip-components=1", member]
+            logged("source", command, kernel.root / "fetch.log", tree)
+            mark.touch()
     return tree / folder

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent
@@ -20,3 +23,12 @@ def patches_folder() -> Path:
     """Return the folder of the patches that come with the package."""
     installed = PACKAGE / "patches"
     return installed if installed.is_dir() else PACKAGE.parent / "patches"
+
+
+@contextmanager
+def only_one(folder: Path) -> Iterator[None]:
+    """Hold a folder of the cache: two runs at once must not download or build in one place."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with folder.with_name(f"{folder.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
