@@ -30,6 +30,7 @@ class Tool:
 TOOLS = (
     Tool("qemu-system-x86_64", "qemu-system-x86", "runs the virtual machines"),
     Tool("busybox", "busybox-static", "virtme-ng's initramfs, which loads the root file system"),
+    Tool("file", "file", "virtme-ng looks at busybox with it"),
     Tool("udevadm", "udev", "devices in the guest"),
     Tool("modprobe", "kmod", "kernel modules in the guest"),
     Tool("python3", "python3", "the traffic in the guest"),
