@@ -178,11 +178,8 @@ def _watch(
                 if stop.is_set():
                     raise VmLostError("the run was interrupted", folder, booted=True)
                 if time.monotonic() > deadline:
-                    raise VmLostError(
-                        f"no results after {timeout:g} s; the VM was ended",
-                        console,
-                        booted=seen > 0,
-                    )
+                    message = f"no results after {timeout:g} s; the VM was ended"
+                    raise VmLostError(message, folder, booted=seen > 0)
                 seen = _report(folder / "progress.jsonl", seen, progress)
                 time.sleep(_POLL_SECONDS)
     seen = _report(folder / "progress.jsonl", seen, progress)
@@ -190,7 +187,7 @@ def _watch(
         raise VmLostError("the VM ended without results", folder, booted=seen > 0)
     found: dict[str, Any] = json.loads(results.read_text())
     if not found["ok"]:
-        raise TestBedError("guest", found["error"].strip(), console)
+        raise TestBedError("guest", found["error"].strip(), _telling_log(folder))
     return found
 
 
