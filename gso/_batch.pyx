@@ -35,6 +35,12 @@ cdef enum:
     DONE = 0
     FULL = 1
 
+# One number for each frame, or one for all and a step of 0
+cdef struct numbers:
+    const int64_t *values
+    Py_ssize_t step
+    int64_t one
+
 # How far a pass has come
 cdef struct place:
     Py_ssize_t frame
@@ -49,11 +55,8 @@ cdef class _Batch:
     cdef job j
     cdef port_list ports
     cdef bint keep                  # errors="pass"
-    cdef const int64_t *gso_size    # one for each frame, or one for all and a step of 0
-    cdef const int64_t *gso_type
-    cdef Py_ssize_t size_step, type_step
-    cdef int64_t one_size, one_type
-    cdef object given_sizes, given_types  # keep arrays alive
+    cdef numbers gso_size, gso_type
+    cdef object kept                # the arrays of both
     cdef Memory data, end_memory, parent_memory
     cdef object view                # the caller's memory, read-only, or None
     cdef Py_buffer borrowed
@@ -69,36 +72,6 @@ cdef class _Batch:
     def __dealloc__(self):
         drop_ports(&self.ports)
         PyBuffer_Release(&self.borrowed)
-
-    cdef int take_sizes(self, object gso_size) except -1:
-        """One gso_size, or an array with one for each frame."""
-        cdef const int64_t[::1] view
-        self.gso_size = &self.one_size
-        if not hasattr(gso_size, "__len__"):
-            self.one_size = as_gso_size(gso_size)
-            return 0
-        array = _one_each(gso_size, self.frames.n, "gso_size", np.int64)
-        if array.size:
-            view = array
-            self.gso_size = &view[0]
-            self.size_step = 1
-        self.given_sizes = array
-        return 0
-
-    cdef int take_types(self, object gso_type) except -1:
-        """One gso_type, or an array with one for each frame."""
-        cdef const int64_t[::1] view
-        self.gso_type = &self.one_type
-        if not hasattr(gso_type, "__len__"):
-            self.one_type = as_gso_type(gso_type)
-            return 0
-        array = _one_each(gso_type, self.frames.n, "gso_type", np.int64)
-        if array.size:
-            view = array
-            self.gso_type = &view[0]
-            self.type_step = 1
-        self.given_types = array
-        return 0
 
     cdef int take_out(self, object out) except -1:
         """The caller's memory for the segments."""
@@ -185,8 +158,8 @@ cdef class _Batch:
             frame = self.frames.buf + self.frames.off[i]
             size = self.frames.off[i + 1] - self.frames.off[i]
             refused = make_plan(
-                &p, why, &self.j, frame, size, self.gso_size[i * self.size_step],
-                <unsigned int>self.gso_type[i * self.type_step]) < 0
+                &p, why, &self.j, frame, size, self.gso_size.values[i * self.gso_size.step],
+                <unsigned int>self.gso_type.values[i * self.gso_type.step]) < 0
             count = 1 if refused else p.count
             length = size if refused else plan_size(&p)
             if refused and not self.keep:
@@ -222,14 +195,26 @@ cdef class _Batch:
         self.ends[at.segment + count] = at.byte + length
 
 
-def _one_each(values, n, name, dtype):
-    """A private copy of an array with one number for each frame."""
+cdef object take_numbers(numbers *taken, object values, Py_ssize_t n, object name):
+    """Take an integer, or an array of n of them; returns what is to be kept alive."""
+    cdef const int64_t[::1] view
+    taken.values = &taken.one
+    taken.step = 0
+    if not hasattr(values, "__len__"):
+        taken.one = values
+        return None
     array = np.asarray(values)
     if array.size and array.dtype.kind not in "iu":
         raise TypeError(f"{name} is an integer or an array of them, not of {array.dtype}")
     if array.shape != (n,):
         raise ValueError(f"{name} has shape {array.shape} for {n} frames")
-    return np.array(array, dtype)
+    if n:
+        # A copy, which cannot change between two passes
+        array = np.array(array, np.int64)
+        view = array
+        taken.values = &view[0]
+        taken.step = 1
+    return array
 
 
 def segment_batch(Frames frames not None, gso_size, *, threads=1, gso_type=None, out=None,
@@ -264,8 +249,13 @@ def segment_batch(Frames frames not None, gso_size, *, threads=1, gso_type=None,
     batch.j.layout = NULL
     batch.j.ports = &batch.ports
     take_ports(&batch.ports, tunnel_ports)
-    batch.take_sizes(gso_size)
-    batch.take_types(gso_type)
+    if not hasattr(gso_size, "__len__"):
+        gso_size = as_gso_size(gso_size)
+    if not hasattr(gso_type, "__len__"):
+        gso_type = as_gso_type(gso_type)
+    sizes = take_numbers(&batch.gso_size, gso_size, frames.n, "gso_size")
+    types = take_numbers(&batch.gso_type, gso_type, frames.n, "gso_type")
+    batch.kept = (sizes, types)
     batch.take_out(out)
     if min(threads, frames.n) > 1:
         return _on_threads(batch, min(threads, frames.n))

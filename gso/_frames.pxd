@@ -20,6 +20,8 @@ cdef class Frames:
 cdef class Segments(Frames):
     cdef object parents     # one int64 per frame
 
+    cdef Segments with_parents(self, Frames part, object parents)
+
 
 # Memory that can grow until somebody looks at it.
 cdef class Memory:

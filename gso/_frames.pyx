@@ -18,6 +18,27 @@ from operator import index
 import numpy as np
 
 
+cdef extern from *:
+    """
+    #include <stdint.h>
+    #include <sys/mman.h>
+
+    /* Fresh memory costs more to map, page by page, than to fill. Large pages make that cheap. */
+    static void want_huge_pages(char *p, Py_ssize_t size)
+    {
+    #ifdef MADV_HUGEPAGE
+        const uintptr_t huge = 2 << 20;
+        uintptr_t start = ((uintptr_t)p + huge - 1) & -huge;
+        uintptr_t end = ((uintptr_t)p + size) & -huge;
+
+        if (start < end)
+            madvise((void *)start, end - start, MADV_HUGEPAGE);
+    #endif
+    }
+    """
+    void want_huge_pages(char *p, Py_ssize_t size)
+
+
 cdef bytes new_bytes(Py_ssize_t size):
     """Uninitialised bytes: the caller fills every one before anybody else sees the object."""
     return PyBytes_FromStringAndSize(NULL, size)
@@ -35,6 +56,7 @@ cdef class Memory:
             raise MemoryError
         self.p = p
         self.size = size
+        want_huge_pages(p, size)
         return 0
 
     def __getbuffer__(self, Py_buffer *view, int flags):
@@ -271,6 +293,19 @@ cdef class Segments(Frames):
         if numbers.shape != (self.n,):
             raise ValueError(f"{self.n} frames but parents of shape {numbers.shape}")
         self.parents = numbers.tobytes()
+
+    cdef Frames window(self, Py_ssize_t start, Py_ssize_t stop):
+        return self.with_parents(Frames.window(self, start, stop), self.parent[start:stop])
+
+    cdef Frames gather(self, object indices):
+        return self.with_parents(Frames.gather(self, indices), self.parent[indices])
+
+    cdef Segments with_parents(self, Frames part, object parents):
+        """The same frames as Segments."""
+        cdef Segments segments = Segments.__new__(Segments)
+        segments.adopt(part.base, part.ends)
+        segments.parents = parents.tobytes()
+        return segments
 
     @property
     def parent(self):

@@ -109,11 +109,14 @@ cdef void refuse(
         c.h.refusal = fault(UNSUPPORTED, field, text, offset, limit, value)
 
 
-cdef step need(cursor *c, Py_ssize_t n, const char *field) noexcept nogil:
+cdef inline step need(cursor *c, Py_ssize_t n, const char *field) noexcept nogil:
     """DONE if the next `n` bytes can be read."""
+    return DONE if c.off + n <= c.have else lacking(c, n, field)
+
+
+cdef step lacking(cursor *c, Py_ssize_t n, const char *field) noexcept nogil:
+    """Why the next `n` bytes cannot be read."""
     cdef Py_ssize_t end = c.off + n
-    if end <= c.have:
-        return DONE
     if end > c.size:
         return fail(
             c, TRUNCATED, field,

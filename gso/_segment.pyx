@@ -3,9 +3,9 @@
 """Segmentation as the Linux kernel's software GSO does it (net/ipv4/*_offload.c, skb_segment).
 
 A frame becomes a *plan*: a template of its headers, and what in it depends on the length of a
-segment, and what on its number. The template is set for a length at most twice, for the full
-segments and for the last; each segment is then a copy of the template with its number stamped in,
-and a piece of the payload that is copied and summed in one go. Where the inner checksum is
+segment, and what on its number. The template is set for the length of the full segments; each
+segment is a copy of it with its number stamped in (the last one with its length, too), and a piece
+of the payload that is copied and summed in one go. Where the inner checksum is
 complete its payload cancels out of the checksums around it (local checksum offload), so those are
 part of the template and cost nothing per segment.
 """
@@ -64,6 +64,7 @@ cdef enum:  # gso.GsoType
     IP_MF = 0x2000
     IP6_MF = 1
     FRAG_HLEN = 8
+    UDP_HLEN = 8
     JUMBO_HLEN = 8
 
     # TCP flags as they stand in the 16 bits with doff
@@ -181,6 +182,8 @@ cdef int check_lengths(plan *p, fault *why) noexcept nogil:
     cdef Py_ssize_t length
     cdef layer *one
     cdef int k
+    if p.hlen + p.gso_size <= 0xffff:
+        return 0
     for k in range(p.h.n):
         one = &p.h.layers[k]
         length = p.hlen + p.gso_size - one.offset - (40 if one.kind == IP6 else 0)
@@ -405,8 +408,8 @@ cdef Py_ssize_t plan_size(const plan *p) noexcept nogil:
 
 # ---- from a plan to segments ----------------------------------------------------------------
 
-cdef void set_length(plan *p, Py_ssize_t n) noexcept nogil:
-    """Make the template that of a segment with `n` payload bytes.
+cdef void set_length(plan *p, uint8_t *t, Py_ssize_t n) noexcept nogil:
+    """Make the headers at `t`, a copy of the template or itself, those of `n` payload bytes.
 
     Goes from the innermost header outwards with the sum of everything inside. A right checksum
     makes the sum of all it covers, pseudo header included, 0 (0xffff): what is inside a sealed
@@ -414,7 +417,6 @@ cdef void set_length(plan *p, Py_ssize_t n) noexcept nogil:
     """
     # GSO_PARTIAL: a device will make segments of gso_size, and expects their lengths
     cdef Py_ssize_t each = min(n, p.gso_size) if p.partial else n
-    cdef uint8_t *t = p.template.p
     cdef uint8_t *head
     cdef Py_ssize_t length
     cdef uint64_t inside
@@ -422,7 +424,7 @@ cdef void set_length(plan *p, Py_ssize_t n) noexcept nogil:
     cdef layer *one
     cdef int k, stamps = p.stamps
     p.outer = -1
-    inside = set_transport(p, n, each)
+    inside = set_transport(p, t, n, each)
     open_inside = p.inner == REMOTE or p.inner == ABSENT
     for k in range(p.h.n - 1, -1, -1):
         one = &p.h.layers[k]
@@ -465,9 +467,11 @@ cdef inline void seal(
     store16(check, <uint16_t>~fold(total))
 
 
-cdef uint64_t set_transport(plan *p, Py_ssize_t n, Py_ssize_t each) noexcept nogil:
+cdef uint64_t set_transport(
+    plan *p, uint8_t *t, Py_ssize_t n, Py_ssize_t each
+) noexcept nogil:
     """The innermost header; returns the sum of it and the payload, as far as known here."""
-    cdef uint8_t *th = p.template.p + p.h.l4_header
+    cdef uint8_t *th = t + p.h.l4_header
     cdef Py_ssize_t thlen = p.hlen - p.h.l4_header
     cdef uint8_t *check = th + (16 if p.h.l4 == IPPROTO_TCP else 6)
     cdef uint64_t pseudo, fixed = p.l4_fixed
@@ -574,73 +578,62 @@ cdef void patch_datagram(
 
 
 cdef uint64_t copy_payload(
-    const plan *p, uint8_t *out, const uint8_t *src, Py_ssize_t n, bint stream
+    const plan *p, uint8_t *out, Py_ssize_t start, Py_ssize_t n, uint16_t check, bint stream
 ) noexcept nogil:
     """Copy a segment's payload; returns its sum, or anything where nothing needs it."""
+    cdef const uint8_t *src = p.payload + start
+    cdef uint64_t total = 0
     if stream:
-        return simd.stream_sum(out, src, n)
+        total = simd.stream_sum(out, src, n)
+    elif p.inner == COMPLETE or p.outer >= 0:
+        total = simd.copy_sum(out, src, n)
+    else:
+        memcpy(out, src, n)
+    if p.ufo and start < 8:
+        patch_datagram(p, out, start, n, check)
+        total = simd.sum(out, n)
+    return total
+
+
+cdef uint64_t note_payload(
+    const plan *p, uint8_t *out, Py_ssize_t start, Py_ssize_t n, uint16_t check, int64_t *piece
+) noexcept nogil:
+    """Note where a segment's payload is instead of copying it; returns its sum."""
+    piece[0] = start
+    piece[1] = n
+    if p.ufo and start == 0:
+        # The datagram's checksum is in the payload: its header goes with ours.
+        memcpy(out, p.payload, UDP_HLEN)
+        patch_datagram(p, out, 0, UDP_HLEN, check)
+        piece[0] += UDP_HLEN
+        piece[1] -= UDP_HLEN
+        return simd.sum(out, UDP_HLEN) + simd.sum(p.payload + UDP_HLEN, n - UDP_HLEN)
     if p.inner == COMPLETE or p.outer >= 0:
-        return simd.copy_sum(out, src, n)
-    memcpy(out, src, n)
+        return simd.sum(p.payload + start, n)
     return 0
 
 
-cdef void emit(plan *p, uint8_t *out, bint stream) noexcept nogil:
-    """Write all segments, plan_size() bytes."""
+cdef void emit(plan *p, uint8_t *out, int64_t *pieces, bint stream) noexcept nogil:
+    """Write all segments; or, given `pieces`, headers alone and where in the payload they cut."""
     cdef Py_ssize_t i, n = p.step, start = 0
     cdef uint64_t payload
     cdef uint16_t check = 0
     prepare(p)
     if p.ufo:
         check = datagram_checksum(p)
-    set_length(p, n if p.count > 1 else p.length)
+    set_length(p, p.template.p, min(n, p.length))
     for i in range(p.count):
-        if p.length - start < n or i + 1 == p.count:
-            n = p.length - start
-            set_length(p, n)
-        payload = copy_payload(p, out + p.hlen, p.payload + start, n, stream)
-        memcpy(out, p.template.p, p.hlen)  # last, as reading what was just written stalls
-        if p.ufo and start < 8:
-            patch_datagram(p, out + p.hlen, start, n, check)
-            payload = simd.sum(out + p.hlen, n)
-        stamp(p, out, i, payload)
-        out += p.hlen + n
-        start += n
-
-
-cdef void emit_headers(
-    plan *p, uint8_t *out, int64_t *pieces, Py_ssize_t payload_at
-) noexcept nogil:
-    """Write the headers of all segments, and where in the frame each one's payload is."""
-    cdef Py_ssize_t i, n = p.step, start = 0
-    cdef uint64_t payload
-    cdef uint16_t check = 0
-    cdef uint8_t udp_header[8]
-    prepare(p)
-    if p.ufo:
-        check = datagram_checksum(p)
-    set_length(p, n if p.count > 1 else p.length)
-    for i in range(p.count):
-        if p.length - start < n or i + 1 == p.count:
-            n = p.length - start
-            set_length(p, n)
+        n = min(n, p.length - start)
+        if pieces is NULL:
+            payload = copy_payload(p, out + p.hlen, start, n, check, stream)
+        else:
+            payload = note_payload(p, out + p.hlen, start, n, check, pieces + 2 * i)
+        # Only now, and without touching the template again: reading what was just written stalls.
         memcpy(out, p.template.p, p.hlen)
-        payload = 0
-        if p.inner == COMPLETE or p.outer >= 0:
-            payload = simd.sum(p.payload + start, n)
-        pieces[0] = payload_at + start
-        pieces[1] = n
-        if p.ufo and i == 0:
-            # The datagram's checksum is in the payload: its header goes with ours instead.
-            memcpy(udp_header, p.payload, 8)
-            patch_datagram(p, udp_header, 0, 8, check)
-            memcpy(out + p.hlen, udp_header, 8)
-            payload = short_sum(udp_header, 8) + simd.sum(p.payload + 8, n - 8)
-            pieces[0] += 8
-            pieces[1] -= 8
+        if n < p.step:
+            set_length(p, out, n)
         stamp(p, out, i, payload)
-        out += p.hlen + (8 if p.ufo and i == 0 else 0)
-        pieces += 2
+        out += p.hlen + n if pieces is NULL else p.hlen + n - pieces[2 * i + 1]
         start += n
 
 
@@ -763,7 +756,7 @@ cdef void write_plan(
     plan *p, const uint8_t *frame, Py_ssize_t size, uint8_t *out, bint stream
 ) noexcept nogil:
     if p.gso_size:
-        emit(p, out, stream)
+        emit(p, out, NULL, stream)
     else:
         complete(p, frame, size, out)
 
@@ -832,10 +825,10 @@ cdef Frames segments_of(plan *p, const uint8_t *frame, Py_ssize_t size):
 cdef SegmentHeaders headers_of(plan *p, const uint8_t *frame, Py_ssize_t size):
     """The headers of a plan's segments."""
     cdef fault why
-    cdef Py_ssize_t i, extra = 8 if p.ufo else 0, length = p.count * p.hlen + extra
-    if p.ufo and p.gso_size < 8:
+    cdef Py_ssize_t i, extra = UDP_HLEN if p.ufo else 0, length = p.count * p.hlen + extra
+    if p.ufo and p.gso_size < UDP_HLEN:
         refuse(&why, GSO_SIZE, "gso_size", "gso_size {offset} cuts the UDP header ({limit} bytes)",
-               p.gso_size, 8, p.gso_size)
+               p.gso_size, UDP_HLEN, p.gso_size)
         raise as_error(&why)
     cdef bytes data = new_bytes(length), ends = new_bytes((p.count + 1) * sizeof(int64_t))
     cdef bytes pieces = new_bytes(p.count * 2 * sizeof(int64_t))
@@ -845,7 +838,9 @@ cdef SegmentHeaders headers_of(plan *p, const uint8_t *frame, Py_ssize_t size):
     cdef int failed = 0
     with nogil:
         if p.gso_size:
-            emit_headers(p, out, piece, p.payload - frame)
+            emit(p, out, piece, False)
+            for i in range(p.count):
+                piece[2 * i] += p.payload - frame
         else:
             failed = complete_headers(p, frame, size, out)
             piece[0] = p.h.payload

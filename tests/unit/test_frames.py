@@ -220,5 +220,10 @@ def test_segments_have_parents():
     assert segments.parent.dtype == np.int64
     assert segments.parent.tolist() == [0, 4]
     assert segments == Frames(b"abc", [0, 1, 3])
+    assert segments[1:].parent.tolist() == [4]
+    assert segments[1:].to_list() == [b"bc"]
+    assert segments[::-1].parent.tolist() == [4, 0]
+    assert segments[[1, 1]].parent.tolist() == [4, 4]
+    assert segments[np.array([False, True])].parent.tolist() == [4]
     with pytest.raises(ValueError, match="2 frames but parents of shape"):
         Segments(b"abc", [0, 1, 3], [0])
