@@ -7,15 +7,28 @@ link types at tcpdump.org.
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import IO, Literal, TypeAlias, TypeGuard
+
+import numpy as np
+import numpy.typing as npt
 
 from gso.constants import Reason
 from gso.errors import GsoError
 
-Order = Literal["<", ">"]
+Order: TypeAlias = Literal["<", ">"]
+Format: TypeAlias = Literal["pcap", "pcapng"]
+Source: TypeAlias = "str | os.PathLike[str] | IO[bytes]"
+Int64s: TypeAlias = "npt.NDArray[np.int64]"
+Records: TypeAlias = "npt.NDArray[np.void]"
+
+CHUNK = 1 << 20
+"""Bytes to read, or write, at a time: what a core's cache holds."""
+MOST_RECORDS = 1 << 14
+"""Packets to deal with at a time."""
 
 PCAP_MICROSECONDS = 0xA1B2C3D4
 PCAP_NANOSECONDS = 0xA1B23C4D
@@ -111,6 +124,11 @@ class Interface:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "link_type", link_name(link_number(self.link_type)))
+
+
+def is_path(source: Source) -> TypeGuard[str | os.PathLike[str]]:
+    """Whether it is the name of a file, not a file."""
+    return isinstance(source, (str, os.PathLike))
 
 
 def damaged(offset: int, text: str, field: str, limit: int, reason: Reason) -> GsoError:

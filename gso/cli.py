@@ -221,7 +221,7 @@ def _target(name: str, source: str) -> Iterator[Any]:
             raise _UsageError("a capture is binary: write it to a file or a pipe, not a terminal")
         yield io.FileIO(sys.stdout.fileno(), "w", closefd=False)
         return
-    path = Path(name)
+    path = Path(name).resolve()  # a link is to stay one
     if source != "-" and path.exists() and path.samefile(source):
         raise _UsageError(f"{name}: IN and OUT are the same file, choose another name for OUT")
     if path.exists() and not path.is_file():

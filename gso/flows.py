@@ -18,7 +18,6 @@ import numpy as np
 import numpy.typing as npt
 
 SYN = 0x02
-_LONGEST_OPTIONS = 40
 _USUAL_MSS = 1460
 _DEFAULT_MSS = {4: 536, 6: 1220}  # RFC 9293, section 3.7.1: of a SYN without the option
 
@@ -89,7 +88,7 @@ class Handshakes:
         # Few packets are worth a look one by one: those longer than the smallest segment known.
         syn = tcp & (rows["flags"] & SYN != 0)
         smallest = min([self._smallest, *(self._announced(row) for row in rows[syn])])
-        long = rows["payload"] > smallest - _LONGEST_OPTIONS
+        long = rows["payload"] > smallest - (rows["header"].astype(np.int64) - 20)
         for i in np.flatnonzero(syn | (tcp & long)).tolist():
             if rows["flags"][i] & SYN:
                 self._learn(rows[i])

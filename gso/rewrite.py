@@ -25,8 +25,9 @@ from gso._frames import Frames
 from gso._layout import parse_batch
 from gso._segment import segment
 from gso._survey import survey
-from gso.capture import Block, Packets, Reader, Source, write_all
-from gso.capture_format import LINKS, SECTION_HEADER
+from gso.capture_format import LINKS, SECTION_HEADER, Int64s, Source
+from gso.capture_reader import Block, Packets, Reader
+from gso.capture_writer import write_all
 from gso.errors import GsoError
 from gso.flows import Flow, Handshakes
 
@@ -34,11 +35,11 @@ if TYPE_CHECKING:
     from gso.constants import Tunnel
 
 TunnelPorts: TypeAlias = "Mapping[int, Tunnel | tuple[Tunnel, int]]"
-Int64s: TypeAlias = "npt.NDArray[np.int64]"
 
 TCP = 6
 UDP = 17
 _LONGEST_WORTH_A_NOTE = 8
+_USUAL_DATAGRAM = 1472  # what an Ethernet frame holds
 _TRAILER = 64  # bytes after the packet that go into the last segment, at most
 
 
@@ -118,14 +119,14 @@ class _Segmenter:
 
     def rewrite(self, packets: Packets) -> Iterator[memoryview]:
         """The bytes to write in place of these packets; a piece lasts until the next but one."""
-        links = [interface.link_type for interface in packets.section.interfaces]
-        which = np.array([_number(link) for link in links])[packets.records["interface"]]
-        edges = np.flatnonzero(np.diff(which)) + 1
-        for start, stop in pairwise([0, *edges.tolist(), len(which)]):
-            part = Packets(
-                packets.buffer, packets.records[start:stop], packets.section, packets.origin
-            )
-            yield self._run(part, links[packets.records["interface"][start]])
+        records, section = packets.records, packets.section
+        used, which = np.unique(records["interface"], return_inverse=True)
+        links = [section.interfaces[i].link_type for i in used.tolist()]
+        kinds = np.array([_number(link) for link in links])[which]
+        edges = np.flatnonzero(np.diff(kinds)) + 1
+        for start, stop in pairwise([0, *edges.tolist(), len(records)]):
+            part = Packets(packets.buffer, records[start:stop], section, packets.origin)
+            yield self._run(part, links[which[start]])
             self.summary.packets += stop - start
 
     def _run(self, packets: Packets, link_type: str) -> memoryview:
@@ -194,6 +195,9 @@ class _Segmenter:
     def _sizes(self, rows: npt.NDArray[np.void]) -> tuple[Int64s, list[Flow | None] | None]:
         """Payload bytes per segment for what needs segmentation, else 0."""
         if self._gso_size is None:
+            udp = (rows["protocol"] == UDP) & (rows["payload"] > _USUAL_DATAGRAM)
+            for i in np.flatnonzero(udp).tolist():
+                self._note(i, "UDP has no handshake that tells the size, say --gso-size N")
             return self._handshakes.sizes(rows)
         wanted = rows["payload"] > self._gso_size
         wanted &= (rows["protocol"] == TCP) | ((rows["protocol"] == UDP) & self._udp)

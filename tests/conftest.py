@@ -1,4 +1,4 @@
-"""Fixtures for every test: the programs of the Wireshark suite, where they are installed."""
+"""For every test: the programs of the Wireshark suite, where they are installed."""
 
 from __future__ import annotations
 
@@ -6,6 +6,11 @@ import os
 import shutil
 
 import pytest
+from hypothesis import settings
+
+# How long a test takes says something about the machine, not about the code.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 def program(name: str) -> str:

@@ -1,4 +1,5 @@
 <<<<<<< HEAD
+<<<<<<< HEAD
 """Wireshark's opinion of what ``gso segment`` writes, with every checksum verified."""
 
 from __future__ import annotations
@@ -96,6 +97,8 @@ def test_wireshark_does_find_faults(tshark, tmp_path):
     bad = sum("0" in ",".join(row).split(",") for row in rows)
     assert bad > 0.9 * len(rows)
 =======
+=======
+>>>>>>> cap
 """Wireshark finds nothing to complain about in segments of any tunnel kind."""
 
 import shutil
@@ -206,4 +209,7 @@ def test_it_would_complain(tmp_path):
     path = tmp_path / "bad.pcap"
     write_pcap(path, [bad, frame(record)])
     assert len(tshark(path, "-Y", known_fields(COMPLAINTS))) == 2
+<<<<<<< HEAD
 >>>>>>> lib
+=======
+>>>>>>> cap

@@ -99,12 +99,13 @@ def sanitized() -> dict[str, str]:
 
 def unit_tests() -> int:
     print("sanitize: unit tests", flush=True)
-    # The pytest command, unlike "python -m pytest", leaves the uninstrumented library in the
-    # current directory out of the module path.
-    pytest = Path(sys.executable).with_name("pytest")
-    tests = [ROOT / "tests" / name for name in ("unit", "property")]
-    command = [pytest, "-q", "-p", "no:cacheprovider", *tests]
-    return int(subprocess.run(command, cwd=ROOT, env=sanitized(), check=False).returncode != 0)
+    # The pytest command, and another current directory: "python -m" and "python -c" look there
+    # first, where the usual build of the library may be.
+    command = [Path(sys.executable).with_name("pytest"), "-q", "-p", "no:cacheprovider"]
+    command += ["-c", ROOT / "pyproject.toml", "--rootdir", ROOT]
+    command += [ROOT / "tests" / name for name in ("unit", "property")]
+    WORK.mkdir(parents=True, exist_ok=True)
+    return int(subprocess.run(command, cwd=WORK, env=sanitized(), check=False).returncode != 0)
 
 
 def fuzz(target: str, seconds: int) -> int:

@@ -518,3 +518,21 @@ def test_files_of_scapy_are_read(tmp_path):
     capture = gso.read_capture(tmp_path / "a.pcapng")
     assert capture.frames.to_list() == FRAMES[:2]
     assert capture.timestamps.tolist() == [START + 5 * 10**8] * 2
+
+
+def test_a_capture_is_written_with_all_it_has(tmp_path):
+    frames = [b"one", b"two", b"three"]
+    gso.write_capture(
+        tmp_path / "a.pcapng",
+        frames,
+        TIMES[:3],
+        interfaces=[Interface(name="a"), Interface("raw", "b")],
+        interface_ids=[1, 0, 1],
+        comments=[None, "c", None],
+        original_lengths=[3, 9, 5],
+    )
+    first = gso.read_capture(tmp_path / "a.pcapng")
+    gso.write_capture(tmp_path / "b.pcapng", first)
+    assert (tmp_path / "b.pcapng").read_bytes() == (tmp_path / "a.pcapng").read_bytes()
+    gso.write_capture(tmp_path / "c.pcapng", first, comments=["x", "y", "z"])
+    assert gso.read_capture(tmp_path / "c.pcapng").comments == ["x", "y", "z"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
 import struct
 import subprocess
 import sys
@@ -337,6 +338,14 @@ def test_the_newest_handshake_counts():
     assert [sorted(flow.gso_sizes) for flow in summary.flows if flow.packets] == [[1000, 1460]]
 
 
+def test_large_udp_without_a_size_is_a_finding(paths, capsys):
+    small, large = (packets.ethernet(packets.udp(payload=PAYLOAD[:n])) for n in (1472, 1473))
+    gso.write_capture(paths[0], [small, large])
+    assert run("segment", *paths) == 1
+    assert gso.read_capture(paths[1]).frames.to_list() == [small, large]
+    assert "(number 2): UDP has no handshake" in capsys.readouterr().out
+
+
 # --- segment: findings, pipes, wrong usage ---
 
 
@@ -541,6 +550,23 @@ def test_explain_of_every_vector_in_json_and_text(paths, capsys):
         assert sum(h["length"] for h in report["headers"]) == len(frames[number - 1])
         run("explain", paths[0], "-n", number)
         assert capsys.readouterr().out.startswith(f"packet {number}:")
+
+
+@pytest.mark.parametrize(("environment", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False)])
+def test_only_terminals_get_colours(paths, environment, coloured):
+    gso.write_capture(paths[0], [SMALL])
+    terminal, slave = os.openpty()
+    variables = {key: value for key, value in os.environ.items() if key != "NO_COLOR"}
+    subprocess.run(
+        [*COMMAND, "explain", str(paths[0])],
+        stdout=slave,
+        stderr=subprocess.PIPE,
+        env={**variables, **environment},
+        check=True,
+    )
+    os.close(slave)
+    assert (b"\x1b[1mpacket 1" in os.read(terminal, 1 << 16)) == coloured
+    os.close(terminal)
 
 
 def test_explain_counts_packets(paths, capsys):
