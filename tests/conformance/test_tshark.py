@@ -1,104 +1,3 @@
-<<<<<<< HEAD
-<<<<<<< HEAD
-"""Wireshark's opinion of what ``gso segment`` writes, with every checksum verified."""
-
-from __future__ import annotations
-
-import re
-import subprocess
-from pathlib import Path
-
-import pytest
-
-import gso
-import vectorset
-from gso.cli import main
-
-WHOLE = [record for record in vectorset.records() if record["input_source"] != "injected"]
-TUNNELS = sorted({record["tunnel"] for record in WHOLE})
-PORTS = ["5501=gue", "5555=fou", "5556=fou", "5557=fou:47", "5558=fou"]
-STATUSES = (
-    "ip.checksum.status",
-    "tcp.checksum.status",
-    "udp.checksum.status",
-    "gre.checksum.status",
-)
-GOOD, ABSENT = "1", "3"
-# What Wireshark remarks on the traffic of the vectors, not on how it is written. A zero checksum in
-# the UDP header of an IPv6 tunnel is what RFC 6935 allows.
-TRAFFIC = re.compile(
-    r"Connection |This frame initiates|D-SACK|.Time To Live. only 1|4 NOP|Trailing stray|"
-    r"Illegal checksum value .0.$"
-)
-ZERO_OVER_IPV6 = "4"
-
-
-def wireshark(tshark: str, path: Path, *fields: str, remcsum: bool = False) -> list[list[str]]:
-    checks = [
-        "ip.check_checksum:TRUE",
-        "tcp.check_checksum:TRUE",
-        "udp.check_checksum:TRUE",
-        "tcp.analyze_sequence_numbers:FALSE",
-        "tcp.desegment_tcp_streams:FALSE",
-        "ip.defragment:FALSE",
-        "ipv6.defragment:FALSE",
-    ]
-    lua = Path(__file__).with_name("tunnels.lua")
-    command = [tshark, "-r", str(path), "-X", f"lua_script:{lua}", "-n", "-T", "fields"]
-    for check in checks:
-        command += ["-o", check]
-    for field in fields:
-        command += ["-e", field]
-    environment = {"PATH": "/usr/bin:/bin", "HOME": str(path.parent)}
-    if remcsum:
-        environment["VXLAN_RCO"] = "1"
-    output = subprocess.run(
-        command, check=True, capture_output=True, text=True, env=environment, timeout=300
-    ).stdout
-    return [line.split("\t") for line in output.splitlines()]
-
-
-def segment(path: Path, frames: list[bytes], size: int) -> Path:
-    gso.write_capture(path.with_name("in.pcapng"), frames, timestamps=range(len(frames)))
-    ports = [word for port in PORTS for word in ("--tunnel-port", port)]
-    arguments = ["segment", str(path.with_name("in.pcapng")), str(path)]
-    assert main([*arguments, "--gso-size", str(size), *ports]) == 0
-    return path
-
-
-@pytest.mark.parametrize("tunnel", TUNNELS)
-@pytest.mark.parametrize("size", [1001, 1448])
-def test_wireshark_finds_no_fault(tshark, tmp_path, tunnel, size, capsys):
-    records = [record for record in WHOLE if record["tunnel"] == tunnel]
-    path = segment(tmp_path / "out.pcapng", [vectorset.frame(record) for record in records], size)
-    fields = ("frame.protocols", "_ws.malformed", "_ws.expert.message", *STATUSES)
-    rows = wireshark(tshark, path, *fields, remcsum="remcsum" in tunnel)
-    assert len(rows) >= len(records)
-    for number, row in enumerate(rows, 1):
-        protocols, malformed, remarks, *statuses = (*row, "", "", "", "")[:7]
-        assert {"tcp", "udp"} & set(protocols.split(":")[-3:]), (number, protocols)
-        assert malformed == "", number
-        unusual = [remark for remark in remarks.split(",") if not TRAFFIC.match(remark)]
-        assert unusual in ([""], []), number
-        for name, status in zip(STATUSES, statuses, strict=True):
-            first, *inner = status.split(",")
-            assert first in {GOOD, ABSENT, ZERO_OVER_IPV6, ""}, (number, name)
-            assert set(inner) <= {GOOD, ABSENT}, (number, name)
-    capsys.readouterr()
-
-
-def test_wireshark_does_find_faults(tshark, tmp_path):
-    """Or else the test above proves nothing."""
-    frames = [bytearray(vectorset.outputs(record)[0]) for record in WHOLE if record["outputs"]]
-    for frame in frames:
-        frame[-1] ^= 0x55
-    gso.write_capture(tmp_path / "bad.pcapng", frames)
-    rows = wireshark(tshark, tmp_path / "bad.pcapng", *STATUSES)
-    bad = sum("0" in ",".join(row).split(",") for row in rows)
-    assert bad > 0.9 * len(rows)
-=======
-=======
->>>>>>> cap
 """Wireshark finds nothing to complain about in segments of any tunnel kind."""
 
 import shutil
@@ -106,10 +5,10 @@ import struct
 import subprocess
 
 import pytest
-from vectorset import PORTS, frame, records
 
 import gso
 from gso import Frames, GsoType
+from vectorset import PORTS, frame, records
 
 pytestmark = pytest.mark.skipif(not shutil.which("tshark"), reason="tshark is not installed")
 
@@ -209,7 +108,3 @@ def test_it_would_complain(tmp_path):
     path = tmp_path / "bad.pcap"
     write_pcap(path, [bad, frame(record)])
     assert len(tshark(path, "-Y", known_fields(COMPLAINTS))) == 2
-<<<<<<< HEAD
->>>>>>> lib
-=======
->>>>>>> cap
