@@ -25,8 +25,14 @@ extensions = [
         [f"gso/{source.name}", *c_sources.get(source.stem, [])],
         include_dirs=["gso"],
         depends=["gso/simd.h"],
-        extra_compile_args=["-O3", "-Wall", "-Wextra", "-Wno-unused-parameter", *sanitize,
-                            *([] if source.stem in c_sources else scalar)],
+        extra_compile_args=[
+            "-O3",
+            "-Wall",
+            "-Wextra",
+            "-Wno-unused-parameter",
+            *sanitize,
+            *([] if source.stem in c_sources else scalar),
+        ],
         extra_link_args=sanitize,
     )
     for source in sorted((HERE / "gso").glob("*.pyx"))
