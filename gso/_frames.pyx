@@ -23,7 +23,10 @@ cdef extern from *:
     #include <stdint.h>
     #include <sys/mman.h>
 
-    /* Fresh memory costs more to map, page by page, than to fill. Large pages make that cheap. */
+    /*
+     * Much fresh memory costs more to map, page by page, than to fill. Large pages make that cheap;
+     * for little memory it would be dear, as the kernel may have to make room for one first.
+     */
     static void want_huge_pages(char *p, Py_ssize_t size)
     {
     #ifdef MADV_HUGEPAGE
@@ -31,7 +34,7 @@ cdef extern from *:
         uintptr_t start = ((uintptr_t)p + huge - 1) & -huge;
         uintptr_t end = ((uintptr_t)p + size) & -huge;
 
-        if (start < end)
+        if (size >= 16 << 20)
             madvise((void *)start, end - start, MADV_HUGEPAGE);
     #endif
     }
@@ -292,10 +295,10 @@ cdef class Segments(Frames):
         numbers = np.ascontiguousarray(parent, np.int64)
         if numbers.shape != (self.n,):
             raise ValueError(f"{self.n} frames but parents of shape {numbers.shape}")
-        self.parents = numbers.tobytes()
+        self.parents = _frozen(numbers.copy())
 
     cdef Frames window(self, Py_ssize_t start, Py_ssize_t stop):
-        return self.with_parents(Frames.window(self, start, stop), self.parent[start:stop])
+        return self.with_parents(Frames.window(self, start, stop), self.parent[start:stop].copy())
 
     cdef Frames gather(self, object indices):
         return self.with_parents(Frames.gather(self, indices), self.parent[indices])
@@ -304,16 +307,24 @@ cdef class Segments(Frames):
         """The same frames as Segments."""
         cdef Segments segments = Segments.__new__(Segments)
         segments.adopt(part.base, part.ends)
-        segments.parents = parents.tobytes()
+        segments.parents = _frozen(parents)
         return segments
 
     @property
     def parent(self):
         """Which input each segment came from: read-only int64 array of shape (n,)."""
-        return np.frombuffer(b"" if self.parents is None else self.parents, np.int64)
+        if self.parents is None:
+            counts = np.frombuffer(b"" if self.counts is None else self.counts, np.int64)
+            self.parents = _frozen(np.repeat(np.arange(len(counts)), counts))
+        return self.parents
 
     def __reduce__(self):
         return Segments, (self.data, self.offsets, self.parent)
+
+
+cdef object _frozen(object array):
+    array.flags.writeable = False
+    return array
 
 
 cdef object _flat(object data):
