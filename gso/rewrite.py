@@ -45,7 +45,7 @@ _TRAILER = 64  # bytes after the packet that go into the last segment, at most
 
 @dataclass
 class Note:
-    """Super-packets that were left as they are, for one reason."""
+    """Packets that were left as they are though they may be super-packets, for one reason."""
 
     reason: str
     count: int = 0
@@ -138,6 +138,10 @@ class _Segmenter:
             kind, skip = LINKS[link_type]
             skips[:] = skip
             frames, parents = self._replace(packets, packets.frames(skips), kind)
+        else:
+            long = packets.records["captured"] > (self._gso_size or _USUAL_DATAGRAM)
+            for i in np.flatnonzero(long).tolist():
+                self._note(i, f"frames of link type {link_type} cannot be looked into")
         first = np.searchsorted(parents, np.arange(count + 1))
         self.summary.written += len(frames) + count - len(np.unique(parents))
         records = packets.records

@@ -153,7 +153,7 @@ def everything(order: str) -> bytes:
             build.block(0x0BAD, b"custom..", order),
             build.section(order),
             build.interface(order, 147),
-            build.enhanced(b"?" * 3000, order=order),
+            build.enhanced(b"?" * 1000, order=order),
             build.block(5, bytes(12), order),
         ]
     )
@@ -353,7 +353,16 @@ def test_a_super_packet_that_the_capture_cut_is_a_finding(paths, capsys):
     gso.write_capture(paths[0], [SUPER[:3000]], original_lengths=[len(SUPER)])
     assert run("segment", *paths, "--gso-size", 1448) == 1
     assert gso.read_capture(paths[1]).frames.to_list() == [SUPER[:3000]]
-    assert "1 super-packet left unchanged (number 1): the capture" in capsys.readouterr().out
+    assert "1 packet left unchanged (number 1): the capture" in capsys.readouterr().out
+
+
+def test_long_frames_that_cannot_be_looked_into_are_a_finding(paths, capsys):
+    gso.write_capture(paths[0], [b"?" * 1000, b"?" * 1500], link_type=147)
+    assert run("segment", *paths, "--gso-size", 1448) == 1
+    assert "1 packet left unchanged (number 2): frames of link type user0" in (
+        capsys.readouterr().out
+    )
+    assert gso.read_capture(paths[1]).frames.lengths.tolist() == [1000, 1500]
 
 
 def test_what_the_kernel_refuses_is_a_finding(paths, capsys):

@@ -1,0 +1,209 @@
+"""``gso segment``: turn super-packets in a capture into the packets of the wire."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from gso.command import (
+    EXAMPLES,
+    FINDINGS,
+    FINE,
+    Formatter,
+    UsageError,
+    add_common,
+    open_source,
+    plural,
+    positive,
+)
+from gso.rewrite import Summary, segment_capture
+
+_MOST_FLOWS = 20
+
+_SEGMENT = """\
+Copy a capture with its super-packets (of TSO, GSO, GRO or UDP GSO) segmented, so that it holds what
+the wire carried: packets that can be sent, with right lengths and checksums. Everything else stays
+as it is: other packets, timestamps, comments, interfaces, link types and the format. Checksums that
+a network device was to complete are completed.
+
+Without --gso-size, TCP segment sizes come from each connection's handshake in the capture: the
+smaller MSS of the two SYNs, less the TCP options of the packet (12 bytes for timestamps). UDP and
+connections without a handshake then stay as they are.
+"""
+
+
+def add(commands: Any) -> None:
+    """Make the subcommand known."""
+    command: argparse.ArgumentParser = commands.add_parser(
+        "segment",
+        help="turn super-packets in a capture into the packets of the wire",
+        description=_SEGMENT,
+        epilog=EXAMPLES,
+        formatter_class=Formatter,
+    )
+    command.add_argument("input", metavar="IN", help="pcap or pcapng file, or - for a pipe")
+    command.add_argument("output", metavar="OUT", help="file to write, or - for a pipe")
+    command.add_argument(
+        "--gso-size",
+        metavar="N",
+        type=positive,
+        help="payload bytes per segment, headers not counted (1448 for TCP with timestamps and "
+        "an MTU of 1500)",
+    )
+    command.add_argument(
+        "--keep-udp", action="store_true", help="apply --gso-size to TCP only, not to UDP"
+    )
+    add_common(command)
+    command.set_defaults(run=_segment)
+
+
+def _segment(options: argparse.Namespace) -> int:
+    source = open_source(options.input)
+    with _target(options.output, options.input) as target, _progress(options.input) as progress:
+        summary = segment_capture(
+            source,
+            target,
+            options.gso_size,
+            tunnel_ports=dict(options.tunnel_port),
+            udp=not options.keep_udp,
+            progress=progress,
+        )
+    report = sys.stderr if options.output == "-" else sys.stdout
+    if options.json:
+        json.dump(_as_json(summary), report, indent=2)
+        report.write("\n")
+    else:
+        report.writelines(f"{line}\n" for line in _report(summary, options.gso_size))
+    return FINE if summary.fine else FINDINGS
+
+
+@contextlib.contextmanager
+def _target(name: str, source: str) -> Iterator[Any]:
+    """The file to write: under another name until it is complete, unless it is a pipe or device."""
+    if name == "-":
+        if sys.stdout.isatty():
+            raise UsageError("a capture is binary: write it to a file or a pipe, not a terminal")
+        yield io.FileIO(sys.stdout.fileno(), "w", closefd=False)
+        return
+    path = Path(name).resolve()  # a link is to stay one
+    if source != "-" and path.exists() and path.samefile(source):
+        raise UsageError(f"{name}: IN and OUT are the same file, choose another name for OUT")
+    if path.exists() and not path.is_file():
+        with path.open("wb", buffering=0) as file:
+            yield file
+        return
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with io.FileIO(handle, "w") as file:
+            yield file
+        Path(temporary).chmod(0o666 & ~_umask())
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink()
+        raise
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+@contextlib.contextmanager
+def _progress(name: str) -> Iterator[Callable[[int], None] | None]:
+    """Shows how far a long run has come, if somebody is watching."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    size = Path(name).stat().st_size if name != "-" else 0
+    start = shown = time.monotonic()
+
+    def progress(position: int) -> None:
+        nonlocal shown
+        now = time.monotonic()
+        if now - shown < 0.2:
+            return
+        shown = now
+        part = f"{100 * position / size:3.0f} % of " if size else ""
+        total = f"{size / 1e6:.0f}" if size else f"{position / 1e6:.0f}"
+        rate = position / (now - start) / 1e6
+        sys.stderr.write(f"\r{part}{total} MB, {rate:.0f} MB/s \033[K")
+        sys.stderr.flush()
+
+    try:
+        yield progress
+    finally:
+        if shown != start:
+            sys.stderr.write("\r\033[K")
+            sys.stderr.flush()
+
+
+def _report(summary: Summary, gso_size: int | None) -> Iterator[str]:
+    yield f"{plural(summary.packets, 'packet')} read, {summary.written} written"
+    size = f" of up to {gso_size} bytes of payload" if gso_size else ""
+    yield (
+        f"  {plural(summary.segmented, 'super-packet')} became "
+        f"{plural(summary.segments, 'segment')}{size}"
+    )
+    yield f"  {plural(summary.completed, 'packet')} had the checksum completed"
+    yield f"  {plural(summary.unchanged, 'packet')} unchanged"
+    for flow in summary.flows[:_MOST_FLOWS]:
+        yield f"flow {flow.name}: {flow.source()}"
+        if flow.packets:
+            sizes = " or ".join(map(str, sorted(flow.gso_sizes)))
+            yield (
+                f"  {plural(flow.packets, 'super-packet')} became "
+                f"{plural(flow.segments, 'segment')} of {sizes} bytes of payload"
+            )
+        if flow.skipped:
+            yield (
+                f"  {plural(flow.skipped, 'super-packet')} of up to {flow.longest} bytes of "
+                "payload left unchanged: say --gso-size N"
+            )
+    if len(summary.flows) > _MOST_FLOWS:
+        yield f"and {plural(len(summary.flows) - _MOST_FLOWS, 'flow')} more: see --json"
+    for note in summary.notes.values():
+        numbers = ", ".join(map(str, note.packets)) + ("..." * (note.count > len(note.packets)))
+        count = plural(note.count, "packet")
+        yield f"{count} left unchanged (number {numbers}): {note.reason}"
+    if summary.truncated:
+        yield f"the input is cut off: {summary.truncated}"
+
+
+def _as_json(summary: Summary) -> dict[str, Any]:
+    return {
+        "packets": summary.packets,
+        "written": summary.written,
+        "segmented": summary.segmented,
+        "segments": summary.segments,
+        "completed": summary.completed,
+        "unchanged": summary.unchanged,
+        "truncated": summary.truncated,
+        "flows": [
+            {
+                "flow": flow.name,
+                "mss": flow.mss,
+                "announced": flow.announced,
+                "peer": flow.peer,
+                "source": flow.source(),
+                "gso_sizes": sorted(flow.gso_sizes),
+                "packets": flow.packets,
+                "segments": flow.segments,
+                "skipped": flow.skipped,
+            }
+            for flow in summary.flows
+        ],
+        "notes": [
+            {"reason": note.reason, "count": note.count, "packets": note.packets}
+            for note in summary.notes.values()
+        ],
+    }
