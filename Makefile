@@ -1,6 +1,8 @@
 # make verify   verify the fix of the IPVS GUE fault in real kernels
 # make test     run every test, in virtual machines too
-# Both set up what they need: a virtual environment here, and Debian packages with sudo.
+# make bench    measure the library against its peers
+# make sanitize look for memory errors with sanitizers and a fuzzer, for FUZZ_SECONDS
+# All set up what they need: a virtual environment here, and Debian packages with sudo.
 
 PYTHON ?= python3
 VENV := .venv
@@ -11,13 +13,24 @@ APT_INSTALL := $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -q --y
 TYPES := build/types
 SOURCES := pyproject.toml setup.py $(wildcard gso/*.pyx gso/*.pxd gso/*.c gso/*.h)
 
-.PHONY: verify test lint build machine test-packages clean
+.PHONY: verify test bench sanitize lint build machine test-packages clean
 
 verify: machine
 	$(BIN)/gso-kernel verify patches/ipvs-gue-inner-mac-header.patch
 
 test: machine test-packages
 	$(BIN)/pytest
+
+bench: build
+	pkg-config --exists libdpdk || { $(SUDO) apt-get update -q && $(APT_INSTALL) libdpdk-dev pkg-config; }
+	$(BIN)/python benchmarks/ratios.py
+
+FUZZ_SECONDS ?= 300
+sanitize: build
+	command -v clang >/dev/null || { $(SUDO) apt-get update -q \
+	  && $(APT_INSTALL) --install-recommends clang; }
+	$(BIN)/python -c 'import atheris' 2>/dev/null || $(BIN)/pip install --quiet atheris
+	$(BIN)/python tests/fuzz/run.py --seconds $(FUZZ_SECONDS) $(KEEP)
 
 lint: build
 	$(BIN)/ruff check .
