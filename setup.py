@@ -29,8 +29,14 @@ extensions = [
         [f"gso/{source.name}", *c_sources.get(source.stem, [])],
         include_dirs=["gso"],
         depends=["gso/simd.h"],
-        extra_compile_args=["-O3", "-Wall", "-Wextra", "-Wno-unused-parameter", *sanitize,
-                            *([] if source.stem in c_sources else scalar)],
+        extra_compile_args=[
+            "-O3",
+            "-Wall",
+            "-Wextra",
+            "-Wno-unused-parameter",
+            *sanitize,
+            *([] if source.stem in c_sources else scalar),
+        ],
         extra_link_args=sanitize,
     )
     for source in sorted((HERE / "gso").glob("*.pyx"))
@@ -38,8 +44,12 @@ extensions = [
 
 setup(
     # The folder kernel/ is installed inside gso: a top-level module "kernel" is taken on PyPI.
-    packages=["gso", "gso.kernel"],
-    package_dir={"gso": "gso", "gso.kernel": "kernel"},
-    package_data={"gso": ["py.typed", "*.pyi", "*.pxd", "*.h"]},
+    packages=["gso", "gso.kernel", "gso.kernel.guest", "gso.kernel.patches"],
+    package_dir={"gso": "gso", "gso.kernel": "kernel", "gso.kernel.patches": "patches"},
+    package_data={
+        "gso": ["py.typed", "*.pyi", "*.pxd", "*.h"],
+        "gso.kernel": ["config/*.config"],
+        "gso.kernel.patches": ["*.patch", "README.md", "LICENSE"],
+    },
     ext_modules=cythonize(extensions, language_level=3),
 )

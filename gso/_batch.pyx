@@ -57,17 +57,17 @@ cdef class _Batch:
     cdef bint keep                  # errors="pass"
     cdef numbers gso_size, gso_type
     cdef object kept                # the arrays of both
-    cdef Memory data, end_memory, parent_memory
+    cdef Memory data, end_memory, count_memory
     cdef object view                # the caller's memory, read-only, or None
     cdef Py_buffer borrowed
     cdef uint8_t *out
     cdef int64_t *ends
-    cdef int64_t *parents
+    cdef int64_t *counts            # segments of each frame
     cdef bint stream
 
     def __cinit__(self):
         self.ports.ports = self.ports.few
-        self.data, self.end_memory, self.parent_memory = Memory(), Memory(), Memory()
+        self.data, self.end_memory, self.count_memory = Memory(), Memory(), Memory()
 
     def __dealloc__(self):
         drop_ports(&self.ports)
@@ -97,9 +97,7 @@ cdef class _Batch:
             raise ValueError(
                 f"out has {self.borrowed.len} bytes, the segments need {end.byte} or more")
         self.end_memory.resize((end.segment + 1) * sizeof(int64_t))
-        self.parent_memory.resize(end.segment * sizeof(int64_t))
         self.ends = <int64_t *>self.end_memory.p
-        self.parents = <int64_t *>self.parent_memory.p
         self.ends[0] = 0
         self.stream = end.byte >= STREAM
         return 0
@@ -113,7 +111,7 @@ cdef class _Batch:
         cdef Segments segments = Segments.__new__(Segments)
         segments.adopt(
             data[:end.byte], memoryview(self.end_memory)[:(end.segment + 1) * sizeof(int64_t)])
-        segments.parents = memoryview(self.parent_memory)[:end.segment * sizeof(int64_t)]
+        segments.counts = memoryview(self.count_memory)
         return segments
 
     def measure(self, Py_ssize_t begin, Py_ssize_t end):
@@ -187,10 +185,10 @@ cdef class _Batch:
     cdef void number(
         self, const place *at, Py_ssize_t count, Py_ssize_t length, Py_ssize_t each
     ) noexcept nogil:
-        """Note where a frame's segments end and what they came from."""
+        """Note how many segments a frame has, and where they end."""
         cdef Py_ssize_t k
-        for k in range(count):
-            self.parents[at.segment + k] = at.frame
+        self.counts[at.frame] = count
+        for k in range(count - 1):
             self.ends[at.segment + k + 1] = at.byte + (k + 1) * each
         self.ends[at.segment + count] = at.byte + length
 
@@ -257,6 +255,8 @@ def segment_batch(Frames frames not None, gso_size, *, threads=1, gso_type=None,
     types = take_numbers(&batch.gso_type, gso_type, frames.n, "gso_type")
     batch.kept = (sizes, types)
     batch.take_out(out)
+    batch.count_memory.resize(frames.n * sizeof(int64_t))
+    batch.counts = <int64_t *>batch.count_memory.p
     if min(threads, frames.n) > 1:
         return _on_threads(batch, min(threads, frames.n))
     return _on_one(batch)

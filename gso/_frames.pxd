@@ -18,7 +18,8 @@ cdef class Frames:
 
 
 cdef class Segments(Frames):
-    cdef object parents     # one int64 per frame
+    cdef object parents     # int64 array with one number per frame, made when first asked for
+    cdef object counts      # from this: how many frames in a row each input became
 
     cdef Segments with_parents(self, Frames part, object parents)
 

@@ -295,10 +295,10 @@ cdef class Segments(Frames):
         numbers = np.ascontiguousarray(parent, np.int64)
         if numbers.shape != (self.n,):
             raise ValueError(f"{self.n} frames but parents of shape {numbers.shape}")
-        self.parents = numbers.tobytes()
+        self.parents = _frozen(numbers.copy())
 
     cdef Frames window(self, Py_ssize_t start, Py_ssize_t stop):
-        return self.with_parents(Frames.window(self, start, stop), self.parent[start:stop])
+        return self.with_parents(Frames.window(self, start, stop), self.parent[start:stop].copy())
 
     cdef Frames gather(self, object indices):
         return self.with_parents(Frames.gather(self, indices), self.parent[indices])
@@ -307,16 +307,24 @@ cdef class Segments(Frames):
         """The same frames as Segments."""
         cdef Segments segments = Segments.__new__(Segments)
         segments.adopt(part.base, part.ends)
-        segments.parents = parents.tobytes()
+        segments.parents = _frozen(parents)
         return segments
 
     @property
     def parent(self):
         """Which input each segment came from: read-only int64 array of shape (n,)."""
-        return np.frombuffer(b"" if self.parents is None else self.parents, np.int64)
+        if self.parents is None:
+            counts = np.frombuffer(b"" if self.counts is None else self.counts, np.int64)
+            self.parents = _frozen(np.repeat(np.arange(len(counts)), counts))
+        return self.parents
 
     def __reduce__(self):
         return Segments, (self.data, self.offsets, self.parent)
+
+
+cdef object _frozen(object array):
+    array.flags.writeable = False
+    return array
 
 
 cdef object _flat(object data):

@@ -331,15 +331,17 @@ class Reader:
             order = form.section_order(head[8:], self.position + 8)
         size = struct.unpack_from(order + "I", head, 4)[0]
         least = 28 if kind == form.SECTION_HEADER else 12
-        if not least <= size <= MAX_BLOCK or size % 4:
-            raise damaged(
-                self.position,
-                f"block total length {size} is not a multiple of 4 from {least} to {MAX_BLOCK}",
-                "block total length",
-                least if size < least else MAX_BLOCK,
-                Reason.BAD_HEADER,
-            )
-        return kind, size
+        if size > MAX_BLOCK:
+            wrong, limit, reason = f"is more than {MAX_BLOCK}", MAX_BLOCK, Reason.TOO_LONG
+        elif size < least:
+            wrong = f"is less than the {least} bytes of its fixed fields"
+            limit, reason = least, Reason.BAD_HEADER
+        elif size % 4:
+            wrong, limit, reason = "is not a multiple of 4", 4, Reason.BAD_HEADER
+        else:
+            return kind, size
+        text = f"block total length {size} {wrong}"
+        raise damaged(self.position, text, "block total length", limit, reason)
 
     def _block(
         self, kind: int, size: int, section: Section

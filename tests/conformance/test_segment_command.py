@@ -7,9 +7,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-import vectorset
 
 import gso
+import vectorset
 from gso.cli import main
 
 WHOLE = [record for record in vectorset.records() if record["input_source"] != "injected"]

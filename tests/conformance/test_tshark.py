@@ -5,10 +5,10 @@ import struct
 import subprocess
 
 import pytest
-from vectorset import PORTS, frame, records
 
 import gso
 from gso import Frames, GsoType
+from vectorset import PORTS, frame, records
 
 pytestmark = pytest.mark.skipif(not shutil.which("tshark"), reason="tshark is not installed")
 

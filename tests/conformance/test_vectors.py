@@ -1,11 +1,11 @@
 """Every super-packet that a 6.12 kernel segmented, byte for byte."""
 
 import pytest
-import reference
-from vectorset import PORTS, frame, outputs, records
 
 import gso
+import reference
 from gso import GsoError, GsoType, Tunnel
+from vectorset import PORTS, frame, outputs, records
 
 # The virtio header of this one gives a wrong csum_start, which is not in the frame.
 NOT_IN_THE_FRAME = {"odd/tcp-csum-start-wrong"}

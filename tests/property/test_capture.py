@@ -106,3 +106,12 @@ def outcome(captures, size):
 def test_noise_is_no_capture(data):
     with pytest.raises(gso.GsoError):
         gso.read_capture(io.BytesIO(data))
+
+
+def test_both_readers_say_the_same_of_a_block_that_is_too_long():
+    data = bytearray(BASES[1])
+    at = data.index(b"\6\0\0\0\x40\0\0\0")
+    data[at + 4 : at + 8] = b"\0\0\0\x40"
+    whole = outcome(lambda: [gso.read_capture(io.BytesIO(data))], len(data))
+    assert "block total length 1073741824 is more than 16777216" in whole
+    assert whole == outcome(lambda: Reader(io.BytesIO(data), chunk_size=80), len(data))

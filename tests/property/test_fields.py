@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import vectorset
 from hypothesis import given
 from hypothesis import strategies as st
 
+import vectorset
 from gso.fields import differences, dissect
 
 SEEDS = [

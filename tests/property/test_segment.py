@@ -2,11 +2,11 @@
 
 import packets
 import pytest
-import reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import gso
+import reference
 from gso import GsoError
 
 checksums = st.sampled_from(["complete", "complete", "partial"])
@@ -19,7 +19,7 @@ def outcome(call):
         return error.reason, error.field, error.offset, error.limit
 
 
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=1000, deadline=None)
 @given(packets.frames(), packets.gso_sizes, packets.gso_types, checksums)
 def test_segment(frame_and_link, gso_size, gso_type, checksum):
     frame, link = frame_and_link

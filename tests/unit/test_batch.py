@@ -2,11 +2,11 @@ import mmap
 
 import numpy as np
 import pytest
-from vectorset import PORTS, frame, outputs, record, records
 
 import gso
 from gso import Frames, GsoError, GsoType, Reason, Segments
 from gso._checksum import simd_path, simd_paths, use_simd
+from vectorset import PORTS, frame, outputs, record, records
 
 GOOD = [
     r

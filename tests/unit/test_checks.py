@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-import vectorset
 
+import vectorset
 from gso.checks import Status, check
 
 WHOLE = [record for record in vectorset.records() if record["input_source"] != "injected"]

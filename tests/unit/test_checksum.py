@@ -4,9 +4,9 @@ import sys
 
 import numpy as np
 import pytest
-import reference
 
 import gso
+import reference
 from gso import _checksum
 from gso._checksum import simd_path, simd_paths, use_simd
 

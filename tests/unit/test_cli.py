@@ -13,9 +13,9 @@ import sys
 import capture_files as build
 import handmade as packets
 import pytest
-import vectorset
 
 import gso
+import vectorset
 from gso.capture import Interface
 from gso.cli import main
 from gso.rewrite import segment_capture

@@ -5,8 +5,8 @@ from __future__ import annotations
 import struct
 
 import pytest
-import vectorset
 
+import vectorset
 from gso import Tunnel
 from gso.fields import Field, differences, dissect
 

@@ -2,10 +2,10 @@ import socket
 
 import numpy as np
 import pytest
-from vectorset import PORTS, frame, outputs, records
 
 import gso
 from gso import GsoError, GsoType
+from vectorset import PORTS, frame, outputs, records
 
 GOOD = [
     r

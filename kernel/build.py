@@ -1,0 +1,228 @@
+"""Build what is booted: the touched modules of a distribution kernel, or a small whole kernel.
+
+Results are cached by content (kernel, files, configuration, compiler), so the same build is never
+made twice; and both variants of a tree are built in the same folder, one after the other, so that
+the second compiles only what the patch touches.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from gso.kernel import debian
+from gso.kernel.debian import DebianKernel
+from gso.kernel.errors import TestBedError, UsageError
+from gso.kernel.patches import Files
+from gso.kernel.paths import PACKAGE, cache_folder, only_one
+from gso.kernel.run import logged, output
+
+_CONFIG_FRAGMENT = PACKAGE / "config" / "small.config"
+# What a source tree holds that is made by builds or by version control, not by its authors.
+_NOT_SOURCE = (
+    *("/.git", "*.o", "*.ko", "*.a", "*.cmd", "*.mod", "*.order", "/vmlinux*", "/.config*"),
+    *("/include/config", "/include/generated", "/arch/*/include/generated", "/System.map"),
+)
+
+
+@dataclass(frozen=True)
+class Bootable:
+    """A kernel image, and modules to load in place of its own (in this order)."""
+
+    image: Path
+    modules: tuple[Path, ...] = ()
+
+
+def _key(*parts: object) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(repr(part).encode() + b"\0")
+    return digest.hexdigest()[:24]
+
+
+def _content(files: Files) -> list[tuple[str, str | None]]:
+    return sorted(
+        (name, None if data is None else hashlib.sha256(data).hexdigest())
+        for name, data in files.items()
+    )
+
+
+def _write_files(tree: Path, files: Files) -> None:
+    """Bring files to their wanted content; leave equal ones alone, so that make sees no change."""
+    for name, data in files.items():
+        path = tree / name
+        if data is None:
+            path.unlink(missing_ok=True)
+        elif not path.is_file() or path.read_bytes() != data:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+
+
+def modules(kernel: DebianKernel, files: Files, log: Path) -> Bootable:
+    """Rebuild the modules that ``files`` (the variant's touched files) belong to."""
+    folder = _module_folder(files)
+    compiler = _compiler(kernel)
+    made = (
+        cache_folder()
+        / "modules"
+        / _key(kernel.release, kernel.version, output(compiler, "--version"), _content(files))
+    )
+    index = made / "modules.json"
+    work = cache_folder() / "build" / kernel.release
+    with only_one(work):
+        if not index.exists():
+            pristine = debian.source_folder(kernel, folder)
+            shutil.copytree(pristine, work / folder, dirs_exist_ok=True, copy_function=_copy_new)
+            _write_files(work, files)
+            command = ["make", "-C", str(kernel.headers), f"M={work / folder}", f"-j{_jobs()}"]
+            logged("build", [*command, f"CC={compiler}", "modules"], log, work)
+            names = _keep(_touched_modules(work / folder, files), made)
+            index.write_text(json.dumps(names))
+    names = json.loads(index.read_text())
+    return Bootable(kernel.image, tuple(made / name for name in names))
+
+
+def _module_folder(files: Files) -> str:
+    folders = {str(Path(name).parent) for name in files}
+    sources = {str(Path(name).parent) for name in files if name.endswith((".c", ".h", ".S"))}
+    if len(folders) != 1 or folders != sources or folders & {".", "include"}:
+        raise TestBedError(
+            "build",
+            f"the patch touches {', '.join(sorted(files))}; only sources of one module's folder "
+            "can be rebuilt for a distribution kernel. Use --source DIR for a whole kernel",
+        )
+    return folders.pop()
+
+
+def _copy_new(source: str, target: str) -> str:
+    """Copy a pristine file the first time only; later contents come from the variant."""
+    if not Path(target).exists():
+        shutil.copy2(source, target)
+    return target
+
+
+def _touched_modules(folder: Path, files: Files) -> list[Path]:
+    """Return the modules that hold an object of a touched source, from kbuild's .mod files."""
+    objects = {Path(name).stem + ".o" for name in files if not name.endswith(".h")}
+    found = []
+    for mod in sorted(folder.glob("*.mod")):
+        parts = {Path(line).name for line in mod.read_text().split()}
+        # A touched header may concern every module of the folder.
+        if parts & objects or len(objects) < len(files):
+            found.append(mod.with_suffix(".ko"))
+    if not found:
+        raise TestBedError(
+            "build",
+            f"{', '.join(sorted(files))} is built into this distribution's kernel, not into a "
+            "module. Use --source DIR for a whole kernel",
+        )
+    return found
+
+
+def _keep(built: list[Path], made: Path) -> list[str]:
+    made.mkdir(parents=True, exist_ok=True)
+    for module in built:
+        shutil.copy2(module, made / module.name)
+    return [module.name for module in built]
+
+
+def _compiler(kernel: DebianKernel) -> str:
+    """Return the compiler that the distribution built this kernel with."""
+    match = re.search(r'^CONFIG_CC_VERSION_TEXT="(\S+)', kernel.config.read_text(), re.MULTILINE)
+    name = match[1].rsplit("/", 1)[-1] if match else "gcc"
+    name = name.removeprefix("x86_64-linux-gnu-")
+    return name if shutil.which(name) else "gcc"
+
+
+def _jobs() -> int:
+    return len(os.sched_getaffinity(0))
+
+
+class SourceTree:
+    """A kernel tree of the user's, copied so that nothing in it is changed, and built small."""
+
+    def __init__(self, source: Path) -> None:
+        if not (source / "Kconfig").is_file() or not (source / "Makefile").is_file():
+            raise UsageError(f"{source} is not a kernel tree: no Kconfig and Makefile")
+        self.source = source.resolve()
+        self._home = cache_folder() / "trees" / _key(str(self.source))
+        self._copy, self._objects = self._home / "source", self._home / "objects"
+
+    def version(self) -> str:
+        """Return the version that the tree's Makefile gives, such as ``6.12.117``."""
+        text = (self.source / "Makefile").read_text(errors="replace")
+        values = dict(re.findall(r"^(VERSION|PATCHLEVEL|SUBLEVEL) = (\d+)$", text, re.MULTILINE))
+        return ".".join(values.get(key, "?") for key in ("VERSION", "PATCHLEVEL", "SUBLEVEL"))
+
+    def pristine(self, names: tuple[str, ...]) -> dict[str, bytes | None]:
+        """Return the tree's own content of some files."""
+        return {
+            name: (self.source / name).read_bytes() if (self.source / name).is_file() else None
+            for name in names
+        }
+
+    def build(self, files: Files, log: Path) -> Bootable:
+        """Build the tree with ``files`` in place of its own; unchanged objects are kept."""
+        with only_one(self._home):
+            made = self._home / "images" / self._variant_key(files)
+            if not (made / "bzImage").exists():
+                self._synchronise(files, log)
+                _write_files(self._copy, files)
+                self._configure(log)
+                make = ["make", "-C", str(self._copy), f"O={self._objects}", f"-j{_jobs()}"]
+                logged("build", [*make, "bzImage"], log, self._home)
+                made.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(self._objects / "arch/x86/boot/bzImage", made / "bzImage.partial")
+                (made / "bzImage.partial").rename(made / "bzImage")
+        return Bootable(made / "bzImage")
+
+    def _variant_key(self, files: Files) -> str:
+        """Return a key for the tree's state, the files, the configuration and the compiler."""
+        state = hashlib.sha256()
+        for folder, folders, names in os.walk(self.source):
+            folders[:] = sorted(name for name in folders if name != ".git")
+            for name in sorted(names):
+                status = os.lstat(f"{folder}/{name}")
+                state.update(f"{folder}/{name} {status.st_size} {status.st_mtime_ns}\n".encode())
+        compiler = output("gcc", "--version")
+        return _key(state.hexdigest(), _content(files), _CONFIG_FRAGMENT.read_text(), compiler)
+
+    def _synchronise(self, files: Files, log: Path) -> None:
+        """Bring the copy up to date; the variant's own files are written afterwards."""
+        self._copy.mkdir(parents=True, exist_ok=True)
+        self._objects.mkdir(exist_ok=True)
+        excluded = [f"--exclude={pattern}" for pattern in (*_NOT_SOURCE, *(f"/{n}" for n in files))]
+        # By size and time: contents that were patched for an earlier run differ in time.
+        command = ["rsync", "-a", "--delete", *excluded, f"{self.source}/", f"{self._copy}/"]
+        logged("source", command, log, self._home)
+
+    def _configure(self, log: Path) -> None:
+        """Make the small configuration and check that every option stuck."""
+        stamp = self._objects / ".fragment"
+        fragment = _CONFIG_FRAGMENT.read_text()
+        if stamp.exists() and stamp.read_text() == fragment:
+            return
+        make = ["make", "-C", str(self._copy), f"O={self._objects}"]
+        merged = self._objects / "small.config"
+        merged.write_text(fragment)
+        logged("configure", [*make, f"KCONFIG_ALLCONFIG={merged}", "allnoconfig"], log, self._home)
+        _check_options(fragment, (self._objects / ".config").read_text())
+        stamp.write_text(fragment)
+
+
+def _check_options(fragment: str, config: str) -> None:
+    have = set(config.splitlines())
+    missing = [
+        line for line in fragment.splitlines() if line.startswith("CONFIG_") and line not in have
+    ]
+    if missing:
+        raise TestBedError(
+            "configure",
+            f"options that this tree's Kconfig did not take: {', '.join(missing)}; "
+            "they are missing, renamed, or depend on another option",
+        )

@@ -1,0 +1,221 @@
+"""The command ``gso-kernel``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from types import FrameType
+
+from gso.kernel import doctor
+from gso.kernel.errors import TestBedError, UsageError
+from gso.kernel.paths import patches_folder
+from gso.kernel.scenarios import SCENARIOS, TRAFFIC
+from gso.kernel.screen import TerminalScreen
+from gso.kernel.verdict import Verdict
+from gso.kernel.verify import Options, verify
+
+_USAGE = 2
+_INTERRUPTED = 130
+
+_EXAMPLES = """\
+examples:
+  gso-kernel doctor --install
+  gso-kernel verify patches/ipvs-gue-inner-mac-header.patch
+  gso-kernel verify --kernel 6.1 my.patch --json result.json
+  gso-kernel verify --source ~/linux my.patch
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit status."""
+    options = _parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, _interrupt)
+    # Administrators' tools (ipvsadm, modprobe) are in sbin, which is not on every user's path.
+    os.environ["PATH"] = doctor.SEARCH_PATH
+    try:
+        status: int = options.run(options)
+    except UsageError as error:
+        print(f"gso-kernel: {error}", file=sys.stderr)
+        return _USAGE
+    except TestBedError as error:
+        print(f"gso-kernel: {error}\n{error.log_tail()}", file=sys.stderr)
+        return Verdict.INCONCLUSIVE.exit_status
+    except BrokenPipeError:
+        # The reader of our output (head, say) has seen enough.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        print("gso-kernel: interrupted; nothing is left running", file=sys.stderr)
+        return _INTERRUPTED
+    return status
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="gso-kernel",
+        description="Boot kernels without and with a patch, send real traffic, judge the patch.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_verify(commands)
+    _add_doctor(commands)
+    _add_list(commands)
+    return parser
+
+
+def _add_verify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    command = commands.add_parser(
+        "verify",
+        help="say whether a patch fixes the fault",
+        description="Exit status: 0 fixed, 1 not fixed (or worse), 2 wrong usage, "
+        "125 nothing can be said, which makes git bisect run skip the commit.",
+    )
+    command.add_argument(
+        "patches",
+        nargs="+",
+        type=Path,
+        metavar="PATCH",
+        help="unified diff, or the name of one that comes with this package (see list); "
+        "several are applied in order, as one series",
+    )
+    kernel = command.add_mutually_exclusive_group()
+    kernel.add_argument(
+        "--kernel", metavar="VERSION", help="Debian kernel to take, such as 6.1 (default: newest)"
+    )
+    kernel.add_argument(
+        "--source", type=Path, metavar="DIR", help="take this kernel tree, built small, instead"
+    )
+    command.add_argument(
+        "--as-is",
+        action="store_true",
+        help="compare with the tree as it is, even where it has the fix of the fault",
+    )
+    command.add_argument(
+        "--results",
+        type=Path,
+        default=Path("results"),
+        metavar="DIR",
+        help="folder for the evidence of all runs (default: results)",
+    )
+    command.add_argument("--json", type=Path, metavar="FILE", help="write everything here too")
+    command.add_argument(
+        "--timeout",
+        type=_seconds,
+        default=300.0,
+        metavar="SECONDS",
+        help="longest time for one boot with its traffic (default: 300)",
+    )
+    command.add_argument("--quiet", action="store_true", help="no progress, only the result")
+    command.set_defaults(run=_verify)
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not a positive number of seconds")
+    return value
+
+
+def _verify(options: argparse.Namespace) -> int:
+    if options.json:
+        _check_writable(options.json)
+    screen = TerminalScreen(quiet=options.quiet)
+    try:
+        report = verify(
+            Options(
+                patches=[_find_patch(path) for path in options.patches],
+                results=options.results,
+                kernel=options.kernel,
+                source=options.source,
+                fault=not options.as_is,
+                timeout=options.timeout,
+            ),
+            screen,
+        )
+    finally:
+        screen.close()
+    screen.finish(report)
+    if options.json:
+        options.json.write_text(json.dumps(report.summary(), indent=1) + "\n")
+    return report.verdict.exit_status
+
+
+def _check_writable(path: Path) -> None:
+    """Find out before the long run, not after it."""
+    target = path if path.exists() else path.parent
+    if path.is_dir() or not path.parent.is_dir() or not os.access(target, os.W_OK):
+        raise UsageError(f"cannot write {path}")
+
+
+def _find_patch(path: Path) -> Path:
+    """Return the path itself, or that of the package's patch of this name."""
+    named = patches_folder() / f"{path.name.removesuffix('.patch')}.patch"
+    return named if not path.exists() and path.name == str(path) and named.exists() else path
+
+
+def _add_doctor(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    command = commands.add_parser(
+        "doctor",
+        help="say what is missing on this machine and how to get it",
+        description="Exit status: 0 all is there, 1 something is missing.",
+    )
+    command.add_argument("--install", action="store_true", help="get it from Debian, with sudo")
+    command.add_argument("--json", action="store_true", help="for machines")
+    command.set_defaults(run=_doctor)
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    findings = doctor.examine()
+    if options.install:
+        doctor.install(findings)
+        findings = doctor.examine()
+    if options.json:
+        print(json.dumps([asdict(finding) for finding in findings], indent=1))
+    else:
+        for finding in findings:
+            mark = "ok" if finding.present else "MISSING" if finding.required else "no"
+            print(f"{mark:8}{finding.name:20} {finding.detail}")
+        packages = sorted({f.package for f in findings if not f.present and f.package})
+        if packages:
+            print(
+                f"\nto get what is missing: gso-kernel doctor --install, or\n"
+                f"  apt-get install {' '.join(packages)}"
+            )
+    return int(any(f.required and not f.present for f in findings))
+
+
+def _add_list(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    command = commands.add_parser("list", help="show the patches, scenarios and traffic")
+    command.add_argument("--json", action="store_true", help="for machines")
+    command.set_defaults(run=_list)
+
+
+def _list(options: argparse.Namespace) -> int:
+    names = sorted(path.name for path in patches_folder().glob("*.patch"))
+    if options.json:
+        found = {
+            "patches": names,
+            "scenarios": [asdict(scenario) for scenario in SCENARIOS],
+            "traffic": [asdict(traffic) for traffic in TRAFFIC],
+        }
+        print(json.dumps(found, indent=1))
+        return 0
+    print("patches:", *names, sep="\n  ")
+    print("scenarios:", *(f"{s.name:28} {s.role}" for s in SCENARIOS), sep="\n  ")
+    print(
+        "traffic:",
+        *(f"{t.name:28} {t.upload} bytes up, {t.download} down" for t in TRAFFIC),
+        sep="\n  ",
+    )
+    return 0

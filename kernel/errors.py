@@ -1,0 +1,43 @@
+"""What can go wrong before a kernel can be judged."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+_TAIL_LINES = 25
+# Where a kernel begins to tell that it crashed (arch/x86/kernel/dumpstack.c, kernel/panic.c).
+_CRASH = re.compile(r"BUG: |Oops: |general protection fault|kernel BUG at|Kernel panic")
+
+
+class UsageError(Exception):
+    """The command was called with something that cannot be a patch, tree or kernel; exit 2."""
+
+
+class TestBedError(Exception):
+    """Nothing can be said about the patch; ``stage`` says where it ended. Exit 125.
+
+    ``log``: the file that has the whole story; the message shows its end.
+    """
+
+    __test__ = False  # the name would make pytest collect it
+
+    def __init__(self, stage: str, message: str, log: Path | None = None) -> None:
+        super().__init__(f"{stage}: {message}")
+        self.stage = stage
+        self.message = message
+        self.log = log
+
+    def log_tail(self) -> str:
+        """Return the end of the log, from the first sign of a crash where there is one."""
+        if self.log is None or not self.log.exists():
+            return ""
+        lines = self.log.read_text(errors="replace").splitlines()
+        crash = crash_line(lines)
+        end = lines[-_TAIL_LINES:] if crash is None else lines[crash:][:_TAIL_LINES]
+        return "\n".join(line.rstrip() for line in end)
+
+
+def crash_line(lines: list[str]) -> int | None:
+    """Return the number of the line where a kernel log begins to tell of a crash."""
+    return next((number for number, line in enumerate(lines) if _CRASH.search(line)), None)

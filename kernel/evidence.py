@@ -1,0 +1,200 @@
+"""Read what the guest recorded: frames, header offsets, drops with their stacks."""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+_RECORD = struct.Struct("<QI")
+_VNET_HDR = struct.Struct("<BBHHHH")
+_ECN = 0x80
+_NEEDS_CSUM = 1
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One captured frame with its ``virtio_net_hdr``; ``gso_size`` 0: not a super-packet."""
+
+    time_ns: int
+    gso_size: int
+    needs_csum: bool
+    data: bytes
+
+
+def read_frames(path: Path) -> list[Frame]:
+    """Read a ``.frames`` file of the guest."""
+    blob = path.read_bytes()
+    frames, at = [], 0
+    while at < len(blob):
+        time_ns, length = _RECORD.unpack_from(blob, at)
+        at += _RECORD.size
+        flags, gso_type, _, gso_size, _, _ = _VNET_HDR.unpack_from(blob, at)
+        at += _VNET_HDR.size
+        size = gso_size if gso_type & ~_ECN else 0
+        frames.append(Frame(time_ns, size, bool(flags & _NEEDS_CSUM), blob[at : at + length]))
+        at += length
+    return frames
+
+
+@dataclass(frozen=True)
+class Event:
+    """One probe hit: the function and the fields of the sk_buff."""
+
+    time: float
+    function: str
+    fields: dict[str, int]
+    device: str
+    head: bytes  # the first bytes at skb->data
+
+    @property
+    def tnl_hlen(self) -> int:
+        """The tunnel header length as the UDP tunnel segmenter computes it."""
+        return self.fields["inner_mac_header"] - self.fields["transport_header"]
+
+
+@dataclass(frozen=True)
+class Drop:
+    """Equal drops: where, why, and the call stack (innermost first)."""
+
+    location: str
+    reason: str
+    stack: tuple[str, ...]
+    count: int
+
+    @property
+    def in_segmentation(self) -> bool:
+        """Whether the transmit path dropped the packet because it could not be segmented.
+
+        Only what validate_xmit_skb() frees itself: after a success it also releases, deeper in
+        its calls, what GRO had chained to the packet. The copy made by the mirror meets the same
+        fate on its own device and does not count.
+        """
+        # Compilers add suffixes to functions that they specialise, such as ".isra.0".
+        place = self.location.split(".")[0]
+        return place == "validate_xmit_skb" and "tcf_mirred_to_dev" not in self.stack
+
+
+@dataclass(frozen=True)
+class Trace:
+    """The probe hits and drops of one cell."""
+
+    events: tuple[Event, ...]
+    drops: tuple[Drop, ...]
+    segmenter_errors: tuple[int, ...]  # errno values that skb_udp_tunnel_segment returned
+
+    def at(self, function: str) -> list[Event]:
+        """Return the hits of one function, in order."""
+        return [event for event in self.events if event.function == function]
+
+
+_LINE = re.compile(r"^\s*\S.*\s\[\d+\]\s\S+\s+(?P<time>\d+\.\d+): (?P<event>\w+): (?P<rest>.*)$")
+_FIELD = re.compile(r'(\w+)=("[^"]*"|\{[^}]*\}|\S+)')
+_STACK = " => "
+_LARGEST_ERRNO = -4095  # a pointer is more negative than that: include/linux/err.h
+
+
+def read_trace(path: Path) -> Trace:
+    """Read one cell's ftrace text."""
+    events: list[Event] = []
+    errors: set[int] = set()
+    drops: Counter[tuple[str, str, tuple[str, ...]]] = Counter()
+    for event, fields, rest, stack in _entries(path.read_text(errors="replace")):
+        if event["event"] == "kfree_skb":
+            location = re.split(r"\+0x", fields.get("location", "?"))[0]
+            reason = rest.rsplit("reason: ", 1)[-1]
+            # The tracer's own frames come first.
+            own = tuple(name for name in stack if not name.startswith("trace_event_raw_event"))
+            drops[location, reason, own] += 1
+        elif "skb" in fields:
+            events.append(_event(event, fields))
+        elif _LARGEST_ERRNO <= int(fields.get("result", "0")) < 0:
+            errors.add(-int(fields["result"]))
+    return Trace(
+        tuple(events),
+        tuple(Drop(*what, count) for what, count in drops.items()),
+        tuple(sorted(errors)),
+    )
+
+
+def _entries(text: str) -> Iterator[tuple[re.Match[str], dict[str, str], str, list[str]]]:
+    """Yield each event with its fields and the stack that follows it."""
+    current: re.Match[str] | None = None
+    stack: list[str] = []
+    for line in text.splitlines():
+        if line.startswith(_STACK):
+            stack.append(line.removeprefix(_STACK).split("+")[0].strip())
+        elif (match := _LINE.match(line)) and match["event"] != "stack":
+            if current:
+                yield current, dict(_FIELD.findall(current["rest"])), current["rest"], stack
+            current, stack = match, []
+    if current:
+        yield current, dict(_FIELD.findall(current["rest"])), current["rest"], stack
+
+
+def _event(match: re.Match[str], fields: dict[str, str]) -> Event:
+    head = b"".join(
+        int(word, 16).to_bytes(8, "little") for word in re.findall(r"0x[0-9a-f]+", fields["data"])
+    )
+    numbers = {name: int(value, 0) for name, value in fields.items() if name not in ("data", "dev")}
+    return Event(float(match["time"]), match["event"], numbers, fields["dev"].strip('"'), head)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """All that is known of one traffic through one scenario on one kernel."""
+
+    result: dict[str, Any]
+    trace: Trace
+    frames: dict[str, list[Frame]]
+
+    @property
+    def segmenter_ran(self) -> bool:
+        """Whether the kernel's UDP tunnel segmenter was entered for the director's egress."""
+        return bool(self.trace.at("skb_udp_tunnel_segment"))
+
+    @property
+    def segmentation_drops(self) -> int:
+        """Packets dropped because they could not be segmented."""
+        return sum(drop.count for drop in self.trace.drops if drop.in_segmentation)
+
+    def offsets(self) -> list[dict[str, Any]]:
+        """Return the header offsets of one super-packet at each probed function, in order."""
+        seen: dict[tuple[str, bool], dict[str, Any]] = {}
+        for event in self.trace.events:
+            encapsulated = event.fields["inner_network_header"] != 0
+            key = (event.function, encapsulated)
+            if key not in seen:
+                seen[key] = {"function": event.function, "device": event.device, **event.fields}
+                if encapsulated:
+                    seen[key]["tnl_hlen"] = event.tnl_hlen
+        return list(seen.values())
+
+    def summary(self) -> dict[str, Any]:
+        """Return the measurements as they go into the report."""
+        return {
+            **self.result,
+            "segmenter_ran": self.segmenter_ran,
+            "segmentation_drops": self.segmentation_drops,
+            "tnl_hlen": sorted({e.tnl_hlen for e in self.trace.at("skb_udp_tunnel_segment")}),
+            "segmenter_errors": list(self.trace.segmenter_errors),
+            "offsets": self.offsets(),
+            "drops": [asdict(drop) for drop in self.trace.drops],
+        }
+
+
+def read_cell(result: dict[str, Any], folder: Path) -> Cell:
+    """Read the evidence of one cell from the guest's folder."""
+    name = f"{result['scenario']}-{result['traffic']}"
+    return Cell(
+        result,
+        read_trace(folder / f"{name}.trace"),
+        {
+            kind: read_frames(folder / f"{name}.{kind}.frames")
+            for kind in ("ingress", "mirror", "wire")
+        },
+    )

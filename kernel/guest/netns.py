@@ -1,0 +1,69 @@
+"""Enter network namespaces and run the tools that configure them."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+_CLONE_NEWNET = 0x40000000
+_HOME = Path("/proc/thread-self/ns/net")
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class SetupError(RuntimeError):
+    """A tool that prepares the topology failed; the message has its command and output."""
+
+
+def run(command: Sequence[str], text: str | None = None) -> str:
+    """Run a tool with ``text`` on its standard input, and return what it printed."""
+    done = subprocess.run(
+        command, input=text, capture_output=True, text=True, timeout=60, check=False
+    )
+    if done.returncode:
+        said = (done.stderr or done.stdout).strip()
+        given = f"\ninput:\n{text}" if text else ""
+        raise SetupError(f"{' '.join(command)}: exit {done.returncode}: {said}{given}")
+    return done.stdout
+
+
+def ip_batch(namespace: str, lines: Sequence[str], family: int | None = None) -> None:
+    """Run many ``ip`` commands in one process: starting one is slow under emulation."""
+    option = [f"-{family}"] if family else []
+    run(["ip", *option, "-n", namespace, "-batch", "-"], "".join(f"{line}\n" for line in lines))
+
+
+@contextmanager
+def inside(namespace: str) -> Iterator[None]:
+    """Run the body in the namespace; sockets made there stay there."""
+    with _HOME.open() as home, Path("/run/netns", namespace).open() as target:
+        _setns(target.fileno())
+        try:
+            yield
+        finally:
+            _setns(home.fileno())
+
+
+def _setns(descriptor: int) -> None:
+    if _libc.setns(descriptor, _CLONE_NEWNET):
+        raise OSError(ctypes.get_errno(), f"setns: {os.strerror(ctypes.get_errno())}")
+
+
+def device_counters(namespace: str) -> dict[str, dict[str, int]]:
+    """Return received, transmitted and dropped packets of each device, from /proc/net/dev."""
+    with inside(namespace):
+        lines = Path("/proc/thread-self/net/dev").read_text().splitlines()[2:]
+    counters = {}
+    for line in lines:
+        device, _, columns = line.partition(":")
+        numbers = [int(column) for column in columns.split()]
+        counters[device.strip()] = {
+            "rx_packets": numbers[1],
+            "rx_dropped": numbers[3],
+            "tx_packets": numbers[9],
+            "tx_dropped": numbers[11],
+        }
+    return counters

@@ -1,0 +1,108 @@
+"""Header offsets, drops and their stacks, by tracefs events that cost almost nothing."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from .btf import VMLINUX, Btf
+from .topology import EGRESS
+
+_TRACEFS = Path("/sys/kernel/tracing")
+_GROUP = "gso"
+
+_U16 = (
+    *("inner_mac_header", "inner_network_header", "inner_transport_header"),
+    *("mac_header", "network_header", "transport_header"),
+)
+_U32 = ("len", "data_len")
+
+# 160 bytes: enough for Ethernet, IPv6, UDP, GUE with its option, IPv6 and TCP with timestamps.
+_HEADER_WORDS = 20
+
+# Function, number of its sk_buff argument, and a filter that keeps the trace small.
+_FUNCTIONS = (
+    ("ip_vs_in_hook", 2, "len > 1000"),
+    ("__dev_queue_xmit", 1, f'dev == "{EGRESS}" && len > 1000'),
+    ("skb_udp_tunnel_segment", 1, f'dev == "{EGRESS}"'),
+)
+
+
+class Probes:
+    """The events that were set up, and the reasons why others could not be."""
+
+    def __init__(self) -> None:
+        self.missing: dict[str, str] = {}
+        _write("buffer_size_kb", "4096")
+        btf = Btf(VMLINUX.read_bytes(), {"sk_buff", "net_device"})
+        wanted = (*_U16, *_U32, "dev", "data")
+        self.offsets = {name: btf.offset("sk_buff", name) for name in wanted}
+        self.offsets["net_device.name"] = btf.offset("net_device", "name")
+        for function, argument, condition in _FUNCTIONS:
+            self._probe(function, argument, condition)
+        self._returns("skb_udp_tunnel_segment")
+        self._drops()
+        _write("tracing_on", "1")
+
+    def _fetch(self, argument: int) -> str:
+        fields = [f"skb=$arg{argument}:x64"]
+        fields += [f"{name}=+{self.offsets[name]}($arg{argument}):u16" for name in _U16]
+        fields += [f"{name}=+{self.offsets[name]}($arg{argument}):u32" for name in _U32]
+        device, name = self.offsets["dev"], self.offsets["net_device.name"]
+        fields.append(f"dev=+{name}(+{device}($arg{argument})):string")
+        fields.append(f"data=+0(+{self.offsets['data']}($arg{argument})):x64[{_HEADER_WORDS}]")
+        return " ".join(fields)
+
+    def _probe(self, function: str, argument: int, condition: str) -> None:
+        try:
+            _append("kprobe_events", f"p:{_GROUP}/{function} {function} {self._fetch(argument)}")
+            _write(f"events/{_GROUP}/{function}/filter", condition)
+            _write(f"events/{_GROUP}/{function}/enable", "1")
+        except OSError as error:
+            self.missing[function] = str(error)
+
+    def _returns(self, function: str) -> None:
+        event = f"{function}_returns"
+        try:
+            _append("kprobe_events", f"r:{_GROUP}/{event} {function} result=$retval:s64")
+            _write(f"events/{_GROUP}/{event}/enable", "1")
+        except OSError as error:
+            self.missing[event] = str(error)
+
+    def _drops(self) -> None:
+        event = "events/skb/kfree_skb"
+        condition = "(protocol == 0x800 || protocol == 0x86dd)"
+        # The copies that the mirror makes are for another host's MAC address and end there.
+        reason = re.search(r"\{ (\w+), \"OTHERHOST\" \}", (_TRACEFS / event / "format").read_text())
+        if reason:
+            condition += f" && reason != {int(reason[1], 0)}"
+        try:
+            _write(f"{event}/filter", condition)
+            _write(f"{event}/trigger", f"stacktrace if {condition}")
+            _write(f"{event}/enable", "1")
+        except OSError as error:
+            self.missing["kfree_skb"] = str(error)
+
+    @staticmethod
+    def clear() -> None:
+        """Forget the events recorded so far."""
+        (_TRACEFS / "trace").write_text("")
+
+    @staticmethod
+    def save(path: Path) -> None:
+        """Write the events recorded so far as ftrace text."""
+        path.write_bytes((_TRACEFS / "trace").read_bytes())
+
+
+def _write(name: str, value: str) -> None:
+    (_TRACEFS / name).write_text(value)
+
+
+def _append(name: str, value: str) -> None:
+    # Not open("a"): that seeks to the end, which tracefs refuses.
+    control = os.open(_TRACEFS / name, os.O_WRONLY | os.O_APPEND)
+    try:
+        os.write(control, value.encode() + b"\n")
+    finally:
+        os.close(control)

@@ -1,0 +1,113 @@
+"""One TCP exchange at a time, with its result checked by hash and its TCP_INFO kept."""
+
+from __future__ import annotations
+
+import hashlib
+import socket
+import struct
+import threading
+import time
+from typing import Any
+
+from .netns import inside
+from .topology import CLIENT, VIP, WORKER
+
+_HEADER = struct.Struct("!QQ")  # bytes of the whole upload, bytes of the answer's body
+_DIGEST_LENGTH = hashlib.sha256().digest_size
+# Becomes 1448 with timestamps; the incident's value.
+_MSS_OPTION = 1460
+_FAMILY = {4: socket.AF_INET, 6: socket.AF_INET6}
+
+_TCP_INFO_SND_MSS = 16  # struct tcp_info in include/uapi/linux/tcp.h
+_TCP_INFO_TOTAL_RETRANS = 100
+
+
+def pattern(length: int, seed: bytes) -> bytes:
+    """Return bytes that repeat nowhere, so that a lost or moved block shows in the hash."""
+    return hashlib.shake_128(seed).digest(length)
+
+
+class Server:
+    """Answers on the worker, one thread, one listener for each scenario's service."""
+
+    def __init__(self, scenarios: list[dict[str, Any]], timeout: float) -> None:
+        self._timeout = timeout
+        self.retransmits = 0
+        self._idle = threading.Event()
+        with inside(WORKER):
+            for s in scenarios:
+                listener = socket.socket(_FAMILY[s["inner"]], socket.SOCK_STREAM)
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                listener.bind((VIP[s["inner"]], s["service_port"]))
+                listener.listen(8)
+                threading.Thread(target=self._serve, args=(listener,), daemon=True).start()
+
+    def _serve(self, listener: socket.socket) -> None:
+        while True:
+            connection, _ = listener.accept()
+            connection.settimeout(self._timeout)
+            with connection:
+                try:
+                    self._answer(connection)
+                except OSError as error:
+                    print(f"server: {error}", flush=True)
+                self.retransmits = _tcp_info(connection)["retransmits"]
+                self._idle.set()
+
+    @staticmethod
+    def _answer(connection: socket.socket) -> None:
+        received = bytearray(_receive(connection, _HEADER.size))
+        upload, download = _HEADER.unpack(received)
+        received += _receive(connection, upload - _HEADER.size)
+        digest = hashlib.sha256(received).digest()
+        connection.sendall(digest + pattern(download, digest))
+
+    def wait_idle(self) -> None:
+        """Wait until the connection has been answered or has failed."""
+        self._idle.wait(self._timeout)
+        self._idle.clear()
+
+
+def exchange(scenario: dict[str, Any], traffic: dict[str, Any], timeout: float) -> dict[str, Any]:
+    """Upload, read the answer, and say what arrived. A time-out is a result, not an error."""
+    seed = f"{scenario['name']}/{traffic['name']}".encode()
+    header = _HEADER.pack(traffic["upload"], traffic["download"])
+    request = header + pattern(traffic["upload"] - len(header), seed)
+    result: dict[str, Any] = {"upload_intact": False, "download_intact": False, "error": None}
+    with inside(CLIENT):
+        client = socket.socket(_FAMILY[scenario["inner"]], socket.SOCK_STREAM)
+    with client:
+        client.settimeout(timeout)
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, _MSS_OPTION)
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        start = time.monotonic()
+        try:
+            client.connect((VIP[scenario["inner"]], scenario["service_port"]))
+            client.sendall(request)
+            digest = _receive(client, _DIGEST_LENGTH)
+            body = _receive(client, traffic["download"])
+            result["upload_intact"] = digest == hashlib.sha256(request).digest()
+            result["download_intact"] = body == pattern(traffic["download"], digest)
+        except OSError as error:
+            result["error"] = f"{type(error).__name__}: {error}"
+        result["seconds"] = round(time.monotonic() - start, 4)
+        result.update(_tcp_info(client))
+    return result
+
+
+def _receive(connection: socket.socket, length: int) -> bytes:
+    data = bytearray()
+    while len(data) < length:
+        piece = connection.recv(min(length - len(data), 1 << 16))
+        if not piece:
+            raise ConnectionError(f"peer closed after {len(data)} of {length} bytes")
+        data += piece
+    return bytes(data)
+
+
+def _tcp_info(connection: socket.socket) -> dict[str, int]:
+    info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 192)
+    return {
+        "mss": struct.unpack_from("=I", info, _TCP_INFO_SND_MSS)[0],
+        "retransmits": struct.unpack_from("=I", info, _TCP_INFO_TOTAL_RETRANS)[0],
+    }

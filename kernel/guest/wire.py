@@ -1,0 +1,76 @@
+"""The wire between director and worker: two TAP devices and a thread that carries the bytes.
+
+Only bytes cross, as on a real cable. A veth would hand over the sk_buff itself with its
+metadata: the receiver of a segment with remote checksum offload would then see
+``skb->remcsum_offload`` still set by the sender's segmenter and refuse its checksum. A TAP also
+offers no offloads, so the kernel's own segmenter has to produce complete frames.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import select
+import struct
+import threading
+import time
+from pathlib import Path
+
+from .capture import RECORD
+from .netns import inside
+
+_TUNSETIFF = 0x400454CA
+_IFF_TAP, _IFF_NO_PI = 0x0002, 0x1000
+_NO_OFFLOAD = bytes(10)  # an empty virtio_net_hdr: what is on a wire is complete
+_LARGEST_FRAME = 1 << 16
+
+
+def _open_tap(namespace: str, device: str) -> int:
+    with inside(namespace):
+        descriptor = os.open("/dev/net/tun", os.O_RDWR)
+        fcntl.ioctl(
+            descriptor, _TUNSETIFF, struct.pack("16sH", device.encode(), _IFF_TAP | _IFF_NO_PI)
+        )
+    return descriptor
+
+
+class Wire:
+    """Carries frames both ways and keeps those that leave the ``near`` end, in order."""
+
+    def __init__(self, near: tuple[str, str], far: tuple[str, str]) -> None:
+        self._near, self._far = _open_tap(*near), _open_tap(*far)
+        self._records: list[bytes] = []
+        self._lock = threading.Lock()
+        self._broken: OSError | None = None
+
+    def plug_in(self) -> None:
+        """Start to carry; both devices must be up."""
+        threading.Thread(target=self._carry, daemon=True).start()
+
+    def _carry(self) -> None:
+        try:
+            while True:
+                ready, _, _ = select.select([self._near, self._far], [], [])
+                for descriptor in ready:
+                    self._pass_on(descriptor, os.read(descriptor, _LARGEST_FRAME))
+        except OSError as error:
+            self._broken = error
+
+    def _pass_on(self, descriptor: int, frame: bytes) -> None:
+        if descriptor == self._far:
+            os.write(self._near, frame)
+            return
+        record = RECORD.pack(time.time_ns(), len(frame)) + _NO_OFFLOAD + frame
+        with self._lock:
+            self._records.append(record)
+        os.write(self._far, frame)
+
+    def drain(self, path: Path | None) -> int:
+        """Write the frames carried since the last call to ``path``; return their count."""
+        if self._broken:
+            raise self._broken
+        with self._lock:
+            records, self._records = self._records, []
+        if path is not None:
+            path.write_bytes(b"".join(records))
+        return len(records)

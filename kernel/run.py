@@ -1,0 +1,98 @@
+"""Run tools with their output in a log, and leave none of them behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from gso.kernel.errors import TestBedError
+
+_GRACE_SECONDS = 5.0
+
+
+def output(*command: str) -> str:
+    """Return what a short command prints; raise :class:`TestBedError` if it cannot or fails."""
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, env=_plain_language()
+        )
+    except FileNotFoundError:
+        raise TestBedError(
+            "set-up", f"{command[0]} is not installed; see gso-kernel doctor"
+        ) from None
+    if done.returncode:
+        said = (done.stderr or done.stdout).strip()
+        raise TestBedError("set-up", f"{' '.join(command)}: exit {done.returncode}: {said}")
+    return done.stdout
+
+
+def logged(
+    stage: str,
+    command: Sequence[str],
+    log: Path,
+    folder: Path,
+    env: Mapping[str, str] | None = None,
+) -> None:
+    """Run a long command in ``folder`` with its output appended to ``log``."""
+    with log.open("ab") as sink:
+        sink.write(f"$ {' '.join(command)}\n".encode())
+        sink.flush()
+        try:
+            process = subprocess.Popen(
+                command,
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=sink,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                env={**_plain_language(), **(env or {})},
+            )
+        except FileNotFoundError:
+            raise TestBedError(
+                stage, f"{command[0]} is not installed; see gso-kernel doctor"
+            ) from None
+        with ending(process):
+            status = process.wait()
+    if status:
+        raise TestBedError(stage, f"{' '.join(command[:3])} ... ended with {status}", log)
+
+
+class ending:  # noqa: N801  (used like contextlib's own)
+    """End the process and its whole group when the block is left, whatever the reason."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self._process = process
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        # The leader may be gone and the group still there: what counts is the group.
+        for sign in (signal.SIGTERM, signal.SIGKILL):
+            if self._signal_group(sign) and self._group_ends():
+                break
+        self._process.wait()
+
+    def _signal_group(self, sign: int) -> bool:
+        try:
+            os.killpg(self._process.pid, sign)
+        except ProcessLookupError:
+            return False
+        return True
+
+    def _group_ends(self) -> bool:
+        deadline = time.monotonic() + _GRACE_SECONDS
+        while time.monotonic() < deadline:
+            self._process.poll()  # a leader that was not waited for would keep the group alive
+            if not self._signal_group(0):
+                return True
+            time.sleep(0.02)
+        return False
+
+
+def _plain_language() -> dict[str, str]:
+    return {**os.environ, "LC_ALL": "C.UTF-8"}

@@ -1,0 +1,147 @@
+"""The run on a terminal (bars and a table), or as plain lines in a log."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TextIO
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.text import Text
+
+from gso.kernel.verdict import Judged, Verdict
+from gso.kernel.verify import Report, ScenarioReport
+
+_STYLES = {
+    Verdict.FIXED: "bold green",
+    Verdict.UNAFFECTED: "green",
+    Verdict.NOT_REPRODUCED: "yellow",
+    Verdict.INCOMPLETE: "bold yellow",
+    Verdict.INCONCLUSIVE: "bold magenta",
+    Verdict.NO_EFFECT: "bold red",
+    Verdict.REGRESSED: "bold red",
+}
+_LOG_WIDTH = 132
+
+
+def _console(file: TextIO, *, quiet: bool = False) -> Console:
+    # A file or a pipe has no width to fit into.
+    width = None if file.isatty() else _LOG_WIDTH
+    return Console(file=file, width=width, highlight=False, quiet=quiet)
+
+
+class TerminalScreen:
+    """Shows how far the run is on standard error, and its table and verdict on standard output."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self._out = _console(sys.stdout)
+        self._log = _console(sys.stderr, quiet=quiet)
+        self._begun = time.monotonic()
+        self._progress: Progress | None = None
+        self._bars: dict[str, TaskID] = {}
+        self._rows = 0
+
+    def stage(self, text: str) -> None:
+        """Print a new step."""
+        self.close()
+        self._print_log(f"[{time.monotonic() - self._begun:6.1f} s] {text}")
+
+    def note(self, text: str) -> None:
+        """Print something worth knowing."""
+        self._print_log(f"           {text}")
+
+    def _print_log(self, text: str) -> None:
+        self._log.print(Text(text), soft_wrap=True)
+
+    def _print(self, text: str | Text) -> None:
+        self._out.print(Text(text) if isinstance(text, str) else text, soft_wrap=True)
+
+    def cells(self, kernel: str, done: int, total: int) -> None:
+        """Move the kernel's bar; without a terminal the rows of the table show progress enough."""
+        if not self._log.is_terminal or self._log.quiet:
+            return
+        if self._progress is None:
+            self._progress = self._new_progress()
+            self._progress.start()
+        if kernel not in self._bars:
+            self._bars[kernel] = self._progress.add_task(kernel, total=total)
+        self._progress.update(self._bars[kernel], completed=done)
+
+    def _new_progress(self) -> Progress:
+        # Where both go to the same terminal, the table must scroll above the bars.
+        console = self._out if self._out.is_terminal else self._log
+        return Progress(
+            TextColumn("{task.description:10}"),
+            BarColumn(),
+            TextColumn("{task.completed}/{task.total} exchanges"),
+            TimeElapsedColumn(),
+            console=console,
+            transient=True,
+        )
+
+    def close(self) -> None:
+        """Leave the terminal in order; a run may end at any point."""
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None
+            self._bars = {}
+
+    def scenario(self, report: ScenarioReport) -> None:
+        """Print a row of the table, and what was wrong on the patched kernel if that is news."""
+        if not self._rows:
+            self._print(Text(_HEADING, "bold"))
+        self._rows += 1
+        self._print(_row(report))
+        if report.verdict not in (Verdict.NO_EFFECT, Verdict.FIXED):
+            for cell in (*report.unpatched, *report.patched):
+                for problem in cell.problems:
+                    self._print(f"    {cell.traffic.name}: {problem}")
+
+    def finish(self, report: Report) -> None:
+        """Print the verdict, what it rests on, and where the evidence is."""
+        self.close()
+        line = Text("verdict: ").append(report.verdict.value, _STYLES[report.verdict])
+        if report.still_failing():
+            line.append(f", still failing: {', '.join(report.still_failing())}")
+        if report.error:
+            if report.error["log_tail"]:
+                self._print(f"end of the log:\n{report.error['log_tail']}\n")
+            line.append(f", {report.error['stage']}: {report.error['message']}")
+        self._print(line)
+        kernel = f"{report.kernel}, {report.acceleration}; " if report.kernel else ""
+        self._print(f"{kernel}{time.monotonic() - self._begun:.0f} s")
+        self._print(f"evidence: {report.folder}")
+
+
+_SIDE = "{:>6} {:>7} {:>6} {:>8}"
+_ROW = f"{{:26}} {_SIDE}  {_SIDE} {{:>9}}  "
+_TITLES = ("drops", "retrans", "bulk s", "tnl_hlen")
+_HEADING = (
+    _ROW.format("", "without", "patch", "", "", "with", "patch", "", "", "").rstrip()
+    + "\n"
+    + _ROW.format("scenario", *_TITLES, *_TITLES, "wire=gso")
+    + "verdict"
+)
+
+
+def _row(report: ScenarioReport) -> Text:
+    matching = sum(cell.wire.matching for cell in report.patched)
+    segments = sum(cell.wire.segments for cell in report.patched)
+    measured = _ROW.format(
+        report.scenario.name,
+        *_measures(report.unpatched),
+        *_measures(report.patched),
+        f"{matching}/{segments}",
+    )
+    return Text(measured).append(report.verdict.value, _STYLES[report.verdict])
+
+
+def _measures(cells: list[Judged]) -> tuple[str, str, str, str]:
+    lengths = {e.tnl_hlen for c in cells for e in c.cell.trace.at("skb_udp_tunnel_segment")}
+    return (
+        str(sum(c.cell.result["tx_dropped"] for c in cells)),
+        str(sum(c.cell.result["retransmits"] for c in cells)),
+        f"{cells[0].cell.result['seconds']:.2f}",
+        ",".join(str(length) for length in sorted(lengths)) or "-",
+    )

@@ -1,0 +1,119 @@
+"""The verdict: pure rules over what was measured on both kernels."""
+
+from __future__ import annotations
+
+import errno
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from gso.kernel.evidence import Cell
+from gso.kernel.scenarios import Scenario, Traffic
+from gso.kernel.wire import Explanation
+
+
+class Outcome(str, Enum):
+    """How one scenario went on one kernel."""
+
+    PASS = "pass"
+    FAIL = "fail"
+    NOT_EXERCISED = "not exercised"  # the segmenter never ran: nothing was tested
+
+
+class Verdict(str, Enum):
+    """What can be said of a scenario, or of the patch as a whole."""
+
+    FIXED = "FIXED"
+    INCOMPLETE = "INCOMPLETE"
+    NO_EFFECT = "NO EFFECT"
+    REGRESSED = "REGRESSED"
+    NOT_REPRODUCED = "NOT REPRODUCED"
+    UNAFFECTED = "UNAFFECTED"
+    INCONCLUSIVE = "INCONCLUSIVE"
+
+    @property
+    def exit_status(self) -> int:
+        """0: fixed; 125: nothing can be said (``git bisect run`` skips); 1: anything else."""
+        return {Verdict.FIXED: 0, Verdict.INCONCLUSIVE: 125}.get(self, 1)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One cell with what was found wrong in it."""
+
+    traffic: Traffic
+    cell: Cell
+    wire: Explanation
+    problems: tuple[str, ...]
+    exercised: bool
+
+    def summary(self) -> dict[str, Any]:
+        """Return the cell as it goes into the report."""
+        return {
+            **self.cell.summary(),
+            "wire": vars(self.wire),
+            "exercised": self.exercised,
+            "problems": list(self.problems),
+        }
+
+
+def judge(traffic: Traffic, cell: Cell, wire: Explanation) -> Judged:
+    """Find what went wrong. Retransmits alone are no fault: the traffic's fate decides."""
+    result = cell.result
+    problems = []
+    if result["error"]:
+        problems.append(result["error"])
+    elif not result["upload_intact"]:
+        problems.append("the upload arrived damaged")
+    elif not result["download_intact"]:
+        problems.append("the answer arrived damaged")
+    if cell.segmentation_drops:
+        names = [errno.errorcode.get(number, str(number)) for number in cell.trace.segmenter_errors]
+        why = f": the segmenter returned -{', -'.join(names)}" if names else ""
+        problems.append(f"{cell.segmentation_drops} packets dropped in segmentation{why}")
+    if result["tx_dropped"] > cell.segmentation_drops:
+        problems.append(f"{result['tx_dropped'] - cell.segmentation_drops} other transmit drops")
+    if not cell.segmentation_drops:
+        if wire.segments != wire.matching:
+            problems.append(f"{wire.segments - wire.matching} of {wire.segments} segments differ")
+        problems.extend(wire.differences)
+    exercised = not traffic.segmented or (cell.segmenter_ran and wire.super_packets > 0)
+    return Judged(traffic, cell, wire, tuple(problems), exercised)
+
+
+def outcome(cells: list[Judged]) -> Outcome:
+    """Sum up one scenario on one kernel."""
+    if any(cell.problems for cell in cells):
+        return Outcome.FAIL
+    if not all(cell.exercised for cell in cells):
+        return Outcome.NOT_EXERCISED
+    return Outcome.PASS
+
+
+def compare(scenario: Scenario, unpatched: Outcome, patched: Outcome) -> Verdict:
+    """Return the verdict on one scenario."""
+    if Outcome.NOT_EXERCISED in (unpatched, patched):
+        return Verdict.INCONCLUSIVE
+    passes = (unpatched is Outcome.PASS, patched is Outcome.PASS)
+    if scenario.role == "control" and not passes[0]:
+        # What worked before the fault fails without it: the test bed itself is in doubt.
+        return Verdict.INCONCLUSIVE
+    return {
+        (True, True): (
+            Verdict.UNAFFECTED if scenario.role == "control" else Verdict.NOT_REPRODUCED
+        ),
+        (True, False): Verdict.REGRESSED,
+        (False, True): Verdict.FIXED,
+        (False, False): Verdict.NO_EFFECT,
+    }[passes]
+
+
+def overall(verdicts: list[Verdict]) -> Verdict:
+    """Return the verdict on the patch from those on its scenarios."""
+    found = set(verdicts)
+    for decisive in (Verdict.REGRESSED, Verdict.INCONCLUSIVE):
+        if decisive in found:
+            return decisive
+    if Verdict.FIXED in found:
+        return Verdict.INCOMPLETE if Verdict.NO_EFFECT in found else Verdict.FIXED
+    return Verdict.NO_EFFECT if Verdict.NO_EFFECT in found else Verdict.NOT_REPRODUCED

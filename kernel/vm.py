@@ -1,0 +1,200 @@
+"""Boot a kernel under virtme-ng with a plan, and bring home what the guest wrote.
+
+The host owns the clock. The guest reports only through files in the shared folder, so a VM that
+dies or hangs is seen as exactly that, and never as a kernel that failed the test.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gso.kernel.build import Bootable
+from gso.kernel.errors import TestBedError, UsageError, crash_line
+from gso.kernel.paths import GUEST
+from gso.kernel.run import ending
+
+_POLL_SECONDS = 0.1
+_KVM_PROBE_SECONDS = 1.0
+_MEMORY = "1G"
+
+# Drivers that udev would load on every boot and nothing here needs: seconds under emulation.
+_UNWANTED = (
+    *("ahci", "libahci", "libata", "scsi_mod", "sr_mod", "sg", "cdrom", "psmouse", "pcspkr"),
+    *("kvm", "kvm_amd", "kvm_intel", "ccp", "powernow_k8", "acpi_cpufreq", "button", "evdev"),
+    *("aesni_intel", "sha512_ssse3", "sha256_ssse3", "sha1_ssse3", "ghash_clmulni_intel"),
+    *("crc32_pclmul", "crct10dif_pclmul", "iTCO_wdt", "i6300esb", "i2c_i801", "lpc_ich"),
+    *("qemu_fw_cfg", "drm", "bochs"),
+)
+
+_KERNEL_ARGUMENTS = (
+    "oops=panic",  # a damaged kernel must not go on and give a result
+    "panic=-1",
+    "mitigations=off",
+    "audit=0",
+    f"module_blacklist={','.join(_UNWANTED)}",
+)
+
+
+class VmLostError(TestBedError):
+    """The VM ended, or its time ran out, before the guest left results.
+
+    ``booted``: the guest's first message had come, so the kernel itself had started.
+    """
+
+    def __init__(self, message: str, folder: Path, *, booted: bool) -> None:
+        super().__init__("vm", message, _telling_log(folder))
+        self.booted = booted
+
+
+def _telling_log(folder: Path) -> Path:
+    """Return the console's log, or the guest's own words where the kernel did not crash."""
+    console, guest = folder / "console.log", folder / "guest.log"
+    crashed = crash_line(console.read_text(errors="replace").splitlines()) is not None
+    return guest if not crashed and guest.exists() and guest.stat().st_size else console
+
+
+@dataclass(frozen=True)
+class Kvm:
+    """Whether hardware virtualisation works, and if not, why."""
+
+    works: bool
+    reason: str
+
+
+@functools.cache
+def probe_kvm() -> Kvm:
+    """Find out by running a virtual CPU for a moment: /dev/kvm may exist and still not work."""
+    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        return Kvm(False, "/dev/kvm is not there or not accessible")
+    command = ["qemu-system-x86_64", "-machine", "q35,accel=kvm", "-cpu", "host"]
+    command += ["-nodefaults", "-display", "none", "-no-reboot"]
+    try:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+    except FileNotFoundError:
+        return Kvm(False, "qemu-system-x86_64 is not installed")
+    with ending(process):
+        try:
+            _, said = process.communicate(timeout=_KVM_PROBE_SECONDS)
+        except subprocess.TimeoutExpired:
+            return Kvm(True, "a virtual CPU runs")
+    first = said.decode(errors="replace").strip().splitlines()
+    return Kvm(False, first[0] if first else f"QEMU ended with {process.returncode}")
+
+
+def boot(
+    kernel: Bootable,
+    plan: dict[str, Any],
+    folder: Path,
+    *,
+    timeout: float,
+    progress: Callable[[dict[str, Any]], None],
+    stop: threading.Event,
+) -> dict[str, Any]:
+    """Boot, run the plan, and return the guest's results; raise :class:`VmLostError`.
+
+    ``folder`` is shared with the guest and keeps its evidence. ``progress`` is called with each
+    event the guest reports. ``stop`` ends the VM early, from another thread.
+    """
+    for path in (folder, kernel.image):
+        if re.search(r"[^\w/.,:+@%=-]", str(path)):
+            raise UsageError(f"vng passes paths through a shell; this one cannot be used: {path}")
+    folder.mkdir(parents=True)
+    shutil.copytree(GUEST, folder / "guest", ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / "plan.json").write_text(
+        json.dumps({**plan, "modules": [str(folder / m.name) for m in kernel.modules]}, indent=1)
+    )
+    for module in kernel.modules:
+        shutil.copy2(module, folder)
+    try:
+        return _watch(_command(kernel, folder), folder, timeout, progress, stop)
+    finally:
+        shutil.rmtree(folder / "guest")
+        for module in kernel.modules:
+            (folder / module.name).unlink()
+
+
+def _command(kernel: Bootable, folder: Path) -> list[str]:
+    kvm = probe_kvm().works
+    # Emulated processors patch each other's code unsafely (seen with QEMU 7.2: the kernel dies in
+    # its own static branches), so under emulation there is only one.
+    cpus = 2 if kvm else 1
+    vng = [sys.executable, "-m", "virtme_ng.run"]
+    script = f"{_guest_python()} -IB {folder}/guest {folder} > {folder}/guest.log 2>&1"
+    command = [*vng, "--run", str(kernel.image), "--force-9p", "--user", "root", "--verbose"]
+    command += ["--memory", _MEMORY, "--cpus", str(cpus), f"--rwdir={folder}={folder}"]
+    command += [] if kvm else ["--disable-kvm"]
+    command += [argument for text in _KERNEL_ARGUMENTS for argument in ("--append", text)]
+    return [*command, "--exec", script]
+
+
+def _guest_python() -> str:
+    """Return a Python that the guest can start: it sees the host's root, but not its /run."""
+    for candidate in ("/usr/bin/python3", os.path.realpath(sys.executable)):
+        if os.access(candidate, os.X_OK):
+            return candidate
+    raise TestBedError("set-up", "no Python for the guest: neither /usr/bin/python3 nor this one")
+
+
+def _watch(
+    command: list[str],
+    folder: Path,
+    timeout: float,
+    progress: Callable[[dict[str, Any]], None],
+    stop: threading.Event,
+) -> dict[str, Any]:
+    console, results = folder / "console.log", folder / "results.json"
+    deadline = time.monotonic() + timeout
+    seen = 0
+    with console.open("wb") as sink:
+        process = subprocess.Popen(
+            command,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=sink,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            env={**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+        )
+        with ending(process):
+            while not results.exists() and process.poll() is None:
+                if stop.is_set():
+                    raise VmLostError("the run was interrupted", folder, booted=True)
+                if time.monotonic() > deadline:
+                    message = f"no results after {timeout:g} s; the VM was ended"
+                    raise VmLostError(message, folder, booted=seen > 0)
+                seen = _report(folder / "progress.jsonl", seen, progress)
+                time.sleep(_POLL_SECONDS)
+    seen = _report(folder / "progress.jsonl", seen, progress)
+    if not results.exists():
+        raise VmLostError("the VM ended without results", folder, booted=seen > 0)
+    found: dict[str, Any] = json.loads(results.read_text())
+    if not found["ok"]:
+        raise TestBedError("guest", found["error"].strip(), _telling_log(folder))
+    return found
+
+
+def _report(path: Path, seen: int, progress: Callable[[dict[str, Any]], None]) -> int:
+    if not path.exists():
+        return seen
+    complete = path.read_text().split("\n")[:-1]
+    for line in complete[seen:]:
+        progress(json.loads(line))
+    return len(complete)

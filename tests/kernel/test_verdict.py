@@ -1,0 +1,105 @@
+from pathlib import Path
+
+import pytest
+
+from gso.kernel.evidence import Cell, read_trace
+from gso.kernel.scenarios import SCENARIOS, TRAFFIC
+from gso.kernel.verdict import Outcome, Verdict, compare, judge, outcome, overall
+from gso.kernel.wire import Explanation
+
+DATA = Path(__file__).parent / "data"
+FAULT = next(s for s in SCENARIOS if s.role == "fault")
+CONTROL = next(s for s in SCENARIOS if s.role == "control")
+INCIDENT = next(t for t in TRAFFIC if t.name == "incident")
+SMALL = next(t for t in TRAFFIC if t.name == "small")
+PASS, FAIL, NOT_EXERCISED = Outcome.PASS, Outcome.FAIL, Outcome.NOT_EXERCISED
+MATCHING = Explanation(1, 2, 2, False, ())
+FINE = {"error": None, "upload_intact": True, "download_intact": True, "tx_dropped": 0}
+
+
+def judged(kernel="patched", traffic=INCIDENT, wire=MATCHING, **result):
+    trace = read_trace(DATA / f"incident-{kernel}.trace")
+    return judge(traffic, Cell({**FINE, **result}, trace, {}), wire)
+
+
+def test_the_matrix_is_complete():
+    faults = {(s.outer, s.inner, s.checksum) for s in SCENARIOS if s.role == "fault"}
+    assert len(faults) == 12
+    assert {s.outer for s in SCENARIOS if s.role == "control"} == {4, 6}
+    assert len({s.name for s in SCENARIOS}) == len({s.service_port for s in SCENARIOS}) == 16
+    assert INCIDENT.upload == 1448 + 12
+
+
+def test_a_good_cell_has_no_problems():
+    assert judged().problems == ()
+    assert outcome([judged()]) is PASS
+
+
+def test_drops_in_segmentation_name_the_segmenters_answer():
+    cell = judged("unpatched", tx_dropped=1, wire=Explanation(1, 2, 0, False, ("never sent",)))
+    assert cell.problems == ("1 packets dropped in segmentation: the segmenter returned -EINVAL",)
+    assert outcome([judged(), cell]) is FAIL
+
+
+@pytest.mark.parametrize(
+    ("result", "problem"),
+    [
+        ({"error": "TimeoutError: timed out"}, "TimeoutError: timed out"),
+        ({"upload_intact": False}, "the upload arrived damaged"),
+        ({"download_intact": False}, "the answer arrived damaged"),
+        ({"tx_dropped": 3}, "3 other transmit drops"),
+    ],
+)
+def test_each_measure_can_fail_a_cell(result, problem):
+    assert judged(**result).problems == (problem,)
+
+
+def test_a_single_differing_byte_on_the_wire_fails_the_cell():
+    wire = Explanation(1, 2, 1, False, ("segment 5: ttl: expected 64, actual 63",))
+    assert judged(wire=wire).problems == (
+        "1 of 2 segments differ",
+        "segment 5: ttl: expected 64, actual 63",
+    )
+
+
+def test_traffic_that_needs_gso_must_meet_the_segmenter():
+    nothing = Explanation(0, 0, 0, False, ())
+    assert outcome([judged(wire=nothing)]) is NOT_EXERCISED
+    assert outcome([judged(traffic=SMALL, wire=nothing)]) is PASS
+
+
+@pytest.mark.parametrize(
+    ("scenario", "unpatched", "patched", "verdict"),
+    [
+        (FAULT, FAIL, PASS, Verdict.FIXED),
+        (FAULT, FAIL, FAIL, Verdict.NO_EFFECT),
+        (FAULT, PASS, PASS, Verdict.NOT_REPRODUCED),
+        (FAULT, PASS, FAIL, Verdict.REGRESSED),
+        (FAULT, NOT_EXERCISED, PASS, Verdict.INCONCLUSIVE),
+        (FAULT, FAIL, NOT_EXERCISED, Verdict.INCONCLUSIVE),
+        (CONTROL, PASS, PASS, Verdict.UNAFFECTED),
+        (CONTROL, PASS, FAIL, Verdict.REGRESSED),
+        (CONTROL, FAIL, PASS, Verdict.INCONCLUSIVE),
+        (CONTROL, FAIL, FAIL, Verdict.INCONCLUSIVE),
+    ],
+)
+def test_one_scenario(scenario, unpatched, patched, verdict):
+    assert compare(scenario, unpatched, patched) is verdict
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "verdict", "status"),
+    [
+        ([Verdict.FIXED, Verdict.UNAFFECTED], Verdict.FIXED, 0),
+        ([Verdict.FIXED, Verdict.NOT_REPRODUCED], Verdict.FIXED, 0),
+        ([Verdict.FIXED, Verdict.NO_EFFECT, Verdict.UNAFFECTED], Verdict.INCOMPLETE, 1),
+        ([Verdict.NO_EFFECT, Verdict.UNAFFECTED], Verdict.NO_EFFECT, 1),
+        ([Verdict.NOT_REPRODUCED, Verdict.UNAFFECTED], Verdict.NOT_REPRODUCED, 1),
+        ([Verdict.FIXED, Verdict.REGRESSED], Verdict.REGRESSED, 1),
+        ([Verdict.FIXED, Verdict.INCONCLUSIVE], Verdict.INCONCLUSIVE, 125),
+        ([Verdict.REGRESSED, Verdict.INCONCLUSIVE], Verdict.REGRESSED, 1),
+    ],
+)
+def test_the_patch_as_a_whole(verdicts, verdict, status):
+    assert overall(verdicts) is verdict
+    assert verdict.exit_status == status

@@ -1,0 +1,246 @@
+"""The whole test bed, with real kernels: every verdict it can give, and nothing left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import gso
+from gso.kernel import debian
+from gso.kernel.paths import patches_folder
+from gso.kernel.scenarios import SCENARIOS
+from gso.kernel.wire import tunnel_ports
+
+pytestmark = pytest.mark.vm
+
+FILE = "net/netfilter/ipvs/ip_vs_xmit.c"
+MAIN = patches_folder() / "ipvs-gue-inner-mac-header.patch"
+V4_ONLY = patches_folder() / "ipvs-gue-inner-mac-header-v4-only.patch"
+INIT_FILE = "net/netfilter/ipvs/ip_vs_core.c"
+
+
+def virtual_machines() -> set[int]:
+    """The QEMU processes that are running now."""
+    found = set()
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if (folder / "comm").read_text().startswith("qemu-system"):
+                found.add(int(folder.name))
+        except OSError:
+            continue
+    return found
+
+
+def namespaces() -> set[str]:
+    folder = Path("/run/netns")
+    return {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left_behind():
+    before = virtual_machines(), namespaces()
+    yield
+    assert virtual_machines() <= before[0]
+    assert namespaces() <= before[1]
+
+
+def edited(path: Path, name: str, change) -> Path:
+    """Write a patch that changes a file of the newest Debian kernel's source."""
+    kernel = debian.choose()
+    debian.fetch(kernel)
+    before = debian.source_files(kernel, (name,))[name]
+    for side, content in (("a", before), ("b", change(before))):
+        target = path / side / name
+        target.parent.mkdir(parents=True)
+        target.write_bytes(content)
+    diff = subprocess.run(
+        ["diff", "-u", f"a/{name}", f"b/{name}"], cwd=path, capture_output=True, check=False
+    )
+    patch = path / "edited.patch"
+    patch.write_bytes(diff.stdout)
+    return patch
+
+
+def test_the_fix_is_fixed_and_every_byte_explained(verify):
+    done = verify(MAIN)
+    assert (done.status, done.report["verdict"]) == (0, "FIXED"), done.out + done.err
+    assert "verdict: FIXED" in done.out
+    for scenario in done.report["scenarios"]:
+        expected = "FIXED" if scenario["role"] == "fault" else "UNAFFECTED"
+        assert scenario["verdict"] == expected, scenario["name"]
+        check_measurements(scenario)
+    check_evidence(Path(done.report["folder"]))
+
+
+def whole_tree() -> Path:
+    """Unpack the newest Debian kernel's source, once: builds are cached by its place."""
+    kernel = debian.choose()
+    debian.fetch(kernel)
+    tree = kernel.root / "whole" / kernel.source_package
+    if not (tree / ".complete").exists():
+        tree.parent.mkdir(exist_ok=True)
+        archive = str(kernel.source_archive())
+        subprocess.run(["tar", "-xJf", archive, "-C", str(tree.parent)], check=True)
+        (tree / ".complete").touch()
+    return tree
+
+
+def test_a_source_tree_is_built_small_and_judged(verify):
+    done = verify(MAIN, "--source", whole_tree(), timeout=3600)
+    assert (done.status, done.report["verdict"]) == (0, "FIXED"), done.out + done.err
+    for scenario in done.report["scenarios"]:
+        check_measurements(scenario)
+
+
+def check_measurements(scenario: dict) -> None:
+    header = {"ipvs-gue": 20 if scenario["checksum"] == "remcsum" else 12}.get(scenario["kind"], 8)
+    stale = {12: -2, 20: 6, 8: 8}[header]
+    for before, after in zip(scenario["unpatched"], scenario["patched"], strict=True):
+        assert after["upload_intact"]
+        assert after["download_intact"]
+        assert after["tx_dropped"] == after["segmentation_drops"] == 0
+        assert after["mss"] == 1448
+        segmented = after["traffic"] in ("bulk", "incident")
+        assert after["tnl_hlen"] == ([header] if segmented else [])
+        assert before["tnl_hlen"] == ([stale] if segmented else [])
+        assert (before["segmentation_drops"] > 0) == (segmented and stale != header)
+        assert after["wire"]["matching"] == after["wire"]["segments"]
+        if segmented:
+            assert after["wire"]["segments"] >= 2
+        if after["traffic"] == "incident":
+            check_incident(before, after)
+
+
+def check_incident(before: dict, after: dict) -> None:
+    """One super-packet of 1448 + 12 bytes, merged by GRO and cut in two again."""
+    assert after["wire"]["segments"] == 2
+    first = after["offsets"][0]
+    assert first["function"] == "ip_vs_in_hook"
+    assert first["len"] - (first["transport_header"] - first["network_header"]) - 32 == 1460
+    if before["segmentation_drops"]:
+        (stack,) = {
+            tuple(d["stack"])
+            for d in before["drops"]
+            if d["reason"] == "NOT_SPECIFIED"
+            and "tcf_mirred_to_dev" not in d["stack"]
+            and "validate_xmit_skb" in d["stack"]
+        }
+        assert any(name.startswith("ip_vs_tunnel_xmit") for name in stack)
+
+
+def check_evidence(folder: Path) -> None:
+    for kernel in ("unpatched", "patched"):
+        assert (folder / kernel / "console.log").stat().st_size > 0
+        assert not list((folder / kernel).glob("guest/*"))
+    assert (folder / "results.json").stat().st_size > 0
+    for scenario in SCENARIOS:
+        capture = gso.read_capture(folder / "patched/cells" / f"{scenario.name}-bulk.pcapng")
+        wire = {
+            bytes(frame)
+            for frame, number in zip(capture.frames, capture.interface_ids, strict=True)
+            if capture.interfaces[number].name == "wire"
+        }
+        ports, segments = tunnel_ports(scenario), 0
+        for frame, comment in zip(capture.frames, capture.comments, strict=True):
+            if comment:
+                size = int(comment.split()[0].removeprefix("gso_size="))
+                found = {bytes(s) for s in gso.segment(frame, size, tunnel_ports=ports)}
+                segments += len(found)
+                assert found <= wire
+        assert segments > 50
+
+
+def test_the_incomplete_patch_is_incomplete(verify):
+    done = verify(V4_ONLY)
+    assert (done.status, done.report["verdict"]) == (1, "INCOMPLETE"), done.out + done.err
+    faults = [s for s in SCENARIOS if s.role == "fault"]
+    assert done.report["still_failing"] == [s.name for s in faults if s.outer == 6]
+    assert all(name in done.out for name in done.report["still_failing"])
+
+
+def test_a_comment_has_no_effect(verify, tmp_path):
+    patch = edited(tmp_path, FILE, lambda text: b"/* a comment */\n" + text)
+    done = verify(patch)
+    assert (done.status, done.report["verdict"]) == (1, "NO EFFECT"), done.out + done.err
+
+
+def test_a_regression_is_found(verify, tmp_path):
+    """The fix reversed, against the tree as it is: what worked breaks."""
+    patch = edited(
+        tmp_path,
+        FILE,
+        lambda text: text.replace(
+            b"\tskb_set_inner_mac_header(skb, skb_inner_network_offset(skb));\n", b""
+        ),
+    )
+    done = verify(patch, "--as-is")
+    assert (done.status, done.report["verdict"]) == (1, "REGRESSED"), done.out + done.err
+
+
+def test_an_oops_at_load_is_shown_and_inconclusive(verify, tmp_path):
+    function = b"static int __init ip_vs_init(void)\n{\n"
+    patch = edited(
+        tmp_path,
+        INIT_FILE,
+        lambda text: text.replace(function, function + b"\t*(volatile int *)8 = 1;\n"),
+    )
+    done = verify(patch)
+    assert (done.status, done.report["verdict"]) == (125, "INCONCLUSIVE"), done.out + done.err
+    assert done.report["error"]["stage"] == "vm"
+    assert "NULL pointer dereference" in done.out
+    assert "ip_vs_init" in done.out
+
+
+def test_a_patch_that_does_not_compile_shows_the_compiler(verify, tmp_path):
+    patch = edited(tmp_path, FILE, lambda text: text + b"this is not C;\n")
+    done = verify(patch)
+    assert (done.status, done.report["error"]["stage"]) == (125, "build"), done.out + done.err
+    assert "error:" in done.out
+
+
+def test_a_hung_guest_is_ended(verify):
+    done = verify(MAIN, "--timeout", "3")
+    assert (done.status, done.report["verdict"]) == (125, "INCONCLUSIVE")
+    assert "no results after 3 s" in done.out
+
+
+def test_a_patch_that_does_not_apply(verify, tmp_path):
+    patch = tmp_path / "other.patch"
+    patch.write_text(
+        f"--- a/{FILE}\n+++ b/{FILE}\n@@ -1,3 +1,3 @@\n nothing\n-like\n+this\n here\n"
+    )
+    done = verify(patch)
+    assert (done.status, done.report["error"]["stage"]) == (125, "patch")
+    assert "cannot be applied to this tree" in done.out
+
+
+@pytest.mark.usefixtures("test_bed")
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_leaves_nothing(tmp_path, sign):
+    before = virtual_machines()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gso.kernel", "verify", str(MAIN)],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+    deadline = time.monotonic() + 300
+    while len(virtual_machines() - before) < 2:
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    process.send_signal(sign)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "interrupted" in said
+    assert "Traceback" not in said
+    assert virtual_machines() <= before
+    assert list((tmp_path / "results").iterdir()) == []
