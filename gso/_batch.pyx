@@ -198,7 +198,8 @@ cdef object take_numbers(numbers *taken, object values, Py_ssize_t n, object nam
     cdef const int64_t[::1] view
     taken.values = &taken.one
     taken.step = 0
-    if not hasattr(values, "__len__"):
+    # An IntFlag is an integer, and has a length too
+    if isinstance(values, int) or not hasattr(values, "__len__"):
         taken.one = values
         return None
     array = np.asarray(values)

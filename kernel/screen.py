@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from pathlib import Path
 from typing import TextIO
 
 from rich.console import Console
@@ -111,7 +112,10 @@ class TerminalScreen:
         self._print(line)
         kernel = f"{report.kernel}, {report.acceleration}; " if report.kernel else ""
         self._print(f"{kernel}{time.monotonic() - self._begun:.0f} s")
-        self._print(f"evidence: {report.folder}")
+        if report.folder:
+            here = report.folder.is_relative_to(Path.cwd())
+            shown = report.folder.relative_to(Path.cwd()) if here else report.folder
+            self._print(f"evidence: {shown}")
 
 
 _SIDE = "{:>6} {:>7} {:>6} {:>8}"

@@ -76,8 +76,7 @@ def segment(data: bytes) -> None:
     assert pieces
     if len(pieces) > MOST_COMPARED:
         return
-    kind = gso_type if gso_type is None else int(gso_type)
-    choice = {"gso_type": kind, "link_type": link, "checksum": checksum, "tunnel_ports": PORTS}
+    choice = {"gso_type": gso_type, "link_type": link, "checksum": checksum, "tunnel_ports": PORTS}
     batch = gso.segment_batch(gso.Frames.from_list([frame, frame]), size, **choice)
     assert batch.to_list() == pieces * 2
     try:

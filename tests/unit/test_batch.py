@@ -86,6 +86,13 @@ def test_out_must_be_writable_and_elsewhere():
         gso.segment_batch(shared, SIZES, tunnel_ports=PORTS, out=data)
 
 
+def test_one_type_for_all():
+    tcp = next(r for r in GOOD if r["input"]["gso_type"] == GsoType.TCPV4)
+    frames = Frames.from_list([frame(tcp)] * 2)
+    segments = gso.segment_batch(frames, tcp["input"]["gso_size"], gso_type=GsoType.TCPV4)
+    assert segments.to_list() == outputs(tcp) * 2
+
+
 def test_one_size_for_all():
     frames = FRAMES[[i for i, r in enumerate(GOOD) if r["input"]["gso_size"] == 1400][:9]]
     expected = [bytes(s) for f in frames for s in gso.segment(f, 1400, tunnel_ports=PORTS)]
