@@ -15,23 +15,44 @@ from gso._segment import SegmentHeaders, segment, segment_headers
 from gso.capture import Capture, read_capture, write_capture
 from gso.constants import L4, GsoType, Reason, Tunnel
 from gso.errors import GsoError
+from gso.rules import (
+    RULES,
+    SKB_DTYPE,
+    Finding,
+    Findings,
+    Rule,
+    Severity,
+    SkbState,
+    explain,
+    skb_array,
+    validate,
+    validate_batch,
+)
 
 __all__ = [
     "L4",
     "LAYOUT_DTYPE",
+    "RULES",
+    "SKB_DTYPE",
     "Capture",
+    "Finding",
+    "Findings",
     "Frames",
     "GsoError",
     "GsoType",
     "Layout",
     "Reason",
+    "Rule",
     "SegmentHeaders",
     "Segments",
+    "Severity",
+    "SkbState",
     "Tunnel",
     "checksum",
     "checksum_batch",
     "checksum_update",
     "copy_and_checksum",
+    "explain",
     "parse",
     "parse_batch",
     "pseudo_header",
@@ -40,5 +61,8 @@ __all__ = [
     "segment_batch",
     "segment_headers",
     "simd_path",
+    "skb_array",
+    "validate",
+    "validate_batch",
     "write_capture",
 ]

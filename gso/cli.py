@@ -18,8 +18,8 @@ from typing import Any, NoReturn
 
 from gso.capture import Reader
 from gso.constants import Tunnel
+from gso.drawing import describe, draw, faults, printable
 from gso.errors import GsoError
-from gso.explain import describe, draw, faults, printable
 from gso.rewrite import Summary, segment_capture
 
 FINE, FINDINGS, UNUSABLE = 0, 1, 2
