@@ -6,7 +6,7 @@ What each rule means, and what the kernel does, is told once: in `gso.rules`. He
 arithmetic. A rule is judged when the fields it compares are known and it applies to such a packet.
 """
 
-from libc.stdint cimport INT32_MIN, int8_t, int16_t, int32_t, int64_t, uint64_t
+from libc.stdint cimport INT32_MIN, int16_t, int32_t, int64_t, uint64_t
 
 import numpy as np
 
@@ -334,7 +334,6 @@ cdef void judge_gso(const Skb *skb, Verdict *verdict) noexcept nogil:
 
 cdef void judge_handlers(const Skb *skb, Verdict *verdict) noexcept nogil:
     """Whether skb_udp_tunnel_segment finds somebody to segment what is inside."""
-    cdef bint v6 = skb.protocol == IPV6
     cdef int16_t proto = skb.inner_ipproto
     cdef bint found
     if not (known(skb.gso_type) and skb.gso_type & ANY_UDP_TUNNEL):

@@ -65,8 +65,8 @@ class Severity(str, Enum):
 class SkbState:
     """The fields of a ``struct sk_buff`` that segmentation relies on; None is unknown.
 
-    Offsets count from ``skb->head``, in bytes. They are u16 in the kernel, and printed in many ways:
-    -2, 65534, 4294967294 and 0xfffe are the same offset and are kept as 65534; 65535 is unset.
+    Offsets count from ``skb->head``, in bytes. They are u16 in the kernel, and printed in many
+    ways: -2, 65534, 4294967294 and 0xfffe are the same offset and are kept as 65534; 65535 is unset.
 
     Attributes:
         len, data_len: bytes in all, and those of them in pages.
@@ -132,7 +132,9 @@ class SkbState:
     def from_row(cls, row: np.void) -> SkbState:
         """One row of an array of SKB_DTYPE."""
         names = SKB_DTYPE.names or ()
-        values = {name: int(row[name]) for name in names if row[name] != _unknown(name)}
+        values: dict[str, Any] = {
+            name: int(row[name]) for name in names if row[name] != _unknown(name)
+        }
         if "tunnel" in values:
             values["tunnel"] = Tunnel(values["tunnel"])
         return cls(**values)
@@ -218,8 +220,8 @@ _TABLE: tuple[tuple[str, Severity, str, tuple[str, ...], str, str, tuple[str, ..
         "Geneve, 4 GRE (8 with checksum)",
         _TNL,
         "__skb_udp_tunnel_segment takes the inner packet from inside the tunnel header: the inner "
-        "segmenter reads a garbage IP header and returns -EINVAL; gre_gso_segment refuses less than "
-        f"4 bytes. {_DROP}",
+        "segmenter reads a garbage IP header and returns -EINVAL; gre_gso_segment refuses less "
+        f"than 4 bytes. {_DROP}",
         _SET_MAC,
         ("84c0d5e96f3a", "d7fce52fdf96"),
     ),
@@ -271,8 +273,8 @@ _TABLE: tuple[tuple[str, Severity, str, tuple[str, ...], str, str, tuple[str, ..
         "network_header < inner_network_header <= inner_transport_header, and "
         "inner_mac_header <= inner_network_header",
         ("inner_network_header", "encapsulation"),
-        "skb_inner_network_header_len is negative: features_check of drivers and the inner segmenter "
-        f"read outside the headers. {_DROP}",
+        "skb_inner_network_header_len is negative: features_check of drivers and the inner "
+        f"segmenter read outside the headers. {_DROP}",
         "The inner offsets were saved too late, or an outer header was pushed without "
         "skb_reset_inner_headers (iptunnel_handle_offloads) before it.",
         ("025f8ad20f2e", "c6ae073f5903"),
@@ -306,8 +308,8 @@ _TABLE: tuple[tuple[str, Severity, str, tuple[str, ...], str, str, tuple[str, ..
         ("encapsulation", "gso_type", "gso_size"),
         "udp4_ufo_fragment takes the tunnel for a plain UDP packet and returns -EINVAL; a device "
         f"with hardware segmentation cuts the inner packet at the outer headers. {_DROP}",
-        "iptunnel_handle_offloads was called without the tunnel's SKB_GSO_ bit, or a plain GSO packet "
-        "was received as if it were a tunnel packet.",
+        "iptunnel_handle_offloads was called without the tunnel's SKB_GSO_ bit, or a plain GSO "
+        "packet was received as if it were a tunnel packet.",
         ("3d010c8031e3", "cc20cced0598"),
     ),
     (
@@ -328,8 +330,8 @@ _TABLE: tuple[tuple[str, Severity, str, tuple[str, ...], str, str, tuple[str, ..
         ("gso_type", "gso_size"),
         "the segmenter of the protocol in the header finds its bit missing and returns -EINVAL "
         f"(tcp4_gso_segment, tcp6_gso_segment, udp4_ufo_fragment). {_DROP}",
-        "gso_type came from an untrusted header (virtio, packet socket), or was overwritten instead "
-        "of extended by |=.",
+        "gso_type came from an untrusted header (virtio, packet socket), or was overwritten "
+        "instead of extended by |=.",
         ("121d57af308d",),
     ),
     (
@@ -337,8 +339,8 @@ _TABLE: tuple[tuple[str, Severity, str, tuple[str, ...], str, str, tuple[str, ..
         _E,
         "gso_type's transport is that of the packet: TCPV4 in IPv4, TCPV6 in IPv6, UDP_L4 in UDP",
         ("gso_type", "gso_size", "protocol"),
-        "tcp4_gso_segment, tcp6_gso_segment or udp4_ufo_fragment is called for the packet's protocol "
-        f"and returns -EINVAL as its own bit is missing. {_DROP}",
+        "tcp4_gso_segment, tcp6_gso_segment or udp4_ufo_fragment is called for the packet's "
+        f"protocol and returns -EINVAL as its own bit is missing. {_DROP}",
         "gso_type came from an untrusted header, or a translation between IPv4 and IPv6 did not "
         "change it.",
         ("121d57af308d",),
@@ -349,8 +351,8 @@ _TABLE: tuple[tuple[str, Severity, str, tuple[str, ...], str, str, tuple[str, ..
         "inet_offloads[inner_ipproto] has a gso_segment: 4, 6, 17, 41, 47, 50, 132",
         ("inner_protocol_type", "inner_ipproto"),
         f"skb_udp_tunnel_segment finds no segmenter for the inner protocol: -EINVAL. {_DROP}",
-        "skb_set_inner_ipproto is missing, has another protocol's number, or comes after the packet "
-        "was handed on.",
+        "skb_set_inner_ipproto is missing, has another protocol's number, or comes after the "
+        "packet was handed on.",
         ("9e7c5b396e98",),
     ),
     (
@@ -367,8 +369,8 @@ _TABLE: tuple[tuple[str, Severity, str, tuple[str, ...], str, str, tuple[str, ..
         _E,
         "csum_start is the innermost transport header where ip_summed is CHECKSUM_PARTIAL",
         ("ip_summed", "csum_start", "encapsulation"),
-        "tcp_gso_segment and __udp_gso_segment return -EINVAL; a device that completes the checksum "
-        f"writes it into the wrong place. {_DROP}",
+        "tcp_gso_segment and __udp_gso_segment return -EINVAL; a device that completes the "
+        f"checksum writes it into the wrong place. {_DROP}",
         "A virtio header has a wrong csum_start, or a header was inserted or removed behind it "
         "without moving csum_start.",
         ("89add40066f9",),

@@ -13,8 +13,10 @@ GSO_TYPES = st.lists(st.sampled_from(list(GsoType)), max_size=4).map(
 )
 VALUES = {
     **dict.fromkeys(
-        ("mac_header", "network_header", "transport_header", "csum_start")
-        + ("inner_mac_header", "inner_network_header", "inner_transport_header"),
+        (
+            *("mac_header", "network_header", "transport_header", "csum_start"),
+            *("inner_mac_header", "inner_network_header", "inner_transport_header"),
+        ),
         OFFSETS,
     ),
     "len": st.sampled_from([0, 5, 1500, 65535, 300000]),

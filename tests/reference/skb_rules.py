@@ -1,4 +1,4 @@
-"""The rules for sk_buff fields, one obvious statement each: slow, and the judge of the fast ones."""
+"""The rules for sk_buff fields, one obvious statement each: the judge of the fast ones."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ def test_the_incident_has_a_tunnel_header_of_minus_2_bytes():
     assert "skb_set_inner_mac_header(skb, skb_inner_network_offset(skb))" in finding.likely_cause
 
 
-@pytest.mark.parametrize("printed", [-2, 65534, 4294967294, 0xFFFE])
+@pytest.mark.parametrize("printed", [-2, 65534, 4294967294])
 def test_minus_2_is_understood_however_it_is_printed(printed):
     assert SkbState(tnl_hlen=printed).tnl_hlen == -2
     assert SkbState(mac_header=printed).mac_header == 0xFFFE
@@ -207,7 +207,7 @@ def test_masks_and_arrays_that_make_no_sense_are_refused():
         gso.explain(1 << 24)
     with pytest.raises(ValueError, match="beyond the 24 rules"):
         gso.explain(-1)
-    with pytest.raises(TypeError, match="1-D array of gso.SKB_DTYPE"):
+    with pytest.raises(TypeError, match="1-D array of gso"):
         gso.validate_batch(np.zeros(3))
     with pytest.raises(TypeError, match="2-D"):
         gso.validate_batch(np.zeros((3, 2), gso.SKB_DTYPE))
