@@ -28,6 +28,7 @@ from gso.rules import (
     validate,
     validate_batch,
 )
+from gso.trace import Trace, TraceReader, read_trace
 
 __all__ = [
     "L4",
@@ -47,6 +48,8 @@ __all__ = [
     "Segments",
     "Severity",
     "SkbState",
+    "Trace",
+    "TraceReader",
     "Tunnel",
     "checksum",
     "checksum_batch",
@@ -57,6 +60,7 @@ __all__ = [
     "parse_batch",
     "pseudo_header",
     "read_capture",
+    "read_trace",
     "segment",
     "segment_batch",
     "segment_headers",

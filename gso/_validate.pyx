@@ -10,32 +10,6 @@ from libc.stdint cimport INT32_MIN, int16_t, int32_t, int64_t, uint64_t
 
 import numpy as np
 
-cdef packed struct Skb:
-    int32_t mac_header
-    int32_t network_header
-    int32_t transport_header
-    int32_t inner_mac_header
-    int32_t inner_network_header
-    int32_t inner_transport_header
-    int32_t length
-    int32_t data_len
-    int32_t gso_size
-    int32_t gso_type
-    int32_t csum_start
-    int32_t csum_offset
-    int32_t protocol
-    int32_t inner_protocol
-    int32_t payload
-    int32_t tnl_hlen
-    int16_t inner_ipproto
-    int16_t inner_protocol_type
-    int16_t encapsulation
-    int16_t ip_summed
-    int16_t tunnel
-    int16_t l4
-    int16_t ihl
-    int16_t doff
-
 SKB_DTYPE = np.dtype([
     ("mac_header", np.int32), ("network_header", np.int32), ("transport_header", np.int32),
     ("inner_mac_header", np.int32), ("inner_network_header", np.int32),
@@ -45,7 +19,7 @@ SKB_DTYPE = np.dtype([
     ("payload", np.int32), ("tnl_hlen", np.int32), ("inner_ipproto", np.int16),
     ("inner_protocol_type", np.int16), ("encapsulation", np.int16), ("ip_summed", np.int16),
     ("tunnel", np.int16), ("l4", np.int16), ("ihl", np.int16), ("doff", np.int16),
-])
+], align=True)
 
 # The lowest number of a field's type stands for "unknown": no kernel prints it.
 cdef int32_t UNKNOWN = INT32_MIN
