@@ -14,6 +14,7 @@ from gso._layout import LAYOUT_DTYPE, Layout, parse, parse_batch
 from gso._segment import SegmentHeaders, segment, segment_headers
 from gso.capture import Capture, read_capture, write_capture
 from gso.constants import L4, GsoType, Reason, Tunnel
+from gso.diagnosis import Case, Diagnosis, diagnose
 from gso.errors import GsoError
 from gso.rules import (
     RULES,
@@ -36,6 +37,8 @@ __all__ = [
     "RULES",
     "SKB_DTYPE",
     "Capture",
+    "Case",
+    "Diagnosis",
     "Finding",
     "Findings",
     "Frames",
@@ -55,6 +58,7 @@ __all__ = [
     "checksum_batch",
     "checksum_update",
     "copy_and_checksum",
+    "diagnose",
     "explain",
     "parse",
     "parse_batch",

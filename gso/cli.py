@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 
 from gso.capture import Reader
 from gso.constants import Tunnel
+from gso.diagnose_cli import add_commands
 from gso.drawing import describe, draw, faults, printable
 from gso.errors import GsoError
 from gso.rewrite import Summary, segment_capture
@@ -43,6 +44,8 @@ examples:
   tcpdump -w - -i eth0 | gso segment - - --gso-size 1448 | tshark -r -
   gso segment host.pcap wire.pcap             segment sizes from the TCP handshakes
   gso explain host.pcapng -n 7 --tunnel-port 5501=gue
+  gso validate host.pcapng --mtu 1500
+  gso diagnose pwru.log.gz                    which header offset is wrong, and who left it so
 
 exit status:
   0  all is well
@@ -89,7 +92,7 @@ class _Formatter(argparse.RawDescriptionHelpFormatter):
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="gso",
-        description="Segment and explain captured packets as the Linux kernel does.",
+        description="Segment, explain and judge packets as the Linux kernel does.",
         epilog=_EXAMPLES,
         formatter_class=_Formatter,
     )
@@ -97,6 +100,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for add in (_add_segment, _add_explain):
         add(commands)
+    add_commands(commands, _common, _Formatter)
     return parser
 
 

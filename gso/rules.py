@@ -66,7 +66,7 @@ class SkbState:
     """The fields of a ``struct sk_buff`` that segmentation relies on; None is unknown.
 
     Offsets count from ``skb->head``, in bytes. They are u16 in the kernel, and printed in many
-    ways: -2, 65534, 4294967294 and 0xfffe are the same offset and are kept as 65534; 65535 is unset.
+    ways: -2, 65534, 4294967294 and 0xfffe are the same offset, kept as 65534; 65535 is unset.
 
     Attributes:
         len, data_len: bytes in all, and those of them in pages.
@@ -536,7 +536,7 @@ def validate(
         A list of findings; its ``not_judged`` tells which rules lack which fields.
     """
     if not isinstance(skb, SkbState):
-        from gso.frame_rules import validate_frame  # noqa: PLC0415  (it needs Finding from here)
+        from gso.frame_rules import validate_frame  # noqa: PLC0415  (it imports this)
 
         return validate_frame(skb, link_type=link_type, tunnel_ports=tunnel_ports, mtu=mtu)
     violated, judged = judge_batch(skb_array([skb]))

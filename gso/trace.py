@@ -23,7 +23,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeAlias, cast
+from typing import Any, BinaryIO, Literal, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -32,9 +32,6 @@ from gso._scan import FORMATS, Scanner
 from gso.constants import Reason
 from gso.errors import GsoError
 from gso.rules import SKB_DTYPE, SkbState
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 __all__ = ["Format", "Trace", "TraceReader", "read_trace"]
 
@@ -102,13 +99,12 @@ class Trace:
         """The sk_buff's fields at one event."""
         return SkbState.from_row(self.state[index])
 
-    def to_arrow(self) -> pa.Table:
-        """An Arrow table; numeric columns that are always known and name numbers are not copied.
+    def to_arrow(self) -> Any:
+        """A ``pyarrow.Table``; columns that are known everywhere are not copied, nor name numbers.
 
-        Names become dictionary columns. Needs pyarrow.
+        Names become dictionary columns; the sk_buff's fields are called ``skb_...``.
         """
-        import pyarrow as pa  # noqa: PLC0415  (an optional dependency)
-
+        pa: Any = importlib.import_module("pyarrow")  # an optional dependency
         table: dict[str, Any] = {}
         words = pa.array(self.names, pa.string())
         for name, column in self.columns.items():
@@ -156,7 +152,7 @@ class TraceReader:
 
     def _open(self, source: Source) -> BinaryIO:
         if isinstance(source, (str, os.PathLike)):
-            file: BinaryIO = Path(source).open("rb")  # noqa: SIM115
+            file: BinaryIO = Path(source).open("rb")  # noqa: SIM115  (close() closes it)
             self._closing.append(file)
         else:
             file = source
@@ -353,11 +349,13 @@ def _whole_lines(blocks: Iterable[bytes], skip: Callable[[bytes], None]) -> Iter
 _MARKS = {
     "pwru-json": re.compile(rb'\s*\{.*"(skb|func)"\s*:'),
     "pwru": re.compile(
-        rb"(\S+ )?\s*0x[0-9a-f]+\s+(\d+\s+)?(\[.*?\]\s+\S|\S.*:\d+\s)|\s*(TIME\s+)?SKB\s+(CPU|PROCESS)"
+        rb"(\S+ )?\s*0x[0-9a-f]+\s+(\d+\s+)?(\[.*?\]\s+\S|\S.*:\d+\s)"
+        rb"|\s*(TIME\s+)?SKB\s+(CPU|PROCESS)"
     ),
     "dmesg": re.compile(rb".*(\bskb len=\d+ headroom=|\bskb (linear|headroom|tailroom|frag):)"),
     "ftrace": re.compile(
-        rb"# tracer:|\s*\S.*-\d+\s+(\(\s*[\d-]+\)\s+)?\[\d{3,}\]\s+([^\s:]{4,6}\s+)?\d+\.\d+: |CPU:\d+ \[LOST"
+        rb"# tracer:|CPU:\d+ \[LOST"
+        rb"|\s*\S.*-\d+\s+(\(\s*[\d-]+\)\s+)?\[\d{3,}\]\s+([^\s:]{4,6}\s+)?\d+\.\d+: "
     ),
     "perf": re.compile(rb"\s*\S.*?\s-?\d+(/\d+)?\s+(\[\d+\]\s+)?\d+\.\d{6,9}:\s"),
 }
@@ -413,7 +411,7 @@ def _json_line(line: bytes) -> bytes:
 
 
 def _as_text(event: dict[str, Any]) -> str:
-    words = [str(event["skb"] if "skb" in event else "0x"), str(int(event.get("cpu", 0)))]
+    words = [str(event.get("skb", "0x")), str(int(event.get("cpu", 0)))]
     words.append(f"[{_word(event.get('process', ''))}]")
     words.append(_word(event.get("func", "?")))
     time = event.get("time")

