@@ -100,13 +100,17 @@ def _seconds(time: int) -> str:
 
 
 def report(name: str, diagnosis: Diagnosis) -> Iterator[str]:
-    """The diagnosis of one log in lines of text."""
+    """The diagnosis of one log in lines of text, safe to show."""
+    return map(printable, _report(name, diagnosis))
+
+
+def _report(name: str, diagnosis: Diagnosis) -> Iterator[str]:
     read = f"{_plural(diagnosis.lines, 'line')} of {diagnosis.format}"
-    yield f"{printable(name)}: {read}, {_plural(diagnosis.events, 'event')}"
+    yield f"{name}: {read}, {_plural(diagnosis.events, 'event')}"
     if diagnosis.damaged:
         yield f"{_plural(diagnosis.damaged, 'damaged line')} passed over:"
         for number, text in diagnosis.damaged_lines:
-            yield f"  line {number}: {printable(text)}"
+            yield f"  line {number}: {text}"
     if diagnosis.lost:
         yield f"{_plural(diagnosis.lost, 'event')} lost by the tracer: the log is not complete"
     for number, case in enumerate(diagnosis.cases, 1):
@@ -117,7 +121,7 @@ def report(name: str, diagnosis: Diagnosis) -> Iterator[str]:
     yield from _checked(diagnosis)
     for (reason, place), count in diagnosis.drops.most_common(_MOST_SHOWN):
         where = f" in {place}" if place else ""
-        yield f"{_plural(count, 'drop')} for other reasons: {printable(reason or '?')}{where}"
+        yield f"{_plural(count, 'drop')} for other reasons: {reason or '?'}{where}"
     if diagnosis.record:
         yield ""
         yield "The log has no header offsets. Any of these records them:"
@@ -171,7 +175,7 @@ def _case(number: int, case: Case) -> Iterator[str]:
 
 def _most(label: str, counter: Counter[str]) -> Iterator[str]:
     for name, count in counter.most_common(_MOST_SHOWN):
-        yield f"  {label} {printable(name)}: {_plural(count, 'packet')}"
+        yield f"  {label} {name}: {_plural(count, 'packet')}"
     if len(counter) > _MOST_SHOWN:
         yield f"  and {_plural(len(counter) - _MOST_SHOWN, label)} more"
 
@@ -186,7 +190,7 @@ def _example(case: Case) -> Iterator[str]:
     if case.drop:
         function, reason, place = case.drop
         where = f", in {place}" if place else ""
-        yield f"    dropped: {function}, reason {printable(reason or 'unknown')}{where}"
+        yield f"    dropped: {function}, reason {reason or 'unknown'}{where}"
     if case.stack:
         yield from _wrapped("stack: ", " < ".join(case.stack[:12]), "    ")
     lines = list(drawing(case, _WIDTH - 4))
@@ -213,7 +217,7 @@ def _event(event: Event, *, marked: bool) -> str:
             )
         )
     words.append(event.device)
-    text = printable("  ".join(word for word in words if word).replace("None", "?"))
+    text = "  ".join(word for word in words if word).replace("None", "?")
     return f"{text}  <--" if marked else text
 
 

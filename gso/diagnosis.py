@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
@@ -51,6 +52,8 @@ ENCAPSULATORS = (
     *("bareudp_xmit", "udp_tunnel_xmit_skb", "udp_tunnel6_xmit_skb", "ip6_tnl_start_xmit"),
     *("iptunnel_xmit", "mpls_xmit", "nsh_push", "wg_socket_send_skb_to_peer"),
 )
+_SEGMENT_REASONS = ("", "NOT_SPECIFIED", "SKB_GSO_SEG", "1", "2")
+"""What a packet that could not be segmented is freed with: plain kfree_skb gives no reason."""
 SEGMENTERS = ("validate_xmit_skb", "ip_finish_output_gso", "skb_udp_tunnel_segment")
 _SEGMENT_WORDS = ("_gso_segment", "_ufo_fragment", "udp_tunnel_segment", "skb_segment")
 SET_INNER_MAC = "skb_set_inner_mac_header(skb, skb_inner_network_offset(skb))"
@@ -74,17 +77,22 @@ class Event:
         time: nanoseconds, None where the log has none.
         cpu: -1 where the log has none.
         function: where it was seen.
-        state: the sk_buff's fields there.
         flow, device: as the log prints them, or empty.
+        row: the sk_buff's fields there, of `gso.SKB_DTYPE`.
     """
 
     line: int
     time: int | None
     cpu: int
     function: str
-    state: SkbState
     flow: str
     device: str
+    row: np.void
+
+    @cached_property
+    def state(self) -> SkbState:
+        """The sk_buff's fields there."""
+        return SkbState.from_row(self.row)
 
 
 @dataclass
@@ -245,16 +253,32 @@ class _Tracker:
             self._event(batch, index, int(violated[index]))
 
     def _interesting(self, batch: Trace, violated: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
-        """Rows of packets that violate a rule, are dropped or were followed before; returns."""
-        numbers = {name: number for number, name in enumerate(batch.names)}
-        drops = [numbers[name] for name in DROPS if name in numbers]
-        is_drop = np.isin(batch.columns["function"], drops)
+        """Rows of packets that violate a rule, may have failed in segmentation, or are followed.
+
+        And what functions returned. Drops of all other packets are only counted.
+        """
+        is_drop = np.isin(batch.columns["function"], _numbers(batch, DROPS))
+        reasons = {name: name.removeprefix("SKB_DROP_REASON_") for name in batch.names}
+        plain = _numbers(batch, {name for name in reasons if reasons[name] in _SEGMENT_REASONS})
+        suspect = (violated != 0) | (is_drop & np.isin(batch.columns["reason"], [-1, *plain]))
         pointers = batch.columns["skb"]
         followed = np.fromiter(self.lives, np.uint64, len(self.lives))
-        wanted = np.union1d(pointers[(violated != 0) | is_drop], followed)
-        chosen = np.isin(pointers, wanted[wanted != 0]) | is_drop | (violated != 0)
-        chosen |= batch.columns["returns"] != 0
-        return np.flatnonzero(chosen)
+        wanted = np.union1d(pointers[suspect], followed)
+        chosen = np.isin(pointers, wanted[wanted != 0]) | suspect
+        self._count_drops(batch, is_drop & ~chosen)
+        return np.flatnonzero(chosen | (batch.columns["returns"] != 0))
+
+    def _count_drops(self, batch: Trace, rows: npt.NDArray[np.bool_]) -> None:
+        names = ("reason", "location", "stack")
+        keys = np.column_stack([batch.columns[name][rows] for name in names])
+        for key, count in zip(*np.unique(keys, axis=0, return_counts=True), strict=True):
+            reason, place, stack = ("" if n < 0 else batch.names[n] for n in key.tolist())
+            self._other_drop(reason, place, tuple(stack.split("\n")), int(count))
+
+    def _other_drop(self, reason: str, place: str, stack: tuple[str, ...], count: int) -> None:
+        key = reason.removeprefix("SKB_DROP_REASON_"), place or _caller(stack)
+        if key in self.drops or len(self.drops) < _MOST_NAMES:
+            self.drops[key] += count
 
     def _event(self, batch: Trace, index: int, mask: int) -> None:
         function = batch.text("function", index)
@@ -268,9 +292,9 @@ class _Tracker:
             None if time == _NO_TIME else time,
             cpu,
             function,
-            batch.skb_state(index),
             batch.text("flow", index),
             batch.text("device", index),
+            batch.state[index].copy(),
         )
         life = self._life(int(batch.columns["skb"][index]), event)
         life.add(event, mask)
@@ -338,9 +362,7 @@ class _Tracker:
         elif life.in_segmentation:
             self._count(life, ("dropped-in-segmentation",))
         elif life.drop is not None:
-            place = life.location or _caller(life.stack)
-            if len(self.drops) < _MOST_NAMES:
-                self.drops[life.reason.removeprefix("SKB_DROP_REASON_"), place] += 1
+            self._other_drop(life.reason, life.location, life.stack, 1)
 
     def _count(self, life: _Life, rules: tuple[str, ...]) -> None:
         function, evidence = _encapsulator(life)
@@ -386,6 +408,12 @@ class _Tracker:
             self.drops,
             {} if self.offsets else dict(RECORD),
         )
+
+
+def _numbers(batch: Trace, names: Iterable[str]) -> list[int]:
+    """The numbers that a batch has for these names."""
+    wanted = set(names)
+    return [number for number, name in enumerate(batch.names) if name in wanted]
 
 
 def _is_real(skb: int) -> bool:

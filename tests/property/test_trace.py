@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import json
 from pathlib import Path
 
 from hypothesis import given, settings
@@ -9,6 +10,8 @@ from hypothesis import strategies as st
 
 import gso
 from gso import GsoError
+from gso.diagnose_cli import as_json, report
+from gso.diagnosis_html import page
 
 HERE = Path(__file__).parents[1]
 REAL = (HERE / "kernel/data/incident-unpatched.trace").read_bytes().splitlines()
@@ -75,3 +78,14 @@ def test_batches_of_any_size_hold_the_same_events(lines, kind, rows):
 def test_any_bytes_are_read_or_refused(data):
     with contextlib.suppress(GsoError):
         gso.read_trace(io.BytesIO(data))
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(damaged(), max_size=30), FORMATS)
+def test_whatever_was_read_can_be_diagnosed_and_reported(lines, kind):
+    trace = gso.read_trace(io.BytesIO(b"\n".join(lines)), kind)
+    diagnosis = gso.diagnose(trace)
+    assert sum(case.packets for case in diagnosis.cases) <= len(trace)
+    assert all(line.isprintable() for line in report("log", diagnosis))
+    json.dumps(as_json([("log", diagnosis)]))
+    assert page([("log", diagnosis)]).endswith("</html>\n")
