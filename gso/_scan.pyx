@@ -9,11 +9,16 @@ is ever read behind a line's end, and no line can make more than one event.
 from libc.stdint cimport (
     INT32_MIN, INT64_MIN, int8_t, int16_t, int32_t, int64_t, uint8_t, uint32_t, uint64_t,
 )
-from libc.stdlib cimport free, realloc
+from libc.stdlib cimport free
 from libc.string cimport memchr, memcmp, memcpy
 
 import numpy as np
 
+from gso._names cimport Names, intern
+from gso._text cimport (
+    find, hex_digit, host_order, is_blank, is_digit, is_word, read_number, read_time, skip_blanks,
+    skip_token, starts,
+)
 from gso._validate cimport Skb
 
 from gso._validate import SKB_DTYPE, unknown_rows
@@ -36,89 +41,6 @@ COLUMNS = {
     "reason": np.int32, "flow": np.int32, "stack": np.int32, "location": np.int32,
     "ifindex": np.int32, "mtu": np.int32, "returns": np.int8,
 }
-
-
-# --- names -------------------------------------------------------------------------------------
-
-cdef struct Name:
-    int64_t start
-    int32_t size
-    uint32_t hash
-
-
-cdef struct Names:
-    char *text
-    int64_t used
-    int64_t room
-    Name *entries
-    int32_t count
-    int32_t entries_room
-    int32_t *slots
-    int32_t slot_count
-
-
-cdef int32_t intern(Names *names, const char *text, int64_t size) noexcept nogil:
-    """Number of this name; -1 for the empty name, -2 without memory."""
-    cdef uint32_t hash = 2166136261
-    cdef int64_t i
-    cdef int32_t slot
-    cdef Name *entry
-    if size <= 0:
-        return NONE
-    for i in range(size):
-        hash = (hash ^ <uint8_t>text[i]) * 16777619
-    if names.count * 2 >= names.slot_count and not _more_slots(names):
-        return -2
-    slot = hash & (names.slot_count - 1)
-    while names.slots[slot] >= 0:
-        entry = &names.entries[names.slots[slot]]
-        if entry.hash == hash and entry.size == size:
-            if memcmp(names.text + entry.start, text, size) == 0:
-                return names.slots[slot]
-        slot = (slot + 1) & (names.slot_count - 1)
-    if not _room(names, size):
-        return -2
-    entry = &names.entries[names.count]
-    entry.start, entry.size, entry.hash = names.used, <int32_t>size, hash
-    memcpy(names.text + names.used, text, size)
-    names.used += size
-    names.slots[slot] = names.count
-    names.count += 1
-    return names.count - 1
-
-
-cdef bint _room(Names *names, int64_t size) noexcept nogil:
-    cdef int64_t room
-    cdef void *grown
-    if names.used + size > names.room:
-        room = max(2 * names.room, names.used + size + 65536)
-        grown = realloc(names.text, room)
-        if grown == NULL:
-            return False
-        names.text, names.room = <char *>grown, room
-    if names.count == names.entries_room:
-        room = max(2 * names.entries_room, 1024)
-        grown = realloc(names.entries, room * sizeof(Name))
-        if grown == NULL:
-            return False
-        names.entries, names.entries_room = <Name *>grown, <int32_t>room
-    return True
-
-
-cdef bint _more_slots(Names *names) noexcept nogil:
-    cdef int32_t count = max(2 * names.slot_count, 2048), i, slot
-    cdef void *grown = realloc(names.slots, count * sizeof(int32_t))
-    if grown == NULL:
-        return False
-    names.slots, names.slot_count = <int32_t *>grown, count
-    for i in range(count):
-        names.slots[i] = NONE
-    for i in range(names.count):
-        slot = names.entries[i].hash & (count - 1)
-        while names.slots[slot] >= 0:
-            slot = (slot + 1) & (count - 1)
-        names.slots[slot] = i
-    return True
 
 
 # --- keys --------------------------------------------------------------------------------------
@@ -204,124 +126,6 @@ cdef const Key *find_key(const char *text, int64_t size) noexcept nogil:
     return NULL
 
 
-# --- text --------------------------------------------------------------------------------------
-
-cdef inline bint is_blank(char c) noexcept nogil:
-    return c == c" " or c == c"\t"
-
-
-cdef inline bint is_digit(char c) noexcept nogil:
-    return c"0" <= c <= c"9"
-
-
-cdef inline int hex_digit(char c) noexcept nogil:
-    if c"0" <= c <= c"9":
-        return c - c"0"
-    c = <char>(c | 0x20)
-    return c - c"a" + 10 if c"a" <= c <= c"f" else -1
-
-
-cdef inline bint is_word(char c) noexcept nogil:
-    return is_digit(c) or c"a" <= (c | 0x20) <= c"z" or c == c"_" or c == c"."
-
-
-cdef inline const char *skip_blanks(const char *p, const char *end) noexcept nogil:
-    while p < end and is_blank(p[0]):
-        p += 1
-    return p
-
-
-cdef inline const char *skip_token(const char *p, const char *end) noexcept nogil:
-    while p < end and not is_blank(p[0]):
-        p += 1
-    return p
-
-
-cdef inline bint starts(const char *p, const char *end, const char *word,
-                        int64_t size) noexcept nogil:
-    return end - p >= size and memcmp(p, word, size) == 0
-
-
-cdef const char *find(const char *p, const char *end, const char *word,
-                      int64_t size) noexcept nogil:
-    """Where the word ends in the text; NULL if it is not there."""
-    cdef const char *at = p
-    while end - at >= size:
-        at = <const char *>memchr(at, word[0], end - at - size + 1)
-        if at == NULL:
-            return NULL
-        if memcmp(at, word, size) == 0:
-            return at + size
-        at += 1
-    return NULL
-
-
-cdef bint read_number(const char *p, const char *end, int base, int64_t *value) noexcept nogil:
-    """The number at `p`; a C type in parentheses, a sign and 0x may stand before it.
-
-    False if there is none, or if more digits follow than 64 bits hold.
-    """
-    cdef bint negative = False
-    cdef uint64_t total = 0
-    cdef int digit, digits = 0
-    if p < end and p[0] == c"(":
-        p = <const char *>memchr(p, c")", end - p)
-        if p == NULL:
-            return False
-        p = skip_blanks(p + 1, end)
-    if p < end and (p[0] == c"-" or p[0] == c"+"):
-        negative = p[0] == c"-"
-        p += 1
-    if end - p > 2 and p[0] == c"0" and (p[1] | 0x20) == c"x":
-        base = 16
-        p += 2
-    while p < end:
-        digit = hex_digit(p[0])
-        if digit < 0 or digit >= base:
-            break
-        digits += 1
-        if digits > (16 if base == 16 else 19):
-            return False
-        total = total * base + digit
-        p += 1
-    if not digits or (p < end and is_word(p[0])):
-        return False
-    value[0] = <int64_t>(0 - total if negative else total)
-    return True
-
-
-cdef bint read_time(const char *p, const char *end, int64_t *value) noexcept nogil:
-    """Seconds with a fraction, in nanoseconds: 79090.376151."""
-    cdef int64_t seconds = 0, part = 0
-    cdef int digits = 0
-    while p < end and is_digit(p[0]) and digits < 10:
-        seconds = seconds * 10 + (p[0] - c"0")
-        digits += 1
-        p += 1
-    if not digits or p == end or p[0] != c".":
-        return False
-    p += 1
-    digits = 0
-    while p < end and is_digit(p[0]) and digits < 9:
-        part = part * 10 + (p[0] - c"0")
-        digits += 1
-        p += 1
-    if not digits or p != end:
-        return False
-    while digits < 9:
-        part *= 10
-        digits += 1
-    value[0] = seconds * 1000000000 + part
-    return True
-
-
-cdef inline int64_t host_order(int64_t value) noexcept nogil:
-    """An Ethernet type as it is read; some tools print it in network order."""
-    if value == 0x0008 or value == 0xdd86 or value == 0x0608 or value == 0x5865:
-        return (value & 0xff) << 8 | value >> 8
-    return value
-
-
 cdef inline void put(Skb *row, int at, int width, int64_t value) noexcept nogil:
     if width == 4:
         if INT32_MIN < value <= 0x7fffffff:
@@ -336,13 +140,14 @@ cdef class Scanner:
     Args:
         format: one of FORMATS.
         rows: most events of one batch.
+        room: bytes of names after which a batch ends early.
     """
 
     cdef int format
     cdef Py_ssize_t capacity, count
     cdef Names names
-    cdef int64_t line, damaged, lost, events
-    cdef bint in_stack, has_names, has_caller, unfinished
+    cdef int64_t line, damaged, lost, events, room
+    cdef bint in_stack, has_names, has_caller
     cdef char[STACK_BYTES] stack_text
     cdef int32_t stack_size
     cdef readonly list damaged_lines
@@ -355,11 +160,12 @@ cdef class Scanner:
     cdef int32_t[::1] ifindexes, mtus
     cdef int8_t[::1] returns
 
-    def __cinit__(self, str format, Py_ssize_t rows=65536):
+    def __cinit__(self, str format, Py_ssize_t rows=65536, int64_t room=1 << 26):
         if rows < 1:
             raise ValueError(f"a batch cannot have {rows} rows")
         self.format = FORMATS[format]
         self.capacity = rows
+        self.room = room
         self.damaged_lines = []
         self._start()
 
@@ -371,7 +177,7 @@ cdef class Scanner:
     def _start(self):
         cdef int32_t i
         self.count = self.stack_size = 0
-        self.in_stack = self.unfinished = False
+        self.in_stack = False
         self.names.used = self.names.count = 0
         for i in range(self.names.slot_count):
             self.names.slots[i] = NONE
@@ -434,9 +240,11 @@ cdef class Scanner:
                         break
                     self.line += 1
                     status = self._scan(p, last)
-                    if status < 0 or self.names.used > 1 << 26:
+                    if status < 0:
                         break
                     p = stop + 1
+                    if self.names.used > self.room:
+                        break
             if status == 2:
                 return p - base, True
             if status == -2:
@@ -444,7 +252,7 @@ cdef class Scanner:
             if status == -1:
                 self._complain((<bytes>p[:min(last - p, 80)]))
                 p = stop + 1
-            elif self.names.used > 1 << 26:
+            if self.names.used > self.room:
                 # Names of one batch are bounded too: the next one starts with none.
                 return p - base, True
         return block.shape[0], False
@@ -1056,7 +864,6 @@ cdef class Scanner:
             self._new()
             self._dmesg_time(p, at)
             self.functions[self.count - 1] = intern(&self.names, b"skb_dump", 8)
-            self.unfinished = True
             row = &self.skbs[self.count - 1]
             self._number(at - 4, end, b"len=", 4, &row.length)
             if self._get(p, end, b"headlen=", 8, &number) and row.length != INT32_MIN:

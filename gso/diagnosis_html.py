@@ -128,10 +128,13 @@ def _drawing(case: Case) -> Iterator[str]:
         yield f'fill="{_COLOURS[label]}"/>'
         text = label if end == last + 12 else f"{label} {end - at}"
         yield f'<text x="{x + 4:.1f}" y="31">{text}</text>\n'
+    lines, texts = "", ""
     for row, (at, name, right) in enumerate(marks):
         x, y = (at - start) * scale + 5, 66 + 18 * row
-        wrong = name in case.expected
-        colour = "#b3261e" if wrong else "#17692a" if right else "#222"
-        yield f'<path d="M{x:.1f} 44V{y - 4}" stroke="{colour}"/>'
-        yield f'<text x="{x + 4:.1f}" y="{y}" fill="{colour}">{escape(name)} {at}</text>\n'
+        colour = "#b3261e" if name in case.expected else "#17692a" if right else "#222"
+        lines += f'<path d="M{x:.1f} 44V{y - 4}" stroke="{colour}"/>'
+        texts += f'<text x="{x + 4:.1f}" y="{y}" fill="{colour}" stroke="#fff" stroke-width="3" '
+        texts += f'paint-order="stroke">{escape(name)} {at}</text>\n'
+    # Texts over all lines, with a white edge: they stay readable where they cross.
+    yield f"{lines}\n{texts}"
     yield "</svg>\n"

@@ -160,7 +160,7 @@ class TraceReader:
         joined = cast("BinaryIO", io.BufferedReader(_Rest(start, file), _BLOCK))
         for magic, opener in _COMPRESSED.items():
             if start.startswith(magic):
-                return opener(joined)
+                return cast("BinaryIO", opener(joined))
         return joined
 
     def close(self) -> None:
@@ -311,10 +311,10 @@ def _zstd(file: BinaryIO) -> BinaryIO:
     )
 
 
-_COMPRESSED: dict[bytes, Callable[[BinaryIO], BinaryIO]] = {
-    b"\x1f\x8b": lambda file: cast("BinaryIO", gzip.GzipFile(fileobj=file)),
-    b"\xfd7zXZ\0": lambda file: cast("BinaryIO", lzma.LZMAFile(file)),
-    b"BZh": lambda file: cast("BinaryIO", bz2.BZ2File(file)),
+_COMPRESSED: dict[bytes, Callable[..., Any]] = {
+    b"\x1f\x8b": gzip.open,
+    b"\xfd7zXZ\0": lzma.open,
+    b"BZh": bz2.open,
     b"\x28\xb5\x2f\xfd": _zstd,
 }
 

@@ -13,6 +13,7 @@ import pytest
 
 import gso
 from gso import GsoError
+from gso._scan import Scanner
 
 DATA = Path(__file__).parents[1] / "kernel/data"
 TUPLE = "172.70.4.34:33259->172.70.64.149:5501(udp)"
@@ -357,6 +358,18 @@ def test_batches_are_the_whole():
     assert np.concatenate([batch.function for batch in batches]).tolist() == whole.function.tolist()
     assert np.concatenate([batch.stack for batch in batches]).tolist() == whole.stack.tolist()
     assert np.concatenate([batch.line for batch in batches]).tolist() == whole.line.tolist()
+
+
+def test_a_batch_ends_early_when_its_names_fill_their_room():
+    lines = "".join(f"0xffff8881{n:05x} 1 [p{n}] f{n} netns=1\n" for n in range(200)).encode()
+    scanner = Scanner("pwru", room=500)
+    at, functions = 0, []
+    while at < len(lines):
+        at, full = scanner.feed(lines, at)
+        columns, _, names = scanner.take()
+        functions += [names[number] for number in columns["function"]]
+        assert sum(map(len, names)) < 600 or not full
+    assert functions == [f"f{n}" for n in range(200)]
 
 
 def test_a_pipe_that_gives_little_at_a_time():
