@@ -273,11 +273,15 @@ cdef class Scanner:
 
     cdef bint _begins(self, const char *p, const char *end) noexcept nogil:
         """Whether this line may be the start of another event."""
+        if p == end:
+            return False
         if self.format == PWRU:
             return starts(p, end, b"0x", 2) or (p < end and is_digit(p[0])) or is_blank(p[0])
         if self.format == DMESG:
             return find(p, end, b"skb len=", 8) != NULL
-        return find(p, end, b": ", 2) != NULL and not starts(skip_blanks(p, end), end, b"=>", 2)
+        # Exactly the lines for which _event makes a new one: no other may come when all is full.
+        p = skip_blanks(p, end)
+        return not starts(p, end, b"=>", 2) and self._cpu(p, end) != NULL
 
     cdef int _scan(self, const char *p, const char *end) noexcept nogil:
         if p == end:

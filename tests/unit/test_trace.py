@@ -360,6 +360,12 @@ def test_batches_are_the_whole():
     assert np.concatenate([batch.line for batch in batches]).tolist() == whole.line.tolist()
 
 
+def test_a_full_batch_takes_no_event_however_it_is_written():
+    line = PERF.replace(": ", ":\t").encode()
+    with gso.TraceReader(io.BytesIO(line * 50), "perf", rows=1) as reader:
+        assert [len(batch) for batch in reader][:50] == [1] * 50
+
+
 def test_a_batch_ends_early_when_its_names_fill_their_room():
     lines = "".join(f"0xffff8881{n:05x} 1 [p{n}] f{n} netns=1\n" for n in range(200)).encode()
     scanner = Scanner("pwru", room=500)
