@@ -14,31 +14,63 @@ from gso._layout import LAYOUT_DTYPE, Layout, parse, parse_batch
 from gso._segment import SegmentHeaders, segment, segment_headers
 from gso.capture import Capture, read_capture, write_capture
 from gso.constants import L4, GsoType, Reason, Tunnel
+from gso.diagnosis import Case, Diagnosis, diagnose
 from gso.errors import GsoError
+from gso.rules import (
+    RULES,
+    SKB_DTYPE,
+    Finding,
+    Findings,
+    Rule,
+    Severity,
+    SkbState,
+    explain,
+    skb_array,
+    validate,
+    validate_batch,
+)
+from gso.trace import Trace, TraceReader, read_trace
 
 __all__ = [
     "L4",
     "LAYOUT_DTYPE",
+    "RULES",
+    "SKB_DTYPE",
     "Capture",
+    "Case",
+    "Diagnosis",
+    "Finding",
+    "Findings",
     "Frames",
     "GsoError",
     "GsoType",
     "Layout",
     "Reason",
+    "Rule",
     "SegmentHeaders",
     "Segments",
+    "Severity",
+    "SkbState",
+    "Trace",
+    "TraceReader",
     "Tunnel",
     "checksum",
     "checksum_batch",
     "checksum_update",
     "copy_and_checksum",
+    "diagnose",
+    "explain",
     "parse",
     "parse_batch",
     "pseudo_header",
     "read_capture",
+    "read_trace",
     "segment",
     "segment_batch",
     "segment_headers",
     "simd_path",
+    "skb_array",
+    "validate",
+    "validate_batch",
     "write_capture",
 ]

@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from importlib import metadata
 
 from gso import command_explain, command_segment
-from gso.command import EXAMPLES, UNUSABLE, Formatter, UsageError
+from gso.command import EXAMPLES, UNUSABLE, Formatter, UsageError, add_common
+from gso.diagnose_cli import add_commands
+from gso.drawing import printable
 from gso.errors import GsoError
-from gso.explain import printable
 
 _INTERRUPTED = 130
 _BROKEN_PIPE = 141
@@ -46,7 +47,7 @@ def _complain(message: str) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="gso",
-        description="Segment and explain captured packets as the Linux kernel does.",
+        description="Segment, explain and judge packets as the Linux kernel does.",
         epilog=EXAMPLES,
         formatter_class=Formatter,
     )
@@ -54,6 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for add in (command_segment.add, command_explain.add):
         add(commands)
+    add_commands(commands, add_common, Formatter)
     return parser
 
 

@@ -27,6 +27,8 @@ examples:
   tcpdump -w - -i eth0 | gso segment - - --gso-size 1448 | tshark -r -
   gso segment host.pcap wire.pcap             segment sizes from the TCP handshakes
   gso explain host.pcapng -n 7 --tunnel-port 5501=gue
+  gso validate host.pcapng --mtu 1500
+  gso diagnose pwru.log.gz                    which header offset is wrong, and who left it so
 
 exit status:
   0  all is well

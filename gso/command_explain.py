@@ -21,7 +21,7 @@ from gso.command import (
     positive,
     terminal_width,
 )
-from gso.explain import describe, draw, faults
+from gso.drawing import describe, draw, faults
 
 _COLOURS = {"title": "1", "right": "32", "wrong": "1;31", "note": "33"}
 

@@ -1,0 +1,121 @@
+"""Reading words and numbers out of bytes; `end` is the byte after the last that may be read."""
+
+from libc.stdint cimport int64_t, uint64_t
+from libc.string cimport memchr, memcmp
+
+
+cdef inline bint is_blank(char c) noexcept nogil:
+    return c == c" " or c == c"\t"
+
+
+cdef inline bint is_digit(char c) noexcept nogil:
+    return c"0" <= c <= c"9"
+
+
+cdef inline int hex_digit(char c) noexcept nogil:
+    if c"0" <= c <= c"9":
+        return c - c"0"
+    c = <char>(c | 0x20)
+    return c - c"a" + 10 if c"a" <= c <= c"f" else -1
+
+
+cdef inline bint is_word(char c) noexcept nogil:
+    return is_digit(c) or c"a" <= (c | 0x20) <= c"z" or c == c"_" or c == c"."
+
+
+cdef inline const char *skip_blanks(const char *p, const char *end) noexcept nogil:
+    while p < end and is_blank(p[0]):
+        p += 1
+    return p
+
+
+cdef inline const char *skip_token(const char *p, const char *end) noexcept nogil:
+    while p < end and not is_blank(p[0]):
+        p += 1
+    return p
+
+
+cdef inline bint starts(const char *p, const char *end, const char *word,
+                        int64_t size) noexcept nogil:
+    return end - p >= size and memcmp(p, word, size) == 0
+
+
+cdef inline const char *find(const char *p, const char *end, const char *word,
+                             int64_t size) noexcept nogil:
+    """Where the word ends in the text; NULL if it is not there."""
+    cdef const char *at = p
+    while end - at >= size:
+        at = <const char *>memchr(at, word[0], end - at - size + 1)
+        if at == NULL:
+            return NULL
+        if memcmp(at, word, size) == 0:
+            return at + size
+        at += 1
+    return NULL
+
+
+cdef inline bint read_number(const char *p, const char *end, int base,
+                             int64_t *value) noexcept nogil:
+    """The number at `p`; a C type in parentheses, a sign and 0x may stand before it.
+
+    False if there is none, or if more digits follow than 64 bits hold.
+    """
+    cdef bint negative = False
+    cdef uint64_t total = 0
+    cdef int digit, digits = 0
+    if p < end and p[0] == c"(":
+        p = <const char *>memchr(p, c")", end - p)
+        if p == NULL:
+            return False
+        p = skip_blanks(p + 1, end)
+    if p < end and (p[0] == c"-" or p[0] == c"+"):
+        negative = p[0] == c"-"
+        p += 1
+    if end - p > 2 and p[0] == c"0" and (p[1] | 0x20) == c"x":
+        base = 16
+        p += 2
+    while p < end:
+        digit = hex_digit(p[0])
+        if digit < 0 or digit >= base:
+            break
+        digits += 1
+        if digits > (16 if base == 16 else 19):
+            return False
+        total = total * base + digit
+        p += 1
+    if not digits or (p < end and is_word(p[0])):
+        return False
+    value[0] = <int64_t>(0 - total if negative else total)
+    return True
+
+
+cdef inline bint read_time(const char *p, const char *end, int64_t *value) noexcept nogil:
+    """Seconds with a fraction, in nanoseconds: 79090.376151."""
+    cdef int64_t seconds = 0, part = 0
+    cdef int digits = 0
+    while p < end and is_digit(p[0]) and digits < 10:
+        seconds = seconds * 10 + (p[0] - c"0")
+        digits += 1
+        p += 1
+    if not digits or p == end or p[0] != c".":
+        return False
+    p += 1
+    digits = 0
+    while p < end and is_digit(p[0]) and digits < 9:
+        part = part * 10 + (p[0] - c"0")
+        digits += 1
+        p += 1
+    if not digits or p != end:
+        return False
+    while digits < 9:
+        part *= 10
+        digits += 1
+    value[0] = seconds * 1000000000 + part
+    return True
+
+
+cdef inline int64_t host_order(int64_t value) noexcept nogil:
+    """An Ethernet type as it is read; some tools print it in network order."""
+    if value == 0x0008 or value == 0xdd86 or value == 0x0608 or value == 0x5865:
+        return (value & 0xff) << 8 | value >> 8
+    return value

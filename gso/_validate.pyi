@@ -1,0 +1,12 @@
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+SKB_DTYPE: np.dtype[Any]
+RULES: tuple[str, ...]
+
+def judge_batch(
+    rows: npt.NDArray[np.void],
+) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]: ...
+def unknown_rows(n: int) -> npt.NDArray[np.void]: ...

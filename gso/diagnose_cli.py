@@ -1,0 +1,372 @@
+"""``gso diagnose`` and ``gso validate``."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import json
+import sys
+import textwrap
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from gso.capture import Reader
+from gso.diagnosis import Case, Diagnosis, Event, diagnose, drawing
+from gso.drawing import printable
+from gso.frame_rules import validate_frame
+from gso.rules import RULES, Finding, Severity
+from gso.trace import TraceReader
+
+__all__ = ["add_commands", "as_json", "report"]
+
+FINE, FINDINGS = 0, 1
+_WIDTH = 96
+_MOST_SHOWN = 5
+_MOST_PACKETS = 10
+
+_DIAGNOSE = """\
+Find packets with wrong header offsets in a log of pwru, perf script, ftrace or the kernel's own
+skb_dump (dmesg): which offset is wrong, what the kernel does about it, which function left it so
+and which call is missing. The format is found from the content; gzip, bzip2, xz and zstd are read.
+"""
+_VALIDATE = """\
+Judge every packet of a capture: header lengths, length fields against the packet's real size,
+checksums and, with --mtu, its size. Several packets with the same fault are reported once.
+"""
+
+
+def add_commands(
+    commands: Any, common: Callable[[argparse.ArgumentParser], None], formatter: Any
+) -> None:
+    """Add both commands to the parser of ``gso``; `common` adds the options of captures."""
+    command: argparse.ArgumentParser = commands.add_parser(
+        "diagnose",
+        help="find wrong header offsets in a log of pwru, perf, ftrace or dmesg",
+        description=_DIAGNOSE,
+        formatter_class=formatter,
+    )
+    command.add_argument("logs", metavar="LOG", nargs="+", help="file, or - for standard input")
+    command.add_argument(
+        "--format",
+        default="auto",
+        choices=["auto", "pwru", "pwru-json", "perf", "ftrace", "dmesg"],
+        help="what the logs are (default: what their content shows)",
+    )
+    command.add_argument("--json", action="store_true", help="report as JSON")
+    command.add_argument("--html", metavar="FILE", help="write a page with the findings, too")
+    command.set_defaults(run=_diagnose)
+    command = commands.add_parser(
+        "validate",
+        help="judge the lengths and checksums of a capture's packets",
+        description=_VALIDATE,
+        formatter_class=formatter,
+    )
+    command.add_argument("input", metavar="IN", help="pcap or pcapng file, or - for a pipe")
+    command.add_argument("--mtu", metavar="N", type=int, help="largest IP packet in bytes")
+    common(command)
+    command.set_defaults(run=_validate)
+
+
+# --- gso diagnose ------------------------------------------------------------------------------
+
+
+def _diagnose(options: argparse.Namespace) -> int:
+    found: list[tuple[str, Diagnosis]] = []
+    for name in options.logs:
+        source = sys.stdin.buffer if name == "-" else name
+        with TraceReader(source, options.format) as reader:
+            found.append((name, diagnose(reader)))
+    if options.html:
+        from gso.diagnosis_html import page  # noqa: PLC0415  (seldom needed)
+
+        Path(options.html).write_text(page(found), encoding="utf-8")
+    if options.json:
+        json.dump(as_json(found), sys.stdout, indent=2)
+        sys.stdout.write("\n")
+    else:
+        for name, diagnosis in found:
+            sys.stdout.writelines(f"{line}\n" for line in report(name, diagnosis))
+    return FINE if all(diagnosis.clean for _, diagnosis in found) else FINDINGS
+
+
+def _plural(count: int, word: str) -> str:
+    return f"{count} {word}{'' if count == 1 else 's'}"
+
+
+def _seconds(time: int) -> str:
+    return f"{time // 10**9}.{time % 10**9 // 1000:06}"
+
+
+def report(name: str, diagnosis: Diagnosis) -> Iterator[str]:
+    """The diagnosis of one log in lines of text, safe to show."""
+    return map(printable, _report(name, diagnosis))
+
+
+def _report(name: str, diagnosis: Diagnosis) -> Iterator[str]:
+    read = f"{_plural(diagnosis.lines, 'line')} of {diagnosis.format}"
+    yield f"{name}: {read}, {_plural(diagnosis.events, 'event')}"
+    if diagnosis.damaged:
+        yield f"{_plural(diagnosis.damaged, 'damaged line')} passed over:"
+        for number, text in diagnosis.damaged_lines:
+            yield f"  line {number}: {text}"
+    if diagnosis.lost:
+        yield f"{_plural(diagnosis.lost, 'event')} lost by the tracer: the log is not complete"
+    for number, case in enumerate(diagnosis.cases, 1):
+        yield ""
+        yield from _case(number, case)
+    if diagnosis.clean:
+        yield "nothing wrong was found"
+    yield from _checked(diagnosis)
+    for (reason, place), count in diagnosis.drops.most_common(_MOST_SHOWN):
+        where = f" in {place}" if place else ""
+        yield f"{_plural(count, 'drop')} for other reasons: {reason or '?'}{where}"
+    if diagnosis.record:
+        yield ""
+        yield "The log has no header offsets. Any of these records them:"
+        for command in diagnosis.record.values():
+            yield f"  {command}"
+
+
+def _checked(diagnosis: Diagnosis) -> Iterator[str]:
+    if diagnosis.judged:
+        counts = ", ".join(f"{rule} ({count})" for rule, count in diagnosis.judged.items())
+        yield from _wrapped("rules judged (events): ", counts, "")
+    missing = [rule for rule in RULES if rule not in diagnosis.judged]
+    if missing:
+        yield from _wrapped(
+            "not judged, for lack of fields or because they do not apply: ", ", ".join(missing), ""
+        )
+
+
+def _wrapped(label: str, text: str, indent: str = "  ") -> Iterator[str]:
+    yield from textwrap.wrap(
+        label + printable(text),
+        _WIDTH,
+        initial_indent=indent,
+        subsequent_indent=indent + "  ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _case(number: int, case: Case) -> Iterator[str]:
+    dropped = f", {case.dropped} seen dropped" if case.dropped else ""
+    rules = ", ".join(case.rules)
+    yield f"{number}. {rules}: {_plural(case.packets, 'packet')}{dropped}"
+    yield from _wrapped("", case.message)
+    if case.function:
+        yield f"  encapsulated by  {case.function}"
+        yield f"                   ({case.evidence})"
+    if case.missing_call:
+        yield f"  missing call     {case.missing_call}"
+    yield from _wrapped("the kernel: ", case.kernel_outcome)
+    yield from _wrapped("cause: ", case.likely_cause)
+    if case.commits:
+        yield f"  upstream commits: {' '.join(case.commits)}"
+    if case.first_time is not None and case.last_time is not None:
+        yield f"  from {_seconds(case.first_time)} to {_seconds(case.last_time)} s"
+    for label, counter in (("flow", case.flows), ("device", case.devices)):
+        yield from _most(label, counter)
+    yield ""
+    yield from _example(case)
+
+
+def _most(label: str, counter: Counter[str]) -> Iterator[str]:
+    for name, count in counter.most_common(_MOST_SHOWN):
+        yield f"  {label} {name}: {_plural(count, 'packet')}"
+    if len(counter) > _MOST_SHOWN:
+        yield f"  and {_plural(len(counter) - _MOST_SHOWN, label)} more"
+
+
+def _example(case: Case) -> Iterator[str]:
+    growth = f", it grew by {case.growth} bytes" if case.growth else ""
+    yield f"  one of them{growth}:"
+    for event in case.events:
+        yield f"    {_event(event, marked=event is case.example and bool(case.fields))}"
+    for function, result in case.results.items():
+        yield f"    {function} returned {result} ({errno.errorcode.get(-result, 'unknown')})"
+    if case.drop:
+        function, reason, place = case.drop
+        where = f", in {place}" if place else ""
+        yield f"    dropped: {function}, reason {reason or 'unknown'}{where}"
+    if case.stack:
+        yield from _wrapped("stack: ", " < ".join(case.stack[:12]), "    ")
+    lines = list(drawing(case, _WIDTH - 4))
+    if lines:
+        yield ""
+        yield from (f"    {line}" for line in lines)
+
+
+def _event(event: Event, *, marked: bool) -> str:
+    time = f"{_seconds(event.time)} " if event.time is not None else ""
+    state = event.state
+    words = [f"line {event.line}: {time}{event.function}"]
+    if state.len is not None:
+        words.append(f"len {state.len}")
+    if state.inner_mac_header is not None:
+        words.append(
+            f"inner {state.inner_mac_header} {state.inner_network_header} "
+            f"{state.inner_transport_header}"
+        )
+    if state.network_header is not None:
+        words.append(
+            f"outer {state.mac_header} {state.network_header} {state.transport_header}".replace(
+                "None", "?"
+            )
+        )
+    words.append(event.device)
+    text = "  ".join(word for word in words if word).replace("None", "?")
+    return f"{text}  <--" if marked else text
+
+
+def as_json(found: list[tuple[str, Diagnosis]]) -> dict[str, Any]:
+    """The diagnoses of several logs in types that JSON knows."""
+    return {
+        "clean": all(diagnosis.clean for _, diagnosis in found),
+        "findings": [
+            {"log": name, **_case_json(case)}
+            for name, diagnosis in found
+            for case in diagnosis.cases
+        ],
+        "logs": [{"log": name, **_log_json(diagnosis)} for name, diagnosis in found],
+    }
+
+
+def _log_json(diagnosis: Diagnosis) -> dict[str, Any]:
+    return {
+        "format": diagnosis.format,
+        "lines": diagnosis.lines,
+        "events": diagnosis.events,
+        "damaged": diagnosis.damaged,
+        "damaged_lines": [{"line": n, "text": text} for n, text in diagnosis.damaged_lines],
+        "lost": diagnosis.lost,
+        "judged": diagnosis.judged,
+        "not_judged": [rule for rule in RULES if rule not in diagnosis.judged],
+        "other_drops": [
+            {"reason": reason, "place": place, "count": count}
+            for (reason, place), count in diagnosis.drops.most_common()
+        ],
+        "record": diagnosis.record,
+    }
+
+
+def _case_json(case: Case) -> dict[str, Any]:
+    function, reason, place = case.drop or ("", "", "")
+    return {
+        "rule": case.rules[0],
+        "rules": list(case.rules),
+        "severity": str(case.severity),
+        "message": case.message,
+        "fields": case.fields,
+        "expected": case.expected,
+        "function": case.function,
+        "evidence": case.evidence,
+        "missing_call": case.missing_call,
+        "kernel_outcome": case.kernel_outcome,
+        "likely_cause": case.likely_cause,
+        "commits": list(case.commits),
+        "packets": case.packets,
+        "dropped": case.dropped,
+        "first_time": case.first_time,
+        "last_time": case.last_time,
+        "flows": dict(case.flows.most_common()),
+        "devices": dict(case.devices.most_common()),
+        "growth": case.growth,
+        "results": case.results,
+        "drop": {"function": function, "reason": reason, "place": place} if case.drop else None,
+        "stack": list(case.stack),
+        "events": [
+            {
+                "line": event.line,
+                "time": event.time,
+                "cpu": event.cpu,
+                "function": event.function,
+                "flow": event.flow,
+                "device": event.device,
+                "state": event.state.known,
+            }
+            for event in case.events
+        ],
+        "drawing": list(drawing(case)),
+    }
+
+
+# --- gso validate ------------------------------------------------------------------------------
+
+
+def _validate(options: argparse.Namespace) -> int:
+    source = options.input if options.input != "-" else sys.stdin.buffer
+    found: dict[tuple[str, str], tuple[Finding, list[int], int]] = {}
+    number = 0
+    with Reader(source) as reader:
+        for batch in reader:
+            for index in range(len(batch)):
+                number += 1
+                for one in _judge(batch, index, options):
+                    key = one.rule, one.message.partition(" is ")[0]
+                    first, numbers, count = found.get(key, (one, [], 0))
+                    if len(numbers) < _MOST_PACKETS:
+                        numbers.append(number)
+                    found[key] = first, numbers, count + 1
+    wrong = any(one.severity is Severity.ERROR for one, _, _ in found.values())
+    if options.json:
+        json.dump(_validate_json(number, found, reader.truncated), sys.stdout, indent=2)
+        sys.stdout.write("\n")
+    else:
+        sys.stdout.writelines(
+            f"{line}\n" for line in _validate_report(options.input, number, found, reader.truncated)
+        )
+    return FINDINGS if wrong else FINE
+
+
+def _judge(batch: Any, index: int, options: argparse.Namespace) -> list[Finding]:
+    frame = bytes(batch.frames[index])
+    interface = batch.interfaces[int(batch.interface_ids[index])]
+    return validate_frame(
+        frame,
+        link_type=interface.link_type,
+        tunnel_ports=dict(options.tunnel_port),
+        mtu=options.mtu,
+        complete=len(frame) >= int(batch.original_lengths[index]),
+    )
+
+
+def _validate_report(
+    name: str, packets: int, found: dict[Any, tuple[Finding, list[int], int]], cut: str | None
+) -> Iterator[str]:
+    yield f"{printable(name)}: {_plural(packets, 'packet')}"
+    for one, numbers, count in found.values():
+        shown = ", ".join(map(str, numbers)) + ("..." if count > len(numbers) else "")
+        yield ""
+        yield f"{one.rule} ({one.severity}): {_plural(count, 'packet')} (number {shown})"
+        yield from _wrapped(f"packet {numbers[0]}: ", one.message)
+        yield from _wrapped("outcome: ", one.kernel_outcome)
+        yield from _wrapped("cause: ", one.likely_cause)
+    if not found:
+        yield "nothing wrong was found"
+    if cut:
+        yield f"the input is cut off: {cut}"
+
+
+def _validate_json(
+    packets: int, found: dict[Any, tuple[Finding, list[int], int]], cut: str | None
+) -> dict[str, Any]:
+    return {
+        "packets": packets,
+        "truncated": cut,
+        "findings": [
+            {
+                "rule": one.rule,
+                "severity": str(one.severity),
+                "message": one.message,
+                "fields": dict(one.fields),
+                "kernel_outcome": one.kernel_outcome,
+                "likely_cause": one.likely_cause,
+                "count": count,
+                "packets": numbers,
+            }
+            for one, numbers, count in found.values()
+        ],
+    }

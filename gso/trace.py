@@ -1,0 +1,450 @@
+"""Logs of packets on their way through the kernel, as columns.
+
+    trace = gso.read_trace("pwru.log.gz")
+    trace.function[0], trace.state["inner_mac_header"]
+
+It reads pwru text of every version and pwru JSON, perf script, ftrace (``trace``, ``trace_pipe``,
+trace-cmd report) and the ``skb_dump`` blocks of the kernel's log. Which one it is shows in the
+content. gzip, bzip2, xz and, where Python has a module for it, zstd are read directly.
+"""
+
+from __future__ import annotations
+
+import bz2
+import contextlib
+import gzip
+import importlib
+import io
+import json
+import lzma
+import os
+import re
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO, Literal, TypeAlias, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from gso._scan import FORMATS, Scanner
+from gso.constants import Reason
+from gso.errors import GsoError
+from gso.rules import SKB_DTYPE, SkbState
+
+__all__ = ["Format", "Trace", "TraceReader", "read_trace"]
+
+Format: TypeAlias = Literal["auto", "pwru", "pwru-json", "perf", "ftrace", "dmesg"]
+Source: TypeAlias = "str | os.PathLike[str] | BinaryIO"
+
+_BLOCK = 1 << 20
+_LONGEST = 1 << 20
+"""Bytes of a line that is still read. A line of pwru has 300, a dump of an sk_buff some 10000."""
+_SAMPLE = 1 << 16
+_NAMES = ("function", "process", "device", "reason", "flow", "stack", "location")
+_NO_TIME = np.iinfo(np.int64).min
+
+
+@dataclass(frozen=True)
+class Trace:
+    """Events in the order of the log; every column has shape (n,).
+
+    Attributes:
+        format: "pwru", "pwru-json", "perf", "ftrace" or "dmesg".
+        columns: ``line`` (counted from 1), ``time`` (nanoseconds; the lowest int64 where there is
+            none), ``skb`` (the pointer, 0 for none), ``cpu``, ``netns``, ``ifindex``, ``mtu``
+            (-1 for none), ``returns`` (1 where a function returned), ``result`` (what it returned),
+            and numbers of `names`, -1 for none: ``function``, ``process``, ``device``, ``reason``,
+            ``flow``, ``location``, ``stack`` (function names with newlines between them).
+        state: the sk_buff's fields at each event, of `gso.SKB_DTYPE`.
+        names: what the numbers of names stand for.
+        lines: how many lines were read.
+        damaged: how many of them could not be understood.
+        damaged_lines: the first few of those: (line number, start of its text).
+        lost: how many events the kernel says it dropped.
+    """
+
+    format: str
+    columns: dict[str, npt.NDArray[Any]]
+    state: npt.NDArray[np.void]
+    names: list[str]
+    lines: int = 0
+    damaged: int = 0
+    damaged_lines: list[tuple[int, str]] = field(default_factory=list)
+    lost: int = 0
+
+    def __len__(self) -> int:
+        return len(self.state)
+
+    def __getattr__(self, name: str) -> npt.NDArray[Any]:
+        # Only for what is not an attribute: the columns. Names are resolved to text.
+        columns = self.__dict__.get("columns", {})
+        if name not in columns:
+            raise AttributeError(name)
+        column: npt.NDArray[Any] = columns[name]
+        return self.texts(name) if name in _NAMES else column
+
+    def texts(self, name: str) -> npt.NDArray[Any]:
+        """A column of names as an array of str, empty where there is none."""
+        table = np.array([*self.names, ""], dtype=object)
+        return cast("npt.NDArray[Any]", table[self.columns[name]])
+
+    def text(self, name: str, index: int) -> str:
+        """One name of a column, empty if there is none."""
+        number = int(self.columns[name][index])
+        return self.names[number] if number >= 0 else ""
+
+    def skb_state(self, index: int) -> SkbState:
+        """The sk_buff's fields at one event."""
+        return SkbState.from_row(self.state[index])
+
+    def to_arrow(self) -> Any:
+        """A ``pyarrow.Table``; columns that are known everywhere are not copied, nor name numbers.
+
+        Names become dictionary columns; the sk_buff's fields are called ``skb_...``.
+        """
+        pa: Any = importlib.import_module("pyarrow")  # an optional dependency
+        table: dict[str, Any] = {}
+        words = pa.array(self.names, pa.string())
+        for name, column in self.columns.items():
+            unknown = column == _NO_TIME if name in ("time", "result") else column == -1
+            mask = unknown if name not in ("line", "skb", "returns") and unknown.any() else None
+            values = pa.array(column, mask=mask)
+            if name in _NAMES:
+                values = pa.DictionaryArray.from_arrays(values, words)
+            table[name] = values
+        for name in SKB_DTYPE.names or ():
+            values = np.ascontiguousarray(self.state[name])
+            table[f"skb_{name}"] = pa.array(values, mask=values == np.iinfo(values.dtype).min)
+        return pa.table(table)
+
+
+class TraceReader:
+    """Reads a log batch by batch in bounded memory: iterate over it, each batch is a `Trace`.
+
+    Each batch has names of its own. Use it as a context manager.
+
+    Args:
+        source: a path, or a binary file (a pipe will do).
+        format: what it is; "auto" finds out.
+        rows: most events in a batch.
+
+    Raises:
+        GsoError: it is none of these formats: binary, empty, another encoding.
+    """
+
+    def __init__(self, source: Source, format: Format = "auto", *, rows: int = 65536) -> None:
+        if format != "auto" and format not in (*FORMATS, "pwru-json"):
+            known = ", ".join([*FORMATS, "pwru-json"])
+            raise ValueError(f"format is {format!r}, not auto or one of {known}")
+        self._rows = rows
+        self._closing: list[BinaryIO] = []
+        try:
+            self._file = self._open(source)
+            self.name = str(getattr(source, "name", source))
+            with _intact(self.name):
+                self._first = _fill(self._file, _SAMPLE)
+            self.format = format if format != "auto" else _recognise(self._first, self.name)
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self, source: Source) -> BinaryIO:
+        if isinstance(source, (str, os.PathLike)):
+            file: BinaryIO = Path(source).open("rb")  # noqa: SIM115  (close() closes it)
+            self._closing.append(file)
+        else:
+            file = source
+        start = _fill(file, 6)
+        joined = cast("BinaryIO", io.BufferedReader(_Rest(start, file), _BLOCK))
+        for magic, opener in _COMPRESSED.items():
+            if start.startswith(magic):
+                return cast("BinaryIO", opener(joined))
+        return joined
+
+    def close(self) -> None:
+        """Close what this opened."""
+        for file in self._closing:
+            file.close()
+        self._closing.clear()
+
+    def __enter__(self) -> TraceReader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __iter__(self) -> Iterator[Trace]:
+        return self._json() if self.format == "pwru-json" else self._text()
+
+    def _blocks(self) -> Iterator[bytes]:
+        block = self._first
+        while block:
+            yield block
+            with _intact(self.name):
+                block = self._file.read(_BLOCK)
+
+    def _text(self) -> Iterator[Trace]:
+        scanner = Scanner(self.format, self._rows)
+        for block in _whole_lines(self._blocks(), scanner.skip_line):
+            at = 0
+            while at < len(block):
+                at, full = scanner.feed(block, at)
+                if full:
+                    yield self._batch(scanner)
+        yield self._batch(scanner)
+
+    def _batch(self, scanner: Scanner) -> Trace:
+        columns, state, names = scanner.take()
+        lines, _, damaged, lost = scanner.totals
+        shown = list(scanner.damaged_lines)
+        return Trace(self.format, columns, state, names, lines, damaged, shown, lost)
+
+    def _json(self) -> Iterator[Trace]:
+        """Each object is written as a line of pwru text, so that there is one reader for both."""
+        scanner = Scanner("pwru", self._rows)
+        for block in _whole_lines(self._blocks(), scanner.skip_line):
+            for line in block.splitlines():
+                text = _json_line(line)
+                at = 0
+                while at < len(text):
+                    at, full = scanner.feed(text, at)
+                    if full:
+                        yield self._batch(scanner)
+        yield self._batch(scanner)
+
+
+def read_trace(source: Source, format: Format = "auto") -> Trace:
+    """Read a whole log: pwru, pwru JSON, perf script, ftrace or dmesg's ``skb_dump``.
+
+    Args:
+        source: a path, or a binary file. It may be compressed.
+        format: "pwru", "pwru-json", "perf", "ftrace" or "dmesg"; "auto" looks at the content.
+
+    A damaged line costs that line only: see `Trace.damaged`. `TraceReader` reads logs that are
+    larger than memory.
+
+    Raises:
+        GsoError: it is none of these formats: binary, empty, another encoding.
+    """
+    with TraceReader(source, format) as reader:
+        return _joined(list(reader))
+
+
+def _joined(batches: list[Trace]) -> Trace:
+    if len(batches) == 1:
+        return batches[0]
+    numbers: dict[str, int] = {}
+    parts: dict[str, list[npt.NDArray[Any]]] = {name: [] for name in batches[0].columns}
+    for batch in batches:
+        mapping = [numbers.setdefault(name, len(numbers)) for name in batch.names]
+        table = np.array([*mapping, -1], np.int32)
+        for name, column in batch.columns.items():
+            parts[name].append(table[column] if name in _NAMES else column)
+    last = batches[-1]
+    return Trace(
+        last.format,
+        {name: np.concatenate(columns) for name, columns in parts.items()},
+        np.concatenate([batch.state for batch in batches]),
+        list(numbers),
+        last.lines,
+        last.damaged,
+        last.damaged_lines,
+        last.lost,
+    )
+
+
+@contextlib.contextmanager
+def _intact(name: str) -> Iterator[None]:
+    """Turns what the decompressors say of damaged data into a GsoError."""
+    try:
+        yield
+    except (EOFError, lzma.LZMAError, gzip.BadGzipFile, zlib.error) as error:
+        raise _refused(name, f"the compressed data is damaged: {error}", 0, 0) from None
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        # What bz2 raises has no number.
+        raise _refused(name, f"the compressed data is damaged: {error}", 0, 0) from None
+
+
+# --- bytes -------------------------------------------------------------------------------------
+
+
+class _Rest(io.RawIOBase):
+    """The bytes that were read already, and the rest of the file behind them."""
+
+    def __init__(self, start: bytes, file: BinaryIO) -> None:
+        self._start = start
+        self._file = file
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._start or self._file.read(len(buffer)) or b""
+        size = min(len(data), len(buffer))
+        buffer[:size] = data[:size]
+        self._start = data[size:] if self._start else b""
+        return size
+
+
+def _fill(file: BinaryIO, size: int) -> bytes:
+    """Up to `size` bytes; a pipe may need several reads for them."""
+    data = b""
+    while len(data) < size and (more := file.read(size - len(data))):
+        if not isinstance(more, bytes):
+            raise TypeError("a trace is read from a file opened in binary mode, this one is text")
+        data += more
+    return data
+
+
+def _zstd(file: BinaryIO) -> BinaryIO:
+    for module, opener in (("compression.zstd", "open"), ("zstandard", "open")):
+        try:
+            return cast("BinaryIO", getattr(importlib.import_module(module), opener)(file, "rb"))
+        except ImportError:
+            continue
+    raise _refused(
+        "the trace", "it is compressed with zstd: pip install zstandard, or zstd -dc | gso", 0, 0
+    )
+
+
+_COMPRESSED: dict[bytes, Callable[..., Any]] = {
+    b"\x1f\x8b": gzip.open,
+    b"\xfd7zXZ\0": lzma.open,
+    b"BZh": bz2.open,
+    b"\x28\xb5\x2f\xfd": _zstd,
+}
+
+
+def _whole_lines(blocks: Iterable[bytes], skip: Callable[[bytes], None]) -> Iterator[bytes]:
+    """Blocks that end where a line does. A line longer than _LONGEST is handed to `skip`."""
+    kept = b""
+    skipping = False
+    for block in blocks:
+        if skipping:
+            end = block.find(b"\n")
+            if end < 0:
+                continue
+            block = block[end + 1 :]  # noqa: PLW2901
+            skipping = False
+        end = block.rfind(b"\n") + 1
+        if end:
+            yield kept + block[:end]
+            kept = block[end:]
+        else:
+            kept += block
+        if len(kept) > _LONGEST:
+            skip(kept)
+            kept = b""
+            skipping = True
+    if kept:
+        yield kept
+
+
+# --- which format ------------------------------------------------------------------------------
+
+_MARKS = {
+    "pwru-json": re.compile(rb'\s*\{.*"(skb|func)"\s*:'),
+    "pwru": re.compile(
+        rb"(\S+ )?\s*0x[0-9a-f]+\s+(\d+\s+)?(\[.*?\]\s+\S|\S.*:\d+\s)"
+        rb"|\s*(TIME\s+)?SKB\s+(CPU|PROCESS)"
+    ),
+    "dmesg": re.compile(rb".*(\bskb len=\d+ headroom=|\bskb (linear|headroom|tailroom|frag):)"),
+    "ftrace": re.compile(
+        rb"# tracer:|CPU:\d+ \[LOST"
+        rb"|\s*\S.*-\d+\s+(\(\s*[\d-]+\)\s+)?\[\d{3,}\]\s+([^\s:]{4,6}\s+)?\d+\.\d+: "
+    ),
+    "perf": re.compile(rb"\s*\S.*?\s-?\d+(/\d+)?\s+(\[\d+\]\s+)?\d+\.\d{6,9}:\s"),
+}
+
+
+def _recognise(sample: bytes, name: str) -> str:
+    if not sample.strip():
+        raise _refused(name, f"it is empty ({len(sample)} bytes of white space)", 0, 0)
+    if sample.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in sample[:4]:
+        hint = "it is UTF-16 or binary, not text: iconv -f UTF-16 -t UTF-8 makes text of UTF-16"
+        raise _refused(name, hint, 0, 0)
+    if b"\0" in sample:
+        at = sample.index(b"\0")
+        hint = "for perf.data use perf script, for trace.dat trace-cmd report"
+        raise _refused(name, f"it is binary: byte {at} is zero ({hint})", at, len(sample))
+    lines = sample.split(b"\n")
+    if len(lines) > 1:
+        lines.pop()
+    counts = {
+        kind: sum(bool(mark.match(line[:4096])) for line in lines) for kind, mark in _MARKS.items()
+    }
+    # skb_dump's blocks stand between other messages of the kernel: a few lines are enough.
+    best = max(counts, key=lambda kind: counts[kind])
+    if not counts[best]:
+        shown = max(lines, key=len)[:60].decode("utf-8", "replace")
+        message = (
+            f"none of its first {len(lines)} lines is of pwru, perf script, ftrace or skb_dump, "
+            f"such as {shown!r}"
+        )
+        raise _refused(name, message, 0, len(lines))
+    return best
+
+
+def _refused(name: str, message: str, offset: int, limit: int) -> GsoError:
+    return GsoError(
+        f"{name}: {message}", reason=Reason.UNSUPPORTED, field="trace", offset=offset, limit=limit
+    )
+
+
+# --- pwru JSON ---------------------------------------------------------------------------------
+
+
+def _json_line(line: bytes) -> bytes:
+    """One JSON object as pwru's text of it; what is no object comes back as a damaged line."""
+    if not line.strip():
+        return b"\n"
+    try:
+        event = json.loads(line)
+        text = _as_text(event)
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        return b"0x " + line[:80].replace(b"\n", b" ") + b"\n"
+    return text.encode("utf-8", "replace")
+
+
+def _as_text(event: dict[str, Any]) -> str:
+    words = [str(event.get("skb", "0x")), str(int(event.get("cpu", 0)))]
+    words.append(f"[{_word(event.get('process', ''))}]")
+    words.append(_word(event.get("func", "?")))
+    time = event.get("time")
+    if isinstance(time, str):
+        words.insert(0, _word(time))
+    elif time is not None:
+        words.append(str(int(time)))
+    for key in ("netns", "mark", "iface", "mtu", "len"):
+        if key in event:
+            words.append(f"{key}={_word(event[key])}")
+    if "proto" in event:
+        words.append(f"protocol={int(event['proto'])}")
+    if "tuple" in event:
+        words.append(_tuple(event["tuple"]))
+    if "caller_func" in event:
+        words.append(f"location={_word(event['caller_func'])}")
+    metadata = event.get("skb_metadata")
+    more = "\n".join(
+        text for text in (event.get("stack"), metadata) if isinstance(text, str) and text
+    )
+    if isinstance(metadata, dict):
+        words += [f"{_word(key)}={_word(value)}" for key, value in metadata.items()]
+    elif isinstance(metadata, list):
+        words += [_word(value) for value in metadata]
+    return " ".join(words) + "\n" + more.strip("\n") + "\n" * bool(more)
+
+
+def _word(value: object) -> str:
+    return re.sub(r"[\s\]]+", "_", str(value))
+
+
+def _tuple(flow: dict[str, Any]) -> str:
+    protocols = {6: "tcp", 17: "udp", 1: "icmp", 58: "icmp6"}
+    proto = int(flow.get("proto", 0))
+    sides = [f"{flow.get(f'{s}addr', '')}:{int(flow.get(f'{s}port', 0))}" for s in "sd"]
+    return f"{_word('->'.join(sides))}({protocols.get(proto, proto)})"

@@ -1,0 +1,73 @@
+"""One packet or many, compiled or obvious: the same verdicts."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import gso
+from gso import GsoType, SkbState, Tunnel
+from reference.skb_rules import verdicts
+
+OFFSETS = st.sampled_from([0, 50, 64, 68, 70, 82, 86, 96, 102, 0xFFFF, -2, 0xFFFFFFFE, 65534])
+GSO_TYPES = st.lists(st.sampled_from(list(GsoType)), max_size=4).map(
+    lambda bits: int(sum(set(bits)))
+)
+VALUES = {
+    **dict.fromkeys(
+        (
+            *("mac_header", "network_header", "transport_header", "csum_start"),
+            *("inner_mac_header", "inner_network_header", "inner_transport_header"),
+        ),
+        OFFSETS,
+    ),
+    "len": st.sampled_from([0, 5, 1500, 65535, 300000]),
+    "data_len": st.sampled_from([0, 12, 1600]),
+    "encapsulation": st.sampled_from([0, 1]),
+    "gso_size": st.sampled_from([0, 1, 1448, 0xFFFF]),
+    "gso_type": GSO_TYPES,
+    "inner_protocol_type": st.sampled_from([0, 1, 1, 2]),
+    "inner_protocol": st.sampled_from([0, 0x0800, 0x6558, 0x86DD]),
+    "inner_ipproto": st.sampled_from([0, 4, 41, 47, 99]),
+    "protocol": st.sampled_from([0, 0x0800, 0x86DD]),
+    "ip_summed": st.sampled_from([0, 1, 3, 3]),
+    "csum_offset": st.sampled_from([0, 6, 16]),
+    "ihl": st.integers(0, 15),
+    "doff": st.integers(0, 15),
+    "payload": st.sampled_from([0, 1, 1448, 1460, 65535]),
+    "tunnel": st.sampled_from(list(Tunnel)),
+    "l4": st.sampled_from([0, 6, 17, 1]),
+    "tnl_hlen": st.sampled_from([-2, 65534, 0xFFFFFFFE, 6, 8, 12, 16]),
+}
+states = st.fixed_dictionaries({}, optional=VALUES).map(lambda values: SkbState(**values))
+
+
+def names(mask):
+    return [rule.rule for rule in gso.explain(mask)]
+
+
+@settings(max_examples=1000, deadline=None)
+@given(states)
+def test_the_compiled_rules_agree_with_the_obvious_ones(skb):
+    expected = verdicts(skb)
+    found = gso.validate(skb)
+    assert [one.rule for one in found] == [n for n in gso.RULES if expected.get(n)]
+    assert set(found.judged) == set(expected)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(states, max_size=20))
+def test_many_are_judged_as_one_is(skbs):
+    masks = gso.validate_batch(gso.skb_array(skbs))
+    assert [names(mask) for mask in masks] == [[f.rule for f in gso.validate(s)] for s in skbs]
+
+
+@settings(max_examples=300, deadline=None)
+@given(states)
+def test_a_row_keeps_what_is_known(skb):
+    assert SkbState.from_row(gso.skb_array([skb])[0]) == skb
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.binary(max_size=200), st.sampled_from(["ethernet", "raw"]))
+def test_any_bytes_can_be_judged(data, link_type):
+    for finding in gso.validate(data, link_type=link_type, mtu=100):
+        assert finding.message

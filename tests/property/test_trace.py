@@ -1,0 +1,91 @@
+"""No line, however damaged, stops the readers; and how a log is cut does not matter."""
+
+import contextlib
+import io
+import json
+from pathlib import Path
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import gso
+from gso import GsoError
+from gso.diagnose_cli import as_json, report
+from gso.diagnosis_html import page
+
+HERE = Path(__file__).parents[1]
+REAL = (HERE / "kernel/data/incident-unpatched.trace").read_bytes().splitlines()
+PWRU = b"""\
+0xffff947712f34400 9 [<empty>] kfree_skb_reason(SKB_DROP_REASON_X) netns=1 mark=0x0 proto=8 len=7
+0xffff947712f34400 9 a:7 4026531840 0 eth0:2 0x0800 1600 1512 1.2.3.4:5->6.7.8.9:1(udp) ip_rcv k=1
+13:05:01.250 0xffff888100 3 [a] skb_push netns=1 inner_mac_header=(__u16)68 dev="x"
+(struct sk_buff){
+ .len = (unsigned int)1544,
+validate_xmit_skb  [mod]
+{"skb":"0xffff","func":"f","tuple":{"saddr":"1","dport":7},"stack":"\\na\\nb","proto":8}
+[  812.123460] skb len=1544 headroom=68 headlen=1532 tailroom=0
+ mac=(68,-18) mac_len=14 net=(50,20) trans=70
+ shinfo(txflags=0 nr_frags=1 gso(size=1448 type=1281 segs=2))
+ encapsulation=1 inner(proto=0x0004, mac=68, net=82, trans=102)
+[  812.1] Call Trace:
+ ? a+0x1/0x2
+ b+0x1/0x2 [mod]
+a b 12/13 [030] 79090.376153: probe:f: (ffffffffc0feebe0) dev="vlan100" skb=0xffff x=0x44
+\tffffffff85070e60 __dev_queue_xmit+0x1 ([kernel.kallsyms])""".splitlines()
+FORMATS = st.sampled_from(["pwru", "pwru-json", "perf", "ftrace", "dmesg"])
+BITS = [b"0x", b"[", b"]", b"(", b"=", b'"', b":", b" ", b"\t", b"->", b"{", b"\0", b"9" * 30, b"-"]
+
+
+@st.composite
+def damaged(draw):
+    line = draw(st.sampled_from(REAL + PWRU))
+    for _ in range(draw(st.integers(0, 3))):
+        at = draw(st.integers(0, len(line)))
+        drop = draw(st.integers(0, 12))
+        line = line[:at] + draw(st.sampled_from([*BITS, b""])) + line[at + drop :]
+    return line
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(damaged(), max_size=12), FORMATS, st.sampled_from([1, 3, 1000]))
+def test_damaged_lines_are_counted_or_read(lines, kind, rows):
+    data = b"\n".join(lines)
+    with gso.TraceReader(io.BytesIO(data), kind, rows=rows) as reader:
+        batches = list(reader)
+    assert sum(map(len, batches)) + batches[-1].damaged <= len(lines) + data.count(b"\\n")
+    for batch in batches:
+        gso.validate_batch(batch.state)
+        for name in ("function", "stack", "flow", "reason"):
+            batch.texts(name)
+        for index in range(len(batch)):
+            gso.validate(batch.skb_state(index))
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(damaged(), max_size=30), FORMATS, st.integers(1, 5))
+def test_batches_of_any_size_hold_the_same_events(lines, kind, rows):
+    data = b"\n".join(lines)
+    whole = gso.read_trace(io.BytesIO(data), kind)
+    with gso.TraceReader(io.BytesIO(data), kind, rows=rows) as reader:
+        batches = list(reader)
+    assert [t for batch in batches for t in batch.function] == whole.function.tolist()
+    assert [t for batch in batches for t in batch.skb] == whole.skb.tolist()
+    assert [n for batch in batches for n in batch.line] == whole.line.tolist()
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.binary(max_size=400))
+def test_any_bytes_are_read_or_refused(data):
+    with contextlib.suppress(GsoError):
+        gso.read_trace(io.BytesIO(data))
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(damaged(), max_size=30), FORMATS)
+def test_whatever_was_read_can_be_diagnosed_and_reported(lines, kind):
+    trace = gso.read_trace(io.BytesIO(b"\n".join(lines)), kind)
+    diagnosis = gso.diagnose(trace)
+    assert sum(case.packets for case in diagnosis.cases) <= len(trace)
+    assert all(line.isprintable() for line in report("log", diagnosis))
+    json.dumps(as_json([("log", diagnosis)]))
+    assert page([("log", diagnosis)]).endswith("</html>\n")

@@ -1,0 +1,192 @@
+"""The rules for sk_buff fields, one obvious statement each: the judge of the fast ones."""
+
+from __future__ import annotations
+
+from gso import GsoType as G
+from gso import SkbState, Tunnel
+
+UDP_TUNNELS = G.UDP_TUNNEL | G.UDP_TUNNEL_CSUM
+GRES = G.GRE | G.GRE_CSUM
+TUNNELS = UDP_TUNNELS | GRES | G.IPXIP4 | G.IPXIP6
+KINDS = (G.TCPV4, G.TCPV6, G.UDP, G.UDP_L4, G.SCTP, G.FCOE)
+UNSET = 0xFFFF
+
+
+def shortest(skb: SkbState) -> int:
+    gso = skb.gso_type or 0
+    if skb.tunnel is Tunnel.GUE:
+        return 20 if gso & G.TUNNEL_REMCSUM else 12
+    if skb.tunnel in (Tunnel.VXLAN, Tunnel.VXLAN_GPE, Tunnel.GENEVE):
+        return 16
+    if skb.tunnel is Tunnel.FOU or gso & UDP_TUNNELS:
+        return 8
+    if skb.tunnel is Tunnel.GRE or gso & GRES:
+        return 8 if gso & G.GRE_CSUM else 4
+    return 0
+
+
+def has_tunnel_header(skb: SkbState) -> bool:
+    if shortest(skb):
+        return True
+    if skb.tunnel not in (None, Tunnel.NONE) or (skb.gso_type or 0) & TUNNELS:
+        return False
+    outer, inner = skb.transport_header, skb.inner_network_header
+    return outer is not None and inner is not None and outer < inner
+
+
+def inner_offsets_count(skb: SkbState) -> bool:
+    if skb.encapsulation is not None:
+        return skb.encapsulation == 1
+    if (skb.gso_type or 0) & TUNNELS or skb.tunnel not in (None, Tunnel.NONE):
+        return True
+    outer, inner = skb.network_header, skb.inner_network_header
+    if outer is not None and inner is not None:
+        return outer < inner and inner != UNSET
+    return skb.tnl_hlen is not None
+
+
+def verdicts(skb: SkbState) -> dict[str, bool]:
+    """For each rule that can be judged: whether it is violated."""
+    found: dict[str, bool] = {}
+
+    def rule(name: str, violated: object) -> None:
+        found[name] = found.get(name, False) or bool(violated)
+
+    mac, network, transport = skb.mac_header, skb.network_header, skb.transport_header
+    segmented = bool(skb.gso_size)
+    if inner_offsets_count(skb):
+        inner(skb, rule)
+    if segmented and transport is not None:
+        rule("transport-header-unset", transport == UNSET)
+    if (segmented or skb.encapsulation == 1) and network not in (None, UNSET):
+        if transport not in (None, UNSET):
+            rule("outer-header-order", network > transport)
+        if mac not in (None, UNSET) and segmented:
+            rule("outer-header-order", mac > network)
+    types(skb, rule)
+    handlers(skb, rule)
+    checksums(skb, rule)
+    if skb.ihl is not None:
+        rule("ihl-small", skb.ihl < 5)
+    if skb.doff is not None:
+        rule("doff-small", skb.doff < 5)
+    if skb.len is not None and skb.data_len is not None:
+        rule("data-len", skb.data_len > skb.len)
+    return found
+
+
+def inner(skb: SkbState, rule) -> None:
+    mac, network, last = (
+        skb.inner_mac_header,
+        skb.inner_network_header,
+        skb.inner_transport_header,
+    )
+    tunnelled = has_tunnel_header(skb)
+    unset = tunnelled and mac == UNSET
+    if skb.encapsulation == 1 and (network is not None or mac is not None):
+        unset |= network in (0, UNSET)
+        unset |= skb.gso_size != 0 and last in (0, UNSET)
+        unset |= tunnelled and mac == 0
+        rule("inner-header-unset", unset)
+    if unset:
+        rule("inner-header-unset", True)
+        return
+    if network in (0, UNSET):
+        return
+    if tunnelled and network is not None and mac not in (None, UNSET):
+        mac_length(skb, network - mac, rule)
+    if skb.encapsulation == 1 and network is not None:
+        if skb.network_header not in (None, UNSET):
+            rule("inner-header-order", skb.network_header >= network)
+        if last is not None and skb.gso_size != 0:
+            rule("inner-header-order", network > last)
+        if tunnelled and mac is not None:
+            rule("inner-header-order", mac > network)
+    if tunnelled:
+        tunnel(skb, rule)
+
+
+def mac_length(skb: SkbState, length: int, rule) -> None:
+    if length == 0:
+        ethernet = skb.inner_protocol_type == 0 and skb.inner_protocol == 0x6558
+        rule("inner-mac-length", ethernet)
+    elif length not in (14, 18, 22, 26, 30):
+        rule("inner-mac-length", True)
+    elif skb.inner_protocol_type is not None or skb.inner_protocol is not None:
+        bare = skb.inner_protocol_type == 1 or skb.inner_protocol in (0x0800, 0x86DD)
+        rule("inner-mac-length", bare)
+
+
+def tunnel(skb: SkbState, rule) -> None:
+    size = skb.tnl_hlen
+    if size is None:
+        return
+    rule("tunnel-header-negative", size < 0)
+    if size < 0:
+        return
+    rule("tunnel-header-short", size < (shortest(skb) or 4))
+    rule("tunnel-header-wrong", size % 4 or (skb.tunnel is Tunnel.VXLAN and size > 16))
+    if skb.len is not None:
+        rule("tunnel-header-long", size > skb.len)
+
+
+def types(skb: SkbState, rule) -> None:
+    gso = skb.gso_type
+    if gso is None:
+        return
+    if not skb.gso_size:
+        return
+    if skb.encapsulation == 1:
+        rule("encapsulation-unmarked", not gso & (TUNNELS | G.ESP))
+    if skb.encapsulation is not None and gso & (UDP_TUNNELS | GRES):
+        rule("encapsulation-missing", skb.encapsulation != 1)
+    rule("gso-type-contradictory", sum(bool(gso & kind) for kind in KINDS) != 1)
+    if not gso & TUNNELS and skb.protocol is not None and skb.encapsulation != 1:
+        wrong = {G.TCPV4: 0x86DD, G.TCPV6: 0x0800}
+        rule("gso-type-protocol", any(gso & k and skb.protocol == p for k, p in wrong.items()))
+    if skb.l4:
+        tcp, udp = gso & (G.TCPV4 | G.TCPV6), gso & (G.UDP | G.UDP_L4)
+        rule("gso-type-protocol", (tcp and skb.l4 != 6) or (udp and skb.l4 != 17))
+    if skb.payload is not None:
+        rule("payload-not-larger", skb.payload <= skb.gso_size)
+        if gso & G.UDP_L4 and gso & G.DODGY:
+            rule("uso-segments", skb.payload > 128 * skb.gso_size)
+    if gso & G.DODGY:
+        rule("gso-by-frags", skb.gso_size == 0xFFFF)
+
+
+def handlers(skb: SkbState, rule) -> None:
+    udp = (skb.gso_type or 0) & UDP_TUNNELS or (skb.tunnel or 0) >= Tunnel.FOU
+    if not udp or skb.inner_protocol_type is None:
+        return
+    if skb.inner_protocol_type == 1:
+        if skb.inner_ipproto is not None:
+            known = (4, 6, 17, 41, 47, 50, 132)
+            rule("inner-ipproto-handler", skb.inner_ipproto not in known)
+    elif skb.inner_protocol_type == 0:
+        if skb.inner_protocol is not None:
+            known = (0x0800, 0x86DD, 0x6558, 0x8100, 0x88A8, 0x8847, 0x8848, 0x894F)
+            rule("inner-protocol-handler", skb.inner_protocol not in known)
+    else:
+        rule("inner-protocol-handler", True)
+
+
+def checksums(skb: SkbState, rule) -> None:
+    gso, start = skb.gso_type or 0, skb.csum_start
+    if skb.gso_size and gso & G.UDP_L4 and not gso & G.FRAGLIST and skb.ip_summed is not None:
+        rule("uso-checksum", skb.ip_summed != 3)
+    if skb.ip_summed != 3:
+        return
+    outer, last = skb.transport_header, skb.inner_transport_header
+    if start is not None:
+        if skb.encapsulation == 0 and outer not in (None, UNSET):
+            rule("csum-start", start != outer)
+        if skb.encapsulation == 1 and last not in (None, UNSET):
+            if skb.gso_size:
+                rule("csum-start", start != last)
+            elif outer not in (None, UNSET):
+                rule("csum-start", start not in (last, outer))
+    tcp = skb.l4 == 6 or bool(gso & (G.TCPV4 | G.TCPV6))
+    udp = skb.l4 == 17 or bool(gso & (G.UDP | G.UDP_L4))
+    if skb.csum_offset is not None and skb.gso_size and tcp != udp:
+        rule("csum-offset", skb.csum_offset != (16 if tcp else 6))

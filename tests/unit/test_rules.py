@@ -1,0 +1,259 @@
+"""Which header offsets are wrong, and what is said about them."""
+
+from __future__ import annotations
+
+import handmade as packets
+import numpy as np
+import pytest
+
+import gso
+from gso import GsoType, SkbState, Tunnel
+
+# The packet of the published incident as IPVS leaves it: no offset is where GUE needs it.
+INCIDENT = {
+    "mac_header": 0x44,
+    "network_header": 0x32,
+    "transport_header": 0x46,
+    "inner_mac_header": 0x44,
+    "inner_network_header": 0x52,
+    "inner_transport_header": 0x66,
+    "len": 1544,
+    "data_len": 12,
+}
+# All that skb_segment and the tunnel's segmenter look at, and every bit of it right.
+GUE = {
+    **INCIDENT,
+    "mac_header": 0x24,
+    "inner_mac_header": 0x52,
+    "encapsulation": 1,
+    "gso_size": 1448,
+    "gso_type": GsoType.TCPV4 | GsoType.UDP_TUNNEL | GsoType.IPXIP4,
+    "inner_protocol_type": 1,
+    "inner_ipproto": 4,
+    "protocol": 0x0800,
+    "ip_summed": 3,
+    "csum_start": 0x66,
+    "csum_offset": 16,
+    "ihl": 5,
+    "doff": 8,
+    "payload": 1460,
+    "tunnel": Tunnel.GUE,
+    "l4": 6,
+}
+
+
+def rules(**fields) -> list[str]:
+    return [finding.rule for finding in gso.validate(SkbState(**fields))]
+
+
+def test_a_right_packet_violates_nothing():
+    found = gso.validate(SkbState(**GUE))
+    assert found == []
+    assert found.not_judged == {"inner-protocol-handler": ("inner_protocol",)}
+
+
+def test_the_incident_has_a_tunnel_header_of_minus_2_bytes():
+    [finding] = gso.validate(SkbState(**INCIDENT))
+    assert finding.rule == "tunnel-header-negative"
+    assert finding.severity == "error"
+    assert "tnl_hlen is -2" in finding.message
+    assert "would be 12" in finding.message
+    assert finding.fields["inner_mac_header"] == 68
+    assert finding.fields["transport_header"] == 70
+    assert "tx_dropped" in finding.kernel_outcome
+    assert "skb_set_inner_mac_header(skb, skb_inner_network_offset(skb))" in finding.likely_cause
+
+
+@pytest.mark.parametrize("printed", [-2, 65534, 4294967294])
+def test_minus_2_is_understood_however_it_is_printed(printed):
+    assert SkbState(tnl_hlen=printed).tnl_hlen == -2
+    assert SkbState(mac_header=printed).mac_header == 0xFFFE
+    assert rules(tnl_hlen=printed, gso_type=GsoType.UDP_TUNNEL) == ["tunnel-header-negative"]
+    row = gso.skb_array(1)
+    row["tnl_hlen"] = printed if printed < 1 << 31 else printed - (1 << 32)
+    row["encapsulation"], row["gso_type"] = 1, GsoType.UDP_TUNNEL
+    assert gso.validate_batch(row)[0] == 1
+
+
+@pytest.mark.parametrize(
+    ("before", "tunnel", "flags", "expected"),
+    [
+        (12, Tunnel.GUE, GsoType.UDP_TUNNEL, "tunnel-header-negative"),
+        (8, Tunnel.FOU, GsoType.UDP_TUNNEL, "tunnel-header-negative"),
+        (4, Tunnel.GRE, GsoType.GRE, "tunnel-header-negative"),
+        (8, Tunnel.GRE, GsoType.GRE_CSUM, "tunnel-header-negative"),
+        (
+            20,
+            Tunnel.GUE,
+            GsoType.UDP_TUNNEL_CSUM | GsoType.TUNNEL_REMCSUM,
+            "tunnel-header-short",
+        ),
+    ],
+)
+def test_an_old_link_header_in_front_of_an_ip_packet(before, tunnel, flags, expected):
+    offsets = {
+        "network_header": 200 - before - 20,
+        "transport_header": 200 - before,
+        "inner_network_header": 200,
+        "inner_transport_header": 220,
+        "mac_header": 150,
+    }
+    state = {**GUE, **offsets, "csum_start": 220, "tunnel": tunnel}
+    state["gso_type"] = GsoType.TCPV4 | flags
+    state["inner_mac_header"] = 200
+    assert rules(**state) == []
+    state["inner_mac_header"] = 200 - 14
+    found = rules(**state)
+    assert expected in found
+    assert "inner-mac-length" in found
+
+
+def test_a_client_on_the_director_has_no_link_header_to_leave_behind():
+    assert rules(**{**INCIDENT, "mac_header": 0xFFFF, "inner_mac_header": 0xFFFF}) == [
+        "inner-header-unset"
+    ]
+
+
+def test_remote_checksum_offload_is_found_from_the_offsets_alone():
+    offsets = {"network_header": 160, "transport_header": 180, "inner_network_header": 200}
+    assert rules(**offsets, inner_mac_header=186) == ["tunnel-header-wrong"]
+    assert rules(**offsets, inner_mac_header=200) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"inner_mac_header": 0x4E}, "tunnel-header-short"),
+        ({"inner_mac_header": 0x54}, "tunnel-header-wrong"),
+        ({"len": 10, "data_len": 0}, "tunnel-header-long"),
+        ({"inner_mac_header": 0x4D}, "inner-mac-length"),
+        ({"network_header": 0x48}, "outer-header-order"),
+        ({"mac_header": 0x34}, "outer-header-order"),
+        ({"inner_transport_header": 0x50}, "inner-header-order"),
+        ({"transport_header": 0xFFFF}, "transport-header-unset"),
+        ({"inner_mac_header": 0}, "inner-header-unset"),
+        ({"inner_network_header": 0xFFFF}, "inner-header-unset"),
+        ({"gso_type": GsoType.TCPV4}, "encapsulation-unmarked"),
+        ({"encapsulation": 0}, "encapsulation-missing"),
+        ({"gso_type": GUE["gso_type"] | GsoType.UDP_L4}, "gso-type-contradictory"),
+        ({"gso_type": GsoType.UDP_TUNNEL}, "gso-type-contradictory"),
+        ({"gso_type": GsoType.UDP_L4 | GsoType.UDP_TUNNEL}, "gso-type-protocol"),
+        ({"inner_ipproto": 0}, "inner-ipproto-handler"),
+        ({"inner_protocol_type": 0, "inner_protocol": 0}, "inner-protocol-handler"),
+        ({"csum_start": 0x46}, "csum-start"),
+        ({"csum_offset": 6}, "csum-offset"),
+        ({"gso_type": GsoType.UDP_L4, "ip_summed": 0}, "uso-checksum"),
+        ({"ihl": 4}, "ihl-small"),
+        ({"doff": 4}, "doff-small"),
+        ({"payload": 1448}, "payload-not-larger"),
+        ({"data_len": 1545}, "data-len"),
+        ({"gso_size": 0xFFFF, "gso_type": GUE["gso_type"] | GsoType.DODGY}, "gso-by-frags"),
+        (
+            {"gso_size": 11, "gso_type": GsoType.UDP_L4 | GsoType.DODGY},
+            "uso-segments",
+        ),
+    ],
+)
+def test_each_rule_is_violated_by_one_wrong_field(changes, expected):
+    state = SkbState(**{**GUE, **changes})
+    found = {finding.rule: finding for finding in gso.validate(state)}
+    assert expected in found
+    for name in set(changes) & set(found[expected].fields):
+        assert name in found[expected].message
+
+
+def test_every_rule_is_tested_and_documented():
+    tested = test_each_rule_is_violated_by_one_wrong_field.pytestmark[0].args[1]
+    assert {name for _, name in tested} | {"tunnel-header-negative"} == set(gso.RULES)
+    for bit, rule in enumerate(gso.RULES.values()):
+        assert rule.bit == bit
+        assert rule.kernel_outcome
+        assert rule.likely_cause
+        assert gso.explain(1 << bit) == [rule]
+
+
+def test_unknown_never_counts_as_zero():
+    found = gso.validate(SkbState())
+    assert found == []
+    assert found.judged == ()
+    assert set(found.not_judged) == set(gso.RULES)
+    assert "encapsulation" in gso.validate(SkbState(**INCIDENT)).not_judged["inner-header-unset"]
+    assert not gso.validate_batch(gso.skb_array(3)).any()
+
+
+def test_offsets_left_by_a_removed_tunnel_are_not_judged():
+    received = {**INCIDENT, "network_header": 0x52, "transport_header": 0x66}
+    assert rules(**received) == []
+    assert rules(**INCIDENT, encapsulation=0) == []
+
+
+def test_ip_in_ip_has_no_tunnel_header_to_be_negative():
+    offsets = {**INCIDENT, "network_header": 0x3E, "transport_header": 0x52}
+    assert rules(**offsets) == []
+    assert rules(**offsets, gso_type=GsoType.IPXIP4 | GsoType.TCPV4) == []
+
+
+def test_inner_ethernet_may_have_vlans_but_no_odd_length():
+    vxlan = {**GUE, "tunnel": Tunnel.VXLAN, "inner_protocol_type": 0, "inner_protocol": 0x6558}
+    vxlan.update(transport_header=0x46, inner_mac_header=0x56, gso_type=0x401)
+    for length, right in ((14, True), (18, True), (22, True), (16, False), (0, False)):
+        inner = {"inner_network_header": 0x56 + length, "inner_transport_header": 0x6A + length}
+        found = rules(**{**vxlan, **inner, "csum_start": 0x6A + length})
+        assert found == ([] if right else ["inner-mac-length"])
+
+
+def test_masks_and_arrays_that_make_no_sense_are_refused():
+    with pytest.raises(ValueError, match="beyond the 24 rules"):
+        gso.explain(1 << 24)
+    with pytest.raises(ValueError, match="beyond the 24 rules"):
+        gso.explain(-1)
+    with pytest.raises(TypeError, match="1-D array of gso"):
+        gso.validate_batch(np.zeros(3))
+    with pytest.raises(TypeError, match="2-D"):
+        gso.validate_batch(np.zeros((3, 2), gso.SKB_DTYPE))
+    with pytest.raises(ValueError, match="mac_header is 65536, not within -32768 to 65535"):
+        SkbState(mac_header=65536)
+    with pytest.raises(TypeError, match="len is a str"):
+        SkbState(len="12")
+
+
+def test_a_slice_with_steps_is_judged_row_by_row():
+    rows = gso.skb_array([SkbState(**INCIDENT), SkbState(**GUE)] * 3)
+    assert gso.validate_batch(rows[::2]).tolist() == [1, 1, 1]
+    assert gso.validate_batch(rows[1::2]).tolist() == [0, 0, 0]
+    assert gso.validate_batch(rows[:0]).tolist() == []
+
+
+# --- frames ---
+
+
+def frame(**options) -> bytearray:
+    return bytearray(packets.ethernet(packets.tcp(payload=b"x" * 100, **options)))
+
+
+def test_a_right_frame_violates_nothing():
+    assert gso.validate(frame()) == []
+
+
+@pytest.mark.parametrize(
+    ("offset", "value", "expected"),
+    [
+        (16, 1, {"frame-length", "frame-checksum"}),
+        (24, 0, {"frame-checksum"}),
+        (50, 1, {"frame-checksum"}),
+        (46, 0x40, {"frame-header"}),
+        (14, 0x44, {"frame-header"}),
+    ],
+)
+def test_a_wrong_byte_is_found(offset, value, expected):
+    data = frame()
+    data[offset] = value
+    assert expected <= {finding.rule for finding in gso.validate(data)}
+
+
+def test_a_frame_is_measured_against_the_mtu():
+    found = gso.validate(frame(), mtu=100)
+    assert [finding.rule for finding in found] == ["frame-mtu"]
+    assert "more than the MTU of 100" in found[0].message
+    assert gso.validate(frame(), mtu=1500) == []
+    assert gso.validate(frame()).not_judged == {"frame-mtu": ("mtu",)}
