@@ -8,9 +8,8 @@ import sys
 from collections.abc import Sequence
 from importlib import metadata
 
-from gso import command_explain, command_segment
-from gso.command import EXAMPLES, UNUSABLE, Formatter, UsageError, add_common
-from gso.diagnose_cli import add_commands
+from gso import command_diagnose, command_explain, command_segment
+from gso.command import EXAMPLES, UNUSABLE, Formatter, UsageError
 from gso.drawing import printable
 from gso.errors import GsoError
 
@@ -53,9 +52,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"gso {_version()}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for add in (command_segment.add, command_explain.add):
+    for add in (command_segment.add, command_explain.add, command_diagnose.add):
         add(commands)
-    add_commands(commands, add_common, Formatter)
     return parser
 
 

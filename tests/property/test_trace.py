@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import gso
 from gso import GsoError
-from gso.diagnose_cli import as_json, report
+from gso.command_diagnose import as_json, report
 from gso.diagnosis_html import page
 
 HERE = Path(__file__).parents[1]

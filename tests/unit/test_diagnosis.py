@@ -14,7 +14,7 @@ import pytest
 
 import gso
 from gso.cli import main
-from gso.diagnose_cli import as_json, report
+from gso.command_diagnose import as_json, report
 from gso.diagnosis import RECORD, SET_INNER_MAC, drawing
 from gso.diagnosis_html import page
 

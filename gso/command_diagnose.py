@@ -8,20 +8,20 @@ import json
 import sys
 import textwrap
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from gso.capture import Reader
+from gso.command import FINDINGS, FINE, Formatter, add_common, plural
 from gso.diagnosis import Case, Diagnosis, Event, diagnose, drawing
 from gso.drawing import printable
 from gso.frame_rules import validate_frame
 from gso.rules import RULES, Finding, Severity
 from gso.trace import TraceReader
 
-__all__ = ["add_commands", "as_json", "report"]
+__all__ = ["add", "as_json", "report"]
 
-FINE, FINDINGS = 0, 1
 _WIDTH = 96
 _MOST_SHOWN = 5
 _MOST_PACKETS = 10
@@ -37,15 +37,13 @@ checksums and, with --mtu, its size. Several packets with the same fault are rep
 """
 
 
-def add_commands(
-    commands: Any, common: Callable[[argparse.ArgumentParser], None], formatter: Any
-) -> None:
-    """Add both commands to the parser of ``gso``; `common` adds the options of captures."""
+def add(commands: Any) -> None:
+    """Add both commands to the parser of ``gso``."""
     command: argparse.ArgumentParser = commands.add_parser(
         "diagnose",
         help="find wrong header offsets in a log of pwru, perf, ftrace or dmesg",
         description=_DIAGNOSE,
-        formatter_class=formatter,
+        formatter_class=Formatter,
     )
     command.add_argument("logs", metavar="LOG", nargs="+", help="file, or - for standard input")
     command.add_argument(
@@ -61,11 +59,11 @@ def add_commands(
         "validate",
         help="judge the lengths and checksums of a capture's packets",
         description=_VALIDATE,
-        formatter_class=formatter,
+        formatter_class=Formatter,
     )
     command.add_argument("input", metavar="IN", help="pcap or pcapng file, or - for a pipe")
     command.add_argument("--mtu", metavar="N", type=int, help="largest IP packet in bytes")
-    common(command)
+    add_common(command)
     command.set_defaults(run=_validate)
 
 
@@ -91,10 +89,6 @@ def _diagnose(options: argparse.Namespace) -> int:
     return FINE if all(diagnosis.clean for _, diagnosis in found) else FINDINGS
 
 
-def _plural(count: int, word: str) -> str:
-    return f"{count} {word}{'' if count == 1 else 's'}"
-
-
 def _seconds(time: int) -> str:
     return f"{time // 10**9}.{time % 10**9 // 1000:06}"
 
@@ -105,14 +99,14 @@ def report(name: str, diagnosis: Diagnosis) -> Iterator[str]:
 
 
 def _report(name: str, diagnosis: Diagnosis) -> Iterator[str]:
-    read = f"{_plural(diagnosis.lines, 'line')} of {diagnosis.format}"
-    yield f"{name}: {read}, {_plural(diagnosis.events, 'event')}"
+    read = f"{plural(diagnosis.lines, 'line')} of {diagnosis.format}"
+    yield f"{name}: {read}, {plural(diagnosis.events, 'event')}"
     if diagnosis.damaged:
-        yield f"{_plural(diagnosis.damaged, 'damaged line')} passed over:"
+        yield f"{plural(diagnosis.damaged, 'damaged line')} passed over:"
         for number, text in diagnosis.damaged_lines:
             yield f"  line {number}: {text}"
     if diagnosis.lost:
-        yield f"{_plural(diagnosis.lost, 'event')} lost by the tracer: the log is not complete"
+        yield f"{plural(diagnosis.lost, 'event')} lost by the tracer: the log is not complete"
     for number, case in enumerate(diagnosis.cases, 1):
         yield ""
         yield from _case(number, case)
@@ -121,7 +115,7 @@ def _report(name: str, diagnosis: Diagnosis) -> Iterator[str]:
     yield from _checked(diagnosis)
     for (reason, place), count in diagnosis.drops.most_common(_MOST_SHOWN):
         where = f" in {place}" if place else ""
-        yield f"{_plural(count, 'drop')} for other reasons: {reason or '?'}{where}"
+        yield f"{plural(count, 'drop')} for other reasons: {reason or '?'}{where}"
     if diagnosis.record:
         yield ""
         yield "The log has no header offsets. Any of these records them:"
@@ -154,7 +148,7 @@ def _wrapped(label: str, text: str, indent: str = "  ") -> Iterator[str]:
 def _case(number: int, case: Case) -> Iterator[str]:
     dropped = f", {case.dropped} seen dropped" if case.dropped else ""
     rules = ", ".join(case.rules)
-    yield f"{number}. {rules}: {_plural(case.packets, 'packet')}{dropped}"
+    yield f"{number}. {rules}: {plural(case.packets, 'packet')}{dropped}"
     yield from _wrapped("", case.message)
     if case.function:
         yield f"  encapsulated by  {case.function}"
@@ -175,9 +169,9 @@ def _case(number: int, case: Case) -> Iterator[str]:
 
 def _most(label: str, counter: Counter[str]) -> Iterator[str]:
     for name, count in counter.most_common(_MOST_SHOWN):
-        yield f"  {label} {name}: {_plural(count, 'packet')}"
+        yield f"  {label} {name}: {plural(count, 'packet')}"
     if len(counter) > _MOST_SHOWN:
-        yield f"  and {_plural(len(counter) - _MOST_SHOWN, label)} more"
+        yield f"  and {plural(len(counter) - _MOST_SHOWN, label)} more"
 
 
 def _example(case: Case) -> Iterator[str]:
@@ -336,11 +330,11 @@ def _judge(batch: Any, index: int, options: argparse.Namespace) -> list[Finding]
 def _validate_report(
     name: str, packets: int, found: dict[Any, tuple[Finding, list[int], int]], cut: str | None
 ) -> Iterator[str]:
-    yield f"{printable(name)}: {_plural(packets, 'packet')}"
+    yield f"{printable(name)}: {plural(packets, 'packet')}"
     for one, numbers, count in found.values():
         shown = ", ".join(map(str, numbers)) + ("..." if count > len(numbers) else "")
         yield ""
-        yield f"{one.rule} ({one.severity}): {_plural(count, 'packet')} (number {shown})"
+        yield f"{one.rule} ({one.severity}): {plural(count, 'packet')} (number {shown})"
         yield from _wrapped(f"packet {numbers[0]}: ", one.message)
         yield from _wrapped("outcome: ", one.kernel_outcome)
         yield from _wrapped("cause: ", one.likely_cause)
