@@ -127,9 +127,8 @@ def check_incident(before: dict, after: dict) -> None:
         (stack,) = {
             tuple(d["stack"])
             for d in before["drops"]
-            if d["reason"] == "NOT_SPECIFIED"
+            if d["location"].startswith("validate_xmit_skb")
             and "tcf_mirred_to_dev" not in d["stack"]
-            and "validate_xmit_skb" in d["stack"]
         }
         assert any(name.startswith("ip_vs_tunnel_xmit") for name in stack)
 
