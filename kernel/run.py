@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from gso.kernel.errors import TestBedError
@@ -30,13 +30,7 @@ def output(*command: str) -> str:
     return done.stdout
 
 
-def logged(
-    stage: str,
-    command: Sequence[str],
-    log: Path,
-    folder: Path,
-    env: Mapping[str, str] | None = None,
-) -> None:
+def logged(stage: str, command: Sequence[str], log: Path, folder: Path) -> None:
     """Run a long command in ``folder`` with its output appended to ``log``."""
     with log.open("ab") as sink:
         sink.write(f"$ {' '.join(command)}\n".encode())
@@ -49,7 +43,7 @@ def logged(
                 stdout=sink,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                env={**_plain_language(), **(env or {})},
+                env=_plain_language(),
             )
         except FileNotFoundError:
             raise TestBedError(

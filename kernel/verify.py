@@ -30,6 +30,7 @@ UNPATCHED, PATCHED = "unpatched", "patched"
 _PLAN: dict[str, Any] = {
     "scenarios": [asdict(scenario) for scenario in SCENARIOS],
     "traffic": [asdict(traffic) for traffic in TRAFFIC],
+    "timeout": 8.0,  # seconds for one exchange
 }
 
 
@@ -59,8 +60,6 @@ class Options:
     source: Path | None = None
     fault: bool = True  # take the known fix out of the unpatched tree
     timeout: float = 300.0
-    exchange_timeout: float = 8.0
-    parallel: int = 2
 
 
 @dataclass(frozen=True)
@@ -221,7 +220,7 @@ class _Run:
         self.screen.stage(f"booting both kernels under {self.report.acceleration}")
         stop = threading.Event()
         judge = _Judge(self.folder, self.report, self.screen)
-        with self._timed("boot and traffic"), ThreadPoolExecutor(self.options.parallel) as pool:
+        with self._timed("boot and traffic"), ThreadPoolExecutor(len(kernels)) as pool:
             running = {
                 name: pool.submit(self._boot_one, name, kernel, judge, stop)
                 for name, kernel in kernels.items()
@@ -245,7 +244,7 @@ class _Run:
         def boot() -> dict[str, Any]:
             return vm.boot(
                 kernel,
-                _PLAN | {"timeout": self.options.exchange_timeout},
+                _PLAN,
                 self.folder / name,
                 timeout=self.options.timeout,
                 progress=progress,
