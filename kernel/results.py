@@ -23,8 +23,8 @@ class ScenarioReport:
 
     ``crashes``: what the kernel log says, for a variant that crashed or hung in this scenario
     (then the cells are those that were complete before). ``evidence``: each variant's folder with
-    traces and captures, within the results folder. ``runs``: the verdict of each repetition; the rest of the report is that
-    of the worst.
+    traces and captures, within the results folder. ``runs``: the verdict of each repetition; the
+    rest of the report is that of the worst.
     """
 
     scenario: Scenario
