@@ -131,6 +131,19 @@ def _keep(built: list[Path], made: Path) -> list[str]:
     return [module.name for module in built]
 
 
+def check_modules(kernel: Bootable, running: dict[str, str]) -> None:
+    """Make sure that the modules under test, and not the distribution's, were running."""
+    for module in kernel.modules:
+        notes = output("readelf", "-n", str(module))
+        match = re.search(r"Build ID: ([0-9a-f]+)", notes)
+        built = match[1] if match else "none"
+        found = running.get(module.stem.replace("-", "_"), "none")
+        if built != found:
+            raise TestBedError(
+                "guest", f"{module.name} has build ID {built}, but {found} was running"
+            )
+
+
 def _compiler(kernel: DebianKernel) -> str:
     """Return the compiler that the distribution built this kernel with."""
     match = re.search(r'^CONFIG_CC_VERSION_TEXT="(\S+)', kernel.config.read_text(), re.MULTILINE)

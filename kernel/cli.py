@@ -89,12 +89,21 @@ def _add_verify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         help="unified diff, or the name of one that comes with this package (see list); "
         "several are applied in order, as one series",
     )
-    kernel = command.add_mutually_exclusive_group()
-    kernel.add_argument(
-        "--kernel", metavar="VERSION", help="Debian kernel to take, such as 6.1 (default: newest)"
+    command.add_argument(
+        "--kernel",
+        action="append",
+        default=[],
+        metavar="VERSION",
+        help="Debian kernel to take, such as 6.1 (default: newest); may be given several times, "
+        "and beside --source: one report for all",
     )
-    kernel.add_argument(
-        "--source", type=Path, metavar="DIR", help="take this kernel tree, built small, instead"
+    command.add_argument(
+        "--source",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="DIR",
+        help="kernel tree to take, built small; may be given several times",
     )
     command.add_argument(
         "--as-is",
@@ -116,6 +125,13 @@ def _add_verify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         metavar="SECONDS",
         help="longest time for one boot with its traffic (default: 300)",
     )
+    command.add_argument(
+        "--repeat",
+        type=_count,
+        default=1,
+        metavar="N",
+        help="boot and measure so many times, and say which scenarios are flaky",
+    )
     command.add_argument("--quiet", action="store_true", help="no progress, only the result")
     command.set_defaults(run=_verify)
 
@@ -124,6 +140,13 @@ def _seconds(text: str) -> float:
     value = float(text)
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"{text} is not a positive number of seconds")
+    return value
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
     return value
 
 
@@ -136,10 +159,11 @@ def _verify(options: argparse.Namespace) -> int:
             Options(
                 patches=[_find_patch(path) for path in options.patches],
                 results=options.results,
-                kernel=options.kernel,
-                source=options.source,
+                kernels=options.kernel,
+                sources=options.source,
                 fault=not options.as_is,
                 timeout=options.timeout,
+                repeat=options.repeat,
             ),
             screen,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import TextIO
@@ -11,8 +12,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
+from gso.kernel.results import KernelReport, Report, ScenarioReport
 from gso.kernel.verdict import Judged, Verdict
-from gso.kernel.verify import Report, ScenarioReport
 
 _STYLES = {
     Verdict.FIXED: "bold green",
@@ -41,7 +42,8 @@ class TerminalScreen:
         self._begun = time.monotonic()
         self._progress: Progress | None = None
         self._bars: dict[str, TaskID] = {}
-        self._rows = 0
+        # One thread builds and another judges.
+        self._lock = threading.RLock()
 
     def stage(self, text: str) -> None:
         """Print a new step."""
@@ -58,16 +60,21 @@ class TerminalScreen:
     def _print(self, text: str | Text) -> None:
         self._out.print(Text(text) if isinstance(text, str) else text, soft_wrap=True)
 
-    def cells(self, kernel: str, done: int, total: int) -> None:
-        """Move the kernel's bar; without a terminal the rows of the table show progress enough."""
+    def kernel(self, report: KernelReport) -> None:
+        """Print the heading of a kernel's table."""
+        self._print(Text(f"{report.label}\n{_HEADING}", "bold"))
+
+    def cells(self, variant: str, done: int, total: int) -> None:
+        """Move the variant's bar; without a terminal the rows of the table show progress enough."""
         if not self._log.is_terminal or self._log.quiet:
             return
-        if self._progress is None:
-            self._progress = self._new_progress()
-            self._progress.start()
-        if kernel not in self._bars:
-            self._bars[kernel] = self._progress.add_task(kernel, total=total)
-        self._progress.update(self._bars[kernel], completed=done)
+        with self._lock:
+            if self._progress is None:
+                self._progress = self._new_progress()
+                self._progress.start()
+            if variant not in self._bars:
+                self._bars[variant] = self._progress.add_task(variant, total=total)
+            self._progress.update(self._bars[variant], completed=done)
 
     def _new_progress(self) -> Progress:
         # Where both go to the same terminal, the table must scroll above the bars.
@@ -83,39 +90,54 @@ class TerminalScreen:
 
     def close(self) -> None:
         """Leave the terminal in order; a run may end at any point."""
-        if self._progress is not None:
-            self._progress.stop()
-            self._progress = None
-            self._bars = {}
+        with self._lock:
+            if self._progress is not None:
+                self._progress.stop()
+                self._progress = None
+                self._bars = {}
 
     def scenario(self, report: ScenarioReport) -> None:
         """Print a row of the table, and what was wrong on the patched kernel if that is news."""
-        if not self._rows:
-            self._print(Text(_HEADING, "bold"))
-        self._rows += 1
         self._print(_row(report))
         if report.verdict not in (Verdict.NO_EFFECT, Verdict.FIXED):
             for cell in (*report.unpatched, *report.patched):
                 for problem in cell.problems:
                     self._print(f"    {cell.traffic.name}: {problem}")
+        for variant, crash in report.crashes.items():
+            self._print(f"    the {variant} kernel crashed here, twice: {crash}")
 
     def finish(self, report: Report) -> None:
-        """Print the verdict, what it rests on, and where the evidence is."""
+        """Print the verdict on each kernel and on all, and where the evidence is."""
         self.close()
-        line = Text("verdict: ").append(report.verdict.value, _STYLES[report.verdict])
-        if report.still_failing():
-            line.append(f", still failing: {', '.join(report.still_failing())}")
-        if report.error:
-            if report.error["log_tail"]:
-                self._print(f"end of the log:\n{report.error['log_tail']}\n")
-            line.append(f", {report.error['stage']}: {report.error['message']}")
-        self._print(line)
-        kernel = f"{report.kernel}, {report.acceleration}; " if report.kernel else ""
-        self._print(f"{kernel}{time.monotonic() - self._begun:.0f} s")
+        for kernel in report.kernels:
+            if kernel.error and kernel.error["log_tail"]:
+                self._print(f"{kernel.id}, end of the log:\n{kernel.error['log_tail']}\n")
+            if len(report.kernels) > 1:
+                self._print(_judgement(f"{kernel.id}: ", kernel.verdict, [kernel]))
+        self._print(_judgement("verdict: ", report.verdict, report.kernels))
+        labels = ", ".join(kernel.label for kernel in report.kernels)
+        seconds = time.monotonic() - self._begun
+        self._print(f"{labels}; {report.acceleration}; {seconds:.0f} s")
         if report.folder:
             here = report.folder.is_relative_to(Path.cwd())
             shown = report.folder.relative_to(Path.cwd()) if here else report.folder
             self._print(f"evidence: {shown}")
+
+
+def _judgement(title: str, verdict: Verdict, kernels: list[KernelReport]) -> Text:
+    line = Text(title).append(verdict.value, _STYLES[verdict])
+    failing = dict.fromkeys(name for kernel in kernels for name in kernel.still_failing())
+    flaky = dict.fromkeys(name for kernel in kernels for name in kernel.flaky())
+    if failing:
+        line.append(f", still failing: {', '.join(failing)}")
+    if flaky:
+        line.append(f", flaky: {', '.join(flaky)}")
+    for kernel in kernels:
+        for finding in kernel.findings:
+            line.append(f", {finding}")
+        if kernel.error:
+            line.append(f", {kernel.error['stage']}: {kernel.error['message']}")
+    return line
 
 
 _SIDE = "{:>6} {:>7} {:>6} {:>8}"
@@ -146,6 +168,6 @@ def _measures(cells: list[Judged]) -> tuple[str, str, str, str]:
     return (
         str(sum(c.cell.result["tx_dropped"] for c in cells)),
         str(sum(c.cell.result["retransmits"] for c in cells)),
-        f"{cells[0].cell.result['seconds']:.2f}",
+        f"{cells[0].cell.result['seconds']:.2f}" if cells else "-",
         ",".join(str(length) for length in sorted(lengths)) or "-",
     )

@@ -117,3 +117,12 @@ def overall(verdicts: list[Verdict]) -> Verdict:
     if Verdict.FIXED in found:
         return Verdict.INCOMPLETE if Verdict.NO_EFFECT in found else Verdict.FIXED
     return Verdict.NO_EFFECT if Verdict.NO_EFFECT in found else Verdict.NOT_REPRODUCED
+
+
+def worst(verdicts: list[Verdict]) -> Verdict:
+    """Return the verdict on several kernels: what is known to be bad, then what is not known."""
+    order = (
+        *(Verdict.REGRESSED, Verdict.NO_EFFECT, Verdict.INCOMPLETE, Verdict.INCONCLUSIVE),
+        *(Verdict.NOT_REPRODUCED, Verdict.FIXED, Verdict.UNAFFECTED),
+    )
+    return min(verdicts, key=order.index, default=Verdict.INCONCLUSIVE)

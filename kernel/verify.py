@@ -1,140 +1,101 @@
-"""Verify a patch: two kernels, the same traffic through both, and a verdict with evidence."""
+"""Verify patches on a matrix of kernels: the same traffic through both variants of each.
+
+Builds happen one after the other in the calling thread; each kernel's boots are ordered as soon as
+it is built (:mod:`gso.kernel.jobs`) and judged in order while later kernels are still being built
+(:mod:`gso.kernel.rounds`).
+"""
 
 from __future__ import annotations
 
 import json
-import re
+import os
+import platform
 import shutil
-import threading
+import sys
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from gso.kernel import build, debian, patches, vm, wire
+from gso.kernel import jobs, vm
 from gso.kernel.build import Bootable
 from gso.kernel.errors import TestBedError, UsageError
-from gso.kernel.evidence import read_cell
-from gso.kernel.patches import Patch, Variants
+from gso.kernel.patches import Patch
 from gso.kernel.paths import patches_folder
+from gso.kernel.results import VARIANTS, KernelReport, Report
+from gso.kernel.rounds import Kernel, Orders, Screen, follow, order
 from gso.kernel.run import output
-from gso.kernel.scenarios import FIX, SCENARIOS, TRAFFIC, Scenario
-from gso.kernel.verdict import Judged, Verdict, compare, judge, outcome, overall
+from gso.kernel.scenarios import FIX, SCENARIOS, Scenario
+from gso.kernel.targets import DebianTarget, Target, TreeTarget, distinct
 
-SCHEMA = 1
-UNPATCHED, PATCHED = "unpatched", "patched"
-
-_PLAN: dict[str, Any] = {
-    "scenarios": [asdict(scenario) for scenario in SCENARIOS],
-    "traffic": [asdict(traffic) for traffic in TRAFFIC],
-    "timeout": 8.0,  # seconds for one exchange
-}
-
-
-class Screen(Protocol):
-    """Where the run tells how far it is."""
-
-    def stage(self, text: str) -> None:
-        """A new step begins."""
-
-    def note(self, text: str) -> None:
-        """Something worth knowing was found."""
-
-    def cells(self, kernel: str, done: int, total: int) -> None:
-        """So many cells of a kernel's run are done."""
-
-    def scenario(self, report: ScenarioReport) -> None:
-        """A scenario has its verdict."""
+_SMALLEST_GROUP = 4
 
 
 @dataclass(frozen=True)
 class Options:
-    """What to verify and how. ``source`` replaces the distribution's kernel by a tree."""
+    """What to verify and how. No ``kernels`` and no ``sources``: Debian's newest kernel."""
 
     patches: Sequence[Path]
     results: Path
-    kernel: str | None = None
-    source: Path | None = None
+    kernels: Sequence[str] = ()
+    sources: Sequence[Path] = ()
     fault: bool = True  # take the known fix out of the unpatched tree
     timeout: float = 300.0
+    repeat: int = 1
+    scenarios: Sequence[Scenario] = SCENARIOS
+
+    def targets(self) -> list[Target]:
+        """Return the kernels that were asked for."""
+        chosen: list[Target] = [DebianTarget(kernel) for kernel in self.kernels]
+        chosen += [TreeTarget(source) for source in self.sources]
+        return distinct(chosen or [DebianTarget(None)])
 
 
-@dataclass(frozen=True)
-class ScenarioReport:
-    """One scenario on both kernels."""
+def verify(options: Options, screen: Screen, executor: Executor | None = None) -> Report:
+    """Build, boot, measure, judge. Whatever prevents a verdict ends in INCONCLUSIVE, with why.
 
-    scenario: Scenario
-    verdict: Verdict
-    unpatched: list[Judged]
-    patched: list[Judged]
-
-    def summary(self) -> dict[str, Any]:
-        """Return it as it goes into the report."""
-        return {
-            **asdict(self.scenario),
-            "verdict": self.verdict.value,
-            UNPATCHED: [cell.summary() for cell in self.unpatched],
-            PATCHED: [cell.summary() for cell in self.patched],
-        }
-
-
-@dataclass
-class Report:
-    """The whole run. ``error``: the stage that ended it, its message, and the end of its log."""
-
-    verdict: Verdict = Verdict.INCONCLUSIVE
-    patches: list[str] = field(default_factory=list)
-    kernel: str = ""
-    acceleration: str = ""
-    steps: tuple[str, ...] = ()
-    scenarios: list[ScenarioReport] = field(default_factory=list)
-    seconds: dict[str, float] = field(default_factory=dict)
-    guests: dict[str, Any] = field(default_factory=dict)
-    error: dict[str, str] | None = None
-    folder: Path | None = None
-
-    def still_failing(self) -> list[str]:
-        """Return the scenarios that the patch should have fixed and did not."""
-        return [s.scenario.name for s in self.scenarios if s.verdict is Verdict.NO_EFFECT]
-
-    def summary(self) -> dict[str, Any]:
-        """Return everything as plain data; ``schema`` grows with incompatible changes."""
-        return {
-            "schema": SCHEMA,
-            "verdict": self.verdict.value,
-            "exit_status": self.verdict.exit_status,
-            "still_failing": self.still_failing(),
-            "patches": self.patches,
-            "kernel": self.kernel,
-            "acceleration": self.acceleration,
-            "steps": list(self.steps),
-            "seconds": self.seconds,
-            "guests": self.guests,
-            "error": self.error,
-            "folder": str(self.folder),
-            "scenarios": [s.summary() for s in self.scenarios],
-        }
-
-
-def verify(options: Options, screen: Screen) -> Report:
-    """Build, boot, measure, judge. Whatever prevents a verdict ends in INCONCLUSIVE, with why."""
+    ``executor`` gets the boots as picklable :class:`gso.kernel.jobs.Job`; it must reach the cache
+    and the results folder. The default runs as many on this machine as its memory and cores carry.
+    """
+    begun = time.monotonic()
     series = [Patch.read(path) for path in options.patches]
-    report = Report(patches=[patch.name for patch in series])
+    targets = options.targets()
+    report = Report(
+        patches=[patch.name for patch in series],
+        command=" ".join(sys.argv),
+        started=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        environment=_environment(),
+        kernels=[KernelReport(target.id, target.label) for target in targets],
+    )
     with _results_folder(options.results, report) as folder:
-        try:
-            _Run(options, series, screen, report, folder).perform()
-        except TestBedError as error:
-            report.verdict = Verdict.INCONCLUSIVE
-            report.error = {
-                "stage": error.stage,
-                "message": error.message,
-                "log": str(error.log or ""),
-                "log_tail": error.log_tail(),
-            }
+        kvm = vm.probe_kvm()
+        report.acceleration = "KVM" if kvm.works else f"emulation ({kvm.reason})"
+        run = _Run(options, series, screen, folder)
+        with executor or jobs.local_executor() as machines:
+            run.perform(list(zip(targets, report.kernels, strict=True)), machines)
+        report.seconds = round(time.monotonic() - begun, 2)
     return report
+
+
+def _environment() -> dict[str, Any]:
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    try:
+        qemu = output("qemu-system-x86_64", "--version").splitlines()[0]
+    except TestBedError:
+        qemu = "not installed"
+    return {
+        "pygso": metadata.version("pygso"),
+        "virtme-ng": metadata.version("virtme-ng"),
+        "qemu": qemu,
+        "python": platform.python_version(),
+        "host": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "cores": len(os.sched_getaffinity(0)),
+        "memory_bytes": memory,
+    }
 
 
 @contextmanager
@@ -149,170 +110,81 @@ def _results_folder(parent: Path, report: Report) -> Iterator[Path]:
         raise UsageError(f"cannot make the results folder {partial}: {error.strerror}") from None
     try:
         yield partial
-        text = json.dumps(report.summary(), indent=1).replace(str(partial), str(final))
-        (partial / "results.json").write_text(text)
     except (KeyboardInterrupt, UsageError):
         shutil.rmtree(partial)
         raise
-    partial.rename(final)
+    for kernel in report.kernels:
+        if kernel.error:
+            kernel.error["log"] = kernel.error["log"].replace(str(partial), str(final))
     report.folder = final
+    (partial / "results.json").write_text(json.dumps(report.summary(), indent=1))
+    partial.rename(final)
 
 
 class _Run:
-    def __init__(
-        self, options: Options, series: list[Patch], screen: Screen, report: Report, folder: Path
-    ) -> None:
-        self.options, self.series = options, series
-        self.screen, self.report, self.folder = screen, report, folder
+    def __init__(self, options: Options, series: list[Patch], screen: Screen, folder: Path) -> None:
+        self._options, self._series = options, series
+        self._screen, self._folder = screen, folder
+        self._stop = folder / "stop"
+        self._fix = Patch.read(patches_folder() / f"{FIX}.patch") if options.fault else None
 
-    def perform(self) -> None:
-        kvm = vm.probe_kvm()
-        self.report.acceleration = "KVM" if kvm.works else f"emulation ({kvm.reason})"
-        self._boot(self._build())
-        self.report.verdict = overall([s.verdict for s in self.report.scenarios])
-
-    @contextmanager
-    def _timed(self, stage: str) -> Iterator[None]:
-        begun = time.monotonic()
-        yield
-        self.report.seconds[stage] = round(time.monotonic() - begun, 2)
-
-    def _variants(self, pristine: Any) -> Variants:
-        fix = Patch.read(patches_folder() / f"{FIX}.patch") if self.options.fault else None
-        found = patches.variants(pristine, self.series, fix)
-        self.report.steps = found.steps
-        for step in found.steps:
-            self.screen.note(step)
-        return found
-
-    def _build(self) -> dict[str, Bootable]:
-        if self.options.source:
-            return self._build_tree(build.SourceTree(self.options.source))
-        return self._build_modules()
-
-    def _build_modules(self) -> dict[str, Bootable]:
-        kernel = debian.choose(self.options.kernel)
-        self.report.kernel = f"Debian {kernel.release} ({kernel.version})"
-        self.screen.stage(f"fetching Debian's kernel {kernel.release}")
-        with self._timed("fetch"):
-            debian.fetch(kernel)
-            found = self._variants(lambda names: debian.source_files(kernel, names))
-        return {
-            name: self._built(name, lambda log, files=files: build.modules(kernel, files, log))
-            for name, files in ((UNPATCHED, found.unpatched), (PATCHED, found.patched))
-        }
-
-    def _build_tree(self, tree: build.SourceTree) -> dict[str, Bootable]:
-        self.report.kernel = f"{tree.version()} from {tree.source}"
-        found = self._variants(tree.pristine)
-        return {
-            name: self._built(name, lambda log, files=files: tree.build(files, log))
-            for name, files in ((UNPATCHED, found.unpatched), (PATCHED, found.patched))
-        }
-
-    def _built(self, name: str, make: Any) -> Bootable:
-        self.screen.stage(f"building the {name} kernel")
-        with self._timed(f"build {name}"):
-            made: Bootable = make(self.folder / f"build-{name}.log")
-            return made
-
-    def _boot(self, kernels: dict[str, Bootable]) -> None:
-        self.screen.stage(f"booting both kernels under {self.report.acceleration}")
-        stop = threading.Event()
-        judge = _Judge(self.folder, self.report, self.screen)
-        with self._timed("boot and traffic"), ThreadPoolExecutor(len(kernels)) as pool:
-            running = {
-                name: pool.submit(self._boot_one, name, kernel, judge, stop)
-                for name, kernel in kernels.items()
-            }
+    def perform(self, kernels: list[tuple[Target, KernelReport]], machines: Executor) -> None:
+        """Build each kernel and order its boots; judge them, in order, in one other thread."""
+        with ThreadPoolExecutor(1, thread_name_prefix="judge") as judge:
+            judged: list[Future[None]] = []
             try:
-                guests = {name: future.result() for name, future in running.items()}
+                for target, report in kernels:
+                    built = self._build(target, report)
+                    if built is not None:
+                        kernel = self._order(report, built, len(kernels), machines)
+                        judged.append(judge.submit(follow, kernel, report, self._screen))
+                for future in judged:
+                    future.result()
             except BaseException:
-                stop.set()
+                self._stop.touch()
                 raise
-        for name, guest in guests.items():
-            _check_modules(kernels[name], guest)
-            self.report.guests[name] = {k: v for k, v in guest.items() if k != "cells"}
 
-    def _boot_one(
-        self, name: str, kernel: Bootable, judge: _Judge, stop: threading.Event
-    ) -> dict[str, Any]:
-        def progress(event: dict[str, Any]) -> None:
-            if event["stage"] == "cell":
-                judge.cell_done(name, event["result"])
-
-        def boot() -> dict[str, Any]:
-            return vm.boot(
-                kernel,
-                _PLAN,
-                self.folder / name,
-                timeout=self.options.timeout,
-                progress=progress,
-                stop=stop,
-            )
-
+    def _build(self, target: Target, report: KernelReport) -> dict[str, Bootable] | None:
+        """Return both variants, or nothing when one cannot be made: other kernels go on."""
+        folder = self._folder / target.id
+        folder.mkdir()
         try:
-            return boot()
-        except vm.VmLostError as lost:
-            if lost.booted:
-                raise
-            # Nothing of the patch had run yet, so this says nothing about it.
-            self.screen.note(f"the {name} kernel did not boot ({lost.message}): once more")
-            (self.folder / name).rename(self.folder / f"{name}-first-boot")
-            return boot()
+            self._screen.stage(f"preparing {target.label}")
+            with _timed(report, "prepare"):
+                report.steps = target.prepare(self._series, self._fix)
+            for step in report.steps:
+                self._screen.note(step)
+            return {variant: self._built(target, report, variant, folder) for variant in VARIANTS}
+        except TestBedError as error:
+            report.fail(error)
+            self._screen.note(f"{target.label}: {error}")
+            return None
+
+    def _built(self, target: Target, report: KernelReport, variant: str, folder: Path) -> Bootable:
+        self._screen.stage(f"building the {variant} kernel")
+        with _timed(report, f"build {variant}"):
+            return target.build(variant, folder / f"build-{variant}.log")
+
+    def _order(
+        self, report: KernelReport, built: dict[str, Bootable], kernels: int, machines: Executor
+    ) -> Kernel:
+        slots = jobs.local_slots()
+        self._screen.stage(f"booting {report.label}, both variants")
+        orders = Orders(machines, self._folder / report.id, self._stop, self._options.timeout)
+        spare = slots // (len(VARIANTS) * kernels * self._options.repeat)
+        groups = _groups(self._options.scenarios, spare)
+        return order(orders, built, groups, self._options.repeat)
 
 
-class _Judge:
-    """Judges each scenario as soon as both kernels have been through it."""
-
-    def __init__(self, folder: Path, report: Report, screen: Screen) -> None:
-        self._folder, self._report, self._screen = folder, report, screen
-        self._done: dict[str, list[dict[str, Any]]] = {UNPATCHED: [], PATCHED: []}
-        self._lock = threading.Lock()
-
-    def cell_done(self, kernel: str, result: dict[str, Any]) -> None:
-        """Take one cell; both kernels go through the scenarios in the same order."""
-        with self._lock:
-            cells = self._done[kernel]
-            cells.append(result)
-            self._screen.cells(kernel, len(cells), len(SCENARIOS) * len(TRAFFIC))
-            judged = len(self._report.scenarios)
-            if all(len(done) >= (judged + 1) * len(TRAFFIC) for done in self._done.values()):
-                self._conclude(judged)
-
-    def _conclude(self, number: int) -> None:
-        scenario = SCENARIOS[number]
-        unpatched, patched = (
-            self._judged(scenario, name, done[number * len(TRAFFIC) :])
-            for name, done in self._done.items()
-        )
-        verdict = compare(scenario, outcome(unpatched), outcome(patched))
-        found = ScenarioReport(scenario, verdict, unpatched, patched)
-        self._report.scenarios.append(found)
-        self._screen.scenario(found)
-
-    def _judged(self, scenario: Scenario, name: str, results: list[dict[str, Any]]) -> list[Judged]:
-        folder = self._folder / name / "cells"
-        judged = []
-        for traffic, result in zip(TRAFFIC, results, strict=False):
-            cell = read_cell(result, folder)
-            if traffic.segmented:
-                stem = f"{scenario.name}-{traffic.name}"
-                wire.save_capture(scenario, cell, folder / f"{stem}.pcapng")
-            judged.append(judge(traffic, cell, wire.explain(scenario, cell)))
-        for raw in folder.glob(f"{scenario.name}-*.frames"):
-            raw.unlink()
-        return judged
+def _groups(scenarios: Sequence[Scenario], spare: int) -> list[tuple[Scenario, ...]]:
+    """Divide the scenarios among as many boots as there are machines to spare, but not too thin."""
+    number = max(1, min(spare, len(scenarios) // _SMALLEST_GROUP))
+    size = -(-len(scenarios) // number)
+    return [tuple(scenarios[at : at + size]) for at in range(0, len(scenarios), size)]
 
 
-def _check_modules(kernel: Bootable, guest: dict[str, Any]) -> None:
-    """Make sure that the modules under test, and not the distribution's, were running."""
-    for module in kernel.modules:
-        notes = output("readelf", "-n", str(module))
-        match = re.search(r"Build ID: ([0-9a-f]+)", notes)
-        built = match[1] if match else "none"
-        running = guest["modules"].get(module.stem.replace("-", "_"), "none")
-        if built != running:
-            raise TestBedError(
-                "guest", f"{module.name} has build ID {built}, but {running} was running"
-            )
+@contextmanager
+def _timed(report: KernelReport, stage: str) -> Iterator[None]:
+    begun = time.monotonic()
+    yield
+    report.seconds[stage] = round(time.monotonic() - begun, 2)

@@ -13,12 +13,10 @@ import re
 import shutil
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from gso.kernel.build import Bootable
 from gso.kernel.errors import TestBedError, UsageError, crash_line
@@ -28,6 +26,10 @@ from gso.kernel.run import ending
 _POLL_SECONDS = 0.1
 _KVM_PROBE_SECONDS = 1.0
 _MEMORY = "1G"
+# What one machine needs of the host: its own memory, QEMU, and the page cache of its files.
+MEMORY_BYTES = 5 << 28
+# The guest reports after each exchange, and those have time limits of a few seconds.
+_STALL_SECONDS = 60.0
 
 # Drivers that udev would load on every boot and nothing here needs: seconds under emulation.
 _UNWANTED = (
@@ -50,19 +52,27 @@ _KERNEL_ARGUMENTS = (
 class VmLostError(TestBedError):
     """The VM ended, or its time ran out, before the guest left results.
 
-    ``booted``: the guest's first message had come, so the kernel itself had started.
+    ``status``: ``"crashed"`` when the kernel's log tells of a crash, ``"hung"`` when the guest had
+    started and then fell silent, ``"lost"`` when the kernel need not have had a part in it.
     """
 
-    def __init__(self, message: str, folder: Path, *, booted: bool) -> None:
+    def __init__(self, message: str, folder: Path, *, silent: bool = False) -> None:
         super().__init__("vm", message, _telling_log(folder))
-        self.booted = booted
+        self.status: Literal["crashed", "hung", "lost"] = "hung" if silent else "lost"
+        if _crashed(folder):
+            self.status = "crashed"
+
+
+def _crashed(folder: Path) -> bool:
+    console = (folder / "console.log").read_text(errors="replace")
+    return crash_line(console.splitlines()) is not None
 
 
 def _telling_log(folder: Path) -> Path:
     """Return the console's log, or the guest's own words where the kernel did not crash."""
-    console, guest = folder / "console.log", folder / "guest.log"
-    crashed = crash_line(console.read_text(errors="replace").splitlines()) is not None
-    return guest if not crashed and guest.exists() and guest.stat().st_size else console
+    guest = folder / "guest.log"
+    told = not _crashed(folder) and guest.exists() and guest.stat().st_size
+    return guest if told else folder / "console.log"
 
 
 @dataclass(frozen=True)
@@ -99,19 +109,27 @@ def probe_kvm() -> Kvm:
     return Kvm(False, first[0] if first else f"QEMU ended with {process.returncode}")
 
 
+def cpus() -> int:
+    """Return the processors of one machine.
+
+    Emulated processors patch each other's code unsafely (seen with QEMU 7.2: the kernel dies in
+    its own static branches), so under emulation there is only one.
+    """
+    return 2 if probe_kvm().works else 1
+
+
 def boot(
     kernel: Bootable,
     plan: dict[str, Any],
     folder: Path,
     *,
     timeout: float,
-    progress: Callable[[dict[str, Any]], None],
-    stop: threading.Event,
+    stop: Path,
 ) -> dict[str, Any]:
     """Boot, run the plan, and return the guest's results; raise :class:`VmLostError`.
 
-    ``folder`` is shared with the guest and keeps its evidence. ``progress`` is called with each
-    event the guest reports. ``stop`` ends the VM early, from another thread.
+    ``folder`` is shared with the guest and keeps its evidence. The VM ends early when the file
+    ``stop`` appears.
     """
     for path in (folder, kernel.image):
         if re.search(r"[^\w/.,:+@%=-]", str(path)):
@@ -124,7 +142,7 @@ def boot(
     for module in kernel.modules:
         shutil.copy2(module, folder)
     try:
-        return _watch(_command(kernel, folder), folder, timeout, progress, stop)
+        return _watch(_command(kernel, folder), folder, timeout, stop)
     finally:
         shutil.rmtree(folder / "guest")
         for module in kernel.modules:
@@ -132,15 +150,11 @@ def boot(
 
 
 def _command(kernel: Bootable, folder: Path) -> list[str]:
-    kvm = probe_kvm().works
-    # Emulated processors patch each other's code unsafely (seen with QEMU 7.2: the kernel dies in
-    # its own static branches), so under emulation there is only one.
-    cpus = 2 if kvm else 1
     vng = [sys.executable, "-m", "virtme_ng.run"]
     script = f"{_guest_python()} -IB {folder}/guest {folder} > {folder}/guest.log 2>&1"
     command = [*vng, "--run", str(kernel.image), "--force-9p", "--user", "root", "--verbose"]
-    command += ["--memory", _MEMORY, "--cpus", str(cpus), f"--rwdir={folder}={folder}"]
-    command += [] if kvm else ["--disable-kvm"]
+    command += ["--memory", _MEMORY, "--cpus", str(cpus()), f"--rwdir={folder}={folder}"]
+    command += [] if probe_kvm().works else ["--disable-kvm"]
     command += [argument for text in _KERNEL_ARGUMENTS for argument in ("--append", text)]
     return [*command, "--exec", script]
 
@@ -153,16 +167,10 @@ def _guest_python() -> str:
     raise TestBedError("set-up", "no Python for the guest: neither /usr/bin/python3 nor this one")
 
 
-def _watch(
-    command: list[str],
-    folder: Path,
-    timeout: float,
-    progress: Callable[[dict[str, Any]], None],
-    stop: threading.Event,
-) -> dict[str, Any]:
+def _watch(command: list[str], folder: Path, timeout: float, stop: Path) -> dict[str, Any]:
     console, results = folder / "console.log", folder / "results.json"
     deadline = time.monotonic() + timeout
-    seen = 0
+    silence = _Silence(folder / "progress.jsonl")
     with console.open("wb") as sink:
         process = subprocess.Popen(
             command,
@@ -175,26 +183,31 @@ def _watch(
         )
         with ending(process):
             while not results.exists() and process.poll() is None:
-                if stop.is_set():
-                    raise VmLostError("the run was interrupted", folder, booted=True)
+                if stop.exists():
+                    raise VmLostError("the run was interrupted", folder)
                 if time.monotonic() > deadline:
                     message = f"no results after {timeout:g} s; the VM was ended"
-                    raise VmLostError(message, folder, booted=seen > 0)
-                seen = _report(folder / "progress.jsonl", seen, progress)
+                    raise VmLostError(message, folder)
+                if silence.seconds() > _STALL_SECONDS:
+                    message = f"the guest was silent for {_STALL_SECONDS:g} s; the VM was ended"
+                    raise VmLostError(message, folder, silent=True)
                 time.sleep(_POLL_SECONDS)
-    seen = _report(folder / "progress.jsonl", seen, progress)
     if not results.exists():
-        raise VmLostError("the VM ended without results", folder, booted=seen > 0)
+        raise VmLostError("the VM ended without results", folder)
     found: dict[str, Any] = json.loads(results.read_text())
     if not found["ok"]:
         raise TestBedError("guest", found["error"].strip(), _telling_log(folder))
     return found
 
 
-def _report(path: Path, seen: int, progress: Callable[[dict[str, Any]], None]) -> int:
-    if not path.exists():
-        return seen
-    complete = path.read_text().split("\n")[:-1]
-    for line in complete[seen:]:
-        progress(json.loads(line))
-    return len(complete)
+class _Silence:
+    """How long a growing file has not grown; before it exists nothing is silent yet."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._size, self._since = path, 0, time.monotonic()
+
+    def seconds(self) -> float:
+        size = self._path.stat().st_size if self._path.exists() else 0
+        if size != self._size or not size:
+            self._size, self._since = size, time.monotonic()
+        return time.monotonic() - self._since

@@ -73,11 +73,12 @@ def test_the_fix_is_fixed_and_every_byte_explained(verify):
     done = verify(MAIN)
     assert (done.status, done.report["verdict"]) == (0, "FIXED"), done.out + done.err
     assert "verdict: FIXED" in done.out
-    for scenario in done.report["scenarios"]:
+    (kernel,) = done.report["kernels"]
+    for scenario in kernel["scenarios"]:
         expected = "FIXED" if scenario["role"] == "fault" else "UNAFFECTED"
         assert scenario["verdict"] == expected, scenario["name"]
         check_measurements(scenario)
-    check_evidence(Path(done.report["folder"]))
+    check_evidence(Path(done.report["folder"]), kernel["id"])
 
 
 def whole_tree() -> Path:
@@ -96,7 +97,8 @@ def whole_tree() -> Path:
 def test_a_source_tree_is_built_small_and_judged(verify):
     done = verify(MAIN, "--source", whole_tree(), timeout=3600)
     assert (done.status, done.report["verdict"]) == (0, "FIXED"), done.out + done.err
-    for scenario in done.report["scenarios"]:
+    (kernel,) = done.report["kernels"]
+    for scenario in kernel["scenarios"]:
         check_measurements(scenario)
 
 
@@ -135,11 +137,12 @@ def check_incident(before: dict, after: dict) -> None:
         assert any(name.startswith("ip_vs_tunnel_xmit") for name in stack)
 
 
-def check_evidence(folder: Path) -> None:
-    for kernel in ("unpatched", "patched"):
-        assert (folder / kernel / "console.log").stat().st_size > 0
-        assert not list((folder / kernel).glob("guest/*"))
-    assert (folder / "results.json").stat().st_size > 0
+def check_evidence(results: Path, kernel: str) -> None:
+    assert (results / "results.json").stat().st_size > 0
+    folder = results / kernel
+    for variant in ("unpatched", "patched"):
+        assert (folder / variant / "console.log").stat().st_size > 0
+        assert not list((folder / variant).glob("guest/*"))
     for scenario in SCENARIOS:
         capture = gso.read_capture(folder / "patched/cells" / f"{scenario.name}-bulk.pcapng")
         wire = {
@@ -161,8 +164,9 @@ def test_the_incomplete_patch_is_incomplete(verify):
     done = verify(V4_ONLY)
     assert (done.status, done.report["verdict"]) == (1, "INCOMPLETE"), done.out + done.err
     faults = [s for s in SCENARIOS if s.role == "fault"]
-    assert done.report["still_failing"] == [s.name for s in faults if s.outer == 6]
-    assert all(name in done.out for name in done.report["still_failing"])
+    failing = done.report["kernels"][0]["still_failing"]
+    assert failing == [s.name for s in faults if s.outer == 6]
+    assert all(name in done.out for name in failing)
 
 
 def test_a_comment_has_no_effect(verify, tmp_path):
@@ -184,7 +188,12 @@ def test_a_regression_is_found(verify, tmp_path):
     assert (done.status, done.report["verdict"]) == (1, "REGRESSED"), done.out + done.err
 
 
-def test_an_oops_at_load_is_shown_and_inconclusive(verify, tmp_path):
+def boots(done, variant: str) -> list[dict]:
+    (kernel,) = done.report["kernels"]
+    return [boot for boot in kernel["boots"] if boot["variant"] == variant]
+
+
+def test_an_oops_at_load_is_the_patchs_when_it_is_reproduced(verify, tmp_path):
     function = b"static int __init ip_vs_init(void)\n{\n"
     patch = edited(
         tmp_path,
@@ -192,8 +201,9 @@ def test_an_oops_at_load_is_shown_and_inconclusive(verify, tmp_path):
         lambda text: text.replace(function, function + b"\t*(volatile int *)8 = 1;\n"),
     )
     done = verify(patch)
-    assert (done.status, done.report["verdict"]) == (125, "INCONCLUSIVE"), done.out + done.err
-    assert done.report["error"]["stage"] == "vm"
+    assert (done.status, done.report["verdict"]) == (1, "REGRESSED"), done.out + done.err
+    assert [boot["status"] for boot in boots(done, "patched")] == ["crashed", "crashed"]
+    assert [boot["status"] for boot in boots(done, "unpatched")] == ["done"]
     assert "NULL pointer dereference" in done.out
     assert "ip_vs_init" in done.out
 
@@ -201,7 +211,9 @@ def test_an_oops_at_load_is_shown_and_inconclusive(verify, tmp_path):
 def test_a_patch_that_does_not_compile_shows_the_compiler(verify, tmp_path):
     patch = edited(tmp_path, FILE, lambda text: text + b"this is not C;\n")
     done = verify(patch)
-    assert (done.status, done.report["error"]["stage"]) == (125, "build"), done.out + done.err
+    assert (done.status, done.report["kernels"][0]["error"]["stage"]) == (125, "build"), (
+        done.out + done.err
+    )
     assert "error:" in done.out
 
 
@@ -209,6 +221,8 @@ def test_a_hung_guest_is_ended(verify):
     done = verify(MAIN, "--timeout", "3")
     assert (done.status, done.report["verdict"]) == (125, "INCONCLUSIVE")
     assert "no results after 3 s" in done.out
+    assert {boot["status"] for boot in done.report["kernels"][0]["boots"]} == {"lost"}
+    assert len(boots(done, "patched")) == 2  # once more, and no more
 
 
 def test_a_patch_that_does_not_apply(verify, tmp_path):
@@ -217,7 +231,7 @@ def test_a_patch_that_does_not_apply(verify, tmp_path):
         f"--- a/{FILE}\n+++ b/{FILE}\n@@ -1,3 +1,3 @@\n nothing\n-like\n+this\n here\n"
     )
     done = verify(patch)
-    assert (done.status, done.report["error"]["stage"]) == (125, "patch")
+    assert (done.status, done.report["kernels"][0]["error"]["stage"]) == (125, "patch")
     assert "cannot be applied to this tree" in done.out
 
 
