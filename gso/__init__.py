@@ -30,6 +30,7 @@ from gso.rules import (
     validate_batch,
 )
 from gso.trace import Trace, TraceReader, read_trace
+from gso.virtio import VirtioNetFlags, VirtioNetGso, VirtioNetHeader, segment_vnet
 
 __all__ = [
     "L4",
@@ -54,6 +55,9 @@ __all__ = [
     "Trace",
     "TraceReader",
     "Tunnel",
+    "VirtioNetFlags",
+    "VirtioNetGso",
+    "VirtioNetHeader",
     "checksum",
     "checksum_batch",
     "checksum_update",
@@ -68,6 +72,7 @@ __all__ = [
     "segment",
     "segment_batch",
     "segment_headers",
+    "segment_vnet",
     "simd_path",
     "skb_array",
     "validate",

@@ -67,6 +67,10 @@ cdef struct port_list:
     Py_ssize_t n
     port *ports
     port few[8]
+    # Where a virtio header says that the packet in a UDP tunnel starts, and its IP version; 0: it
+    # says that there is no UDP tunnel; -1: there is no virtio header, the port tells.
+    int32_t inner
+    uint8_t inner_version
 
 # A frame's first bytes, `p` being `few` or allocated.
 cdef struct header_copy:

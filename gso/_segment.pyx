@@ -680,6 +680,7 @@ cdef uint64_t complete_transport(
     """Complete the innermost checksum; returns the sum of out[start:end]."""
     cdef uint8_t *check = out + start + (16 if p.h.l4 == IPPROTO_TCP else 6)
     cdef uint64_t pseudo
+    cdef uint16_t given, value
     if p.h.l4 == 0 or (p.h.l4 == IPPROTO_UDP and load16(check) == 0):
         return simd.sum(out + start, end - start)
     pseudo = pseudo_sum(out + p.h.ip_header, p.h.inner_version == 4, p.h.l4)
@@ -689,10 +690,11 @@ cdef uint64_t complete_transport(
         if p.inner == REMOTE:
             return simd.sum(out + start, end - start)
     else:
+        given = load16(check)
         store16(check, 0)
-        store16(check, <uint16_t>~fold(pseudo + simd.sum(out + start, end - start)))
-        if p.h.l4 == IPPROTO_UDP:
-            store16(check, not_zero(load16(check)))
+        value = <uint16_t>~fold(pseudo + simd.sum(out + start, end - start))
+        # skb_checksum_help sends 0 as 0xffff, for TCP too; a field that is right stays as it is
+        store16(check, not_zero(value) if given else value)
     return <uint16_t>~fold(pseudo)
 
 
