@@ -9,6 +9,7 @@ from gso._checksum import (
     pseudo_header,
     simd_path,
 )
+from gso._coalesce import Coalesced, coalesce
 from gso._frames import Frames, Segments
 from gso._layout import LAYOUT_DTYPE, Layout, parse, parse_batch
 from gso._segment import SegmentHeaders, segment, segment_headers
@@ -39,6 +40,7 @@ __all__ = [
     "SKB_DTYPE",
     "Capture",
     "Case",
+    "Coalesced",
     "Diagnosis",
     "Finding",
     "Findings",
@@ -61,6 +63,7 @@ __all__ = [
     "checksum",
     "checksum_batch",
     "checksum_update",
+    "coalesce",
     "copy_and_checksum",
     "diagnose",
     "explain",

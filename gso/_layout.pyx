@@ -43,10 +43,6 @@ cdef enum:
 cdef enum tunnel:  # gso.Tunnel
     NONE, IPIP, SIT, IP6TNL, T_GRE, FOU, GUE, VXLAN, VXLAN_GPE, GENEVE, MPLS, NSH
 
-cdef enum step:
-    DONE, ETHERNET, IPV4, IPV6, TRANSPORT_TCP, TRANSPORT_UDP, GRE_HEADER, FOU_PAYLOAD, GUE_HEADER,
-    VXLAN_HEADER, GPE_HEADER, GENEVE_HEADER, MPLS_STACK, NSH_HEADER, FAILED, BEYOND
-
 cdef enum:
     ETH_P_IP = 0x0800
     ETH_P_TEB = 0x6558
@@ -657,7 +653,7 @@ cdef int walk(
     h.tunnel = h.l4 = h.inner_version = h.outer_version = 0
     h.ip_header = h.l4_header = h.jumbo = h.routing = h.fragment_at = h.fragment_next = -1
     h.fragment = h.remcsum = False
-    h.n = 0
+    h.n = h.steps = 0
     h.refusal.field = NULL
     kind = by_nibble(&c, "iphdr") if raw else ETHERNET
     if raw and kind == DONE:
@@ -667,6 +663,7 @@ cdef int walk(
             return -1
         if kind == BEYOND:
             return 1
+        h.steps |= 1 << kind
         kind = follow(&c, kind)
     h.payload = <int32_t>c.off
     if h.transport_header >= 0 and h.inner_mac_header >= 0:
