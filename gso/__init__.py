@@ -9,6 +9,7 @@ from gso._checksum import (
     pseudo_header,
     simd_path,
 )
+from gso._coalesce import Coalesced, coalesce
 from gso._frames import Frames, Segments
 from gso._layout import LAYOUT_DTYPE, Layout, parse, parse_batch
 from gso._segment import SegmentHeaders, segment, segment_headers
@@ -30,6 +31,7 @@ from gso.rules import (
     validate_batch,
 )
 from gso.trace import Trace, TraceReader, read_trace
+from gso.virtio import VirtioNetFlags, VirtioNetGso, VirtioNetHeader, segment_vnet
 
 __all__ = [
     "L4",
@@ -38,6 +40,7 @@ __all__ = [
     "SKB_DTYPE",
     "Capture",
     "Case",
+    "Coalesced",
     "Diagnosis",
     "Finding",
     "Findings",
@@ -54,9 +57,13 @@ __all__ = [
     "Trace",
     "TraceReader",
     "Tunnel",
+    "VirtioNetFlags",
+    "VirtioNetGso",
+    "VirtioNetHeader",
     "checksum",
     "checksum_batch",
     "checksum_update",
+    "coalesce",
     "copy_and_checksum",
     "diagnose",
     "explain",
@@ -68,6 +75,7 @@ __all__ = [
     "segment",
     "segment_batch",
     "segment_headers",
+    "segment_vnet",
     "simd_path",
     "skb_array",
     "validate",

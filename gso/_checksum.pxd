@@ -76,3 +76,26 @@ cdef inline uint64_t short_sum(const uint8_t *p, size_t n) noexcept nogil:
     if n & 2:
         total += load16(p)
     return total
+
+
+cdef inline uint64_t pseudo_sum(const uint8_t *ip, bint v4, unsigned int proto) noexcept nogil:
+    """Pseudo header without the length, from an IP header."""
+    if v4:
+        return short_sum(ip + 12, 8) + htons(proto)
+    return short_sum(ip + 8, 32) + htons(proto)
+
+
+cdef inline uint64_t length_sum(Py_ssize_t n) noexcept nogil:
+    """What a 32-bit length adds to a pseudo header."""
+    return htons(<uint16_t>(n >> 16)) + <uint64_t>htons(<uint16_t>n)
+
+
+cdef inline uint16_t not_zero(uint16_t check) noexcept nogil:
+    """UDP: 0 says that there is no checksum."""
+    return check if check else 0xffff
+
+
+cdef inline uint64_t behind(uint64_t total, Py_ssize_t distance) noexcept nogil:
+    """A sum of bytes as it counts `distance` bytes into a checksum's data."""
+    cdef uint16_t folded = fold(total)
+    return <uint16_t>(folded << 8 | folded >> 8) if distance & 1 else folded

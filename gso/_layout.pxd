@@ -15,6 +15,10 @@ cdef struct fault:
 cdef enum layer_kind:
     IP4, IP6, UDP, GRE
 
+cdef enum step:
+    DONE, ETHERNET, IPV4, IPV6, TRANSPORT_TCP, TRANSPORT_UDP, GRE_HEADER, GUE_HEADER,
+    VXLAN_HEADER, GPE_HEADER, GENEVE_HEADER, MPLS_STACK, NSH_HEADER, FAILED, BEYOND
+
 cdef enum:
     MAX_HEADER = 65535  # the kernel's header offsets are u16
     MAX_FRAME = 0x7fffffff
@@ -56,6 +60,7 @@ cdef struct headers:
     int32_t fragment_next       # and the byte that names the header there
     bint fragment               # the innermost IP packet is a fragment
     bint remcsum                # the tunnel header says remote checksum offload
+    uint16_t steps              # 1 << step for each kind of header met
     uint8_t n                   # layers, the outermost first
     fault refusal               # why it cannot be segmented, if field is not NULL
     layer layers[MAX_LAYERS]
@@ -69,6 +74,10 @@ cdef struct port_list:
     Py_ssize_t n
     port *ports
     port few[8]
+    # Where a virtio header says that the packet in a UDP tunnel starts, and its IP version; 0: it
+    # says that there is no UDP tunnel; -1: there is no virtio header, the port tells.
+    int32_t inner
+    uint8_t inner_version
 
 # A frame's first bytes, `p` being `few` or allocated.
 cdef struct header_copy:

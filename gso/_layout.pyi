@@ -46,6 +46,13 @@ class Layout:
 def parse(
     frame: Buffer, *, link_type: LinkType = "ethernet", tunnel_ports: TunnelPorts | None = None
 ) -> Layout: ...
+def parse_announced(
+    frame: Buffer,
+    inner_network_header: int,
+    inner_version: int,
+    *,
+    link_type: LinkType = "ethernet",
+) -> Layout: ...
 def parse_batch(
     frames: Frames,
     *,

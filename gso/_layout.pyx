@@ -43,10 +43,6 @@ cdef enum:
 cdef enum tunnel:  # gso.Tunnel
     NONE, IPIP, SIT, IP6TNL, T_GRE, FOU, GUE, VXLAN, VXLAN_GPE, GENEVE, MPLS, NSH
 
-cdef enum step:
-    DONE, ETHERNET, IPV4, IPV6, TRANSPORT_TCP, TRANSPORT_UDP, GRE_HEADER, FOU_PAYLOAD, GUE_HEADER,
-    VXLAN_HEADER, GPE_HEADER, GENEVE_HEADER, MPLS_STACK, NSH_HEADER, FAILED, BEYOND
-
 cdef enum:
     ETH_P_IP = 0x0800
     ETH_P_TEB = 0x6558
@@ -132,6 +128,10 @@ cdef step lacking(cursor *c, Py_ssize_t n, const char *field) noexcept nogil:
 
 cdef void enter(cursor *c, tunnel kind) noexcept nogil:
     """A tunnel header starts here, or (IP in IP) its packet does."""
+    if c.ports.inner >= 0 and kind != FOU and kind != NSH:
+        # nsh_gso_segment alone needs to know nothing from the sk_buff
+        refuse(c, "gso_type", "the virtio header does not tell of the tunnel (gso.Tunnel {value}) "
+               "at byte {offset}", c.off, 0, kind)
     if c.tunnels == 0:
         c.h.tunnel = kind
     c.tunnels += 1
@@ -408,6 +408,8 @@ cdef port udp_tunnel(cursor *c, uint16_t dest) noexcept nogil:
     """The tunnel at this UDP port: the caller's choice, or IANA's."""
     cdef Py_ssize_t i
     cdef tunnel known = NONE
+    if c.ports.inner >= 0:
+        return port(dest, NONE, 0)
     for i in range(c.ports.n):
         if c.ports.ports[i].number == dest:
             return c.ports.ports[i]
@@ -422,12 +424,26 @@ cdef port udp_tunnel(cursor *c, uint16_t dest) noexcept nogil:
     return port(dest, known, 0)
 
 
+cdef step announced_tunnel(cursor *c, Py_ssize_t start) noexcept nogil:
+    """A UDP tunnel of which only the place of the packet inside is known, which is enough."""
+    enter(c, FOU)
+    add_layer(c, UDP)
+    if c.ports.inner < start + 8:
+        return fail(c, BAD_HEADER, "inner_nh_offset", "inner_nh_offset is {offset}, inside the UDP "
+                    "header, which ends at byte {limit}", c.ports.inner, start + 8, c.ports.inner)
+    c.off = c.ports.inner
+    c.in_udp = True
+    return IPV6 if c.ports.inner_version == 6 else IPV4
+
+
 cdef step transport_udp(cursor *c) noexcept nogil:
     cdef Py_ssize_t start = c.off
     cdef port found
     cdef step state = need(c, 8, "udphdr")
     if state != DONE:
         return bad_transport(c, state)
+    if c.ports.inner > 0 and c.tunnels == 0:
+        return announced_tunnel(c, start)
     found = udp_tunnel(c, get16(c.p + start + 2))
     if found.tunnel == NONE or c.later_fragment:
         c.off += 8
@@ -637,7 +653,7 @@ cdef int walk(
     h.tunnel = h.l4 = h.inner_version = h.outer_version = 0
     h.ip_header = h.l4_header = h.jumbo = h.routing = h.fragment_at = h.fragment_next = -1
     h.fragment = h.remcsum = False
-    h.n = 0
+    h.n = h.steps = 0
     h.refusal.field = NULL
     kind = by_nibble(&c, "iphdr") if raw else ETHERNET
     if raw and kind == DONE:
@@ -647,6 +663,7 @@ cdef int walk(
             return -1
         if kind == BEYOND:
             return 1
+        h.steps |= 1 << kind
         kind = follow(&c, kind)
     h.payload = <int32_t>c.off
     if h.transport_header >= 0 and h.inner_mac_header >= 0:
@@ -713,6 +730,7 @@ cdef int take_ports(port_list *ports, object tunnel_ports) except -1:
     cdef Py_ssize_t i = 0
     ports.n = 0
     ports.ports = ports.few
+    ports.inner = -1
     if not tunnel_ports:
         return 0
     if len(tunnel_ports) > 8:
@@ -875,22 +893,39 @@ def parse(frame, *, link_type="ethernet", tunnel_ports=None):
     Raises GsoError if a header is cut short (TRUNCATED) or impossible (BAD_HEADER).
     """
     cdef port_list ports
+    take_ports(&ports, tunnel_ports)
+    try:
+        return _parse_one(frame, link_type, &ports)
+    finally:
+        drop_ports(&ports)
+
+
+def parse_announced(frame, inner_network_header, inner_version, *, link_type="ethernet"):
+    """:func:`parse` of a frame whose virtio header tells of UDP tunnels, whatever their ports.
+
+    Args:
+        inner_network_header: where the packet in the tunnel starts; 0 if there is no UDP tunnel.
+        inner_version: its IP version.
+    """
+    cdef port_list ports
+    take_ports(&ports, None)
+    ports.inner = inner_network_header
+    ports.inner_version = inner_version
+    return _parse_one(frame, link_type, &ports)
+
+
+cdef Layout _parse_one(object frame, object link_type, const port_list *ports):
     cdef header_copy copy
     cdef fault why
     cdef Py_buffer view
     cdef int failed
     cdef Layout self = Layout.__new__(Layout)
-    self.link = link_type
     cdef bint raw = is_raw(link_type)
+    self.link = link_type
     borrow(frame, &view)
-    try:
-        take_ports(&ports, tunnel_ports)
-        failed = read_headers(
-            &self.h, &why, &copy, <const uint8_t *>view.buf, view.len, raw, &ports)
-        drop_copy(&copy)
-        drop_ports(&ports)
-    finally:
-        PyBuffer_Release(&view)
+    failed = read_headers(&self.h, &why, &copy, <const uint8_t *>view.buf, view.len, raw, ports)
+    drop_copy(&copy)
+    PyBuffer_Release(&view)
     if failed:
         raise as_error(&why)
     return self

@@ -2,6 +2,23 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 from gso._layout cimport MAX_LAYERS, fault, header_copy, headers, port_list
 
+cdef enum:  # gso.GsoType
+    SKB_GSO_TCPV4 = 1 << 0
+    SKB_GSO_TCP_ECN = 1 << 2
+    SKB_GSO_TCP_FIXEDID = 1 << 3
+    SKB_GSO_TCPV6 = 1 << 4
+    SKB_GSO_GRE = 1 << 6
+    SKB_GSO_GRE_CSUM = 1 << 7
+    SKB_GSO_IPXIP4 = 1 << 8
+    SKB_GSO_IPXIP6 = 1 << 9
+    SKB_GSO_UDP_TUNNEL = 1 << 10
+    SKB_GSO_UDP_TUNNEL_CSUM = 1 << 11
+    SKB_GSO_PARTIAL = 1 << 12
+    SKB_GSO_TUNNEL_REMCSUM = 1 << 13
+    SKB_GSO_UDP = 1 << 16
+    SKB_GSO_UDP_L4 = 1 << 17
+    SKB_GSO_TCP_ACCECN = 1 << 19
+
 # What becomes of the innermost checksum
 cdef enum inner_checksum:
     COMPLETE        # computed

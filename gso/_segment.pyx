@@ -18,12 +18,13 @@ from libc.string cimport memcpy, memmove
 
 from gso._buffer cimport borrow
 from gso._checksum cimport (
-    fold, get16, htonl, htons, load16, put16, short_sum, simd, store16,
+    behind, fold, get16, htonl, htons, length_sum, load16, not_zero, pseudo_sum, put16, short_sum,
+    simd, store16,
 )
 from gso._frames cimport Frames, new_bytes
 from gso._layout cimport (
-    COPY_BLOCK, FEW_BYTES, GRE, GSO_SIZE, GSO_TYPE, HEADER_ROOM, IP4, IP6, LAYOUT, MAX_LAYERS, NOT_GSO,
-    TOO_LONG, UDP, Layout, as_error, drop_copy, drop_ports, fault, is_raw, layer, port_list,
+    COPY_BLOCK, FEW_BYTES, GRE, GSO_SIZE, GSO_TYPE, HEADER_ROOM, IP4, IP6, LAYOUT, MAX_LAYERS,
+    NOT_GSO, TOO_LONG, UDP, Layout, as_error, drop_copy, drop_ports, fault, is_raw, layer, port_list,
     read_headers, reason_t, take_ports,
 )
 
@@ -34,19 +35,7 @@ import numpy as np
 from gso.constants import Reason
 from gso.errors import GsoError
 
-cdef enum:  # gso.GsoType
-    SKB_GSO_TCPV4 = 1 << 0
-    SKB_GSO_TCP_FIXEDID = 1 << 3
-    SKB_GSO_TCPV6 = 1 << 4
-    SKB_GSO_GRE = 1 << 6
-    SKB_GSO_GRE_CSUM = 1 << 7
-    SKB_GSO_UDP_TUNNEL = 1 << 10
-    SKB_GSO_UDP_TUNNEL_CSUM = 1 << 11
-    SKB_GSO_PARTIAL = 1 << 12
-    SKB_GSO_TUNNEL_REMCSUM = 1 << 13
-    SKB_GSO_UDP = 1 << 16
-    SKB_GSO_UDP_L4 = 1 << 17
-    SKB_GSO_TCP_ACCECN = 1 << 19
+cdef enum:
     # What is inside: SKB_GSO_FCOE, SCTP and ESP too, which nothing here segments
     TRANSPORT_TYPES = (SKB_GSO_TCPV4 | SKB_GSO_TCPV6 | SKB_GSO_UDP | SKB_GSO_UDP_L4
                        | 1 << 5 | 1 << 14 | 1 << 15)
@@ -55,7 +44,6 @@ cdef enum:  # gso.GsoType
     ALL_TYPES = (1 << 20) - 1
 
     GSO_BY_FRAGS = 0xffff  # include/linux/skbuff.h: not a size
-    CSUM_MANGLED_0 = 0xffff
 
     REGULAR_IDS = 2  # counting IPv4 headers of the usual packet at most
 
@@ -82,23 +70,6 @@ cdef int refuse(
 ) noexcept nogil:
     why[0] = fault(<reason_t>reason, field, text, offset, limit, value)
     return -1
-
-
-cdef uint64_t pseudo_sum(const uint8_t *ip, bint v4, unsigned int proto) noexcept nogil:
-    """Pseudo header without the length, from an IP header."""
-    if v4:
-        return short_sum(ip + 12, 8) + htons(proto)
-    return short_sum(ip + 8, 32) + htons(proto)
-
-
-cdef inline uint64_t length_sum(Py_ssize_t n) noexcept nogil:
-    """What a 32-bit length adds to a pseudo header."""
-    return htons(<uint16_t>(n >> 16)) + <uint64_t>htons(<uint16_t>n)
-
-
-cdef inline uint16_t not_zero(uint16_t check) noexcept nogil:
-    """UDP: 0 says that there is no checksum."""
-    return check if check else CSUM_MANGLED_0
 
 
 cdef int settle_type(plan *p, fault *why, unsigned int gso_type) noexcept nogil:
@@ -735,18 +706,13 @@ cdef bint find_ends(const plan *p, Py_ssize_t size, Py_ssize_t *ends) noexcept n
     return True
 
 
-cdef inline uint64_t behind(uint64_t total, Py_ssize_t distance) noexcept nogil:
-    """A sum of bytes as it counts `distance` bytes into a checksum's data."""
-    cdef uint16_t folded = fold(total)
-    return <uint16_t>(folded << 8 | folded >> 8) if distance & 1 else folded
-
-
 cdef uint64_t complete_transport(
     plan *p, uint8_t *out, Py_ssize_t start, Py_ssize_t end
 ) noexcept nogil:
     """Complete the innermost checksum; returns the sum of out[start:end]."""
     cdef uint8_t *check = out + start + (16 if p.h.l4 == IPPROTO_TCP else 6)
     cdef uint64_t pseudo
+    cdef uint16_t given, value
     if p.h.l4 == 0 or (p.h.l4 == IPPROTO_UDP and load16(check) == 0):
         return simd.sum(out + start, end - start)
     pseudo = pseudo_sum(out + p.h.ip_header, p.h.inner_version == 4, p.h.l4)
@@ -756,10 +722,11 @@ cdef uint64_t complete_transport(
         if p.inner == REMOTE:
             return simd.sum(out + start, end - start)
     else:
+        given = load16(check)
         store16(check, 0)
-        store16(check, <uint16_t>~fold(pseudo + simd.sum(out + start, end - start)))
-        if p.h.l4 == IPPROTO_UDP:
-            store16(check, not_zero(load16(check)))
+        value = <uint16_t>~fold(pseudo + simd.sum(out + start, end - start))
+        # skb_checksum_help sends 0 as 0xffff, for TCP too; a field that is right stays as it is
+        store16(check, not_zero(value) if given else value)
     return <uint16_t>~fold(pseudo)
 
 

@@ -5,6 +5,7 @@ It shares nothing with it but the enums and GsoError. It was checked on the kern
 
 from reference.checksums import checksum, ones_sum
 from reference.segments import segment
+from reference.vnet import segment_vnet
 from reference.walk import Walk
 
-__all__ = ["Walk", "checksum", "ones_sum", "segment"]
+__all__ = ["Walk", "checksum", "ones_sum", "segment", "segment_vnet"]

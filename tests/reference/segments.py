@@ -23,11 +23,18 @@ def refuse(reason, field, offset, limit):
 
 
 def segment(
-    frame, gso_size, *, gso_type=None, link_type="ethernet", tunnel_ports=None, checksum="complete"
+    frame,
+    gso_size,
+    *,
+    gso_type=None,
+    link_type="ethernet",
+    tunnel_ports=None,
+    checksum="complete",
+    announced=None,
 ):
     if not 0 <= gso_size <= 65534:
         refuse(Reason.GSO_SIZE, "gso_size", gso_size, 65534)
-    walk = Walk(frame, link_type=link_type, tunnel_ports=tunnel_ports)
+    walk = Walk(frame, link_type=link_type, tunnel_ports=tunnel_ports, announced=announced)
     if gso_size and walk.refusal:
         refuse(Reason.UNSUPPORTED, *walk.refusal)
     job = Job(walk, gso_size, int(gso_type or 0), checksum == "partial")
@@ -296,7 +303,8 @@ class Job:
             return
         self.put(out, field, 0)
         check = checksum(out[l4:end], pseudo)
-        self.put(out, field, not_zero(check) if walk.l4 == 17 else check)
+        # skb_checksum_help sends 0 as 0xffff, for TCP too; a field that is right stays as it is
+        self.put(out, field, check if walk.l4 == 6 and walk.word(field) == 0 else not_zero(check))
 
     def packet_ends(self):
         walk = self.walk

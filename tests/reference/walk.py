@@ -20,14 +20,17 @@ class Header:
 
 
 class Walk:
-    def __init__(self, frame, *, link_type="ethernet", tunnel_ports=None):
+    def __init__(self, frame, *, link_type="ethernet", tunnel_ports=None, announced=None):
+        """`announced`: of a virtio header, (start, version) of the packet in a UDP tunnel."""
         self.frame = frame
+        self.announced = announced
         self.ports = {**IANA, **(tunnel_ports or {})}
         self.at = 0
         self.headers = []
         self.refusal = None
         self.tunnel = Tunnel.NONE
         self.tunnels = 0
+        self.kinds = []
         self.levels = 0
         self.network_header = self.transport_header = None
         self.inner_mac_header = self.inner_network_header = self.inner_transport_header = None
@@ -77,6 +80,7 @@ class Walk:
     def enter(self, tunnel):
         if not self.tunnels:
             self.tunnel = tunnel
+        self.kinds.append(tunnel)
         self.tunnels += 1
         self.new_packet = True
 
@@ -252,6 +256,15 @@ class Walk:
                 self.stop("frag_off", self.ip_header + 6, self.word(self.ip_header + 6))
             raise
         start = self.at
+        if self.announced and not self.tunnels:
+            inner, version = self.announced
+            if inner < start + 8:
+                self.fail(Reason.BAD_HEADER, "inner_nh_offset", inner, start + 8)
+            self.enter(Tunnel.FOU)
+            self.headers.append(Header("U", start))
+            self.at = inner
+            self.in_udp = True
+            return self.ipv6 if version == 6 else self.ipv4
         kind = self.ports.get(self.word(start + 2), Tunnel.NONE)
         protocol = 0
         if isinstance(kind, tuple):

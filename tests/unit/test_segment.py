@@ -607,3 +607,25 @@ class TestLayout:
         for r in records():
             if r["name"].startswith(name):
                 assert gso.parse(frame(r), tunnel_ports=PORTS).tnl_hlen == tnl_hlen
+
+
+class TestZeroWithoutSegmentation:
+    """skb_checksum_help sends a checksum of 0 as 0xffff, also for TCP, unlike the segmenter."""
+
+    packet = build(ip(), tcp(), payload=b"ab")
+
+    def frame(self, field):
+        """The payload makes the checksum 0."""
+        bare = self.packet[:50] + bytes(2) + self.packet[52:54]
+        seed = gso.pseudo_header(bare[26:30], bare[30:34], 6, 22)
+        payload = gso.checksum(bare[34:], seed).to_bytes(2, "big")
+        return bare[:50] + field + bare[52:] + payload
+
+    def test_completed(self):
+        pseudo = gso.segment(self.frame(b"\1\1"), 0, checksum="partial")[0]
+        assert bytes(pseudo[50:52]) != b"\1\1"
+        (made,) = segments(bytes(pseudo), 0)
+        assert made == self.frame(b"\xff\xff")
+
+    def test_already_right(self):
+        assert segments(self.frame(b"\0\0"), 0) == [self.frame(b"\0\0")]
