@@ -118,19 +118,19 @@ def latency(step: dict[str, Any]) -> dict[str, Any]:
     """Return percentiles of a step's durations in milliseconds, by nearest rank.
 
     Requests that were in progress when time was up count with the time they had waited;
-    ``at_least`` names the percentiles that fall on one of them, so are only lower bounds.
+    ``at_least`` names the percentiles that one of them could raise: they are lower bounds.
     """
     known = [(duration, False) for duration in step["milliseconds"]]
     ranked = sorted(known + [(step["waited"], True)] * step["unfinished"])
     if not ranked:
         return {**dict.fromkeys(PERCENTILES), "at_least": []}
-    found = {
-        name: ranked[max(math.ceil(len(ranked) * percent / 100), 1) - 1]
+    places = {
+        name: max(math.ceil(len(ranked) * percent / 100), 1)
         for name, percent in PERCENTILES.items()
     }
     return {
-        **{name: duration for name, (duration, _) in found.items()},
-        "at_least": [name for name, (_, bound) in found.items() if bound],
+        **{name: ranked[place - 1][0] for name, place in places.items()},
+        "at_least": [n for n, place in places.items() if any(cut for _, cut in ranked[:place])],
     }
 
 
