@@ -15,6 +15,7 @@ from types import FrameType
 from gso.kernel import doctor
 from gso.kernel.errors import TestBedError, UsageError
 from gso.kernel.paths import patches_folder
+from gso.kernel.report import commands as report_commands
 from gso.kernel.scenarios import SCENARIOS, TRAFFIC
 from gso.kernel.screen import TerminalScreen
 from gso.kernel.verdict import Verdict
@@ -71,6 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_verify(commands)
     _add_doctor(commands)
     _add_list(commands)
+    report_commands.add(commands)
     return parser
 
 

@@ -275,6 +275,5 @@ def _environment(results: dict[str, Any]) -> Iterator[str]:
             if "version" in guest:
                 label, text = f"{kernel['id']} {side}", f"{guest['kernel']} {guest['version']}"
                 yield f'<tr><th class="name" scope="row">{escape(label)}</th>'
-                yield f'<td class="long">{escape(text)}</td></tr>
-'
+                yield f'<td class="long">{escape(text)}</td></tr>\n'
     yield "</table>\n"

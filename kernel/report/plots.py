@@ -276,6 +276,18 @@ def _svg(height: int, said: str, described: str, parts: Sequence[str]) -> str:
     )
 
 
+def picture(results: dict[str, Any]) -> str | None:
+    """Return the latency plot of the run's first kernel that has one, to stand alone."""
+    for kernel in results["kernels"]:
+        chosen = sweeps((kernel.get("applications") or {"workloads": []})["workloads"])
+        if chosen:
+            how = results["acceleration"].split(" (")[0]
+            patches = ", ".join(results["patches"])
+            caption = f"{kernel['kernel']}, {how}, {patches}, {results['started'][:10]}"
+            return standalone(latency(chosen), f"{caption}; made by gso-kernel report --latency")
+    return None
+
+
 def standalone(svg: str, caption: str) -> str:
     """Return the drawing with its colours and background in it, and a caption below it."""
     head, _, body = svg.partition(">")
