@@ -5,22 +5,25 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from gso.kernel.report.cases import Suite, suites
+from gso.kernel.report.cases import suites
 
 
 @dataclass(frozen=True)
 class Difference:
     """One thing that is not the same; ``None``: that run did not have it.
 
-    ``what`` is a path such as ``debian-6.12.117/gue-outer4-inner4-csum/bulk``.
+    ``what`` is a path such as ``debian-6.12.117/gue-outer4-inner4-csum/bulk``; ``problems`` are
+    those of the run where it went worse.
     """
 
     what: str
     first: str | None
     second: str | None
+    problems: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return f"{self.what}: {self.first or 'absent'} -> {self.second or 'absent'}"
+        change = f"{self.what}: {self.first or 'absent'} -> {self.second or 'absent'}"
+        return "\n  ".join([change, *self.problems])
 
 
 @dataclass(frozen=True)
@@ -42,29 +45,23 @@ class Comparison:
 def compare(first: dict[str, Any], second: dict[str, Any]) -> Comparison:
     """Compare the verdicts, and the outcome of each exchange, of two runs."""
     before, after = _outcomes(first), _outcomes(second)
-    names = list(dict.fromkeys([*before, *after]))
-    found = [
-        Difference(name, before.get(name), after.get(name))
-        for name in names
-        if before.get(name) != after.get(name)
-    ]
+    found = []
+    for name in dict.fromkeys([*before, *after]):
+        (one, was_wrong), (two, is_wrong) = (run.get(name, (None, ())) for run in (before, after))
+        if one != two:
+            found.append(Difference(name, one, two, is_wrong or was_wrong))
     return Comparison(found, _latency(first, second))
 
 
-def _outcomes(results: dict[str, Any]) -> dict[str, str]:
-    found = {"verdict": results["verdict"]}
+def _outcomes(results: dict[str, Any]) -> dict[str, tuple[str | None, tuple[str, ...]]]:
+    """Return each verdict or status by its path. Counts in problems vary, so are not compared."""
+    found: dict[str, tuple[str | None, tuple[str, ...]]] = {"verdict": (results["verdict"], ())}
     for suite in suites(results):
-        found |= _suite(suite)
-    return found
-
-
-def _suite(suite: Suite) -> dict[str, str]:
-    found = {suite.name: suite.verdict}
-    for group in suite.groups:
-        found[f"{suite.name}/{group.name}"] = group.verdict
-        for case in group.cases:
-            words = [case.status, *case.problems]
-            found[f"{suite.name}/{group.name}/{case.name}"] = ", ".join(words)
+        found[suite.name] = suite.verdict, suite.error[:1]
+        for group in suite.groups:
+            found[f"{suite.name}/{group.name}"] = group.verdict, ()
+            for case in group.cases:
+                found[f"{suite.name}/{group.name}/{case.name}"] = case.status, case.problems
     return found
 
 

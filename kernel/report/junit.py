@@ -7,6 +7,8 @@ from xml.etree import ElementTree as ET
 
 from gso.kernel.report.cases import Case, Group, Suite, suites
 
+_TAGS = {"fail": "failure", "error": "error", "skip": "skipped"}
+
 
 def junit(results: dict[str, Any]) -> str:
     """Return the run as one XML document."""
@@ -16,7 +18,7 @@ def junit(results: dict[str, Any]) -> str:
     root = ET.Element("testsuites", name="gso-kernel verify")
     for suite in found:
         _suite(root, suite, results)
-    for total in ("tests", "failures", "errors"):
+    for total in ("tests", "failures", "errors", "skipped"):
         root.set(total, str(sum(int(suite.get(total, 0)) for suite in root)))
     root.set("time", f"{results['seconds']:.3f}")
     ET.indent(root)
@@ -40,7 +42,7 @@ def _suite(root: ET.Element, suite: Suite, results: dict[str, Any]) -> None:
         tests=str(len(cases)),
         failures=str(sum(case.status == "fail" for _, case in cases)),
         errors=str(sum(case.status == "error" for _, case in cases)),
-        skipped="0",
+        skipped=str(sum(case.status == "skip" for _, case in cases)),
         time=f"{sum(case.seconds for _, case in cases):.3f}",
         timestamp=results["started"][:19],
     )
@@ -72,9 +74,10 @@ def _case(parent: ET.Element, suite: str, group: Group, case: Case) -> None:
         time=f"{case.seconds:.3f}",
     )
     if case.status != "pass":
-        tag = "failure" if case.status == "fail" else "error"
         message = _printable(case.problems[0] if case.problems else group.verdict)
-        problem = ET.SubElement(element, tag, message=message, type=group.verdict)
+        problem = ET.SubElement(element, _TAGS[case.status], message=message)
+        if case.status != "skip":
+            problem.set("type", group.verdict)
         problem.text = "\n".join(_printable(line) for line in case.problems)
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from gso.kernel.report.cases import Case, Group, Suite, suites
+from gso.kernel.report.cases import Case, Group, Status, Suite, suites
 
 _INDENT = "    "
 
@@ -33,18 +33,18 @@ def _document(found: Sequence[Suite], error: dict[str, str] | None) -> Iterator[
 def _suite(number: int, suite: Suite) -> Iterator[str]:
     yield from _nested(suite.name, [_group(n, g) for n, g in enumerate(suite.groups, 1)])
     yield from _diagnostics([f"{suite.label}: {suite.verdict}", *suite.error])
-    yield _result(suite.status == "pass", number, suite.name)
+    yield _result(suite.status, number, suite.name)
 
 
 def _group(number: int, group: Group) -> Iterator[str]:
     yield from _nested(group.name, [_case(n, c) for n, c in enumerate(group.cases, 1)])
     yield from _diagnostics([group.verdict])
-    yield _result(group.status == "pass", number, group.name)
+    yield _result(group.status, number, group.name)
 
 
 def _case(number: int, case: Case) -> Iterator[str]:
     yield from _diagnostics(case.problems)
-    yield _result(case.status == "pass", number, case.name)
+    yield _result(case.status, number, case.name)
 
 
 def _nested(name: str, tests: list[Iterator[str]]) -> Iterator[str]:
@@ -64,8 +64,9 @@ def _diagnostics(texts: Sequence[str]) -> Iterator[str]:
             yield f"# {_printable(line)}".rstrip()
 
 
-def _result(ok: bool, number: int, name: str) -> str:
-    return f"{'ok' if ok else 'not ok'} {number} {_name(name)}"
+def _result(status: Status, number: int, name: str) -> str:
+    ok = "ok" if status in ("pass", "skip") else "not ok"
+    return f"{ok} {number} {_name(name)}{' # SKIP not reproduced' * (status == 'skip')}"
 
 
 def _name(text: str) -> str:
