@@ -177,11 +177,19 @@ def compare(
     return found
 
 
-def summary(
-    reports: list[WorkloadReport], unpatched: dict[str, Any], patched: dict[str, Any]
-) -> dict[str, Any]:
-    """Return all about the applications on one kernel; ``drops`` are (second, drops) pairs."""
-    return {
-        "workloads": [report.summary() for report in reports],
-        "drops": {"unpatched": unpatched["drops"], "patched": patched["drops"]},
-    }
+@dataclass(frozen=True)
+class ApplicationsReport:
+    """All about the applications on one kernel.
+
+    ``drops``: for each variant, pairs of seconds and the drops of the director's device until then.
+    """
+
+    workloads: list[WorkloadReport]
+    drops: dict[str, list[tuple[float, int]]]
+
+    def summary(self) -> dict[str, Any]:
+        """Return it as it goes into the report."""
+        return {
+            "workloads": [report.summary() for report in self.workloads],
+            "drops": self.drops,
+        }

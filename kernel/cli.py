@@ -12,7 +12,8 @@ from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 
-from gso.kernel import doctor
+from gso.kernel import applications, doctor
+from gso.kernel.applications import Workload
 from gso.kernel.errors import TestBedError, UsageError
 from gso.kernel.paths import patches_folder
 from gso.kernel.report import commands as report_commands
@@ -134,6 +135,17 @@ def _add_verify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         metavar="N",
         help="boot and measure so many times, and say which scenarios are flaky",
     )
+    command.add_argument(
+        "--applications",
+        action="store_true",
+        help="send the requests of real applications, too: nginx behind IPVS, HTTP/1.1 and HTTP/2 "
+        "of 100 bytes to 4 MB; one boot more for each kernel",
+    )
+    command.add_argument(
+        "--quick",
+        action="store_true",
+        help="with --applications: fewer requests, none above 100 kB, a quarter of the time",
+    )
     command.add_argument("--quiet", action="store_true", help="no progress, only the result")
     command.set_defaults(run=_verify)
 
@@ -166,6 +178,7 @@ def _verify(options: argparse.Namespace) -> int:
                 fault=not options.as_is,
                 timeout=options.timeout,
                 repeat=options.repeat,
+                applications=_workloads(options),
             ),
             screen,
         )
@@ -175,6 +188,15 @@ def _verify(options: argparse.Namespace) -> int:
     if options.json:
         options.json.write_text(json.dumps(report.summary(), indent=1) + "\n")
     return report.verdict.exit_status
+
+
+def _workloads(options: argparse.Namespace) -> Sequence[Workload]:
+    if not options.applications:
+        if options.quick:
+            raise UsageError("--quick says how long --applications take; it is nothing alone")
+        return ()
+    applications.check_programs()
+    return applications.QUICK if options.quick else applications.FULL
 
 
 def _check_writable(path: Path) -> None:
