@@ -159,7 +159,9 @@ class _Run:
                 report.steps = target.prepare(self._series, self._fix)
             for step in report.steps:
                 self._screen.note(step)
-            return {variant: self._built(target, report, variant, folder) for variant in VARIANTS}
+            built = {v: self._built(target, report, v, folder) for v in VARIANTS}
+            shutil.copy2(target.config, folder / "config")
+            return built
         except TestBedError as error:
             report.fail(error)
             self._screen.note(f"{target.label}: {error}")
