@@ -31,6 +31,8 @@ examples:
   gso-kernel verify patches/ipvs-gue-inner-mac-header.patch
   gso-kernel verify --kernel 6.1 my.patch --json result.json
   gso-kernel verify --source ~/linux my.patch
+  gso-kernel verify --applications my.patch
+  gso-kernel compare results/20261123-142501-my results/20261124-093047-my
 """
 
 

@@ -12,6 +12,7 @@ what a user sees. ``up0`` refuses tunnel segmentation, so the director's kernel 
 
 from __future__ import annotations
 
+import faulthandler
 import hashlib
 import os
 import subprocess
@@ -43,6 +44,7 @@ _PORTS = {"http1": 8080, "http2": 8081}
 _SEGMENTER = "skb_udp_tunnel_segment"
 _SAMPLE_SECONDS = 0.1
 _START_SECONDS = 60
+_STUCK_SECONDS = 90
 _USUAL_SECONDS = 0.5  # for curl with one small request, under emulation with nothing else to do
 
 # What a TCP sender counts, by the names of /proc/net/snmp and /proc/net/netstat.
@@ -91,6 +93,7 @@ def measure(workloads: list[dict[str, Any]], progress: Progress) -> dict[str, An
     counted: that, too, is a result. On a machine slower than an idle one under emulation, limits
     are longer by the same factor, ``slowness``.
     """
+    _watch()
     with tempfile.TemporaryDirectory() as name:
         home = Path(name)
         _topology()
@@ -101,6 +104,7 @@ def measure(workloads: list[dict[str, Any]], progress: Progress) -> dict[str, An
             for work in workloads:
                 steps = []
                 for step in work["steps"]:
+                    _watch()
                     limit = work["limit"] * slowness
                     steps.append(_step(work, step, limit, home, sampler))
                     progress(stage="application", workload=work["name"], size=step["size"])
@@ -109,7 +113,13 @@ def measure(workloads: list[dict[str, Any]], progress: Progress) -> dict[str, An
                         # step's figures, until its peer is gone.
                         nginx.restart()
                 done.append({"name": work["name"], "steps": steps})
+    faulthandler.cancel_dump_traceback_later()
     return {"workloads": done, "drops": sampler.samples, "slowness": slowness}
+
+
+def _watch() -> None:
+    """Have the log say where this program is, should the next step not end."""
+    faulthandler.dump_traceback_later(_STUCK_SECONDS, repeat=True)
 
 
 def _slowness() -> float:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 Status = Literal["pass", "fail", "error", "skip"]
 
 _STATUS: dict[str, Status] = {"FIXED": "pass", "UNAFFECTED": "pass", "INCONCLUSIVE": "error"}
+_OUTCOMES: dict[str, Status] = {"pass": "pass", "fail": "fail"}
 
 
 def status(verdict: str) -> Status:
@@ -110,9 +111,9 @@ def _not_exercised(cell: dict[str, Any]) -> tuple[str, ...]:
 def _workload(workload: dict[str, Any]) -> Group:
     before, after = workload["unpatched"], workload["patched"]
     first = _expectation(workload["role"], before["outcome"] == "fail", [], "")
-    seconds = sum(step["ended"] - step["begun"] for step in after["steps"])
-    found: Status = {"pass": "pass", "fail": "fail"}.get(after["outcome"], "error")  # type: ignore[assignment]
-    case = Case("patched", found, round(seconds, 3), tuple(after["problems"]))
+    seconds = round(sum(step["ended"] - step["begun"] for step in after["steps"]), 3)
+    ended = _OUTCOMES.get(after["outcome"], "error")
+    case = Case("patched", ended, seconds, tuple(after["problems"]))
     return Group(workload["name"], workload["verdict"], (first, case))
 
 

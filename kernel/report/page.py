@@ -80,7 +80,7 @@ def _kernel(kernel: dict[str, Any], folder: Path) -> Iterator[str]:
     yield f"<p>{_verdict(kernel['verdict'])}</p>\n"
     yield from _error(kernel["error"])
     yield from _list(kernel["steps"])
-    yield from _list(kernel.get("findings", ()))
+    yield from _list([*kernel.get("findings", ()), *_lost(kernel.get("boots", ()))])
     for side, warnings in (kernel.get("warnings") or {}).items():
         if warnings:
             yield f"<h3>The kernel's warnings {_WITHOUT.get(side, side)}</h3>"
@@ -93,6 +93,13 @@ def _kernel(kernel: dict[str, Any], folder: Path) -> Iterator[str]:
         yield from _headers(kernel["scenarios"])
         yield from _drop_stacks(kernel["scenarios"])
     yield from _files(folder, kernel["id"])
+
+
+def _lost(boots: Sequence[dict[str, Any]]) -> Iterator[str]:
+    for boot in boots:
+        if boot["status"] != "done":
+            name = f"{boot['variant']} kernel, boot in {boot['folder']}"
+            yield f"{name}: {boot['status']} after {boot['seconds']:.0f} s: {boot['message']}"
 
 
 def _list(items: Sequence[str]) -> Iterator[str]:
@@ -117,8 +124,16 @@ def _scenarios(scenarios: Sequence[dict[str, Any]]) -> Iterator[str]:
         right = sum(cell["wire"]["matching"] for cell in scenario["patched"])
         of = sum(cell["wire"]["segments"] for cell in scenario["patched"])
         yield f"<td>{right} of {of}</td>"
-        yield f'<td class="name">{_verdict(scenario["verdict"])}</td></tr>\n'
+        yield f'<td class="name">{_verdict(scenario["verdict"])}{_flaky(scenario)}</td></tr>\n'
     yield "</tbody></table></div>\n"
+
+
+def _flaky(scenario: dict[str, Any]) -> str:
+    """Return the verdicts of repetitions that disagree."""
+    if not scenario.get("flaky"):
+        return ""
+    runs = ", ".join(f"{verdict} {count}" for verdict, count in scenario["runs"].items())
+    return f' <span class="soft">flaky: {escape(runs)}</span>'
 
 
 def _measures(cells: Sequence[dict[str, Any]]) -> Iterator[str]:

@@ -285,6 +285,21 @@ def test_the_page_shows_what_was_measured(results, tmp_path):
     assert f"{right} of {right}" in text
 
 
+def test_the_page_tells_of_crashes_lost_machines_and_flaky_scenarios(results, tmp_path):
+    kernel = results["kernels"][0]
+    boot = {"variant": "patched", "folder": "x/patched", "status": "lost", "seconds": 300.0}
+    kernel["boots"] = [{**boot, "message": "no results after 300 s"}]
+    kernel["warnings"] = {"patched": ["WARNING: CPU: 0 PID: 1 at net/core/dev.c"]}
+    scenario = first_scenario(results)
+    scenario["crashes"] = {"patched": "Kernel panic - not syncing: Oops\nCall Trace"}
+    scenario.update(flaky=True, runs={"FIXED": 3, "REGRESSED": 1})
+    text = _Page(page(results, tmp_path)).text
+    assert "patched kernel, boot in x/patched: lost after 300 s: no results after 300 s" in text
+    assert "net/core/dev.c" in text
+    assert "Kernel panic - not syncing: Oops\nCall Trace" in text
+    assert "flaky: FIXED 3, REGRESSED 1" in text
+
+
 def test_nothing_in_the_results_becomes_markup(results, tmp_path):
     evil = "<script>alert(1)</script>\"'&"
     results["patches"] = [evil]
