@@ -44,11 +44,12 @@ extensions = [
 
 setup(
     # The folder kernel/ is installed inside gso: a top-level module "kernel" is taken on PyPI.
-    packages=["gso", "gso.kernel", "gso.kernel.guest", "gso.kernel.patches"],
+    packages=["gso", "gso.kernel", "gso.kernel.guest", "gso.kernel.report", "gso.kernel.patches"],
     package_dir={"gso": "gso", "gso.kernel": "kernel", "gso.kernel.patches": "patches"},
     package_data={
         "gso": ["py.typed", "*.pyi", "*.pxd", "*.h"],
         "gso.kernel": ["config/*.config"],
+        "gso.kernel.report": ["*.css", "*.schema.json"],
         "gso.kernel.patches": ["*.patch", "README.md", "LICENSE"],
     },
     ext_modules=cythonize(extensions, language_level=3),

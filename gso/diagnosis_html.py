@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from html import escape
 
 from gso.diagnosis import Case, Diagnosis, Event
 
-__all__ = ["page"]
+__all__ = ["header_drawing", "page"]
 
 _STYLE = """\
 body { font: 15px/1.5 sans-serif; max-width: 72em; margin: 2em auto; padding: 0 1em; color: #222 }
@@ -20,7 +20,15 @@ code { background: #f3f3f3; padding: .1em .3em }
 svg { display: block; margin: 1em 0; max-width: 100% }
 .clean { color: #17692a }
 """
-_COLOURS = {"outer IP": "#cfe3f7", "tunnel": "#f7e3c0", "inner IP": "#cdebd2", "data": "#e8e8e8"}
+_COLOURS = {
+    "outer IP": "var(--outer, #cfe3f7)",
+    "tunnel": "var(--tunnel, #f7e3c0)",
+    "inner IP": "var(--inner, #cdebd2)",
+    "data": "var(--data, #e8e8e8)",
+}
+_INK, _GOOD, _BAD = "var(--ink, #222)", "var(--good, #17692a)", "var(--bad, #b3261e)"
+_SOFT, _PAPER = "var(--soft, #555)", "var(--paper, #fff)"
+_UNSET = 0xFFFF
 _OFFSETS = (
     *("mac_header", "network_header", "transport_header"),
     *("inner_mac_header", "inner_network_header", "inner_transport_header"),
@@ -100,10 +108,28 @@ def _cells(event: Event) -> Iterator[str]:
 
 
 def _drawing(case: Case) -> Iterator[str]:
-    """The headers to scale, and below them where each offset points and where it should."""
-    state = case.example.state
-    offsets = {name: getattr(state, name) for name in _OFFSETS}
-    known = {name: value for name, value in offsets.items() if value not in (None, 0xFFFF)}
+    offsets = {name: getattr(case.example.state, name) for name in _OFFSETS}
+    yield header_drawing(offsets, case.expected)
+
+
+def header_drawing(offsets: Mapping[str, int | None], expected: Mapping[str, int]) -> str:
+    """Draw a packet's headers to scale as SVG, with where each offset points and where it should.
+
+    `offsets` are those of the sk_buff by their names, in bytes from `skb->head`; unknown ones are
+    left out. `expected` has the right value of each that is wrong. The page that the drawing goes
+    into may set its colours as CSS variables.
+    """
+    return "".join(_header_drawing(offsets, expected))
+
+
+def _header_drawing(
+    offsets: Mapping[str, int | None], expected: Mapping[str, int]
+) -> Iterator[str]:
+    known = {
+        name: value
+        for name in _OFFSETS
+        if (value := offsets.get(name)) is not None and value != _UNSET
+    }
     if len(known) < 2:
         return
     start, last = min(known.values()), max(known.values())
@@ -117,23 +143,25 @@ def _drawing(case: Case) -> Iterator[str]:
     edges = sorted((known[name], label) for name, label in labels.items() if name in known)
     marks = sorted((value, name, False) for name, value in known.items())
     marks += [
-        (value, f"{name} should be", True) for name, value in case.expected.items() if name in known
+        (value, f"{name} should be", True) for name, value in expected.items() if name in known
     ]
     height = 70 + 18 * len(marks)
     yield f'<svg viewBox="0 0 {_WIDTH} {height}" width="{_WIDTH}" font-size="12" '
     yield 'font-family="sans-serif" role="img" aria-label="headers to scale">\n'
     for (at, label), (end, _) in zip(edges, [*edges[1:], (last + 12, "")], strict=True):
         x, width = (at - start) * scale + 5, max((end - at) * scale, 1)
-        yield f'<rect x="{x:.1f}" y="10" width="{width:.1f}" height="34" stroke="#555" '
-        yield f'fill="{_COLOURS[label]}"/>'
+        yield f'<rect x="{x:.1f}" y="10" width="{width:.1f}" height="34" '
+        yield f'stroke="{_SOFT}" fill="{_COLOURS[label]}"/>'
         text = label if end == last + 12 else f"{label} {end - at}"
-        yield f'<text x="{x + 4:.1f}" y="31">{text}</text>\n'
+        yield f'<text x="{x + 4:.1f}" y="31" fill="{_INK}">{text}</text>\n'
     lines, texts = "", ""
     for row, (at, name, right) in enumerate(marks):
         x, y = (at - start) * scale + 5, 66 + 18 * row
-        colour = "#b3261e" if name in case.expected else "#17692a" if right else "#222"
+        colour = _BAD if name in expected else _GOOD if right else _INK
         lines += f'<path d="M{x:.1f} 44V{y - 4}" stroke="{colour}"/>'
-        texts += f'<text x="{x + 4:.1f}" y="{y}" fill="{colour}" stroke="#fff" stroke-width="3" '
+        texts += (
+            f'<text x="{x + 4:.1f}" y="{y}" fill="{colour}" stroke="{_PAPER}" stroke-width="3" '
+        )
         texts += f'paint-order="stroke">{escape(name)} {at}</text>\n'
     # Texts over all lines, with a white edge: they stay readable where they cross.
     yield f"{lines}\n{texts}"

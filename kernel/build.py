@@ -172,6 +172,11 @@ class SourceTree:
         values = dict(re.findall(r"^(VERSION|PATCHLEVEL|SUBLEVEL) = (\d+)$", text, re.MULTILINE))
         return ".".join(values.get(key, "?") for key in ("VERSION", "PATCHLEVEL", "SUBLEVEL"))
 
+    @property
+    def config(self) -> Path:
+        """The configuration it was built with, once it was."""
+        return self._objects / ".config"
+
     def pristine(self, names: tuple[str, ...]) -> dict[str, bytes | None]:
         """Return the tree's own content of some files."""
         return {

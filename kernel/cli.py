@@ -12,9 +12,11 @@ from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 
-from gso.kernel import doctor
+from gso.kernel import applications, doctor
+from gso.kernel.applications import Workload
 from gso.kernel.errors import TestBedError, UsageError
 from gso.kernel.paths import patches_folder
+from gso.kernel.report import commands as report_commands
 from gso.kernel.scenarios import SCENARIOS, TRAFFIC
 from gso.kernel.screen import TerminalScreen
 from gso.kernel.verdict import Verdict
@@ -29,6 +31,8 @@ examples:
   gso-kernel verify patches/ipvs-gue-inner-mac-header.patch
   gso-kernel verify --kernel 6.1 my.patch --json result.json
   gso-kernel verify --source ~/linux my.patch
+  gso-kernel verify --applications my.patch
+  gso-kernel compare results/20261123-142501-my results/20261124-093047-my
 """
 
 
@@ -71,6 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_verify(commands)
     _add_doctor(commands)
     _add_list(commands)
+    report_commands.add(commands)
     return parser
 
 
@@ -132,6 +137,17 @@ def _add_verify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         metavar="N",
         help="boot and measure so many times, and say which scenarios are flaky",
     )
+    command.add_argument(
+        "--applications",
+        action="store_true",
+        help="send the requests of real applications, too: nginx behind IPVS, HTTP/1.1 and HTTP/2 "
+        "of 100 bytes to 4 MB; one boot more for each kernel",
+    )
+    command.add_argument(
+        "--quick",
+        action="store_true",
+        help="with --applications: fewer requests, none above 100 kB, a quarter of the time",
+    )
     command.add_argument("--quiet", action="store_true", help="no progress, only the result")
     command.set_defaults(run=_verify)
 
@@ -164,6 +180,7 @@ def _verify(options: argparse.Namespace) -> int:
                 fault=not options.as_is,
                 timeout=options.timeout,
                 repeat=options.repeat,
+                applications=_workloads(options),
             ),
             screen,
         )
@@ -173,6 +190,15 @@ def _verify(options: argparse.Namespace) -> int:
     if options.json:
         options.json.write_text(json.dumps(report.summary(), indent=1) + "\n")
     return report.verdict.exit_status
+
+
+def _workloads(options: argparse.Namespace) -> Sequence[Workload]:
+    if not options.applications:
+        if options.quick:
+            raise UsageError("--quick says how long --applications take; it is nothing alone")
+        return ()
+    applications.check_programs()
+    return applications.QUICK if options.quick else applications.FULL
 
 
 def _check_writable(path: Path) -> None:

@@ -24,7 +24,7 @@ class Tool:
     program: str
     package: str
     purpose: str
-    only_source: bool = False  # needed for --source only
+    only_for: str = ""  # the option of verify that alone needs it
 
 
 TOOLS = (
@@ -43,16 +43,19 @@ TOOLS = (
     Tool("gcc-12", "gcc-12", "Debian 12's kernels are built with it"),
     Tool("readelf", "binutils", "build IDs of modules"),
     Tool("xz", "xz-utils", "unpacks kernel sources"),
-    Tool("bc", "bc", "builds whole kernels", only_source=True),
-    Tool("flex", "flex", "builds whole kernels", only_source=True),
-    Tool("bison", "bison", "builds whole kernels", only_source=True),
-    Tool("pahole", "dwarves", "type information (BTF) of whole kernels", only_source=True),
-    Tool("rsync", "rsync", "copies source trees", only_source=True),
+    Tool("bc", "bc", "builds whole kernels", only_for="--source"),
+    Tool("flex", "flex", "builds whole kernels", only_for="--source"),
+    Tool("bison", "bison", "builds whole kernels", only_for="--source"),
+    Tool("pahole", "dwarves", "type information (BTF) of whole kernels", only_for="--source"),
+    Tool("rsync", "rsync", "copies source trees", only_for="--source"),
+    Tool("nginx", "nginx-light", "the service behind IPVS", only_for="--applications"),
+    Tool("h2load", "nghttp2-client", "the clients' requests", only_for="--applications"),
+    Tool("curl", "curl", "the clients' first requests", only_for="--applications"),
 )
 # Libraries without a program of their own.
 LIBRARIES = (
-    Tool("/usr/include/libelf.h", "libelf-dev", "builds whole kernels", only_source=True),
-    Tool("/usr/include/openssl/ssl.h", "libssl-dev", "builds whole kernels", only_source=True),
+    Tool("/usr/include/libelf.h", "libelf-dev", "builds whole kernels", only_for="--source"),
+    Tool("/usr/include/openssl/ssl.h", "libssl-dev", "builds whole kernels", only_for="--source"),
 )
 
 
@@ -78,9 +81,9 @@ def examine() -> list[Finding]:
 
 
 def _tool(tool: Tool, path: str | None) -> Finding:
-    use = f"{tool.purpose}{' (--source only)' * tool.only_source}"
+    use = f"{tool.purpose} ({tool.only_for} only)" if tool.only_for else tool.purpose
     detail = path or f"{use}; Debian package {tool.package}"
-    return Finding(tool.program, path is not None, detail, tool.package, not tool.only_source)
+    return Finding(tool.program, path is not None, detail, tool.package, not tool.only_for)
 
 
 def _virtme_ng() -> Finding:

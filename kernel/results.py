@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from gso.kernel.applications import ApplicationsReport
 from gso.kernel.errors import TestBedError
 from gso.kernel.scenarios import Scenario
 from gso.kernel.verdict import Judged, Verdict, worst
@@ -73,10 +74,14 @@ class KernelReport:
     findings: list[str] = field(default_factory=list)
     error: dict[str, str] | None = None
     scenarios: list[ScenarioReport] = field(default_factory=list)
+    applications: ApplicationsReport | None = None
 
     def still_failing(self) -> list[str]:
-        """Return the scenarios that the patch should have fixed and did not."""
-        return [s.scenario.name for s in self.scenarios if s.verdict is Verdict.NO_EFFECT]
+        """Return the scenarios and applications that the patch should have fixed and did not."""
+        found = [(s.scenario.name, s.verdict) for s in self.scenarios]
+        if self.applications:
+            found += [(w.workload.name, w.verdict) for w in self.applications.workloads]
+        return [name for name, verdict in found if verdict is Verdict.NO_EFFECT]
 
     def flaky(self) -> list[str]:
         """Return the scenarios whose repetitions disagree."""
@@ -102,6 +107,7 @@ class KernelReport:
             "warnings": self.warnings,
             "error": self.error,
             "scenarios": [s.summary() for s in self.scenarios],
+            "applications": self.applications.summary() if self.applications else None,
         }
 
 

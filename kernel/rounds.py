@@ -19,7 +19,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from gso.kernel import jobs, wire
 from gso.kernel.build import Bootable, check_modules
@@ -29,6 +29,10 @@ from gso.kernel.jobs import Job, Result
 from gso.kernel.results import PATCHED, UNPATCHED, VARIANTS, KernelReport, ScenarioReport
 from gso.kernel.scenarios import TRAFFIC, Scenario
 from gso.kernel.verdict import Judged, Outcome, Verdict, compare, judge, outcome, overall, worst
+
+if TYPE_CHECKING:
+    from gso.kernel.application_boots import ApplicationBoots
+    from gso.kernel.applications import WorkloadReport
 
 _EXCHANGE_SECONDS = 8.0
 _POLL_SECONDS = 0.1
@@ -54,6 +58,9 @@ class Screen(Protocol):
     def scenario(self, report: ScenarioReport) -> None:
         """A scenario has its verdict."""
 
+    def workload(self, report: WorkloadReport) -> None:
+        """A workload of the real applications has its verdict."""
+
 
 @dataclass(frozen=True)
 class Orders:
@@ -71,6 +78,10 @@ class Orders:
             "traffic": [asdict(traffic) for traffic in TRAFFIC],
             "timeout": _EXCHANGE_SECONDS,
         }
+        return self.submit_plan(name, kernel, plan)
+
+    def submit_plan(self, name: str, kernel: Bootable, plan: dict[str, Any]) -> Order:
+        """Order one boot with any plan."""
         job = Job(kernel, plan, self.folder / name, self.timeout, self.stop)
         return Order(job, self.machines.submit(jobs.run, job))
 
@@ -216,6 +227,7 @@ class Kernel:
 
     groups: Sequence[tuple[Scenario, ...]]
     rounds: list[list[dict[str, Side]]]
+    applications: ApplicationBoots | None = None
 
 
 def order(
@@ -250,18 +262,21 @@ def follow(kernel: Kernel, report: KernelReport, screen: Screen) -> None:
     begun = time.monotonic()
     screen.kernel(report)
     found: dict[str, list[ScenarioReport]] = {}
+    further: list[Verdict] = []
     try:
         for sides_of_groups in kernel.rounds:
             for group, sides in zip(kernel.groups, sides_of_groups, strict=True):
                 for scenario in _judged(group, sides, screen):
                     found.setdefault(scenario.scenario.name, []).append(scenario)
                 _record(sides, report)
+        if kernel.applications:
+            further = kernel.applications.conclude(report, screen)
     except TestBedError as error:
         report.fail(error)
     report.scenarios = [_summed(runs) for runs in found.values()]
     report.seconds["boot and traffic"] = round(time.monotonic() - begun, 2)
     report.verdict = _verdict(
-        report, [side for r in kernel.rounds for s in r for side in s.items()]
+        report, [side for r in kernel.rounds for s in r for side in s.items()], further
     )
 
 
@@ -329,8 +344,10 @@ def _summed(runs: list[ScenarioReport]) -> ScenarioReport:
     return replace(shown, runs=tuple(run.verdict for run in runs))
 
 
-def _verdict(report: KernelReport, sides: list[tuple[str, Side]]) -> Verdict:
-    verdicts = [scenario.verdict for scenario in report.scenarios]
+def _verdict(
+    report: KernelReport, sides: list[tuple[str, Side]], further: list[Verdict]
+) -> Verdict:
+    verdicts = [scenario.verdict for scenario in report.scenarios] + further
     crashed = {variant for variant, side in sides if side.early_crash}
     if crashed == {PATCHED} and not any(s.error for v, s in sides if v == UNPATCHED):
         report.findings.append("the patched kernel crashes before any traffic, reproduced")

@@ -12,6 +12,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
+from gso.kernel.applications import Measured, WorkloadReport, latency
+from gso.kernel.report.plots import duration
+from gso.kernel.report.write import PAGE
 from gso.kernel.results import KernelReport, Report, ScenarioReport
 from gso.kernel.verdict import Judged, Verdict
 
@@ -106,6 +109,15 @@ class TerminalScreen:
         for variant, crash in report.crashes.items():
             self._print(f"    the {variant} kernel crashed here, twice: {crash}")
 
+    def workload(self, report: WorkloadReport) -> None:
+        """Print a line for a workload of the real applications, with its slowest median."""
+        before, after = (_slowest(side) for side in (report.unpatched, report.patched))
+        line = Text(f"{report.workload.name:26} slowest median {before} -> {after}  ")
+        self._print(line.append(report.verdict.value, _STYLES[report.verdict]))
+        if report.verdict is not Verdict.FIXED:
+            for problem in (*report.unpatched.problems, *report.patched.problems):
+                self._print(f"    {problem}")
+
     def finish(self, report: Report) -> None:
         """Print the verdict on each kernel and on all, and where the evidence is."""
         self.close()
@@ -121,7 +133,17 @@ class TerminalScreen:
         if report.folder:
             here = report.folder.is_relative_to(Path.cwd())
             shown = report.folder.relative_to(Path.cwd()) if here else report.folder
-            self._print(f"evidence: {shown}")
+            self._print(f"report: {shown / PAGE}")
+
+
+def _slowest(measured: Measured) -> str:
+    """Return the largest median of a workload's steps, and whether that is only a lower bound."""
+    found = [latency(step) for step in measured.steps]
+    known = [one for one in found if one["p50"] is not None]
+    if not known:
+        return "unknown"
+    slowest = max(known, key=lambda one: float(one["p50"]))
+    return "> " * ("p50" in slowest["at_least"]) + duration(slowest["p50"])
 
 
 def _judgement(title: str, verdict: Verdict, kernels: list[KernelReport]) -> Text:

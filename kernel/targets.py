@@ -26,6 +26,11 @@ class Target(ABC):
     def build(self, variant: str, log: Path) -> Bootable:
         """Make one variant ready to boot."""
 
+    @property
+    @abstractmethod
+    def config(self) -> Path:
+        """The kernel's configuration; it is there when a variant was built."""
+
 
 class PatchedTarget(Target):
     """A kernel whose source is at hand, so that patches can be applied to it."""
@@ -61,6 +66,11 @@ class DebianTarget(PatchedTarget):
         self.id = f"debian-{self._kernel.version.split('-')[0]}"
         self.label = f"Debian {self._kernel.release} ({self._kernel.version})"
 
+    @property
+    def config(self) -> Path:
+        """The configuration that Debian built it with."""
+        return self._kernel.config
+
     def _fetch(self) -> None:
         debian.fetch(self._kernel)
 
@@ -78,6 +88,11 @@ class TreeTarget(PatchedTarget):
         self._tree = SourceTree(source)
         self.id = f"tree-{self._tree.version()}"
         self.label = f"{self._tree.version()} from {self._tree.source}"
+
+    @property
+    def config(self) -> Path:
+        """The small configuration."""
+        return self._tree.config
 
     def _pristine(self, names: tuple[str, ...]) -> dict[str, bytes | None]:
         return self._tree.pristine(names)

@@ -8,7 +8,7 @@ from enum import Enum
 from typing import Any
 
 from gso.kernel.evidence import Cell
-from gso.kernel.scenarios import Scenario, Traffic
+from gso.kernel.scenarios import Role, Scenario, Traffic
 from gso.kernel.wire import Explanation
 
 
@@ -92,16 +92,19 @@ def outcome(cells: list[Judged]) -> Outcome:
 
 def compare(scenario: Scenario, unpatched: Outcome, patched: Outcome) -> Verdict:
     """Return the verdict on one scenario."""
+    return compare_outcomes(scenario.role, unpatched, patched)
+
+
+def compare_outcomes(role: Role, unpatched: Outcome, patched: Outcome) -> Verdict:
+    """Return the verdict on what has this role and went like this on both kernels."""
     if Outcome.NOT_EXERCISED in (unpatched, patched):
         return Verdict.INCONCLUSIVE
     passes = (unpatched is Outcome.PASS, patched is Outcome.PASS)
-    if scenario.role == "control" and not passes[0]:
+    if role == "control" and not passes[0]:
         # What worked before the fault fails without it: the test bed itself is in doubt.
         return Verdict.INCONCLUSIVE
     return {
-        (True, True): (
-            Verdict.UNAFFECTED if scenario.role == "control" else Verdict.NOT_REPRODUCED
-        ),
+        (True, True): (Verdict.UNAFFECTED if role == "control" else Verdict.NOT_REPRODUCED),
         (True, False): Verdict.REGRESSED,
         (False, True): Verdict.FIXED,
         (False, False): Verdict.NO_EFFECT,

@@ -16,16 +16,19 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from gso.kernel import jobs, vm
+from gso.kernel.application_boots import ApplicationBoots
+from gso.kernel.applications import Workload
 from gso.kernel.build import Bootable
 from gso.kernel.errors import TestBedError, UsageError
 from gso.kernel.patches import Patch
 from gso.kernel.paths import patches_folder
+from gso.kernel.report.write import write
 from gso.kernel.results import VARIANTS, KernelReport, Report
 from gso.kernel.rounds import Kernel, Orders, Screen, follow, order
 from gso.kernel.run import output
@@ -47,6 +50,7 @@ class Options:
     timeout: float = 300.0
     repeat: int = 1
     scenarios: Sequence[Scenario] = SCENARIOS
+    applications: Sequence[Workload] = ()
 
     def targets(self) -> list[Target]:
         """Return the kernels that were asked for."""
@@ -118,6 +122,7 @@ def _results_folder(parent: Path, report: Report) -> Iterator[Path]:
             kernel.error["log"] = kernel.error["log"].replace(str(partial), str(final))
     report.folder = final
     (partial / "results.json").write_text(json.dumps(report.summary(), indent=1))
+    write(partial)
     partial.rename(final)
 
 
@@ -154,7 +159,9 @@ class _Run:
                 report.steps = target.prepare(self._series, self._fix)
             for step in report.steps:
                 self._screen.note(step)
-            return {variant: self._built(target, report, variant, folder) for variant in VARIANTS}
+            built = {v: self._built(target, report, v, folder) for v in VARIANTS}
+            shutil.copy2(target.config, folder / "config")
+            return built
         except TestBedError as error:
             report.fail(error)
             self._screen.note(f"{target.label}: {error}")
@@ -173,7 +180,11 @@ class _Run:
         orders = Orders(machines, self._folder / report.id, self._stop, self._options.timeout)
         spare = slots // (len(VARIANTS) * kernels * self._options.repeat)
         groups = _groups(self._options.scenarios, spare)
-        return order(orders, built, groups, self._options.repeat)
+        kernel = order(orders, built, groups, self._options.repeat)
+        if self._options.applications:
+            boots = ApplicationBoots(orders, built, self._options.applications)
+            kernel = replace(kernel, applications=boots)
+        return kernel
 
 
 def _groups(scenarios: Sequence[Scenario], spare: int) -> list[tuple[Scenario, ...]]:

@@ -90,6 +90,11 @@ class Probes:
         (_TRACEFS / "trace").write_text("")
 
     @staticmethod
+    def pause() -> None:
+        """Record nothing more; the probes go on to count their hits."""
+        _write("tracing_on", "0")
+
+    @staticmethod
     def save(path: Path) -> None:
         """Write the events recorded so far as ftrace text."""
         path.write_bytes((_TRACEFS / "trace").read_bytes())

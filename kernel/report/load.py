@@ -1,0 +1,43 @@
+"""Read a results folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from gso.kernel.errors import UsageError
+
+RESULTS = "results.json"
+SCHEMA = Path(__file__).with_name("results.schema.json")
+SUPPORTED = 2
+
+
+def load(folder: Path) -> dict[str, Any]:
+    """Return the results in ``folder`` as ``results.schema.json`` describes them."""
+    path = folder / RESULTS
+    try:
+        results = json.loads(path.read_text())
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from None
+    except ValueError as error:
+        raise UsageError(f"{path} is not JSON: {error}") from None
+    if not isinstance(results, dict) or "schema" not in results:
+        raise UsageError(f"{path} has no results of gso-kernel verify")
+    if results["schema"] != SUPPORTED:
+        raise UsageError(f"{path} has schema {results['schema']}; this program reads {SUPPORTED}")
+    return results
+
+
+@contextmanager
+def reading(folder: Path) -> Iterator[None]:
+    """Turn what goes wrong with a damaged results file into an error that names the file."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        path = folder / RESULTS
+        raise UsageError(
+            f"{path} does not follow {SCHEMA.name}: {type(error).__name__} {error}"
+        ) from error

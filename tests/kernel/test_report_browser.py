@@ -1,0 +1,135 @@
+"""The page in a real browser: Debian's Chromium, without a screen."""
+
+from __future__ import annotations
+
+import json
+import lzma
+import os
+import shutil
+import struct
+import subprocess
+import threading
+import zlib
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from gso.kernel.report.write import write
+
+STORED = Path(__file__).parent / "data" / "results-applications.json.xz"
+WIDTH, HEIGHT = 1100, 900
+# As root there is no sandbox; and nothing of the browser's own may go out.
+OPTIONS = (
+    *("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-quic"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+    *("--enable-logging=stderr", f"--window-size={WIDTH},{HEIGHT}", "--hide-scrollbars"),
+)
+
+
+@pytest.fixture(scope="module")
+def chromium() -> str:
+    found = shutil.which("chromium")
+    if not found:
+        if os.environ.get("CI") == "true":
+            pytest.fail("make test-packages installs chromium")
+        pytest.skip("chromium is not installed: make test-packages")
+    return found
+
+
+@pytest.fixture
+def served(tmp_path):
+    """The report of a real run on loopback; returns its address, and what was asked for."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "results.json").write_bytes(lzma.decompress(STORED.read_bytes()))
+    write(folder)
+    asked: list[str] = []
+
+    class Handler(SimpleHTTPRequestHandler):
+        def __init__(self, *arguments):
+            super().__init__(*arguments, directory=str(folder))
+
+        def log_message(self, *_):
+            asked.append(self.path)
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/report.html", asked
+    server.shutdown()
+    server.server_close()
+
+
+def browse(chromium: str, tmp_path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    profile = f"--user-data-dir={tmp_path / 'profile'}"
+    done = subprocess.run(
+        [chromium, *OPTIONS, profile, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+def test_the_page_asks_for_nothing_and_complains_of_nothing(chromium, served, tmp_path):
+    address, asked = served
+    done = browse(chromium, tmp_path, "--dump-dom", address)
+    assert set(asked) == {"/report.html"}
+    assert "CONSOLE" not in done.stderr
+    results = json.loads(lzma.decompress(STORED.read_bytes()))
+    for scenario in results["kernels"][0]["scenarios"]:
+        assert scenario["name"] in done.stdout
+    # What the parser had to repair would show as elements out of their places.
+    assert done.stdout.count("<svg") == done.stdout.count("</svg>") == 4
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_the_page_has_both_looks(chromium, served, tmp_path, dark):
+    address, _ = served
+    picture = tmp_path / "page.png"
+    look = ["--blink-settings=preferredColorScheme=0"] if dark else []
+    browse(chromium, tmp_path, *look, f"--screenshot={picture}", address)
+    width, height, rows = pixels(picture.read_bytes())
+    assert (width, height) == (WIDTH, HEIGHT)
+    # A corner is paper; the rest must have ink, and the colours of both kernels.
+    corner = rows[0][0]
+    assert (sum(corner) < 150) is dark
+    seen = {pixel for row in rows for pixel in row}
+    unpatched, patched = (
+        ((255, 154, 87), (108, 182, 255)) if dark else ((184, 72, 11), (11, 98, 196))
+    )
+    assert {unpatched, patched} <= seen
+
+
+def pixels(png: bytes) -> tuple[int, int, list[list[tuple[int, ...]]]]:
+    """Decode an 8-bit RGB or RGBA picture (PNG, section 9: filters)."""
+    width, height, depth, kind = struct.unpack_from(">IIBB", png, 16)
+    assert depth == 8
+    size = {2: 3, 6: 4}[kind]
+    at, packed = 8, b""
+    while at < len(png):
+        length, name = struct.unpack_from(">I4s", png, at)
+        packed += png[at + 8 : at + 8 + length] if name == b"IDAT" else b""
+        at += 12 + length
+    raw, above, rows = zlib.decompress(packed), bytes(width * size), []
+    for number in range(height):
+        start = number * (width * size + 1)
+        line = bytearray(raw[start + 1 : start + 1 + width * size])
+        unfilter(raw[start], line, above, size)
+        above = bytes(line)
+        rows.append([tuple(line[i : i + 3]) for i in range(0, len(line), size)])
+    return width, height, rows
+
+
+def unfilter(kind: int, line: bytearray, above: bytes, size: int) -> None:
+    for i in range(len(line)):
+        left = line[i - size] if i >= size else 0
+        up, corner = above[i], above[i - size] if i >= size else 0
+        if kind == 4:
+            guess = left + up - corner
+            nearest = min((left, up, corner), key=lambda value: abs(guess - value))
+            line[i] = (line[i] + nearest) & 255
+        else:
+            line[i] = (line[i] + (0, left, up, (left + up) // 2)[kind]) & 255
