@@ -9,6 +9,7 @@ COLUMNS: dict[str, type[np.generic]]
 
 class Scanner:
     damaged_lines: list[tuple[int, str]]
+    relative: bool
     def __init__(self, format: str, rows: int = 65536, room: int = 1 << 26) -> None: ...
     @property
     def totals(self) -> tuple[int, int, int, int]: ...

@@ -21,13 +21,17 @@ from gso._text cimport (
 )
 from gso._validate cimport Skb
 
-from gso._validate import SKB_DTYPE, unknown_rows
+from gso._validate import FIELDS, SKB_DTYPE, unknown_rows
 
 cdef enum:
     PWRU
     EVENTS          # perf script, ftrace and trace-cmd: one grammar
     DMESG
     STACK_BYTES = 8192
+    # Whose the lines are that follow: nobody's, those of an event that was damaged, an event's.
+    NOBODY = 0
+    DAMAGED_EVENT
+    EVENT
     DAMAGED_KEPT = 10
 
 FORMATS = {"pwru": PWRU, "perf": EVENTS, "ftrace": EVENTS, "dmesg": DMESG}
@@ -88,7 +92,7 @@ def _add_key(name, int target, int at=0, int width=0):
 
 
 def _add_keys():
-    for name in SKB_DTYPE.names:
+    for name in FIELDS:
         kind, at = SKB_DTYPE.fields[name][:2]
         target = T_NUMBER
         if name.endswith("_header") or name == "csum_start":
@@ -134,6 +138,11 @@ cdef inline void put(Skb *row, int at, int width, int64_t value) noexcept nogil:
         (<int16_t *>(<char *>row + at))[0] = <int16_t>value
 
 
+cdef inline bint is_stack_mark(const char *p, const char *end) noexcept nogil:
+    """Whether the line announces the stack of the event before it."""
+    return end - p > 13 and memcmp(end - 13, b"<stack trace>", 13) == 0
+
+
 cdef class Scanner:
     """Scans blocks of whole lines into columns of up to `rows` events.
 
@@ -148,6 +157,8 @@ cdef class Scanner:
     cdef Names names
     cdef int64_t line, damaged, lost, events, room
     cdef bint in_stack, has_names, has_caller
+    cdef readonly bint relative
+    cdef int owner
     cdef char[STACK_BYTES] stack_text
     cdef int32_t stack_size
     cdef readonly list damaged_lines
@@ -178,6 +189,8 @@ cdef class Scanner:
         cdef int32_t i
         self.count = self.stack_size = 0
         self.in_stack = False
+        if self.events:
+            self.owner = DAMAGED_EVENT
         self.names.used = self.names.count = 0
         for i in range(self.names.slot_count):
             self.names.slots[i] = NONE
@@ -205,6 +218,7 @@ cdef class Scanner:
     def skip_line(self, const uint8_t[::1] start):
         """Count a line that is too long to be read; `start` is its first part."""
         self.line += 1
+        self.owner = DAMAGED_EVENT
         self._complain(bytes(start[:80]))
 
     def _complain(self, text):
@@ -234,8 +248,10 @@ cdef class Scanner:
                     last = stop
                     while last > p and ((last - 1)[0] == c"\r" or is_blank((last - 1)[0])):
                         last -= 1
-                    # The batch may only end where an event does: its stack comes behind it.
-                    if self.count == self.capacity and self._begins(p, last):
+                    # The batch may only end where an event does: its stack comes behind it. The
+                    # names of one batch are bounded too: the next one starts with none.
+                    if (self.count == self.capacity or self.names.used > self.room) \
+                            and self._begins(p, last):
                         status = 2
                         break
                     self.line += 1
@@ -243,8 +259,6 @@ cdef class Scanner:
                     if status < 0:
                         break
                     p = stop + 1
-                    if self.names.used > self.room:
-                        break
             if status == 2:
                 return p - base, True
             if status == -2:
@@ -252,9 +266,6 @@ cdef class Scanner:
             if status == -1:
                 self._complain((<bytes>p[:min(last - p, 80)]))
                 p = stop + 1
-            if self.names.used > self.room:
-                # Names of one batch are bounded too: the next one starts with none.
-                return p - base, True
         return block.shape[0], False
 
     def take(self):
@@ -272,16 +283,20 @@ cdef class Scanner:
     # --- lines: 0 for done, -1 for a damaged line, -2 for no memory ---
 
     cdef bint _begins(self, const char *p, const char *end) noexcept nogil:
-        """Whether this line may be the start of another event."""
+        """Whether this line is the start of another event: exactly those that call `_new`."""
+        cdef const char *at
+        cdef int64_t clock, pointer
         if p == end:
             return False
         if self.format == PWRU:
-            return starts(p, end, b"0x", 2) or (p < end and is_digit(p[0])) or is_blank(p[0])
+            return self._pwru_start(p, end, &at, &clock, &pointer) == 1
         if self.format == DMESG:
             return find(p, end, b"skb len=", 8) != NULL
-        # Exactly the lines for which _event makes a new one: no other may come when all is full.
         p = skip_blanks(p, end)
-        return not starts(p, end, b"=>", 2) and self._cpu(p, end) != NULL
+        if p[0] == c"#" or starts(p, end, b"=>", 2):
+            return False
+        at = self._cpu(p, end)
+        return at != NULL and not starts(at, end, b"[LOST ", 6) and not is_stack_mark(at, end)
 
     cdef int _scan(self, const char *p, const char *end) noexcept nogil:
         if p == end:
@@ -298,12 +313,14 @@ cdef class Scanner:
         self.count += 1
         self.events += 1
         self.in_stack = False
+        self.owner = EVENT
 
     cdef void _undo(self) noexcept nogil:
         """Take back the event whose line turned out to be damaged."""
         cdef Py_ssize_t i = self.count - 1
         self.count -= 1
         self.events -= 1
+        self.owner = DAMAGED_EVENT
         self.pointers[i] = 0
         self.times[i] = self.results[i] = NO_TIME
         self.cpus[i] = self.functions[i] = self.processes[i] = self.devices[i] = NONE
@@ -322,7 +339,7 @@ cdef class Scanner:
     cdef void _stack_line(self, const char *p, const char *end) noexcept nogil:
         """Keep one function of the stack of the last event."""
         cdef int64_t size = end - p
-        if not self.count or size <= 0 or self.stack_size + size + 1 > STACK_BYTES:
+        if self.owner != EVENT or size <= 0 or self.stack_size + size + 1 > STACK_BYTES:
             return
         if self.stack_size:
             self.stack_text[self.stack_size] = c"\n"
@@ -440,7 +457,6 @@ cdef class Scanner:
     cdef int _event(self, const char *p, const char *end) noexcept nogil:
         cdef const char *at = skip_blanks(p, end)
         cdef const char *cpu
-        cdef const char *stop
         cdef int64_t number = 0
         if at[0] == c"#":
             return 0
@@ -455,15 +471,12 @@ cdef class Scanner:
             if read_number(cpu + 6, skip_token(cpu + 6, end), 10, &number):
                 self.lost += number
             return 0
+        if is_stack_mark(cpu, end):
+            return 0                    # it belongs to the event before
         self._new()
         if self._event_fields(at, cpu, end) < 0:
             self._undo()
             return -1
-        stop = self.names.text + self.names.entries[self.functions[self.count - 1]].start \
-            if self.functions[self.count - 1] >= 0 else NULL
-        if stop != NULL and stop[0] == c"<":
-            self._undo()                # <stack trace>: it belongs to the event before
-            self.in_stack = True
         return 0
 
     cdef const char *_cpu(self, const char *p, const char *end) noexcept nogil:
@@ -531,9 +544,6 @@ cdef class Scanner:
         if stop > p and (stop - 1)[0] != c":" and is_digit(p[0]):
             p = skip_blanks(stop, end)
             stop = skip_token(p, end)
-        if starts(p, end, b"<stack", 6):
-            self.functions[i] = intern(&self.names, b"<", 1)
-            return 0
         if stop - p < 2:
             return -1
         return self._event_name(p, stop, end)
@@ -591,33 +601,51 @@ cdef class Scanner:
 
     cdef int _pwru(self, const char *p, const char *end) noexcept nogil:
         cdef const char *at = skip_blanks(p, end)
-        cdef const char *stop = skip_token(at, end)
-        cdef int64_t number = 0
-        cdef int64_t clock = NO_TIME
+        cdef int64_t clock, pointer
+        cdef int start
         if starts(at, end, b"SKB ", 4) or starts(at, end, b"TIME ", 5):
             self.has_names = find(at, end, b"NETNS NAME", 10) != NULL
             self.has_caller = find(at, end, b"CALLER", 6) != NULL
             return 0
-        if is_digit(at[0]) and not starts(at, end, b"0x", 2):
-            clock = self._clock(at, stop)
-            if clock == NO_TIME:
-                return self._pwru_more(at, end)
-            at = skip_blanks(stop, end)
-            stop = skip_token(at, end)
-        if not starts(at, end, b"0x", 2):
+        start = self._pwru_start(p, end, &at, &clock, &pointer)
+        if start == 0:
             return self._pwru_more(at, end)
-        if not read_number(at, stop, 16, &number):
+        if start < 0:
+            self.owner = DAMAGED_EVENT
             return -1
-        at = skip_blanks(stop, end)
-        if at == end:
-            return -1 if clock == NO_TIME and stop - p < 14 else self._pwru_more(p, end)
         self._new()
-        self.pointers[self.count - 1] = <uint64_t>number
+        self.pointers[self.count - 1] = <uint64_t>pointer
         self.times[self.count - 1] = clock
         if self._pwru_fields(at, end) < 0:
             self._undo()
             return -1
         return 0
+
+    cdef int _pwru_start(self, const char *p, const char *end, const char **rest, int64_t *clock,
+                         int64_t *pointer) noexcept nogil:
+        """1 for a line that begins an event, 0 for one behind an event, -1 for a damaged one.
+
+        `rest` is what is still to be read.
+        """
+        cdef const char *at = skip_blanks(p, end)
+        cdef const char *stop = skip_token(at, end)
+        clock[0] = NO_TIME
+        rest[0] = at
+        if is_digit(at[0]) and not starts(at, end, b"0x", 2):
+            clock[0] = self._clock(at, stop)
+            if clock[0] == NO_TIME:
+                return 0
+            at = skip_blanks(stop, end)
+            stop = skip_token(at, end)
+        if not starts(at, end, b"0x", 2):
+            return 0
+        if not read_number(at, stop, 16, pointer):
+            return -1
+        rest[0] = skip_blanks(stop, end)
+        if rest[0] == end:
+            rest[0] = p
+            return -1 if clock[0] == NO_TIME and stop - p < 14 else 0
+        return 1
 
     cdef int64_t _clock(self, const char *p, const char *end) noexcept nogil:
         """Time of day in nanoseconds: "13:05:01.123", or a date, "T" and that."""
@@ -669,10 +697,18 @@ cdef class Scanner:
         p = self._function(p, end)
         stop = skip_token(p, end)
         if stop > p and is_digit(p[0]) and read_number(p, stop, 10, &number):
-            if self.times[i] == NO_TIME:
-                self.times[i] = number
+            self._pwru_time(number)
             p = skip_blanks(stop, end)
         return self._pwru_rest(p, end)
+
+    cdef void _pwru_time(self, int64_t number) noexcept nogil:
+        """The clock's time, if the line has one, is better than this column."""
+        cdef Py_ssize_t i = self.count - 1
+        if self.times[i] == NO_TIME:
+            # Nanoseconds since the boot, or since the packet was last seen: 0 for the first.
+            if self.events == 1 and number == 0:
+                self.relative = True
+            self.times[i] = number
 
     cdef const char *_function(self, const char *p, const char *end) noexcept nogil:
         """NAME, NAME(REASON), "NAME (2)" or NAME(tc); returns what comes behind it."""
@@ -730,8 +766,7 @@ cdef class Scanner:
             # Without these columns, or with the time before them.
             stop = skip_token(p, end)
             if stop > p and is_digit(p[0]) and read_number(p, stop, 10, &number):
-                if self.times[i] == NO_TIME:
-                    self.times[i] = number
+                self._pwru_time(number)
                 p = skip_blanks(stop, end)
                 at = self._meta(p, end)
         if at != NULL:
@@ -817,18 +852,19 @@ cdef class Scanner:
     cdef int _pwru_more(self, const char *p, const char *end) noexcept nogil:
         """Lines behind an event: its stack, or its sk_buff as C prints it."""
         cdef const char *stop
-        if not self.count:
-            return -1
-        if memchr(b".({}),][\"", p[0], 9) != NULL or find(
-                p, end, b" = ", 3) != NULL:
+        cdef bint dump = memchr(b".({}),][\"", p[0], 9) != NULL or find(p, end, b" = ", 3) != NULL
+        if not dump:
+            if not is_word(p[0]) or is_digit(p[0]) and not starts(p, end, b"0x", 2):
+                return -1
+            stop = p
+            while stop < end and is_word(stop[0]):
+                stop += 1
+            if stop < end and not is_blank(stop[0]) and stop[0] != c"+" and stop[0] != c"(":
+                return -1
+        if self.owner != EVENT:
+            return -1 if self.owner == NOBODY else 0
+        if dump:
             return self._dump_line(p, end)
-        if not is_word(p[0]) or is_digit(p[0]) and not starts(p, end, b"0x", 2):
-            return -1
-        stop = p
-        while stop < end and is_word(stop[0]):
-            stop += 1
-        if stop < end and not is_blank(stop[0]) and stop[0] != c"+" and stop[0] != c"(":
-            return -1
         self._stack_line(p, stop)
         return 0
 
@@ -877,7 +913,7 @@ cdef class Scanner:
         if find(p, end, b"Call Trace:", 11) != NULL:
             self.in_stack = True
             return 0
-        if not self.count:
+        if self.owner != EVENT:
             return 0
         if self.in_stack:
             return self._dmesg_stack(p, end)
@@ -949,7 +985,7 @@ cdef class Scanner:
                 row.protocol = <int32_t>host_order(value & 0xffff)
         else:
             at = find(p, end, b"dev name=", 9)
-            if at != NULL:
+            if at != NULL and self.devices[self.count - 1] < 0:
                 name = intern(&self.names, at, skip_token(at, end) - at)
                 self.devices[self.count - 1] = name
                 return -2 if name == -2 else 0

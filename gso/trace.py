@@ -29,9 +29,10 @@ import numpy as np
 import numpy.typing as npt
 
 from gso._scan import FORMATS, Scanner
+from gso._validate import FIELDS
 from gso.constants import Reason
 from gso.errors import GsoError
-from gso.rules import SKB_DTYPE, SkbState
+from gso.rules import SkbState
 
 __all__ = ["Format", "Trace", "TraceReader", "read_trace"]
 
@@ -63,6 +64,8 @@ class Trace:
         damaged: how many of them could not be understood.
         damaged_lines: the first few of those: (line number, start of its text).
         lost: how many events the kernel says it dropped.
+        relative: whether times are those of pwru's ``--timestamp relative``: nanoseconds since the
+            event before of the same sk_buff.
     """
 
     format: str
@@ -73,6 +76,7 @@ class Trace:
     damaged: int = 0
     damaged_lines: list[tuple[int, str]] = field(default_factory=list)
     lost: int = 0
+    relative: bool = False
 
     def __len__(self) -> int:
         return len(self.state)
@@ -114,7 +118,7 @@ class Trace:
             if name in _NAMES:
                 values = pa.DictionaryArray.from_arrays(values, words)
             table[name] = values
-        for name in SKB_DTYPE.names or ():
+        for name in FIELDS:
             values = np.ascontiguousarray(self.state[name])
             table[f"skb_{name}"] = pa.array(values, mask=values == np.iinfo(values.dtype).min)
         return pa.table(table)
@@ -199,7 +203,9 @@ class TraceReader:
         columns, state, names = scanner.take()
         lines, _, damaged, lost = scanner.totals
         shown = list(scanner.damaged_lines)
-        return Trace(self.format, columns, state, names, lines, damaged, shown, lost)
+        return Trace(
+            self.format, columns, state, names, lines, damaged, shown, lost, scanner.relative
+        )
 
     def _json(self) -> Iterator[Trace]:
         """Each object is written as a line of pwru text, so that there is one reader for both."""
@@ -252,6 +258,7 @@ def _joined(batches: list[Trace]) -> Trace:
         last.damaged,
         last.damaged_lines,
         last.lost,
+        last.relative,
     )
 
 

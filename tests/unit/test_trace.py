@@ -136,6 +136,18 @@ def test_pwru_lines_of_every_generation(line, expected):
     assert {name: getattr(trace, name)[0] for name in expected} == expected
 
 
+def test_relative_times_of_pwru_are_no_times_of_the_log():
+    form = "0xffff8881{} 3 [a] skb_push {} netns=1 inner_mac_header=68 transport_header=70 "
+    form += "inner_network_header=82 network_header=50\n"
+    text = "".join(form.format(*event) for event in (("01", 0), ("02", 0), ("01", 70), ("01", 30)))
+    trace = read(text)
+    assert trace.relative
+    [case] = gso.diagnose(trace).cases
+    assert [event.time for event in case.events] == [0, 70, 100]
+    assert case.first_time is case.last_time is None
+    assert not read(text.replace("skb_push 0", "skb_push 1")).relative
+
+
 def test_pwru_columns_that_a_header_names():
     header = (
         "SKB                CPU PROCESS          NETNS      MARK/x        IFACE       PROTO  MTU   "
