@@ -147,9 +147,6 @@ class Follower:
         under_way: most packets whose pointers are known at one time.
         remembered: how many of the last events can still be looked up.
         collected: most suspicious packets that are under way at one time.
-
-    Attributes:
-        forgotten: packets of which events may be missing, for one of these bounds.
     """
 
     def __init__(
@@ -171,6 +168,7 @@ class Follower:
 
     @property
     def forgotten(self) -> int:
+        """Packets of which events may be missing, for one of these bounds."""
         return self._cut + self._lives.evicted
 
     def add(

@@ -28,7 +28,10 @@ from typing import Any, BinaryIO, Literal, TypeAlias, cast
 import numpy as np
 import numpy.typing as npt
 
-from gso._scan import FORMATS, Scanner
+from gso._scan import Scanner
+from gso._scan_dmesg import DmesgScanner
+from gso._scan_events import EventScanner
+from gso._scan_pwru import PwruScanner
 from gso._validate import FIELDS
 from gso.constants import Reason
 from gso.errors import GsoError
@@ -39,7 +42,14 @@ __all__ = ["Format", "Trace", "TraceReader", "read_trace"]
 Format: TypeAlias = Literal["auto", "pwru", "pwru-json", "perf", "ftrace", "dmesg"]
 Source: TypeAlias = "str | os.PathLike[str] | BinaryIO"
 
-_BLOCK = 1 << 20
+_SCANNERS: dict[str, type[Scanner]] = {
+    "pwru": PwruScanner,
+    "pwru-json": PwruScanner,
+    "perf": EventScanner,
+    "ftrace": EventScanner,
+    "dmesg": DmesgScanner,
+}
+_BLOCK = 1 << 18
 _LONGEST = 1 << 20
 """Bytes of a line that is still read. A line of pwru has 300, a dump of an sk_buff some 10000."""
 _SAMPLE = 1 << 16
@@ -139,9 +149,8 @@ class TraceReader:
     """
 
     def __init__(self, source: Source, format: Format = "auto", *, rows: int = 65536) -> None:
-        if format != "auto" and format not in (*FORMATS, "pwru-json"):
-            known = ", ".join([*FORMATS, "pwru-json"])
-            raise ValueError(f"format is {format!r}, not auto or one of {known}")
+        if format != "auto" and format not in _SCANNERS:
+            raise ValueError(f"format is {format!r}, not auto or one of {', '.join(_SCANNERS)}")
         self._rows = rows
         self._closing: list[BinaryIO] = []
         try:
@@ -190,7 +199,7 @@ class TraceReader:
                 block = self._file.read(_BLOCK)
 
     def _text(self) -> Iterator[Trace]:
-        scanner = Scanner(self.format, self._rows)
+        scanner = _SCANNERS[self.format](self._rows)
         for block in _whole_lines(self._blocks(), scanner.skip_line):
             at = 0
             while at < len(block):
@@ -209,7 +218,7 @@ class TraceReader:
 
     def _json(self) -> Iterator[Trace]:
         """Each object is written as a line of pwru text, so that there is one reader for both."""
-        scanner = Scanner("pwru", self._rows)
+        scanner = PwruScanner(self._rows)
         for block in _whole_lines(self._blocks(), scanner.skip_line):
             for line in block.splitlines():
                 text = _json_line(line)

@@ -13,7 +13,7 @@ import pytest
 
 import gso
 from gso import GsoError
-from gso._scan import Scanner
+from gso._scan_pwru import PwruScanner
 
 DATA = Path(__file__).parents[1] / "kernel/data"
 TUPLE = "172.70.4.34:33259->172.70.64.149:5501(udp)"
@@ -380,7 +380,7 @@ def test_a_full_batch_takes_no_event_however_it_is_written():
 
 def test_a_batch_ends_early_when_its_names_fill_their_room():
     lines = "".join(f"0xffff8881{n:05x} 1 [p{n}] f{n} netns=1\n" for n in range(200)).encode()
-    scanner = Scanner("pwru", room=500)
+    scanner = PwruScanner(room=500)
     at, functions = 0, []
     while at < len(lines):
         at, full = scanner.feed(lines, at)
