@@ -28,7 +28,7 @@ extensions = [
         f"gso.{source.stem}",
         [f"gso/{source.name}", *c_sources.get(source.stem, [])],
         include_dirs=["gso"],
-        depends=["gso/simd.h"],
+        depends=["gso/simd.h", "gso/token.h"],
         extra_compile_args=[
             "-O3",
             "-Wall",

@@ -1,8 +1,10 @@
 """A table of names, each kept once and known by its number. No GIL is needed."""
 
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
+from libc.stdint cimport int32_t, int64_t, uint32_t
 from libc.stdlib cimport realloc
-from libc.string cimport memcmp, memcpy
+from libc.string cimport memcpy
+
+from gso._text cimport hash_text, same_text
 
 cdef enum:
     NO_NAME = -1
@@ -61,21 +63,19 @@ cdef inline bint _more_slots(Names *names) noexcept nogil:
 
 cdef inline int32_t intern(Names *names, const char *text, int64_t size) noexcept nogil:
     """Number of this name; -1 for the empty name, -2 without memory."""
-    cdef uint32_t hash = 2166136261
-    cdef int64_t i
+    cdef uint32_t hash
     cdef int32_t slot
     cdef Name *entry
     if size <= 0:
         return NO_NAME
-    for i in range(size):
-        hash = (hash ^ <uint8_t>text[i]) * 16777619
+    hash = hash_text(text, size)
     if names.count * 2 >= names.slot_count and not _more_slots(names):
         return -2
     slot = hash & (names.slot_count - 1)
     while names.slots[slot] >= 0:
         entry = &names.entries[names.slots[slot]]
         if entry.hash == hash and entry.size == size:
-            if memcmp(names.text + entry.start, text, size) == 0:
+            if same_text(names.text + entry.start, text, size):
                 return names.slots[slot]
         slot = (slot + 1) & (names.slot_count - 1)
     if not _room(names, size):
@@ -87,3 +87,14 @@ cdef inline int32_t intern(Names *names, const char *text, int64_t size) noexcep
     names.slots[slot] = names.count
     names.count += 1
     return names.count - 1
+
+
+cdef inline int32_t intern_like(Names *names, int32_t guess, const char *text,
+                                int64_t size) noexcept nogil:
+    """As `intern`, fast if the name is that of number `guess`, as in the line before it."""
+    cdef Name *entry
+    if 0 <= guess < names.count and size > 0:
+        entry = &names.entries[guess]
+        if entry.size == size and same_text(names.text + entry.start, text, size):
+            return guess
+    return intern(names, text, size)

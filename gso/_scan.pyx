@@ -1,39 +1,27 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 # cython: initializedcheck=False
-"""Lines of trace text into columns: pwru, perf script, ftrace and skb_dump.
+"""Lines of trace text into columns: what all formats have in common.
 
 One pass over the bytes, without the GIL. Names are kept once each, as numbers into a table. Nothing
 is ever read behind a line's end, and no line can make more than one event.
 """
 
-from libc.stdint cimport (
-    INT32_MIN, INT64_MIN, int8_t, int16_t, int32_t, int64_t, uint8_t, uint32_t, uint64_t,
-)
+from libc.stdint cimport INT64_MIN, int8_t, int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free
-from libc.string cimport memchr, memcmp, memcpy
+from libc.string cimport memchr, memcpy
 
 import numpy as np
 
-from gso._names cimport Names, intern
+from gso._flow cimport FLOW_ROOM, flow_of
+from gso._names cimport intern, intern_like
 from gso._text cimport (
-    find, hex_digit, host_order, is_blank, is_digit, is_word, read_number, read_time, skip_blanks,
-    skip_token, starts,
+    find, host_order, is_blank, read_number, same_text, skip_blanks, skip_key, skip_token, starts,
 )
 from gso._validate cimport Skb
 
-from gso._validate import SKB_DTYPE, unknown_rows
+from gso._validate import FIELDS, SKB_DTYPE, unknown_rows
 
-cdef enum:
-    PWRU
-    EVENTS          # perf script, ftrace and trace-cmd: one grammar
-    DMESG
-    STACK_BYTES = 8192
-    DAMAGED_KEPT = 10
-
-FORMATS = {"pwru": PWRU, "perf": EVENTS, "ftrace": EVENTS, "dmesg": DMESG}
-
-cdef int64_t NO_TIME = INT64_MIN
-cdef int32_t NONE = -1
+DAMAGED_KEPT = 10
 
 COLUMNS = {
     "line": np.int64, "time": np.int64, "skb": np.uint64, "netns": np.int64, "result": np.int64,
@@ -44,26 +32,6 @@ COLUMNS = {
 
 
 # --- keys --------------------------------------------------------------------------------------
-
-cdef enum Target:
-    T_NUMBER = 1
-    T_OFFSET
-    T_ETHERTYPE
-    T_POINTER
-    T_DEVICE
-    T_REASON
-    T_LOCATION
-    T_NETNS
-    T_IFINDEX
-    T_MTU
-    T_RESULT
-
-cdef struct Key:
-    char[28] name
-    int8_t size
-    int8_t target
-    int8_t width
-    int8_t at
 
 cdef enum:
     KEY_SLOTS = 256
@@ -88,7 +56,7 @@ def _add_key(name, int target, int at=0, int width=0):
 
 
 def _add_keys():
-    for name in SKB_DTYPE.names:
+    for name in FIELDS:
         kind, at = SKB_DTYPE.fields[name][:2]
         target = T_NUMBER
         if name.endswith("_header") or name == "csum_start":
@@ -107,7 +75,7 @@ def _add_keys():
     for name in ("result", "ret", "retval", "arg1"):
         _add_key(name, T_RESULT)
     for name, target in (("reason", T_REASON), ("location", T_LOCATION), ("netns", T_NETNS),
-                         ("ifindex", T_IFINDEX), ("mtu", T_MTU)):
+                         ("ifindex", T_IFINDEX), ("mtu", T_MTU), ("data", T_DATA)):
         _add_key(name, target)
 
 
@@ -120,53 +88,38 @@ cdef const Key *find_key(const char *text, int64_t size) noexcept nogil:
         return NULL
     slot = key_slot(text, size)
     while KEYS[slot].size:
-        if KEYS[slot].size == size and memcmp(KEYS[slot].name, text, size) == 0:
+        if KEYS[slot].size == size and same_text(KEYS[slot].name, text, size):
             return &KEYS[slot]
         slot = (slot + 1) & (KEY_SLOTS - 1)
     return NULL
 
 
-cdef inline void put(Skb *row, int at, int width, int64_t value) noexcept nogil:
-    if width == 4:
-        if INT32_MIN < value <= 0x7fffffff:
-            (<int32_t *>(<char *>row + at))[0] = <int32_t>value
-    elif -0x8000 < value <= 0x7fff:
-        (<int16_t *>(<char *>row + at))[0] = <int16_t>value
+cdef inline const char *trimmed(const char *p, const char *end) noexcept nogil:
+    """Where the line ends without the white space behind it."""
+    while end > p and ((end - 1)[0] in (c"\n", c"\r") or is_blank((end - 1)[0])):
+        end -= 1
+    return end
 
 
 cdef class Scanner:
     """Scans blocks of whole lines into columns of up to `rows` events.
 
+    This is what all formats have in common; each has a class of its own.
+
     Args:
-        format: one of FORMATS.
         rows: most events of one batch.
         room: bytes of names after which a batch ends early.
     """
 
-    cdef int format
-    cdef Py_ssize_t capacity, count
-    cdef Names names
-    cdef int64_t line, damaged, lost, events, room
-    cdef bint in_stack, has_names, has_caller
-    cdef char[STACK_BYTES] stack_text
-    cdef int32_t stack_size
-    cdef readonly list damaged_lines
-    cdef dict columns
-    cdef object state
-    cdef Skb[::1] skbs
-    cdef int64_t[::1] lines, times, netns, results
-    cdef uint64_t[::1] pointers
-    cdef int32_t[::1] cpus, functions, processes, devices, reasons, flows, stacks, locations
-    cdef int32_t[::1] ifindexes, mtus
-    cdef int8_t[::1] returns
-
-    def __cinit__(self, str format, Py_ssize_t rows=65536, int64_t room=1 << 26):
+    def __cinit__(self, Py_ssize_t rows=65536, int64_t room=1 << 24):
         if rows < 1:
             raise ValueError(f"a batch cannot have {rows} rows")
-        self.format = FORMATS[format]
         self.capacity = rows
+        self.owner = NOBODY
         self.room = room
         self.damaged_lines = []
+        cdef Skb[::1] nothing = unknown_rows(1)
+        self.nothing = nothing[0]
         self._start()
 
     def __dealloc__(self):
@@ -178,15 +131,14 @@ cdef class Scanner:
         cdef int32_t i
         self.count = self.stack_size = 0
         self.in_stack = False
+        if self.events:
+            self.owner = DAMAGED_EVENT
         self.names.used = self.names.count = 0
         for i in range(self.names.slot_count):
             self.names.slots[i] = NONE
-        self.columns = {name: np.full(self.capacity, -1, kind) if name != "skb"
-                        else np.zeros(self.capacity, kind) for name, kind in COLUMNS.items()}
-        self.columns["time"].fill(NO_TIME)
-        self.columns["returns"].fill(0)
-        self.columns["result"].fill(NO_TIME)
-        self.state = unknown_rows(self.capacity)
+        # `_new` fills each row.
+        self.columns = {name: np.empty(self.capacity, kind) for name, kind in COLUMNS.items()}
+        self.state = np.empty(self.capacity, SKB_DTYPE)
         self.skbs = self.state
         self.lines, self.times = self.columns["line"], self.columns["time"]
         self.netns, self.results = self.columns["netns"], self.columns["result"]
@@ -205,6 +157,7 @@ cdef class Scanner:
     def skip_line(self, const uint8_t[::1] start):
         """Count a line that is too long to be read; `start` is its first part."""
         self.line += 1
+        self.owner = DAMAGED_EVENT
         self._complain(bytes(start[:80]))
 
     def _complain(self, text):
@@ -231,20 +184,18 @@ cdef class Scanner:
                     stop = <const char *>memchr(p, c"\n", end - p)
                     if stop == NULL:
                         stop = end
-                    last = stop
-                    while last > p and ((last - 1)[0] == c"\r" or is_blank((last - 1)[0])):
-                        last -= 1
-                    # The batch may only end where an event does: its stack comes behind it.
-                    if self.count == self.capacity and self._begins(p, last):
+                    last = trimmed(p, stop)
+                    # The batch may only end where an event does: its stack comes behind it. The
+                    # names of one batch are bounded too: the next one starts with none.
+                    if (self.count == self.capacity or self.names.used > self.room) \
+                            and self._begins(p, last):
                         status = 2
                         break
                     self.line += 1
-                    status = self._scan(p, last)
+                    status = self._scan(p, last) if last > p else 0
                     if status < 0:
                         break
                     p = stop + 1
-                    if self.names.used > self.room:
-                        break
             if status == 2:
                 return p - base, True
             if status == -2:
@@ -252,9 +203,6 @@ cdef class Scanner:
             if status == -1:
                 self._complain((<bytes>p[:min(last - p, 80)]))
                 p = stop + 1
-            if self.names.used > self.room:
-                # Names of one batch are bounded too: the next one starts with none.
-                return p - base, True
         return block.shape[0], False
 
     def take(self):
@@ -269,60 +217,58 @@ cdef class Scanner:
         self._start()
         return result
 
-    # --- lines: 0 for done, -1 for a damaged line, -2 for no memory ---
+    # --- lines, in the words of a format ---
+
+    def last_event(self, const uint8_t[::1] block):
+        """The byte at which the last event of a block of whole lines begins; 0 without one."""
+        cdef const char *base = <const char *>&block[0] if block.shape[0] else NULL
+        cdef const char *stop = base + block.shape[0]
+        cdef const char *p
+        while stop > base:
+            p = stop - 1
+            while p > base and (p - 1)[0] != c"\n":
+                p -= 1
+            if self._begins(p, trimmed(p, stop)):
+                return p - base
+            stop = p
+        return 0
 
     cdef bint _begins(self, const char *p, const char *end) noexcept nogil:
-        """Whether this line may be the start of another event."""
-        if p == end:
-            return False
-        if self.format == PWRU:
-            return starts(p, end, b"0x", 2) or (p < end and is_digit(p[0])) or is_blank(p[0])
-        if self.format == DMESG:
-            return find(p, end, b"skb len=", 8) != NULL
-        # Exactly the lines for which _event makes a new one: no other may come when all is full.
-        p = skip_blanks(p, end)
-        return not starts(p, end, b"=>", 2) and self._cpu(p, end) != NULL
+        """Whether this line is the start of another event: exactly those that call `_new`."""
+        return False
 
     cdef int _scan(self, const char *p, const char *end) noexcept nogil:
-        if p == end:
-            return 0
-        if self.format == PWRU:
-            return self._pwru(p, end)
-        if self.format == DMESG:
-            return self._dmesg(p, end)
-        return self._event(p, end)
+        """Read a line that is not empty: 0 for done, -1 for a damaged line, -2 for no memory."""
+        return -1
 
     cdef void _new(self) noexcept nogil:
+        """Begin an event, of which nothing is known yet."""
+        cdef Py_ssize_t i = self.count
         self._end_stack()
-        self.lines[self.count] = self.line
+        self.lines[i] = self.line
+        self.pointers[i] = 0
+        self.times[i] = self.results[i] = INT64_MIN
+        self.cpus[i] = self.functions[i] = self.processes[i] = self.devices[i] = NONE
+        self.reasons[i] = self.flows[i] = self.stacks[i] = self.locations[i] = NONE
+        self.ifindexes[i] = self.mtus[i] = NONE
+        self.netns[i] = NONE
+        self.returns[i] = 0
+        self.skbs[i] = self.nothing
         self.count += 1
         self.events += 1
         self.in_stack = False
+        self.owner = EVENT
 
     cdef void _undo(self) noexcept nogil:
         """Take back the event whose line turned out to be damaged."""
-        cdef Py_ssize_t i = self.count - 1
         self.count -= 1
         self.events -= 1
-        self.pointers[i] = 0
-        self.times[i] = self.results[i] = NO_TIME
-        self.cpus[i] = self.functions[i] = self.processes[i] = self.devices[i] = NONE
-        self.reasons[i] = self.flows[i] = self.locations[i] = self.netns[i] = NONE
-        self.ifindexes[i] = self.mtus[i] = NONE
-        self.returns[i] = 0
-        self._forget(&self.skbs[i])
-
-    cdef void _forget(self, Skb *row) noexcept nogil:
-        cdef int i
-        for i in range(16):
-            (<int32_t *>row)[i] = INT32_MIN
-        for i in range(8):
-            (<int16_t *>(<char *>row + 64))[i] = -32768
+        self.owner = DAMAGED_EVENT
 
     cdef void _stack_line(self, const char *p, const char *end) noexcept nogil:
         """Keep one function of the stack of the last event."""
         cdef int64_t size = end - p
-        if not self.count or size <= 0 or self.stack_size + size + 1 > STACK_BYTES:
+        if self.owner != EVENT or size <= 0 or self.stack_size + size + 1 > STACK_BYTES:
             return
         if self.stack_size:
             self.stack_text[self.stack_size] = c"\n"
@@ -351,11 +297,11 @@ cdef class Scanner:
             if p >= end:
                 return 0
             key = p
-            while p < end and not is_blank(p[0]) and p[0] != c"=" and p[0] != c":":
-                p += 1
-            key_end = p
+            p = key_end = skip_key(p, end)
             if p == end or is_blank(p[0]) or (p[0] == c":" and (end - p < 2 or p[1] != c" ")):
                 p = skip_token(p, end)
+                if self.bare_flows and find(key, p, b"->", 2) != NULL:
+                    self._flow(key, p)
                 continue
             # "reason: NOT_SPECIFIED" is how tracepoints print it.
             p = p + 1 if p[0] == c"=" else skip_blanks(p + 1, end)
@@ -380,6 +326,33 @@ cdef class Scanner:
             if self._pair(key, key_end, value, stop, &hex_offsets) < 0:
                 return -2
 
+    cdef void _flow(self, const char *p, const char *end) noexcept nogil:
+        """Keep the first flow of a line: a second one is that of the tunnel."""
+        cdef Py_ssize_t i = self.count - 1
+        if self.flows[i] < 0:
+            self.flows[i] = max(NONE, intern_like(
+                &self.names, self.flows[i - 1] if i else NONE, p, end - p))
+
+    cdef void _data(self, const char *p, const char *end) noexcept nogil:
+        """{0x406fd0e8050045,0x...}: the packet's first bytes, 8 in a number, lowest first."""
+        cdef uint64_t[24] words
+        cdef char[FLOW_ROOM] text
+        cdef const char *stop
+        cdef int count = 0
+        cdef int64_t size
+        p += 1
+        while p < end and count < 24:
+            stop = <const char *>memchr(p, c",", end - p)
+            if stop == NULL:
+                stop = end
+            if not read_number(p, stop, 16, <int64_t *>&words[count]):
+                break
+            count += 1
+            p = stop + 1
+        size = flow_of(<const uint8_t *>&words[0], 8 * count, text)
+        if size > 0:
+            self._flow(text, text + size)
+
     cdef int _pair(self, const char *key, const char *key_end, const char *value,
                    const char *stop, bint *hex_offsets) noexcept nogil:
         cdef const Key *found = find_key(key, key_end - key)
@@ -388,10 +361,15 @@ cdef class Scanner:
         cdef int32_t name
         if found == NULL:
             return 0
+        if found.target == T_DATA:
+            if value[0] == c"{":
+                self._data(value, stop)
+            return 0
         if found.target in (T_DEVICE, T_REASON, T_LOCATION):
             if found.target == T_LOCATION:
                 stop = self._symbol_end(value, stop)
-            name = intern(&self.names, value, stop - value)
+            name = intern_like(&self.names, self.devices[i - 1] if i else NONE, value,
+                               stop - value)
             if name == -2:
                 return -2
             if found.target == T_DEVICE:
@@ -434,539 +412,3 @@ cdef class Scanner:
         while p < end and p[0] != c"+" and p[0] != c")" and not is_blank(p[0]):
             p += 1
         return p
-
-    # --- perf script, ftrace ---
-
-    cdef int _event(self, const char *p, const char *end) noexcept nogil:
-        cdef const char *at = skip_blanks(p, end)
-        cdef const char *cpu
-        cdef const char *stop
-        cdef int64_t number = 0
-        if at[0] == c"#":
-            return 0
-        if starts(at, end, b"=>", 2):
-            at = skip_blanks(at + 2, end)
-            self._stack_line(at, self._symbol_end(at, end))
-            return 0
-        cpu = self._cpu(at, end)
-        if cpu == NULL:
-            return self._chain_line(p, at, end)
-        if starts(cpu, end, b"[LOST ", 6):
-            if read_number(cpu + 6, skip_token(cpu + 6, end), 10, &number):
-                self.lost += number
-            return 0
-        self._new()
-        if self._event_fields(at, cpu, end) < 0:
-            self._undo()
-            return -1
-        stop = self.names.text + self.names.entries[self.functions[self.count - 1]].start \
-            if self.functions[self.count - 1] >= 0 else NULL
-        if stop != NULL and stop[0] == c"<":
-            self._undo()                # <stack trace>: it belongs to the event before
-            self.in_stack = True
-        return 0
-
-    cdef const char *_cpu(self, const char *p, const char *end) noexcept nogil:
-        """Where "[030]" or "[LOST" stands, or the time if there is no CPU; NULL without either."""
-        cdef const char *at = p
-        cdef int64_t time
-        while at < end:
-            at = <const char *>memchr(at, c"[", end - at)
-            if at == NULL:
-                break
-            if starts(at, end, b"[LOST ", 6):
-                return at
-            if at > p and end - at > 2 and is_digit(at[1]):
-                p = at + 1
-                while p < end and is_digit(p[0]):
-                    p += 1
-                if p < end and p[0] == c"]":
-                    return at
-            at += 1
-        # perf script of one process alone has no CPU column.
-        at = p
-        while at < end:
-            at = skip_blanks(at, end)
-            p = skip_token(at, end)
-            if p - at > 3 and (p - 1)[0] == c":" and read_time(at, p - 1, &time):
-                return at
-            at = p
-        return NULL
-
-    cdef int _event_fields(self, const char *p, const char *cpu, const char *end) noexcept nogil:
-        cdef Py_ssize_t i = self.count - 1
-        cdef const char *stop
-        cdef const char *name
-        cdef int64_t number = 0
-        cdef int words = 0
-        stop = cpu
-        while stop > p and is_blank((stop - 1)[0]):
-            stop -= 1
-        # "comm-12" or "comm 12" or "comm 12/13": the last word is, or has, the process number.
-        name = stop
-        while name > p and (is_digit((name - 1)[0]) or (name - 1)[0] == c"/"):
-            name -= 1
-        while name > p and (is_blank((name - 1)[0]) or (name - 1)[0] == c"-"):
-            name -= 1
-        self.processes[i] = intern(&self.names, p, name - p)
-        if cpu[0] == c"[":
-            read_number(cpu + 1, end, 10, &number)
-            self.cpus[i] = <int32_t>min(number, 1 << 20)
-            p = <const char *>memchr(cpu, c"]", end - cpu) + 1
-        else:
-            p = cpu
-        # Flags may come before the time.
-        while True:
-            p = skip_blanks(p, end)
-            stop = skip_token(p, end)
-            if stop - p > 1 and (stop - 1)[0] == c":" and read_time(p, stop - 1, &self.times[i]):
-                break
-            words += 1
-            if p >= end or words > 2:
-                return -1
-            p = stop
-        p = skip_blanks(stop, end)
-        stop = skip_token(p, end)
-        # perf prints the number of occurrences before the name if it is asked to.
-        if stop > p and (stop - 1)[0] != c":" and is_digit(p[0]):
-            p = skip_blanks(stop, end)
-            stop = skip_token(p, end)
-        if starts(p, end, b"<stack", 6):
-            self.functions[i] = intern(&self.names, b"<", 1)
-            return 0
-        if stop - p < 2:
-            return -1
-        return self._event_name(p, stop, end)
-
-    cdef int _event_name(self, const char *p, const char *stop, const char *end) noexcept nogil:
-        """The function, from "probe:NAME:" and "(SYMBOL+0x4/0x9 [module])"."""
-        cdef Py_ssize_t i = self.count - 1
-        cdef const char *name = p
-        cdef const char *last = stop - 1 if (stop - 1)[0] == c":" else stop
-        cdef const char *close
-        cdef const char *arrow
-        while p < last:
-            if p[0] == c":":
-                name = p + 1
-            p += 1
-        p = skip_blanks(stop, end)
-        if p < end and p[0] == c"(":
-            close = <const char *>memchr(p, c")", end - p)
-            if close == NULL:
-                return -1
-            arrow = find(p, close, b"<- ", 3)
-            if arrow != NULL:
-                self.returns[i] = 1
-                p = arrow - 1
-            if close - p > 3 and not (p[1] == c"0" and p[2] == c"x") and not self._is_address(
-                    p + 1, close):
-                name, last = p + 1, self._symbol_end(p + 1, close)
-            p = close + 1
-        if name == last:
-            return -1
-        self.functions[i] = intern(&self.names, name, last - name)
-        return self._pairs(p, end)
-
-    cdef bint _is_address(self, const char *p, const char *end) noexcept nogil:
-        cdef int digits = 0
-        while p < end and hex_digit(p[0]) >= 0:
-            digits += 1
-            p += 1
-        return digits >= 8 and (p == end or is_blank(p[0]))
-
-    cdef int _chain_line(self, const char *p, const char *at, const char *end) noexcept nogil:
-        """A line of a call chain: "    ffffffff85070e60 __dev_queue_xmit+0x1 ([kernel])"."""
-        cdef const char *stop
-        if at == p:
-            return -1
-        stop = skip_token(at, end)
-        if self._is_address(at, stop):
-            at = skip_blanks(stop, end)
-        if at < end and (is_word(at[0]) or at[0] == c"["):
-            self._stack_line(at, self._symbol_end(at, end))
-            return 0
-        return -1
-
-    # --- pwru ---
-
-    cdef int _pwru(self, const char *p, const char *end) noexcept nogil:
-        cdef const char *at = skip_blanks(p, end)
-        cdef const char *stop = skip_token(at, end)
-        cdef int64_t number = 0
-        cdef int64_t clock = NO_TIME
-        if starts(at, end, b"SKB ", 4) or starts(at, end, b"TIME ", 5):
-            self.has_names = find(at, end, b"NETNS NAME", 10) != NULL
-            self.has_caller = find(at, end, b"CALLER", 6) != NULL
-            return 0
-        if is_digit(at[0]) and not starts(at, end, b"0x", 2):
-            clock = self._clock(at, stop)
-            if clock == NO_TIME:
-                return self._pwru_more(at, end)
-            at = skip_blanks(stop, end)
-            stop = skip_token(at, end)
-        if not starts(at, end, b"0x", 2):
-            return self._pwru_more(at, end)
-        if not read_number(at, stop, 16, &number):
-            return -1
-        at = skip_blanks(stop, end)
-        if at == end:
-            return -1 if clock == NO_TIME and stop - p < 14 else self._pwru_more(p, end)
-        self._new()
-        self.pointers[self.count - 1] = <uint64_t>number
-        self.times[self.count - 1] = clock
-        if self._pwru_fields(at, end) < 0:
-            self._undo()
-            return -1
-        return 0
-
-    cdef int64_t _clock(self, const char *p, const char *end) noexcept nogil:
-        """Time of day in nanoseconds: "13:05:01.123", or a date, "T" and that."""
-        cdef const char *t = <const char *>memchr(p, c"T", end - p)
-        cdef int64_t fraction = 0, scale = 100000000
-        cdef int i
-        if t != NULL:
-            p = t + 1
-        if end - p < 8 or p[2] != c":" or p[5] != c":":
-            return NO_TIME
-        for i in range(8):
-            if i % 3 != 2 and not is_digit(p[i]):
-                return NO_TIME
-        cdef int64_t seconds = (((p[0] - c"0") * 10 + p[1] - c"0") * 3600
-                                + ((p[3] - c"0") * 10 + p[4] - c"0") * 60
-                                + (p[6] - c"0") * 10 + p[7] - c"0")
-        p += 8
-        if p < end and (p[0] == c"." or p[0] == c","):
-            p += 1
-            while p < end and is_digit(p[0]) and scale:
-                fraction += (p[0] - c"0") * scale
-                scale //= 10
-                p += 1
-        return seconds * 1000000000 + fraction
-
-    cdef int _pwru_fields(self, const char *p, const char *end) noexcept nogil:
-        cdef Py_ssize_t i = self.count - 1
-        cdef const char *stop = skip_token(p, end)
-        cdef int64_t number = 0
-        if p[0] != c"[" and read_number(p, stop, 10, &number) and 0 <= number <= 1 << 20:
-            self.cpus[i] = <int32_t>number
-            p = skip_blanks(stop, end)
-        if p < end and p[0] == c"[":
-            return self._pwru_old(p, end)
-        return self._pwru_new(p, end)
-
-    cdef int _pwru_old(self, const char *p, const char *end) noexcept nogil:
-        """[process] FUNCTION [time] netns=... TUPLE, up to v1.0.6."""
-        cdef Py_ssize_t i = self.count - 1
-        cdef const char *close = <const char *>memchr(p, c"]", end - p)
-        cdef const char *stop
-        cdef int64_t number = 0
-        if close == NULL:
-            return -1
-        self.processes[i] = intern(&self.names, p + 1, close - p - 1)
-        p = skip_blanks(close + 1, end)
-        if p == end:
-            return -1
-        p = self._function(p, end)
-        stop = skip_token(p, end)
-        if stop > p and is_digit(p[0]) and read_number(p, stop, 10, &number):
-            if self.times[i] == NO_TIME:
-                self.times[i] = number
-            p = skip_blanks(stop, end)
-        return self._pwru_rest(p, end)
-
-    cdef const char *_function(self, const char *p, const char *end) noexcept nogil:
-        """NAME, NAME(REASON), "NAME (2)" or NAME(tc); returns what comes behind it."""
-        cdef Py_ssize_t i = self.count - 1
-        cdef const char *stop = skip_token(p, end)
-        cdef const char *name_end = p
-        cdef const char *close
-        while name_end < stop and name_end[0] != c"(":
-            name_end += 1
-        self.functions[i] = intern(&self.names, p, name_end - p)
-        p = skip_blanks(name_end, end)
-        if p < end and p[0] == c"(":
-            close = <const char *>memchr(p, c")", end - p)
-            if close != NULL:
-                if not starts(p, end, b"(tc)", 4) and not starts(p, end, b"(xdp)", 5):
-                    self.reasons[i] = intern(&self.names, p + 1, close - p - 1)
-                p = close + 1
-        return skip_blanks(p, end)
-
-    cdef int _pwru_rest(self, const char *p, const char *end) noexcept nogil:
-        """netns=4026531840 mark=0x0 ifindex=4 proto=8 mtu=1600 len=1512 TUPLE key=value..."""
-        cdef Py_ssize_t i = self.count - 1
-        cdef const char *at = p
-        cdef const char *stop
-        while at < end:
-            at = skip_blanks(at, end)
-            stop = skip_token(at, end)
-            if self.flows[i] < 0 and find(at, stop, b"->", 2) != NULL \
-                    and memchr(at, c"=", stop - at) == NULL:
-                self.flows[i] = intern(&self.names, at, stop - at)
-            at = stop
-        # There proto is hexadecimal, without saying so; 8 is IPv4 in network order.
-        if self._pairs(p, end) < 0:
-            return -1
-        if self.skbs[i].protocol not in (INT32_MIN, 0x0800):
-            self._old_proto(p, end)
-        return 0
-
-    cdef void _old_proto(self, const char *p, const char *end) noexcept nogil:
-        cdef const char *at = find(p, end, b"proto=", 6)
-        cdef int64_t number = 0
-        if at != NULL and read_number(at, skip_token(at, end), 16, &number):
-            put(&self.skbs[self.count - 1], 48, 4, host_order(number))
-
-    cdef int _pwru_new(self, const char *p, const char *end) noexcept nogil:
-        """PROCESS [TIME] [NETNS MARK IFACE PROTO MTU LEN] [cb] [name] [TUPLE] FUNC [CALLER] ..."""
-        cdef Py_ssize_t i = self.count - 1
-        cdef const char *stop = self._process_end(p, end)
-        cdef const char *at
-        cdef int64_t number = 0
-        self.processes[i] = intern(&self.names, p, stop - p)
-        p = skip_blanks(stop, end)
-        at = self._meta(p, end)
-        if at == NULL:
-            # Without these columns, or with the time before them.
-            stop = skip_token(p, end)
-            if stop > p and is_digit(p[0]) and read_number(p, stop, 10, &number):
-                if self.times[i] == NO_TIME:
-                    self.times[i] = number
-                p = skip_blanks(stop, end)
-                at = self._meta(p, end)
-        if at != NULL:
-            p = at
-        if starts(p, end, b"[0x", 3):
-            p = skip_blanks(skip_token(p, end), end)
-        stop = skip_token(p, end)
-        at = skip_blanks(stop, end)
-        if find(p, stop, b"->", 2) == NULL and at < end and (
-                find(at, skip_token(at, end), b"->", 2) != NULL or self.has_names):
-            if memchr(at, c"=", skip_token(at, end) - at) == NULL:
-                p, stop = at, skip_token(at, end)       # past the name of the namespace
-        if find(p, stop, b"->", 2) != NULL:
-            self.flows[i] = intern(&self.names, p, stop - p)
-            p = skip_blanks(stop, end)
-        if p == end:
-            return -1
-        p = self._function(p, end)
-        if self.has_caller and p < end:
-            stop = skip_token(p, end)
-            if memchr(p, c"=", stop - p) == NULL:
-                self.locations[i] = intern(&self.names, p, self._symbol_end(p, stop) - p)
-                p = stop
-        return 0 if self._pairs(p, end) >= 0 else -1
-
-    cdef const char *_process_end(self, const char *p, const char *end) noexcept nogil:
-        """The process ends with ":" and its number; its path may have spaces."""
-        cdef const char *stop = p
-        cdef const char *at
-        cdef int words = 0
-        while stop < end and words < 4:
-            stop = skip_token(skip_blanks(stop, end), end)
-            at = stop
-            while at > p and is_digit((at - 1)[0]):
-                at -= 1
-            if at < stop and at > p and (at - 1)[0] == c":":
-                return stop
-            words += 1
-        return skip_token(p, end)
-
-    cdef const char *_meta(self, const char *p, const char *end) noexcept nogil:
-        """The six columns of numbers; NULL if they are not here. Returns what comes behind."""
-        cdef Py_ssize_t i = self.count - 1
-        cdef const char *start[6]
-        cdef const char *stop[6]
-        cdef int64_t[6] value
-        cdef const char *at
-        cdef int k
-        for k in range(6):
-            p = skip_blanks(p, end)
-            if p >= end:
-                return NULL
-            start[k] = p
-            p = stop[k] = skip_token(p, end)
-        # The name of the namespace may touch the length.
-        at = start[5]
-        while at < stop[5] and is_digit(at[0]):
-            at += 1
-        p = stop[5] = at
-        for k in range(6):
-            if k != 2 and not read_number(
-                    start[k], stop[k], 16 if k == 1 or k == 3 else 10, &value[k]):
-                return NULL
-        if not starts(start[3], stop[3], b"0x", 2):
-            return NULL
-        self.netns[i] = value[0]
-        # "eth0:2": the name, and the interface's number.
-        at = stop[2]
-        while at > start[2] and is_digit((at - 1)[0]):
-            at -= 1
-        if at > start[2] and (at - 1)[0] == c":" and at < stop[2]:
-            read_number(at, stop[2], 10, &value[2])
-            self.ifindexes[i] = <int32_t>min(value[2], 0x7fffffff)
-            at -= 1
-        else:
-            at = stop[2]
-        self.devices[i] = intern(&self.names, start[2], at - start[2])
-        put(&self.skbs[i], 48, 4, host_order(value[3]))
-        self.mtus[i] = <int32_t>min(value[4], 0x7fffffff)
-        put(&self.skbs[i], 24, 4, value[5])
-        return skip_blanks(p, end)
-
-    cdef int _pwru_more(self, const char *p, const char *end) noexcept nogil:
-        """Lines behind an event: its stack, or its sk_buff as C prints it."""
-        cdef const char *stop
-        if not self.count:
-            return -1
-        if memchr(b".({}),][\"", p[0], 9) != NULL or find(
-                p, end, b" = ", 3) != NULL:
-            return self._dump_line(p, end)
-        if not is_word(p[0]) or is_digit(p[0]) and not starts(p, end, b"0x", 2):
-            return -1
-        stop = p
-        while stop < end and is_word(stop[0]):
-            stop += 1
-        if stop < end and not is_blank(stop[0]) and stop[0] != c"+" and stop[0] != c"(":
-            return -1
-        self._stack_line(p, stop)
-        return 0
-
-    cdef int _dump_line(self, const char *p, const char *end) noexcept nogil:
-        """.inner_mac_header = (__u16)68, - and fields that are zero are left out."""
-        cdef const char *key
-        cdef const char *key_end
-        cdef const char *stop
-        cdef bint hex_offsets = False
-        while True:
-            p = find(p, end, b".", 1)
-            if p == NULL:
-                return 0
-            key = p
-            while p < end and is_word(p[0]):
-                p += 1
-            key_end = p
-            p = skip_blanks(p, end)
-            if p >= end or p[0] != c"=":
-                continue
-            p = skip_blanks(p + 1, end)
-            stop = <const char *>memchr(p, c",", end - p)
-            if stop == NULL:
-                stop = end
-            if find_key(key, key_end - key) != NULL and find_key(
-                    key, key_end - key).target in (T_NUMBER, T_OFFSET, T_ETHERTYPE):
-                self._pair(key, key_end, p, stop, &hex_offsets)
-            p = stop
-
-    # --- dmesg ---
-
-    cdef int _dmesg(self, const char *p, const char *end) noexcept nogil:
-        cdef const char *at = find(p, end, b"skb len=", 8)
-        cdef Skb *row
-        cdef int64_t number = 0
-        if at != NULL:
-            self._new()
-            self._dmesg_time(p, at)
-            self.functions[self.count - 1] = intern(&self.names, b"skb_dump", 8)
-            row = &self.skbs[self.count - 1]
-            self._number(at - 4, end, b"len=", 4, &row.length)
-            if self._get(p, end, b"headlen=", 8, &number) and row.length != INT32_MIN:
-                row.data_len = <int32_t>max(row.length - number, 0)
-            self.in_stack = False
-            return 0
-        if find(p, end, b"Call Trace:", 11) != NULL:
-            self.in_stack = True
-            return 0
-        if not self.count:
-            return 0
-        if self.in_stack:
-            return self._dmesg_stack(p, end)
-        return self._dmesg_more(p, end)
-
-    cdef void _dmesg_time(self, const char *p, const char *end) noexcept nogil:
-        cdef const char *at = <const char *>memchr(p, c"[", end - p)
-        cdef const char *stop
-        if at != NULL:
-            stop = <const char *>memchr(at, c"]", end - at)
-            if stop != NULL:
-                read_time(skip_blanks(at + 1, stop), stop, &self.times[self.count - 1])
-
-    cdef bint _get(self, const char *p, const char *end, const char *key, int64_t size,
-                   int64_t *value) noexcept nogil:
-        cdef const char *at = find(p, end, key, size)
-        cdef const char *stop
-        if at == NULL:
-            return False
-        stop = at
-        while stop < end and (is_word(stop[0]) or stop[0] == c"-"):
-            stop += 1
-        return read_number(at, stop, 10, value)
-
-    cdef void _number(self, const char *p, const char *end, const char *key, int64_t size,
-                      int32_t *target) noexcept nogil:
-        cdef int64_t value = 0
-        if self._get(p, end, key, size, &value) and INT32_MIN < value <= 0x7fffffff:
-            target[0] = <int32_t>value
-
-    cdef void _offset(self, const char *p, const char *end, const char *key, int64_t size,
-                      int32_t *target) noexcept nogil:
-        cdef int64_t value = 0
-        if self._get(p, end, key, size, &value):
-            target[0] = <int32_t>(value & 0xffff)
-
-    cdef int _dmesg_more(self, const char *p, const char *end) noexcept nogil:
-        cdef Skb *row = &self.skbs[self.count - 1]
-        cdef const char *at
-        cdef int64_t value = 0
-        cdef int32_t name
-        at = find(p, end, b"inner(", 6)
-        if at != NULL:
-            if self._get(p, at, b"encapsulation=", 14, &value):
-                row.encapsulation = <int16_t>(value & 1)
-            self._offset(at, end, b"mac=", 4, &row.inner_mac_header)
-            self._offset(at, end, b"net=", 4, &row.inner_network_header)
-            self._offset(at, end, b"trans=", 6, &row.inner_transport_header)
-            # It shares its place with inner_ipproto: only an Ethernet type is sure to be one.
-            if self._get(at, end, b"proto=", 6, &value) and host_order(value) >= 0x600:
-                row.inner_protocol = <int32_t>host_order(value)
-            return 0
-        if find(p, end, b"mac=(", 5) != NULL:
-            self._offset(p, end, b"mac=(", 5, &row.mac_header)
-            self._offset(p, end, b"net=(", 5, &row.network_header)
-            self._offset(p, end, b"trans=", 6, &row.transport_header)
-        elif find(p, end, b"shinfo(", 7) != NULL:
-            at = find(p, end, b"gso(", 4)
-            if at != NULL:
-                self._number(at, end, b"size=", 5, &row.gso_size)
-                self._number(at, end, b"type=", 5, &row.gso_type)
-        elif find(p, end, b"csum(0x", 7) != NULL:
-            self._offset(p, end, b"start=", 6, &row.csum_start)
-            self._number(p, end, b"offset=", 7, &row.csum_offset)
-            if self._get(p, end, b"ip_summed=", 10, &value):
-                row.ip_summed = <int16_t>(value & 3)
-        elif find(p, end, b"hash(0x", 7) != NULL:
-            if self._get(p, end, b" proto=", 7, &value):
-                row.protocol = <int32_t>host_order(value & 0xffff)
-        else:
-            at = find(p, end, b"dev name=", 9)
-            if at != NULL:
-                name = intern(&self.names, at, skip_token(at, end) - at)
-                self.devices[self.count - 1] = name
-                return -2 if name == -2 else 0
-        return 0
-
-    cdef int _dmesg_stack(self, const char *p, const char *end) noexcept nogil:
-        """Lines like " ip_output+0x5a/0xc0 [module]"; what the compiler guessed has a "?"."""
-        cdef const char *at = find(p, end, b"+0x", 3)
-        cdef const char *stop
-        if find(p, end, b"</TASK>", 7) != NULL or find(p, end, b"end trace", 9) != NULL:
-            self.in_stack = False
-            return 0
-        if at == NULL or find(p, end, b"RIP:", 4) != NULL:
-            return 0
-        stop = at = at - 3
-        while at > p and is_word((at - 1)[0]):
-            at -= 1
-        if not (at - p >= 2 and (at - 2)[0] == c"?"):
-            self._stack_line(at, stop)
-        return 0

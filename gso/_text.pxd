@@ -1,7 +1,15 @@
 """Reading words and numbers out of bytes; `end` is the byte after the last that may be read."""
 
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcmp
+
+cdef extern from "token.h" nogil:
+    const signed char[256] DIGITS "gso_digits"
+    const char *skip_token "gso_token_end"(const char *p, const char *end)
+    const char *skip_key "gso_key_end"(const char *p, const char *end)
+    const char *skip_blanks "gso_blanks_end"(const char *p, const char *end)
+    uint32_t hash_text "gso_hash"(const char *p, int64_t size)
+    bint same_text "gso_same"(const char *a, const char *b, int64_t size)
 
 
 cdef inline bint is_blank(char c) noexcept nogil:
@@ -13,26 +21,11 @@ cdef inline bint is_digit(char c) noexcept nogil:
 
 
 cdef inline int hex_digit(char c) noexcept nogil:
-    if c"0" <= c <= c"9":
-        return c - c"0"
-    c = <char>(c | 0x20)
-    return c - c"a" + 10 if c"a" <= c <= c"f" else -1
+    return DIGITS[<uint8_t>c]
 
 
 cdef inline bint is_word(char c) noexcept nogil:
     return is_digit(c) or c"a" <= (c | 0x20) <= c"z" or c == c"_" or c == c"."
-
-
-cdef inline const char *skip_blanks(const char *p, const char *end) noexcept nogil:
-    while p < end and is_blank(p[0]):
-        p += 1
-    return p
-
-
-cdef inline const char *skip_token(const char *p, const char *end) noexcept nogil:
-    while p < end and not is_blank(p[0]):
-        p += 1
-    return p
 
 
 cdef inline bint starts(const char *p, const char *end, const char *word,
@@ -74,15 +67,21 @@ cdef inline bint read_number(const char *p, const char *end, int base,
     if end - p > 2 and p[0] == c"0" and (p[1] | 0x20) == c"x":
         base = 16
         p += 2
-    while p < end:
-        digit = hex_digit(p[0])
-        if digit < 0 or digit >= base:
-            break
-        digits += 1
-        if digits > (16 if base == 16 else 19):
-            return False
-        total = total * base + digit
-        p += 1
+    if base == 16:
+        while p < end:
+            digit = hex_digit(p[0])
+            if digit < 0:
+                break
+            digits += 1
+            total = total << 4 | <uint64_t>digit
+            p += 1
+    else:
+        while p < end and is_digit(p[0]):
+            digits += 1
+            total = total * 10 + <uint64_t>(p[0] - c"0")
+            p += 1
+    if digits > (16 if base == 16 else 19):
+        return False
     if not digits or (p < end and is_word(p[0])):
         return False
     value[0] = <int64_t>(0 - total if negative else total)

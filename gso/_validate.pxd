@@ -26,3 +26,4 @@ cdef struct Skb:
     int16_t l4
     int16_t ihl
     int16_t doff
+    int16_t zero_known

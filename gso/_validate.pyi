@@ -4,6 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 SKB_DTYPE: np.dtype[Any]
+FIELDS: tuple[str, ...]
 RULES: tuple[str, ...]
 
 def judge_batch(

@@ -19,9 +19,13 @@ SKB_DTYPE = np.dtype([
     ("payload", np.int32), ("tnl_hlen", np.int32), ("inner_ipproto", np.int16),
     ("inner_protocol_type", np.int16), ("encapsulation", np.int16), ("ip_summed", np.int16),
     ("tunnel", np.int16), ("l4", np.int16), ("ihl", np.int16), ("doff", np.int16),
+    ("zero_known", np.int16),
 ], align=True)
+FIELDS = SKB_DTYPE.names[:-1]
 
-# The lowest number of a field's type stands for "unknown": no kernel prints it.
+# The lowest number of a field's type stands for "unknown": no kernel prints it. Rows of plain
+# zeros (numpy.zeros) must not pass for packets in which everything is known to be zero: there,
+# as `zero_known` is zero too, zero is unknown as well.
 cdef int32_t UNKNOWN = INT32_MIN
 cdef int16_t UNKNOWN16 = -32768
 
@@ -393,22 +397,40 @@ def judge_batch(rows):
     cdef uint64_t[::1] seen = judged
     cdef const unsigned char[::1] raw
     cdef Verdict verdict
+    cdef Skb row
     if n:
         raw = rows.view(np.uint8)
         data = <const Skb *>&raw[0]
         with nogil:
             for i in range(n):
-                verdict = judge_row(&data[i])
+                row = data[i]
+                if not row.zero_known:
+                    forget_zeros(&row)
+                verdict = judge_row(&row)
                 out[i] = verdict.violated
                 seen[i] = verdict.judged
     return violated, judged
 
 
 def unknown_rows(Py_ssize_t n):
-    """Array of `n` rows of SKB_DTYPE in which nothing is known yet."""
+    """Array of `n` rows of SKB_DTYPE in which nothing is known yet, and a zero put in counts."""
     if n < 0:
         raise ValueError(f"there cannot be {n} rows")
     rows = np.empty(n, SKB_DTYPE)
-    for name in SKB_DTYPE.names:
+    for name in FIELDS:
         rows[name] = np.iinfo(SKB_DTYPE[name]).min
+    rows["zero_known"] = 1
     return rows
+
+
+cdef void forget_zeros(Skb *row) noexcept nogil:
+    """Make the zeros of a row unknown."""
+    cdef int32_t *wide = <int32_t *>row
+    cdef int16_t *narrow = <int16_t *>&row.inner_ipproto
+    cdef int i
+    for i in range(16):
+        if wide[i] == 0:
+            wide[i] = UNKNOWN
+    for i in range(8):
+        if narrow[i] == 0:
+            narrow[i] = UNKNOWN16

@@ -107,13 +107,18 @@ def _report(name: str, diagnosis: Diagnosis) -> Iterator[str]:
             yield f"  line {number}: {text}"
     if diagnosis.lost:
         yield f"{plural(diagnosis.lost, 'event')} lost by the tracer: the log is not complete"
+    if diagnosis.forgotten:
+        yield (
+            f"{plural(diagnosis.forgotten, 'packet')} followed in part only: "
+            "more were under way than are remembered"
+        )
     for number, case in enumerate(diagnosis.cases, 1):
         yield ""
         yield from _case(number, case)
     if diagnosis.clean:
         yield "nothing wrong was found"
     yield from _checked(diagnosis)
-    for (reason, place), count in diagnosis.drops.most_common(_MOST_SHOWN):
+    for (reason, place), count in _by_number(diagnosis.drops)[:_MOST_SHOWN]:
         where = f" in {place}" if place else ""
         yield f"{plural(count, 'drop')} for other reasons: {reason or '?'}{where}"
     if diagnosis.record:
@@ -121,6 +126,11 @@ def _report(name: str, diagnosis: Diagnosis) -> Iterator[str]:
         yield "The log has no header offsets. Any of these records them:"
         for command in diagnosis.record.values():
             yield f"  {command}"
+
+
+def _by_number(drops: Counter[tuple[str, str]]) -> list[tuple[tuple[str, str], int]]:
+    """The most frequent first, and equally frequent ones in the order of their names."""
+    return sorted(drops.items(), key=lambda item: (-item[1], item[0]))
 
 
 def _checked(diagnosis: Diagnosis) -> Iterator[str]:
@@ -236,11 +246,12 @@ def _log_json(diagnosis: Diagnosis) -> dict[str, Any]:
         "damaged": diagnosis.damaged,
         "damaged_lines": [{"line": n, "text": text} for n, text in diagnosis.damaged_lines],
         "lost": diagnosis.lost,
+        "forgotten": diagnosis.forgotten,
         "judged": diagnosis.judged,
         "not_judged": [rule for rule in RULES if rule not in diagnosis.judged],
         "other_drops": [
             {"reason": reason, "place": place, "count": count}
-            for (reason, place), count in diagnosis.drops.most_common()
+            for (reason, place), count in _by_number(diagnosis.drops)
         ],
         "record": diagnosis.record,
     }

@@ -4,8 +4,8 @@
     for case in diagnosis.cases:
         print(case.message, case.function, case.missing_call)
 
-Each sk_buff is followed by its pointer from event to event; pointers are reused, so that a free
-ends its life. Only those that violate a rule or are dropped are followed at all.
+Packets that violate a rule, or may have been dropped for one, are followed through the log
+(`gso.packets`); those in which the same is wrong make one case.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
@@ -21,30 +20,12 @@ import numpy as np
 import numpy.typing as npt
 
 from gso._validate import judge_batch
+from gso.packets import DROP_FUNCTIONS, SEGMENT_WORDS, Event, Follower, Packet
 from gso.rules import OFFSETS, RULES, Severity, SkbState, explain, finding
 from gso.trace import Trace
 
 __all__ = ["Case", "Diagnosis", "Event", "diagnose"]
 
-DROPS = frozenset(
-    {"kfree_skb", "kfree_skb_reason", "sk_skb_reason_drop", "kfree_skb_list_reason"}
-    | {"kfree_skb_list", "__kfree_skb_reason"}
-)
-CONSUMES = frozenset({"consume_skb", "napi_consume_skb", "__kfree_skb", "__consume_stateless_skb"})
-_AFTER_FREE = (
-    "skb_release",
-    "kfree_skbmem",
-    "skb_free",
-    "__kfree_skb",
-    "kfree_skb",
-    "sk_skb_reason",
-)
-_ENTRIES = frozenset(
-    {"__alloc_skb", "build_skb", "napi_build_skb", "napi_gro_receive", "gro_receive_skb"}
-    | {"netif_receive_skb", "__netif_receive_skb", "__netif_receive_skb_core", "eth_type_trans"}
-    | {"netif_receive_skb_list_internal", "ip_rcv", "ipv6_rcv", "ip_rcv_core", "ip6_rcv_core"}
-    | {"__tcp_transmit_skb", "__ip_queue_xmit", "ip_send_skb", "udp_send_skb", "tun_get_user"}
-)
 ENCAPSULATORS = (
     *("ip_vs_tunnel_xmit", "ip_vs_tunnel_xmit_v6", "vxlan_xmit_one", "vxlan_xmit", "geneve_xmit"),
     *("ip6_tnl_xmit", "ip6gre_tunnel_xmit", "ipgre_xmit", "gre_tap_xmit", "erspan_xmit"),
@@ -54,84 +35,10 @@ ENCAPSULATORS = (
 )
 _SEGMENT_REASONS = ("", "NOT_SPECIFIED", "SKB_GSO_SEG", "1", "2")
 """What a packet that could not be segmented is freed with: plain kfree_skb gives no reason."""
-SEGMENTERS = ("validate_xmit_skb", "ip_finish_output_gso", "skb_udp_tunnel_segment")
-_SEGMENT_WORDS = ("_gso_segment", "_ufo_fragment", "udp_tunnel_segment", "skb_segment")
 SET_INNER_MAC = "skb_set_inner_mac_header(skb, skb_inner_network_offset(skb))"
 _MAC_RULES = ("tunnel-header-negative", "tunnel-header-short", "tunnel-header-wrong")
-_HASHED = 1 << 32
-_SOON = 1_000_000
-"""Nanoseconds within which a drop with a hashed pointer belongs to the last packet of its CPU."""
-_MOST_EVENTS = 24
-_MOST_LIVES = 20_000
 _MOST_NAMES = 1000
-_NO_TIME = np.iinfo(np.int64).min
 _NO_CALL: tuple[str, str] = ("", "")
-
-
-@dataclass(frozen=True)
-class Event:
-    """One event of one packet.
-
-    Attributes:
-        line: of the log, counted from 1.
-        time: nanoseconds, None where the log has none.
-        cpu: -1 where the log has none.
-        function: where it was seen.
-        flow, device: as the log prints them, or empty.
-        row: the sk_buff's fields there, of `gso.SKB_DTYPE`.
-    """
-
-    line: int
-    time: int | None
-    cpu: int
-    function: str
-    flow: str
-    device: str
-    row: np.void
-
-    @cached_property
-    def state(self) -> SkbState:
-        """The sk_buff's fields there."""
-        return SkbState.from_row(self.row)
-
-
-@dataclass
-class _Life:
-    """A packet from its first event to its free."""
-
-    skb: int
-    events: list[Event] = field(default_factory=list)
-    before: Event | None = None
-    bad: Event | None = None
-    mask: int = 0
-    functions: dict[str, None] = field(default_factory=dict)
-    drop: Event | None = None
-    reason: str = ""
-    location: str = ""
-    stack: tuple[str, ...] = ()
-    results: dict[str, int] = field(default_factory=dict)
-    freed: bool = False
-
-    def add(self, event: Event, mask: int) -> None:
-        if len(self.events) < _MOST_EVENTS:
-            self.events.append(event)
-        if self.drop is None and len(self.functions) < _MOST_EVENTS * 4:
-            self.functions.setdefault(event.function)
-        if mask and self.bad is None:
-            self.bad = event
-        if self.bad is None:
-            self.before = event
-        self.mask |= mask
-
-    @property
-    def in_segmentation(self) -> bool:
-        """Whether it was dropped because it could not be segmented."""
-        if self.drop is None:
-            return False
-        if self.location in SEGMENTERS or any(name in SEGMENTERS for name in self.stack[:6]):
-            return True
-        last = [name for name in self.functions if name not in DROPS][-2:]
-        return any(word in name for name in last for word in _SEGMENT_WORDS)
 
 
 @dataclass
@@ -197,6 +104,7 @@ class Diagnosis:
         offsets: how many events show header offsets.
         drops: other drops, counted by (reason, place).
         record: commands that would record the offsets that the log lacks.
+        forgotten: packets of which events may be missing here, as too many were under way.
     """
 
     cases: list[Case]
@@ -210,6 +118,7 @@ class Diagnosis:
     offsets: int
     drops: Counter[tuple[str, str]]
     record: dict[str, str]
+    forgotten: int = 0
 
     @property
     def clean(self) -> bool:
@@ -223,25 +132,25 @@ def diagnose(trace: Trace | Iterable[Trace]) -> Diagnosis:
     Args:
         trace: a whole trace, or its batches in order (`gso.TraceReader`): memory stays bounded.
     """
-    tracker = _Tracker()
+    survey = _Survey()
     for batch in [trace] if isinstance(trace, Trace) else trace:
-        tracker.add(batch)
-    return tracker.finish()
+        survey.add(batch)
+    return survey.finish()
 
 
-class _Tracker:
-    """Follows packets through the batches of a log."""
+class _Survey:
+    """Makes cases of the packets of a log, batch by batch."""
 
     def __init__(self) -> None:
-        self.lives: dict[int, _Life] = {}
-        self.last_of_cpu: dict[int, _Life] = {}
-        self.cases: dict[tuple[Any, ...], Case] = {}
+        self.follower = Follower()
+        self.cases: dict[tuple[tuple[str, ...], str], Case] = {}
         self.drops: Counter[tuple[str, str]] = Counter()
         self.judged = np.zeros(len(RULES), np.int64)
         self.events = self.offsets = 0
         self.batch: Trace | None = None
 
     def add(self, batch: Trace) -> None:
+        """Take the next events."""
         self.batch = batch
         self.events += len(batch)
         violated, judged = judge_batch(batch.state)
@@ -249,24 +158,14 @@ class _Tracker:
             self.judged[rule.bit] += np.count_nonzero(judged >> np.uint64(rule.bit) & np.uint64(1))
         known = batch.state["inner_mac_header"] != np.iinfo(np.int32).min
         self.offsets += int(np.count_nonzero(known))
-        for index in self._interesting(batch, violated).tolist():
-            self._event(batch, index, int(violated[index]))
-
-    def _interesting(self, batch: Trace, violated: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
-        """Rows of packets that violate a rule, may have failed in segmentation, or are followed.
-
-        And what functions returned. Drops of all other packets are only counted.
-        """
-        is_drop = np.isin(batch.columns["function"], _numbers(batch, DROPS))
+        is_drop = np.isin(batch.columns["function"], _numbers(batch, DROP_FUNCTIONS))
         reasons = {name: name.removeprefix("SKB_DROP_REASON_") for name in batch.names}
         plain = _numbers(batch, {name for name in reasons if reasons[name] in _SEGMENT_REASONS})
         suspect = (violated != 0) | (is_drop & np.isin(batch.columns["reason"], [-1, *plain]))
-        pointers = batch.columns["skb"]
-        followed = np.fromiter(self.lives, np.uint64, len(self.lives))
-        wanted = np.union1d(pointers[suspect], followed)
-        chosen = np.isin(pointers, wanted[wanted != 0]) | suspect
-        self._count_drops(batch, is_drop & ~chosen)
-        return np.flatnonzero(chosen | (batch.columns["returns"] != 0))
+        ended, collected = self.follower.add(batch, violated, suspect)
+        self._count_drops(batch, is_drop & ~collected)
+        for packet in ended:
+            self._packet(packet)
 
     def _count_drops(self, batch: Trace, rows: npt.NDArray[np.bool_]) -> None:
         names = ("reason", "location", "stack")
@@ -280,123 +179,49 @@ class _Tracker:
         if key in self.drops or len(self.drops) < _MOST_NAMES:
             self.drops[key] += count
 
-    def _event(self, batch: Trace, index: int, mask: int) -> None:
-        function = batch.text("function", index)
-        cpu = int(batch.columns["cpu"][index])
-        if batch.columns["returns"][index]:
-            self._returned(cpu, function, int(batch.columns["result"][index]))
-            return
-        time = int(batch.columns["time"][index])
-        event = Event(
-            int(batch.columns["line"][index]),
-            None if time == _NO_TIME else time,
-            cpu,
-            function,
-            batch.text("flow", index),
-            batch.text("device", index),
-            batch.state[index].copy(),
-        )
-        life = self._life(int(batch.columns["skb"][index]), event)
-        life.add(event, mask)
-        if stack := batch.text("stack", index):
-            life.stack = tuple(stack.split("\n"))
-        if function in DROPS and life.drop is None:
-            life.drop = event
-            life.reason = batch.text("reason", index)
-            life.location = batch.text("location", index)
-        if function in DROPS or function in CONSUMES:
-            life.freed = True
-            if function in DROPS and not _is_real(life.skb):
-                self._end(life)
-        elif _is_real(life.skb):
-            self.last_of_cpu[cpu] = life
+    def _packet(self, packet: Packet) -> None:
+        if packet.mask:
+            self._count(packet, tuple(rule.rule for rule in explain(packet.mask)))
+        elif packet.in_segmentation:
+            self._count(packet, ("dropped-in-segmentation",))
+        elif packet.drop is not None:
+            self._other_drop(packet.reason, packet.location, packet.stack, 1)
 
-    def _life(self, skb: int, event: Event) -> _Life:
-        """The packet that this event is of: a new one if the pointer is in use again."""
-        if not _is_real(skb):
-            return self._of_hashed(skb, event)
-        life = self.lives.get(skb)
-        if life is not None and life.freed and self._is_reused(life, event):
-            self._end(life)
-            life = None
-        if life is None:
-            if len(self.lives) >= _MOST_LIVES:
-                self._end(next(iter(self.lives.values())))
-            life = self.lives[skb] = _Life(skb)
-        return life
-
-    @staticmethod
-    def _is_reused(life: _Life, event: Event) -> bool:
-        if event.function.startswith(_AFTER_FREE):
-            return False
-        # consume_skb may have given up one of several references: the packet lives on.
-        return life.drop is not None or event.function in _ENTRIES
-
-    def _of_hashed(self, skb: int, event: Event) -> _Life:
-        """ftrace hashes the pointers of tracepoints: the last packet of the CPU may be meant."""
-        life = self.last_of_cpu.get(event.cpu)
-        if life is None or life.freed or not life.events or event.function not in DROPS:
-            return _Life(skb)
-        before = life.events[-1]
-        if event.time is None or before.time is None or event.time - before.time > _SOON:
-            return _Life(skb)
-        batch = self.batch
-        assert batch is not None
-        index = int(np.searchsorted(batch.columns["line"], event.line))
-        place = batch.text("location", index)
-        stack = batch.text("stack", index).split("\n")
-        return life if place in SEGMENTERS or before.function in stack[:8] else _Life(skb)
-
-    def _returned(self, cpu: int, function: str, result: int) -> None:
-        life = self.last_of_cpu.get(cpu)
-        if life is not None and function in life.functions and -4095 <= result < 0:
-            life.results[function] = result
-
-    def _end(self, life: _Life) -> None:
-        self.lives.pop(life.skb, None)
-        for cpu, last in list(self.last_of_cpu.items()):
-            if last is life:
-                del self.last_of_cpu[cpu]
-        if life.mask:
-            self._count(life, tuple(rule.rule for rule in explain(life.mask)))
-        elif life.in_segmentation:
-            self._count(life, ("dropped-in-segmentation",))
-        elif life.drop is not None:
-            self._other_drop(life.reason, life.location, life.stack, 1)
-
-    def _count(self, life: _Life, rules: tuple[str, ...]) -> None:
-        function, evidence = _encapsulator(life)
+    def _count(self, packet: Packet, rules: tuple[str, ...]) -> None:
+        function, evidence = _encapsulator(packet)
         case = self.cases.get((rules, function))
-        if case is None or (case.drop is None and life.drop is not None):
-            fresh = _case(life, rules, function, evidence)
+        if case is None or _worth(packet) < (case.drop is None, case.events[0].line):
+            fresh = _case(packet, rules, function, evidence)
             if case is not None:
                 for name in ("packets", "dropped", "first_time", "last_time", "flows", "devices"):
                     setattr(fresh, name, getattr(case, name))
             case = self.cases[rules, function] = fresh
         case.packets += 1
-        case.dropped += life.drop is not None
-        times = [event.time for event in life.events if event.time is not None]
-        if times:
+        case.dropped += packet.drop is not None
+        times = [event.time for event in packet.events if event.time is not None]
+        if times and self.batch is not None and not self.batch.relative:
             first, last = case.first_time, case.last_time
             case.first_time = min(times) if first is None else min(first, *times)
             case.last_time = max(times) if last is None else max(last, *times)
         for counter, name in ((case.flows, "flow"), (case.devices, "device")):
-            values = dict.fromkeys(getattr(event, name) for event in life.events)
+            values = dict.fromkeys(getattr(event, name) for event in packet.events)
             for value in values:
                 if value and (len(counter) < _MOST_NAMES or value in counter):
                     counter[value] += 1
 
     def finish(self) -> Diagnosis:
-        for life in list(self.lives.values()):
-            self._end(life)
+        """The diagnosis of what was taken."""
+        for packet in self.follower.finish():
+            self._packet(packet)
         batch = self.batch
         judged = {
             rule.rule: int(self.judged[rule.bit])
             for rule in RULES.values()
             if self.judged[rule.bit]
         }
+        cases = sorted(self.cases.values(), key=lambda case: (-case.packets, case.events[0].line))
         return Diagnosis(
-            sorted(self.cases.values(), key=lambda case: -case.packets),
+            cases,
             batch.format if batch else "",
             self.events,
             batch.lines if batch else 0,
@@ -407,17 +232,19 @@ class _Tracker:
             self.offsets,
             self.drops,
             {} if self.offsets else dict(RECORD),
+            self.follower.forgotten,
         )
+
+
+def _worth(packet: Packet) -> tuple[bool, int]:
+    """Of two packets, the one with the smaller value is the better example."""
+    return packet.drop is None, packet.events[0].line
 
 
 def _numbers(batch: Trace, names: Iterable[str]) -> list[int]:
     """The numbers that a batch has for these names."""
     wanted = set(names)
     return [number for number, name in enumerate(batch.names) if name in wanted]
-
-
-def _is_real(skb: int) -> bool:
-    return skb >= _HASHED
 
 
 def _caller(stack: tuple[str, ...]) -> str:
@@ -429,16 +256,16 @@ def _caller(stack: tuple[str, ...]) -> str:
 # --- who, and what is missing ------------------------------------------------------------------
 
 
-def _encapsulator(life: _Life) -> tuple[str, str]:
+def _encapsulator(packet: Packet) -> tuple[str, str]:
     """(function, how it is known)."""
-    for name in life.stack:
+    for name in packet.stack:
         if name in ENCAPSULATORS:
             return name, "it is in the stack"
-    seen = [name for name in life.functions if name in ENCAPSULATORS]
+    seen = [name for name in packet.functions if name in ENCAPSULATORS]
     if seen:
         return seen[-1], "the packet passed it"
-    if any(name.startswith("ip_vs_") for name in (*life.functions, *life.stack)):
-        v6 = life.bad is not None and _outer_length(life.bad.state) == 40
+    if any(name.startswith("ip_vs_") for name in (*packet.functions, *packet.stack)):
+        v6 = packet.bad is not None and _outer_length(packet.bad.state) == 40
         name = "ip_vs_tunnel_xmit_v6" if v6 else "ip_vs_tunnel_xmit"
         return name, "the packet became a tunnel packet in IPVS, where only this function does that"
     return _NO_CALL
@@ -450,23 +277,23 @@ def _outer_length(state: SkbState) -> int | None:
     return state.transport_header - state.network_header
 
 
-def _case(life: _Life, rules: tuple[str, ...], function: str, evidence: str) -> Case:
-    bad = life.bad or life.events[-1]
-    growth = _growth(life)
-    drop = (life.drop.function, life.reason, life.location) if life.drop else None
+def _case(packet: Packet, rules: tuple[str, ...], function: str, evidence: str) -> Case:
+    bad = packet.bad or packet.events[-1]
+    growth = _growth(packet)
+    drop = (packet.drop.function, packet.reason, packet.location) if packet.drop else None
     common: dict[str, Any] = {
         "rules": rules,
         "function": function,
         "evidence": evidence,
-        "events": list(life.events),
+        "events": list(packet.events),
         "example": bad,
         "growth": growth,
-        "results": dict(life.results),
+        "results": dict(packet.results),
         "drop": drop,
-        "stack": life.stack,
+        "stack": packet.stack,
     }
-    if life.bad is None:
-        return Case(**common, **_dropped_only(life, growth))
+    if packet.bad is None:
+        return Case(**common, **_dropped_only(packet, growth))
     rule = RULES[rules[0]]
     first = finding(rule, bad.state.known)
     expected = _expected(rules, bad.state)
@@ -483,9 +310,9 @@ def _case(life: _Life, rules: tuple[str, ...], function: str, evidence: str) -> 
     )
 
 
-def _dropped_only(life: _Life, growth: int | None) -> dict[str, Any]:
+def _dropped_only(packet: Packet, growth: int | None) -> dict[str, Any]:
     segmenter = next(
-        (name for name in reversed(life.functions) if any(w in name for w in _SEGMENT_WORDS)), ""
+        (name for name in reversed(packet.functions) if any(w in name for w in SEGMENT_WORDS)), ""
     )
     message = "the packet was dropped where it was to be segmented"
     if segmenter:
@@ -507,12 +334,12 @@ def _dropped_only(life: _Life, growth: int | None) -> dict[str, Any]:
     }
 
 
-def _growth(life: _Life) -> int | None:
+def _growth(packet: Packet) -> int | None:
     """Bytes that the packet grew by where its flow, or its outer header, changed."""
-    if life.bad is not None and life.before is not None:
-        before, after = life.before.state.len, life.bad.state.len
+    if packet.bad is not None and packet.before is not None:
+        before, after = packet.before.state.len, packet.bad.state.len
         return None if before is None or after is None else after - before
-    events = [event for event in life.events if event.state.len is not None]
+    events = [event for event in packet.events if event.state.len is not None]
     for earlier, later in pairwise(events):
         change = (later.state.len or 0) - (earlier.state.len or 0)
         if earlier.flow != later.flow and change > 0:

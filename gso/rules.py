@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from gso._validate import FIELDS, SKB_DTYPE, judge_batch, unknown_rows
 from gso._validate import RULES as NAMES
-from gso._validate import SKB_DTYPE, judge_batch, unknown_rows
 from gso.constants import GsoType, Tunnel
 
 if TYPE_CHECKING:
@@ -131,9 +131,10 @@ class SkbState:
     @classmethod
     def from_row(cls, row: np.void) -> SkbState:
         """One row of an array of SKB_DTYPE."""
-        names = SKB_DTYPE.names or ()
         values: dict[str, Any] = {
-            name: int(row[name]) for name in names if row[name] != _unknown(name)
+            name: int(row[name])
+            for name in FIELDS
+            if row[name] != _unknown(name) and (row[name] or row["zero_known"])
         }
         if "tunnel" in values:
             values["tunnel"] = Tunnel(values["tunnel"])
@@ -504,7 +505,9 @@ class Findings(list[Finding]):
 def skb_array(states: Iterable[SkbState] | int) -> npt.NDArray[np.void]:
     """Array of SKB_DTYPE: of these states, or so many rows in which nothing is known yet.
 
-    Unknown is the lowest number of a field's type, -2147483648 or -32768.
+    Unknown is the lowest number of a field's type, -2147483648 or -32768. In rows made by
+    ``numpy.zeros``, whose field ``zero_known`` is 0, zero is unknown as well; what is put into
+    them counts unless it is zero. The rows made here have ``zero_known`` 1: their zeros count.
     """
     if isinstance(states, int):
         return unknown_rows(states)
@@ -620,8 +623,9 @@ def validate_batch(rows: npt.NDArray[np.void]) -> npt.NDArray[np.uint64]:
     """Judge many sk_buffs at once: uint64, shape (n,); bit i is set where rule i is violated.
 
     Args:
-        rows: shape (n,), of `gso.SKB_DTYPE`. Unknown fields have the lowest number of their type
-            (`gso.skb_array(n)` makes such rows). Offsets may be signed or not: -2 is 65534.
+        rows: shape (n,), of `gso.SKB_DTYPE`, as `gso.skb_array` makes them: unknown fields have the
+            lowest number of their type, and are zero where the row's ``zero_known`` is 0
+            (``numpy.zeros``). Offsets may be signed or not: -2 is 65534.
 
     `explain` tells what a mask means.
     """

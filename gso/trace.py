@@ -28,17 +28,28 @@ from typing import Any, BinaryIO, Literal, TypeAlias, cast
 import numpy as np
 import numpy.typing as npt
 
-from gso._scan import FORMATS, Scanner
+from gso._scan import Scanner
+from gso._scan_dmesg import DmesgScanner
+from gso._scan_events import EventScanner
+from gso._scan_pwru import PwruScanner
+from gso._validate import FIELDS
 from gso.constants import Reason
 from gso.errors import GsoError
-from gso.rules import SKB_DTYPE, SkbState
+from gso.rules import SkbState
 
 __all__ = ["Format", "Trace", "TraceReader", "read_trace"]
 
 Format: TypeAlias = Literal["auto", "pwru", "pwru-json", "perf", "ftrace", "dmesg"]
 Source: TypeAlias = "str | os.PathLike[str] | BinaryIO"
 
-_BLOCK = 1 << 20
+_SCANNERS: dict[str, type[Scanner]] = {
+    "pwru": PwruScanner,
+    "pwru-json": PwruScanner,
+    "perf": EventScanner,
+    "ftrace": EventScanner,
+    "dmesg": DmesgScanner,
+}
+_BLOCK = 1 << 18
 _LONGEST = 1 << 20
 """Bytes of a line that is still read. A line of pwru has 300, a dump of an sk_buff some 10000."""
 _SAMPLE = 1 << 16
@@ -63,6 +74,8 @@ class Trace:
         damaged: how many of them could not be understood.
         damaged_lines: the first few of those: (line number, start of its text).
         lost: how many events the kernel says it dropped.
+        relative: whether times are those of pwru's ``--timestamp relative``: nanoseconds since the
+            event before of the same sk_buff.
     """
 
     format: str
@@ -73,6 +86,7 @@ class Trace:
     damaged: int = 0
     damaged_lines: list[tuple[int, str]] = field(default_factory=list)
     lost: int = 0
+    relative: bool = False
 
     def __len__(self) -> int:
         return len(self.state)
@@ -114,7 +128,7 @@ class Trace:
             if name in _NAMES:
                 values = pa.DictionaryArray.from_arrays(values, words)
             table[name] = values
-        for name in SKB_DTYPE.names or ():
+        for name in FIELDS:
             values = np.ascontiguousarray(self.state[name])
             table[f"skb_{name}"] = pa.array(values, mask=values == np.iinfo(values.dtype).min)
         return pa.table(table)
@@ -135,9 +149,8 @@ class TraceReader:
     """
 
     def __init__(self, source: Source, format: Format = "auto", *, rows: int = 65536) -> None:
-        if format != "auto" and format not in (*FORMATS, "pwru-json"):
-            known = ", ".join([*FORMATS, "pwru-json"])
-            raise ValueError(f"format is {format!r}, not auto or one of {known}")
+        if format != "auto" and format not in _SCANNERS:
+            raise ValueError(f"format is {format!r}, not auto or one of {', '.join(_SCANNERS)}")
         self._rows = rows
         self._closing: list[BinaryIO] = []
         try:
@@ -186,7 +199,7 @@ class TraceReader:
                 block = self._file.read(_BLOCK)
 
     def _text(self) -> Iterator[Trace]:
-        scanner = Scanner(self.format, self._rows)
+        scanner = _SCANNERS[self.format](self._rows)
         for block in _whole_lines(self._blocks(), scanner.skip_line):
             at = 0
             while at < len(block):
@@ -199,11 +212,13 @@ class TraceReader:
         columns, state, names = scanner.take()
         lines, _, damaged, lost = scanner.totals
         shown = list(scanner.damaged_lines)
-        return Trace(self.format, columns, state, names, lines, damaged, shown, lost)
+        return Trace(
+            self.format, columns, state, names, lines, damaged, shown, lost, scanner.relative
+        )
 
     def _json(self) -> Iterator[Trace]:
         """Each object is written as a line of pwru text, so that there is one reader for both."""
-        scanner = Scanner("pwru", self._rows)
+        scanner = PwruScanner(self._rows)
         for block in _whole_lines(self._blocks(), scanner.skip_line):
             for line in block.splitlines():
                 text = _json_line(line)
@@ -252,6 +267,7 @@ def _joined(batches: list[Trace]) -> Trace:
         last.damaged,
         last.damaged_lines,
         last.lost,
+        last.relative,
     )
 
 

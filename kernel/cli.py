@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 
-from gso.kernel import applications, doctor
+from gso.kernel import applications, doctor, trace
 from gso.kernel.applications import Workload
 from gso.kernel.errors import TestBedError, UsageError
 from gso.kernel.paths import patches_folder
@@ -33,6 +33,7 @@ examples:
   gso-kernel verify --source ~/linux my.patch
   gso-kernel verify --applications my.patch
   gso-kernel compare results/20261123-142501-my results/20261124-093047-my
+  gso-kernel trace --unpatched -o pwru.log && gso diagnose pwru.log
 """
 
 
@@ -76,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_doctor(commands)
     _add_list(commands)
     report_commands.add(commands)
+    _add_trace(commands)
     return parser
 
 
@@ -268,4 +270,62 @@ def _list(options: argparse.Namespace) -> int:
         *(f"{t.name:28} {t.upload} bytes up, {t.download} down" for t in TRAFFIC),
         sep="\n  ",
     )
+    return 0
+
+
+def _add_trace(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    command = commands.add_parser(
+        "trace",
+        help="record a log of packets in a VM, for gso diagnose",
+        description="Boot a kernel, send the scenarios' traffic through it, and write what the "
+        "probes saw as a log that gso diagnose reads.",
+    )
+    command.add_argument(
+        "-p",
+        "--patch",
+        dest="patches",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="PATCH",
+        help="apply this patch, or the one of this name that comes with the package, first",
+    )
+    command.add_argument(
+        "--unpatched",
+        action="store_true",
+        help="take the known fix of the fault out of the kernel (before patches are applied)",
+    )
+    kernel = command.add_mutually_exclusive_group()
+    kernel.add_argument("--kernel", metavar="VERSION", help="Debian kernel to take, such as 6.1")
+    kernel.add_argument("--source", type=Path, metavar="DIR", help="take this kernel tree instead")
+    command.add_argument(
+        "--scenario",
+        dest="scenarios",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="send the traffic of this scenario; may be repeated (default: all of gso-kernel list)",
+    )
+    command.add_argument("--format", default="pwru", choices=trace.FORMATS)
+    command.add_argument("-o", "--output", type=Path, required=True, metavar="FILE")
+    command.add_argument("--timeout", type=_seconds, default=300.0, metavar="SECONDS")
+    command.add_argument("--quiet", action="store_true", help="no progress")
+    command.set_defaults(run=_trace)
+
+
+def _trace(options: argparse.Namespace) -> int:
+    _check_writable(options.output)
+    screen = TerminalScreen(quiet=options.quiet)
+    recorded = trace.record(
+        trace.Options(
+            patches=[_find_patch(path) for path in options.patches],
+            scenarios=options.scenarios,
+            kernel=options.kernel,
+            source=options.source,
+            unpatched=options.unpatched,
+            timeout=options.timeout,
+        ),
+        screen,
+    )
+    screen.stage(f"{trace.write(recorded, options.format, options.output)} lines written")
     return 0

@@ -44,6 +44,7 @@ _KERNEL_ARGUMENTS = (
     "oops=panic",  # a damaged kernel must not go on and give a result
     "panic=-1",
     "mitigations=off",
+    "no_hash_pointers",  # otherwise tracepoints and probes print different pointers
     "audit=0",
     f"module_blacklist={','.join(_UNWANTED)}",
 )

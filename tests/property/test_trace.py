@@ -5,6 +5,7 @@ import io
 import json
 from pathlib import Path
 
+import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -68,9 +69,11 @@ def test_batches_of_any_size_hold_the_same_events(lines, kind, rows):
     whole = gso.read_trace(io.BytesIO(data), kind)
     with gso.TraceReader(io.BytesIO(data), kind, rows=rows) as reader:
         batches = list(reader)
-    assert [t for batch in batches for t in batch.function] == whole.function.tolist()
-    assert [t for batch in batches for t in batch.skb] == whole.skb.tolist()
-    assert [n for batch in batches for n in batch.line] == whole.line.tolist()
+    for name in whole.columns:
+        parts = [getattr(batch, name) for batch in batches]
+        assert np.concatenate(parts).tolist() == getattr(whole, name).tolist(), name
+    assert np.concatenate([batch.state for batch in batches]).tolist() == whole.state.tolist()
+    assert batches[-1].damaged_lines == whole.damaged_lines
 
 
 @settings(max_examples=300, deadline=None)

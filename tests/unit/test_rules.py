@@ -257,3 +257,21 @@ def test_a_frame_is_measured_against_the_mtu():
     assert "more than the MTU of 100" in found[0].message
     assert gso.validate(frame(), mtu=1500) == []
     assert gso.validate(frame()).not_judged == {"frame-mtu": ("mtu",)}
+
+
+# --- rows of zeros ---
+
+
+def test_plain_zeros_are_unknown_and_no_packet_of_zeros():
+    rows = np.zeros(3, gso.SKB_DTYPE)
+    assert not gso.validate_batch(rows).any()
+    assert SkbState.from_row(rows[0]).known == {}
+    for name, value in INCIDENT.items():
+        rows[name][1] = value
+    masks = gso.validate_batch(rows)
+    assert [rule.rule for rule in gso.explain(masks[1])] == ["tunnel-header-negative"]
+    assert SkbState.from_row(rows[1]) == SkbState(**INCIDENT)
+    # Who says that zeros are known gets them judged.
+    rows["encapsulation"][2] = rows["zero_known"][2] = 1
+    assert "inner-header-unset" in [r.rule for r in gso.explain(gso.validate_batch(rows)[2])]
+    assert SkbState.from_row(rows[2]).len == 0

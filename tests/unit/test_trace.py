@@ -13,7 +13,7 @@ import pytest
 
 import gso
 from gso import GsoError
-from gso._scan import Scanner
+from gso._scan_pwru import PwruScanner
 
 DATA = Path(__file__).parents[1] / "kernel/data"
 TUPLE = "172.70.4.34:33259->172.70.64.149:5501(udp)"
@@ -134,6 +134,18 @@ def test_pwru_lines_of_every_generation(line, expected):
     assert len(trace) == 1, trace.damaged_lines
     assert trace.skb[0] == 0xFFFF888100
     assert {name: getattr(trace, name)[0] for name in expected} == expected
+
+
+def test_relative_times_of_pwru_are_no_times_of_the_log():
+    form = "0xffff8881{} 3 [a] skb_push {} netns=1 inner_mac_header=68 transport_header=70 "
+    form += "inner_network_header=82 network_header=50\n"
+    text = "".join(form.format(*event) for event in (("01", 0), ("02", 0), ("01", 70), ("01", 30)))
+    trace = read(text)
+    assert trace.relative
+    [case] = gso.diagnose(trace).cases
+    assert [event.time for event in case.events] == [0, 70, 100]
+    assert case.first_time is case.last_time is None
+    assert not read(text.replace("skb_push 0", "skb_push 1")).relative
 
 
 def test_pwru_columns_that_a_header_names():
@@ -368,7 +380,7 @@ def test_a_full_batch_takes_no_event_however_it_is_written():
 
 def test_a_batch_ends_early_when_its_names_fill_their_room():
     lines = "".join(f"0xffff8881{n:05x} 1 [p{n}] f{n} netns=1\n" for n in range(200)).encode()
-    scanner = Scanner("pwru", room=500)
+    scanner = PwruScanner(room=500)
     at, functions = 0, []
     while at < len(lines):
         at, full = scanner.feed(lines, at)

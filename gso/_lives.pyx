@@ -1,0 +1,238 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
+# cython: initializedcheck=False
+"""Which packet each event of a log belongs to.
+
+Pointers of sk_buffs are reused: a packet's life ends with its free, and the pointer's next use is
+another packet. Events come in batches of any size; what is known of the packets that are under way
+is kept in a table of bounded size, the one not seen for the longest time giving way to a new one.
+"""
+
+from libc.stdint cimport INT64_MIN, int8_t, int32_t, int64_t, uint8_t, uint64_t
+from libc.stdlib cimport calloc, free, malloc
+
+import numpy as np
+
+# What a function does to a packet, as bits.
+DROPS, CONSUMES, ENTERS, AFTER_FREE, SEGMENTS = 1, 2, 4, 8, 16
+
+cdef enum:
+    DROPPING = 1
+    CONSUMING = 2
+    ENTERING = 4
+    FREEING = 8
+    SEGMENTING = 16
+    CPUS = 1024
+    RECENT = 8              # packets per CPU, for events that do not name theirs
+
+cdef uint64_t HASHED = 1 << 32
+cdef int64_t NO_TIME = INT64_MIN
+# Nanoseconds within which a drop with a hashed pointer can be that of a recent packet of its CPU.
+cdef int64_t SOON = 1000000
+cdef int32_t NONE = -1
+
+
+cdef class Lives:
+    """The packets under way, `room` of them at most.
+
+    Attributes:
+        evicted: packets that gave way to others before they were seen freed.
+    """
+
+    cdef readonly Py_ssize_t room
+    cdef readonly int64_t evicted
+    cdef int64_t events
+    cdef int32_t used, oldest, newest, mask
+    cdef Entry *entries
+    cdef int32_t *buckets
+    cdef Seen *seen
+    cdef int32_t[CPUS] last_seen
+
+    def __cinit__(self, Py_ssize_t room):
+        cdef Py_ssize_t size = 2
+        cdef Py_ssize_t i
+        if not 0 < room <= 1 << 24:
+            raise ValueError(f"there is no table for {room} packets")
+        while size < 2 * room:
+            size *= 2
+        self.room, self.mask = room, <int32_t>(size - 1)
+        self.oldest = self.newest = NONE
+        self.entries = <Entry *>calloc(room, sizeof(Entry))
+        self.buckets = <int32_t *>malloc(size * sizeof(int32_t))
+        self.seen = <Seen *>calloc(CPUS * RECENT, sizeof(Seen))
+        if self.entries == NULL or self.buckets == NULL or self.seen == NULL:
+            raise MemoryError(f"no memory for a table of {room} packets")
+        for i in range(size):
+            self.buckets[i] = NONE
+        for i in range(CPUS * RECENT):
+            self.seen[i].life = NONE
+
+    def __dealloc__(self):
+        free(self.entries)
+        free(self.buckets)
+        free(self.seen)
+
+    def assign(self, columns, const uint8_t[::1] kinds, const int32_t[::1] codes, in_stack):
+        """Follow one batch of events.
+
+        Args:
+            columns: of a `gso.Trace`.
+            kinds: for each name of the batch, what such a function does.
+            codes: for each name of the batch, a number that it has in every batch, -1 for none.
+            in_stack: called with (code of a function, number of a stack): whether the function is
+                near the top of the stack.
+
+        Returns:
+            (lives, ended): int64 of shape (n,), for each event the number of its packet's first
+            event, counted over all batches (-1 for a return that belongs to no packet known); and
+            the lives that ended.
+        """
+        cdef const uint64_t[::1] pointers = columns["skb"]
+        cdef const int64_t[::1] times = columns["time"]
+        cdef const int32_t[::1] cpus = columns["cpu"], functions = columns["function"]
+        cdef const int32_t[::1] locations = columns["location"], stacks = columns["stack"]
+        cdef const int8_t[::1] returns = columns["returns"]
+        cdef Py_ssize_t i, n = pointers.shape[0]
+        lives = np.empty(n, np.int64)
+        cdef int64_t[::1] out = lives
+        cdef list ended = []
+        cdef int32_t entry, cpu, code
+        cdef uint8_t kind
+        cdef Entry *found
+        for i in range(n):
+            kind = kinds[functions[i]] if functions[i] >= 0 else 0
+            code = codes[functions[i]] if functions[i] >= 0 else NONE
+            # -1, where the log has no CPUs, has a place of its own.
+            cpu = (cpus[i] + 1) & (CPUS - 1)
+            if returns[i]:
+                out[i] = self._entered(cpu, code)
+            elif pointers[i] >= HASHED:
+                entry = self._find(pointers[i])
+                if entry >= 0 and self._is_reused(&self.entries[entry], kind):
+                    ended.append(self.entries[entry].life)
+                    self.entries[entry].life = self.events + i
+                    self.entries[entry].freed = self.entries[entry].dropped = False
+                elif entry < 0:
+                    entry = self._add(pointers[i], self.events + i, ended)
+                self._touch(entry)
+                found = &self.entries[entry]
+                out[i] = found.life
+                found.dropped |= (kind & DROPPING) != 0
+                found.freed |= (kind & (DROPPING | CONSUMING)) != 0
+                if not kind & (DROPPING | CONSUMING):
+                    self._remember(cpu, found.life, entry, times[i], code)
+            else:
+                out[i] = self.events + i
+                if kind & DROPPING:
+                    entry = self._dropped(
+                        cpu, times[i], stacks[i], in_stack,
+                        locations[i] >= 0 and kinds[locations[i]] & SEGMENTING != 0)
+                    if entry >= 0:
+                        out[i] = self.entries[entry].life
+                        self.entries[entry].freed = self.entries[entry].dropped = True
+                if out[i] == self.events + i:
+                    ended.append(out[i])
+        self.events += n
+        return lives, ended
+
+    cdef bint _is_reused(self, const Entry *entry, uint8_t kind):
+        if not entry.freed or kind & FREEING:
+            return False
+        # consume_skb may have given up one of several references: the packet lives on.
+        return entry.dropped or kind & ENTERING != 0
+
+    # --- events that do not name their packet ---
+
+    cdef void _remember(self, int32_t cpu, int64_t life, int32_t entry, int64_t time,
+                        int32_t function):
+        cdef Seen *last = &self.seen[cpu * RECENT + self.last_seen[cpu]]
+        if last.life != life or last.function != function:
+            self.last_seen[cpu] = (self.last_seen[cpu] + 1) % RECENT
+            last = &self.seen[cpu * RECENT + self.last_seen[cpu]]
+        last.life, last.entry, last.time, last.function = life, entry, time, function
+
+    cdef int64_t _entered(self, int32_t cpu, int32_t function):
+        """The packet that last entered this function on this CPU."""
+        cdef int32_t i
+        cdef Seen *one
+        for i in range(RECENT):
+            one = &self.seen[cpu * RECENT + (self.last_seen[cpu] - i + RECENT) % RECENT]
+            if one.life >= 0 and one.function == function and function >= 0:
+                return one.life if self.entries[one.entry].life == one.life else NONE
+        return NONE
+
+    cdef int32_t _dropped(self, int32_t cpu, int64_t time, int32_t stack, in_stack,
+                          bint segmenting):
+        """ftrace hashes the pointers of tracepoints: a recent packet of the CPU may be meant."""
+        cdef int32_t i
+        cdef Seen *one
+        for i in range(RECENT):
+            one = &self.seen[cpu * RECENT + (self.last_seen[cpu] - i + RECENT) % RECENT]
+            if one.life < 0 or self.entries[one.entry].life != one.life:
+                continue
+            if self.entries[one.entry].freed or time == NO_TIME or one.time == NO_TIME:
+                continue
+            if time - one.time > SOON:
+                break
+            if segmenting or (stack >= 0 and in_stack(one.function, stack)):
+                return one.entry
+        return NONE
+
+    # --- the table ---
+
+    cdef inline int32_t _bucket(self, uint64_t pointer):
+        return <int32_t>((pointer * <uint64_t>0x9E3779B97F4A7C15) >> 40) & self.mask
+
+    cdef int32_t _find(self, uint64_t pointer):
+        cdef int32_t entry = self.buckets[self._bucket(pointer)]
+        while entry >= 0 and self.entries[entry].pointer != pointer:
+            entry = self.entries[entry].bucket_next
+        return entry
+
+    cdef int32_t _add(self, uint64_t pointer, int64_t life, list ended):
+        cdef int32_t entry, bucket
+        if self.used < self.room:
+            entry = self.used
+            self.used += 1
+        else:
+            entry = self.oldest
+            self.evicted += not self.entries[entry].freed
+            ended.append(self.entries[entry].life)
+            self._unlink(entry)
+            self._leave_bucket(entry)
+        bucket = self._bucket(pointer)
+        self.entries[entry].pointer, self.entries[entry].life = pointer, life
+        self.entries[entry].freed = self.entries[entry].dropped = False
+        self.entries[entry].bucket_next = self.buckets[bucket]
+        self.buckets[bucket] = entry
+        self._link(entry)
+        return entry
+
+    cdef void _leave_bucket(self, int32_t entry):
+        cdef int32_t *place = &self.buckets[self._bucket(self.entries[entry].pointer)]
+        while place[0] != entry:
+            place = &self.entries[place[0]].bucket_next
+        place[0] = self.entries[entry].bucket_next
+
+    cdef void _touch(self, int32_t entry):
+        if self.newest != entry:
+            self._unlink(entry)
+            self._link(entry)
+
+    cdef void _link(self, int32_t entry):
+        self.entries[entry].older, self.entries[entry].newer = self.newest, NONE
+        if self.newest >= 0:
+            self.entries[self.newest].newer = entry
+        else:
+            self.oldest = entry
+        self.newest = entry
+
+    cdef void _unlink(self, int32_t entry):
+        cdef int32_t older = self.entries[entry].older, newer = self.entries[entry].newer
+        if older >= 0:
+            self.entries[older].newer = newer
+        else:
+            self.oldest = newer
+        if newer >= 0:
+            self.entries[newer].older = older
+        else:
+            self.newest = older

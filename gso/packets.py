@@ -1,0 +1,327 @@
+"""Packets on their way through a log: which events each had, and how it ended.
+
+Only packets of which something is suspicious are collected, event by event; the others pass at the
+speed of `gso._lives`. What a packet went through before it became suspicious is looked up among the
+last events of the log, which are remembered for that. Memory is bounded by both; what was forgotten
+for it is counted.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from gso._lives import AFTER_FREE, CONSUMES, DROPS, ENTERS, SEGMENTS, Lives
+from gso.rules import SkbState
+from gso.trace import Trace
+
+__all__ = ["DROP_FUNCTIONS", "SEGMENTERS", "Event", "Follower", "Packet"]
+
+DROP_FUNCTIONS = frozenset(
+    {"kfree_skb", "kfree_skb_reason", "sk_skb_reason_drop", "kfree_skb_list_reason"}
+    | {"kfree_skb_list", "__kfree_skb_reason"}
+)
+_CONSUMERS = frozenset(
+    {"consume_skb", "napi_consume_skb", "__kfree_skb", "__consume_stateless_skb"}
+)
+_AFTER_FREE = (
+    *("skb_release", "kfree_skbmem", "skb_free"),
+    *("__kfree_skb", "kfree_skb", "sk_skb_reason"),
+)
+_ENTRIES = frozenset(
+    {"__alloc_skb", "build_skb", "napi_build_skb", "napi_gro_receive", "gro_receive_skb"}
+    | {"netif_receive_skb", "__netif_receive_skb", "__netif_receive_skb_core", "eth_type_trans"}
+    | {"netif_receive_skb_list_internal", "ip_rcv", "ipv6_rcv", "ip_rcv_core", "ip6_rcv_core"}
+    | {"__tcp_transmit_skb", "__ip_queue_xmit", "ip_send_skb", "udp_send_skb", "tun_get_user"}
+)
+SEGMENTERS = ("validate_xmit_skb", "ip_finish_output_gso", "skb_udp_tunnel_segment")
+SEGMENT_WORDS = ("_gso_segment", "_ufo_fragment", "udp_tunnel_segment", "skb_segment")
+
+_UNDER_WAY = 1 << 17
+_REMEMBERED = 1 << 17
+_COLLECTED = 1 << 13
+_PART = 1 << 12
+_MOST_EVENTS = 24
+_MOST_FUNCTIONS = 1 << 16
+_NEAR_TOP = 8
+_NO_TIME = np.iinfo(np.int64).min
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event of one packet.
+
+    Attributes:
+        line: of the log, counted from 1.
+        time: nanoseconds, None where the log has none; since the packet's first event where the
+            log's times are relative.
+        cpu: -1 where the log has none.
+        function: where it was seen.
+        flow, device: as the log prints them, or empty.
+        row: the sk_buff's fields there, of `gso.SKB_DTYPE`.
+    """
+
+    line: int
+    time: int | None
+    cpu: int
+    function: str
+    flow: str
+    device: str
+    row: np.void
+
+    @property
+    def state(self) -> SkbState:
+        """The sk_buff's fields there."""
+        return SkbState.from_row(self.row)
+
+
+@dataclass
+class Packet:
+    """A packet from its first event to its free.
+
+    Attributes:
+        events: the first of them.
+        before, bad: the last event before the first that violates a rule, and that one.
+        mask: of the violated rules.
+        functions: that it passed before it was dropped, in order.
+        drop, reason, location, stack: where, why and on whose behalf it was dropped.
+        results: what functions returned that it had entered, if that was an error.
+    """
+
+    events: list[Event] = field(default_factory=list)
+    before: Event | None = None
+    bad: Event | None = None
+    mask: int = 0
+    functions: dict[str, None] = field(default_factory=dict)
+    drop: Event | None = None
+    reason: str = ""
+    location: str = ""
+    stack: tuple[str, ...] = ()
+    results: dict[str, int] = field(default_factory=dict)
+    elapsed: int = 0
+
+    def add(self, event: Event, mask: int) -> None:
+        """Take the packet's next event, and the rules that it violates."""
+        if len(self.events) < _MOST_EVENTS:
+            self.events.append(event)
+        if self.drop is None and len(self.functions) < _MOST_EVENTS * 4:
+            self.functions.setdefault(event.function)
+        if mask and self.bad is None:
+            self.bad = event
+        if self.bad is None:
+            self.before = event
+        self.mask |= mask
+
+    @property
+    def in_segmentation(self) -> bool:
+        """Whether it was dropped because it could not be segmented."""
+        if self.drop is None:
+            return False
+        if self.location in SEGMENTERS or any(name in SEGMENTERS for name in self.stack[:6]):
+            return True
+        last = [name for name in self.functions if name not in DROP_FUNCTIONS][-2:]
+        return any(word in name for name in last for word in SEGMENT_WORDS)
+
+
+class _Part(NamedTuple):
+    """Some rows of a batch, the first of which is event `base` of the log."""
+
+    batch: Trace
+    start: int
+    base: int
+    lives: npt.NDArray[np.int64]
+    violated: npt.NDArray[np.uint64]
+
+
+class Follower:
+    """Collects the suspicious packets of a log, batch by batch.
+
+    However the log is cut into batches, the packets are the same.
+
+    Args:
+        under_way: most packets whose pointers are known at one time.
+        remembered: how many of the last events can still be looked up.
+        collected: most suspicious packets that are under way at one time.
+    """
+
+    def __init__(
+        self,
+        *,
+        under_way: int = _UNDER_WAY,
+        remembered: int = _REMEMBERED,
+        collected: int = _COLLECTED,
+    ) -> None:
+        self._lives = Lives(under_way)
+        self._remembered = remembered
+        self._collected = collected
+        self._events = self._cut = 0
+        self._window: deque[_Part] = deque()
+        self._packets: dict[int, Packet] = {}
+        self._given_up: set[int] = set()
+        self._codes: dict[str, int] = {}
+        self._functions: list[str] = []
+
+    @property
+    def forgotten(self) -> int:
+        """Packets of which events may be missing, for one of these bounds."""
+        return self._cut + self._lives.evicted
+
+    def add(
+        self,
+        batch: Trace,
+        violated: npt.NDArray[np.uint64],
+        suspect: npt.NDArray[np.bool_],
+    ) -> tuple[list[Packet], npt.NDArray[np.bool_]]:
+        """Follow a batch.
+
+        Args:
+            batch: the log's next events.
+            violated: for each, the mask of violated rules.
+            suspect: for each, whether its packet is to be collected.
+
+        Returns:
+            The packets that ended; and for each event whether it is of a packet that was suspicious
+            by then.
+        """
+        kinds, codes = self._classify(batch)
+        ended: list[Packet] = []
+        collected = np.zeros(len(batch), np.bool_)
+        known: dict[tuple[int, int], bool] = {}
+
+        def in_stack(code: int, stack: int) -> bool:
+            key = code, stack
+            if key not in known:
+                top = batch.names[stack].split("\n", _NEAR_TOP)[:_NEAR_TOP]
+                known[key] = self._functions[code] in top if code >= 0 else False
+            return known[key]
+
+        for start in range(0, len(batch), _PART):
+            rows = slice(start, start + _PART)
+            columns = {name: column[rows] for name, column in batch.columns.items()}
+            lives, over = self._lives.assign(columns, kinds, codes, in_stack)
+            part = _Part(batch, start, self._events, lives, violated[rows])
+            self._events += len(lives)
+            ended += self._make_room(len(lives))
+            collected[rows] = self._collect(part, suspect[rows])
+            ended += self._end(over)
+            self._remember(part)
+        return ended, collected
+
+    def finish(self) -> list[Packet]:
+        """The packets that are still under way at the end of the log."""
+        return self._end(list(self._packets))
+
+    # --- names ---
+
+    def _classify(self, batch: Trace) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int32]]:
+        """For each name: what a function called so does, and its number in every batch."""
+        used = np.zeros(len(batch.names) + 1, np.bool_)
+        used[batch.columns["function"]] = used[batch.columns["location"]] = True
+        kinds = np.zeros(len(batch.names), np.uint8)
+        codes = np.full(len(batch.names), -1, np.int32)
+        for number in np.flatnonzero(used[:-1]).tolist():
+            name = batch.names[number]
+            kinds[number] = _kind(name)
+            code = self._codes.get(name)
+            if code is None and len(self._functions) < _MOST_FUNCTIONS:
+                code = self._codes[name] = len(self._functions)
+                self._functions.append(name)
+            codes[number] = -1 if code is None else code
+        return kinds, codes
+
+    # --- packets ---
+
+    def _make_room(self, rows: int) -> list[Packet]:
+        """Each row may make another packet suspicious: give up those collected longest."""
+        most = max(self._collected - rows, 0)
+        oldest = list(self._packets)[: max(len(self._packets) - most, 0)]
+        self._cut += len(oldest)
+        ended = self._end(oldest)
+        self._given_up.update(oldest)
+        return ended
+
+    def _end(self, lives: Iterable[int]) -> list[Packet]:
+        self._given_up.difference_update(lives)
+        return [self._packets.pop(life) for life in lives if life in self._packets]
+
+    def _collect(self, part: _Part, suspect: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+        rows = np.flatnonzero(suspect & (part.lives >= 0))
+        found, first = np.unique(part.lives[rows], return_index=True)
+        begins = {
+            life: part.base + int(rows[at])
+            for life, at in zip(found.tolist(), first.tolist(), strict=True)
+            if life not in self._packets and life not in self._given_up
+        }
+        for life, row in begins.items():
+            self._packets[life] = Packet()
+            self._cut += life < row - self._remembered
+        if begins:
+            for older in self._window:
+                self._feed(older, begins, begins)
+        chosen = self._feed(part, self._packets, begins)
+        late = np.fromiter((begins.get(n, -1) for n in part.lives[chosen].tolist()), np.int64)
+        collected = np.zeros(len(suspect), np.bool_)
+        collected[chosen] = part.base + chosen >= late
+        return collected
+
+    def _feed(
+        self, part: _Part, lives: Iterable[int], begins: dict[int, int]
+    ) -> npt.NDArray[np.int64]:
+        wanted = np.fromiter(lives, np.int64)
+        chosen = np.flatnonzero(np.isin(part.lives, wanted))
+        for row in chosen.tolist():
+            life = int(part.lives[row])
+            if part.base + row >= begins.get(life, 0) - self._remembered:
+                self._take(self._packets[life], part, row)
+        return chosen
+
+    def _take(self, packet: Packet, part: _Part, row: int) -> None:
+        batch, index = part.batch, part.start + row
+        function = batch.text("function", index)
+        if batch.columns["returns"][index]:
+            result = int(batch.columns["result"][index])
+            if function in packet.functions and -4095 <= result < 0:
+                packet.results[function] = result
+            return
+        event = _event(batch, index, function, packet)
+        packet.add(event, int(part.violated[row]))
+        if stack := batch.text("stack", index):
+            packet.stack = tuple(stack.split("\n"))
+        if function in DROP_FUNCTIONS and packet.drop is None:
+            packet.drop = event
+            packet.reason = batch.text("reason", index)
+            packet.location = batch.text("location", index)
+
+    def _remember(self, part: _Part) -> None:
+        self._window.append(part)
+        while self._window[0].base + len(self._window[0].lives) + self._remembered < self._events:
+            self._window.popleft()
+
+
+def _kind(name: str) -> int:
+    kind = DROPS * (name in DROP_FUNCTIONS) | CONSUMES * (name in _CONSUMERS)
+    kind |= ENTERS * (name in _ENTRIES) | SEGMENTS * (name in SEGMENTERS)
+    return kind | AFTER_FREE * name.startswith(_AFTER_FREE)
+
+
+def _event(batch: Trace, index: int, function: str, packet: Packet) -> Event:
+    columns = batch.columns
+    time: int | None = int(columns["time"][index])
+    if time == _NO_TIME:
+        time = None
+    elif batch.relative:
+        time = packet.elapsed = packet.elapsed + int(columns["time"][index])
+    return Event(
+        int(columns["line"][index]),
+        time,
+        int(columns["cpu"][index]),
+        function,
+        batch.text("flow", index),
+        batch.text("device", index),
+        batch.state[index].copy(),
+    )

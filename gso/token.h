@@ -1,0 +1,134 @@
+/* Finding the ends of words in text, 16 bytes at a time where the processor can (SSE2, which every
+ * x86-64 has). Nothing at or behind `end` is read. */
+#ifndef GSO_TOKEN_H
+#define GSO_TOKEN_H
+
+#include <stdint.h>
+#include <string.h>
+
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+/* The value of a hexadecimal digit, -1 for other characters. */
+static const signed char gso_digits[256] = {
+#define N4 -1, -1, -1, -1
+#define N16 N4, N4, N4, N4
+    N16, N16, N16, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, -1, -1, N4, -1, 10, 11, 12, 13, 14, 15, -1, N4, N4,
+    N16, -1, 10, 11, 12, 13, 14, 15, -1, N4, N4, N16, N16, N16, N16, N16, N16, N16, N16, N16,
+#undef N16
+#undef N4
+};
+
+/* The first blank or tab, or `end`. */
+static inline const char *gso_token_end(const char *p, const char *end)
+{
+#ifdef __SSE2__
+    const __m128i blank = _mm_set1_epi8(' '), tab = _mm_set1_epi8('\t');
+
+    for (; end - p >= 16; p += 16) {
+        __m128i text = _mm_loadu_si128((const __m128i *)p);
+        __m128i found = _mm_or_si128(_mm_cmpeq_epi8(text, blank), _mm_cmpeq_epi8(text, tab));
+        unsigned mask = (unsigned)_mm_movemask_epi8(found);
+
+        if (mask)
+            return p + __builtin_ctz(mask);
+    }
+#endif
+    while (p < end && *p != ' ' && *p != '\t')
+        p++;
+    return p;
+}
+
+/* The first blank, tab, "=" or ":", or `end`. */
+static inline const char *gso_key_end(const char *p, const char *end)
+{
+#ifdef __SSE2__
+    const __m128i blank = _mm_set1_epi8(' '), tab = _mm_set1_epi8('\t');
+    const __m128i equals = _mm_set1_epi8('='), colon = _mm_set1_epi8(':');
+
+    for (; end - p >= 16; p += 16) {
+        __m128i text = _mm_loadu_si128((const __m128i *)p);
+        __m128i blanks = _mm_or_si128(_mm_cmpeq_epi8(text, blank), _mm_cmpeq_epi8(text, tab));
+        __m128i marks = _mm_or_si128(_mm_cmpeq_epi8(text, equals), _mm_cmpeq_epi8(text, colon));
+        unsigned mask = (unsigned)_mm_movemask_epi8(_mm_or_si128(blanks, marks));
+
+        if (mask)
+            return p + __builtin_ctz(mask);
+    }
+#endif
+    while (p < end && *p != ' ' && *p != '\t' && *p != '=' && *p != ':')
+        p++;
+    return p;
+}
+
+/* The first character that is no blank, or `end`: columns are padded with many. */
+static inline const char *gso_blanks_end(const char *p, const char *end)
+{
+    if (p < end && *p != ' ' && *p != '\t')
+        return p;
+#ifdef __SSE2__
+    const __m128i blank = _mm_set1_epi8(' '), tab = _mm_set1_epi8('\t');
+
+    for (; end - p >= 16; p += 16) {
+        __m128i text = _mm_loadu_si128((const __m128i *)p);
+        __m128i found = _mm_or_si128(_mm_cmpeq_epi8(text, blank), _mm_cmpeq_epi8(text, tab));
+        unsigned mask = (unsigned)_mm_movemask_epi8(found) ^ 0xffff;
+
+        if (mask)
+            return p + __builtin_ctz(mask);
+    }
+#endif
+    while (p < end && (*p == ' ' || *p == '\t'))
+        p++;
+    return p;
+}
+
+static inline uint64_t gso_load(const char *p, int64_t size)
+{
+    uint64_t word = 0;
+
+    memcpy(&word, p, (size_t)size);
+    return word;
+}
+
+/* Up to 8 bytes as one number. */
+static inline uint64_t gso_short(const char *p, int64_t size)
+{
+    if (size >= 8)
+        return gso_load(p, 8);
+    if (size >= 4)
+        return gso_load(p, 4) | gso_load(p + size - 4, 4) << 32;
+    if (size >= 2)
+        return gso_load(p, 2) | gso_load(p + size - 2, 2) << 32;
+    return (unsigned char)*p;
+}
+
+static inline uint32_t gso_hash(const char *p, int64_t size)
+{
+    uint64_t hash = (uint64_t)size * 0x9E3779B97F4A7C15u;
+    int64_t at;
+
+    for (at = 0; at + 8 < size; at += 8) {
+        hash = (hash ^ gso_load(p + at, 8)) * 0x9E3779B97F4A7C15u;
+        hash ^= hash >> 29;
+    }
+    hash = (hash ^ gso_short(size > 8 ? p + size - 8 : p, size > 8 ? 8 : size))
+           * 0x9E3779B97F4A7C15u;
+    return (uint32_t)(hash >> 32);
+}
+
+/* Whether two texts of the same size, which is not 0, are the same. */
+static inline int gso_same(const char *a, const char *b, int64_t size)
+{
+    int64_t at;
+
+    if (size <= 8)
+        return gso_short(a, size) == gso_short(b, size);
+    for (at = 0; at + 8 < size; at += 8)
+        if (gso_load(a + at, 8) != gso_load(b + at, 8))
+            return 0;
+    return gso_load(a + size - 8, 8) == gso_load(b + size - 8, 8);
+}
+
+#endif
