@@ -66,7 +66,9 @@ def ip(version: int, protocol: int, length: int, host: int) -> bytes:
         addresses = bytes([10, host, 0, 5, 10, host, 0, 9])
         return start + bytes([64, protocol, 0, 0]) + addresses
     addresses = b"".join(b"\xfd\0" + bytes([host]) + bytes(12) + bytes([n]) for n in (5, 9))
-    return b"\x60\0\0\0" + min(length, 0xFFFF).to_bytes(2, "big") + bytes([protocol, 64]) + addresses
+    return (
+        b"\x60\0\0\0" + min(length, 0xFFFF).to_bytes(2, "big") + bytes([protocol, 64]) + addresses
+    )
 
 
 def udp(port: int, length: int) -> bytes:

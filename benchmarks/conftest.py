@@ -62,9 +62,7 @@ def pytest_benchmark_update_machine_info(machine_info: dict[str, Any]) -> None:
         "simd": gso.simd_path(),
         "load": os.getloadavg()[0],
         "compiler": _says("cc", "--version"),
-        "versions": {
-            name: version(name) for name in ("pygso", "numpy", "cython", "scapy", "dpkt")
-        }
+        "versions": {name: version(name) for name in ("pygso", "numpy", "cython", "scapy", "dpkt")}
         | {
             "DPDK": _says("pkg-config", "--modversion", "libdpdk"),
             "grep": _says("grep", "--version"),

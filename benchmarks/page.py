@@ -1,7 +1,7 @@
 """Make the page of results: Markdown, and HTML with the plots inside. Nothing here is typed by hand.
 
-    python benchmarks/page.py            results/page.md and results/page.html from results/*.json
-    python benchmarks/page.py --readme   the table that the README shows
+python benchmarks/page.py            results/page.md and results/page.html from results/*.json
+python benchmarks/page.py --readme   the table that the README shows
 """
 
 from __future__ import annotations
@@ -156,7 +156,11 @@ def area_figures(area: str, races: Sequence[Race], figures: Sequence[Figure]) ->
                 times(race.theirs_seconds),
                 number(race.ratio),
                 " to ".join(number(end) for end in race.spread),
-                *([rate(race, race.ours_seconds), rate(race, race.theirs_seconds)] if rated else []),
+                *(
+                    [rate(race, race.ours_seconds), rate(race, race.theirs_seconds)]
+                    if rated
+                    else []
+                ),
                 race.remark,
             ]
             for race in races

@@ -92,9 +92,7 @@ def _add(results: Results, info: dict[str, Any]) -> None:
         results.races.append(Race(**{**fields, "spread": tuple(info["spread"])}))
     elif "points" in info:
         points = tuple((x, seconds) for x, seconds in info["points"])
-        results.curves.append(
-            Curve(info["case"], info["x"], points, info["slope"], info["fixed"])
-        )
+        results.curves.append(Curve(info["case"], info["x"], points, info["slope"], info["fixed"]))
     else:
         facts = {
             name: value

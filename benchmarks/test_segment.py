@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import cases
+import numpy as np
 import pytest
-from contest import Contest, Contestant, python
 from cases import BIG, INCIDENT, KINDS, SIZES, VERSIONS, Case
+from contest import Contest, Contestant, python
 from peers import native
 from peers.python import with_dpkt, with_scapy
 from peers.vectorised import as_list, with_numpy

@@ -11,12 +11,12 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from contest import Program, saved_segments
 from cases import Case
+from contest import Program, saved_segments
 
 NATIVE = Path(__file__).parents[1] / "native"
 BUILD = Path(__file__).parents[2] / "build" / "bench"
-WIREGUARD = Path(os.environ.get("WIREGUARD_ROOT", BUILD / "debian"))
+WIREGUARD = BUILD / "debian"
 
 
 def _run(*command: object, **environment: str) -> None:
@@ -138,7 +138,9 @@ def _setup(case: Case) -> str:
         return _DEVICES + tunnel
     lines = [f"ip link add name wrap {tunnel}", "ip link set wrap mtu 64000 up"]
     host, network, option = (
-        ("10.10.0.9", "10.10.0.0/24", "") if case.version == 4 else ("fd00:a00::9", "fd00:a00::/64", "-6")
+        ("10.10.0.9", "10.10.0.0/24", "")
+        if case.version == 4
+        else ("fd00:a00::9", "fd00:a00::/64", "-6")
     )
     lines.append(f"ip {option} route add {network} dev wrap")
     if case.kind == "VXLAN":
