@@ -11,6 +11,7 @@ import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from time import perf_counter
 from timeit import Timer
 from typing import Any
 
@@ -45,7 +46,7 @@ class Contestant:
 
     name: str
     seconds: Callable[[int], float]
-    items: int = 1
+    items: float = 1
     leaves_out: str = ""
     limit: bool = False
     unit: str = "super-packet"
@@ -170,21 +171,13 @@ class Contest:
             **facts,
         )
 
-    def alone(self, area: str, case: str, call: Callable[[], object], **facts: object) -> float:
-        """Time what has nobody to race with; returns the least seconds of one call."""
-        contestant = python(case, call)
-        contestant.calibrate()
-        times: list[float] = []
-
-        def one_round() -> None:
-            times.append(contestant.round())
-            clock.seconds += times[-1]
-
-        one = contestant.seconds(contestant.repeats) * contestant.repeats
+    def rounds(self, area: str, case: str, one_round: Callable[[], None]) -> None:
+        """Repeat a round as often as the effort allows; it moves the clock on itself."""
+        start = perf_counter()
+        one_round()
+        one = perf_counter() - start
         self._benchmark.group = f"{area}: {case}"
         self._benchmark.pedantic(one_round, rounds=self.effort.rounds(one), iterations=1)
-        self.note(area, case, seconds=min(times), **facts)
-        return min(times)
 
     def note(self, area: str, case: str, **facts: object) -> None:
         """Add to the report what was measured in another way."""
