@@ -20,7 +20,7 @@ _TCP = bytes.fromhex("9c40145110000000200000008018 01f5 0000 0000 0101080a112233
 
 @dataclass(frozen=True)
 class Case:
-    """A super-packet and where its headers are. `ips`: the outer IP header, if any, and the inner."""
+    """A super-packet and where its headers are; `ips`: of the outer and the inner IP header."""
 
     kind: str
     version: int

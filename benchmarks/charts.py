@@ -11,7 +11,8 @@ from html import escape
 
 WIDTH, LABELS, RIGHT, ROW = 860, 270, 30, 26
 COLOURS = ("#1f5f99", "#b3541e", "#2d7d46", "#7a3e9d", "#8a6d00", "#a11d3f", "#3b7c8c", "#555555")
-Points = Sequence[tuple[float, float]]
+Point = tuple[float, float]
+Points = Sequence[Point]
 
 
 def _svg(height: float, parts: Sequence[str], title: str) -> str:
@@ -24,12 +25,13 @@ def _svg(height: float, parts: Sequence[str], title: str) -> str:
 
 
 def _text(x: float, y: float, text: str, anchor: str = "start", colour: str = "#222") -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="{colour}">{escape(text)}</text>'
+    place = f'x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="{colour}"'
+    return f"<text {place}>{escape(text)}</text>"
 
 
-def _line(x1: float, y1: float, x2: float, y2: float, colour: str, width: float = 1) -> str:
+def _line(start: Point, end: Point, colour: str, width: float = 1) -> str:
     return (
-        f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"'
+        f'<line x1="{start[0]:.1f}" y1="{start[1]:.1f}" x2="{end[0]:.1f}" y2="{end[1]:.1f}"'
         f' stroke="{colour}" stroke-width="{width}"/>'
     )
 
@@ -60,15 +62,15 @@ class _Scale:
 
 
 def ratios(title: str, rows: Mapping[str, Sequence[tuple[float, str]]]) -> str:
-    """Each row is a peer, each dot (ratio, case) one comparison with it; the line at 1 is a draw."""
+    """A row for each peer, a dot (ratio, case) for each comparison; the line at 1 is a draw."""
     values = [ratio for row in rows.values() for ratio, _ in row]
     scale = _Scale([*values, 1.0], LABELS, WIDTH - RIGHT)
     bottom = 34 + ROW * len(rows)
     parts = [_text(LABELS, 14, title)]
     for tick in scale.ticks:
-        parts.append(_line(scale(tick), 24, scale(tick), bottom, "#ddd"))
+        parts.append(_line((scale(tick), 24), (scale(tick), bottom), "#ddd"))
         parts.append(_text(scale(tick), bottom + 16, f"{tick:g}", "middle"))
-    parts.append(_line(scale(1), 24, scale(1), bottom, "#222", 1.5))
+    parts.append(_line((scale(1), 24), (scale(1), bottom), "#222", 1.5))
     parts.append(_text(scale(1) - 5, bottom + 32, "theirs is faster", "end", "#666"))
     parts.append(_text(scale(1) + 5, bottom + 32, "ours is faster", "start", "#666"))
     for i, (name, row) in enumerate(rows.items()):
@@ -91,10 +93,10 @@ def curves(title: str, x: str, y: str, lines: Mapping[str, Points]) -> str:
     up = _Scale([b for line in lines.values() for _, b in line], bottom, top)
     parts = [_text(left, 14, title)]
     for tick in across.ticks:
-        parts.append(_line(across(tick), top, across(tick), bottom, "#ddd"))
+        parts.append(_line((across(tick), top), (across(tick), bottom), "#ddd"))
         parts.append(_text(across(tick), bottom + 16, f"{tick:,g}", "middle"))
     for tick in up.ticks:
-        parts.append(_line(left, up(tick), right, up(tick), "#ddd"))
+        parts.append(_line((left, up(tick)), (right, up(tick)), "#ddd"))
         parts.append(_text(left - 6, up(tick) + 4, f"{tick:g}", "end"))
     parts.append(_text((left + right) / 2, bottom + 34, x, "middle", "#666"))
     parts.append(_text(left, top - 4, y, "end", "#666"))
@@ -104,6 +106,6 @@ def curves(title: str, x: str, y: str, lines: Mapping[str, Points]) -> str:
         parts.append(
             f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"/>'
         )
-        parts.append(_line(right + 12, top + 18 * i, right + 30, top + 18 * i, colour, 2))
+        parts.append(_line((right + 12, top + 18 * i), (right + 30, top + 18 * i), colour, 2))
         parts.append(_text(right + 36, top + 18 * i + 4, name))
     return _svg(max(bottom + 44, top + 18 * len(lines) + 20), parts, title)

@@ -7,6 +7,7 @@ import os
 import platform
 import shutil
 import subprocess
+from collections import Counter
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -72,6 +73,20 @@ def pytest_benchmark_update_machine_info(machine_info: dict[str, Any]) -> None:
             "tcprewrite": _says("tcprewrite", "--version"),
         },
     }
+
+
+SKIPPED: list[str] = []
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    if report.skipped and isinstance(report.longrepr, tuple):
+        SKIPPED.append(report.longrepr[2].removeprefix("Skipped: "))
+
+
+def pytest_benchmark_update_json(output_json: dict[str, Any]) -> None:
+    output_json["skipped"] = [
+        f"{reason} ({count})" if count > 1 else reason for reason, count in Counter(SKIPPED).items()
+    ]
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Make the page of results: Markdown, and HTML with the plots inside. Nothing here is typed by hand.
+"""Make the page of results: Markdown, and HTML with its plots. No figure is typed by hand.
 
 python benchmarks/page.py            results/page.md and results/page.html from results/*.json
 python benchmarks/page.py --readme   the table that the README shows
@@ -114,6 +114,10 @@ def losses(results: Results) -> Section:
     return Section("Where a peer wins", text=text, notes=[against(race) for race in found])
 
 
+def missing(results: Results) -> Section:
+    return Section("Not measured here", notes=results.skipped)
+
+
 def ratio_table(races: Sequence[Race]) -> Table:
     """Cases down, peers across."""
     columns = list(dict.fromkeys(race.column for race in races))
@@ -186,31 +190,49 @@ def area_figures(area: str, races: Sequence[Race], figures: Sequence[Figure]) ->
     return section
 
 
+def _signed(seconds: float) -> str:
+    return times(seconds) if seconds >= 0 else f"-{times(-seconds)}"
+
+
+def fitted_table(group: Sequence[Curve]) -> Table:
+    """What a line says about how each grows."""
+    first, last = group[0].points[0][0], group[0].points[-1][0]
+    head = ["what", "fixed cost", "each one more", f"at {first:,.0f}", f"at {last:,.0f}"]
+    rows = [
+        [
+            curve.case,
+            times(curve.fixed) if curve.fixed > 0 else "none seen",
+            _signed(curve.slope),
+            times(curve.points[0][1]),
+            times(curve.points[-1][1]),
+        ]
+        for curve in group
+    ]
+    return Table(head, rows)
+
+
+def threads_table(group: Sequence[Curve]) -> Table:
+    """Threads divide the work: what counts is how many times as fast they are."""
+    threads = [n for n, _ in group[0].points]
+    rows = [
+        [
+            curve.case,
+            *(times(seconds) for _, seconds in curve.points),
+            f"{curve.points[0][1] / curve.points[-1][1]:.2f}",
+        ]
+        for curve in group
+    ]
+    return Table(["what", *(f"with {n:.0f}" for n in threads), "times as fast"], rows)
+
+
 def growth(curves: Sequence[Curve]) -> list[Section]:
     sections = []
     for x in dict.fromkeys(curve.x for curve in curves):
         group = [curve for curve in curves if curve.x == x]
-        rows = [
-            [
-                curve.case,
-                times(curve.fixed) if curve.fixed > 0 else "none seen",
-                f"{number(curve.slope * 1e9)} ns",
-                times(curve.points[0][1]),
-                times(curve.points[-1][1]),
-            ]
-            for curve in group
-        ]
-        first, last = group[0].points[0][0], group[0].points[-1][0]
-        head = ["what", "fixed cost", "more for each", f"at {first:,.0f}", f"at {last:,.0f}"]
         lines = {curve.case: [(a, b * 1e6) for a, b in curve.points] for curve in group}
-        sections.append(
-            Section(
-                f"Over {x}",
-                3,
-                charts=[charts.curves(f"Time over {x}", x, "us", lines)],
-                tables=[Table(head, rows)],
-            )
-        )
+        table = threads_table(group) if x == "threads" else fitted_table(group)
+        chart = charts.curves(f"Time over {x}", x, "us", lines)
+        sections.append(Section(f"Over {x}", 3, charts=[chart], tables=[table]))
     return sections
 
 
@@ -235,6 +257,8 @@ def document(results: Results) -> list[Section]:
     figures = {f.area: [g for g in results.figures if g.area == f.area] for f in results.figures}
     for area in [*by_area, *(a for a in figures if a not in by_area)]:
         sections.append(area_figures(area, by_area.get(area, []), figures.get(area, [])))
+    if results.skipped:
+        sections.append(missing(results))
     return sections
 
 

@@ -74,6 +74,7 @@ class Results:
     races: list[Race] = field(default_factory=list)
     curves: list[Curve] = field(default_factory=list)
     figures: list[Figure] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
 
     def areas(self) -> list[str]:
         """In the order in which they were measured."""
@@ -109,6 +110,7 @@ def load(paths: Iterable[Path]) -> Results:
         content = json.loads(path.read_text())
         results.machine = content["machine_info"]["pygso"]
         results.dates.append(results.machine["date"])
+        results.skipped += content["skipped"]
         for benchmark in content["benchmarks"]:
             _add(results, benchmark["extra_info"])
     return results

@@ -61,7 +61,7 @@ def test_one_call(contest: Contest, length: int, name: str, function: Any) -> No
 
 @dataclass
 class Buffers:
-    """Buffers of one length, one after another, the first `offset` bytes after a cache line's start."""
+    """Buffers of one length side by side; the first stands `offset` bytes after a cache line."""
 
     length: int
     size: int

@@ -249,7 +249,7 @@ def test_batch_against_memcpy(contest: Contest, vxlan: Case, n: int) -> None:
 @pytest.mark.parametrize("n", [64, 4096])
 def test_batch_against_numpy(contest: Contest, vxlan: Case, n: int) -> None:
     if vxlan.size == BIG and n > 64:
-        pytest.skip("its arrays would not fit many a machine's memory")
+        pytest.skip("NumPy on 4096 large packets: its arrays would not fit many a machine's memory")
     batch = Batch(vxlan, n)
     contest(AREA, f"{vxlan.name}, batch of {n}", batch.ours(), batch.numpy(), batch=n)
 

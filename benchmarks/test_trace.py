@@ -29,7 +29,8 @@ EVENT = (
 FIELD = re.compile(
     rb'^(\S+) +\d+ \[(\d+)\] +([\d.]+): +probe:(\w+): \((\w+)\) dev="([^"]*)" skb=0x(\w+)'
     rb" inner_mac_header=0x(\w+) inner_network_header=0x(\w+) inner_transport_header=0x(\w+)"
-    rb" mac_header=0x(\w+) network_header=0x(\w+) transport_header=0x(\w+) len=(\d+) data_len=(\d+)$",
+    rb" mac_header=0x(\w+) network_header=0x(\w+) transport_header=0x(\w+) len=(\d+)"
+    rb" data_len=(\d+)$",
     re.MULTILINE,
 )
 AWK = r"""

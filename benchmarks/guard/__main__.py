@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from guard.compare import STORE, compare, nearest, store, stored_counts
-from guard.measure import Unable, identity, measure
+from guard.measure import UnableError, identity, measure
 
 
 def main() -> int:
@@ -16,7 +16,7 @@ def main() -> int:
     options = parser.parse_args()
     try:
         profiles = measure()
-    except Unable as error:
+    except UnableError as error:
         print(error, file=sys.stderr)
         return 2
     build = identity()

@@ -20,12 +20,12 @@ HERE = Path(__file__).parent
 HEADER = Path("/usr/include/valgrind/callgrind.h")
 
 
-class Unable(Exception):
+class UnableError(Exception):
     """The counts cannot be taken on this machine; the message says what is missing."""
 
 
 def identity() -> dict[str, str]:
-    """What decides which instructions a source becomes: counts compare only where it is the same."""
+    """What decides which instructions a source becomes: only equal builds compare."""
     compiler = sysconfig.get_config_var("CC").split()[0]
     done = subprocess.run(
         [compiler, "-dumpfullversion"], capture_output=True, text=True, check=False
@@ -41,13 +41,13 @@ def identity() -> dict[str, str]:
 
 
 def check_machine() -> None:
-    """Raise `Unable` where this cannot work."""
+    """Raise `UnableError` where this cannot work."""
     if platform.machine() != "x86_64":
-        raise Unable(f"the counts are for x86_64, this is {platform.machine()}")
+        raise UnableError(f"the counts are for x86_64, this is {platform.machine()}")
     if not shutil.which("valgrind") or not HEADER.exists():
-        raise Unable("valgrind is not installed (Debian: apt-get install valgrind)")
+        raise UnableError("valgrind is not installed (Debian: apt-get install valgrind)")
     if " avx2 " not in Path("/proc/cpuinfo").read_text():
-        raise Unable("this processor has no AVX2, and valgrind emulates only what there is")
+        raise UnableError("this processor has no AVX2, and valgrind emulates only what there is")
 
 
 def _number(dump: Path) -> int:

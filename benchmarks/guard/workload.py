@@ -3,8 +3,8 @@
     python workload.py CLIENT_LIBRARY [--dearer] [CASE...]
 
 Each case is a function of no arguments over data made beforehand; data, order and SIMD path are
-always the same, so that only the code decides what is counted. Without a CASE all run. With --dearer
-they do a tenth more work than they should: with it the guard shows that it sees that.
+always the same, so that only the code decides what is counted. Without a CASE all run. With
+--dearer they do a tenth more work than they should: with it the guard shows that it sees that.
 """
 
 from __future__ import annotations

@@ -77,7 +77,7 @@ def _finish(block: Bytes, case: Case, number: Numbers, sequence: Numbers) -> Non
 
 
 def with_numpy(frames: Bytes, case: Case) -> tuple[Bytes, Bytes | None]:
-    """Segment all rows of `frames`: the full segments (packet, number, byte), then the short ones."""
+    """Segment all rows of `frames`: full segments (packet, number, byte), then the short ones."""
     n, mss = case.headers, case.mss
     full, rest = divmod(frames.shape[1] - n, mss)
     headers = frames[:, :n]

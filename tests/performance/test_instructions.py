@@ -1,4 +1,4 @@
-"""The core takes no more instructions than stored: nothing is timed, so a busy machine may run it."""
+"""The core takes no more instructions than stored. Nothing is timed: a busy machine may run it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 
 import pytest
 from guard.compare import compare, nearest, stored_counts
-from guard.measure import Unable, check_machine, identity, measure
+from guard.measure import UnableError, check_machine, identity, measure
 
 DEARER = "segment_batch, VXLAN, 1448 + 12"
 
@@ -15,7 +15,7 @@ DEARER = "segment_batch, VXLAN, 1448 + 12"
 def stored() -> dict[str, int]:
     try:
         check_machine()
-    except Unable as error:
+    except UnableError as error:
         if os.environ.get("CI") == "true" and "not installed" in str(error):
             pytest.fail(str(error))
         pytest.skip(str(error))
