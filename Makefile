@@ -1,6 +1,7 @@
 # make verify   verify the fix of the IPVS GUE fault in real kernels
 # make test     run every test, in virtual machines too
-# make bench    measure the library against its peers
+# make bench    measure the library against its peers (QUICK=1: a look in a minute or two)
+# make guard    compare instruction counts with the stored ones
 # make sanitize look for memory errors with sanitizers and a fuzzer, for FUZZ_SECONDS
 # All set up what they need: a virtual environment here, and Debian packages with sudo.
 
@@ -13,7 +14,7 @@ APT_INSTALL := $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -q --y
 TYPES := build/types
 SOURCES := pyproject.toml setup.py $(wildcard gso/*.pyx gso/*.pxd gso/*.c gso/*.h)
 
-.PHONY: verify test bench sanitize lint build machine test-packages clean
+.PHONY: verify test bench guard sanitize lint build machine test-packages clean
 
 verify: machine
 	$(BIN)/gso-kernel verify patches/ipvs-gue-inner-mac-header.patch
@@ -21,9 +22,18 @@ verify: machine
 test: machine test-packages
 	$(BIN)/pytest
 
+# QUICK=1 for a look in a minute or two, TESTBED=1 to build and boot kernels too.
+BENCH_PACKAGES := libdpdk-dev pkg-config tshark tcpreplay ripgrep gawk iproute2
 bench: build
-	pkg-config --exists libdpdk || { $(SUDO) apt-get update -q && $(APT_INSTALL) libdpdk-dev pkg-config; }
-	$(BIN)/python benchmarks/ratios.py
+	dpkg -s $(BENCH_PACKAGES) >/dev/null 2>&1 \
+	  || { $(SUDO) apt-get update -q && $(APT_INSTALL) $(BENCH_PACKAGES); }
+	benchmarks/native/wireguard/fetch build/bench/debian
+	$(BIN)/python benchmarks/run.py $(if $(QUICK),--quick) $(if $(TESTBED),--testbed) $(SUITES)
+
+# Count instructions of the core cases; REFRESH=1 stores the counts.
+guard: build
+	test -e /usr/include/valgrind/callgrind.h || { $(SUDO) apt-get update -q && $(APT_INSTALL) valgrind; }
+	PYTHONPATH=benchmarks $(BIN)/python -m guard $(if $(REFRESH),--refresh)
 
 FUZZ_SECONDS ?= 300
 sanitize: build
@@ -47,8 +57,8 @@ machine: build
 
 # Programs that only tests use, to judge our files as others see them.
 test-packages:
-	command -v tshark >/dev/null || { $(SUDO) apt-get update -q && $(APT_INSTALL) tshark; }
-	command -v chromium >/dev/null || { $(SUDO) apt-get update -q && $(APT_INSTALL) chromium; }
+	dpkg -s tshark chromium valgrind >/dev/null 2>&1 \
+	  || { $(SUDO) apt-get update -q && $(APT_INSTALL) tshark chromium valgrind; }
 
 $(VENV)/bin/pip:
 	$(PYTHON) -c 'import ensurepip, os, sysconfig; os.stat(sysconfig.get_path("include") + "/Python.h")' \

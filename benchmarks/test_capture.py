@@ -1,85 +1,103 @@
-"""Captures: reading, streaming and rewriting, beside what else does it.
+"""Captures: reading every packet, and rewriting a file, beside what else does it.
 
-One file for all: super-packets or wire-sized packets of VXLAN, `MEGABYTES` long, in memory
-(/dev/shm) where there is such a place. Every benchmark notes its `GB_per_s` of input, so that
-within a run they can be divided by each other.
+Files lie in memory where there is such a place. Programs are timed with their start, ours too.
 """
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import cases
+import dpkt
 import pytest
+from contest import Contest, Effort, python
+from scapy import utils as scapy
+from scratch import scratch
 
 import gso
-from gso.capture import Reader
+from gso.capture import Writer
 
-MEGABYTES = int(os.environ.get("BENCHMARK_MEGABYTES", "500"))
-MSS = 1448
-ROUNDS = {"rounds": 5, "warmup_rounds": 1}
-
-
-def vxlan_super_packet() -> bytes:
-    """44 segments' worth of TCP over IPv4 over VXLAN, with right lengths and no checksums."""
-    payload = bytes(range(256)) * 250
-    payload = payload[: 44 * MSS]
-
-    def ipv4(protocol: int, content: bytes) -> bytes:
-        size = (20 + len(content)).to_bytes(2, "big")
-        head = b"\x45\0" + size + bytes.fromhex("00014000 40") + bytes([protocol, 0, 0])
-        return head + bytes([10, 0, 0, 1, 10, 0, 0, 2]) + content
-
-    tcp = bytes.fromhex("9c40145100000001000000018018ffff00000000 0101080a0000000100000002")
-    inner = bytes(12) + b"\x08\0" + ipv4(6, tcp + payload)
-    content = bytes.fromhex("0800000000002a00") + inner
-    udp = bytes.fromhex("c00012b5") + (8 + len(content)).to_bytes(2, "big") + bytes(2)
-    return bytes(12) + b"\x08\0" + ipv4(17, udp + content)
+READING, REWRITING = "reading captures", "rewriting captures"
+MSS = cases.MSS
 
 
-def written(path: Path, frames: list[bytes]) -> Path:
-    size = sum(map(len, frames))
-    with gso.capture.Writer(path) as writer:
-        for second in range(MEGABYTES * 10**6 // size):
+@pytest.fixture(scope="module")
+def folder() -> Iterator[Path]:
+    with scratch() as path:
+        yield path
+
+
+def written(path: Path, frames: list[bytes], size: int) -> Path:
+    with Writer(path) as writer:
+        for second in range(size // sum(map(len, frames))):
             writer.write(frames, [second * 10**9] * len(frames))
     return path
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> Iterator[Path]:
-    shared = Path("/dev/shm")
-    if not shared.is_dir():
-        yield tmp_path_factory.mktemp("captures")
-        return
-    path = shared / f"gso-benchmark-{os.getpid()}"
-    path.mkdir()
-    yield path
-    shutil.rmtree(path)
+def size(effort: Effort) -> int:
+    return effort.scaled(200_000_000, 20_000_000)
 
 
 @pytest.fixture(scope="module")
-def super_packets(folder) -> Path:
-    return written(folder / "super.pcapng", [vxlan_super_packet()])
+def super_packets(folder: Path, size: int) -> Path:
+    return written(folder / "super.pcapng", [cases.case("VXLAN", 4, cases.BIG).frame], size)
 
 
 @pytest.fixture(scope="module", params=["pcap", "pcapng"])
-def packets(folder, request) -> Path:
-    frames = gso.segment(vxlan_super_packet(), MSS).to_list()
-    return written(folder / f"wire.{request.param}", frames)
+def packets(folder: Path, size: int, request: pytest.FixtureRequest) -> Path:
+    frames = gso.segment(cases.case("VXLAN", 4, cases.BIG).frame, MSS).to_list()
+    return written(folder / f"wire.{request.param}", frames, size)
 
 
-def measured(benchmark, path: Path, function, *arguments) -> None:
-    benchmark.extra_info["format"] = path.suffix
-    benchmark.pedantic(function, arguments, **ROUNDS)
-    benchmark.extra_info["GB_per_s"] = path.stat().st_size / benchmark.stats["min"] / 1e9
-
-
-def consume(items) -> int:
+def consume(items: Any) -> int:
     return sum(1 for _ in items)
+
+
+# ---- reading every packet --------------------------------------------------------------------
+
+
+def race_reading(contest: Contest, packets: Path, name: str, call: Callable[[], int]) -> None:
+    n = len(gso.read_capture(packets).frames)
+    assert call() == n
+    ours = python("read_capture", lambda: gso.read_capture(packets), items=n)
+    theirs = python(name, call, items=n, unit="packet")
+    contest(READING, packets.suffix[1:], ours, theirs, bytes=packets.stat().st_size // n)
+
+
+def test_dpkt(contest: Contest, packets: Path) -> None:
+    reader = dpkt.pcap.Reader if packets.suffix == ".pcap" else dpkt.pcapng.Reader
+
+    def read() -> int:
+        with packets.open("rb") as file:
+            return consume(reader(file))
+
+    race_reading(contest, packets, "dpkt", read)
+
+
+def test_scapy_raw(contest: Contest, packets: Path) -> None:
+    reader = scapy.RawPcapReader if packets.suffix == ".pcap" else scapy.RawPcapNgReader
+
+    def read() -> int:
+        with reader(str(packets)) as file:
+            return consume(file)
+
+    race_reading(contest, packets, "scapy, raw", read)
+
+
+# ---- rewriting a file ------------------------------------------------------------------------
+
+SEGMENT = [
+    sys.executable,
+    "-c",
+    "import sys; from gso.cli import main; sys.exit(main())",
+    "segment",
+]
 
 
 def run(*command: object) -> None:
@@ -90,79 +108,74 @@ def tool(name: str) -> str:
     return shutil.which(name) or pytest.skip(f"{name} is not installed")
 
 
-# --- reading every packet of a file ---
+def same_packets(one: Path, other: Path) -> bool:
+    return bool(gso.read_capture(one).frames == gso.read_capture(other).frames)
 
 
-@pytest.mark.benchmark(group="read a capture")
-def test_read_capture(benchmark, packets):
-    measured(benchmark, packets, gso.read_capture, packets)
+TOOLS: dict[str, tuple[Callable[[Path, Path], list[object]], str]] = {
+    "cp": (lambda a, b: [tool("cp"), a, b], "copies bytes"),
+    "editcap": (lambda a, b: [tool("editcap"), a, b], "copies packets, computes no checksums"),
+    "tshark -w": (lambda a, b: [tool("tshark"), "-r", a, "-w", b], "dissects, changes nothing"),
+    "tcprewrite --fixcsum": (
+        lambda a, b: [tool("tcprewrite"), "--fixcsum", f"--infile={a}", f"--outfile={b}"],
+        "mends outer checksums only",
+    ),
+}
 
 
-@pytest.mark.benchmark(group="read a capture")
-def test_reader(benchmark, packets):
-    measured(benchmark, packets, lambda: consume(Reader(packets)))
+@pytest.mark.parametrize("name", TOOLS)
+def test_nothing_to_do(contest: Contest, packets: Path, folder: Path, name: str) -> None:
+    """Packets of the wire's size: each is looked at, none is changed."""
+    command, leaves_out = TOOLS[name]
+    mine, theirs = folder / "ours", folder / "theirs"
+    if name.startswith("tcprewrite") and packets.suffix == ".pcapng":
+        pytest.skip("tcprewrite writes no pcapng")
+    run(*SEGMENT, packets, mine, "--gso-size", MSS)
+    run(*command(packets, theirs))
+    assert same_packets(mine, packets)
+    assert same_packets(theirs, packets)
+    megabytes = packets.stat().st_size / 1e6
+    contest(
+        REWRITING,
+        f"{packets.suffix[1:]}, nothing to do",
+        python(
+            "gso segment",
+            lambda: run(*SEGMENT, packets, mine, "--gso-size", MSS),
+            items=megabytes,
+        ),
+        python(
+            name,
+            lambda: run(*command(packets, theirs)),
+            items=megabytes,
+            leaves_out=leaves_out,
+            unit="MB",
+        ),
+        bytes=1_000_000,
+    )
 
 
-@pytest.mark.benchmark(group="read a capture")
-def test_dpkt(benchmark, packets):
-    dpkt = pytest.importorskip("dpkt")
-    reader = dpkt.pcap.Reader if packets.suffix == ".pcap" else dpkt.pcapng.Reader
-
-    def read() -> int:
-        with packets.open("rb") as file:
-            return consume(reader(file))
-
-    measured(benchmark, packets, read)
-
-
-@pytest.mark.benchmark(group="read a capture")
-def test_scapy_raw(benchmark, packets):
-    scapy = pytest.importorskip("scapy.utils")
-    reader = scapy.RawPcapReader if packets.suffix == ".pcap" else scapy.RawPcapNgReader
-
-    def read() -> int:
-        with reader(str(packets)) as file:
-            return consume(file)
-
-    measured(benchmark, packets, read)
-
-
-# --- rewriting a file: a program of its own each, with its start ---
-
-SEGMENT = [
-    sys.executable,
-    "-c",
-    "import sys; from gso.cli import main; sys.exit(main())",
-    "segment",
-]
-
-
-@pytest.mark.benchmark(group="rewrite a capture")
-def test_gso_segment_super_packets(benchmark, super_packets, folder):
-    command = [*SEGMENT, super_packets, folder / "out", "--gso-size", MSS]
-    measured(benchmark, super_packets, run, *command)
-
-
-@pytest.mark.benchmark(group="rewrite a capture")
-def test_gso_segment_nothing_to_do(benchmark, packets, folder):
-    measured(benchmark, packets, run, *SEGMENT, packets, folder / "out", "--gso-size", MSS)
-
-
-@pytest.mark.benchmark(group="rewrite a capture")
-def test_gso_segment_from_handshakes(benchmark, packets, folder):
-    measured(benchmark, packets, run, *SEGMENT, packets, folder / "out")
-
-
-@pytest.mark.benchmark(group="rewrite a capture")
-def test_editcap_copies(benchmark, packets, folder):
-    measured(benchmark, packets, run, tool("editcap"), packets, folder / "out")
-
-
-@pytest.mark.benchmark(group="rewrite a capture")
-def test_tshark_copies(benchmark, packets, folder):
-    measured(benchmark, packets, run, tool("tshark"), "-r", packets, "-w", folder / "out")
-
-
-@pytest.mark.benchmark(group="rewrite a capture")
-def test_cp(benchmark, packets, folder):
-    measured(benchmark, packets, run, tool("cp"), packets, folder / "out")
+def test_super_packets(contest: Contest, super_packets: Path, folder: Path) -> None:
+    """What nobody else does; beside a copy of the same file."""
+    mine, copy = folder / "segments", folder / "copy"
+    run(*SEGMENT, super_packets, mine, "--gso-size", MSS)
+    expected = gso.segment_batch(gso.read_capture(super_packets).frames, MSS)
+    assert gso.read_capture(mine).frames == expected
+    megabytes = super_packets.stat().st_size / 1e6
+    contest(
+        REWRITING,
+        "pcapng of super-packets",
+        python(
+            "gso segment",
+            lambda: run(*SEGMENT, super_packets, mine, "--gso-size", MSS),
+            items=megabytes,
+        ),
+        python(
+            "cp",
+            lambda: run(tool("cp"), super_packets, copy),
+            items=megabytes,
+            leaves_out="copies bytes",
+            limit=True,
+            unit="MB",
+        ),
+        bytes=1_000_000,
+    )

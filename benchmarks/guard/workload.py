@@ -1,0 +1,149 @@
+"""The core cases whose instructions are counted. Runs under callgrind, started by `guard.measure`.
+
+    python workload.py CLIENT_LIBRARY [--dearer] [CASE...]
+
+Each case is a function of no arguments over data made beforehand; data, order and SIMD path are
+always the same, so that only the code decides what is counted. Without a CASE all run. With
+--dearer they do a tenth more work than they should: with it the guard shows that it sees that.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import io
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import cases
+import numpy as np
+
+import gso
+from gso import Frames
+from gso._checksum import simd_paths, use_simd
+
+Work = Callable[[], object]
+
+REPEATS = 10
+SIMD = "avx2"
+PORTABLE = "portable"
+"""Marks the cases that use the simplest path; the others use AVX2, the best that valgrind knows."""
+
+PWRU = (
+    "0xffff947712f34400 9 [<empty>] ip_vs_tunnel_xmit netns=4026531840 mark=0x0 ifindex=7 "
+    "proto=8 mtu=1600 len=1558 172.70.4.34:33259->172.70.64.149:5501(udp)\n"
+)
+PERF = (
+    "swapper     0 [030] 79090.376153:    probe:ip_vs_in_hook: (ffffffffc0feebe0) "
+    'dev="vlan100" skb=0xffff9ca661e90200 inner_mac_header=0x44 inner_network_header=0x52 '
+    "inner_transport_header=0x66 mac_header=0x44 network_header=0x32 transport_header=0x46 "
+    "len=1544 data_len=12\n"
+)
+
+
+def aligned(content: bytes, times: int = 1) -> np.ndarray:
+    """The bytes so many times, from a cache line's start: how loops begin depends on that."""
+    room = np.empty(len(content) * times + 64, np.uint8)
+    start = -room.ctypes.data % 64
+    data = room[start : start + len(content) * times]
+    data[:] = np.tile(np.frombuffer(content, np.uint8), times)
+    return data
+
+
+def repeated(frame: bytes, n: int) -> Frames:
+    return Frames(aligned(frame, n), np.arange(n + 1) * len(frame))
+
+
+def batch(kind: str, version: int, size: str, n: int) -> Work:
+    case = cases.case(kind, version, size)
+    frames = repeated(case.frame, n)
+    out = aligned(bytes(frames.nbytes + n * case.segments * case.headers + 64))
+    return lambda: gso.segment_batch(frames, case.mss, out=out)
+
+
+def checksums(length: int, n: int) -> Work:
+    frames = repeated(bytes(i * 7 % 256 for i in range(length)), n)
+    return lambda: gso.checksum_batch(frames)
+
+
+def parsing() -> Work:
+    frames = Frames.from_list(
+        [
+            cases.case(kind, version, cases.INCIDENT).frame
+            for kind in cases.KINDS
+            for version in cases.VERSIONS
+        ]
+        * 20
+    )
+    return lambda: gso.parse_batch(frames)
+
+
+def validation() -> Work:
+    state = gso.SkbState(
+        inner_mac_header=0x44, inner_network_header=0x52, inner_transport_header=0x66,
+        mac_header=0x44, network_header=0x32, transport_header=0x46, len=1544, data_len=12,
+    )  # fmt: skip
+    rows = gso.skb_array([state] * 500)
+    return lambda: gso.validate_batch(rows)
+
+
+def scanning(line: str) -> Work:
+    log = line.encode() * 300
+    return lambda: gso.read_trace(io.BytesIO(log))
+
+
+def capture() -> Work:
+    path = Path(tempfile.mkdtemp(prefix="guard-")) / "packets.pcapng"
+    frames = [cases.case("VXLAN", 4, cases.INCIDENT).frame] * 300
+    gso.write_capture(path, Frames.from_list(frames))
+    return lambda: gso.read_capture(path)
+
+
+def one_call() -> Work:
+    frame = cases.case("VXLAN", 4, cases.INCIDENT).frame
+    return lambda: [gso.segment(frame, cases.MSS) for _ in range(20)]
+
+
+def headers_only() -> Work:
+    frame = cases.case("VXLAN", 4, cases.BIG).frame
+    return lambda: gso.segment_headers(frame, cases.MSS)
+
+
+CASES: dict[str, Callable[[], Work]] = {
+    "segment, VXLAN, 1448 + 12": one_call,
+    "segment_headers, VXLAN, 44 x 1448": headers_only,
+    "segment_batch, VXLAN, 1448 + 12": lambda: batch("VXLAN", 4, cases.INCIDENT, 64),
+    "segment_batch, GUE over IPv6, 1448 + 12": lambda: batch("GUE", 6, cases.INCIDENT, 64),
+    "segment_batch, plain, 16 x 1448": lambda: batch("plain", 4, "16 x 1448", 4),
+    "segment_batch, VXLAN, 44 x 1448": lambda: batch("VXLAN", 4, cases.BIG, 2),
+    f"segment_batch, VXLAN, 44 x 1448, {PORTABLE}": lambda: batch("VXLAN", 4, cases.BIG, 2),
+    "checksum_batch, 64 bytes": lambda: checksums(64, 500),
+    "checksum_batch, 1448 bytes": lambda: checksums(1448, 40),
+    f"checksum_batch, 1448 bytes, {PORTABLE}": lambda: checksums(1448, 40),
+    "parse_batch, ten kinds": parsing,
+    "validate_batch": validation,
+    "read_trace, pwru": lambda: scanning(PWRU),
+    "read_trace, perf": lambda: scanning(PERF),
+    "read_capture, pcapng": capture,
+}
+
+
+def main() -> None:
+    """Run the cases, each between the two calls that tell callgrind."""
+    library, *rest = sys.argv[1:]
+    client = ctypes.CDLL(library)
+    dearer = "--dearer" in rest
+    for name in [word for word in rest if word != "--dearer"] or CASES:
+        use_simd(simd_paths()[0] if name.endswith(PORTABLE) else SIMD)
+        work = CASES[name]()
+        work()
+        work()
+        client.begin()
+        for _ in range(REPEATS + (REPEATS // 10 if dearer else 0)):
+            work()
+        client.end(name.encode())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Everything the library is compared with. Each peer says here what it leaves undone."""

@@ -1,0 +1,62 @@
+"""The test bed: seconds for builds, boots, scenarios and a verdict, of real kernels.
+
+Debian's kernel with one module rebuilt; and, where GSO_BENCH_KERNEL_SOURCE names a kernel tree, the
+small kernel built from it. The first run of a machine fetches and builds what later runs keep.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from contest import Contest
+
+AREA = "test bed"
+PATCH = Path(__file__).parents[1] / "patches" / "ipvs-gue-inner-mac-header.patch"
+SOURCE = os.environ.get("GSO_BENCH_KERNEL_SOURCE")
+KERNELS = {"Debian's kernel": [], "small kernel": ["--source", SOURCE or ""]}
+
+
+def verified(folder: Path, options: list[str]) -> tuple[float, dict[str, Any]]:
+    """Seconds of a whole verdict, and its report."""
+    report = folder / "report.json"
+    command = [sys.executable, "-m", "gso.kernel", "verify", str(PATCH), "--quiet"]
+    start = time.monotonic()
+    done = subprocess.run(
+        [*command, "--json", str(report), *options],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    seconds = time.monotonic() - start
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    return seconds, json.loads(report.read_text())
+
+
+@pytest.mark.usefixtures("all_cores")
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_verify(contest: Contest, tmp_path: Path, kernel: str) -> None:
+    if kernel == "small kernel" and not SOURCE:
+        pytest.skip("GSO_BENCH_KERNEL_SOURCE names no kernel tree")
+    seconds, report = verified(tmp_path, KERNELS[kernel])
+    assert report["verdict"] == "FIXED"
+    cells = sum(len(s["unpatched"]) + len(s["patched"]) for s in report["scenarios"])
+    traffic = report["seconds"]["boot and traffic"]
+    contest.once(
+        AREA,
+        f"verify, {kernel}",
+        seconds,
+        kernel=report["kernel"],
+        acceleration=report["acceleration"],
+        scenarios=len(report["scenarios"]),
+        cells=cells,
+        cells_per_minute=cells / traffic * 60,
+        **{f"seconds_of_{name.replace(' ', '_')}": n for name, n in report["seconds"].items()},
+    )
