@@ -423,7 +423,7 @@ cdef bint too_late(const job *j, int64_t first, int64_t i) noexcept nogil:
 
 
 cdef void thin_out(job *j, uint64_t hash) noexcept nogil:
-    """gro_flush_oldest: the same addresses and ports in many tunnels must not cost more and more."""
+    """gro_flush_oldest: the same addresses and ports in many tunnels must not cost ever more."""
     cdef int32_t slot = j.buckets[hash & j.mask], last = NOBODY
     cdef int alike = 0
     while slot != NOBODY:
@@ -601,7 +601,7 @@ cdef void copy_frames(job *j, uint8_t *out) noexcept nogil:
     """Copy frames to where they go, headers only of the first."""
     cdef const uint8_t *frame
     cdef packet *one
-    cdef Py_ssize_t i, size, start, n
+    cdef Py_ssize_t i, size, n
     for i in range(j.n):
         one = &j.packets[j.into[i]]
         frame = j.data + j.off[i]
@@ -612,7 +612,6 @@ cdef void copy_frames(job *j, uint8_t *out) noexcept nogil:
         if one.first == i:
             memcpy(out + one.at, frame, one.headers)
             one.at += one.headers + one.jumbo
-            start = 0
             one.length = 0  # counts again what has been copied
         n = size - one.headers
         one.payload_sum += behind(
