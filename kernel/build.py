@@ -32,10 +32,14 @@ _NOT_SOURCE = (
 
 @dataclass(frozen=True)
 class Bootable:
-    """A kernel image, and modules to load in place of its own (in this order)."""
+    """A kernel image, and modules to load in place of its own (in this order).
+
+    ``modules_folder``: its own modules, a folder ``lib/modules/RELEASE``; ``None``: all built in.
+    """
 
     image: Path
     modules: tuple[Path, ...] = ()
+    modules_folder: Path | None = None
 
 
 def _key(*parts: object) -> str:
@@ -84,7 +88,7 @@ def modules(kernel: DebianKernel, files: Files, log: Path) -> Bootable:
             names = _keep(_touched_modules(work / folder, files), made)
             index.write_text(json.dumps(names))
     names = json.loads(index.read_text())
-    return Bootable(kernel.image, tuple(made / name for name in names))
+    return Bootable(kernel.image, tuple(made / name for name in names), kernel.modules_folder)
 
 
 def _module_folder(files: Files) -> str:

@@ -49,6 +49,11 @@ class DebianKernel:
         """The configuration the image was built with."""
         return self.root / "boot" / f"config-{self.release}"
 
+    @property
+    def modules_folder(self) -> Path:
+        """The modules that belong to the image."""
+        return self.root / "lib" / "modules" / self.release
+
     def source_archive(self) -> Path:
         """The kernel source as Debian packs it."""
         return self.root / "usr" / "src" / f"{self.source_package}.tar.xz"
