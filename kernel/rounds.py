@@ -8,6 +8,8 @@ What a virtual machine's end means:
   ordered once more too, from the scenario where it ended. Crashed or hung again, the crash is
   reproduced: that scenario failed on that variant, like any other failure, and the scenarios after
   it get a boot of their own.
+- A warning in the kernel log, a memory leak, or packets never freed, that only the patched variant
+  has, are the patch's too: REGRESSED, whatever the traffic says.
 - A crash before any traffic that is reproduced on the patched variant, while the unpatched one ran
   through, is the patch's: REGRESSED. On the unpatched variant nothing can be said.
 """
@@ -21,7 +23,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from gso.kernel import jobs, wire
+from gso.kernel import health, jobs, wire
 from gso.kernel.build import Bootable, check_modules
 from gso.kernel.errors import TestBedError
 from gso.kernel.evidence import read_cell
@@ -189,6 +191,15 @@ class Side:
         self._boot(self._left)
         self._lost = True
 
+    def log(self) -> str:
+        """Return the kernel log of the boot that went through; a crash is told elsewhere."""
+        console = self._order.job.folder / "console.log"
+        return console.read_text(errors="replace") if self.guest else ""
+
+    def complaints(self) -> list[health.Complaint]:
+        """Return what the kernel complained of."""
+        return health.complaints(self.log())
+
     def _check(self, result: Result) -> None:
         self.finished = True
         self.guest = {key: value for key, value in result.guest.items() if key != "cells"}
@@ -218,7 +229,7 @@ class Side:
 
 def traffic_began(folder: Path) -> bool:
     """Say whether the guest had set everything up: its next step is the first exchange."""
-    return any(event["stage"] in ("probes", "cell") for event in jobs.events(folder))
+    return any(event["stage"] in ("probes", "traffic", "cell") for event in jobs.events(folder))
 
 
 @dataclass(frozen=True)
@@ -331,10 +342,14 @@ def _cells(scenario: Scenario, measured: Measured) -> list[Judged]:
 
 def _record(sides: dict[str, Side], report: KernelReport) -> None:
     for variant, side in sides.items():
+        report.warnings.setdefault(variant, []).extend(map(str, side.complaints()))
         report.boots += [{"variant": variant, **boot} for boot in side.boots]
         report.guests.setdefault(variant, side.guest)
         if side.error and not report.error:
             report.fail(side.error)
+    logs = {variant: side.log() for variant, side in sides.items()}
+    report.findings += map(str, health.new_complaints(logs[UNPATCHED], logs[PATCHED]))
+    report.findings += health.leaks(sides[UNPATCHED].guest, sides[PATCHED].guest)
 
 
 def _summed(runs: list[ScenarioReport]) -> ScenarioReport:
@@ -348,6 +363,8 @@ def _verdict(
     report: KernelReport, sides: list[tuple[str, Side]], further: list[Verdict]
 ) -> Verdict:
     verdicts = [scenario.verdict for scenario in report.scenarios] + further
+    if report.findings:
+        verdicts.append(Verdict.REGRESSED)
     crashed = {variant for variant, side in sides if side.early_crash}
     if crashed == {PATCHED} and not any(s.error for v, s in sides if v == UNPATCHED):
         report.findings.append("the patched kernel crashes before any traffic, reproduced")

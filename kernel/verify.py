@@ -24,16 +24,24 @@ from typing import Any
 from gso.kernel import jobs, vm
 from gso.kernel.application_boots import ApplicationBoots
 from gso.kernel.applications import Workload
-from gso.kernel.build import Bootable
+from gso.kernel.build import Bootable, SourceTree
 from gso.kernel.errors import TestBedError, UsageError
 from gso.kernel.patches import Patch
 from gso.kernel.paths import patches_folder
+from gso.kernel.repository import Repository
 from gso.kernel.report.write import write
 from gso.kernel.results import VARIANTS, KernelReport, Report
 from gso.kernel.rounds import Kernel, Orders, Screen, follow, order
 from gso.kernel.run import output
 from gso.kernel.scenarios import FIX, SCENARIOS, Scenario
-from gso.kernel.targets import DebianTarget, Target, TreeTarget, distinct
+from gso.kernel.targets import (
+    CommitTarget,
+    DebianTarget,
+    ImageTarget,
+    Target,
+    TreeTarget,
+    distinct,
+)
 
 _SMALLEST_GROUP = 4
 
@@ -47,6 +55,11 @@ class Options:
     kernels: Sequence[str] = ()
     sources: Sequence[Path] = ()
     fault: bool = True  # take the known fix out of the unpatched tree
+    commit: str | None = None  # of the only source; without patches it is the patch itself
+    range: str | None = None  # commits of the only source, each the patch itself
+    images: Sequence[Path] = ()  # unpatched and patched, compared as they are
+    modules: Sequence[Path] = ()  # lib/modules/RELEASE of the images: one for both, or two
+    config: Sequence[str] = ()  # configuration fragments for sources, beside the standard ones
     timeout: float = 300.0
     repeat: int = 1
     scenarios: Sequence[Scenario] = SCENARIOS
@@ -54,9 +67,35 @@ class Options:
 
     def targets(self) -> list[Target]:
         """Return the kernels that were asked for."""
+        self._check()
         chosen: list[Target] = [DebianTarget(kernel) for kernel in self.kernels]
-        chosen += [TreeTarget(source) for source in self.sources]
+        if self.images:
+            chosen.append(ImageTarget(self.images, self.modules))
+        for source in self.sources:
+            if self.patches:
+                chosen.append(TreeTarget(SourceTree(source, self.commit, self.config)))
+            else:
+                chosen += [CommitTarget(source, each, self.config) for each in self._commits()]
         return distinct(chosen or [DebianTarget(None)])
+
+    def _commits(self) -> list[str]:
+        if self.range:
+            return Repository(self.sources[0]).range(self.range)
+        return [self.commit] if self.commit else []
+
+    def _check(self) -> None:
+        """Refuse combinations that mean nothing."""
+        if (self.commit or self.range) and len(self.sources) != 1:
+            raise UsageError("--commit and --range need one --source, the repository")
+        if self.range and self.patches:
+            raise UsageError("the commits of --range are the patches: give no PATCH with it")
+        itself = bool(self.images or self.commit or self.range)
+        if not self.patches and (not itself or self.kernels):
+            raise UsageError("no PATCH given; only --commit, --range and --image do without one")
+        if self.patches and self.images:
+            raise UsageError("a PATCH cannot be applied to --image; compare two images without one")
+        if self.modules and not self.images:
+            raise UsageError("--modules belong to --image")
 
 
 def verify(options: Options, screen: Screen, executor: Executor | None = None) -> Report:
@@ -105,7 +144,8 @@ def _environment() -> dict[str, Any]:
 @contextmanager
 def _results_folder(parent: Path, report: Report) -> Iterator[Path]:
     """Make the run's folder; it gets its name when it is complete, and goes when interrupted."""
-    stem = f"{time.strftime('%Y%m%d-%H%M%S')}-{'+'.join(report.patches)[:80]}"
+    name = "+".join(report.patches or [kernel.id for kernel in report.kernels])[:80]
+    stem = f"{time.strftime('%Y%m%d-%H%M%S')}-{name}"
     final = parent.resolve() / stem
     partial = final.with_name(f".{stem}.partial")
     try:
