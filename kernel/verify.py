@@ -26,7 +26,7 @@ from gso.kernel.application_boots import ApplicationBoots
 from gso.kernel.applications import Workload
 from gso.kernel.build import Bootable, SourceTree
 from gso.kernel.errors import TestBedError, UsageError
-from gso.kernel.patches import Patch
+from gso.kernel.patches import Patch, read_series
 from gso.kernel.paths import patches_folder
 from gso.kernel.repository import Repository
 from gso.kernel.report.write import write
@@ -105,7 +105,7 @@ def verify(options: Options, screen: Screen, executor: Executor | None = None) -
     and the results folder. The default runs as many on this machine as its memory and cores carry.
     """
     begun = time.monotonic()
-    series = [Patch.read(path) for path in options.patches]
+    series = [patch for path in options.patches for patch in read_series(path)]
     targets = options.targets()
     report = Report(
         patches=[patch.name for patch in series],
