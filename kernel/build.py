@@ -73,11 +73,7 @@ def modules(kernel: DebianKernel, files: Files, log: Path) -> Bootable:
     """Rebuild the modules that ``files`` (the variant's touched files) belong to."""
     folder = _module_folder(files)
     compiler = _compiler(kernel)
-    made = (
-        cache_folder()
-        / "modules"
-        / _key(kernel.release, kernel.version, output(compiler, "--version"), _content(files))
-    )
+    made = _modules_place(kernel, files)
     index = made / "modules.json"
     work = cache_folder() / "build" / kernel.release
     with only_one(work):
@@ -92,6 +88,18 @@ def modules(kernel: DebianKernel, files: Files, log: Path) -> Bootable:
     names = json.loads(index.read_text())
     return Bootable(
         kernel.image, tuple(made / name for name in names), kernel.modules_folder, kernel.config
+    )
+
+
+def modules_built(kernel: DebianKernel, files: Files) -> bool:
+    """Say whether the cache has these modules."""
+    return (_modules_place(kernel, files) / "modules.json").exists()
+
+
+def _modules_place(kernel: DebianKernel, files: Files) -> Path:
+    compiler = output(_compiler(kernel), "--version")
+    return (
+        cache_folder() / "modules" / _key(kernel.release, kernel.version, compiler, _content(files))
     )
 
 
@@ -208,7 +216,7 @@ class SourceTree:
         compares times, and every file that differs is written anew.
         """
         with only_one(self._home):
-            made = self._home / "images" / self._variant_key(files)
+            made = self._place(files)
             if not (made / "bzImage").exists():
                 self._bring_up_to_date(files, log)
                 _write_files(self._copy, files)
@@ -220,6 +228,16 @@ class SourceTree:
                 shutil.copy2(self._objects / "arch/x86/boot/bzImage", made / "bzImage.partial")
                 (made / "bzImage.partial").rename(made / "bzImage")
         return Bootable(made / "bzImage", config=made / "config")
+
+    def outlook(self, files: Files) -> str:
+        """Say what building would do."""
+        if (self._place(files) / "bzImage").exists():
+            return "the kernel is in the cache"
+        again = (self._objects / "vmlinux").exists()
+        return "only what differs is compiled" if again else "the whole kernel is compiled"
+
+    def _place(self, files: Files) -> Path:
+        return self._home / "images" / self._variant_key(files)
 
     def _variant_key(self, files: Files) -> str:
         """Return a key for the tree's state, the files, the configuration and the compiler."""

@@ -20,7 +20,7 @@ from gso.kernel.report import commands as report_commands
 from gso.kernel.scenarios import SCENARIOS, TRAFFIC
 from gso.kernel.screen import TerminalScreen
 from gso.kernel.verdict import Verdict
-from gso.kernel.verify import Options, verify
+from gso.kernel.verify import Options, outlook, verify
 
 _USAGE = 2
 _INTERRUPTED = 130
@@ -90,33 +90,13 @@ def _add_verify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     )
     command.add_argument(
         "patches",
-        nargs="+",
+        nargs="*",
         type=Path,
         metavar="PATCH",
-        help="unified diff, or the name of one that comes with this package (see list); "
-        "several are applied in order, as one series",
+        help="unified diff, mbox series, or the name of a patch that comes with this package (see "
+        "list); several are applied in order, as one series",
     )
-    command.add_argument(
-        "--kernel",
-        action="append",
-        default=[],
-        metavar="VERSION",
-        help="Debian kernel to take, such as 6.1 (default: newest); may be given several times, "
-        "and beside --source: one report for all",
-    )
-    command.add_argument(
-        "--source",
-        action="append",
-        default=[],
-        type=Path,
-        metavar="DIR",
-        help="kernel tree to take, built small; may be given several times",
-    )
-    command.add_argument(
-        "--as-is",
-        action="store_true",
-        help="compare with the tree as it is, even where it has the fix of the fault",
-    )
+    _add_targets(command)
     command.add_argument(
         "--results",
         type=Path,
@@ -150,8 +130,72 @@ def _add_verify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         action="store_true",
         help="with --applications: fewer requests, none above 100 kB, a quarter of the time",
     )
+    command.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="say what would be fetched, built and booted, and do nothing",
+    )
     command.add_argument("--quiet", action="store_true", help="no progress, only the result")
     command.set_defaults(run=_verify)
+
+
+def _add_targets(command: argparse.ArgumentParser) -> None:
+    """Add the options that say which kernels."""
+    kernels = command.add_argument_group("kernels", "several make one run with one report")
+    kernels.add_argument(
+        "--kernel",
+        action="append",
+        default=[],
+        metavar="VERSION",
+        help="Debian kernel, such as 6.1 (default: newest); may be given several times",
+    )
+    kernels.add_argument(
+        "--source",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="DIR",
+        help="kernel tree, dirty or clean, built small; may be given several times",
+    )
+    kernels.add_argument(
+        "--commit",
+        metavar="REV",
+        help="that commit of the --source repository; without PATCH it is itself the patch",
+    )
+    kernels.add_argument(
+        "--range",
+        metavar="A..B",
+        help="each commit of the --source repository in this range as the patch, in order",
+    )
+    kernels.add_argument(
+        "--image",
+        nargs=2,
+        default=[],
+        type=Path,
+        metavar=("UNPATCHED", "PATCHED"),
+        help="two bzImages built elsewhere, compared as they are, without PATCH",
+    )
+    kernels.add_argument(
+        "--modules",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="DIR",
+        help="lib/modules/RELEASE of the images: once for both, or twice",
+    )
+    kernels.add_argument(
+        "--config",
+        action="append",
+        default=[],
+        metavar="FRAGMENT",
+        help="configuration of --source kernels beside the standard one: a file, leaks (kmemleak) "
+        "or locks (lockdep)",
+    )
+    kernels.add_argument(
+        "--as-is",
+        action="store_true",
+        help="compare with the tree as it is, even where it has the fix of the fault",
+    )
 
 
 def _seconds(text: str) -> float:
@@ -171,27 +215,37 @@ def _count(text: str) -> int:
 def _verify(options: argparse.Namespace) -> int:
     if options.json:
         _check_writable(options.json)
+    wanted = _options(options)
+    if options.dry_run:
+        print(*outlook(wanted), sep="\n")
+        return 0
     screen = TerminalScreen(quiet=options.quiet)
     try:
-        report = verify(
-            Options(
-                patches=[_find_patch(path) for path in options.patches],
-                results=options.results,
-                kernels=options.kernel,
-                sources=options.source,
-                fault=not options.as_is,
-                timeout=options.timeout,
-                repeat=options.repeat,
-                applications=_workloads(options),
-            ),
-            screen,
-        )
+        report = verify(wanted, screen)
     finally:
         screen.close()
     screen.finish(report)
     if options.json:
         options.json.write_text(json.dumps(report.summary(), indent=1) + "\n")
     return report.verdict.exit_status
+
+
+def _options(options: argparse.Namespace) -> Options:
+    return Options(
+        patches=[_find_patch(path) for path in options.patches],
+        results=options.results,
+        kernels=options.kernel,
+        sources=options.source,
+        fault=not options.as_is,
+        commit=options.commit,
+        range=options.range,
+        images=options.image,
+        modules=options.modules,
+        config=options.config,
+        timeout=options.timeout,
+        repeat=options.repeat,
+        applications=_workloads(options),
+    )
 
 
 def _workloads(options: argparse.Namespace) -> Sequence[Workload]:

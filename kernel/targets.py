@@ -28,10 +28,9 @@ class Target(ABC):
     def build(self, variant: str, log: Path) -> Bootable:
         """Make one variant ready to boot."""
 
-    @property
     @abstractmethod
-    def config(self) -> Path:
-        """The kernel's configuration; it is there when a variant was built."""
+    def outlook(self, series: list[Patch], fix: Patch | None) -> list[str]:
+        """Say what preparing and building would do; nothing is fetched or built."""
 
 
 class PatchedTarget(Target):
@@ -49,6 +48,25 @@ class PatchedTarget(Target):
         """Build the variant, or find it in the cache."""
         chosen = self._variants
         return self._build(chosen.unpatched if variant == UNPATCHED else chosen.patched, log)
+
+    def outlook(self, series: list[Patch], fix: Patch | None) -> list[str]:
+        """Say what would be fetched, which patches apply, and which builds the cache lacks."""
+        missing = self._missing()
+        if missing:
+            return [*missing, "which patches apply is known when that is here"]
+        found = patches.variants(self._pristine, series, fix)
+        variants = ((UNPATCHED, found.unpatched), (PATCHED, found.patched))
+        return [
+            *found.steps,
+            *(f"{name}: {self._build_outlook(files)}" for name, files in variants),
+        ]
+
+    def _missing(self) -> list[str]:
+        """Return what has to be fetched, as commands."""
+        return []
+
+    @abstractmethod
+    def _build_outlook(self, files: Files) -> str: ...
 
     def _fetch(self) -> None:
         """Get what is not here yet."""
@@ -68,13 +86,18 @@ class DebianTarget(PatchedTarget):
         self.id = f"debian-{self._kernel.version.split('-')[0]}"
         self.label = f"Debian {self._kernel.release} ({self._kernel.version})"
 
-    @property
-    def config(self) -> Path:
-        """The configuration that Debian built it with."""
-        return self._kernel.config
-
     def _fetch(self) -> None:
         debian.fetch(self._kernel)
+
+    def _missing(self) -> list[str]:
+        if debian.fetched(self._kernel):
+            return []
+        return [f"fetch: {' '.join(debian.download_command(self._kernel))}"]
+
+    def _build_outlook(self, files: Files) -> str:
+        if build.modules_built(self._kernel, files):
+            return f"modules of {self._kernel.release} are in the cache"
+        return f"modules of {self._kernel.release} are built from {', '.join(sorted(files))}"
 
     def _pristine(self, names: tuple[str, ...]) -> dict[str, bytes | None]:
         return debian.source_files(self._kernel, names)
@@ -94,13 +117,11 @@ class TreeTarget(PatchedTarget):
             self.id = f"commit-{tree.commit[:12]}"
             self.label = f"{where}, commit {tree.repository.subject(tree.commit)}"
 
-    @property
-    def config(self) -> Path:
-        """The small configuration."""
-        return self._tree.config
-
     def _pristine(self, names: tuple[str, ...]) -> dict[str, bytes | None]:
         return self._tree.pristine(names)
+
+    def _build_outlook(self, files: Files) -> str:
+        return self._tree.outlook(files)
 
     def _build(self, files: Files, log: Path) -> Bootable:
         return self._tree.build(files, log)
@@ -122,6 +143,10 @@ class CommitTarget(Target):
     def prepare(self, series: list[Patch], fix: Patch | None) -> tuple[str, ...]:  # noqa: ARG002
         """Nothing is applied: the commit is the patch."""
         return (f"the unpatched kernel is the parent of commit {self._subject}",)
+
+    def outlook(self, series: list[Patch], fix: Patch | None) -> list[str]:  # noqa: ARG002
+        """Say which of the two builds the cache lacks."""
+        return [f"{name}: {tree.outlook({})}" for name, tree in self._trees.items()]
 
     def build(self, variant: str, log: Path) -> Bootable:
         """Build the commit or its parent, or find it in the cache."""
@@ -154,6 +179,10 @@ class ImageTarget(Target):
     def prepare(self, series: list[Patch], fix: Patch | None) -> tuple[str, ...]:  # noqa: ARG002
         """Nothing is applied: the images are as they are."""
         return ("two images compared as they are",)
+
+    def outlook(self, series: list[Patch], fix: Patch | None) -> list[str]:  # noqa: ARG002
+        """Nothing is fetched or built."""
+        return [f"{name}: {kernel.image} as it is" for name, kernel in self._kernels.items()]
 
     def build(self, variant: str, log: Path) -> Bootable:  # noqa: ARG002
         """Return the image."""

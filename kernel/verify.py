@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import shlex
 import shutil
 import sys
 import time
@@ -124,6 +125,28 @@ def verify(options: Options, screen: Screen, executor: Executor | None = None) -
     return report
 
 
+def outlook(options: Options) -> list[str]:
+    """Return, line by line, what :func:`verify` would fetch, build and boot; nothing is done."""
+    series = [patch for path in options.patches for patch in read_series(path)]
+    fix = Patch.read(patches_folder() / f"{FIX}.patch") if options.fault else None
+    lines = []
+    for target in options.targets():
+        lines.append(f"{target.id}: {target.label}")
+        try:
+            lines += [f"  {line}" for line in target.outlook(series, fix)]
+        except TestBedError as error:
+            lines.append(f"  {error}")
+    boots = len(options.targets()) * len(VARIANTS) * options.repeat
+    names = ", ".join(scenario.name for scenario in options.scenarios)
+    example = vm.command(Bootable(Path("IMAGE")), Path("FOLDER"), Path("INITRAMFS"))
+    return [
+        *lines,
+        f"{boots} boots, {min(boots, jobs.local_slots())} at once, up to {options.timeout:g} s each",
+        f"  scenarios: {names}",
+        f"  each: {shlex.join(example)}",
+    ]
+
+
 def _environment() -> dict[str, Any]:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     try:
@@ -200,7 +223,9 @@ class _Run:
             for step in report.steps:
                 self._screen.note(step)
             built = {v: self._built(target, report, v, folder) for v in VARIANTS}
-            shutil.copy2(target.config, folder / "config")
+            config = built[VARIANTS[-1]].config
+            if config:
+                shutil.copy2(config, folder / "config")
             return built
         except TestBedError as error:
             report.fail(error)

@@ -138,25 +138,27 @@ def boot(
     for module in kernel.modules:
         shutil.copy2(module, folder)
     try:
-        return _watch(_command(kernel, folder), folder, timeout, stop)
+        archive = initramfs(kernel.modules_folder)
+        return _watch(command(kernel, folder, archive), folder, timeout, stop)
     finally:
         shutil.rmtree(folder / "guest")
         for module in kernel.modules:
             (folder / module.name).unlink()
 
 
-def _command(kernel: Bootable, folder: Path) -> list[str]:
+def command(kernel: Bootable, folder: Path, archive: Path) -> list[str]:
+    """Return QEMU's command line for a kernel with its shared folder and its initramfs."""
     kvm = probe_kvm().works
-    command = ["qemu-system-x86_64", "-machine", f"q35,accel={'kvm' if kvm else 'tcg'}"]
-    command += ["-cpu", "host" if kvm else "max", "-smp", str(cpus()), "-m", _MEMORY]
-    command += ["-nodefaults", "-display", "none", "-no-reboot", "-serial", "stdio"]
-    command += _share("gso.root", Path("/"), read_only=True)
-    command += _share("gso.folder", folder, read_only=False)
-    command += ["-kernel", str(kernel.image), "-initrd", str(initramfs(kernel.modules_folder))]
+    line = ["qemu-system-x86_64", "-machine", f"q35,accel={'kvm' if kvm else 'tcg'}"]
+    line += ["-cpu", "host" if kvm else "max", "-smp", str(cpus()), "-m", _MEMORY]
+    line += ["-nodefaults", "-display", "none", "-no-reboot", "-serial", "stdio"]
+    line += _share("gso.root", Path("/"), read_only=True)
+    line += _share("gso.folder", folder, read_only=False)
+    line += ["-kernel", str(kernel.image), "-initrd", str(archive)]
     arguments = [f"gso.folder={folder}", f"gso.python={_guest_python()}"]
     if kernel.modules_folder:
         arguments.append(f"gso.modules={kernel.modules_folder}")
-    return [*command, "-append", " ".join((*_KERNEL_ARGUMENTS, *arguments))]
+    return [*line, "-append", " ".join((*_KERNEL_ARGUMENTS, *arguments))]
 
 
 def _share(tag: str, folder: Path, *, read_only: bool) -> list[str]:
