@@ -8,6 +8,8 @@ What a virtual machine's end means:
   ordered once more too, from the scenario where it ended. Crashed or hung again, the crash is
   reproduced: that scenario failed on that variant, like any other failure, and the scenarios after
   it get a boot of their own.
+- A scenario that fails on both variants is REGRESSED where only the patched one crashes in it, or
+  where a kind of traffic fails that came through without the patch.
 - A warning in the kernel log, a memory leak, or packets never freed, that only the patched variant
   has, are the patch's too: REGRESSED, whatever the traffic says.
 - A crash before any traffic that is reproduced on the patched variant, while the unpatched one ran
@@ -38,8 +40,8 @@ if TYPE_CHECKING:
 
 _EXCHANGE_SECONDS = 8.0
 _POLL_SECONDS = 0.1
-# A kernel that crashes in every scenario need not do so for an hour.
-_MOST_BOOTS = 6
+# Once to see a crash, once to reproduce it, once for the scenarios behind it.
+_MOST_BOOTS = 3
 
 
 class Screen(Protocol):
@@ -268,6 +270,25 @@ def order(
     )
 
 
+def one_side(
+    orders: Orders, kernel: Bootable, scenarios: tuple[Scenario, ...]
+) -> dict[str, Outcome]:
+    """Boot one kernel and return how each scenario went on it; raise what prevents that."""
+    side = Side(orders, "kernel", kernel, scenarios)
+    while not side.finished:
+        side.poll()
+        time.sleep(_POLL_SECONDS)
+    if side.early_crash:
+        return dict.fromkeys((scenario.name for scenario in scenarios), Outcome.FAIL)
+    if side.error:
+        raise side.error
+    found = {scenario: side.measured[scenario.name] for scenario in scenarios}
+    return {
+        scenario.name: Outcome.FAIL if measured.crash else outcome(_cells(scenario, measured))
+        for scenario, measured in found.items()
+    }
+
+
 def follow(kernel: Kernel, report: KernelReport, screen: Screen) -> None:
     """Judge each scenario as soon as both variants have been through it; then the kernel."""
     begun = time.monotonic()
@@ -316,13 +337,29 @@ def _judge(scenario: Scenario, sides: dict[str, Side]) -> ScenarioReport:
     unpatched, patched = (
         Outcome.FAIL if variant in crashes else outcome(cells[variant]) for variant in VARIANTS
     )
+    verdict = compare(scenario, unpatched, patched)
+    if _worse(cells, crashes):
+        verdict = Verdict.REGRESSED
     return ScenarioReport(
         scenario,
-        compare(scenario, unpatched, patched),
+        verdict,
         cells[UNPATCHED],
         cells[PATCHED],
         crashes,
         {variant: found.place for variant, found in measured.items()},
+    )
+
+
+def _worse(cells: dict[str, list[Judged]], crashes: dict[str, str]) -> bool:
+    """Say whether the patch makes a scenario worse, even one that fails without it too.
+
+    It does where only the patched kernel crashes, or where traffic fails that came through before.
+    """
+    if set(crashes) == {PATCHED}:
+        return True
+    return any(
+        after.problems and not before.problems and before.exercised
+        for before, after in zip(cells[UNPATCHED], cells[PATCHED], strict=False)
     )
 
 

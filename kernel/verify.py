@@ -29,8 +29,8 @@ from gso.kernel.build import Bootable, SourceTree
 from gso.kernel.errors import TestBedError, UsageError
 from gso.kernel.patches import Patch, read_series
 from gso.kernel.paths import patches_folder
-from gso.kernel.repository import Repository
 from gso.kernel.report.write import write
+from gso.kernel.repository import Repository
 from gso.kernel.results import VARIANTS, KernelReport, Report
 from gso.kernel.rounds import Kernel, Orders, Screen, follow, order
 from gso.kernel.run import output
@@ -125,23 +125,38 @@ def verify(options: Options, screen: Screen, executor: Executor | None = None) -
     return report
 
 
+def build(options: Options, folder: Path, screen: Screen) -> Iterator[tuple[str, str, Bootable]]:
+    """Make both variants of each kernel ready, logs in ``folder``; yield id, variant and kernel."""
+    series = [patch for path in options.patches for patch in read_series(path)]
+    fix = Patch.read(patches_folder() / f"{FIX}.patch") if options.fault else None
+    for target in options.targets():
+        screen.stage(f"preparing {target.label}")
+        for step in target.prepare(series, fix):
+            screen.note(step)
+        for variant in VARIANTS:
+            screen.stage(f"building the {variant} kernel")
+            yield target.id, variant, target.build(variant, folder / f"{target.id}-{variant}.log")
+
+
 def outlook(options: Options) -> list[str]:
     """Return, line by line, what :func:`verify` would fetch, build and boot; nothing is done."""
     series = [patch for path in options.patches for patch in read_series(path)]
     fix = Patch.read(patches_folder() / f"{FIX}.patch") if options.fault else None
     lines = []
-    for target in options.targets():
+    targets = options.targets()
+    for target in targets:
         lines.append(f"{target.id}: {target.label}")
         try:
             lines += [f"  {line}" for line in target.outlook(series, fix)]
         except TestBedError as error:
             lines.append(f"  {error}")
-    boots = len(options.targets()) * len(VARIANTS) * options.repeat
+    boots = len(targets) * len(VARIANTS) * options.repeat
+    at_once = min(boots, jobs.local_slots())
     names = ", ".join(scenario.name for scenario in options.scenarios)
     example = vm.command(Bootable(Path("IMAGE")), Path("FOLDER"), Path("INITRAMFS"))
     return [
         *lines,
-        f"{boots} boots, {min(boots, jobs.local_slots())} at once, up to {options.timeout:g} s each",
+        f"{boots} boots, {at_once} at once, up to {options.timeout:g} s each",
         f"  scenarios: {names}",
         f"  each: {shlex.join(example)}",
     ]
