@@ -12,17 +12,18 @@ import json
 import os
 import re
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gso.kernel import debian
+from gso.kernel import debian, kconfig
 from gso.kernel.debian import DebianKernel
 from gso.kernel.errors import TestBedError, UsageError
 from gso.kernel.patches import Files
-from gso.kernel.paths import PACKAGE, cache_folder, only_one
+from gso.kernel.paths import cache_folder, only_one
+from gso.kernel.repository import Repository
 from gso.kernel.run import logged, output
 
-_CONFIG_FRAGMENT = PACKAGE / "config" / "small.config"
 # What a source tree holds that is made by builds or by version control, not by its authors.
 _NOT_SOURCE = (
     *("/.git", "*.o", "*.ko", "*.a", "*.cmd", "*.mod", "*.order", "/vmlinux*", "/.config*"),
@@ -32,10 +33,15 @@ _NOT_SOURCE = (
 
 @dataclass(frozen=True)
 class Bootable:
-    """A kernel image, and modules to load in place of its own (in this order)."""
+    """A kernel image, and modules to load in place of its own (in this order).
+
+    ``modules_folder``: its own modules, a folder ``lib/modules/RELEASE``; ``None``: all built in.
+    """
 
     image: Path
     modules: tuple[Path, ...] = ()
+    modules_folder: Path | None = None
+    config: Path | None = None
 
 
 def _key(*parts: object) -> str:
@@ -67,11 +73,7 @@ def modules(kernel: DebianKernel, files: Files, log: Path) -> Bootable:
     """Rebuild the modules that ``files`` (the variant's touched files) belong to."""
     folder = _module_folder(files)
     compiler = _compiler(kernel)
-    made = (
-        cache_folder()
-        / "modules"
-        / _key(kernel.release, kernel.version, output(compiler, "--version"), _content(files))
-    )
+    made = _modules_place(kernel, files)
     index = made / "modules.json"
     work = cache_folder() / "build" / kernel.release
     with only_one(work):
@@ -84,7 +86,21 @@ def modules(kernel: DebianKernel, files: Files, log: Path) -> Bootable:
             names = _keep(_touched_modules(work / folder, files), made)
             index.write_text(json.dumps(names))
     names = json.loads(index.read_text())
-    return Bootable(kernel.image, tuple(made / name for name in names))
+    return Bootable(
+        kernel.image, tuple(made / name for name in names), kernel.modules_folder, kernel.config
+    )
+
+
+def modules_built(kernel: DebianKernel, files: Files) -> bool:
+    """Say whether the cache has these modules."""
+    return (_modules_place(kernel, files) / "modules.json").exists()
+
+
+def _modules_place(kernel: DebianKernel, files: Files) -> Path:
+    compiler = output(_compiler(kernel), "--version")
+    return (
+        cache_folder() / "modules" / _key(kernel.release, kernel.version, compiler, _content(files))
+    )
 
 
 def _module_folder(files: Files) -> str:
@@ -157,90 +173,94 @@ def _jobs() -> int:
 
 
 class SourceTree:
-    """A kernel tree of the user's, copied so that nothing in it is changed, and built small."""
+    """A kernel tree of the user's, copied so that nothing in it is changed, and built small.
 
-    def __init__(self, source: Path) -> None:
-        if not (source / "Kconfig").is_file() or not (source / "Makefile").is_file():
-            raise UsageError(f"{source} is not a kernel tree: no Kconfig and Makefile")
+    ``revision``: a commit of the tree's repository instead of the files as they lie there.
+    ``extra``: configuration fragments beside the standard ones.
+    """
+
+    def __init__(
+        self, source: Path, revision: str | None = None, extra: Sequence[str] = ()
+    ) -> None:
         self.source = source.resolve()
-        self._home = cache_folder() / "trees" / _key(str(self.source))
+        self.repository = Repository(self.source) if revision else None
+        self.commit = self.repository.commit(revision) if self.repository and revision else None
+        if any(self.read(name) is None for name in ("Kconfig", "Makefile")):
+            raise UsageError(f"{source} is not a kernel tree: no Kconfig and Makefile")
+        self._wanted = kconfig.fragments(extra)
+        kind = "commit" if self.commit else "files"
+        self._home = cache_folder() / "trees" / _key(str(self.source), kind, self._wanted)
         self._copy, self._objects = self._home / "source", self._home / "objects"
 
     def version(self) -> str:
         """Return the version that the tree's Makefile gives, such as ``6.12.117``."""
-        text = (self.source / "Makefile").read_text(errors="replace")
+        text = (self.read("Makefile") or b"").decode(errors="replace")
         values = dict(re.findall(r"^(VERSION|PATCHLEVEL|SUBLEVEL) = (\d+)$", text, re.MULTILINE))
         return ".".join(values.get(key, "?") for key in ("VERSION", "PATCHLEVEL", "SUBLEVEL"))
 
-    @property
-    def config(self) -> Path:
-        """The configuration it was built with, once it was."""
-        return self._objects / ".config"
+    def read(self, name: str) -> bytes | None:
+        """Return the tree's own content of a file."""
+        if self.repository and self.commit:
+            return self.repository.read(self.commit, name)
+        path = self.source / name
+        return path.read_bytes() if path.is_file() else None
 
     def pristine(self, names: tuple[str, ...]) -> dict[str, bytes | None]:
         """Return the tree's own content of some files."""
-        return {
-            name: (self.source / name).read_bytes() if (self.source / name).is_file() else None
-            for name in names
-        }
+        return {name: self.read(name) for name in names}
 
     def build(self, files: Files, log: Path) -> Bootable:
-        """Build the tree with ``files`` in place of its own; unchanged objects are kept."""
+        """Build the tree with ``files`` in place of its own.
+
+        Finished images are kept by content. An interrupted build goes on where it was: make
+        compares times, and every file that differs is written anew.
+        """
         with only_one(self._home):
-            made = self._home / "images" / self._variant_key(files)
+            made = self._place(files)
             if not (made / "bzImage").exists():
-                self._synchronise(files, log)
+                self._bring_up_to_date(files, log)
                 _write_files(self._copy, files)
-                self._configure(log)
+                kconfig.configure(self._copy, self._objects, self._wanted, log)
                 make = ["make", "-C", str(self._copy), f"O={self._objects}", f"-j{_jobs()}"]
                 logged("build", [*make, "bzImage"], log, self._home)
                 made.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(self._objects / ".config", made / "config")
                 shutil.copy2(self._objects / "arch/x86/boot/bzImage", made / "bzImage.partial")
                 (made / "bzImage.partial").rename(made / "bzImage")
-        return Bootable(made / "bzImage")
+        return Bootable(made / "bzImage", config=made / "config")
+
+    def outlook(self, files: Files) -> str:
+        """Say what building would do."""
+        if (self._place(files) / "bzImage").exists():
+            return "the kernel is in the cache"
+        again = (self._objects / "vmlinux").exists()
+        return "only what differs is compiled" if again else "the whole kernel is compiled"
+
+    def _place(self, files: Files) -> Path:
+        return self._home / "images" / self._variant_key(files)
 
     def _variant_key(self, files: Files) -> str:
         """Return a key for the tree's state, the files, the configuration and the compiler."""
+        compiler = output("gcc", "--version")
+        return _key(self.commit or self._state(), _content(files), self._wanted, compiler)
+
+    def _state(self) -> str:
         state = hashlib.sha256()
         for folder, folders, names in os.walk(self.source):
             folders[:] = sorted(name for name in folders if name != ".git")
             for name in sorted(names):
                 status = os.lstat(f"{folder}/{name}")
                 state.update(f"{folder}/{name} {status.st_size} {status.st_mtime_ns}\n".encode())
-        compiler = output("gcc", "--version")
-        return _key(state.hexdigest(), _content(files), _CONFIG_FRAGMENT.read_text(), compiler)
+        return state.hexdigest()
 
-    def _synchronise(self, files: Files, log: Path) -> None:
-        """Bring the copy up to date; the variant's own files are written afterwards."""
-        self._copy.mkdir(parents=True, exist_ok=True)
-        self._objects.mkdir(exist_ok=True)
+    def _bring_up_to_date(self, files: Files, log: Path) -> None:
+        """Make the copy equal to the tree; the variant's own files are written afterwards."""
+        self._objects.mkdir(parents=True, exist_ok=True)
+        if self.repository and self.commit:
+            self.repository.check_out(self.commit, self._copy, log)
+            return
+        self._copy.mkdir(exist_ok=True)
         excluded = [f"--exclude={pattern}" for pattern in (*_NOT_SOURCE, *(f"/{n}" for n in files))]
         # By size and time: contents that were patched for an earlier run differ in time.
         command = ["rsync", "-a", "--delete", *excluded, f"{self.source}/", f"{self._copy}/"]
         logged("source", command, log, self._home)
-
-    def _configure(self, log: Path) -> None:
-        """Make the small configuration and check that every option stuck."""
-        stamp = self._objects / ".fragment"
-        fragment = _CONFIG_FRAGMENT.read_text()
-        if stamp.exists() and stamp.read_text() == fragment:
-            return
-        make = ["make", "-C", str(self._copy), f"O={self._objects}"]
-        merged = self._objects / "small.config"
-        merged.write_text(fragment)
-        logged("configure", [*make, f"KCONFIG_ALLCONFIG={merged}", "allnoconfig"], log, self._home)
-        _check_options(fragment, (self._objects / ".config").read_text())
-        stamp.write_text(fragment)
-
-
-def _check_options(fragment: str, config: str) -> None:
-    have = set(config.splitlines())
-    missing = [
-        line for line in fragment.splitlines() if line.startswith("CONFIG_") and line not in have
-    ]
-    if missing:
-        raise TestBedError(
-            "configure",
-            f"options that this tree's Kconfig did not take: {', '.join(missing)}; "
-            "they are missing, renamed, or depend on another option",
-        )

@@ -11,16 +11,18 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
-from gso.kernel import applications, doctor, trace
+from gso.kernel import applications, bisect, cache, doctor, trace
 from gso.kernel.applications import Workload
 from gso.kernel.errors import TestBedError, UsageError
-from gso.kernel.paths import patches_folder
+from gso.kernel.paths import cache_folder, patches_folder
 from gso.kernel.report import commands as report_commands
+from gso.kernel.repository import Repository
 from gso.kernel.scenarios import SCENARIOS, TRAFFIC
 from gso.kernel.screen import TerminalScreen
 from gso.kernel.verdict import Verdict
-from gso.kernel.verify import Options, verify
+from gso.kernel.verify import Options, build, outlook, verify
 
 _USAGE = 2
 _INTERRUPTED = 130
@@ -74,6 +76,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_verify(commands)
+    _add_build(commands)
+    _add_bisect(commands)
+    _add_cache(commands)
     _add_doctor(commands)
     _add_list(commands)
     report_commands.add(commands)
@@ -90,33 +95,13 @@ def _add_verify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     )
     command.add_argument(
         "patches",
-        nargs="+",
+        nargs="*",
         type=Path,
         metavar="PATCH",
-        help="unified diff, or the name of one that comes with this package (see list); "
-        "several are applied in order, as one series",
+        help="unified diff, mbox series, or the name of a patch that comes with this package (see "
+        "list); several are applied in order, as one series",
     )
-    command.add_argument(
-        "--kernel",
-        action="append",
-        default=[],
-        metavar="VERSION",
-        help="Debian kernel to take, such as 6.1 (default: newest); may be given several times, "
-        "and beside --source: one report for all",
-    )
-    command.add_argument(
-        "--source",
-        action="append",
-        default=[],
-        type=Path,
-        metavar="DIR",
-        help="kernel tree to take, built small; may be given several times",
-    )
-    command.add_argument(
-        "--as-is",
-        action="store_true",
-        help="compare with the tree as it is, even where it has the fix of the fault",
-    )
+    _add_targets(command)
     command.add_argument(
         "--results",
         type=Path,
@@ -150,8 +135,72 @@ def _add_verify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         action="store_true",
         help="with --applications: fewer requests, none above 100 kB, a quarter of the time",
     )
+    command.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="say what would be fetched, built and booted, and do nothing",
+    )
     command.add_argument("--quiet", action="store_true", help="no progress, only the result")
     command.set_defaults(run=_verify)
+
+
+def _add_targets(command: argparse.ArgumentParser) -> None:
+    """Add the options that say which kernels."""
+    kernels = command.add_argument_group("kernels", "several make one run with one report")
+    kernels.add_argument(
+        "--kernel",
+        action="append",
+        default=[],
+        metavar="VERSION",
+        help="Debian kernel, such as 6.1 (default: newest); may be given several times",
+    )
+    kernels.add_argument(
+        "--source",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="DIR",
+        help="kernel tree, dirty or clean, built small; may be given several times",
+    )
+    kernels.add_argument(
+        "--commit",
+        metavar="REV",
+        help="that commit of the --source repository; without PATCH it is itself the patch",
+    )
+    kernels.add_argument(
+        "--range",
+        metavar="A..B",
+        help="each commit of the --source repository in this range as the patch, in order",
+    )
+    kernels.add_argument(
+        "--image",
+        nargs=2,
+        default=[],
+        type=Path,
+        metavar=("UNPATCHED", "PATCHED"),
+        help="two bzImages built elsewhere, compared as they are, without PATCH",
+    )
+    kernels.add_argument(
+        "--modules",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="DIR",
+        help="lib/modules/RELEASE of the images: once for both, or twice",
+    )
+    kernels.add_argument(
+        "--config",
+        action="append",
+        default=[],
+        metavar="FRAGMENT",
+        help="configuration of --source kernels beside the standard one: a file, leaks (kmemleak) "
+        "or locks (lockdep)",
+    )
+    kernels.add_argument(
+        "--as-is",
+        action="store_true",
+        help="compare with the tree as it is, even where it has the fix of the fault",
+    )
 
 
 def _seconds(text: str) -> float:
@@ -171,27 +220,43 @@ def _count(text: str) -> int:
 def _verify(options: argparse.Namespace) -> int:
     if options.json:
         _check_writable(options.json)
+    wanted = _options(options)
+    if options.dry_run:
+        print(*outlook(wanted), sep="\n")
+        return 0
     screen = TerminalScreen(quiet=options.quiet)
     try:
-        report = verify(
-            Options(
-                patches=[_find_patch(path) for path in options.patches],
-                results=options.results,
-                kernels=options.kernel,
-                sources=options.source,
-                fault=not options.as_is,
-                timeout=options.timeout,
-                repeat=options.repeat,
-                applications=_workloads(options),
-            ),
-            screen,
-        )
+        report = verify(wanted, screen)
     finally:
         screen.close()
     screen.finish(report)
     if options.json:
         options.json.write_text(json.dumps(report.summary(), indent=1) + "\n")
     return report.verdict.exit_status
+
+
+def _targets(options: argparse.Namespace) -> dict[str, Any]:
+    return {
+        "kernels": options.kernel,
+        "sources": options.source,
+        "fault": not options.as_is,
+        "commit": options.commit,
+        "range": options.range,
+        "images": options.image,
+        "modules": options.modules,
+        "config": options.config,
+    }
+
+
+def _options(options: argparse.Namespace) -> Options:
+    return Options(
+        patches=[_find_patch(path) for path in options.patches],
+        results=options.results,
+        **_targets(options),
+        timeout=options.timeout,
+        repeat=options.repeat,
+        applications=_workloads(options),
+    )
 
 
 def _workloads(options: argparse.Namespace) -> Sequence[Workload]:
@@ -214,6 +279,123 @@ def _find_patch(path: Path) -> Path:
     """Return the path itself, or that of the package's patch of this name."""
     named = patches_folder() / f"{path.name.removesuffix('.patch')}.patch"
     return named if not path.exists() and path.name == str(path) and named.exists() else path
+
+
+def _add_build(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    command = commands.add_parser("build", help="build what verify would boot, and say where it is")
+    command.add_argument("patches", nargs="*", type=Path, metavar="PATCH", help="as in verify")
+    _add_targets(command)
+    command.add_argument("--quiet", action="store_true", help="no progress, only the result")
+    command.set_defaults(run=_build)
+
+
+def _build(options: argparse.Namespace) -> int:
+    wanted = Options(
+        patches=[_find_patch(path) for path in options.patches],
+        results=Path(),
+        **_targets(options),
+    )
+    screen = TerminalScreen(quiet=options.quiet)
+    folder = cache_folder() / "logs"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, variant, kernel in build(wanted, folder, screen):
+        print(f"{name} {variant}: {kernel.image}", *kernel.modules)
+    return 0
+
+
+def _add_bisect(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    command = commands.add_parser(
+        "bisect",
+        help="find the commit that broke a scenario, or that fixed it",
+        description="Runs git bisect in a clone of its own. What was tested once is remembered: "
+        "the same command goes on where it was interrupted. Exit status: 0 found, 125 nothing can "
+        "be said.",
+    )
+    command.add_argument("good", metavar="GOOD", help="commit where the scenarios pass")
+    command.add_argument("bad", metavar="BAD", help="commit where one of them fails")
+    command.add_argument(
+        "--source", type=Path, required=True, metavar="DIR", help="git repository of the kernel"
+    )
+    command.add_argument(
+        "--scenario",
+        action="append",
+        required=True,
+        choices=[scenario.name for scenario in SCENARIOS],
+        metavar="NAME",
+        help="what must pass (see list); may be given several times",
+    )
+    command.add_argument(
+        "--find-fix", action="store_true", help="GOOD is the newer: find the first good commit"
+    )
+    command.add_argument(
+        "--kernel",
+        metavar="VERSION",
+        help="build only the module whose folder the repository holds, for this Debian kernel",
+    )
+    command.add_argument(
+        "--path", action="append", default=[], help="look only at commits that touch this"
+    )
+    command.add_argument("--config", action="append", default=[], metavar="FRAGMENT")
+    command.add_argument("--timeout", type=_seconds, default=300.0, metavar="SECONDS")
+    command.add_argument("--quiet", action="store_true", help="no progress, only the result")
+    command.set_defaults(run=_bisect)
+    # What git bisect run calls; not for people.
+    step = commands.add_parser("bisect-step")
+    step.add_argument("home", type=Path)
+    step.set_defaults(run=_bisect_step)
+
+
+def _bisect(options: argparse.Namespace) -> int:
+    subject = bisect.Subject(
+        options.source,
+        [scenario for scenario in SCENARIOS if scenario.name in options.scenario],
+        options.kernel,
+        options.path,
+        options.config,
+        options.timeout,
+    )
+    screen = TerminalScreen(quiet=options.quiet)
+    found = bisect.bisect(subject, options.good, options.bad, screen, find_fix=options.find_fix)
+    repository = Repository(options.source)
+    kind = "good" if options.find_fix else "bad"
+    if len(found.commits) > 1:
+        print(f"the first {kind} commit is one of these; the others could not be tested:")
+    else:
+        print(f"the first {kind} commit is")
+    for commit in found.commits:
+        print(repository.git("show", "--stat", "--format=%H%n  %an, %ad%n  %s%n", commit).rstrip())
+    return 0 if len(found.commits) == 1 else Verdict.INCONCLUSIVE.exit_status
+
+
+def _bisect_step(options: argparse.Namespace) -> int:
+    return bisect.step(options.home, SCENARIOS, TerminalScreen())
+
+
+def _add_cache(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    command = commands.add_parser("cache", help="show or clear what was downloaded and built")
+    command.add_argument("action", nargs="?", choices=["show", "clear"], default="show")
+    command.add_argument(
+        "--older-than",
+        type=_seconds,
+        default=0.0,
+        metavar="DAYS",
+        help="only what was not made or changed for so many days",
+    )
+    command.set_defaults(run=_cache)
+
+
+def _cache(options: argparse.Namespace) -> int:
+    if options.action == "clear":
+        shown, busy = cache.clear(options.older_than)
+        for entry in busy:
+            print(f"in use, kept: {entry.path}", file=sys.stderr)
+    else:
+        shown = [entry for entry in cache.entries() if entry.days >= options.older_than]
+    for entry in shown:
+        print(f"{entry.size / 1e6:10,.1f} MB  {entry.days:5.1f} days  {entry.path}")
+    total = sum(entry.size for entry in shown) / 1e6
+    print(f"{total:10,.1f} MB  {'deleted' if options.action == 'clear' else 'in all'}")
+    return 0
 
 
 def _add_doctor(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -49,6 +49,11 @@ class DebianKernel:
         """The configuration the image was built with."""
         return self.root / "boot" / f"config-{self.release}"
 
+    @property
+    def modules_folder(self) -> Path:
+        """The modules that belong to the image."""
+        return self.root / "lib" / "modules" / self.release
+
     def source_archive(self) -> Path:
         """The kernel source as Debian packs it."""
         return self.root / "usr" / "src" / f"{self.source_package}.tar.xz"
@@ -117,10 +122,22 @@ def choose(wanted: str | None = None) -> DebianKernel:
     return fits[0]
 
 
+def fetched(kernel: DebianKernel) -> bool:
+    """Say whether the packages are in the cache."""
+    return (kernel.root / _MARK).exists()
+
+
+def download_command(kernel: DebianKernel) -> list[str]:
+    """Return the command that downloads the packages into its folder."""
+    wanted = [f"{name}={kernel.version}" for name in _packages(kernel)]
+    # apt gives up root for downloads where it can, but then cannot write to this folder.
+    return ["apt-get", "-o", "APT::Sandbox::User=root", "download", *wanted]
+
+
 def fetch(kernel: DebianKernel) -> None:
     """Download and unpack the packages, once; an interrupted download starts again."""
     with only_one(kernel.root):
-        if not (kernel.root / _MARK).exists():
+        if not fetched(kernel):
             shutil.rmtree(kernel.root)
             _download(kernel)
             _relocate_headers(kernel)
@@ -131,10 +148,7 @@ def _download(kernel: DebianKernel) -> None:
     packages = kernel.root / "packages"
     packages.mkdir(parents=True)
     log = kernel.root / "fetch.log"
-    wanted = [f"{name}={kernel.version}" for name in _packages(kernel)]
-    # apt gives up root for downloads where it can, but then cannot write to this folder.
-    sandbox = ["-o", "APT::Sandbox::User=root"]
-    logged("download", ["apt-get", *sandbox, "download", *wanted], log, packages)
+    logged("download", download_command(kernel), log, packages)
     for package in sorted(packages.glob("*.deb")):
         logged("unpack", ["dpkg-deb", "-x", str(package), str(kernel.root)], log, packages)
         package.unlink()

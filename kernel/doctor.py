@@ -29,9 +29,7 @@ class Tool:
 
 TOOLS = (
     Tool("qemu-system-x86_64", "qemu-system-x86", "runs the virtual machines"),
-    Tool("busybox", "busybox-static", "virtme-ng's initramfs, which loads the root file system"),
-    Tool("file", "file", "virtme-ng looks at busybox with it"),
-    Tool("udevadm", "udev", "devices in the guest"),
+    Tool("busybox", "busybox-static", "the guest's first process and its mounts"),
     Tool("modprobe", "kmod", "kernel modules in the guest"),
     Tool("python3", "python3", "the traffic in the guest"),
     Tool("ip", "iproute2", "namespaces, links and tunnels in the guest"),
@@ -90,7 +88,11 @@ def _virtme_ng() -> Finding:
     try:
         version = metadata.version("virtme-ng")
     except metadata.PackageNotFoundError:
-        return Finding("virtme-ng", False, "boots kernels; pip install 'pygso[kernel]'")
+        return Finding(
+            "virtme-ng",
+            False,
+            "finds modules and writes the initramfs; pip install 'pygso[kernel]'",
+        )
     return Finding("virtme-ng", True, f"version {version}")
 
 

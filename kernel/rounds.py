@@ -8,6 +8,10 @@ What a virtual machine's end means:
   ordered once more too, from the scenario where it ended. Crashed or hung again, the crash is
   reproduced: that scenario failed on that variant, like any other failure, and the scenarios after
   it get a boot of their own.
+- A scenario that fails on both variants is REGRESSED where only the patched one crashes in it, or
+  where a kind of traffic fails that came through without the patch.
+- A warning in the kernel log, a memory leak, or packets never freed, that only the patched variant
+  has, are the patch's too: REGRESSED, whatever the traffic says.
 - A crash before any traffic that is reproduced on the patched variant, while the unpatched one ran
   through, is the patch's: REGRESSED. On the unpatched variant nothing can be said.
 """
@@ -21,7 +25,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from gso.kernel import jobs, wire
+from gso.kernel import health, jobs, wire
 from gso.kernel.build import Bootable, check_modules
 from gso.kernel.errors import TestBedError
 from gso.kernel.evidence import read_cell
@@ -36,8 +40,8 @@ if TYPE_CHECKING:
 
 _EXCHANGE_SECONDS = 8.0
 _POLL_SECONDS = 0.1
-# A kernel that crashes in every scenario need not do so for an hour.
-_MOST_BOOTS = 6
+# Once to see a crash, once to reproduce it, once for the scenarios behind it.
+_MOST_BOOTS = 3
 
 
 class Screen(Protocol):
@@ -189,6 +193,15 @@ class Side:
         self._boot(self._left)
         self._lost = True
 
+    def log(self) -> str:
+        """Return the kernel log of the boot that went through; a crash is told elsewhere."""
+        console = self._order.job.folder / "console.log"
+        return console.read_text(errors="replace") if self.guest else ""
+
+    def complaints(self) -> list[health.Complaint]:
+        """Return what the kernel complained of."""
+        return health.complaints(self.log())
+
     def _check(self, result: Result) -> None:
         self.finished = True
         self.guest = {key: value for key, value in result.guest.items() if key != "cells"}
@@ -218,7 +231,7 @@ class Side:
 
 def traffic_began(folder: Path) -> bool:
     """Say whether the guest had set everything up: its next step is the first exchange."""
-    return any(event["stage"] in ("probes", "cell") for event in jobs.events(folder))
+    return any(event["stage"] in ("probes", "traffic", "cell") for event in jobs.events(folder))
 
 
 @dataclass(frozen=True)
@@ -255,6 +268,25 @@ def order(
             for number in range(repeat)
         ],
     )
+
+
+def one_side(
+    orders: Orders, kernel: Bootable, scenarios: tuple[Scenario, ...]
+) -> dict[str, Outcome]:
+    """Boot one kernel and return how each scenario went on it; raise what prevents that."""
+    side = Side(orders, "kernel", kernel, scenarios)
+    while not side.finished:
+        side.poll()
+        time.sleep(_POLL_SECONDS)
+    if side.early_crash:
+        return dict.fromkeys((scenario.name for scenario in scenarios), Outcome.FAIL)
+    if side.error:
+        raise side.error
+    found = {scenario: side.measured[scenario.name] for scenario in scenarios}
+    return {
+        scenario.name: Outcome.FAIL if measured.crash else outcome(_cells(scenario, measured))
+        for scenario, measured in found.items()
+    }
 
 
 def follow(kernel: Kernel, report: KernelReport, screen: Screen) -> None:
@@ -305,13 +337,29 @@ def _judge(scenario: Scenario, sides: dict[str, Side]) -> ScenarioReport:
     unpatched, patched = (
         Outcome.FAIL if variant in crashes else outcome(cells[variant]) for variant in VARIANTS
     )
+    verdict = compare(scenario, unpatched, patched)
+    if _worse(cells, crashes):
+        verdict = Verdict.REGRESSED
     return ScenarioReport(
         scenario,
-        compare(scenario, unpatched, patched),
+        verdict,
         cells[UNPATCHED],
         cells[PATCHED],
         crashes,
         {variant: found.place for variant, found in measured.items()},
+    )
+
+
+def _worse(cells: dict[str, list[Judged]], crashes: dict[str, str]) -> bool:
+    """Say whether the patch makes a scenario worse, even one that fails without it too.
+
+    It does where only the patched kernel crashes, or where traffic fails that came through before.
+    """
+    if set(crashes) == {PATCHED}:
+        return True
+    return any(
+        after.problems and not before.problems and before.exercised
+        for before, after in zip(cells[UNPATCHED], cells[PATCHED], strict=False)
     )
 
 
@@ -331,10 +379,14 @@ def _cells(scenario: Scenario, measured: Measured) -> list[Judged]:
 
 def _record(sides: dict[str, Side], report: KernelReport) -> None:
     for variant, side in sides.items():
+        report.warnings.setdefault(variant, []).extend(map(str, side.complaints()))
         report.boots += [{"variant": variant, **boot} for boot in side.boots]
         report.guests.setdefault(variant, side.guest)
         if side.error and not report.error:
             report.fail(side.error)
+    logs = {variant: side.log() for variant, side in sides.items()}
+    report.findings += map(str, health.new_complaints(logs[UNPATCHED], logs[PATCHED]))
+    report.findings += health.leaks(sides[UNPATCHED].guest, sides[PATCHED].guest)
 
 
 def _summed(runs: list[ScenarioReport]) -> ScenarioReport:
@@ -348,6 +400,8 @@ def _verdict(
     report: KernelReport, sides: list[tuple[str, Side]], further: list[Verdict]
 ) -> Verdict:
     verdicts = [scenario.verdict for scenario in report.scenarios] + further
+    if report.findings:
+        verdicts.append(Verdict.REGRESSED)
     crashed = {variant for variant, side in sides if side.early_crash}
     if crashed == {PATCHED} and not any(s.error for v, s in sides if v == UNPATCHED):
         report.findings.append("the patched kernel crashes before any traffic, reproduced")

@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from gso.kernel.errors import TestBedError
 
@@ -58,7 +59,7 @@ def logged(stage: str, command: Sequence[str], log: Path, folder: Path) -> None:
 class ending:  # noqa: N801  (used like contextlib's own)
     """End the process and its whole group when the block is left, whatever the reason."""
 
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+    def __init__(self, process: subprocess.Popen[Any]) -> None:
         self._process = process
 
     def __enter__(self) -> None:

@@ -10,7 +10,6 @@ import json
 import re
 import shutil
 import tempfile
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -67,7 +66,7 @@ class Options:
 def record(options: Options, screen: Screen) -> list[str]:
     """Boot, send the scenarios' traffic, and return the lines of ftrace text of the whole run."""
     scenarios = _chosen(options.scenarios)
-    # vng passes paths through a shell, and Python's own choice has no odd characters.
+    # Paths go into the kernel's command line, and Python's own choice has no odd characters.
     with tempfile.TemporaryDirectory(prefix="gso-trace-") as name:
         folder = Path(name)
         kernel = _built(options, folder, screen)
@@ -84,8 +83,7 @@ def record(options: Options, screen: Screen) -> list[str]:
                 plan,
                 guest,
                 timeout=options.timeout,
-                progress=lambda _event: None,
-                stop=threading.Event(),
+                stop=folder / "stop",
             )
         except vm.VmLostError as lost:
             # The folder goes; what its logs say must not.
@@ -114,7 +112,7 @@ def _built(options: Options, folder: Path, screen: Screen) -> Bootable:
     screen.stage(f"fetching Debian's kernel {kernel.release}")
     debian.fetch(kernel)
     if not series and fix is None:
-        return Bootable(kernel.image)
+        return Bootable(kernel.image, modules_folder=kernel.modules_folder)
     files = _files(lambda names: debian.source_files(kernel, names), series, fix, screen)
     screen.stage("building its modules")
     return build.modules(kernel, files, log)

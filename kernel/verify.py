@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import shlex
 import shutil
 import sys
 import time
@@ -24,16 +25,24 @@ from typing import Any
 from gso.kernel import jobs, vm
 from gso.kernel.application_boots import ApplicationBoots
 from gso.kernel.applications import Workload
-from gso.kernel.build import Bootable
+from gso.kernel.build import Bootable, SourceTree
 from gso.kernel.errors import TestBedError, UsageError
-from gso.kernel.patches import Patch
+from gso.kernel.patches import Patch, read_series
 from gso.kernel.paths import patches_folder
 from gso.kernel.report.write import write
+from gso.kernel.repository import Repository
 from gso.kernel.results import VARIANTS, KernelReport, Report
 from gso.kernel.rounds import Kernel, Orders, Screen, follow, order
 from gso.kernel.run import output
 from gso.kernel.scenarios import FIX, SCENARIOS, Scenario
-from gso.kernel.targets import DebianTarget, Target, TreeTarget, distinct
+from gso.kernel.targets import (
+    CommitTarget,
+    DebianTarget,
+    ImageTarget,
+    Target,
+    TreeTarget,
+    distinct,
+)
 
 _SMALLEST_GROUP = 4
 
@@ -47,6 +56,11 @@ class Options:
     kernels: Sequence[str] = ()
     sources: Sequence[Path] = ()
     fault: bool = True  # take the known fix out of the unpatched tree
+    commit: str | None = None  # of the only source; without patches it is the patch itself
+    range: str | None = None  # commits of the only source, each the patch itself
+    images: Sequence[Path] = ()  # unpatched and patched, compared as they are
+    modules: Sequence[Path] = ()  # lib/modules/RELEASE of the images: one for both, or two
+    config: Sequence[str] = ()  # configuration fragments for sources, beside the standard ones
     timeout: float = 300.0
     repeat: int = 1
     scenarios: Sequence[Scenario] = SCENARIOS
@@ -54,9 +68,35 @@ class Options:
 
     def targets(self) -> list[Target]:
         """Return the kernels that were asked for."""
+        self._check()
         chosen: list[Target] = [DebianTarget(kernel) for kernel in self.kernels]
-        chosen += [TreeTarget(source) for source in self.sources]
+        if self.images:
+            chosen.append(ImageTarget(self.images, self.modules))
+        for source in self.sources:
+            if self.patches:
+                chosen.append(TreeTarget(SourceTree(source, self.commit, self.config)))
+            else:
+                chosen += [CommitTarget(source, each, self.config) for each in self._commits()]
         return distinct(chosen or [DebianTarget(None)])
+
+    def _commits(self) -> list[str]:
+        if self.range:
+            return Repository(self.sources[0]).range(self.range)
+        return [self.commit] if self.commit else []
+
+    def _check(self) -> None:
+        """Refuse combinations that mean nothing."""
+        if (self.commit or self.range) and len(self.sources) != 1:
+            raise UsageError("--commit and --range need one --source, the repository")
+        if self.range and self.patches:
+            raise UsageError("the commits of --range are the patches: give no PATCH with it")
+        itself = bool(self.images or self.commit or self.range)
+        if not self.patches and (not itself or self.kernels):
+            raise UsageError("no PATCH given; only --commit, --range and --image do without one")
+        if self.patches and self.images:
+            raise UsageError("a PATCH cannot be applied to --image; compare two images without one")
+        if self.modules and not self.images:
+            raise UsageError("--modules belong to --image")
 
 
 def verify(options: Options, screen: Screen, executor: Executor | None = None) -> Report:
@@ -66,7 +106,7 @@ def verify(options: Options, screen: Screen, executor: Executor | None = None) -
     and the results folder. The default runs as many on this machine as its memory and cores carry.
     """
     begun = time.monotonic()
-    series = [Patch.read(path) for path in options.patches]
+    series = [patch for path in options.patches for patch in read_series(path)]
     targets = options.targets()
     report = Report(
         patches=[patch.name for patch in series],
@@ -83,6 +123,43 @@ def verify(options: Options, screen: Screen, executor: Executor | None = None) -
             run.perform(list(zip(targets, report.kernels, strict=True)), machines)
         report.seconds = round(time.monotonic() - begun, 2)
     return report
+
+
+def build(options: Options, folder: Path, screen: Screen) -> Iterator[tuple[str, str, Bootable]]:
+    """Make both variants of each kernel ready, logs in ``folder``; yield id, variant and kernel."""
+    series = [patch for path in options.patches for patch in read_series(path)]
+    fix = Patch.read(patches_folder() / f"{FIX}.patch") if options.fault else None
+    for target in options.targets():
+        screen.stage(f"preparing {target.label}")
+        for step in target.prepare(series, fix):
+            screen.note(step)
+        for variant in VARIANTS:
+            screen.stage(f"building the {variant} kernel")
+            yield target.id, variant, target.build(variant, folder / f"{target.id}-{variant}.log")
+
+
+def outlook(options: Options) -> list[str]:
+    """Return, line by line, what :func:`verify` would fetch, build and boot; nothing is done."""
+    series = [patch for path in options.patches for patch in read_series(path)]
+    fix = Patch.read(patches_folder() / f"{FIX}.patch") if options.fault else None
+    lines = []
+    targets = options.targets()
+    for target in targets:
+        lines.append(f"{target.id}: {target.label}")
+        try:
+            lines += [f"  {line}" for line in target.outlook(series, fix)]
+        except TestBedError as error:
+            lines.append(f"  {error}")
+    boots = len(targets) * len(VARIANTS) * options.repeat
+    at_once = min(boots, jobs.local_slots())
+    names = ", ".join(scenario.name for scenario in options.scenarios)
+    example = vm.command(Bootable(Path("IMAGE")), Path("FOLDER"), Path("INITRAMFS"))
+    return [
+        *lines,
+        f"{boots} boots, {at_once} at once, up to {options.timeout:g} s each",
+        f"  scenarios: {names}",
+        f"  each: {shlex.join(example)}",
+    ]
 
 
 def _environment() -> dict[str, Any]:
@@ -105,7 +182,8 @@ def _environment() -> dict[str, Any]:
 @contextmanager
 def _results_folder(parent: Path, report: Report) -> Iterator[Path]:
     """Make the run's folder; it gets its name when it is complete, and goes when interrupted."""
-    stem = f"{time.strftime('%Y%m%d-%H%M%S')}-{'+'.join(report.patches)[:80]}"
+    name = "+".join(report.patches or [kernel.id for kernel in report.kernels])[:80]
+    stem = f"{time.strftime('%Y%m%d-%H%M%S')}-{name}"
     final = parent.resolve() / stem
     partial = final.with_name(f".{stem}.partial")
     try:
@@ -160,7 +238,9 @@ class _Run:
             for step in report.steps:
                 self._screen.note(step)
             built = {v: self._built(target, report, v, folder) for v in VARIANTS}
-            shutil.copy2(target.config, folder / "config")
+            config = built[VARIANTS[-1]].config
+            if config:
+                shutil.copy2(config, folder / "config")
             return built
         except TestBedError as error:
             report.fail(error)

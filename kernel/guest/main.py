@@ -14,7 +14,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from . import applications, topology
+from . import applications, health, topology
 from .capture import Tap
 from .netns import device_counters, run
 from .probes import Probes
@@ -54,6 +54,7 @@ class Run:
             "mirror": Tap(topology.DIRECTOR, topology.MIRROR),
             "wire": wire,
         }
+        packets = health.packets_allocated()
         cells = [
             self.cell(scenario, traffic)
             for scenario in self.plan["scenarios"]
@@ -65,6 +66,9 @@ class Run:
             "modules": modules,
             "probes": {"offsets": self.probes.offsets, "missing": self.probes.missing},
             "cells": cells,
+            "packets_before": packets,
+            "packets_after": health.packets_allocated(),
+            "kmemleak": health.memory_leaks(),
             "uptime": float(Path("/proc/uptime").read_text().split()[0]),
         }
 
@@ -102,6 +106,7 @@ class Run:
     def cell(self, scenario: dict[str, Any], traffic: dict[str, Any]) -> dict[str, Any]:
         """Send one traffic through one scenario; keep its captures and its trace."""
         name = f"{scenario['name']}-{traffic['name']}"
+        health.mark(f"scenario {scenario['name']}, traffic {traffic['name']}")
         self.probes.clear()
         for tap in self.taps.values():
             tap.drain(None)

@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from gso.kernel import doctor
+from testbed import namespaces, virtual_machines
 
 
 @dataclass
@@ -65,3 +66,12 @@ def verify(request: pytest.FixtureRequest, tmp_path: Path) -> Command:
     """Run ``gso-kernel verify`` with real VMs."""
     request.getfixturevalue("test_bed")
     return lambda *arguments, **options: command(tmp_path, "verify", *arguments, **options)
+
+
+@pytest.fixture
+def nothing_is_left_behind(tmp_path: Path) -> Iterator[None]:
+    """Fail when the test leaves a machine or a namespace."""
+    before = namespaces()
+    yield
+    assert not virtual_machines(tmp_path)
+    assert namespaces() <= before

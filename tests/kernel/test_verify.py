@@ -16,57 +16,14 @@ from gso.kernel import debian
 from gso.kernel.paths import patches_folder
 from gso.kernel.scenarios import SCENARIOS
 from gso.kernel.wire import tunnel_ports
+from testbed import boots, edited, virtual_machines
 
-pytestmark = pytest.mark.vm
+pytestmark = [pytest.mark.vm, pytest.mark.usefixtures("nothing_is_left_behind")]
 
 FILE = "net/netfilter/ipvs/ip_vs_xmit.c"
 MAIN = patches_folder() / "ipvs-gue-inner-mac-header.patch"
 V4_ONLY = patches_folder() / "ipvs-gue-inner-mac-header-v4-only.patch"
 INIT_FILE = "net/netfilter/ipvs/ip_vs_core.c"
-
-
-def virtual_machines(folder: Path) -> set[int]:
-    """The QEMU processes now running that share something under this folder with their guest."""
-    found = set()
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            command = (process / "cmdline").read_bytes().decode(errors="replace")
-        except OSError:
-            continue
-        program = Path(command.split("\0")[0]).name
-        if program.startswith("qemu-system") and f"={folder}/" in command:
-            found.add(int(process.name))
-    return found
-
-
-def namespaces() -> set[str]:
-    folder = Path("/run/netns")
-    return {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-
-
-@pytest.fixture(autouse=True)
-def nothing_is_left_behind(tmp_path):
-    before = namespaces()
-    yield
-    assert not virtual_machines(tmp_path)
-    assert namespaces() <= before
-
-
-def edited(path: Path, name: str, change) -> Path:
-    """Write a patch that changes a file of the newest Debian kernel's source."""
-    kernel = debian.choose()
-    debian.fetch(kernel)
-    before = debian.source_files(kernel, (name,))[name]
-    for side, content in (("a", before), ("b", change(before))):
-        target = path / side / name
-        target.parent.mkdir(parents=True)
-        target.write_bytes(content)
-    diff = subprocess.run(
-        ["diff", "-u", f"a/{name}", f"b/{name}"], cwd=path, capture_output=True, check=False
-    )
-    patch = path / "edited.patch"
-    patch.write_bytes(diff.stdout)
-    return patch
 
 
 def test_the_fix_is_fixed_and_every_byte_explained(verify):
@@ -188,11 +145,6 @@ def test_a_regression_is_found(verify, tmp_path):
     assert (done.status, done.report["verdict"]) == (1, "REGRESSED"), done.out + done.err
 
 
-def boots(done, variant: str) -> list[dict]:
-    (kernel,) = done.report["kernels"]
-    return [boot for boot in kernel["boots"] if boot["variant"] == variant]
-
-
 def test_an_oops_at_load_is_the_patchs_when_it_is_reproduced(verify, tmp_path):
     function = b"static int __init ip_vs_init(void)\n{\n"
     patch = edited(
@@ -202,8 +154,8 @@ def test_an_oops_at_load_is_the_patchs_when_it_is_reproduced(verify, tmp_path):
     )
     done = verify(patch)
     assert (done.status, done.report["verdict"]) == (1, "REGRESSED"), done.out + done.err
-    assert [boot["status"] for boot in boots(done, "patched")] == ["crashed", "crashed"]
-    assert [boot["status"] for boot in boots(done, "unpatched")] == ["done"]
+    assert [boot["status"] for boot in boots(done.report, "patched")] == ["crashed", "crashed"]
+    assert [boot["status"] for boot in boots(done.report, "unpatched")] == ["done"]
     assert "NULL pointer dereference" in done.out
     assert "ip_vs_init" in done.out
 
@@ -222,7 +174,7 @@ def test_a_hung_guest_is_ended(verify):
     assert (done.status, done.report["verdict"]) == (125, "INCONCLUSIVE")
     assert "no results after 3 s" in done.out
     assert {boot["status"] for boot in done.report["kernels"][0]["boots"]} == {"lost"}
-    assert len(boots(done, "patched")) == 2  # once more, and no more
+    assert len(boots(done.report, "patched")) == 2  # once more, and no more
 
 
 def test_a_patch_that_does_not_apply(verify, tmp_path):

@@ -1,0 +1,95 @@
+"""Judge what a kernel said of itself: warnings in its log, packets never freed, leaked memory."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+_STAMP = re.compile(r"^(?:<\d+>)?\[\s*\d+\.\d+\](?:\[[^\]]*\])? ?")
+_MARK = re.compile(r"gso: scenario (\S+)")
+# What kernels call a thing that must not happen, crashes excepted: those end the machine.
+_COMPLAINT = re.compile(
+    r"WARNING: |BUG: |UBSAN: |KASAN: |KFENCE: |KCSAN: |INFO: task .* blocked|refcount_t: "
+    r"|rcu: INFO: .* stall|suspicious RCU usage|possible (?:circular|recursive) locking"
+    r"|possible irq lock inversion|inconsistent lock state|unregister_netdevice: waiting for"
+    r"|kmemleak: \d+ new suspected|page allocation failure|list_(?:add|del) corruption"
+    r"|Bad page state|scheduling while atomic|nobody cared|leaked|netdevice.*refcnt"
+)
+_END = re.compile(r"---\[ end trace")
+_LONGEST = 40
+# Sockets and queues still hold a few packets when the counts are taken.
+_UNREMARKABLE = 128
+
+
+@dataclass(frozen=True)
+class Complaint:
+    """A warning of the kernel: its text, and the scenario it came in (or empty)."""
+
+    text: str
+    scenario: str
+
+    @property
+    def kind(self) -> str:
+        """What it is about, without numbers and addresses, to compare it between kernels."""
+        first = next(line for line in self.text.splitlines() if _COMPLAINT.search(line))
+        return re.sub(r"\b(?:0x)?[0-9a-f]*\d[0-9a-f]*\b", "N", first)
+
+    def __str__(self) -> str:
+        where = f" in {self.scenario}" if self.scenario else ""
+        return f"kernel warning{where}:\n{self.text}"
+
+
+def complaints(log: str) -> list[Complaint]:
+    """Return the warnings of a kernel log, each with its stack."""
+    found: list[Complaint] = []
+    scenario = ""
+    lines = iter(_STAMP.sub("", line.rstrip()) for line in log.splitlines())
+    for line in lines:
+        if mark := _MARK.search(line):
+            scenario = mark[1]
+        elif _COMPLAINT.search(line):
+            found.append(Complaint("\n".join([line, *_rest(lines)]), scenario))
+    return found
+
+
+def _rest(lines: Iterator[str]) -> Iterator[str]:
+    """Yield what belongs to a warning: to its end mark, or while it is indented like a stack."""
+    for number, line in enumerate(lines):
+        if _END.search(line) or number > _LONGEST:
+            return
+        if _MARK.search(line) or (
+            number > 2
+            and not re.match(r"\s|[A-Z0-9]{2,3}:|Call Trace|CPU|Hardware|Code|Modules|R", line)
+        ):
+            return
+        yield line
+
+
+def new_complaints(unpatched: str, patched: str) -> list[Complaint]:
+    """Return the kinds of warning that only the patched kernel gave, each once."""
+    known = {complaint.kind for complaint in complaints(unpatched)}
+    new = {c.kind: c for c in reversed(complaints(patched)) if c.kind not in known}
+    return list(new.values())[::-1]
+
+
+def growth(guest: dict[str, Any]) -> dict[str, int]:
+    """Return how many more packets each cache held after the traffic than before."""
+    before, after = guest.get("packets_before", {}), guest.get("packets_after", {})
+    return {name: after[name] - before[name] for name in before if name in after}
+
+
+def leaks(unpatched: dict[str, Any], patched: dict[str, Any]) -> list[str]:
+    """Return what says that the patched kernel loses memory and the unpatched one does not."""
+    found = []
+    usual = growth(unpatched)
+    for cache, grown in growth(patched).items():
+        if grown - max(usual.get(cache, 0), 0) > _UNREMARKABLE:
+            found.append(
+                f"packets leak: {cache} grew by {grown} objects during the traffic "
+                f"(unpatched: {usual.get(cache, 0)})"
+            )
+    if patched.get("kmemleak") and not unpatched.get("kmemleak"):
+        found.append(f"kmemleak: {patched['kmemleak']}")
+    return found
