@@ -193,6 +193,11 @@ class TestFlows:
         frames = [stream(2)[0], b"\4" + stream(2)[0][1:], stream(2)[1], b"\4" + stream(2)[1][1:]]
         assert merged(frames) == [2, 2]
 
+    def test_other_interface_is_another_flow(self):
+        frames = [frame for frame in stream(3) for _ in range(2)]
+        assert merged(frames, interfaces=[7, 8] * 3) == [3, 3]
+        assert merged(frames) == [1, 2, 2, 1]
+
     def test_the_same_flow_in_many_tunnels(self):
         """Eight at most, so that each frame costs the same."""
         frames = [bytes([2 * i]) + frame[1:] for frame in stream(2) for i in range(9)]
