@@ -2,46 +2,19 @@
 
 import pickle
 
-import handmade
 import numpy as np
 import pytest
 
 import gso
+import handmade
 import vectorset
 from gso import Frames, GsoType, Tunnel
-
-OTHER = ("10.0.0.9", 40001)
-SERVER = handmade.SERVER
-
-
-def ethernet(packet):
-    return handmade.ETHERNET + (b"\x08\0" if packet[0] >> 4 == 4 else b"\x86\xdd") + packet
-
-
-def with_id(packet, number, *, fragment=0x4000, ttl=64, tos=0):
-    header = bytearray(packet[:20])
-    header[1], header[8] = tos, ttl
-    header[4:8] = number.to_bytes(2, "big") + fragment.to_bytes(2, "big")
-    header[10:12] = b"\0\0"
-    header[10:12] = gso.checksum(header).to_bytes(2, "big")
-    return bytes(header) + packet[20:]
-
-
-def segment(number, payload=b"x" * 100, *, start=1000, flags=0x10, size=100, source=None, **ip):
-    """Segment `number` of a stream in segments of 100 bytes."""
-    packet = handmade.tcp(
-        source or handmade.CLIENT, SERVER, payload, flags=flags, sequence=start + number * size
-    )
-    return ethernet(with_id(packet, (ip.pop("ident", number)) % 65536, **ip))
+from handmade import OTHER, ethernet, segment, stream, with_id
 
 
 def merged(frames, **options):
     """How many frames went into each packet."""
     return gso.coalesce(Frames.from_list(frames), **options).gso_segs.tolist()
-
-
-def stream(count, **options):
-    return [segment(i, **options) for i in range(count)]
 
 
 def test_stream():
