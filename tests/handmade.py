@@ -74,10 +74,6 @@ def ethernet(packet: bytes) -> bytes:
     return ETHERNET + (b"\x86\xdd" if packet[0] >> 4 == 6 else b"\x08\0") + packet
 
 
-def ethernet(packet):
-    return ETHERNET + (b"\x08\0" if packet[0] >> 4 == 4 else b"\x86\xdd") + packet
-
-
 def with_id(packet, number, *, fragment=0x4000, ttl=64, tos=0):
     header = bytearray(packet[:20])
     header[1], header[8] = tos, ttl

@@ -99,7 +99,11 @@ def test_wireshark_does_find_faults(tshark, tmp_path):
 @pytest.mark.parametrize("tunnel", TUNNELS)
 def test_wireshark_finds_no_fault_in_super_packets(tshark, tmp_path, tunnel, capsys):
     """What ``gso coalesce`` writes has right lengths and checksums too."""
-    records = [record for record in WHOLE if record["tunnel"] == tunnel]
+    records = [
+        record
+        for record in WHOLE
+        if record["tunnel"] == tunnel and not record["input"]["gso_type"] & gso.GsoType.UDP
+    ]
     frames = [frame for record in records for frame in vectorset.outputs(record)]
     gso.write_capture(tmp_path / "in.pcapng", frames, timestamps=range(len(frames)))
     ports = [word for port in PORTS for word in ("--tunnel-port", port)]

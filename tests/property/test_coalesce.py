@@ -9,12 +9,28 @@ import gso
 import reference
 from gso import Frames, GsoError, GsoType
 
+SYN, RST, URG = 0x02, 0x04, 0x20
+
+
+def ordinary(head, link):
+    """The same headers, without the flags that no segment of a stream has."""
+    head = bytearray(head)
+    walk = reference.Walk(bytes(head), link_type=link, tunnel_ports=packets.PORTS)
+    for header in walk.headers:
+        if header.kind == "4":
+            head[header.offset + 6 : header.offset + 8] = b"\x40\0"
+    if walk.l4 == 6:
+        head[walk.l4_header + 13] &= 0xFF & ~(SYN | RST | URG)
+    return bytes(head)
+
 
 @st.composite
 def flow(draw, link):
     """The segments of one super-packet."""
     head, kind = draw(packets.headers())
     assume(kind == link)
+    if draw(st.booleans()):
+        head = ordinary(head, link)
     payload = draw(st.binary(min_size=1, max_size=8)) * draw(st.sampled_from([3, 10, 30]))
     size = draw(st.sampled_from([1, 7, 8, 16, 29, 29]))
     choice = draw(st.sampled_from([None, None, None, GsoType.TCP_FIXEDID]))
