@@ -244,6 +244,7 @@ def segment_batch(Frames frames not None, gso_size, *, threads=1, gso_type=None,
     batch.frames = frames
     batch.keep = errors == "pass"
     batch.j.partial = is_partial(checksum)
+    batch.j.believe = False
     batch.j.raw = is_raw(link_type)
     batch.j.layout = NULL
     batch.j.ports = &batch.ports

@@ -31,6 +31,7 @@ def coalesce(
     fixed_ids: bool = False,
     gro_max_size: int = 65536,
     max_flows: int = 65536,
+    interfaces: npt.ArrayLike | None = None,
     timestamps: npt.ArrayLike | None = None,
     timeout: int = 0,
     checksum: Literal["partial", "complete"] = "partial",

@@ -105,6 +105,7 @@ cdef struct job:
     const int64_t *off
     Py_ssize_t n
     const int64_t *times
+    const int64_t *interfaces
     int64_t timeout
     bint raw
     bint udp
@@ -138,13 +139,17 @@ cdef struct frame:
 
 # ---- one frame ------------------------------------------------------------------------------
 
-cdef uint64_t flow_hash(const job *j, const headers *h, const uint8_t *p) noexcept nogil:
-    """Of the innermost addresses, protocol and ports; 0 if there are none."""
+cdef uint64_t flow_hash(
+    const job *j, const headers *h, const uint8_t *p, Py_ssize_t i
+) noexcept nogil:
+    """Of the interface, the innermost addresses, protocol and ports; 0 if there are none."""
     cdef const uint8_t *address
     cdef uint64_t total = j.seed[0], word
     cdef int k, words
     if h.l4 == 0:
         return 0
+    if j.interfaces is not NULL:
+        total = mix(total ^ <uint64_t>j.interfaces[i], j.seed[1])
     words = 1 if h.inner_version == 4 else 4
     address = p + h.ip_header + (12 if h.inner_version == 4 else 8)
     for k in range(words):
@@ -411,10 +416,15 @@ cdef int32_t find(job *j, const frame *f) noexcept nogil:
             first = j.packets[one.packet].first
             if j.times is not NULL and too_late(j, first, f.i):
                 release(j, slot)
-            elif same_flow(&f.h, &one.h, f.copy.p, j.data + j.off[first]):
+            elif same_interface(j, first, f.i) and same_flow(
+                    &f.h, &one.h, f.copy.p, j.data + j.off[first]):
                 return slot
         slot = following
     return NOBODY
+
+
+cdef inline bint same_interface(const job *j, int64_t first, int64_t i) noexcept nogil:
+    return j.interfaces is NULL or j.interfaces[first] == j.interfaces[i]
 
 
 cdef bint too_late(const job *j, int64_t first, int64_t i) noexcept nogil:
@@ -423,7 +433,7 @@ cdef bint too_late(const job *j, int64_t first, int64_t i) noexcept nogil:
 
 
 cdef void thin_out(job *j, uint64_t hash) noexcept nogil:
-    """gro_flush_oldest: the same addresses and ports in many tunnels must not cost ever more."""
+    """gro_flush_oldest: the same addresses in ever more tunnels must not cost ever more."""
     cdef int32_t slot = j.buckets[hash & j.mask], last = NOBODY
     cdef int alike = 0
     while slot != NOBODY:
@@ -571,7 +581,7 @@ cdef void decide(job *j) noexcept nogil:
             f.h.l4 = 0
             f.h.payload = 0
         else:
-            f.hash = flow_hash(j, &f.h, f.copy.p)
+            f.hash = flow_hash(j, &f.h, f.copy.p, i)
         f.payload = f.size - f.h.payload
         consider(j, &f)
         drop_copy(&f.copy)
@@ -815,8 +825,8 @@ cdef class _Memory:
 
 
 def coalesce(Frames frames not None, *, link_type="ethernet", tunnel_ports=None, udp_gro=True,
-             fixed_ids=False, gro_max_size=65536, max_flows=65536, timestamps=None, timeout=0,
-             checksum="partial"):
+             fixed_ids=False, gro_max_size=65536, max_flows=65536, interfaces=None,
+             timestamps=None, timeout=0, checksum="partial"):
     """Merge segments into super-packets exactly as the Linux kernel's software GRO does (6.12).
 
     :func:`segment` of each super-packet, with its `gso_size` (and, with `fixed_ids`, its
@@ -838,6 +848,8 @@ def coalesce(Frames frames not None, *, link_type="ethernet", tunnel_ports=None,
         gro_max_size: a packet is shorter than this, not counting the Ethernet header; over 65536
             is BIG TCP, up to 524280.
         max_flows: packets that may wait for more at a time; beyond that the oldest is complete.
+        interfaces: number of the device each frame came from, those of one are merged: int64 array
+            of shape (len(frames),). None: all came from the same.
         timestamps: nanoseconds, one for each frame: int64 array of shape (len(frames),).
         timeout: with `timestamps`, how many nanoseconds a packet waits (gro_flush_timeout).
         checksum: "partial" as the kernel does, the innermost checksum field then holds the sum of
@@ -850,7 +862,6 @@ def coalesce(Frames frames not None, *, link_type="ethernet", tunnel_ports=None,
     """
     cdef _Memory memory = _Memory()
     cdef job *j = &memory.j
-    cdef const int64_t[::1] times
     cdef int64_t[::1] into_view
     j.data, j.off, j.n = frames.buf, frames.off, frames.n
     j.raw = is_raw(link_type)
@@ -864,14 +875,10 @@ def coalesce(Frames frames not None, *, link_type="ethernet", tunnel_ports=None,
     j.seed[1] |= 1
     take_ports(&memory.ports, tunnel_ports)
     memory.reserve(frames.n, _within("max_flows", max_flows, 1, 1 << 24))
-    j.times = NULL
-    if timestamps is not None:
-        stamps = np.ascontiguousarray(timestamps, np.int64)
-        if stamps.shape != (frames.n,):
-            raise ValueError(f"timestamps have shape {stamps.shape} for {frames.n} frames")
-        times = stamps
-        if frames.n:
-            j.times = &times[0]
+    stamps = _numbers("timestamps", timestamps, frames.n)
+    devices = _numbers("interfaces", interfaces, frames.n)
+    j.times = _first(stamps)
+    j.interfaces = _first(devices)
     into = np.empty(frames.n, np.int64)
     into_view = into
     if frames.n:
@@ -910,6 +917,25 @@ cdef Coalesced _result(_Memory memory, object into):
     self.gso_size, self.gso_segs, self.first = rows
     self.gso_type, self.into = types, into
     return self
+
+
+cdef object _numbers(object name, object values, Py_ssize_t n):
+    """A copy of the caller's array, or None."""
+    if values is None:
+        return None
+    array = np.array(values, np.int64)
+    if array.shape != (n,):
+        raise ValueError(f"{name} have shape {array.shape} for {n} frames")
+    return array
+
+
+cdef const int64_t *_first(object array) except? NULL:
+    """Where the numbers are, which lasts as long as `array`."""
+    cdef const int64_t[::1] view
+    if array is None or not array.size:
+        return NULL
+    view = array
+    return &view[0]
 
 
 cdef object _within(object name, object value, object least, object most):

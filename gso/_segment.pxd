@@ -37,6 +37,7 @@ cdef struct stamped_ip:
 cdef struct job:
     bint raw
     bint partial            # checksum="partial"
+    bint believe            # the checksum field holds the sum of the pseudo header, come what may
     const headers *layout   # the caller's, or NULL
     const port_list *ports
 
@@ -54,6 +55,7 @@ cdef struct plan:
     Py_ssize_t count        # segments
     Py_ssize_t gso_size
     unsigned int gso_type   # normalised: what the frame is to be treated as
+    bint believe
     bint accecn
     bint partial            # GSO_PARTIAL
     bint ufo

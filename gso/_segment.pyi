@@ -19,6 +19,15 @@ def segment(
     tunnel_ports: TunnelPorts | None = None,
     checksum: Literal["complete", "partial"] = "complete",
 ) -> Frames: ...
+def segment_vouched(
+    frame: Buffer,
+    gso_size: int,
+    *,
+    gso_type: GsoType | int,
+    layout: Layout,
+    link_type: LinkType,
+    checksum: Literal["complete", "partial"],
+) -> Frames: ...
 
 class SegmentHeaders:
     @property

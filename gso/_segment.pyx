@@ -262,14 +262,17 @@ cdef uint64_t transport_pseudo(const plan *p, const uint8_t *th) noexcept nogil:
     """The innermost pseudo header without the length.
 
     The kernel starts from what CHECKSUM_PARTIAL left in the field, which a frame does not say
-    whether it has. So the field is believed only if it holds a pseudo header's sum.
+    whether it has. So without a virtio header that says it, the field is believed only if it holds
+    a pseudo header's sum.
     """
     cdef uint64_t pseudo = pseudo_sum(
         p.template.p + p.h.ip_header, p.h.inner_version == 4, p.h.l4)
     cdef uint64_t routed = routed_pseudo(p)
     cdef Py_ssize_t length = p.hlen - p.h.l4_header + p.length
     cdef uint16_t field = load16(th + (16 if p.h.l4 == IPPROTO_TCP else 6))
-    if routed and fold(routed + length_sum(length)) == field:
+    if p.believe:
+        pseudo = field + <uint64_t><uint16_t>~fold(length_sum(length))
+    elif routed and fold(routed + length_sum(length)) == field:
         pseudo = routed
     elif fold(pseudo + length_sum(length)) != field:
         return pseudo
@@ -334,6 +337,7 @@ cdef int make_plan(
         return -1
     p.gso_size = gso_size
     p.inner = PARTIAL if j.partial else COMPLETE
+    p.believe = j.believe
     if settle_type(p, why, gso_type) < 0:
         return -1
     p.hlen = p.h.payload
@@ -893,7 +897,7 @@ cdef SegmentHeaders headers_of(plan *p, const uint8_t *frame, Py_ssize_t size):
 
 cdef object run(
     object frame, object gso_size, object gso_type, object layout, object link_type,
-    object tunnel_ports, object checksum, bint headers_only
+    object tunnel_ports, object checksum, bint headers_only, bint believe=False
 ):
     """Borrow the frame, plan, write, and give everything back."""
     cdef plan p
@@ -904,6 +908,7 @@ cdef object run(
     cdef int64_t size = as_gso_size(gso_size)
     cdef unsigned int bits = as_gso_type(gso_type)
     j.partial = is_partial(checksum)
+    j.believe = believe
     j.raw = is_raw(link_type)
     j.layout = NULL
     j.ports = &ports
@@ -953,6 +958,14 @@ def segment(frame, gso_size, *, gso_type=None, layout=None, link_type="ethernet"
     """
     return run(
         frame, gso_size, gso_type, layout, link_type, tunnel_ports, checksum, False)
+
+
+def segment_vouched(frame, gso_size, *, gso_type, layout, link_type, checksum):
+    """:func:`segment` of a frame whose virtio header says that it is CHECKSUM_PARTIAL.
+
+    What the checksum field holds is believed, as the kernel does, even if it is wrong.
+    """
+    return run(frame, gso_size, gso_type, layout, link_type, None, checksum, False, True)
 
 
 cdef class SegmentHeaders:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from importlib import metadata
 
-from gso import command_diagnose, command_explain, command_segment
+from gso import command_coalesce, command_diagnose, command_explain, command_segment
 from gso.command import EXAMPLES, UNUSABLE, Formatter, UsageError
 from gso.drawing import printable
 from gso.errors import GsoError
@@ -46,13 +46,18 @@ def _complain(message: str) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="gso",
-        description="Segment, explain and judge packets as the Linux kernel does.",
+        description="Segment, coalesce, explain and judge packets as the Linux kernel does.",
         epilog=EXAMPLES,
         formatter_class=Formatter,
     )
     parser.add_argument("--version", action="version", version=f"gso {_version()}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for add in (command_segment.add, command_explain.add, command_diagnose.add):
+    for add in (
+        command_segment.add,
+        command_coalesce.add,
+        command_explain.add,
+        command_diagnose.add,
+    ):
         add(commands)
     return parser
 

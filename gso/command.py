@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import io
+import os
 import shutil
 import sys
-from typing import NoReturn
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NoReturn
 
 from gso.constants import Tunnel
 
@@ -26,6 +32,7 @@ examples:
   gso segment host.pcapng wire.pcapng --gso-size 1448
   tcpdump -w - -i eth0 | gso segment - - --gso-size 1448 | tshark -r -
   gso segment host.pcap wire.pcap             segment sizes from the TCP handshakes
+  gso coalesce wire.pcapng host.pcapng        what GRO would make of it
   gso explain host.pcapng -n 7 --tunnel-port 5501=gue
   gso validate host.pcapng --mtu 1500
   gso diagnose pwru.log.gz                    which header offset is wrong, and who left it so
@@ -103,3 +110,64 @@ def open_source(name: str) -> str | io.FileIO:
 def plural(count: int, word: str) -> str:
     """``1 packet``, ``2 packets``."""
     return f"{count} {word}{'' if count == 1 else 's'}"
+
+
+@contextlib.contextmanager
+def open_target(name: str, source: str) -> Iterator[Any]:
+    """The file to write: under another name until it is complete, unless it is a pipe or device."""
+    if name == "-":
+        if sys.stdout.isatty():
+            raise UsageError("a capture is binary: write it to a file or a pipe, not a terminal")
+        yield io.FileIO(sys.stdout.fileno(), "w", closefd=False)
+        return
+    path = Path(name).resolve()  # a link is to stay one
+    if source != "-" and path.exists() and path.samefile(source):
+        raise UsageError(f"{name}: IN and OUT are the same file, choose another name for OUT")
+    if path.exists() and not path.is_file():
+        with path.open("wb", buffering=0) as file:
+            yield file
+        return
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with io.FileIO(handle, "w") as file:
+            yield file
+        Path(temporary).chmod(0o666 & ~_umask())
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink()
+        raise
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+@contextlib.contextmanager
+def show_progress(name: str) -> Iterator[Callable[[int], None] | None]:
+    """Shows how far a long run has come, if somebody is watching."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    size = Path(name).stat().st_size if name != "-" else 0
+    start = shown = time.monotonic()
+
+    def progress(position: int) -> None:
+        nonlocal shown
+        now = time.monotonic()
+        if now - shown < 0.2:
+            return
+        shown = now
+        part = f"{100 * position / size:3.0f} % of " if size else ""
+        total = f"{size / 1e6:.0f}" if size else f"{position / 1e6:.0f}"
+        rate = position / (now - start) / 1e6
+        sys.stderr.write(f"\r{part}{total} MB, {rate:.0f} MB/s \033[K")
+        sys.stderr.flush()
+
+    try:
+        yield progress
+    finally:
+        if shown != start:
+            sys.stderr.write("\r\033[K")
+            sys.stderr.flush()

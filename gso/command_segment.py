@@ -3,15 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
-import io
 import json
-import os
 import sys
-import tempfile
-import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 from gso.command import (
@@ -19,11 +13,12 @@ from gso.command import (
     FINDINGS,
     FINE,
     Formatter,
-    UsageError,
     add_common,
     open_source,
+    open_target,
     plural,
     positive,
+    show_progress,
 )
 from gso.rewrite import Summary, segment_capture
 
@@ -68,7 +63,10 @@ def add(commands: Any) -> None:
 
 def _segment(options: argparse.Namespace) -> int:
     source = open_source(options.input)
-    with _target(options.output, options.input) as target, _progress(options.input) as progress:
+    with (
+        open_target(options.output, options.input) as target,
+        show_progress(options.input) as progress,
+    ):
         summary = segment_capture(
             source,
             target,
@@ -84,67 +82,6 @@ def _segment(options: argparse.Namespace) -> int:
     else:
         report.writelines(f"{line}\n" for line in _report(summary, options.gso_size))
     return FINE if summary.fine else FINDINGS
-
-
-@contextlib.contextmanager
-def _target(name: str, source: str) -> Iterator[Any]:
-    """The file to write: under another name until it is complete, unless it is a pipe or device."""
-    if name == "-":
-        if sys.stdout.isatty():
-            raise UsageError("a capture is binary: write it to a file or a pipe, not a terminal")
-        yield io.FileIO(sys.stdout.fileno(), "w", closefd=False)
-        return
-    path = Path(name).resolve()  # a link is to stay one
-    if source != "-" and path.exists() and path.samefile(source):
-        raise UsageError(f"{name}: IN and OUT are the same file, choose another name for OUT")
-    if path.exists() and not path.is_file():
-        with path.open("wb", buffering=0) as file:
-            yield file
-        return
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with io.FileIO(handle, "w") as file:
-            yield file
-        Path(temporary).chmod(0o666 & ~_umask())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink()
-        raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
-@contextlib.contextmanager
-def _progress(name: str) -> Iterator[Callable[[int], None] | None]:
-    """Shows how far a long run has come, if somebody is watching."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    size = Path(name).stat().st_size if name != "-" else 0
-    start = shown = time.monotonic()
-
-    def progress(position: int) -> None:
-        nonlocal shown
-        now = time.monotonic()
-        if now - shown < 0.2:
-            return
-        shown = now
-        part = f"{100 * position / size:3.0f} % of " if size else ""
-        total = f"{size / 1e6:.0f}" if size else f"{position / 1e6:.0f}"
-        rate = position / (now - start) / 1e6
-        sys.stderr.write(f"\r{part}{total} MB, {rate:.0f} MB/s \033[K")
-        sys.stderr.flush()
-
-    try:
-        yield progress
-    finally:
-        if shown != start:
-            sys.stderr.write("\r\033[K")
-            sys.stderr.flush()
 
 
 def _report(summary: Summary, gso_size: int | None) -> Iterator[str]:

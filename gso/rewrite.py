@@ -7,27 +7,21 @@ device was going to fill in. `segment_capture` writes the capture that the wire 
 
 from __future__ import annotations
 
-import contextlib
-import os
-import stat
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from gso._batch import segment_batch
-from gso._capture import pack, packed_size
 from gso._frames import Frames
 from gso._layout import parse_batch
 from gso._segment import segment
 from gso._survey import survey
-from gso.capture_format import LINKS, SECTION_HEADER, Int64s, Source
-from gso.capture_reader import Block, Packets, Reader
-from gso.capture_writer import write_all
+from gso.capture_copy import Packer, copy_capture, runs
+from gso.capture_format import LINKS, Int64s, Source
+from gso.capture_reader import Packets
 from gso.errors import GsoError
 from gso.flows import Flow, Handshakes
 
@@ -109,7 +103,7 @@ class _Segmenter:
         self._tunnel_ports = tunnel_ports
         self._udp = udp
         self._handshakes = Handshakes()
-        self._buffer = self._other = np.empty(0, np.uint8)
+        self._packer = Packer()
         self._room = np.empty(0, np.uint8)
 
     def finish(self, truncated: str | None) -> Summary:
@@ -119,50 +113,23 @@ class _Segmenter:
 
     def rewrite(self, packets: Packets) -> Iterator[memoryview]:
         """The bytes to write in place of these packets; a piece lasts until the next but one."""
-        records, section = packets.records, packets.section
-        used, which = np.unique(records["interface"], return_inverse=True)
-        links = [section.interfaces[i].link_type for i in used.tolist()]
-        kinds = np.array([_number(link) for link in links])[which]
-        edges = np.flatnonzero(np.diff(kinds)) + 1
-        for start, stop in pairwise([0, *edges.tolist(), len(records)]):
-            part = Packets(packets.buffer, records[start:stop], section, packets.origin)
-            yield self._run(part, links[which[start]])
-            self.summary.packets += stop - start
+        for part, link_type in runs(packets):
+            yield self._run(part, link_type)
+            self.summary.packets += len(part.records)
 
     def _run(self, packets: Packets, link_type: str) -> memoryview:
         """The same for packets of one link type."""
-        count = len(packets.records)
-        skips = np.zeros(len(packets.section.interfaces), np.uint32)
-        frames, parents = Frames(), np.empty(0, np.int64)
+        frames, parents, skip = Frames(), np.empty(0, np.int64), 0
         if link_type in LINKS:
             kind, skip = LINKS[link_type]
-            skips[:] = skip
+            skips = np.full(len(packets.section.interfaces), skip, np.uint32)
             frames, parents = self._replace(packets, packets.frames(skips), kind)
         else:
             long = packets.records["captured"] > (self._gso_size or _USUAL_DATAGRAM)
             for i in np.flatnonzero(long).tolist():
                 self._note(i, f"frames of link type {link_type} cannot be looked into")
-        first = np.searchsorted(parents, np.arange(count + 1))
-        self.summary.written += len(frames) + count - len(np.unique(parents))
-        records = packets.records
-        # A replacement is as long as it is: the packet's length on the wire is no longer true.
-        records["original"][parents] = 0
-        need = packed_size(records, frames.offsets, first, skips)
-        # The buffer before may still be on its way to the disk.
-        self._buffer, self._other = self._other, self._buffer
-        if need > len(self._buffer):
-            self._buffer = np.empty(need, np.uint8)
-        size = pack(
-            packets.buffer,
-            records,
-            frames.data,
-            frames.offsets,
-            first,
-            skips,
-            packets.section.swapped,
-            self._buffer,
-        )
-        return self._buffer.data[:size]
+        self.summary.written += len(frames) + len(packets.records) - len(np.unique(parents))
+        return self._packer.pack(packets, frames, parents, skip)
 
     def _replace(
         self, packets: Packets, frames: Frames, kind: Literal["ethernet", "raw"]
@@ -256,41 +223,6 @@ class _Segmenter:
                 flow.gso_sizes.add(int(sizes[i]))
 
 
-def _number(link_type: str) -> int:
-    """A number for each way to treat a link type."""
-    return list(LINKS).index(link_type) if link_type in LINKS else -1
-
-
-@contextlib.contextmanager
-def _output(file: Any) -> Iterator[Callable[[bytes | memoryview], None]]:
-    """A function that writes: to a disk while the next piece is being made, else at once.
-
-    Nobody knows how long a write to a pipe takes, and a thread in it could not be interrupted.
-    """
-    if not _is_on_disk(file):
-        yield lambda piece: write_all(file, piece)
-        return
-    last: Future[None] | None = None
-
-    def write(piece: bytes | memoryview) -> None:
-        nonlocal last
-        before, last = last, writer.submit(write_all, file, piece)
-        if before is not None:
-            before.result()
-
-    with ThreadPoolExecutor(1, "gso-write") as writer:
-        yield write
-        if last is not None:
-            last.result()
-
-
-def _is_on_disk(file: Any) -> bool:
-    try:
-        return stat.S_ISREG(os.fstat(file.fileno()).st_mode)
-    except (AttributeError, OSError):
-        return False
-
-
 def segment_capture(
     source: Source,
     target: Any,
@@ -319,20 +251,5 @@ def segment_capture(
     Raises GsoError for a damaged capture; what precedes the damage has been written by then.
     """
     segmenter = _Segmenter(gso_size, tunnel_ports, udp=udp)
-    with Reader(source) as reader, _output(target) as write:
-        for part in reader.parts():
-            if isinstance(part, Block):
-                write(_as_written(part))
-            else:
-                for piece in segmenter.rewrite(part):
-                    write(piece)
-            if progress is not None:
-                progress(reader.position)
-        return segmenter.finish(reader.truncated)
-
-
-def _as_written(block: Block) -> bytes:
-    """The block itself; a section loses its length in bytes, which is not known in advance."""
-    if block.kind == SECTION_HEADER:
-        return block.raw[:16] + b"\xff" * 8 + block.raw[24:]
-    return block.raw
+    truncated = copy_capture(source, target, segmenter.rewrite, progress=progress)
+    return segmenter.finish(truncated)

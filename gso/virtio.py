@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal, NoReturn, TypeAlias
 from gso._checksum import checksum as internet_checksum
 from gso._frames import Frames
 from gso._layout import Layout, parse_announced
-from gso._segment import segment
+from gso._segment import segment, segment_vouched
 from gso.constants import L4, GsoType, Reason
 from gso.errors import GsoError
 
@@ -265,7 +265,8 @@ class _Packet:
         if self.tunnel:
             outer = header.flags & VirtioNetFlags.UDP_TUNNEL_CSUM
             gso_type |= GsoType.UDP_TUNNEL_CSUM if outer else GsoType.UDP_TUNNEL
-        return segment(
+        run = segment_vouched if self.needs_csum else segment
+        return run(
             self.frame,
             size,
             gso_type=gso_type,

@@ -10,6 +10,7 @@ import gso
 ETHERNET = bytes.fromhex("020000000b01 020000000a01")
 TIMESTAMPS = bytes.fromhex("0101080a0000000500000006")
 CLIENT, SERVER = ("10.0.0.1", 40000), ("10.0.0.2", 5201)
+OTHER = ("10.0.0.9", 40001)
 
 
 def transport(addresses, protocol: int, header: bytes, payload: bytes, at: int) -> bytes:
@@ -71,3 +72,22 @@ def partial(packet: bytes) -> bytes:
 
 def ethernet(packet: bytes) -> bytes:
     return ETHERNET + (b"\x86\xdd" if packet[0] >> 4 == 6 else b"\x08\0") + packet
+
+
+def with_id(packet, number, *, fragment=0x4000, ttl=64, tos=0):
+    header = bytearray(packet[:20])
+    header[1], header[8] = tos, ttl
+    header[4:8] = number.to_bytes(2, "big") + fragment.to_bytes(2, "big")
+    header[10:12] = b"\0\0"
+    header[10:12] = gso.checksum(header).to_bytes(2, "big")
+    return bytes(header) + packet[20:]
+
+
+def segment(number, payload=b"x" * 100, *, start=1000, flags=0x10, size=100, source=None, **ip):
+    """Segment `number` of a stream in segments of 100 bytes."""
+    packet = tcp(source or CLIENT, SERVER, payload, flags=flags, sequence=start + number * size)
+    return ethernet(with_id(packet, (ip.pop("ident", number)) % 65536, **ip))
+
+
+def stream(count, **options):
+    return [segment(i, **options) for i in range(count)]

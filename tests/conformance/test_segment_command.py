@@ -94,3 +94,33 @@ def test_wireshark_does_find_faults(tshark, tmp_path):
     rows = wireshark(tshark, tmp_path / "bad.pcapng", *STATUSES)
     bad = sum("0" in ",".join(row).split(",") for row in rows)
     assert bad > 0.9 * len(rows)
+
+
+@pytest.mark.parametrize("tunnel", TUNNELS)
+def test_wireshark_finds_no_fault_in_super_packets(tshark, tmp_path, tunnel, capsys):
+    """What ``gso coalesce`` writes has right lengths and checksums too."""
+    records = [
+        record
+        for record in WHOLE
+        if record["tunnel"] == tunnel and not record["input"]["gso_type"] & gso.GsoType.UDP
+    ]
+    frames = [frame for record in records for frame in vectorset.outputs(record)]
+    gso.write_capture(tmp_path / "in.pcapng", frames, timestamps=range(len(frames)))
+    ports = [word for port in PORTS for word in ("--tunnel-port", port)]
+    path = tmp_path / "out.pcapng"
+    assert main(["coalesce", str(tmp_path / "in.pcapng"), str(path), "--fixed-ids", *ports]) == 0
+    merged = gso.read_capture(path)
+    remcsum = "remcsum" in tunnel
+    assert len(merged) < len(frames) or remcsum
+    fields = ("_ws.malformed", "_ws.expert.message", *STATUSES)
+    rows = wireshark(tshark, path, *fields, remcsum=remcsum)
+    for number, row in enumerate(rows, 1):
+        malformed, remarks, *statuses = (*row, "", "", "")[:6]
+        assert malformed == "", number
+        unusual = [remark for remark in remarks.split(",") if not TRAFFIC.match(remark)]
+        assert unusual in ([""], []), number
+        for name, status in zip(STATUSES, statuses, strict=True):
+            first, *inner = status.split(",")
+            assert first in {GOOD, ABSENT, ZERO_OVER_IPV6, ""}, (number, name)
+            assert set(inner) <= {GOOD, ABSENT}, (number, name)
+    capsys.readouterr()

@@ -6,6 +6,7 @@ Exits 1 if a test fails or the fuzzer finds something, and says where the input 
 from __future__ import annotations
 
 import argparse
+import base64
 import importlib.util
 import io
 import os
@@ -119,7 +120,12 @@ def fuzz(target: str, seconds: int) -> int:
     with log.open("wb") as output:
         status = run_fuzzer(
             target,
-            [f"-max_total_time={seconds}", f"-artifact_prefix={found}/{target}-", str(folder)],
+            [
+                "-seed=1",
+                f"-max_total_time={seconds}",
+                f"-artifact_prefix={found}/{target}-",
+                str(folder),
+            ],
             output,
         )
     end = log.read_text("utf-8", "replace").splitlines()[-1:]
@@ -127,7 +133,16 @@ def fuzz(target: str, seconds: int) -> int:
     if status:
         print(log.read_text("utf-8", "replace")[-6000:])
         print(f"sanitize: {target} failed: inputs in {found}, log in {log}")
+        show(sorted(found.glob(f"{target}-*")))
     return int(status != 0)
+
+
+def show(inputs: list[Path]) -> None:
+    """The inputs themselves, as a log may be all that is left of this machine."""
+    for path in inputs:
+        data = path.read_bytes()
+        print(f"sanitize: {path.name}, {len(data)} bytes, in base64:")
+        print(base64.b64encode(data).decode())
 
 
 def run_fuzzer(target: str, arguments: list[str], output: io.BufferedWriter | int) -> int:

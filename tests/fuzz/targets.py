@@ -151,6 +151,68 @@ def fields(data: bytes) -> None:
     assert (differences(frame, other, link_type=link) == []) == (frame == other)
 
 
+def vnet(data: bytes) -> None:
+    """A packet behind a virtio header is refused, unchanged, or cut into what adds up to it."""
+    flags, rest = (data[:1] or b"\0")[0], data[1:]
+    size = (10, 12, 20, 24)[flags & 3]
+    link = LINKS[flags >> 2 & 1]
+    checksum = "partial" if flags & 8 else "complete"
+    order = ("little", "big")[flags >> 4 & 1]
+    try:
+        made = gso.segment_vnet(
+            rest, header_size=size, byteorder=order, link_type=link, checksum=checksum
+        )
+        header = gso.VirtioNetHeader.unpack(rest, size, byteorder=order)
+    except gso.GsoError:
+        return
+    packed = header.pack(24, byteorder=order)
+    assert gso.VirtioNetHeader.unpack(packed, 24, byteorder=order) == header
+    packet = rest[size:]
+    assert made.to_list()
+    if len(made) == 1:
+        assert len(made[0]) == len(packet)
+    else:
+        assert header.gso_type
+        assert len(made) > len(packet) // 65536
+
+
+def coalesce(data: bytes) -> None:
+    """Whatever is merged is given back; everything else passes."""
+    flags, size, kind, frame = options(data)
+    link = LINKS[flags & 1]
+    choice = {"link_type": link, "tunnel_ports": PORTS}
+    fixed = gso.GsoType.TCP_FIXEDID if flags & 2 else None
+    try:
+        frames = gso.segment(frame, size, gso_type=fixed, **choice).to_list()[:MOST_COMPARED]
+    except gso.GsoError:
+        cut = max(size, 1)
+        frames = [frame[i : i + cut] for i in range(0, min(len(frame), 50 * cut), cut)]
+    if flags & 4 and frames:
+        frames.insert(kind % len(frames), frames[kind // 7 % len(frames)])
+    if flags & 8 and frames and frames[-1]:
+        harmed = bytearray(frames[kind % len(frames)] or b"?")
+        harmed[kind % len(harmed)] ^= 1 << (kind & 7)
+        frames[kind % len(frames)] = bytes(harmed)
+    merged = gso.coalesce(
+        gso.Frames.from_list(frames),
+        fixed_ids=bool(flags & 16),
+        max_flows=1 + (flags >> 5 & 1),
+        gro_max_size=524280 if flags & 64 else 65536,
+        checksum="complete" if kind & 1 else "partial",
+        **choice,
+    )
+    back: dict[int, list[bytes]] = {}
+    for k, whole in enumerate(merged):
+        pieces = [bytes(whole)]
+        if merged.gso_segs[k] > 1:
+            bits = int(merged.gso_type[k])
+            pieces = gso.segment(whole, int(merged.gso_size[k]), gso_type=bits, **choice).to_list()
+        back[k] = pieces
+    assert [back[k].pop(0) for k in merged.into.tolist()] == frames
+    assert not any(back.values())
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
-    function.__name__: function for function in (parse, segment, checksum, capture, fields)
+    function.__name__: function
+    for function in (parse, segment, checksum, capture, fields, vnet, coalesce)
 }

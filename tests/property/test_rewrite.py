@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import io
 
-import handmade
 from hypothesis import given
 from hypothesis import strategies as st
 
 import gso
+import handmade
 from gso.rewrite import segment_capture
 
 PAYLOAD = bytes(range(251)) * 40

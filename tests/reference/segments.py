@@ -31,20 +31,22 @@ def segment(
     tunnel_ports=None,
     checksum="complete",
     announced=None,
+    believe=False,
 ):
     if not 0 <= gso_size <= 65534:
         refuse(Reason.GSO_SIZE, "gso_size", gso_size, 65534)
     walk = Walk(frame, link_type=link_type, tunnel_ports=tunnel_ports, announced=announced)
     if gso_size and walk.refusal:
         refuse(Reason.UNSUPPORTED, *walk.refusal)
-    job = Job(walk, gso_size, int(gso_type or 0), checksum == "partial")
+    job = Job(walk, gso_size, int(gso_type or 0), checksum == "partial", believe)
     if gso_size == 0:
         return [job.complete()]
     return job.segments(gso_size)
 
 
 class Job:
-    def __init__(self, walk, gso_size, gso_type, partial_checksum):
+    def __init__(self, walk, gso_size, gso_type, partial_checksum, believe):
+        self.believe = believe
         self.gso_size = gso_size
         self.walk = walk
         self.frame = walk.frame
@@ -163,6 +165,9 @@ class Job:
         stale = 0
         if walk.l4 == 17 and pseudo_header(source, destination, 17, length) == field:
             stale = (length - walk.word(walk.l4_header + 4)) % 65535
+        if self.believe:
+            stale = (length - walk.word(walk.l4_header + 4)) % 65535 if walk.l4 == 17 else 0
+            stale += field - pseudo_header(source, destination, walk.l4, length) + 2 * 65535
         return lambda n: ones_sum(b"", pseudo_header(source, destination, walk.l4, n) + stale)
 
     def final_destination(self):

@@ -83,7 +83,9 @@ def segment_vnet(buffer, *, header_size=10, link_type="ethernet", checksum="comp
     bits = TYPES[kind]
     if tunnel:
         bits |= GsoType.UDP_TUNNEL_CSUM if flags & 8 else GsoType.UDP_TUNNEL
-    return segment(frame, size, gso_type=bits, checksum=checksum, **options)
+    return segment(
+        frame, size, gso_type=bits, checksum=checksum, believe=bool(needs_csum), **options
+    )
 
 
 def complete(frame, start, offset, needs_csum, wanted):

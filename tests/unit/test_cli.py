@@ -11,10 +11,10 @@ import subprocess
 import sys
 
 import capture_files as build
-import handmade as packets
 import pytest
 
 import gso
+import handmade as packets
 import vectorset
 from gso.capture import Interface
 from gso.cli import main

@@ -9,10 +9,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import handmade as packets
 import pytest
 
 import gso
+import handmade as packets
 from gso.cli import main
 from gso.command_diagnose import as_json, report
 from gso.diagnosis import RECORD, SET_INNER_MAC, drawing

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import handmade as packets
 import numpy as np
 import pytest
 
 import gso
+import handmade as packets
 from gso import GsoType, SkbState, Tunnel
 
 # The packet of the published incident as IPVS leaves it: no offset is where GUE needs it.

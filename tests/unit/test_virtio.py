@@ -107,6 +107,17 @@ def test_partial():
     assert made == expected
 
 
+def test_the_checksum_field_is_believed():
+    """With NEEDS_CSUM the kernel adds to what it finds, and a wrong sum stays wrong by as much."""
+    frame = bytearray(vectorset.frame(TCP4))
+    right = int.from_bytes(frame[50:52], "big")
+    frame[50:52] = ((right + 5) % 65535).to_bytes(2, "big")
+    for made, expected in zip(run(header_of(TCP4), frame), vectorset.outputs(TCP4), strict=True):
+        check, wanted = (int.from_bytes(f[50:52], "big") for f in (made, expected))
+        assert (wanted - check) % 65535 == 5
+        assert bytes(made[:50]) == expected[:50]
+
+
 class TestWithoutGso:
     FRAME = b"\xff" * 40 + bytes.fromhex("0102030405060708")
 

@@ -1,0 +1,138 @@
+"""coalesce and the plain-Python reference merge the same frames, and nothing is lost."""
+
+import numpy as np
+import packets
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+import gso
+import reference
+from gso import Frames, GsoError, GsoType
+
+SYN, RST, URG = 0x02, 0x04, 0x20
+
+
+def ordinary(head, link):
+    """The same headers, without the flags that no segment of a stream has."""
+    head = bytearray(head)
+    walk = reference.Walk(bytes(head), link_type=link, tunnel_ports=packets.PORTS)
+    for header in walk.headers:
+        if header.kind == "4":
+            head[header.offset + 6 : header.offset + 8] = b"\x40\0"
+    if walk.l4 == 6:
+        head[walk.l4_header + 13] &= 0xFF & ~(SYN | RST | URG)
+    return bytes(head)
+
+
+@st.composite
+def flow(draw, link):
+    """The segments of one super-packet."""
+    head, kind = draw(packets.headers())
+    assume(kind == link)
+    if draw(st.booleans()):
+        head = ordinary(head, link)
+    payload = draw(st.binary(min_size=1, max_size=8)) * draw(st.sampled_from([3, 10, 30]))
+    size = draw(st.sampled_from([1, 7, 8, 16, 29, 29]))
+    choice = draw(st.sampled_from([None, None, None, GsoType.TCP_FIXEDID]))
+    try:
+        made = gso.segment(
+            head + payload, size, gso_type=choice, link_type=link, tunnel_ports=packets.PORTS
+        ).to_list()
+    except GsoError:
+        made = gso.segment(head, 0, link_type=link, tunnel_ports=packets.PORTS).to_list()
+    return made[:70]
+
+
+@st.composite
+def harmed(draw, frame):
+    """A frame with a header or payload byte changed, made shorter, or longer."""
+    frame = bytearray(frame)
+    for _ in range(draw(st.integers(1, 2))):
+        frame[draw(st.integers(0, len(frame) - 1))] ^= 1 << draw(st.integers(0, 7))
+    frame += bytes(draw(st.sampled_from([0, 0, 2])))
+    frame = bytes(frame)
+    if draw(st.booleans()):  # with a right checksum the change has to be seen itself
+        try:
+            return bytes(gso.segment(frame, 0, tunnel_ports=packets.PORTS)[0])
+        except GsoError:
+            pass
+    return frame
+
+
+@st.composite
+def traffic(draw):
+    """Segments of a few flows, mixed, swapped, repeated and damaged."""
+    link = draw(st.sampled_from(["ethernet", "ethernet", "ethernet", "raw"]))
+    flows = draw(st.lists(flow(link), min_size=1, max_size=3))
+    frames = []
+    while any(flows):
+        source = draw(st.sampled_from([one for one in flows if one]))
+        count = draw(st.integers(1, len(source)))
+        frames += source[:count]
+        del source[:count]
+    for _ in range(draw(st.sampled_from([0, 0, 1, 3]))):
+        place = draw(st.integers(0, len(frames) - 1))
+        kind = draw(st.sampled_from(["swap", "repeat", "harm", "drop"]))
+        if kind == "swap":
+            frames[place], frames[place - 1] = frames[place - 1], frames[place]
+        elif kind == "repeat":
+            frames.insert(place, frames[place])
+        elif kind == "harm":
+            frames[place] = draw(harmed(frames[place]))
+        elif len(frames) > 1:
+            del frames[place]
+    return frames, link
+
+
+def given_back(merged, frames, link):
+    """Every input, from the segments of what it was merged into."""
+    back = [b""] * len(frames)
+    options = {"link_type": link, "tunnel_ports": packets.PORTS}
+    for k, whole in enumerate(merged):
+        numbers = np.flatnonzero(merged.into == k)
+        assert numbers[0] == merged.first[k]
+        assert len(numbers) == merged.gso_segs[k]
+        pieces = [bytes(whole)]
+        if merged.gso_segs[k] > 1:
+            size = int(merged.gso_size[k])
+            pieces = gso.segment(whole, size, gso_type=int(merged.gso_type[k]), **options).to_list()
+            if not merged.gso_type[k] & GsoType.TCP_FIXEDID:
+                assert gso.segment(whole, size, **options).to_list() == pieces
+        for number, piece in zip(numbers, pieces, strict=True):
+            back[number] = piece
+    return back
+
+
+@settings(max_examples=500, deadline=None)
+@given(traffic(), st.booleans(), st.booleans(), st.sampled_from(["partial", "complete"]))
+def test_coalesce(case, udp_gro, fixed_ids, checksum):
+    frames, link = case
+    options = {"link_type": link, "tunnel_ports": packets.PORTS}
+    options |= {"udp_gro": udp_gro, "fixed_ids": fixed_ids}
+    merged = gso.coalesce(Frames.from_list(frames), checksum=checksum, **options)
+    assert given_back(merged, frames, link) == frames
+    expected = reference.coalesce(frames, **options)
+    numbers = [np.flatnonzero(merged.into == k).tolist() for k in range(len(merged))]
+    fixed = [bool(bits & GsoType.TCP_FIXEDID) for bits in merged.gso_type]
+    assert list(zip(numbers, fixed, strict=True)) == expected
+
+
+@settings(max_examples=200, deadline=None)
+@given(traffic())
+def test_complete_checksums_are_right(case):
+    frames, link = case
+    options = {"link_type": link, "tunnel_ports": packets.PORTS}
+    merged = gso.coalesce(Frames.from_list(frames), checksum="complete", **options)
+    for whole in merged[merged.gso_segs > 1]:
+        assert reference.segment(bytes(whole), 0, **options) == [bytes(whole)]
+
+
+@settings(max_examples=200, deadline=None)
+@given(traffic(), st.data())
+def test_timeout(case, data):
+    frames, link = case
+    times = data.draw(st.lists(st.integers(0, 30), min_size=len(frames), max_size=len(frames)))
+    options = {"link_type": link, "tunnel_ports": packets.PORTS, "timeout": 10}
+    merged = gso.coalesce(Frames.from_list(frames), timestamps=times, **options)
+    expected = reference.coalesce(frames, times=times, **options)
+    assert merged.first.tolist() == [numbers[0] for numbers, _ in expected]

@@ -1,0 +1,152 @@
+"""gso coalesce: a capture's segments become super-packets, everything else stays."""
+
+import io
+import json
+import struct
+
+import capture_files as build
+import numpy as np
+import pytest
+
+import gso
+from gso.cli import main
+from gso.merging import coalesce_capture
+from handmade import OTHER, segment, stream
+
+
+def merge(data, **options):
+    target = io.BytesIO()
+    result = coalesce_capture(io.BytesIO(data), target, **options)
+    return gso.read_capture(io.BytesIO(target.getvalue())), result
+
+
+def capture(tmp_path, frames, name="in.pcapng", **options):
+    path = tmp_path / name
+    gso.write_capture(path, frames, **options)
+    return path
+
+
+def test_command(tmp_path, capsys):
+    frames = [*stream(3), b"other", *stream(2, source=OTHER)]
+    times = np.arange(6) * 1000 + 5
+    source = capture(tmp_path, frames, timestamps=times)
+    target = tmp_path / "out.pcapng"
+    assert main(["coalesce", str(source), str(target), "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report == {
+        "packets": 6, "merged": 5, "super_packets": 2, "most_segments": 3,
+        "unknown_links": {}, "truncated": None, "written": 3, "unchanged": 1,
+    }  # fmt: skip
+    made = gso.read_capture(target)
+    assert made.timestamps.tolist() == times[[0, 3, 4]].tolist()
+    assert made.original_lengths.tolist() == [len(frame) for frame in made.frames]
+    assert bytes(made.frames[1]) == b"other"
+    # and back
+    again = tmp_path / "again.pcapng"
+    assert main(["segment", str(target), str(again), "--gso-size", "100"]) == 0
+    assert gso.read_capture(again).frames.to_list() == frames
+    assert "2 super-packets became 5 segments" in capsys.readouterr().out
+
+
+def test_report(tmp_path, capsys):
+    source = capture(tmp_path, stream(4))
+    assert main(["coalesce", str(source), str(tmp_path / "out")]) == 0
+    assert capsys.readouterr().out == (
+        "4 packets read, 1 written\n"
+        "  4 packets became 1 super-packet of up to 4 segments\n"
+        "  0 packets unchanged\n"
+    )
+
+
+@pytest.mark.parametrize("order", build.ORDERS)
+@pytest.mark.parametrize("ticks", build.RESOLUTIONS)
+def test_pcap(order, ticks):
+    data = build.pcap([(5, f) for f in stream(3)], order=order, ticks=ticks)
+    made, _ = merge(data)
+    assert made.format == "pcap"
+    assert len(made) == 1
+    assert gso.segment(made.frames[0], 100).to_list() == stream(3)
+
+
+def test_readers_must_not_cut_off_what_has_grown():
+    frames = [segment(i, b"x" * 1400, size=1400) for i in range(46)]
+    data = bytearray(build.pcap([(5, frame) for frame in frames], order="<"))
+    data[16:20] = struct.pack("<I", 1514)
+    target = io.BytesIO()
+    coalesce_capture(io.BytesIO(data), target)
+    assert struct.unpack_from("<I", target.getvalue(), 16)[0] >= len(target.getvalue())
+
+
+def test_interfaces_and_comments():
+    items = [(1, b"first")]
+    data = (
+        build.section("<")
+        + build.interface("<") + build.interface("<")
+        + b"".join(
+            build.enhanced(frame, order="<", which=number, items=items if not i else [])
+            for i, frame in enumerate(stream(3)) for number in (0, 1)
+        )
+    )  # fmt: skip
+    made, result = merge(data, timeout=None)
+    assert result.super_packets == 2
+    assert made.interface_ids.tolist() == [0, 1]
+    assert made.comments == ["first", "first"]
+
+
+def test_timeout(tmp_path):
+    times = np.array([0, 1, 2000, 2001]) * 1000
+    source = capture(tmp_path, stream(4), timestamps=times)
+    made, _ = merge(source.read_bytes())
+    assert made.timestamps.tolist() == times[[0, 2]].tolist()
+    made, _ = merge(source.read_bytes(), timeout=None)
+    assert len(made) == 1
+
+
+def test_complete_checksums(tmp_path):
+    source = capture(tmp_path, stream(4))
+    made, _ = merge(source.read_bytes())
+    assert gso.segment(made.frames[0], 0).to_list() == made.frames.to_list()
+
+
+def test_unknown_link_type(tmp_path, capsys):
+    source = capture(tmp_path, stream(2), link_type="user0")
+    assert main(["coalesce", str(source), str(tmp_path / "out")]) == 0
+    assert "2 packets of link type user0 cannot be looked into" in capsys.readouterr().out
+    assert gso.read_capture(tmp_path / "out").frames.to_list() == stream(2)
+
+
+def test_link_headers_that_are_skipped_must_agree(tmp_path):
+    heads = [b"\x08\0" + bytes(18), b"\x08\0" + bytes(17) + b"\1"]
+    frames = [heads[i % 2] + frame[14:] for i, frame in enumerate(stream(4))]
+    source = capture(tmp_path, frames, link_type="linux_sll2")
+    made, result = merge(source.read_bytes())
+    assert result.merged == 0
+    frames = [heads[0] + frame[14:] for frame in stream(4)]
+    made, _ = merge(capture(tmp_path, frames, link_type="linux_sll2").read_bytes())
+    assert len(made) == 1
+    assert bytes(made.frames[0][:20]) == heads[0]
+
+
+def test_cut_off(tmp_path, capsys):
+    source = capture(tmp_path, stream(4))
+    source.write_bytes(source.read_bytes()[:-30])
+    assert main(["coalesce", str(source), str(tmp_path / "out")]) == 1
+    assert "the input is cut off" in capsys.readouterr().out
+
+
+def test_wrong_usage(tmp_path, capsys):
+    source = capture(tmp_path, stream(2))
+    assert main(["coalesce", str(source), str(tmp_path / "out"), "--max-size", "600000"]) == 2
+    assert "at most 524280" in capsys.readouterr().err
+
+
+def test_memory_is_bounded_by_batches():
+    """Chunks of the file are merged for themselves; nothing is lost between them."""
+    frames = stream(3000)
+    data = build.pcap([(5, frame) for frame in frames], order="<")
+    made, result = merge(data)
+    back = []
+    for frame in made.frames:
+        back += gso.segment(frame, 100).to_list() if len(frame) > 200 else [bytes(frame)]
+    assert back == frames
+    assert result.written == len(made)
