@@ -20,7 +20,16 @@ import numpy as np
 import numpy.typing as npt
 
 from gso._validate import judge_batch
-from gso.packets import DROP_FUNCTIONS, SEGMENT_WORDS, Event, Follower, Packet
+from gso.packets import (
+    DROP_FUNCTIONS,
+    SEGMENT_WORDS,
+    Event,
+    Follower,
+    Packet,
+    caller,
+    is_plain,
+    place_name,
+)
 from gso.rules import OFFSETS, RULES, Severity, SkbState, explain, finding
 from gso.trace import Trace
 
@@ -33,8 +42,6 @@ ENCAPSULATORS = (
     *("bareudp_xmit", "udp_tunnel_xmit_skb", "udp_tunnel6_xmit_skb", "ip6_tnl_start_xmit"),
     *("iptunnel_xmit", "mpls_xmit", "nsh_push", "wg_socket_send_skb_to_peer"),
 )
-_SEGMENT_REASONS = ("", "NOT_SPECIFIED", "SKB_GSO_SEG", "1", "2")
-"""What a packet that could not be segmented is freed with: plain kfree_skb gives no reason."""
 SET_INNER_MAC = "skb_set_inner_mac_header(skb, skb_inner_network_offset(skb))"
 _MAC_RULES = ("tunnel-header-negative", "tunnel-header-short", "tunnel-header-wrong")
 _MOST_NAMES = 1000
@@ -159,9 +166,9 @@ class _Survey:
         known = batch.state["inner_mac_header"] != np.iinfo(np.int32).min
         self.offsets += int(np.count_nonzero(known))
         is_drop = np.isin(batch.columns["function"], _numbers(batch, DROP_FUNCTIONS))
-        reasons = {name: name.removeprefix("SKB_DROP_REASON_") for name in batch.names}
-        plain = _numbers(batch, {name for name in reasons if reasons[name] in _SEGMENT_REASONS})
-        suspect = (violated != 0) | (is_drop & np.isin(batch.columns["reason"], [-1, *plain]))
+        reasons = np.unique(batch.columns["reason"][is_drop]).tolist()
+        plain = [n for n in reasons if is_plain(batch.names[n] if n >= 0 else "")]
+        suspect = (violated != 0) | (is_drop & np.isin(batch.columns["reason"], plain))
         ended, collected = self.follower.add(batch, violated, suspect)
         self._count_drops(batch, is_drop & ~collected)
         for packet in ended:
@@ -175,7 +182,7 @@ class _Survey:
             self._other_drop(reason, place, tuple(stack.split("\n")), int(count))
 
     def _other_drop(self, reason: str, place: str, stack: tuple[str, ...], count: int) -> None:
-        key = reason.removeprefix("SKB_DROP_REASON_"), place or _caller(stack)
+        key = reason.removeprefix("SKB_DROP_REASON_"), place_name(place) or caller(stack)
         if key in self.drops or len(self.drops) < _MOST_NAMES:
             self.drops[key] += count
 
@@ -247,12 +254,6 @@ def _numbers(batch: Trace, names: Iterable[str]) -> list[int]:
     return [number for number, name in enumerate(batch.names) if name in wanted]
 
 
-def _caller(stack: tuple[str, ...]) -> str:
-    """Who dropped the packet: the first function of the stack that does not itself free."""
-    frees = ("trace_event", "kfree_skb", "sk_skb_reason", "__kfree_skb", "bpf_", "kprobe")
-    return next((name for name in stack if not name.startswith(frees)), "")
-
-
 # --- who, and what is missing ------------------------------------------------------------------
 
 
@@ -280,7 +281,7 @@ def _outer_length(state: SkbState) -> int | None:
 def _case(packet: Packet, rules: tuple[str, ...], function: str, evidence: str) -> Case:
     bad = packet.bad or packet.events[-1]
     growth = _growth(packet)
-    drop = (packet.drop.function, packet.reason, packet.location) if packet.drop else None
+    drop = (packet.drop.function, packet.reason, packet.place) if packet.drop else None
     common: dict[str, Any] = {
         "rules": rules,
         "function": function,

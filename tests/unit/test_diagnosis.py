@@ -104,7 +104,8 @@ def test_the_stack_of_the_incident_names_the_function():
     [case] = diagnose(STACK).cases
     assert case.function == "ip_vs_tunnel_xmit"
     assert case.evidence == "it is in the stack"
-    assert case.drop == ("kfree_skb_reason", "SKB_DROP_REASON_NOT_SPECIFIED", "")
+    reason = "SKB_DROP_REASON_NOT_SPECIFIED"
+    assert case.drop == ("kfree_skb_reason", reason, "validate_xmit_skb")
 
 
 def test_a_log_of_an_unpatched_kernel():
