@@ -47,7 +47,8 @@ machine: build
 
 # Programs that only tests use, to judge our files as others see them.
 test-packages:
-	command -v tshark >/dev/null || { $(SUDO) apt-get update -q && $(APT_INSTALL) tshark; }
+	{ command -v tshark && command -v chromium; } >/dev/null || { $(SUDO) apt-get update -q \
+	  && $(APT_INSTALL) tshark chromium; }
 
 $(VENV)/bin/pip:
 	$(PYTHON) -c 'import ensurepip, os, sysconfig; os.stat(sysconfig.get_path("include") + "/Python.h")' \

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from importlib import metadata
 
-from gso import command_diagnose, command_explain, command_segment
+from gso import command_diagnose, command_explain, command_segment, command_watch
 from gso.command import EXAMPLES, UNUSABLE, Formatter, UsageError
 from gso.drawing import printable
 from gso.errors import GsoError
@@ -52,7 +52,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"gso {_version()}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for add in (command_segment.add, command_explain.add, command_diagnose.add):
+    for add in (
+        command_segment.add,
+        command_explain.add,
+        command_diagnose.add,
+        command_watch.add,
+    ):
         add(commands)
     return parser
 

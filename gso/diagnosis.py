@@ -33,7 +33,7 @@ from gso.packets import (
 from gso.rules import OFFSETS, RULES, Severity, SkbState, explain, finding
 from gso.trace import Trace
 
-__all__ = ["Case", "Diagnosis", "Event", "diagnose"]
+__all__ = ["Case", "Diagnosis", "Event", "Survey", "diagnose"]
 
 ENCAPSULATORS = (
     *("ip_vs_tunnel_xmit", "ip_vs_tunnel_xmit_v6", "vxlan_xmit_one", "vxlan_xmit", "geneve_xmit"),
@@ -139,14 +139,14 @@ def diagnose(trace: Trace | Iterable[Trace]) -> Diagnosis:
     Args:
         trace: a whole trace, or its batches in order (`gso.TraceReader`): memory stays bounded.
     """
-    survey = _Survey()
+    survey = Survey()
     for batch in [trace] if isinstance(trace, Trace) else trace:
         survey.add(batch)
     return survey.finish()
 
 
-class _Survey:
-    """Makes cases of the packets of a log, batch by batch."""
+class Survey:
+    """Makes cases of the packets of a log, batch by batch; `diagnose` for logs that grow."""
 
     def __init__(self) -> None:
         self.follower = Follower()
@@ -215,6 +215,16 @@ class _Survey:
             for value in values:
                 if value and (len(counter) < _MOST_NAMES or value in counter):
                     counter[value] += 1
+
+    def wrong(self) -> Iterator[tuple[tuple[str, ...], str]]:
+        """(rules, message) of the cases so far, and of packets that are still under way."""
+        for case in self.cases.values():
+            yield case.rules, case.message
+        for packet in self.follower.under_way():
+            if packet.bad is not None:
+                rules = explain(packet.mask)
+                found = finding(rules[0], packet.bad.state.known)
+                yield tuple(rule.rule for rule in rules), found.message
 
     def finish(self) -> Diagnosis:
         """The diagnosis of what was taken."""

@@ -230,6 +230,10 @@ class Follower:
             self._remember(part)
         return ended, collected
 
+    def under_way(self) -> list[Packet]:
+        """The suspicious packets that have not ended yet."""
+        return list(self._packets.values())
+
     def finish(self) -> list[Packet]:
         """The packets that are still under way at the end of the log."""
         return self._end(list(self._packets))
