@@ -9,6 +9,7 @@ cdef struct Entry:
     int32_t newer
     int8_t freed
     int8_t dropped
+    int8_t encapsulated
 
 
 cdef struct Seen:

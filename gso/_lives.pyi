@@ -17,6 +17,7 @@ class Lives:
     def assign(
         self,
         columns: Mapping[str, npt.NDArray[Any]],
+        inner: npt.NDArray[np.int32],
         kinds: npt.NDArray[np.uint8],
         codes: npt.NDArray[np.int32],
         in_stack: Callable[[int, int], bool],

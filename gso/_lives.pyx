@@ -71,11 +71,12 @@ cdef class Lives:
         free(self.buckets)
         free(self.seen)
 
-    def assign(self, columns, const uint8_t[::1] kinds, const int32_t[::1] codes, in_stack):
+    def assign(self, columns, const int32_t[:] inner, const uint8_t[::1] kinds, const int32_t[::1] codes, in_stack):
         """Follow one batch of events.
 
         Args:
             columns: of a `gso.Trace`.
+            inner: for each event, the inner network header's offset.
             kinds: for each name of the batch, what such a function does.
             codes: for each name of the batch, a number that it has in every batch, -1 for none.
             in_stack: called with (code of a function, number of a stack): whether the function is
@@ -107,16 +108,17 @@ cdef class Lives:
                 out[i] = self._entered(cpu, code)
             elif pointers[i] >= HASHED:
                 entry = self._find(pointers[i])
-                if entry >= 0 and self._is_reused(&self.entries[entry], kind):
+                if entry >= 0 and self._is_reused(&self.entries[entry], kind, inner[i]):
                     ended.append(self.entries[entry].life)
                     self.entries[entry].life = self.events + i
-                    self.entries[entry].freed = self.entries[entry].dropped = False
+                    self._begin(entry)
                 elif entry < 0:
                     entry = self._add(pointers[i], self.events + i, ended)
                 self._touch(entry)
                 found = &self.entries[entry]
                 out[i] = found.life
                 found.dropped |= (kind & DROPPING) != 0
+                found.encapsulated |= inner[i] > 0
                 found.freed |= (kind & (DROPPING | CONSUMING)) != 0
                 if not kind & (DROPPING | CONSUMING):
                     self._remember(cpu, found.life, entry, times[i], code)
@@ -134,7 +136,14 @@ cdef class Lives:
         self.events += n
         return lives, ended
 
-    cdef bint _is_reused(self, const Entry *entry, uint8_t kind):
+    cdef void _begin(self, int32_t entry):
+        self.entries[entry].freed = self.entries[entry].dropped = False
+        self.entries[entry].encapsulated = False
+
+    cdef bint _is_reused(self, const Entry *entry, uint8_t kind, int32_t inner):
+        # Only a new sk_buff has no inner offsets where the pointer's had some before.
+        if entry.encapsulated and inner == 0:
+            return True
         if not entry.freed or kind & FREEING:
             return False
         # consume_skb may have given up one of several references: the packet lives on.
@@ -201,7 +210,7 @@ cdef class Lives:
             self._leave_bucket(entry)
         bucket = self._bucket(pointer)
         self.entries[entry].pointer, self.entries[entry].life = pointer, life
-        self.entries[entry].freed = self.entries[entry].dropped = False
+        self._begin(entry)
         self.entries[entry].bucket_next = self.buckets[bucket]
         self.buckets[bucket] = entry
         self._link(entry)

@@ -154,11 +154,10 @@ cdef class Scanner:
         """(lines read, events found, damaged lines, events the kernel lost)."""
         return self.line, self.events, self.damaged, self.lost
 
-    def skip_line(self, const uint8_t[::1] start):
-        """Count a line that is too long to be read; `start` is its first part."""
-        self.line += 1
-        self.owner = DAMAGED_EVENT
-        self._complain(bytes(start[:80]))
+    def remember_header(self, const uint8_t[::1] line):
+        """Take the names of columns from a line of an earlier part of the log, uncounted."""
+        self.feed(line, 0)
+        self.line = 0
 
     def _complain(self, text):
         self.damaged += 1

@@ -148,6 +148,8 @@ cdef class EventScanner(Scanner):
                     p + 1, close):
                 name, last = p + 1, self._symbol_end(p + 1, close)
             p = close + 1
+        if self.returns[i] and last - name > 8 and memcmp(last - 8, b"__return", 8) == 0:
+            last -= 8                   # perf probe's name for FUNCTION%return
         if name == last:
             return -1
         self.functions[i] = intern(&self.names, name, last - name)

@@ -8,7 +8,13 @@ import sys
 from collections.abc import Sequence
 from importlib import metadata
 
-from gso import command_coalesce, command_diagnose, command_explain, command_segment
+from gso import (
+    command_coalesce,
+    command_diagnose,
+    command_explain,
+    command_segment,
+    command_watch,
+)
 from gso.command import EXAMPLES, UNUSABLE, Formatter, UsageError
 from gso.drawing import printable
 from gso.errors import GsoError
@@ -57,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
         command_coalesce.add,
         command_explain.add,
         command_diagnose.add,
+        command_watch.add,
     ):
         add(commands)
     return parser

@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 from gso.capture import Reader
@@ -21,7 +22,7 @@ from gso.command import (
     positive,
     terminal_width,
 )
-from gso.drawing import describe, draw, faults
+from gso.drawing import describe, draw, draw_svg, faults
 
 _COLOURS = {"title": "1", "right": "32", "wrong": "1;31", "note": "33"}
 
@@ -46,6 +47,7 @@ def add(commands: Any) -> None:
         default=1,
         help="which packet, counted from 1 as Wireshark does (default 1)",
     )
+    command.add_argument("--svg", metavar="FILE", help="draw it to scale in this file, too")
     add_common(command)
     command.set_defaults(run=_explain)
 
@@ -58,6 +60,8 @@ def _explain(options: argparse.Namespace) -> int:
             if seen + len(batch) >= options.number:
                 index = options.number - seen - 1
                 description = describe(batch, index, options.number, ports)
+                if options.svg:
+                    Path(options.svg).write_text(draw_svg(description), encoding="utf-8")
                 _show(description, as_json=options.json)
                 return FINDINGS if faults(description) else FINE
             seen += len(batch)

@@ -20,11 +20,20 @@ import numpy as np
 import numpy.typing as npt
 
 from gso._validate import judge_batch
-from gso.packets import DROP_FUNCTIONS, SEGMENT_WORDS, Event, Follower, Packet
+from gso.packets import (
+    DROP_FUNCTIONS,
+    SEGMENT_WORDS,
+    Event,
+    Follower,
+    Packet,
+    caller,
+    is_plain,
+    place_name,
+)
 from gso.rules import OFFSETS, RULES, Severity, SkbState, explain, finding
 from gso.trace import Trace
 
-__all__ = ["Case", "Diagnosis", "Event", "diagnose"]
+__all__ = ["Case", "Diagnosis", "Event", "Survey", "diagnose"]
 
 ENCAPSULATORS = (
     *("ip_vs_tunnel_xmit", "ip_vs_tunnel_xmit_v6", "vxlan_xmit_one", "vxlan_xmit", "geneve_xmit"),
@@ -33,8 +42,6 @@ ENCAPSULATORS = (
     *("bareudp_xmit", "udp_tunnel_xmit_skb", "udp_tunnel6_xmit_skb", "ip6_tnl_start_xmit"),
     *("iptunnel_xmit", "mpls_xmit", "nsh_push", "wg_socket_send_skb_to_peer"),
 )
-_SEGMENT_REASONS = ("", "NOT_SPECIFIED", "SKB_GSO_SEG", "1", "2")
-"""What a packet that could not be segmented is freed with: plain kfree_skb gives no reason."""
 SET_INNER_MAC = "skb_set_inner_mac_header(skb, skb_inner_network_offset(skb))"
 _MAC_RULES = ("tunnel-header-negative", "tunnel-header-short", "tunnel-header-wrong")
 _MOST_NAMES = 1000
@@ -132,14 +139,14 @@ def diagnose(trace: Trace | Iterable[Trace]) -> Diagnosis:
     Args:
         trace: a whole trace, or its batches in order (`gso.TraceReader`): memory stays bounded.
     """
-    survey = _Survey()
+    survey = Survey()
     for batch in [trace] if isinstance(trace, Trace) else trace:
         survey.add(batch)
     return survey.finish()
 
 
-class _Survey:
-    """Makes cases of the packets of a log, batch by batch."""
+class Survey:
+    """Makes cases of the packets of a log, batch by batch; `diagnose` for logs that grow."""
 
     def __init__(self) -> None:
         self.follower = Follower()
@@ -159,9 +166,9 @@ class _Survey:
         known = batch.state["inner_mac_header"] != np.iinfo(np.int32).min
         self.offsets += int(np.count_nonzero(known))
         is_drop = np.isin(batch.columns["function"], _numbers(batch, DROP_FUNCTIONS))
-        reasons = {name: name.removeprefix("SKB_DROP_REASON_") for name in batch.names}
-        plain = _numbers(batch, {name for name in reasons if reasons[name] in _SEGMENT_REASONS})
-        suspect = (violated != 0) | (is_drop & np.isin(batch.columns["reason"], [-1, *plain]))
+        reasons = np.unique(batch.columns["reason"][is_drop]).tolist()
+        plain = [n for n in reasons if is_plain(batch.names[n] if n >= 0 else "")]
+        suspect = (violated != 0) | (is_drop & np.isin(batch.columns["reason"], plain))
         ended, collected = self.follower.add(batch, violated, suspect)
         self._count_drops(batch, is_drop & ~collected)
         for packet in ended:
@@ -175,7 +182,7 @@ class _Survey:
             self._other_drop(reason, place, tuple(stack.split("\n")), int(count))
 
     def _other_drop(self, reason: str, place: str, stack: tuple[str, ...], count: int) -> None:
-        key = reason.removeprefix("SKB_DROP_REASON_"), place or _caller(stack)
+        key = reason.removeprefix("SKB_DROP_REASON_"), place_name(place) or caller(stack)
         if key in self.drops or len(self.drops) < _MOST_NAMES:
             self.drops[key] += count
 
@@ -208,6 +215,16 @@ class _Survey:
             for value in values:
                 if value and (len(counter) < _MOST_NAMES or value in counter):
                     counter[value] += 1
+
+    def wrong(self) -> Iterator[tuple[tuple[str, ...], str]]:
+        """(rules, message) of the cases so far, and of packets that are still under way."""
+        for case in self.cases.values():
+            yield case.rules, case.message
+        for packet in self.follower.under_way():
+            if packet.bad is not None:
+                rules = explain(packet.mask)
+                found = finding(rules[0], packet.bad.state.known)
+                yield tuple(rule.rule for rule in rules), found.message
 
     def finish(self) -> Diagnosis:
         """The diagnosis of what was taken."""
@@ -247,12 +264,6 @@ def _numbers(batch: Trace, names: Iterable[str]) -> list[int]:
     return [number for number, name in enumerate(batch.names) if name in wanted]
 
 
-def _caller(stack: tuple[str, ...]) -> str:
-    """Who dropped the packet: the first function of the stack that does not itself free."""
-    frees = ("trace_event", "kfree_skb", "sk_skb_reason", "__kfree_skb", "bpf_", "kprobe")
-    return next((name for name in stack if not name.startswith(frees)), "")
-
-
 # --- who, and what is missing ------------------------------------------------------------------
 
 
@@ -280,7 +291,7 @@ def _outer_length(state: SkbState) -> int | None:
 def _case(packet: Packet, rules: tuple[str, ...], function: str, evidence: str) -> Case:
     bad = packet.bad or packet.events[-1]
     growth = _growth(packet)
-    drop = (packet.drop.function, packet.reason, packet.location) if packet.drop else None
+    drop = (packet.drop.function, packet.reason, packet.place) if packet.drop else None
     common: dict[str, Any] = {
         "rules": rules,
         "function": function,

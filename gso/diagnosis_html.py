@@ -6,13 +6,15 @@ from collections.abc import Iterator, Mapping
 from html import escape
 
 from gso.diagnosis import Case, Diagnosis, Event
+from gso.rules import OFFSETS
+from gso.svg import Box, Kind, Mark, packet_drawing
 
 __all__ = ["header_drawing", "page"]
 
 _STYLE = """\
 body { font: 15px/1.5 sans-serif; max-width: 72em; margin: 2em auto; padding: 0 1em; color: #222 }
 h2 { border-top: 1px solid #ccc; padding-top: 1em }
-table { border-collapse: collapse; margin: 1em 0 }
+table { border-collapse: collapse; margin: 1em 0; display: block; overflow-x: auto }
 td, th { border: 1px solid #ccc; padding: .2em .6em; text-align: right; font-size: 13px }
 td.name, th.name { text-align: left }
 tr.wrong { background: #fde3e1 }
@@ -20,21 +22,12 @@ code { background: #f3f3f3; padding: .1em .3em }
 svg { display: block; margin: 1em 0; max-width: 100% }
 .clean { color: #17692a }
 """
-_COLOURS = {
-    "outer IP": "var(--outer, #cfe3f7)",
-    "tunnel": "var(--tunnel, #f7e3c0)",
-    "inner IP": "var(--inner, #cdebd2)",
-    "data": "var(--data, #e8e8e8)",
+_HEADERS: dict[str, tuple[str, Kind]] = {
+    "network_header": ("outer IP", "outer"),
+    "transport_header": ("tunnel", "tunnel"),
+    "inner_network_header": ("inner IP", "inner"),
+    "inner_transport_header": ("inner TCP, UDP ...", "data"),
 }
-_INK, _GOOD, _BAD = "var(--ink, #222)", "var(--good, #17692a)", "var(--bad, #b3261e)"
-_SOFT, _PAPER = "var(--soft, #555)", "var(--paper, #fff)"
-_UNSET = 0xFFFF
-_OFFSETS = (
-    *("mac_header", "network_header", "transport_header"),
-    *("inner_mac_header", "inner_network_header", "inner_transport_header"),
-)
-_SCALE = 9
-_WIDTH = 900
 
 
 def page(found: list[tuple[str, Diagnosis]]) -> str:
@@ -78,7 +71,7 @@ def _case(number: int, case: Case) -> Iterator[str]:
     if case.missing_call:
         yield f"<p>Missing call: <code>{escape(case.missing_call)}</code></p>\n"
     yield f"<p>{escape(case.kernel_outcome)}</p>\n<p>{escape(case.likely_cause)}</p>\n"
-    yield from _drawing(case)
+    yield _drawing(case)
     yield from _timeline(case)
     for title, counter in (("Flows", case.flows), ("Devices", case.devices)):
         if counter:
@@ -90,7 +83,7 @@ def _case(number: int, case: Case) -> Iterator[str]:
 
 def _timeline(case: Case) -> Iterator[str]:
     yield '<table><tr><th>line</th><th>time, s</th><th>CPU</th><th class="name">function</th>'
-    yield "<th>len</th>" + "".join(f"<th>{name}</th>" for name in _OFFSETS)
+    yield "<th>len</th>" + "".join(f"<th>{name}</th>" for name in OFFSETS)
     yield "<th>tnl_hlen</th></tr>\n"
     for event in case.events:
         wrong = ' class="wrong"' if event is case.example else ""
@@ -102,67 +95,33 @@ def _cells(event: Event) -> Iterator[str]:
     time = "" if event.time is None else f"{event.time // 10**9}.{event.time % 10**9 // 1000:06}"
     yield f"<td>{event.line}</td><td>{time}</td><td>{event.cpu if event.cpu >= 0 else ''}</td>"
     yield f'<td class="name">{escape(event.function)}</td>'
-    for name in ("len", *_OFFSETS, "tnl_hlen"):
+    for name in ("len", *OFFSETS, "tnl_hlen"):
         value = getattr(event.state, name)
         yield f"<td>{'' if value is None else value}</td>"
 
 
-def _drawing(case: Case) -> Iterator[str]:
-    offsets = {name: getattr(case.example.state, name) for name in _OFFSETS}
-    yield header_drawing(offsets, case.expected)
+def _drawing(case: Case) -> str:
+    state = case.example.state
+    return header_drawing({name: getattr(state, name) for name in OFFSETS}, case.expected)
 
 
 def header_drawing(offsets: Mapping[str, int | None], expected: Mapping[str, int]) -> str:
     """Draw a packet's headers to scale as SVG, with where each offset points and where it should.
 
     `offsets` are those of the sk_buff by their names, in bytes from `skb->head`; unknown ones are
-    left out. `expected` has the right value of each that is wrong. The page that the drawing goes
-    into may set its colours as CSS variables.
+    left out. `expected` has the right value of each that is wrong.
     """
-    return "".join(_header_drawing(offsets, expected))
-
-
-def _header_drawing(
-    offsets: Mapping[str, int | None], expected: Mapping[str, int]
-) -> Iterator[str]:
-    known = {
-        name: value
-        for name in _OFFSETS
-        if (value := offsets.get(name)) is not None and value != _UNSET
-    }
-    if len(known) < 2:
-        return
-    start, last = min(known.values()), max(known.values())
-    scale = min(_SCALE, (_WIDTH - 200) / max(last - start, 1))
-    labels = {
-        "network_header": "outer IP",
-        "transport_header": "tunnel",
-        "inner_network_header": "inner IP",
-        "inner_transport_header": "data",
-    }
-    edges = sorted((known[name], label) for name, label in labels.items() if name in known)
-    marks = sorted((value, name, False) for name, value in known.items())
-    marks += [
-        (value, f"{name} should be", True) for name, value in expected.items() if name in known
+    known = {name: at for name, at in offsets.items() if at is not None and at != 0xFFFF}
+    edges = sorted((known[name], *_HEADERS[name]) for name in _HEADERS if name in known)
+    if len(known) < 2 or not edges:
+        return ""
+    ends = [*(edge[0] for edge in edges[1:]), edges[-1][0] + 20]
+    boxes = [
+        Box(at, max(end, at + 1), label, kind, open_end=kind == "data")
+        for (at, label, kind), end in zip(edges, ends, strict=True)
     ]
-    height = 70 + 18 * len(marks)
-    yield f'<svg viewBox="0 0 {_WIDTH} {height}" width="{_WIDTH}" font-size="12" '
-    yield 'font-family="sans-serif" role="img" aria-label="headers to scale">\n'
-    for (at, label), (end, _) in zip(edges, [*edges[1:], (last + 12, "")], strict=True):
-        x, width = (at - start) * scale + 5, max((end - at) * scale, 1)
-        yield f'<rect x="{x:.1f}" y="10" width="{width:.1f}" height="34" '
-        yield f'stroke="{_SOFT}" fill="{_COLOURS[label]}"/>'
-        text = label if end == last + 12 else f"{label} {end - at}"
-        yield f'<text x="{x + 4:.1f}" y="31" fill="{_INK}">{text}</text>\n'
-    lines, texts = "", ""
-    for row, (at, name, right) in enumerate(marks):
-        x, y = (at - start) * scale + 5, 66 + 18 * row
-        colour = _BAD if name in expected else _GOOD if right else _INK
-        lines += f'<path d="M{x:.1f} 44V{y - 4}" stroke="{colour}"/>'
-        texts += (
-            f'<text x="{x + 4:.1f}" y="{y}" fill="{colour}" stroke="{_PAPER}" stroke-width="3" '
-        )
-        texts += f'paint-order="stroke">{escape(name)} {at}</text>\n'
-    # Texts over all lines, with a white edge: they stay readable where they cross.
-    yield f"{lines}\n{texts}"
-    yield "</svg>\n"
+    marks = [Mark(at, name, "wrong" if name in expected else "plain") for name, at in known.items()]
+    marks += [
+        Mark(at, f"{name} should be", "right") for name, at in expected.items() if name in known
+    ]
+    return packet_drawing(boxes, marks)

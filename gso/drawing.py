@@ -13,8 +13,9 @@ from gso.capture_format import LINKS
 from gso.checks import Check, Status, check
 from gso.errors import GsoError
 from gso.fields import Field, TunnelPorts, dissect
+from gso.svg import Box, Kind, Mark, packet_drawing
 
-__all__ = ["describe", "draw", "printable"]
+__all__ = ["describe", "draw", "draw_svg", "printable"]
 
 Style: TypeAlias = Callable[[str, str], str]
 """Takes a text and what it is: "title", "right", "wrong" or "note"."""
@@ -212,3 +213,35 @@ def _line(one: dict[str, Any], style: Style) -> str:
     if "status" not in one:
         return text
     return f"{text}   {style(one['verdict'], _LOOKS[Status(one['status'])])}"
+
+
+def draw_svg(description: dict[str, Any]) -> str:
+    """The description's headers, to scale, with the kernel's header offsets, as SVG."""
+    boxes = [
+        Box(
+            header["offset"],
+            header["offset"] + header["length"],
+            header["name"],
+            _kind(header["name"]),
+            open_end=header["name"] in ("payload", "trailer") and header["length"] > 40,
+        )
+        for header in description["headers"]
+        if header["name"] != "trailer"
+    ]
+    layout = description["layout"] or {}
+    marks = [
+        Mark(value, name)
+        for name, value in layout.items()
+        if value is not None and name.endswith("_header")
+    ]
+    return packet_drawing(boxes, marks, _title(description)) if boxes else ""
+
+
+def _kind(name: str) -> Kind:
+    if name == "payload":
+        return "data"
+    if name.startswith("inner "):
+        return "inner"
+    if any(word in name for word in ("ethernet", "vlan", "linux_sll", "loopback")):
+        return "link"
+    return "outer" if name.startswith(("outer ip", "ip", "tcp", "udp")) else "tunnel"

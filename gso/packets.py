@@ -8,6 +8,7 @@ for it is counted.
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -20,7 +21,16 @@ from gso._lives import AFTER_FREE, CONSUMES, DROPS, ENTERS, SEGMENTS, Lives
 from gso.rules import SkbState
 from gso.trace import Trace
 
-__all__ = ["DROP_FUNCTIONS", "SEGMENTERS", "Event", "Follower", "Packet"]
+__all__ = [
+    "DROP_FUNCTIONS",
+    "SEGMENT_WORDS",
+    "Event",
+    "Follower",
+    "Packet",
+    "caller",
+    "is_plain",
+    "place_name",
+]
 
 DROP_FUNCTIONS = frozenset(
     {"kfree_skb", "kfree_skb_reason", "sk_skb_reason_drop", "kfree_skb_list_reason"}
@@ -118,12 +128,19 @@ class Packet:
         self.mask |= mask
 
     @property
+    def place(self) -> str:
+        """The function that dropped it, empty if the log does not tell."""
+        return self.location or caller(self.stack)
+
+    @property
     def in_segmentation(self) -> bool:
         """Whether it was dropped because it could not be segmented."""
-        if self.drop is None:
+        if self.drop is None or not is_plain(self.reason):
             return False
-        if self.location in SEGMENTERS or any(name in SEGMENTERS for name in self.stack[:6]):
-            return True
+        place = self.place
+        if place:
+            # Compilers add suffixes to functions that they specialise, such as ".isra.0".
+            return place.split(".")[0] in SEGMENTERS
         last = [name for name in self.functions if name not in DROP_FUNCTIONS][-2:]
         return any(word in name for name in last for word in SEGMENT_WORDS)
 
@@ -203,7 +220,8 @@ class Follower:
         for start in range(0, len(batch), _PART):
             rows = slice(start, start + _PART)
             columns = {name: column[rows] for name, column in batch.columns.items()}
-            lives, over = self._lives.assign(columns, kinds, codes, in_stack)
+            inner = batch.state["inner_network_header"][rows]
+            lives, over = self._lives.assign(columns, inner, kinds, codes, in_stack)
             part = _Part(batch, start, self._events, lives, violated[rows])
             self._events += len(lives)
             ended += self._make_room(len(lives))
@@ -211,6 +229,10 @@ class Follower:
             ended += self._end(over)
             self._remember(part)
         return ended, collected
+
+    def under_way(self) -> list[Packet]:
+        """The suspicious packets that have not ended yet."""
+        return list(self._packets.values())
 
     def finish(self) -> list[Packet]:
         """The packets that are still under way at the end of the log."""
@@ -295,12 +317,28 @@ class Follower:
         if function in DROP_FUNCTIONS and packet.drop is None:
             packet.drop = event
             packet.reason = batch.text("reason", index)
-            packet.location = batch.text("location", index)
+            packet.location = place_name(batch.text("location", index))
 
     def _remember(self, part: _Part) -> None:
         self._window.append(part)
         while self._window[0].base + len(self._window[0].lives) + self._remembered < self._events:
             self._window.popleft()
+
+
+def is_plain(reason: str) -> bool:
+    """Whether a packet that could not be segmented may be freed so: kfree_skb gives no reason."""
+    return reason.removeprefix("SKB_DROP_REASON_") in ("", "NOT_SPECIFIED", "SKB_GSO_SEG", "1", "2")
+
+
+def caller(stack: tuple[str, ...]) -> str:
+    """Who dropped the packet: the first function of the stack that does not itself free."""
+    frees = ("trace_event", "kfree_skb", "sk_skb_reason", "__kfree_skb", "bpf_", "kprobe")
+    return next((name for name in stack if not name.startswith(frees)), "")
+
+
+def place_name(location: str) -> str:
+    """The name of a place in the kernel; empty for its bare address, which says nothing."""
+    return "" if re.fullmatch(r"(0x)?[0-9a-f]{8,}", location) else location
 
 
 def _kind(name: str) -> int:

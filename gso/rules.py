@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from gso.fields import TunnelPorts
 
 __all__ = [
+    "FIELDS",
     "RULES",
     "SKB_DTYPE",
     "Finding",

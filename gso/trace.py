@@ -20,15 +20,17 @@ import lzma
 import os
 import re
 import zlib
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
 
-from gso._scan import Scanner
+from gso._scan import DAMAGED_KEPT, Scanner
 from gso._scan_dmesg import DmesgScanner
 from gso._scan_events import EventScanner
 from gso._scan_pwru import PwruScanner
@@ -50,6 +52,9 @@ _SCANNERS: dict[str, type[Scanner]] = {
     "dmesg": DmesgScanner,
 }
 _BLOCK = 1 << 18
+_PIECE = 1 << 22
+"""Bytes that one thread scans at a time."""
+_LONGEST_EVENT = 1 << 25
 _LONGEST = 1 << 20
 """Bytes of a line that is still read. A line of pwru has 300, a dump of an sk_buff some 10000."""
 _SAMPLE = 1 << 16
@@ -143,15 +148,21 @@ class TraceReader:
         source: a path, or a binary file (a pipe will do).
         format: what it is; "auto" finds out.
         rows: most events in a batch.
+        threads: how many scan at the same time (text only; JSON is read by one).
 
     Raises:
         GsoError: it is none of these formats: binary, empty, another encoding.
     """
 
-    def __init__(self, source: Source, format: Format = "auto", *, rows: int = 65536) -> None:
+    def __init__(
+        self, source: Source, format: Format = "auto", *, rows: int = 65536, threads: int = 1
+    ) -> None:
+        if threads < 1:
+            raise ValueError(f"threads is {threads}, not at least 1")
         if format != "auto" and format not in _SCANNERS:
             raise ValueError(f"format is {format!r}, not auto or one of {', '.join(_SCANNERS)}")
         self._rows = rows
+        self._threads = threads
         self._closing: list[BinaryIO] = []
         try:
             self._file = self._open(source)
@@ -189,7 +200,9 @@ class TraceReader:
         self.close()
 
     def __iter__(self) -> Iterator[Trace]:
-        return self._json() if self.format == "pwru-json" else self._text()
+        if self.format == "pwru-json":
+            return self._json()
+        return self._text() if self._threads == 1 else self._parallel()
 
     def _blocks(self) -> Iterator[bytes]:
         block = self._first
@@ -200,13 +213,44 @@ class TraceReader:
 
     def _text(self) -> Iterator[Trace]:
         scanner = _SCANNERS[self.format](self._rows)
-        for block in _whole_lines(self._blocks(), scanner.skip_line):
-            at = 0
-            while at < len(block):
-                at, full = scanner.feed(block, at)
-                if full:
-                    yield self._batch(scanner)
+        for block in _whole_lines(self._blocks()):
+            yield from self._scanned(scanner, block)
         yield self._batch(scanner)
+
+    def _scanned(self, scanner: Scanner, block: bytes) -> Iterator[Trace]:
+        """The batches that a block of whole lines makes full."""
+        at = 0
+        while at < len(block):
+            at, full = scanner.feed(block, at)
+            if full:
+                yield self._batch(scanner)
+
+    def _parallel(self) -> Iterator[Trace]:
+        """Pieces of the log that begin with an event, each scanned by one of the threads."""
+        spare = _SCANNERS[self.format](1)
+        running: deque[Future[list[Trace]]] = deque()
+        header = b""
+        last: Trace | None = None
+        with ThreadPoolExecutor(self._threads) as pool:
+            for piece in _pieces(_whole_lines(self._blocks()), spare.last_event):
+                running.append(pool.submit(self._piece, piece, header))
+                header = _last_header(piece) or header
+                if len(running) > self._threads:
+                    batches = _continued(running.popleft().result(), last)
+                    yield from batches
+                    last = batches[-1]
+            while running:
+                batches = _continued(running.popleft().result(), last)
+                yield from batches
+                last = batches[-1]
+        if last is None:
+            yield self._batch(spare)
+
+    def _piece(self, piece: bytes, header: bytes) -> list[Trace]:
+        scanner = _SCANNERS[self.format](self._rows)
+        if header:
+            scanner.remember_header(header)
+        return [*self._scanned(scanner, piece), self._batch(scanner)]
 
     def _batch(self, scanner: Scanner) -> Trace:
         columns, state, names = scanner.take()
@@ -219,23 +263,19 @@ class TraceReader:
     def _json(self) -> Iterator[Trace]:
         """Each object is written as a line of pwru text, so that there is one reader for both."""
         scanner = PwruScanner(self._rows)
-        for block in _whole_lines(self._blocks(), scanner.skip_line):
+        for block in _whole_lines(self._blocks()):
             for line in block.splitlines():
-                text = _json_line(line)
-                at = 0
-                while at < len(text):
-                    at, full = scanner.feed(text, at)
-                    if full:
-                        yield self._batch(scanner)
+                yield from self._scanned(scanner, _json_line(line))
         yield self._batch(scanner)
 
 
-def read_trace(source: Source, format: Format = "auto") -> Trace:
+def read_trace(source: Source, format: Format = "auto", *, threads: int = 1) -> Trace:
     """Read a whole log: pwru, pwru JSON, perf script, ftrace or dmesg's ``skb_dump``.
 
     Args:
         source: a path, or a binary file. It may be compressed.
         format: "pwru", "pwru-json", "perf", "ftrace" or "dmesg"; "auto" looks at the content.
+        threads: how many scan at the same time.
 
     A damaged line costs that line only: see `Trace.damaged`. `TraceReader` reads logs that are
     larger than memory.
@@ -243,7 +283,7 @@ def read_trace(source: Source, format: Format = "auto") -> Trace:
     Raises:
         GsoError: it is none of these formats: binary, empty, another encoding.
     """
-    with TraceReader(source, format) as reader:
+    with TraceReader(source, format, threads=threads) as reader:
         return _joined(list(reader))
 
 
@@ -335,8 +375,8 @@ _COMPRESSED: dict[bytes, Callable[..., Any]] = {
 }
 
 
-def _whole_lines(blocks: Iterable[bytes], skip: Callable[[bytes], None]) -> Iterator[bytes]:
-    """Blocks that end where a line does. A line longer than _LONGEST is handed to `skip`."""
+def _whole_lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
+    """Blocks that end where a line does. For a line longer than _LONGEST stands a damaged one."""
     kept = b""
     skipping = False
     for block in blocks:
@@ -353,11 +393,58 @@ def _whole_lines(blocks: Iterable[bytes], skip: Callable[[bytes], None]) -> Iter
         else:
             kept += block
         if len(kept) > _LONGEST:
-            skip(kept)
+            # No format has such a line; without brackets it cannot pass for an event.
+            yield b"0x too long: " + kept[:60].replace(b"[", b"(") + b"\n"
             kept = b""
             skipping = True
     if kept:
         yield kept
+
+
+def _pieces(blocks: Iterable[bytes], last_event: Callable[[bytes], int]) -> Iterator[bytes]:
+    """Longer blocks, each of which begins with an event if the log does."""
+    kept = b""
+    for block in blocks:
+        kept += block
+        if len(kept) < _PIECE:
+            continue
+        # What stands behind an event may be longer than a piece, but not without limit.
+        end = last_event(kept) or len(kept) * (len(kept) > _LONGEST_EVENT)
+        if end:
+            yield kept[:end]
+            kept = kept[end:]
+    if kept:
+        yield kept
+
+
+def _last_header(piece: bytes) -> bytes:
+    """The last line of pwru's that names the columns, empty if there is none."""
+    found = [piece.rfind(b"\n" + word) + 1 for word in (b"SKB ", b"TIME ")]
+    start = max(found)
+    if not start and not piece.startswith((b"SKB ", b"TIME ")):
+        return b""
+    return piece[start:].split(b"\n", 1)[0] + b"\n"
+
+
+def _continued(batches: list[Trace], last: Trace | None) -> list[Trace]:
+    """The batches of a piece, as they are behind the last one of the piece before."""
+    if last is None:
+        return batches
+    return [
+        replace(
+            batch,
+            columns={**batch.columns, "line": batch.columns["line"] + last.lines},
+            lines=batch.lines + last.lines,
+            damaged=batch.damaged + last.damaged,
+            damaged_lines=[
+                *last.damaged_lines,
+                *((line + last.lines, text) for line, text in batch.damaged_lines),
+            ][:DAMAGED_KEPT],
+            lost=batch.lost + last.lost,
+            relative=last.relative,
+        )
+        for batch in batches
+    ]
 
 
 # --- which format ------------------------------------------------------------------------------
@@ -463,4 +550,4 @@ def _tuple(flow: dict[str, Any]) -> str:
     protocols = {6: "tcp", 17: "udp", 1: "icmp", 58: "icmp6"}
     proto = int(flow.get("proto", 0))
     sides = [f"{flow.get(f'{s}addr', '')}:{int(flow.get(f'{s}port', 0))}" for s in "sd"]
-    return f"{_word('->'.join(sides))}({protocols.get(proto, proto)})"
+    return re.sub(r"\s+", "_", f"{'->'.join(sides)}({protocols.get(proto, proto)})")

@@ -10,6 +10,7 @@ import json
 import re
 import shutil
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -66,7 +67,7 @@ class Options:
 def record(options: Options, screen: Screen) -> list[str]:
     """Boot, send the scenarios' traffic, and return the lines of ftrace text of the whole run."""
     scenarios = _chosen(options.scenarios)
-    # Paths go into the kernel's command line, and Python's own choice has no odd characters.
+    # vng passes paths through a shell, and Python's own choice has no odd characters.
     with tempfile.TemporaryDirectory(prefix="gso-trace-") as name:
         folder = Path(name)
         kernel = _built(options, folder, screen)
@@ -83,7 +84,8 @@ def record(options: Options, screen: Screen) -> list[str]:
                 plan,
                 guest,
                 timeout=options.timeout,
-                stop=folder / "stop",
+                progress=lambda _event: None,
+                stop=threading.Event(),
             )
         except vm.VmLostError as lost:
             # The folder goes; what its logs say must not.
@@ -112,7 +114,7 @@ def _built(options: Options, folder: Path, screen: Screen) -> Bootable:
     screen.stage(f"fetching Debian's kernel {kernel.release}")
     debian.fetch(kernel)
     if not series and fix is None:
-        return Bootable(kernel.image, modules_folder=kernel.modules_folder)
+        return Bootable(kernel.image)
     files = _files(lambda names: debian.source_files(kernel, names), series, fix, screen)
     screen.stage("building its modules")
     return build.modules(kernel, files, log)
@@ -204,7 +206,7 @@ def _pwru(event: _Event) -> Iterator[str]:
     yield (
         f"{event.skb:#018x} {event.cpu:<3} {f'{event.process}:{event.pid}':<16} {event.time:<16} "
         f"{0:<10} {0:<8} {event.device or '<none>':^16} {known.get('protocol', 0):#06x} {0:<5} "
-        f"{known.get('len', 0):<5} {event.flow or '-->-'} {_with_reason(event)}{metadata}"
+        f"{known.get('len', 0):<5} {event.flow} {_with_reason(event)}{metadata}"
     )
     if event.function == "kfree_skb":
         yield "kfree_skb_reason"
@@ -246,18 +248,17 @@ def _json(event: _Event) -> Iterator[str]:
 
 def _tuple(flow: re.Match[str]) -> dict[str, Any]:
     ports = {name: int(flow[name]) for name in ("sport", "dport")}
-    addresses = {name: flow[name].strip("[]") for name in ("saddr", "daddr")}
+    addresses = {name: flow[name] for name in ("saddr", "daddr")}
     return {**addresses, **ports, "proto": _PROTOCOLS.get(flow["proto"], 0)}
 
 
 def _perf(event: _Event) -> Iterator[str]:
-    """As perf script prints it, with the call chain behind it."""
+    """As perf script prints it, with the call chain behind it; addresses were not recorded: 0."""
     time = f"{event.time // 10**9:5}.{event.time % 10**9 // 1000:06}"
     head = f"{event.process:<16} {event.pid:>5} [{event.cpu:03}] {time}: "
     known = event.state.known
     if event.returns:
-        place = f"({event.function} <- {event.function})"
-        yield f"{head}probe:{event.function}__return: {place} arg1={event.result}"
+        yield f"{head}probe:{event.function}__return: (0 <- {event.function}) arg1={event.result}"
     elif event.location:
         yield (
             f"{head}skb:kfree_skb: skbaddr={event.skb:#x} protocol={known.get('protocol', 0)} "
@@ -269,7 +270,7 @@ def _perf(event: _Event) -> Iterator[str]:
             f'{head}probe:{event.function}: ({event.function}+0x0) dev="{event.device}" '
             f"skb={event.skb:#x}{fields} len={known.get('len', 0)}"
         )
-    yield from (f"\t{0:16x} {name}+0x0 ([kernel.kallsyms])" for name in event.stack)
+    yield from (f"\t{0:016x} {name}+0x0 ([kernel.kallsyms])" for name in event.stack)
     if event.stack:
         yield ""
 

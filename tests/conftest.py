@@ -1,4 +1,4 @@
-"""For every test: the programs of the Wireshark suite, where they are installed."""
+"""For every test: programs that judge our files as others see them, where they are installed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ settings.load_profile("repeatable" if os.environ.get("CI") == "true" else "untim
 def program(name: str) -> str:
     path = shutil.which(name)
     if path is None:
-        message = f"{name} is not installed (Debian: apt-get install tshark)"
+        package = "chromium" if name == "chromium" else "tshark"
+        message = f"{name} is not installed (Debian: apt-get install {package})"
         if os.environ.get("CI") == "true":
             pytest.fail(message)
         pytest.skip(message)
@@ -28,6 +29,11 @@ def program(name: str) -> str:
 @pytest.fixture(scope="session")
 def tshark() -> str:
     return program("tshark")
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    return program("chromium")
 
 
 @pytest.fixture(scope="session")

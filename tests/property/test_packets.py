@@ -35,20 +35,26 @@ def columns(pointers, functions):
 
 @settings(max_examples=300, deadline=None)
 @given(
-    st.lists(st.tuples(st.integers(0, 9), st.sampled_from(range(len(KINDS)))), max_size=80),
+    st.lists(
+        st.tuples(
+            st.integers(0, 9), st.sampled_from(range(len(KINDS))), st.sampled_from([2, 0, 1])
+        ),
+        max_size=80,
+    ),
     st.integers(1, 6),
     st.integers(1, 80),
 )
 def test_the_table_agrees_with_the_obvious_one(events, room, size):
-    expected, evicted = reference.lives([(p, KINDS[f]) for p, f in events], room)
+    expected, evicted = reference.lives([(p, KINDS[f], n) for p, f, n in events], room)
     table = Lives(room)
     kinds = np.array(KINDS, np.uint8)
     codes = np.arange(len(KINDS), dtype=np.int32)
     found = []
     for at in range(0, len(events), size):
         part = events[at : at + size]
-        pointers, functions = zip(*part, strict=True)
-        lives, _ = table.assign(columns(pointers, functions), kinds, codes, lambda *_: False)
+        pointers, functions, inners = zip(*part, strict=True)
+        inner = np.array([(0, 82, -(1 << 31))[n] for n in inners], np.int32)
+        lives, _ = table.assign(columns(pointers, functions), inner, kinds, codes, lambda *_: False)
         found += lives.tolist()
     assert found == expected
     assert table.evicted == evicted

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -74,6 +75,23 @@ def test_batches_of_any_size_hold_the_same_events(lines, kind, rows):
         assert np.concatenate(parts).tolist() == getattr(whole, name).tolist(), name
     assert np.concatenate([batch.state for batch in batches]).tolist() == whole.state.tolist()
     assert batches[-1].damaged_lines == whole.damaged_lines
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(damaged(), max_size=30), FORMATS, st.integers(30, 1500), st.integers(2, 3))
+def test_threads_read_the_same(lines, kind, size, threads):
+    data = b"\n".join(lines)
+    whole = gso.read_trace(io.BytesIO(data), kind)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("gso.trace._PIECE", size)
+        patch.setattr("gso.trace._BLOCK", 64)
+        patch.setattr("gso.trace._SAMPLE", 64)
+        split = gso.read_trace(io.BytesIO(data), kind, threads=threads)
+    assert split.state.tolist() == whole.state.tolist()
+    for name in whole.columns:
+        assert getattr(split, name).tolist() == getattr(whole, name).tolist(), name
+    told = [(t.lines, t.damaged, t.damaged_lines, t.lost, t.relative) for t in (split, whole)]
+    assert told[0] == told[1]
 
 
 @settings(max_examples=300, deadline=None)

@@ -9,22 +9,25 @@ from gso._lives import AFTER_FREE, CONSUMES, DROPS, ENTERS
 HASHED = 1 << 32
 
 
-def lives(events: Iterable[tuple[int, int]], room: int) -> tuple[list[int], int]:
-    """For (pointer, what the function does): the number of each packet's first event; evictions.
+def lives(events: Iterable[tuple[int, int, int]], room: int) -> tuple[list[int], int]:
+    """For each event the number of its packet's first one; and how many were evicted.
 
-    Only for pointers that are not hashed.
+    An event is (pointer, what the function does, inner offsets: 0 for none, 1, 2 for unknown).
+    Pointers are not hashed here.
     """
-    table: dict[int, tuple[int, bool, bool]] = {}
+    table: dict[int, tuple[int, bool, bool, bool]] = {}
     found, evicted = [], 0
-    for number, (pointer, kind) in enumerate(events):
-        life, freed, dropped = table.pop(pointer, (number, False, False))
-        if freed and not kind & AFTER_FREE and (dropped or kind & ENTERS):
-            life, freed, dropped = number, False, False
+    for number, (pointer, kind, inner) in enumerate(events):
+        fresh = (number, False, False, False)
+        life, freed, dropped, encapsulated = table.pop(pointer, fresh)
+        again = freed and not kind & AFTER_FREE and (dropped or kind & ENTERS)
+        if again or (encapsulated and inner == 0):
+            life, freed, dropped, encapsulated = fresh
         if life == number and len(table) == room:
             oldest = next(iter(table))
             evicted += not table.pop(oldest)[1]
         dropped = dropped or bool(kind & DROPS)
         freed = freed or bool(kind & (DROPS | CONSUMES))
-        table[pointer] = life, freed, dropped
+        table[pointer] = life, freed, dropped, encapsulated or inner == 1
         found.append(life)
     return found, evicted

@@ -1,0 +1,236 @@
+"""A bpftrace program that records header offsets on a live host, and what it needs to run.
+
+The program prints events as perf script does, so that `gso.read_trace` reads its output too. It is
+quiet where nothing is encapsulated: it records packets that are to be segmented inside a tunnel,
+the segmenters that return errors, and the drops of those packets with their stacks.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import select
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from gso._scan_events import EventScanner
+from gso.diagnosis import ENCAPSULATORS
+from gso.rules import FIELDS
+from gso.trace import Trace
+
+__all__ = ["WatchError", "kernel_functions", "lacking", "program", "watch"]
+
+_SEGMENTERS = ("skb_udp_tunnel_segment", "gre_gso_segment")
+# Functions whose first argument is the sk_buff. Encapsulators show it as it was before.
+_FUNCTIONS = (*ENCAPSULATORS, "__dev_queue_xmit", *_SEGMENTERS)
+_SKB_NOT_FIRST = {
+    *("iptunnel_xmit", "udp_tunnel_xmit_skb", "udp_tunnel6_xmit_skb", "wg_socket_send_skb_to_peer"),
+}
+_NOT_RECORDED = {"payload", "tunnel", "l4", "tnl_hlen", "ihl", "doff"}
+"""Fields of the readers' table that no sk_buff has, or that would have to be read from the data."""
+_SHARED = {"gso_size", "gso_type"}
+_BTF = Path("/sys/kernel/btf/vmlinux")
+_SYMBOLS = Path("/proc/kallsyms")
+_TRACING = (Path("/sys/kernel/tracing"), Path("/sys/kernel/debug/tracing"))
+_STACK = 16
+_GRACE_SECONDS = 5.0
+_POLL_SECONDS = 0.5
+_MOST_KEPT = 1 << 20
+
+RECORDED = tuple(name for name in FIELDS if name not in _NOT_RECORDED)
+
+
+class WatchError(Exception):
+    """Why the host cannot be watched, and what to do about it."""
+
+
+def kernel_functions() -> frozenset[str]:
+    """Names of the functions in the running kernel and its modules."""
+    try:
+        text = _SYMBOLS.read_text(errors="replace")
+    except OSError:
+        return frozenset()
+    return frozenset(re.findall(r"^\S+ [tT] (\S+)", text, re.MULTILINE))
+
+
+def program(functions: Collection[str]) -> str:
+    """The bpftrace program for a kernel that has these functions.
+
+    Raises:
+        WatchError: there is none among them where a tunnel could be seen.
+    """
+    present = [name for name in _FUNCTIONS if name in functions and name not in _SKB_NOT_FIRST]
+    if not present:
+        raise WatchError(
+            "the kernel has no function to attach to: none of "
+            f"{', '.join(_SEGMENTERS)}, __dev_queue_xmit is in {_SYMBOLS}"
+        )
+    parts = [_probe(name) for name in present]
+    parts += [_return(name) for name in _SEGMENTERS if name in present]
+    return "\n".join([*parts, _DROPS])
+
+
+_HEAD = '"%s-%d [%03d] %llu.%09llu: '
+_HEAD_VALUES = "comm, pid, cpu, nsecs / 1000000000, nsecs % 1000000000"
+
+
+def _probe(function: str) -> str:
+    words = " ".join(f"{name}=%d" for name in RECORDED)
+    values = ", ".join(f"{'$i' if name in _SHARED else '$s'}->{name}" for name in RECORDED)
+    seen = function not in ENCAPSULATORS
+    condition = "$s->encapsulation && $i->gso_size > 0" if seen else "$i->gso_size > 0"
+    return f"""\
+kprobe:{function} {{
+  $s = (struct sk_buff *)arg0;
+  $i = (struct skb_shared_info *)($s->head + $s->end);
+  if ({condition}) {{
+    @seen[arg0] = 1;
+    printf({_HEAD}{function}: ({function}+0x0) skb=0x%llx dev=\\"%s\\" {words}\\n",
+      {_HEAD_VALUES},
+      arg0, $s->dev->name, {values});
+  }}
+}}"""
+
+
+def _return(function: str) -> str:
+    # A pointer is an error number where it is one of the last 4095 (include/linux/err.h).
+    return f"""\
+kretprobe:{function} /retval >= 0xfffffffffffff001/ {{
+  printf({_HEAD}{function}: (0 <- {function}) result=%lld\\n", {_HEAD_VALUES}, (int64)retval);
+}}"""
+
+
+_DROPS = f"""\
+tracepoint:skb:kfree_skb /@seen[(uint64)args->skbaddr]/ {{
+  printf({_HEAD}kfree_skb: skbaddr=0x%llx location=0x%llx\\n%s\\n", {_HEAD_VALUES},
+    (uint64)args->skbaddr, (uint64)args->location, kstack({_STACK}));
+  delete(@seen[(uint64)args->skbaddr]);
+}}
+tracepoint:skb:consume_skb /@seen[(uint64)args->skbaddr]/ {{
+  delete(@seen[(uint64)args->skbaddr]);
+}}
+END {{ clear(@seen); }}
+"""
+
+
+def lacking(bpftrace: str) -> list[str]:
+    """What this host lacks to be watched, each with what to do; empty if nothing."""
+    found = []
+    if os.geteuid():
+        found.append("root: attaching to the kernel needs it (sudo gso watch)")
+    if shutil.which(bpftrace) is None:
+        found.append(f"{bpftrace}: it is not installed (Debian: apt-get install bpftrace)")
+    if not _BTF.exists():
+        found.append(f"BTF: {_BTF} is not there (the kernel needs CONFIG_DEBUG_INFO_BTF=y)")
+    if not any((folder / "kprobe_events").exists() for folder in _TRACING):
+        found.append(
+            f"kprobes: {_TRACING[0]}/kprobe_events is not there (the kernel needs "
+            "CONFIG_KPROBE_EVENTS=y, and tracefs: mount -t tracefs tracefs /sys/kernel/tracing)"
+        )
+    return found
+
+
+def watch(
+    text: str,
+    *,
+    bpftrace: str = "bpftrace",
+    seconds: float | None = None,
+    count: int | None = None,
+    stopped: Callable[[], bool] = lambda: False,
+) -> Iterator[Trace]:
+    """Run a bpftrace program and yield its events as they arrive.
+
+    Args:
+        text: the program.
+        bpftrace: the command that runs it.
+        seconds: end after so long, counted from the start of bpftrace.
+        count: end after so many events.
+        stopped: asked now and then whether to end.
+
+    Raises:
+        WatchError: bpftrace cannot run it, with what it says.
+    """
+    deadline = None if seconds is None else time.monotonic() + seconds
+    scanner = EventScanner()
+    events = 0
+    with _running([bpftrace, "-B", "none", "-e", text]) as process:
+        for lines in _whole_events(process, scanner, deadline, stopped):
+            scanner.feed(lines, 0)
+            columns, state, names = scanner.take()
+            read, _, damaged, lost = scanner.totals
+            yield Trace(
+                "ftrace", columns, state, names, read, damaged, list(scanner.damaged_lines), lost
+            )
+            events += len(state)
+            if count is not None and events >= count:
+                return
+
+
+@contextmanager
+def _running(command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
+    try:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,  # an interrupt of the terminal is ours to pass on
+        )
+    except OSError as error:
+        raise WatchError(f"{command[0]} cannot be run: {error.strerror}") from None
+    try:
+        yield process
+    finally:
+        for sign in (signal.SIGINT, signal.SIGKILL):
+            if process.poll() is None:
+                process.send_signal(sign)
+                try:
+                    process.communicate(timeout=_GRACE_SECONDS)
+                except subprocess.TimeoutExpired:
+                    continue
+        for pipe in (process.stdout, process.stderr):
+            if pipe:
+                pipe.close()
+        process.wait()
+
+
+def _whole_events(
+    process: subprocess.Popen[bytes],
+    scanner: EventScanner,
+    deadline: float | None,
+    stopped: Callable[[], bool],
+) -> Iterator[bytes]:
+    """What bpftrace prints, cut where an event begins, or where nothing follows for a moment."""
+    assert process.stdout is not None
+    pipe = process.stdout.fileno()
+    kept = b""
+    while not stopped() and (deadline is None or time.monotonic() < deadline):
+        ready, _, _ = select.select([pipe], [], [], _POLL_SECONDS)
+        data = os.read(pipe, 1 << 16) if ready else b""
+        kept += data
+        whole = kept.rfind(b"\n") + 1
+        end = scanner.last_event(kept[:whole]) if data else whole
+        if end:
+            yield _without_notes(kept[:end])
+        kept = kept[end:][-_MOST_KEPT:]
+        if ready and not data:
+            _check_end(process)
+            return
+
+
+def _without_notes(lines: bytes) -> bytes:
+    """Without what bpftrace says of itself."""
+    return re.sub(rb"(?m)^(Attaching \d+ probes?\.\.\.)?\n", b"", lines)
+
+
+def _check_end(process: subprocess.Popen[bytes]) -> None:
+    assert process.stderr is not None
+    said = process.stderr.read().decode(errors="replace").strip()
+    status = process.wait()
+    if status:
+        raise WatchError(f"bpftrace ended with {status}: {said or 'it said nothing'}")

@@ -1,0 +1,50 @@
+"""Drawings of packets."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+from gso.cli import main
+from gso.svg import Box, Mark, packet_drawing
+
+CAPTURE = Path(__file__).parents[1] / "kernel/data/incident-patched.pcapng"
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def rectangles(text: str) -> list[tuple[float, float]]:
+    """(x, width) of each header."""
+    root = ET.fromstring(text)
+    found = [group.find(f"{SVG}rect") for group in root.iter(f"{SVG}g")]
+    return [(float(one.get("x")), float(one.get("width"))) for one in found]
+
+
+def test_headers_are_to_scale():
+    boxes = [
+        Box(100, 120, "a", "outer"),
+        Box(120, 160, "b", "inner"),
+        Box(160, 9999, "c", "data", True),
+    ]
+    text = packet_drawing(boxes, [Mark(120, "here"), Mark(130, "should", "right")])
+    (a, wide), (b, wider), (c, _) = rectangles(text)
+    assert round(wider / wide, 2) == 2
+    assert round((c - a) / (b - a), 2) == 3
+    assert "not to scale" in text
+
+
+def test_nothing_in_a_packet_becomes_markup():
+    text = packet_drawing([Box(0, 50, "<script>&", "link")], [Mark(3, "<b>")], "<i>")
+    ET.fromstring(text)
+    assert "<script>" not in text
+    assert "<b>" not in text
+
+
+def test_explain_draws_every_header_and_offset(tmp_path, capsys):
+    path = tmp_path / "packet.svg"
+    main(["explain", str(CAPTURE), "--tunnel-port", "5501=gue", "--svg", str(path)])
+    capsys.readouterr()
+    text = path.read_text()
+    assert len(rectangles(text)) == 6
+    for word in ("outer udp", "gue", "inner tcp", "inner_mac_header 46", "transport_header 34"):
+        assert word in text
+    assert "http" not in text.replace("http://www.w3.org/2000/svg", "")
