@@ -64,7 +64,7 @@ class _Scale:
 def ratios(title: str, rows: Mapping[str, Sequence[tuple[float, str]]]) -> str:
     """A row for each peer, a dot (ratio, case) for each comparison; the line at 1 is a draw."""
     values = [ratio for row in rows.values() for ratio, _ in row]
-    scale = _Scale([*values, 1.0], LABELS, WIDTH - RIGHT)
+    scale = _Scale([*values, 0.5, 2.0], LABELS, WIDTH - RIGHT)
     bottom = 34 + ROW * len(rows)
     parts = [_text(LABELS, 14, title)]
     for tick in scale.ticks:

@@ -47,8 +47,9 @@ class Table:
     rows: list[list[str]]
 
     def numeric(self, column: int) -> bool:
-        """Whether a column has numbers only, but for its head."""
-        return all(row[column][:1].isdigit() for row in self.rows if row[column])
+        """Whether a column has numbers only, but for its head. The first names the rows."""
+        cells = [row[column] for row in self.rows if row[column]]
+        return column > 0 and all(cell[0].isdigit() and " of " not in cell for cell in cells)
 
 
 @dataclass
@@ -71,19 +72,15 @@ def times(seconds: float) -> str:
     return f"{number(seconds * 1e9)} ns"
 
 
-def against(race: Race) -> str:
-    """A sentence about a peer that wins."""
-    left = f" It {race.leaves_out}." if race.leaves_out else ""
-    return (
-        f"{race.case}: {race.theirs} takes {times(race.theirs_seconds)} a {race.unit}, "
-        f"{race.ours} {times(race.ours_seconds)}: {number(1 / race.ratio)} times as long.{left}"
-    )
-
-
-def lost(results: Results) -> list[Race]:
-    """Races that peers won, the clearest first."""
-    won = [race for race in results.races if race.ratio < 1 and not race.limit]
-    return sorted(won, key=lambda race: race.ratio)
+def lost(results: Results) -> list[list[Race]]:
+    """What peers won, for each peer and what of ours it was held against; the clearest first."""
+    groups: dict[tuple[str, str], list[Race]] = {}
+    for race in results.races:
+        if race.ratio < 1 and not race.limit:
+            groups.setdefault((race.area, race.column), []).append(race)
+    for group in groups.values():
+        group.sort(key=lambda race: race.ratio)
+    return sorted(groups.values(), key=lambda group: group[0].ratio)
 
 
 # ---- the sections ----------------------------------------------------------------------------
@@ -109,9 +106,32 @@ def introduction(results: Results) -> Section:
 
 
 def losses(results: Results) -> Section:
-    found = lost(results)
-    text = [] if found else ["Nowhere in this run."]
-    return Section("Where a peer wins", text=text, notes=[against(race) for race in found])
+    section = Section("Where a peer wins")
+    groups = lost(results)
+    if not groups:
+        section.text.append("Nowhere in this run.")
+        return section
+    rows = []
+    for group in groups:
+        worst = group[0]
+        same = [r for r in results.races if (r.area, r.column) == (worst.area, worst.column)]
+        rows.append(
+            [
+                f"{worst.theirs} : {worst.ours}",
+                f"{len(group)} of {len(same)}",
+                worst.case,
+                times(worst.theirs_seconds),
+                times(worst.ours_seconds),
+                number(1 / worst.ratio),
+                worst.leaves_out,
+            ]
+        )
+    head = [
+        "theirs : ours", "cases", "the clearest", "theirs takes", "ours takes", "times as long",
+        "what the peer does otherwise",
+    ]  # fmt: skip
+    section.tables.append(Table(head, rows))
+    return section
 
 
 def missing(results: Results) -> Section:
@@ -301,8 +321,8 @@ body { font-family: sans-serif; max-width: 75em; margin: 2em auto; padding: 0 1e
 table { border-collapse: collapse; font-size: 85%; display: block; overflow-x: auto; }
 th, td { border-bottom: 1px solid #ddd; padding: 0.25em 0.6em; text-align: left; }
 td.n, th.n { text-align: right; white-space: nowrap; }
+td:first-child { white-space: nowrap; }
 svg { max-width: 100%; height: auto; }
-.lost { color: #b3541e; }
 """
 
 

@@ -110,7 +110,7 @@ def load(paths: Iterable[Path]) -> Results:
         content = json.loads(path.read_text())
         results.machine = content["machine_info"]["pygso"]
         results.dates.append(results.machine["date"])
-        results.skipped += content["skipped"]
+        results.skipped += content.get("skipped", [])
         for benchmark in content["benchmarks"]:
             _add(results, benchmark["extra_info"])
     return results
