@@ -23,7 +23,8 @@ class ApplicationBoots:
         self, orders: Orders, built: dict[str, Bootable], workloads: Sequence[Workload]
     ) -> None:
         self._orders, self._built, self._workloads = orders, built, workloads
-        self._plan: dict[str, Any] = {"applications": [asdict(workload) for workload in workloads]}
+        planned = [asdict(workload) for workload in workloads]
+        self._plan: dict[str, Any] = {"scenarios": [], "applications": planned}
         self._running = {
             variant: self._order(variant, f"{variant}-applications") for variant in built
         }

@@ -26,6 +26,7 @@ from .netns import inside, ip_batch, run
 from .traffic import pattern
 
 _CLIENT, _DIRECTOR, _WORKER = "app-client", "app-director", "app-worker"
+_MODULES = ("veth", "ip_vs", "ip_vs_mh", "fou", "fou6", "ipip", "ip6_tunnel")
 _EGRESS = "up0"
 _VIP = {4: "192.0.2.80", 6: "2001:db8:f::80"}
 _ADDRESS = {
@@ -131,6 +132,8 @@ def _slowness() -> float:
 
 
 def _topology() -> None:
+    # A small kernel has them built in and no list to find them in: the commands below tell.
+    subprocess.run(["modprobe", "--all", "--quiet", *_MODULES], check=False)
     run(["ip", "-batch", "-"], "".join(f"netns add {n}\n" for n in (_CLIENT, _DIRECTOR, _WORKER)))
     for name in (_CLIENT, _DIRECTOR, _WORKER):
         with inside(name):
@@ -196,7 +199,8 @@ def _tunnel() -> None:
             forward = f"-i --tun-type gue --tun-port {_GUE_PORT} --tun-nocsum"
             target = f"-r {_bracketed(server)}:{port}"
             rules.append(f"-a -t {_bracketed(vip)}:{port} {target} {forward}")
-        ip_batch(_WORKER, [f"fou add port {_GUE_PORT} gue"], family)
+        fou = ["fou", "add", "port", str(_GUE_PORT), "gue"]
+        run(["ip", f"-{family}", "-n", _WORKER, *fou])
     run(["ip", "netns", "exec", _DIRECTOR, "ipvsadm", "-R"], "\n".join(rules) + "\n")
     run(["ip", "-6", "-n", _WORKER, "tunnel", "change", "ip6tnl0", "mode", "any"])
     ip_batch(_WORKER, [f"link set {device} up" for device in ("tunl0", "ip6tnl0")])

@@ -191,7 +191,7 @@ def _segmented(cells: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
         for o in cell["offsets"]
         if "tnl_hlen" in o and "segment" in o["function"]
     ]
-    return found[0] if found else None
+    return found[-1] if found else None
 
 
 def _drop_stacks(scenarios: Sequence[dict[str, Any]]) -> Iterator[str]:

@@ -23,6 +23,8 @@ sizes = [len(s) for s in gso.segment(frame, 1448)]
 assert sizes == [1502, 1502, 130], sizes
 assert len(list(paths.patches_folder().glob("*.patch"))) >= 2
 assert (paths.GUEST / "main.py").is_file()
+import gso.kernel.report.page, gso.kernel.report.load as load
+assert load.SCHEMA.is_file()
 """
 
 
