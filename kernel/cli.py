@@ -19,7 +19,7 @@ from gso.kernel.errors import TestBedError, UsageError
 from gso.kernel.paths import cache_folder, patches_folder
 from gso.kernel.report import commands as report_commands
 from gso.kernel.repository import Repository
-from gso.kernel.scenarios import SCENARIOS, TRAFFIC
+from gso.kernel.scenarios import SCENARIOS, TRAFFIC, select
 from gso.kernel.screen import TerminalScreen
 from gso.kernel.verdict import Verdict
 from gso.kernel.verify import Options, build, outlook, verify
@@ -102,6 +102,7 @@ def _add_verify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "list); several are applied in order, as one series",
     )
     _add_targets(command)
+    _add_selection(command)
     command.add_argument(
         "--results",
         type=Path,
@@ -203,6 +204,21 @@ def _add_targets(command: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_selection(command: argparse.ArgumentParser) -> None:
+    for option, destination, help_text in (
+        ("--only", "only", "run these scenarios, of all that there are (default: group default)"),
+        ("--except", "without", "leave these scenarios out"),
+    ):
+        command.add_argument(
+            option,
+            dest=destination,
+            action="append",
+            default=[],
+            metavar="NAME|GLOB|GROUP",
+            help=f"{help_text}; may be repeated; see list",
+        )
+
+
 def _seconds(text: str) -> float:
     value = float(text)
     if not 0 < value < float("inf"):
@@ -255,6 +271,7 @@ def _options(options: argparse.Namespace) -> Options:
         **_targets(options),
         timeout=options.timeout,
         repeat=options.repeat,
+        scenarios=select(options.only, options.without),
         applications=_workloads(options),
     )
 
@@ -446,7 +463,11 @@ def _list(options: argparse.Namespace) -> int:
         print(json.dumps(found, indent=1))
         return 0
     print("patches:", *names, sep="\n  ")
-    print("scenarios:", *(f"{s.name:28} {s.role}" for s in SCENARIOS), sep="\n  ")
+    print(
+        "scenarios (* in the group default):",
+        *(f"{'*' if s.default else ' '} {s.name:42} {s.kind:20} {s.role}" for s in SCENARIOS),
+        sep="\n  ",
+    )
     print(
         "traffic:",
         *(f"{t.name:28} {t.upload} bytes up, {t.download} down" for t in TRAFFIC),
@@ -486,7 +507,8 @@ def _add_trace(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         action="append",
         default=[],
         metavar="NAME",
-        help="send the traffic of this scenario; may be repeated (default: all of gso-kernel list)",
+        help="send the traffic of this scenario, glob or group; may be repeated (default: the group "
+        "default; see list)",
     )
     command.add_argument("--format", default="pwru", choices=trace.FORMATS)
     command.add_argument("-o", "--output", type=Path, required=True, metavar="FILE")

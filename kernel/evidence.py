@@ -53,7 +53,7 @@ class Event:
 
     @property
     def tnl_hlen(self) -> int:
-        """The tunnel header length as the UDP tunnel segmenter computes it."""
+        """The tunnel header length as the tunnels' segmenters compute it."""
         return self.fields["inner_mac_header"] - self.fields["transport_header"]
 
 
@@ -85,7 +85,7 @@ class Trace:
 
     events: tuple[Event, ...]
     drops: tuple[Drop, ...]
-    segmenter_errors: tuple[int, ...]  # errno values that skb_udp_tunnel_segment returned
+    segmenter_errors: tuple[int, ...]  # errno values that the segmenter returned
 
     def at(self, function: str) -> list[Event]:
         """Return the hits of one function, in order."""
@@ -144,6 +144,12 @@ def _event(match: re.Match[str], fields: dict[str, str]) -> Event:
     return Event(float(match["time"]), match["event"], numbers, fields["dev"].strip('"'), head)
 
 
+# Functions of the kernel that take inner_mac_header for the end of the tunnel's header.
+TUNNEL_SEGMENTERS = ("skb_udp_tunnel_segment", "gre_gso_segment")
+# The door to all segmenters, and theirs.
+SEGMENTERS = ("__skb_gso_segment", *TUNNEL_SEGMENTERS)
+
+
 @dataclass(frozen=True)
 class Cell:
     """All that is known of one traffic through one scenario on one kernel."""
@@ -154,8 +160,13 @@ class Cell:
 
     @property
     def segmenter_ran(self) -> bool:
-        """Whether the kernel's UDP tunnel segmenter was entered for the director's egress."""
-        return bool(self.trace.at("skb_udp_tunnel_segment"))
+        """Whether the kernel's segmenter was entered for the director's egress."""
+        return any(self.trace.at(function) for function in SEGMENTERS)
+
+    @property
+    def tnl_hlen(self) -> list[int]:
+        """The tunnel header lengths that the tunnels' segmenters computed."""
+        return sorted({e.tnl_hlen for f in TUNNEL_SEGMENTERS for e in self.trace.at(f)})
 
     @property
     def segmentation_drops(self) -> int:
@@ -180,7 +191,7 @@ class Cell:
             **self.result,
             "segmenter_ran": self.segmenter_ran,
             "segmentation_drops": self.segmentation_drops,
-            "tnl_hlen": sorted({e.tnl_hlen for e in self.trace.at("skb_udp_tunnel_segment")}),
+            "tnl_hlen": self.tnl_hlen,
             "segmenter_errors": list(self.trace.segmenter_errors),
             "offsets": self.offsets(),
             "drops": [asdict(drop) for drop in self.trace.drops],

@@ -21,7 +21,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, Future
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -31,7 +31,7 @@ from gso.kernel.errors import TestBedError
 from gso.kernel.evidence import read_cell
 from gso.kernel.jobs import Job, Result
 from gso.kernel.results import PATCHED, UNPATCHED, VARIANTS, KernelReport, ScenarioReport
-from gso.kernel.scenarios import TRAFFIC, Scenario
+from gso.kernel.scenarios import Scenario, plan
 from gso.kernel.verdict import Judged, Outcome, Verdict, compare, judge, outcome, overall, worst
 
 if TYPE_CHECKING:
@@ -77,12 +77,8 @@ class Orders:
 
     def submit(self, name: str, kernel: Bootable, scenarios: list[Scenario]) -> Order:
         """Order one boot with its evidence in the folder ``name``."""
-        plan = {
-            "scenarios": [asdict(scenario) for scenario in scenarios],
-            "traffic": [asdict(traffic) for traffic in TRAFFIC],
-            "timeout": _EXCHANGE_SECONDS,
-        }
-        return self.submit_plan(name, kernel, plan)
+        planned = {"scenarios": plan(scenarios), "timeout": _EXCHANGE_SECONDS}
+        return self.submit_plan(name, kernel, planned)
 
     def submit_plan(self, name: str, kernel: Bootable, plan: dict[str, Any]) -> Order:
         """Order one boot with any plan."""
@@ -119,7 +115,7 @@ class Side:
         self, orders: Orders, name: str, kernel: Bootable, scenarios: Sequence[Scenario]
     ) -> None:
         self._orders, self._name, self._kernel = orders, name, kernel
-        self._total = len(scenarios) * len(TRAFFIC)
+        self._total = _exchanges(scenarios)
         self._lost = False  # the boot before this one was lost in this place
         self.measured: dict[str, Measured] = {}
         self.guest: dict[str, Any] = {}
@@ -138,8 +134,7 @@ class Side:
     @property
     def done(self) -> tuple[int, int]:
         """The exchanges done so far, and those in all."""
-        left = len(self._left) * len(TRAFFIC)
-        return self._total - left + self._cells, self._total
+        return self._total - _exchanges(self._left) + self._cells, self._total
 
     def poll(self) -> None:
         """Take what the guest has reported, and what its end means."""
@@ -154,11 +149,12 @@ class Side:
         """Take the scenarios that are complete; return the cells of the one that is not."""
         job = self._order.job
         cells = [event["result"] for event in jobs.events(job.folder) if event["stage"] == "cell"]
-        taken = len(job.plan["scenarios"]) - len(self._left)
-        cells = cells[taken * len(TRAFFIC) :]
-        while len(cells) >= len(TRAFFIC):
-            self._measure(cells[: len(TRAFFIC)])
-            cells = cells[len(TRAFFIC) :]
+        planned = sum(len(scenario["traffic"]) for scenario in job.plan["scenarios"])
+        cells = cells[planned - _exchanges(self._left) :]
+        while self._left and len(cells) >= len(self._left[0].traffic):
+            number = len(self._left[0].traffic)
+            self._measure(cells[:number])
+            cells = cells[number:]
         self._cells = len(cells)
         return cells
 
@@ -227,6 +223,10 @@ class Side:
             self._give_up(result.error())
         else:
             self.finished = True
+
+
+def _exchanges(scenarios: Sequence[Scenario]) -> int:
+    return sum(len(scenario.traffic) for scenario in scenarios)
 
 
 def traffic_began(folder: Path) -> bool:
@@ -366,12 +366,12 @@ def _worse(cells: dict[str, list[Judged]], crashes: dict[str, str]) -> bool:
 def _cells(scenario: Scenario, measured: Measured) -> list[Judged]:
     folder = measured.folder
     judged = []
-    for traffic, result in zip(TRAFFIC, measured.cells, strict=False):
+    for traffic, result in zip(scenario.traffic, measured.cells, strict=False):
         cell = read_cell(result, folder)
         if traffic.segmented:
             stem = f"{scenario.name}-{traffic.name}"
             wire.save_capture(scenario, cell, folder / f"{stem}.pcapng")
-        judged.append(judge(traffic, cell, wire.explain(scenario, cell)))
+        judged.append(judge(scenario, traffic, cell, wire.explain(scenario, cell)))
     for raw in folder.glob(f"{scenario.name}-*.frames"):
         raw.unlink()
     return judged

@@ -27,7 +27,7 @@ _STYLES = {
     Verdict.NO_EFFECT: "bold red",
     Verdict.REGRESSED: "bold red",
 }
-_LOG_WIDTH = 132
+_LOG_WIDTH = 140
 
 
 def _console(file: TextIO, *, quiet: bool = False) -> Console:
@@ -163,7 +163,7 @@ def _judgement(title: str, verdict: Verdict, kernels: list[KernelReport]) -> Tex
 
 
 _SIDE = "{:>6} {:>7} {:>6} {:>8}"
-_ROW = f"{{:26}} {_SIDE}  {_SIDE} {{:>9}}  "
+_ROW = f"{{:34}} {_SIDE}  {_SIDE} {{:>9}}  "
 _TITLES = ("drops", "retrans", "bulk s", "tnl_hlen")
 _HEADING = (
     _ROW.format("", "without", "patch", "", "", "with", "patch", "", "", "").rstrip()
@@ -186,7 +186,7 @@ def _row(report: ScenarioReport) -> Text:
 
 
 def _measures(cells: list[Judged]) -> tuple[str, str, str, str]:
-    lengths = {e.tnl_hlen for c in cells for e in c.cell.trace.at("skb_udp_tunnel_segment")}
+    lengths = {length for c in cells for length in c.cell.tnl_hlen}
     return (
         str(sum(c.cell.result["tx_dropped"] for c in cells)),
         str(sum(c.cell.result["retransmits"] for c in cells)),

@@ -10,18 +10,16 @@ import json
 import re
 import shutil
 import tempfile
-import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from gso.kernel import build, debian, patches, vm
 from gso.kernel.build import Bootable
-from gso.kernel.errors import UsageError
 from gso.kernel.patches import Patch
 from gso.kernel.paths import patches_folder
-from gso.kernel.scenarios import FIX, SCENARIOS, TRAFFIC, Scenario
+from gso.kernel.scenarios import FIX, Scenario, plan, select
 from gso.rules import SkbState
 from gso.trace import Trace, read_trace
 
@@ -66,40 +64,26 @@ class Options:
 
 def record(options: Options, screen: Screen) -> list[str]:
     """Boot, send the scenarios' traffic, and return the lines of ftrace text of the whole run."""
-    scenarios = _chosen(options.scenarios)
+    scenarios = select(options.scenarios)
     # vng passes paths through a shell, and Python's own choice has no odd characters.
     with tempfile.TemporaryDirectory(prefix="gso-trace-") as name:
         folder = Path(name)
         kernel = _built(options, folder, screen)
         screen.stage("booting and sending traffic")
-        plan: dict[str, Any] = {
-            "scenarios": [asdict(scenario) for scenario in scenarios],
-            "traffic": [asdict(traffic) for traffic in TRAFFIC],
-            "timeout": _TIMEOUT,
-        }
         guest = folder / "guest-run"
         try:
             vm.boot(
                 kernel,
-                plan,
+                {"scenarios": plan(scenarios), "timeout": _TIMEOUT},
                 guest,
                 timeout=options.timeout,
-                progress=lambda _event: None,
-                stop=threading.Event(),
+                stop=folder / "stop",
             )
         except vm.VmLostError as lost:
             # The folder goes; what its logs say must not.
             lost.args = (f"{lost}\n{lost.log_tail()}",)
             raise
         return _lines(guest / "cells", scenarios)
-
-
-def _chosen(names: Sequence[str]) -> list[Scenario]:
-    known = {scenario.name: scenario for scenario in SCENARIOS}
-    unknown = [name for name in names if name not in known]
-    if unknown:
-        raise UsageError(f"no scenario {unknown[0]!r}; there are: {', '.join(known)}")
-    return [known[name] for name in dict.fromkeys(names)] or list(SCENARIOS)
 
 
 def _built(options: Options, folder: Path, screen: Screen) -> Bootable:
@@ -132,11 +116,11 @@ def _files(
     return found.patched
 
 
-def _lines(cells: Path, scenarios: list[Scenario]) -> list[str]:
+def _lines(cells: Path, scenarios: Sequence[Scenario]) -> list[str]:
     """The traces of all cells, in the order of their traffic, under one header."""
     found: list[str] = []
     for scenario in scenarios:
-        for traffic in TRAFFIC:
+        for traffic in scenario.traffic:
             path = cells / f"{scenario.name}-{traffic.name}.trace"
             lines = path.read_text(errors="replace").splitlines()
             found += [line for line in lines if not found or not line.startswith("#")]

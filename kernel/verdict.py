@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -17,7 +18,7 @@ class Outcome(str, Enum):
 
     PASS = "pass"
     FAIL = "fail"
-    NOT_EXERCISED = "not exercised"  # the segmenter never ran: nothing was tested
+    NOT_EXERCISED = "not exercised"  # what it is for never happened: nothing was tested
 
 
 class Verdict(str, Enum):
@@ -57,32 +58,55 @@ class Judged:
         }
 
 
-def judge(traffic: Traffic, cell: Cell, wire: Explanation) -> Judged:
+def judge(scenario: Scenario, traffic: Traffic, cell: Cell, wire: Explanation) -> Judged:
     """Find what went wrong. Retransmits alone are no fault: the traffic's fate decides."""
+    problems = [*_traffic_problems(cell), *_segmentation_problems(scenario, cell, wire)]
+    return Judged(traffic, cell, wire, tuple(problems), _exercised(scenario, traffic, cell, wire))
+
+
+def _traffic_problems(cell: Cell) -> Iterator[str]:
     result = cell.result
-    problems = []
-    if result["error"]:
-        problems.append(result["error"])
+    if result.get("refused"):
+        yield f"the kernel refused the set-up {result['error']}"
+    elif result["error"]:
+        yield result["error"]
     elif not result["upload_intact"]:
-        problems.append("the upload arrived damaged")
+        yield "the upload arrived damaged"
     elif not result["download_intact"]:
-        problems.append("the answer arrived damaged")
+        yield "the answer arrived damaged"
     if cell.segmentation_drops:
         names = [errno.errorcode.get(number, str(number)) for number in cell.trace.segmenter_errors]
         why = f": the segmenter returned -{', -'.join(names)}" if names else ""
-        problems.append(f"{cell.segmentation_drops} packets dropped in segmentation{why}")
+        yield f"{cell.segmentation_drops} packets dropped in segmentation{why}"
     if result["tx_dropped"] > cell.segmentation_drops:
-        problems.append(f"{result['tx_dropped'] - cell.segmentation_drops} other transmit drops")
+        yield f"{result['tx_dropped'] - cell.segmentation_drops} other transmit drops"
+
+
+def _segmentation_problems(scenario: Scenario, cell: Cell, wire: Explanation) -> Iterator[str]:
+    wrong = [length for length in cell.tnl_hlen if length != scenario.tnl_hlen]
+    if wrong and scenario.tnl_hlen is not None:
+        lengths = ", ".join(map(str, wrong))
+        yield f"the segmenter computed a tunnel header of {lengths} bytes, not {scenario.tnl_hlen}"
+    if scenario.segmenter is None and cell.segmenter_ran:
+        yield "the segmenter ran, although nothing was to be segmented here"
     if not cell.segmentation_drops:
         if wire.segments != wire.matching:
-            problems.append(f"{wire.segments - wire.matching} of {wire.segments} segments differ")
-        problems.extend(wire.differences)
-    exercised = not traffic.segmented or (cell.segmenter_ran and wire.super_packets > 0)
-    return Judged(traffic, cell, wire, tuple(problems), exercised)
+            yield f"{wire.segments - wire.matching} of {wire.segments} segments differ"
+        yield from wire.differences
+
+
+def _exercised(scenario: Scenario, traffic: Traffic, cell: Cell, wire: Explanation) -> bool:
+    """Return whether what the traffic is for has happened at all."""
+    if not traffic.segmented:
+        return True
+    met = scenario.segmenter is None or bool(cell.trace.at(scenario.segmenter))
+    return met and wire.super_packets > 0
 
 
 def outcome(cells: list[Judged]) -> Outcome:
     """Sum up one scenario on one kernel."""
+    if any(cell.cell.result.get("refused") for cell in cells):
+        return Outcome.NOT_EXERCISED
     if any(cell.problems for cell in cells):
         return Outcome.FAIL
     if not all(cell.exercised for cell in cells):

@@ -17,7 +17,7 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,7 @@ from gso.kernel.repository import Repository
 from gso.kernel.results import VARIANTS, KernelReport, Report
 from gso.kernel.rounds import Kernel, Orders, Screen, follow, order
 from gso.kernel.run import output
-from gso.kernel.scenarios import FIX, SCENARIOS, Scenario
+from gso.kernel.scenarios import FIX, Scenario, select
 from gso.kernel.targets import (
     CommitTarget,
     DebianTarget,
@@ -63,7 +63,7 @@ class Options:
     config: Sequence[str] = ()  # configuration fragments for sources, beside the standard ones
     timeout: float = 300.0
     repeat: int = 1
-    scenarios: Sequence[Scenario] = SCENARIOS
+    scenarios: Sequence[Scenario] = field(default_factory=select)
     applications: Sequence[Workload] = ()
 
     def targets(self) -> list[Target]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from gso.kernel.evidence import Cell
 from gso.kernel.scenarios import Scenario
 
 _ETHERNET = 14
+_ADDRESSES, _ETH_P_8021Q = 12, 0x8100
 _MOST_SHOWN = 3
 
 
@@ -37,12 +39,6 @@ class Explanation:
     differences: tuple[str, ...]
 
 
-def tunnel_ports(scenario: Scenario) -> dict[int, gso.Tunnel]:
-    """Return what the scenario's UDP port carries, as ``gso`` wants it."""
-    tunnel = gso.Tunnel.GUE if scenario.kind == "ipvs-gue" else gso.Tunnel.FOU
-    return {scenario.tunnel_port: tunnel}
-
-
 def super_packets(scenario: Scenario, cell: Cell) -> list[SuperPacket]:
     """Return the super-packets that went to the segmenter.
 
@@ -52,7 +48,19 @@ def super_packets(scenario: Scenario, cell: Cell) -> list[SuperPacket]:
     """
     if scenario.checksum == "remcsum":
         return _reconstructed(cell)
-    return [SuperPacket(f.data, f.gso_size, f.time_ns) for f in cell.frames["mirror"] if f.gso_size]
+    return [
+        SuperPacket(_tagged(scenario, f.data), f.gso_size, f.time_ns)
+        for f in cell.frames["mirror"]
+        if f.gso_size
+    ]
+
+
+def _tagged(scenario: Scenario, frame: bytes) -> bytes:
+    """Return the frame with the tag that the VLAN device will add behind the MAC addresses."""
+    if scenario.vlan is None:
+        return frame
+    identifier = int(scenario.vlan)
+    return frame[:_ADDRESSES] + struct.pack("!HH", _ETH_P_8021Q, identifier) + frame[_ADDRESSES:]
 
 
 def _reconstructed(cell: Cell) -> list[SuperPacket]:
@@ -80,9 +88,20 @@ def _identity(head: bytes, network: int, length: int) -> tuple[bytes, int]:
     return head[transport : transport + 12], length - network
 
 
+def _segments(scenario: Scenario, packet: SuperPacket) -> list[bytes]:
+    """Return the frames that the wire must carry for a super-packet."""
+    if scenario.segmenter is None:
+        return [packet.frame]  # the device takes it whole
+    return gso.segment(
+        packet.frame,
+        packet.gso_size,
+        tunnel_ports=scenario.tunnel_ports,
+        checksum="partial" if scenario.partial else "complete",
+    ).to_list()
+
+
 def explain(scenario: Scenario, cell: Cell) -> Explanation:
     """Segment each super-packet and look for every segment among the frames on the wire."""
-    ports = tunnel_ports(scenario)
     packets = super_packets(scenario, cell)
     wire = Counter(frame.data for frame in cell.frames["wire"])
     segments = matching = 0
@@ -90,7 +109,7 @@ def explain(scenario: Scenario, cell: Cell) -> Explanation:
     problems: list[str] = []
     for number, packet in enumerate(packets):
         try:
-            expected = gso.segment(packet.frame, packet.gso_size, tunnel_ports=ports).to_list()
+            expected = _segments(scenario, packet)
         except gso.GsoError as error:
             problems.append(f"super-packet {number} of {len(packet.frame)} bytes: {error}")
             continue
@@ -105,7 +124,7 @@ def explain(scenario: Scenario, cell: Cell) -> Explanation:
         # What is on the wire then are retransmissions: other packets, not comparable.
         problems.append(f"{len(missing)} of {segments} segments were never sent")
     else:
-        problems += _compare(missing, list(wire.elements()), ports)
+        problems += _compare(missing, list(wire.elements()), scenario.tunnel_ports)
     return Explanation(
         len(packets),
         segments,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import mmap
 import socket
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 
 from .netns import inside
@@ -20,26 +21,35 @@ _PACKET_RX_RING, _PACKET_STATISTICS, _PACKET_VERSION = 5, 6, 10
 _PACKET_VNET_HDR, _PACKET_IGNORE_OUTGOING = 15, 23
 _TPACKET_V2 = 1
 _TP_STATUS_KERNEL = 0
-_VNET_HDR_LENGTH = 10
+_TP_STATUS_VLAN_VALID = 1 << 4
+_VNET_HDR = struct.Struct("=BBHHHH")
+_GSO_UDP_L4 = 5  # VIRTIO_NET_HDR_GSO_UDP_L4
+_ADDRESSES = 12  # bytes of the two MAC addresses; a VLAN tag follows them
 # A slot holds the largest super-packet.
-_SLOT_SIZE, _SLOTS = 1 << 17, 512
+_SLOT_SIZE, _SLOTS = 1 << 17, 256
 
-# struct tpacket2_hdr: status, len, snaplen, mac, net, sec, nsec.
-_SLOT_HEADER = struct.Struct("=IIIHHII")
+# struct tpacket2_hdr: status, len, snaplen, mac, net, sec, nsec, vlan_tci, vlan_tpid.
+_SLOT_HEADER = struct.Struct("=IIIHHIIHH")
 
 # A record of a .frames file: time in ns, length of the frame; then virtio_net_hdr and frame.
 RECORD = struct.Struct("<QI")
 
 
 class Tap:
-    """A ring of frames from the receive side of one device."""
+    """A ring of frames from the receive side of one device.
 
-    def __init__(self, namespace: str, device: str) -> None:
+    ``datagrams``: read super-packets of UDP. Before 6.2 a virtio_net_hdr could not describe them
+    (e9dc9ee56bf5 "linux/virtio_net.h: Support USO offload in vnet header"), and the kernel drops
+    such a packet on its way to a socket that wants the header. So the header is written here.
+    """
+
+    def __init__(self, namespace: str, device: str, *, datagrams: bool = False) -> None:
         with inside(namespace):
             self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
         self._next = 0
+        self._header = 0 if datagrams else _VNET_HDR.size
         self._socket.setsockopt(_SOL_PACKET, _PACKET_VERSION, _TPACKET_V2)
-        self._socket.setsockopt(_SOL_PACKET, _PACKET_VNET_HDR, 1)
+        self._socket.setsockopt(_SOL_PACKET, _PACKET_VNET_HDR, int(not datagrams))
         self._socket.setsockopt(_SOL_PACKET, _PACKET_IGNORE_OUTGOING, 1)
         ring = struct.pack("=IIII", _SLOT_SIZE, _SLOTS, _SLOT_SIZE, _SLOTS)
         self._socket.setsockopt(_SOL_PACKET, _PACKET_RX_RING, ring)
@@ -47,29 +57,63 @@ class Tap:
         with inside(namespace):
             self._socket.bind((device, _ETH_P_ALL))
 
-    def drain(self, path: Path | None) -> int:
-        """Write all that has arrived to ``path`` (``None``: forget it); return the count."""
-        records: list[bytes] = []
+    def close(self) -> None:
+        """Give the ring's memory back."""
+        self._ring.close()
+        self._socket.close()
+
+    def forget(self) -> None:
+        """Pass over all that has arrived, or was lost, so far."""
+        for _ in self._arrived():
+            pass
+        self._lost()
+
+    def drain(self, path: Path, datagram: int) -> int:
+        """Write all that has arrived to ``path``; return the count.
+
+        ``datagram``: payload of the UDP datagrams that were sent, where that is what was sent.
+        """
+        records = []
+        for time_ns, header, frame in self._arrived():
+            known = header or self._described(frame, datagram)
+            records.append(RECORD.pack(time_ns, len(frame)) + known + frame)
+        lost = self._lost()
+        if lost:
+            # A capture with holes would accuse the kernel of drops.
+            raise OverflowError(f"the capture ring of {_SLOTS} frames lost {lost}")
+        path.write_bytes(b"".join(records))
+        return len(records)
+
+    def _arrived(self) -> Iterator[tuple[int, bytes, bytes]]:
+        """Yield time, virtio_net_hdr and frame, and free the slots."""
         while True:
             at = self._next * _SLOT_SIZE
-            status, length, kept, mac, _, sec, nsec = _SLOT_HEADER.unpack_from(self._ring, at)
+            status, length, kept, mac, _, sec, nsec, tci, tpid = _SLOT_HEADER.unpack_from(
+                self._ring, at
+            )
             if status == _TP_STATUS_KERNEL:
-                break
+                return
             if kept < length:
                 raise OverflowError(f"a frame of {length} bytes, but slots keep {kept}")
             start = at + mac
-            frame = self._ring[start - _VNET_HDR_LENGTH : start + kept]
-            records.append(RECORD.pack(sec * 10**9 + nsec, kept) + frame)
+            header = self._ring[start - self._header : start]
+            frame = self._ring[start : start + kept]
+            if status & _TP_STATUS_VLAN_VALID:
+                tag = struct.pack("!HH", tpid, tci)
+                frame = frame[:_ADDRESSES] + tag + frame[_ADDRESSES:]
             struct.pack_into("=I", self._ring, at, _TP_STATUS_KERNEL)
             self._next = (self._next + 1) % _SLOTS
-        self._complain_if_lost()
-        if path is not None:
-            path.write_bytes(b"".join(records))
-        return len(records)
+            yield sec * 10**9 + nsec, header, frame
 
-    def _complain_if_lost(self) -> None:
-        """Fail on overflow: a capture with holes would accuse the kernel of drops."""
+    @staticmethod
+    def _described(frame: bytes, datagram: int) -> bytes:
+        # No headers here are as long as a datagram's payload is.
+        super_packet = len(frame) > 2 * datagram
+        kind, size = (_GSO_UDP_L4, datagram) if super_packet else (0, 0)
+        return _VNET_HDR.pack(0, kind, 0, size, 0, 0)
+
+    def _lost(self) -> int:
+        """Return how many frames found the ring full since the last call."""
         counters = self._socket.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, 8)
-        _, dropped = struct.unpack("=II", counters)
-        if dropped:
-            raise OverflowError(f"the capture ring of {_SLOTS} frames lost {dropped}")
+        dropped: int = struct.unpack("=II", counters)[1]
+        return dropped

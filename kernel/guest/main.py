@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import json
 import platform
-import subprocess
 import time
 import traceback
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from . import applications, health, topology
+from . import applications, datagrams, health, topology
 from .capture import Tap
+from .datagrams import DatagramServer
 from .netns import device_counters, run
 from .probes import Probes
 from .traffic import Server, exchange
@@ -42,24 +44,17 @@ class Run:
         """Measure what the plan asks for: applications, or every cell of the scenarios."""
         if self.plan.get("applications"):
             return self.perform_applications()
+        scenarios = self.plan["scenarios"]
         self.progress(stage="modules")
         modules = self.load_modules()
         self.progress(stage="topology")
-        wire = topology.build(self.plan["scenarios"])
+        self.wire, self.refused = topology.build(scenarios)
         self.progress(stage="probes")
         self.probes = Probes()
-        self.server = Server(self.plan["scenarios"], self.plan["timeout"])
-        self.taps: dict[str, Tap | Wire] = {
-            "ingress": Tap(topology.DIRECTOR, topology.INGRESS),
-            "mirror": Tap(topology.DIRECTOR, topology.MIRROR),
-            "wire": wire,
-        }
+        self.open_taps_and_servers(scenarios)
+        self.progress(stage="traffic")
         packets = health.packets_allocated()
-        cells = [
-            self.cell(scenario, traffic)
-            for scenario in self.plan["scenarios"]
-            for traffic in self.plan["traffic"]
-        ]
+        cells = [cell for scenario in scenarios for cell in self.cells(scenario)]
         return {
             "kernel": platform.release(),
             "version": platform.version(),
@@ -96,36 +91,95 @@ class Run:
                 if needed and needed not in rebuilt:
                     run(["modprobe", needed])
             run(["insmod", path])
-        # A small kernel has them built in and no list to find them in: the topology tells.
-        subprocess.run(["modprobe", "--all", "--quiet", *topology.MODULES], check=False)
+        topology.load_modules(self.plan.get("scenarios", []))
         return {
             name: Path(f"/sys/module/{name}/notes/.note.gnu.build-id").read_bytes()[16:].hex()
             for name in rebuilt
         }
 
-    def cell(self, scenario: dict[str, Any], traffic: dict[str, Any]) -> dict[str, Any]:
+    def open_taps_and_servers(self, scenarios: list[dict[str, Any]]) -> None:
+        """Listen on the worker, and at the places where packets are watched."""
+        tcp = [s for s in scenarios if not _is_udp(s)]
+        udp = [s for s in scenarios if _is_udp(s)]
+        self.server = Server(tcp, self.plan["timeout"])
+        self.datagram_server = DatagramServer(udp)
+        self.taps = {is_udp: _taps(is_udp) for is_udp in {_is_udp(s) for s in scenarios}}
+
+    def cells(self, scenario: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """Measure all traffic of a scenario, with what it changes changed for that time."""
+        if scenario["name"] in self.refused:
+            for traffic in scenario["traffic"]:
+                yield self.refused_cell(scenario, traffic)
+            return
+        taps: dict[str, Tap | Wire] = {**self.taps[_is_udp(scenario)], "wire": self.wire}
+        far = None
+        if not scenario["far"].startswith(topology.WORKER_END):
+            # A device of its own instead of the wire: what arrives there is what was sent.
+            far = taps["wire"] = Tap(topology.WORKER, scenario["far"], datagrams=_is_udp(scenario))
+        with ExitStack() as undo:
+            for change in scenario["during"]:
+                topology.change(change["machine"], change["do"])
+                undo.callback(topology.change, change["machine"], change["undo"])
+            for traffic in scenario["traffic"]:
+                yield self.cell(scenario, traffic, taps)
+        if far:
+            far.close()
+
+    def refused_cell(self, scenario: dict[str, Any], traffic: dict[str, Any]) -> dict[str, Any]:
+        """Report that nothing could be sent, because the kernel refused the set-up."""
+        for kind in ("trace", "ingress.frames", "mirror.frames", "wire.frames"):
+            (self.evidence / f"{scenario['name']}-{traffic['name']}.{kind}").touch()
+        result: dict[str, Any] = {
+            **{"scenario": scenario["name"], "traffic": traffic["name"]},
+            **{"refused": True, "error": self.refused[scenario["name"]]},
+            **{"upload_intact": False, "download_intact": False},
+            **dict.fromkeys(("seconds", "mss", "retransmits", "tx_dropped", "tx_packets"), 0),
+        }
+        self.progress(stage="cell", result=result)
+        return result
+
+    def cell(
+        self, scenario: dict[str, Any], traffic: dict[str, Any], taps: dict[str, Tap | Wire]
+    ) -> dict[str, Any]:
         """Send one traffic through one scenario; keep its captures and its trace."""
-        name = f"{scenario['name']}-{traffic['name']}"
+        name, egress = f"{scenario['name']}-{traffic['name']}", scenario["egress"]
         health.mark(f"scenario {scenario['name']}, traffic {traffic['name']}")
         self.probes.clear()
-        for tap in self.taps.values():
-            tap.drain(None)
-        before = device_counters(topology.DIRECTOR)[topology.EGRESS]
-        result = exchange(scenario, traffic, self.plan["timeout"])
-        self.server.wait_idle()
-        after = device_counters(topology.DIRECTOR)[topology.EGRESS]
+        for tap in taps.values():
+            tap.forget()
+        before = device_counters(topology.DIRECTOR)[egress]
+        if traffic["datagram"]:
+            result = datagrams.exchange(scenario, traffic)
+            retransmits = 0
+        else:
+            result = exchange(scenario, traffic, self.plan["timeout"])
+            self.server.wait_idle()
+            retransmits = self.server.retransmits
+        after = device_counters(topology.DIRECTOR)[egress]
         self.probes.save(self.evidence / f"{name}.trace")
-        for kind, tap in self.taps.items():
-            result[f"{kind}_frames"] = tap.drain(self.evidence / f"{name}.{kind}.frames")
+        for kind, tap in taps.items():
+            frames = self.evidence / f"{name}.{kind}.frames"
+            result[f"{kind}_frames"] = tap.drain(frames, traffic["datagram"])
         result.update(
             scenario=scenario["name"],
             traffic=traffic["name"],
             tx_dropped=after["tx_dropped"] - before["tx_dropped"],
             tx_packets=after["tx_packets"] - before["tx_packets"],
-            server_retransmits=self.server.retransmits,
+            server_retransmits=retransmits,
         )
         self.progress(stage="cell", result=result)
         return result
+
+
+def _is_udp(scenario: dict[str, Any]) -> bool:
+    return bool(scenario["traffic"][0]["datagram"])
+
+
+def _taps(is_udp: bool) -> dict[str, Tap]:
+    return {
+        "ingress": Tap(topology.DIRECTOR, topology.INGRESS, datagrams=is_udp),
+        "mirror": Tap(topology.DIRECTOR, topology.MIRROR, datagrams=is_udp),
+    }
 
 
 def main(folder: Path) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from pathlib import Path
 
 _CLONE_NEWNET = 0x40000000
 _HOME = Path("/proc/thread-self/ns/net")
+_FAILED = re.compile(r"Command failed -:(\d+)")
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -30,10 +32,33 @@ def run(command: Sequence[str], text: str | None = None) -> str:
     return done.stdout
 
 
-def ip_batch(namespace: str, lines: Sequence[str], family: int | None = None) -> None:
+def ip_batch(namespace: str, lines: Sequence[str]) -> None:
     """Run many ``ip`` commands in one process: starting one is slow under emulation."""
-    option = [f"-{family}"] if family else []
-    run(["ip", *option, "-n", namespace, "-batch", "-"], "".join(f"{line}\n" for line in lines))
+    failed = try_ip_batch(namespace, lines)
+    if failed:
+        said = "; ".join(f"ip {line}: {why}" for line, why in failed.items())
+        raise SetupError(f"in namespace {namespace}: {said}")
+
+
+def try_ip_batch(namespace: str, lines: Sequence[str]) -> dict[str, str]:
+    """Run them all, and return for each one that failed what the kernel or ``ip`` said."""
+    command = ["ip", "-n", namespace, "-force", "-batch", "-"]
+    text = "".join(f"{line}\n" for line in lines)
+    done = subprocess.run(
+        command, input=text, capture_output=True, text=True, timeout=60, check=False
+    )
+    failed: dict[str, str] = {}
+    said: list[str] = []
+    for line in done.stderr.splitlines():
+        if number := _FAILED.match(line):
+            failed[lines[int(number[1]) - 1]] = " ".join(said) or "failed"
+            said = []
+        else:
+            said.append(line.removeprefix("Error: ").removeprefix("RTNETLINK answers: "))
+    if said or (done.returncode and not failed):
+        # What ip cannot even read ends it, and the commands after it were never run.
+        raise SetupError(f"{' '.join(command)}: exit {done.returncode}: {done.stderr.strip()}")
+    return failed
 
 
 @contextmanager

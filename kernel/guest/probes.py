@@ -7,7 +7,6 @@ import re
 from pathlib import Path
 
 from .btf import VMLINUX, Btf
-from .topology import EGRESS
 
 _TRACEFS = Path("/sys/kernel/tracing")
 _GROUP = "gso"
@@ -21,11 +20,16 @@ _U32 = ("len", "data_len")
 # 160 bytes: enough for Ethernet, IPv6, UDP, GUE with its option, IPv6 and TCP with timestamps.
 _HEADER_WORDS = 20
 
+# Every scenario's egress device has a name that begins so.
+_EGRESS = 'dev ~ "up*"'
+
 # Function, number of its sk_buff argument, and a filter that keeps the trace small.
 _FUNCTIONS = (
     ("ip_vs_in_hook", 2, "len > 1000"),
-    ("__dev_queue_xmit", 1, f'dev == "{EGRESS}" && len > 1000'),
-    ("skb_udp_tunnel_segment", 1, f'dev == "{EGRESS}"'),
+    ("__dev_queue_xmit", 1, f"{_EGRESS} && len > 1000"),
+    ("__skb_gso_segment", 1, _EGRESS),
+    ("skb_udp_tunnel_segment", 1, _EGRESS),
+    ("gre_gso_segment", 1, _EGRESS),
 )
 
 
@@ -41,7 +45,7 @@ class Probes:
         self.offsets["net_device.name"] = btf.offset("net_device", "name")
         for function, argument, condition in _FUNCTIONS:
             self._probe(function, argument, condition)
-        self._returns("skb_udp_tunnel_segment")
+        self._returns("__skb_gso_segment")
         self._drops()
         _write("tracing_on", "1")
 

@@ -1,4 +1,4 @@
-"""One TCP exchange at a time, with its result checked by hash and its TCP_INFO kept."""
+"""One exchange at a time, with its result checked by hash: TCP here, datagrams in ``datagrams``."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ import time
 from typing import Any
 
 from .netns import inside
-from .topology import CLIENT, VIP, WORKER
+from .topology import CLIENT, DIRECTOR, WORKER
+
+FAMILY = {4: socket.AF_INET, 6: socket.AF_INET6}
 
 _HEADER = struct.Struct("!QQ")  # bytes of the whole upload, bytes of the answer's body
-_DIGEST_LENGTH = hashlib.sha256().digest_size
-# Becomes 1448 with timestamps; the incident's value.
-_MSS_OPTION = 1460
-_FAMILY = {4: socket.AF_INET, 6: socket.AF_INET6}
+DIGEST_LENGTH = hashlib.sha256().digest_size
 
 _TCP_INFO_SND_MSS = 16  # struct tcp_info in include/uapi/linux/tcp.h
 _TCP_INFO_TOTAL_RETRANS = 100
@@ -27,6 +26,16 @@ def pattern(length: int, seed: bytes) -> bytes:
     return hashlib.shake_128(seed).digest(length)
 
 
+def client_socket(scenario: dict[str, Any], kind: socket.SocketKind) -> socket.socket:
+    """Return a socket on the machine that the scenario's client runs on."""
+    with inside(DIRECTOR if scenario["from_director"] else CLIENT):
+        made = socket.socket(FAMILY[scenario["inner"]], kind)
+    if scenario["from_director"]:
+        # Left to itself the kernel takes the service's own address, which is local too.
+        made.bind((scenario["source"], 0))
+    return made
+
+
 class Server:
     """Answers on the worker, one thread, one listener for each scenario's service."""
 
@@ -34,13 +43,13 @@ class Server:
         self._timeout = timeout
         self.retransmits = 0
         self._idle = threading.Event()
-        with inside(WORKER):
-            for s in scenarios:
-                listener = socket.socket(_FAMILY[s["inner"]], socket.SOCK_STREAM)
-                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                listener.bind((VIP[s["inner"]], s["service_port"]))
-                listener.listen(8)
-                threading.Thread(target=self._serve, args=(listener,), daemon=True).start()
+        for s in scenarios:
+            with inside(WORKER):
+                listener = socket.socket(FAMILY[s["inner"]], socket.SOCK_STREAM)
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind((s["target"], s["service_port"]))
+            listener.listen(8)
+            threading.Thread(target=self._serve, args=(listener,), daemon=True).start()
 
     def _serve(self, listener: socket.socket) -> None:
         while True:
@@ -74,17 +83,15 @@ def exchange(scenario: dict[str, Any], traffic: dict[str, Any], timeout: float) 
     header = _HEADER.pack(traffic["upload"], traffic["download"])
     request = header + pattern(traffic["upload"] - len(header), seed)
     result: dict[str, Any] = {"upload_intact": False, "download_intact": False, "error": None}
-    with inside(CLIENT):
-        client = socket.socket(_FAMILY[scenario["inner"]], socket.SOCK_STREAM)
-    with client:
+    with client_socket(scenario, socket.SOCK_STREAM) as client:
         client.settimeout(timeout)
-        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, _MSS_OPTION)
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, scenario["mss"])
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         start = time.monotonic()
         try:
-            client.connect((VIP[scenario["inner"]], scenario["service_port"]))
+            client.connect((scenario["target"], scenario["service_port"]))
             client.sendall(request)
-            digest = _receive(client, _DIGEST_LENGTH)
+            digest = _receive(client, DIGEST_LENGTH)
             body = _receive(client, traffic["download"])
             result["upload_intact"] = digest == hashlib.sha256(request).digest()
             result["download_intact"] = body == pattern(traffic["download"], digest)

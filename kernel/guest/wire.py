@@ -65,12 +65,19 @@ class Wire:
             self._records.append(record)
         os.write(self._far, frame)
 
-    def drain(self, path: Path | None) -> int:
+    def forget(self) -> None:
+        """Forget the frames carried so far."""
+        self._taken()
+
+    def drain(self, path: Path, _datagram: int) -> int:
         """Write the frames carried since the last call to ``path``; return their count."""
+        records = self._taken()
+        path.write_bytes(b"".join(records))
+        return len(records)
+
+    def _taken(self) -> list[bytes]:
         if self._broken:
             raise self._broken
         with self._lock:
             records, self._records = self._records, []
-        if path is not None:
-            path.write_bytes(b"".join(records))
-        return len(records)
+        return records

@@ -88,7 +88,7 @@ def test_every_format_tells_what_the_probes_saw(tmp_path, kind):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--scenario", "nothing", "-o", "x"], "no scenario 'nothing'; there are: gue-"),
+        (["--scenario", "nothing", "-o", "x"], "no scenario or group 'nothing'"),
         (["-o", "missing/x"], "cannot write missing/x"),
         (["--patch", "missing.patch", "-o", "x"], "missing.patch"),
     ],

@@ -1,0 +1,67 @@
+"""IPVS tunnels with GUE and a VLAN before or behind the director, as in the incident."""
+
+from dataclasses import replace
+
+from gso.kernel.scenarios.families import ipvs_gue
+from gso.kernel.scenarios.model import Command, Scenario
+
+_BASES = [s for s in ipvs_gue.SCENARIOS if s.outer == s.inner and s.checksum != "remcsum"]
+
+
+def _egress(base: Scenario, *, in_band: bool) -> Scenario:
+    where = "inband" if in_band else "egress"
+    reorder = " reorder_hdr off" * in_band
+    return replace(
+        base,
+        name=base.name.replace("gue-", f"gue-vlan-{where}-"),
+        kind="ipvs-gue-vlan",
+        reason="a VLAN device on the way out changes nothing in the inner header offsets",
+        egress="up0.{n}",
+        far="dn0.{n}",
+        # In-band the tag is in the packet already when it comes to the segmenter.
+        vlan=None if in_band else "{n}",
+        director=(
+            f"link add link up0 name {{egress}} type vlan id {{n}}{reorder}",
+            "link set {egress} up",
+        ),
+        worker=(
+            "link add link dn0 name {far} type vlan id {n}",
+            "link set {far} up",
+            *base.worker,
+        ),
+        modules=(*base.modules, "8021q"),
+        default=base.name == "gue-outer4-inner4-csum" and not in_band,
+    )
+
+
+def _ingress(base: Scenario, *, in_band: bool) -> Scenario:
+    here, there = "c0.{n}", "d0.{n}"
+    route = f"{{target}} dev {here} src {{client_ip}} rto_min 50ms"
+    reorder = " reorder_hdr off" * in_band
+    usual = "{target} via {gateway} dev c0 rto_min 50ms"
+    return replace(
+        base,
+        name=base.name.replace("gue-", f"gue-vlan-ingress{'-inband' * in_band}-"),
+        kind="ipvs-gue-vlan",
+        reason="the stale offset is that of the packet's link-layer header"
+        + (", which an in-band VLAN tag makes four bytes longer" if in_band else ""),
+        stale=base.stale - 4 if in_band and base.stale is not None else base.stale,
+        client=(
+            f"link add link c0 name {here} type vlan id {{n}}",
+            f"link set {here} up",
+            f"neigh replace {{target}} lladdr {{ingress_mac}} dev {here} nud permanent",
+        ),
+        director=(
+            f"link add link d0 name {there} type vlan id {{n}}{reorder}",
+            f"link set {there} up",
+        ),
+        during=(Command("client", f"ip route replace {route}", f"ip route replace {usual}"),),
+        modules=(*base.modules, "8021q"),
+        default=False,
+    )
+
+
+SCENARIOS = [
+    *(_egress(base, in_band=in_band) for in_band in (False, True) for base in _BASES),
+    *(_ingress(base, in_band=in_band) for in_band in (False, True) for base in _BASES),
+]

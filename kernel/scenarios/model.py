@@ -1,0 +1,116 @@
+"""The form of a scenario.
+
+Every line of set-up is an ``ip`` command without the ``ip``, or a whole command for toggles, with
+these names in braces:
+
+- ``{n}``: the scenario's number, from 10; ``{device}``: a device name that is free, ``t{n}``
+- ``{here}`` and ``{there}``: outer addresses of director and worker
+- ``{target}``: the inner address that the client connects to, an address of the worker
+- ``{server}``: the inner address by which IPVS reaches the worker through a tunnel device
+- ``{client_ip}``: the client's address, and ``{gateway}``: the director's next to it
+- ``{service_port}``: the service's port; ``{port}``: a UDP port for the tunnel
+- ``{mac}``: a MAC address for the worker's end of a tunnel that carries Ethernet
+- ``{here_mac}``, ``{there_mac}``: MAC addresses of the director's and the worker's end of the wire;
+  ``{ingress_mac}``: that of the director's end towards the client
+- ``{egress}`` and ``{far}``: the devices at the two ends of the wire
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import gso
+
+Role = Literal["fault", "control"]
+Family = Literal[4, 6]
+Checksum = Literal["nocsum", "csum", "remcsum"]
+Machine = Literal["client", "director", "worker"]
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """One exchange: so many bytes up, so many down; ``segmented``: the upload needs GSO.
+
+    ``datagram``: bytes in each UDP datagram; 0 means TCP.
+    """
+
+    name: str
+    upload: int
+    download: int
+    segmented: bool
+    datagram: int = 0
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command for one of the machines, and the one that undoes it."""
+
+    machine: Machine
+    do: str
+    undo: str
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One way from client to worker through the director, what goes there, what must hold.
+
+    ``role`` says what is expected of the unpatched kernel: ``"fault"`` scenarios must fail there
+    (otherwise nothing was reproduced), ``"control"`` scenarios must pass on every kernel.
+    ``reason`` says why, in terms of the kernel's code.
+    """
+
+    name: str
+    kind: str
+    role: Role
+    reason: str
+    outer: Family
+    inner: Family
+    tunnel: str
+    """Name of the :class:`gso.Tunnel` on the wire."""
+
+    traffic: tuple[Traffic, ...]
+    checksum: Checksum = "nocsum"
+
+    segmenter: str | None = "skb_udp_tunnel_segment"
+    """The kernel function that must see the super-packets; ``None``: none may see any."""
+    tnl_hlen: int | None = None
+    """Length of the tunnel header that the segmenter must find; ``None``: it looks for none."""
+    stale: int | None = None
+    """The length it finds with the fault."""
+
+    ipvs: str | None = None
+    """How IPVS forwards, as options of ``ipvsadm -a``; ``None``: plain routing."""
+    from_director: bool = False
+    """Whether the client runs on the director itself."""
+    client: tuple[str, ...] = ()
+    director: tuple[str, ...] = ()
+    worker: tuple[str, ...] = ()
+    during: tuple[Command, ...] = ()
+    """What is changed while this scenario runs, and changed back after it."""
+    egress: str = "up0"
+    far: str = "dn0"
+    vlan: str | None = None
+    """The VLAN that the egress device adds to each frame after segmentation."""
+    partial: bool = False
+    """Whether the egress device takes frames with unfinished checksums."""
+    mss: int = 1460
+    """The client's TCP_MAXSEG; timestamps take 12 of it."""
+    modules: tuple[str, ...] = ()
+    default: bool = False
+    """Whether it is run when nothing else is asked for."""
+
+    service_port: int = 0
+    tunnel_port: int = 0
+
+    @property
+    def groups(self) -> frozenset[str]:
+        """The names of groups that select it."""
+        named = {"all", self.kind, self.role}
+        return frozenset(named | {"default"} if self.default else named)
+
+    @property
+    def tunnel_ports(self) -> dict[int, gso.Tunnel]:
+        """What the scenario's UDP port carries, as ``gso`` wants it; nothing for other tunnels."""
+        over_udp = self.tunnel in ("FOU", "GUE", "VXLAN", "GENEVE")
+        return {self.tunnel_port: gso.Tunnel[self.tunnel]} if over_udp else {}

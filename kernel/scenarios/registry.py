@@ -1,0 +1,124 @@
+"""All scenarios, numbered, and the choice among them."""
+
+from __future__ import annotations
+
+import pkgutil
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
+from fnmatch import fnmatchcase
+from importlib import import_module
+from typing import Any
+
+from gso.kernel.errors import UsageError
+from gso.kernel.guest import addresses
+from gso.kernel.scenarios import families
+from gso.kernel.scenarios.model import Scenario
+
+# The complete fix of the fault that these scenarios reproduce, by the name of its patch.
+FIX = "ipvs-gue-inner-mac-header"
+
+DEFAULT = "default"
+
+# Names that the guest needs beside what the scenario itself says.
+_ADDRESSES = ("target", "here", "there", "server", "source")
+
+_FIRST_SERVICE_PORT = 8000
+_GUE_PORT = 5501
+_FIRST_TUNNEL_PORT = 5555
+
+
+def _found() -> Iterator[Scenario]:
+    for module in sorted(pkgutil.iter_modules(families.__path__), key=lambda found: found.name):
+        yield from import_module(f"{families.__name__}.{module.name}").SCENARIOS
+
+
+def _numbered(index: int, scenario: Scenario) -> Scenario:
+    # The scenarios of the incident use its port; a tunnel device needs one of its own.
+    port = _GUE_PORT if scenario.kind == "ipvs-gue" else _FIRST_TUNNEL_PORT + index
+    return replace(scenario, service_port=_FIRST_SERVICE_PORT + index, tunnel_port=port)
+
+
+def _all() -> tuple[Scenario, ...]:
+    # The reproducers come first: if they show nothing, nothing else matters.
+    ordered = sorted(_found(), key=lambda s: (not s.default, s.role != "fault"))
+    names = [scenario.name for scenario in ordered]
+    if len(set(names)) < len(names):
+        raise ValueError(
+            f"scenarios of one name: {sorted({n for n in names if names.count(n) > 1})}"
+        )
+    return tuple(_numbered(index, scenario) for index, scenario in enumerate(ordered))
+
+
+SCENARIOS = _all()
+
+
+def select(only: Sequence[str] = (), without: Sequence[str] = ()) -> tuple[Scenario, ...]:
+    """Return the scenarios that ``only`` takes and ``without`` does not: names, globs or groups.
+
+    Raises:
+        UsageError: a word of either matches nothing, or nothing is left.
+    """
+    wanted = set().union(*(_matching(word) for word in only or (DEFAULT,)))
+    unwanted = set().union(*(_matching(word) for word in without))
+    chosen = tuple(s for s in SCENARIOS if s.name in wanted - unwanted)
+    if not chosen:
+        raise UsageError(
+            f"no scenario is left of {len(wanted)} chosen and {len(unwanted)} excepted"
+        )
+    return chosen
+
+
+def _matching(word: str) -> set[str]:
+    found = {s.name for s in SCENARIOS if word in s.groups or fnmatchcase(s.name, word)}
+    if not found:
+        groups = ", ".join(sorted(set().union(*(s.groups for s in SCENARIOS))))
+        raise UsageError(f"no scenario or group {word!r}; see gso-kernel list; groups: {groups}")
+    return found
+
+
+def plan(scenarios: Sequence[Scenario]) -> list[dict[str, Any]]:
+    """Return the scenarios as the guest needs them: plain data, every name filled in."""
+    return [_planned(scenario) for scenario in scenarios]
+
+
+def _planned(scenario: Scenario) -> dict[str, Any]:
+    names = _names(scenario)
+
+    def filled(value: Any) -> Any:
+        if isinstance(value, str):
+            return value.format_map(names)
+        if isinstance(value, (list, tuple)):
+            return [filled(item) for item in value]
+        if isinstance(value, dict):
+            return {key: filled(item) for key, item in value.items()}
+        return value
+
+    planned: dict[str, Any] = filled(asdict(scenario))
+    return {**planned, **{key: names[key] for key in _ADDRESSES}}
+
+
+def _names(scenario: Scenario) -> dict[str, Any]:
+    number = addresses.FIRST_NUMBER + SCENARIOS.index(scenario)
+    outer, inner = scenario.outer, scenario.inner
+    names = {
+        "n": number,
+        "device": f"t{number}",
+        "here": addresses.DIRECTOR_OUT[outer],
+        "there": addresses.worker_end(outer, number),
+        "server": addresses.real_server(inner, number),
+        "client_ip": addresses.CLIENT_IP[inner],
+        "source": addresses.DIRECTOR_OUT[inner],
+        "gateway": addresses.DIRECTOR_IN[inner],
+        "service_port": scenario.service_port,
+        "port": scenario.tunnel_port,
+        "mac": "02:00:00:00:04:03",
+        "ingress_mac": addresses.MAC["d0"],
+        "here_mac": addresses.MAC["up0"],
+        "there_mac": addresses.MAC["dn0"],
+    }
+    names["target"] = addresses.VIP[inner] if scenario.ipvs else names["server"]
+    if scenario.ipvs and "-i " in scenario.ipvs:
+        names["server"] = names["there"]
+    for key in ("egress", "far"):
+        names[key] = getattr(scenario, key).format_map(names)
+    return names
