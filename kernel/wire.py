@@ -57,10 +57,10 @@ def super_packets(scenario: Scenario, cell: Cell) -> list[SuperPacket]:
 
 def _tagged(scenario: Scenario, frame: bytes) -> bytes:
     """Return the frame with the tag that the VLAN device will add behind the MAC addresses."""
-    if scenario.vlan is None:
+    if not scenario.vlan:
         return frame
-    identifier = int(scenario.vlan)
-    return frame[:_ADDRESSES] + struct.pack("!HH", _ETH_P_8021Q, identifier) + frame[_ADDRESSES:]
+    tag = struct.pack("!HH", _ETH_P_8021Q, scenario.number)
+    return frame[:_ADDRESSES] + tag + frame[_ADDRESSES:]
 
 
 def _reconstructed(cell: Cell) -> list[SuperPacket]:

@@ -90,8 +90,8 @@ class Scenario:
     """What is changed while this scenario runs, and changed back after it."""
     egress: str = "up0"
     far: str = "dn0"
-    vlan: str | None = None
-    """The VLAN that the egress device adds to each frame after segmentation."""
+    vlan: bool = False
+    """Whether the egress device adds VLAN ``{n}`` to each frame after segmentation."""
     partial: bool = False
     """Whether the egress device takes frames with unfinished checksums."""
     mss: int = 1460
@@ -100,6 +100,7 @@ class Scenario:
     default: bool = False
     """Whether it is run when nothing else is asked for."""
 
+    number: int = 0
     service_port: int = 0
     tunnel_port: int = 0
 

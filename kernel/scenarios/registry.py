@@ -35,7 +35,12 @@ def _found() -> Iterator[Scenario]:
 def _numbered(index: int, scenario: Scenario) -> Scenario:
     # The scenarios of the incident use its port; a tunnel device needs one of its own.
     port = _GUE_PORT if scenario.kind == "ipvs-gue" else _FIRST_TUNNEL_PORT + index
-    return replace(scenario, service_port=_FIRST_SERVICE_PORT + index, tunnel_port=port)
+    return replace(
+        scenario,
+        number=addresses.FIRST_NUMBER + index,
+        service_port=_FIRST_SERVICE_PORT + index,
+        tunnel_port=port,
+    )
 
 
 def _all() -> tuple[Scenario, ...]:
@@ -98,8 +103,7 @@ def _planned(scenario: Scenario) -> dict[str, Any]:
 
 
 def _names(scenario: Scenario) -> dict[str, Any]:
-    number = addresses.FIRST_NUMBER + SCENARIOS.index(scenario)
-    outer, inner = scenario.outer, scenario.inner
+    number, outer, inner = scenario.number, scenario.outer, scenario.inner
     names = {
         "n": number,
         "device": f"t{number}",

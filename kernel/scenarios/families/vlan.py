@@ -19,7 +19,7 @@ def _egress(base: Scenario, *, in_band: bool) -> Scenario:
         egress="up0.{n}",
         far="dn0.{n}",
         # In-band the tag is in the packet already when it comes to the segmenter.
-        vlan=None if in_band else "{n}",
+        vlan=not in_band,
         director=(
             f"link add link up0 name {{egress}} type vlan id {{n}}{reorder}",
             "link set {egress} up",
