@@ -1,4 +1,5 @@
 # make verify   verify the fix of the IPVS GUE fault in real kernels
+# make verify-all  the same with every scenario, on two of Debian's kernels (an hour)
 # make test     run every test, in virtual machines too
 # make bench    measure the library against its peers (QUICK=1: a look in a minute or two)
 # make guard    compare instruction counts with the stored ones
@@ -14,10 +15,13 @@ APT_INSTALL := $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -q --y
 TYPES := build/types
 SOURCES := pyproject.toml setup.py $(wildcard gso/*.pyx gso/*.pxd gso/*.c gso/*.h)
 
-.PHONY: verify test bench guard sanitize lint build machine test-packages clean
+.PHONY: verify verify-all test bench guard sanitize lint build machine test-packages clean
 
 verify: machine
 	$(BIN)/gso-kernel verify patches/ipvs-gue-inner-mac-header.patch
+
+verify-all: machine
+	$(BIN)/gso-kernel verify --only all --kernel 6.12 --kernel 6.1 --timeout 3600 patches/ipvs-gue-inner-mac-header.patch
 
 test: machine test-packages
 	$(BIN)/pytest

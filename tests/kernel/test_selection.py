@@ -45,7 +45,7 @@ def test_an_exception_alone_is_from_the_default_group():
 
 @pytest.mark.parametrize("option", ["only", "without"])
 def test_a_word_that_matches_nothing_is_an_error_that_shows_the_groups(option):
-    with pytest.raises(UsageError, match="'vxlna'.*vxlan"):
+    with pytest.raises(UsageError, match=r"'vxlna'.*vxlan"):
         select(**{option: ["vxlna"]})
 
 
