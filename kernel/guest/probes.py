@@ -76,7 +76,7 @@ class Probes:
 
     def _drops(self) -> None:
         event = "events/skb/kfree_skb"
-        condition = "(protocol == 0x800 || protocol == 0x86dd)"
+        condition = "(protocol == 0x800 || protocol == 0x86dd || protocol == 0x8100)"
         # The copies that the mirror makes are for another host's MAC address and end there.
         reason = re.search(r"\{ (\w+), \"OTHERHOST\" \}", (_TRACEFS / event / "format").read_text())
         if reason:

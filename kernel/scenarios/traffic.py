@@ -6,18 +6,21 @@ from gso.kernel.scenarios.model import Traffic
 
 MSS = 1448
 
+BULK = Traffic("bulk", upload=100_000, download=64, segmented=True)
+RESPONSE = Traffic("response", upload=200, download=100_000, segmented=False)
+
 TCP = (
-    Traffic("bulk", upload=100_000, download=64, segmented=True),
+    BULK,
     # The packet of the incident: GRO merges it from one full segment and twelve bytes.
     Traffic("incident", upload=MSS + 12, download=64, segmented=True),
     Traffic("small", upload=200, download=64, segmented=False),
-    Traffic("response", upload=200, download=100_000, segmented=False),
+    RESPONSE,
 )
 
 # Where nothing may be merged or cut: the same exchanges, and no segmenter may run.
 TCP_UNSEGMENTED = (
     Traffic("bulk", upload=100_000, download=64, segmented=False),
-    Traffic("response", upload=200, download=100_000, segmented=False),
+    RESPONSE,
 )
 
 # As QUIC does it: datagrams of one size, handed to the kernel many at a time (UDP_SEGMENT).

@@ -5,7 +5,7 @@ from typing import Any
 
 from gso.kernel.scenarios.families import ipvs_gue
 from gso.kernel.scenarios.model import Command, Machine, Scenario
-from gso.kernel.scenarios.traffic import TCP_UNSEGMENTED
+from gso.kernel.scenarios.traffic import BULK, RESPONSE, TCP_UNSEGMENTED
 
 # Machine, device, and its usual MTU: all that a large packet goes through.
 _WAY: tuple[tuple[Machine, str, int], ...] = (
@@ -13,6 +13,9 @@ _WAY: tuple[tuple[Machine, str, int], ...] = (
     ("director", "d0", 1520),
     ("director", "up0", 1600),
     ("worker", "dn0", 1600),
+    # The way back counts too: both ends announce the largest segment that they can take.
+    ("client", "c1", 1520),
+    ("worker", "w1", 1520),
 )
 _BASES = [s for s in ipvs_gue.SCENARIOS if s.outer == s.inner and s.checksum != "remcsum"]
 _TUNNEL_FEATURES = "tx-udp_tnl-segmentation {0} tx-udp_tnl-csum-segmentation {0}"
@@ -100,7 +103,8 @@ def _variants(base: Scenario) -> list[Scenario]:
             base,
             "mtu1500",
             "smaller segments make no difference to the header offsets",
-            mss=1392,
+            mss=1340,
+            traffic=(BULK, RESPONSE),
             during=(_mtu("director", "up0", 1500, 1600),),
         ),
         _variant(
@@ -108,6 +112,7 @@ def _variants(base: Scenario) -> list[Scenario]:
             "mtu9000",
             "larger segments make no difference to the header offsets",
             mss=8800,
+            traffic=(BULK, RESPONSE),
             during=tuple(_mtu(machine, device, 9000, usual) for machine, device, usual in _WAY),
         ),
     ]

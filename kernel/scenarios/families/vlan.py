@@ -61,7 +61,14 @@ def _ingress(base: Scenario, *, in_band: bool) -> Scenario:
     )
 
 
+# With an in-band tag the inner packet is segmented while skb->protocol still says VLAN, and
+# skb_segment() takes two bytes of the inner IP header for the protocol behind a tag. In an IPv6
+# address they may be zero, and then every packet is dropped, fix or no fix (seen in 6.12.117 with
+# 2001:db8:1::1). So in-band goes with IPv4 only.
+_IN_BAND = [base for base in _BASES if base.inner == 4]
+
 SCENARIOS = [
-    *(_egress(base, in_band=in_band) for in_band in (False, True) for base in _BASES),
+    *(_egress(base, in_band=False) for base in _BASES),
+    *(_egress(base, in_band=True) for base in _IN_BAND),
     *(_ingress(base, in_band=in_band) for in_band in (False, True) for base in _BASES),
 ]
