@@ -13,14 +13,17 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from gso.kernel import applications, bisect, cache, doctor, trace
+from gso.kernel import applications, bisect, cache, doctor, shell, trace
 from gso.kernel.applications import Workload
 from gso.kernel.errors import TestBedError, UsageError
+from gso.kernel.patches import Patch
 from gso.kernel.paths import cache_folder, patches_folder
 from gso.kernel.report import commands as report_commands
 from gso.kernel.repository import Repository
-from gso.kernel.scenarios import SCENARIOS, TRAFFIC, select
+from gso.kernel.results import PATCHED, UNPATCHED
+from gso.kernel.scenarios import FIX, SCENARIOS, TRAFFIC, select
 from gso.kernel.screen import TerminalScreen
+from gso.kernel.targets import DebianTarget, TreeTarget
 from gso.kernel.verdict import Verdict
 from gso.kernel.verify import Options, build, outlook, verify
 
@@ -33,6 +36,9 @@ examples:
   gso-kernel verify patches/ipvs-gue-inner-mac-header.patch
   gso-kernel verify --kernel 6.1 my.patch --json result.json
   gso-kernel verify --source ~/linux my.patch
+  gso-kernel verify --only vxlan --only 'gue-outer6-*' --except '*-csum' my.patch
+  gso-kernel shell --unpatched --command 'send; ip netns exec director ipvsadm -Ln'
+  gso-kernel shell --topology --only vxlan
   gso-kernel verify --applications my.patch
   gso-kernel compare results/20261123-142501-my results/20261124-093047-my
   gso-kernel trace --unpatched -o pwru.log && gso diagnose pwru.log
@@ -79,6 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_build(commands)
     _add_bisect(commands)
     _add_cache(commands)
+    _add_shell(commands)
     _add_doctor(commands)
     _add_list(commands)
     report_commands.add(commands)
@@ -283,6 +290,59 @@ def _workloads(options: argparse.Namespace) -> Sequence[Workload]:
         return ()
     applications.check_programs()
     return applications.QUICK if options.quick else applications.FULL
+
+
+def _add_shell(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    command = commands.add_parser(
+        "shell",
+        help="look around in the topology by hand",
+        description="Set up client, director and worker with their tunnels, in a VM or in "
+        "namespaces of this host, and run commands there; the command send sends traffic. "
+        "Exit status: that of the shell; 125 when the topology cannot be had.",
+    )
+    where = command.add_mutually_exclusive_group()
+    where.add_argument(
+        "--topology",
+        action="store_true",
+        help="no VM: in namespaces of this host, as far as its kernel has what is needed",
+    )
+    where.add_argument("--kernel", metavar="VERSION", help="Debian kernel (default: newest)")
+    where.add_argument("--source", type=Path, metavar="DIR", help="kernel tree, built small")
+    variant = command.add_mutually_exclusive_group()
+    variant.add_argument(
+        "--unpatched", action="store_true", help="the kernel with the fault (the default)"
+    )
+    variant.add_argument(
+        "--patched", action="append", default=[], type=Path, metavar="PATCH", help="with this patch"
+    )
+    _add_selection(command)
+    command.add_argument(
+        "--command", metavar="COMMAND", help="run this and end; no terminal needed"
+    )
+    command.add_argument(
+        "--timeout",
+        type=_seconds,
+        default=300.0,
+        metavar="SECONDS",
+        help="longest time for --command in a VM, boot included (default: 300)",
+    )
+    command.set_defaults(run=_shell)
+
+
+def _shell(options: argparse.Namespace) -> int:
+    scenarios = select(options.only, options.without)
+    if options.topology:
+        return shell.in_namespaces(scenarios, options.command)
+    if not options.command:
+        raise UsageError("a VM's shell needs --command; --topology gives one to type in")
+    return shell.in_machine(
+        TreeTarget(options.source) if options.source else DebianTarget(options.kernel),
+        series=[Patch.read(_find_patch(path)) for path in options.patched or [Path(FIX)]],
+        variant=PATCHED if options.patched else UNPATCHED,
+        scenarios=scenarios,
+        command=options.command,
+        timeout=options.timeout,
+    )
 
 
 def _check_writable(path: Path) -> None:
@@ -507,8 +567,8 @@ def _add_trace(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         action="append",
         default=[],
         metavar="NAME",
-        help="send the traffic of this scenario, glob or group; may be repeated (default: the group "
-        "default; see list)",
+        help="send the traffic of this scenario, glob or group of gso-kernel list; may be repeated "
+        "(default: the group default)",
     )
     command.add_argument("--format", default="pwru", choices=trace.FORMATS)
     command.add_argument("-o", "--output", type=Path, required=True, metavar="FILE")

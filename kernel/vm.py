@@ -155,7 +155,7 @@ def command(kernel: Bootable, folder: Path, archive: Path) -> list[str]:
     line += _share("gso.root", Path("/"), read_only=True)
     line += _share("gso.folder", folder, read_only=False)
     line += ["-kernel", str(kernel.image), "-initrd", str(archive)]
-    arguments = [f"gso.folder={folder}", f"gso.python={_guest_python()}"]
+    arguments = [f"gso.folder={folder}", f"gso.python={guest_python()}"]
     if kernel.modules_folder:
         arguments.append(f"gso.modules={kernel.modules_folder}")
     return [*line, "-append", " ".join((*_KERNEL_ARGUMENTS, *arguments))]
@@ -170,7 +170,7 @@ def _share(tag: str, folder: Path, *, read_only: bool) -> list[str]:
     ]
 
 
-def _guest_python() -> str:
+def guest_python() -> str:
     """Return a Python that the guest can start: it sees the host's root, but not its /run."""
     for candidate in ("/usr/bin/python3", os.path.realpath(sys.executable)):
         if os.access(candidate, os.X_OK):

@@ -12,6 +12,7 @@ import socket
 import struct
 import threading
 import time
+from contextlib import suppress
 from typing import Any
 
 from .netns import inside
@@ -30,7 +31,9 @@ _MOST_AT_ONCE = 40
 
 
 def _socket_room(made: socket.socket) -> socket.socket:
-    made.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _ROOM)
+    # Root of a user namespace has to do with the usual room.
+    with suppress(PermissionError):
+        made.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _ROOM)
     return made
 
 

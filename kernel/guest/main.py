@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from . import applications, datagrams, health, topology
+from . import applications, datagrams, health, shell, topology
 from .capture import Tap
 from .datagrams import DatagramServer
 from .netns import device_counters, run
@@ -44,6 +44,8 @@ class Run:
         """Measure what the plan asks for: applications, or every cell of the scenarios."""
         if self.plan.get("applications"):
             return self.perform_applications()
+        if self.plan.get("shell"):
+            return {"modules": self.load_modules(), "status": shell.perform(self.folder, self.plan)}
         scenarios = self.plan["scenarios"]
         self.progress(stage="modules")
         modules = self.load_modules()
@@ -180,6 +182,15 @@ def _taps(is_udp: bool) -> dict[str, Tap]:
         "ingress": Tap(topology.DIRECTOR, topology.INGRESS, datagrams=is_udp),
         "mirror": Tap(topology.DIRECTOR, topology.MIRROR, datagrams=is_udp),
     }
+
+
+def start(folder: Path, arguments: list[str]) -> int:
+    """Do what the command line says: the run of the plan, unless it names something else."""
+    if arguments[:1] == ["send"]:
+        return shell.send(folder, arguments[1:])
+    if arguments[:1] == ["shell"]:
+        return shell.perform(folder, json.loads((folder / "plan.json").read_text()))
+    return main(folder)
 
 
 def main(folder: Path) -> int:

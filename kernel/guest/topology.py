@@ -15,11 +15,12 @@ and perhaps its own egress device, from the commands in the plan.
 from __future__ import annotations
 
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 from .addresses import CLIENT_IP, DIRECTOR_IN, DIRECTOR_OUT, MAC, SERVICES, VIP
-from .netns import device_counters, inside, ip_batch, run, try_ip_batch
+from .netns import SetupError, device_counters, inside, ip_batch, run, try_ip_batch
 from .wire import Wire
 
 CLIENT, DIRECTOR, WORKER = "client", "director", "worker"
@@ -47,10 +48,11 @@ def load_modules(scenarios: Scenarios) -> None:
     subprocess.run(["modprobe", "--all", "--quiet", *sorted(names)], check=False)
 
 
-def build(scenarios: Scenarios) -> tuple[Wire, dict[str, str]]:
+def build(scenarios: Scenarios, *, strict: bool = True) -> tuple[Wire, dict[str, str]]:
     """Build the whole topology with one service a scenario.
 
-    Return the wire, and for each scenario that this kernel refuses to set up the reason.
+    Return the wire, and for each scenario that this kernel refuses to set up the reason. Not
+    ``strict``: go without the mirror where the kernel has none.
     """
     _namespaces()
     wire = Wire((DIRECTOR, EGRESS), (WORKER, WORKER_END))
@@ -59,10 +61,15 @@ def build(scenarios: Scenarios) -> tuple[Wire, dict[str, str]]:
     wire.plug_in()
     _fallback_devices()
     refused = _tunnels(scenarios)
-    built = [s for s in scenarios if s["name"] not in refused]
-    _services(built)
+    refused |= _services([s for s in scenarios if s["name"] not in refused])
     _merge()
-    _mirror({EGRESS, *(s["egress"] for s in built)})
+    try:
+        _mirror({EGRESS, *(s["egress"] for s in scenarios if s["name"] not in refused)})
+    except SetupError as error:
+        if strict:
+            raise
+        why = str(error).replace("\n", "; ")
+        print(f"gso-kernel: no mirror of the super-packets: {why}", file=sys.stderr)
     return wire, refused
 
 
@@ -177,9 +184,10 @@ def _tunnels(scenarios: Scenarios) -> dict[str, str]:
         each_once = list(dict.fromkeys(line for own in lines.values() for line in own))
         failed = try_ip_batch(machine, each_once)
         for name, own in lines.items():
-            wrong = [f"ip {line}: {failed[line]}" for line in own if line in failed]
-            if wrong:
-                refused[name] = f"on the {machine}: {'; '.join(wrong)}"
+            # What fails after the first is mostly its consequence.
+            first = next((line for line in own if line in failed), None)
+            if first:
+                refused[name] = f"on the {machine}: ip {first}: {failed[first]}"
     return refused
 
 
@@ -202,7 +210,8 @@ def _taken(scenario: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _services(scenarios: Scenarios) -> None:
+def _services(scenarios: Scenarios) -> dict[str, str]:
+    """Tell IPVS of the services; return the scenarios that go without, and why."""
     rules = []
     for s in scenarios:
         if s["ipvs"]:
@@ -211,7 +220,11 @@ def _services(scenarios: Scenarios) -> None:
             server = f"{_bracketed(s['server'])}:{s['service_port']}"
             rules += [f"-A {service} -s mh", f"-a {service} -r {server} {s['ipvs']}"]
     if rules:
-        run(["ip", "netns", "exec", DIRECTOR, "ipvsadm", "-R"], "\n".join(rules) + "\n")
+        try:
+            run(["ip", "netns", "exec", DIRECTOR, "ipvsadm", "-R"], "\n".join(rules) + "\n")
+        except SetupError as error:
+            return {s["name"]: str(error).replace("\n", "; ") for s in scenarios if s["ipvs"]}
+    return {}
 
 
 def _bracketed(address: str) -> str:

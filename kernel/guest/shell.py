@@ -1,0 +1,129 @@
+"""A shell in the topology, for looking around by hand, in the VM or in namespaces of the host."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shlex
+import struct
+import subprocess
+import sys
+import termios
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import IO, Any
+
+from . import datagrams, topology
+from .datagrams import DatagramServer
+from .netns import SetupError
+from .traffic import Server, exchange
+
+_EXCHANGE_SECONDS = 8.0
+OUTPUT = "output"
+
+
+def perform(folder: Path, plan: dict[str, Any]) -> int:
+    """Build the topology, let the user work in it, and return the exit status of the shell."""
+    wanted = plan["shell"]
+    if wanted.get("console"):
+        _take_console(Path(wanted["console"]), wanted["rows"], wanted["columns"])
+    _, refused = topology.build(plan["scenarios"], strict=False)
+    scenarios = [s for s in plan["scenarios"] if s["name"] not in refused]
+    _tell(refused)
+    if not scenarios:
+        print("gso-kernel: no scenario could be set up on this kernel", file=sys.stderr)
+        return 125
+    Server([s for s in scenarios if not s["traffic"][0]["datagram"]], _EXCHANGE_SECONDS)
+    DatagramServer([s for s in scenarios if s["traffic"][0]["datagram"]])
+    _write_command(folder)
+    environment = {**os.environ, "PATH": f"{folder}/bin:{os.environ['PATH']}", "PS1": "gso# "}
+    if wanted["command"]:
+        with _output(folder, wanted) as output:
+            command = ["sh", "-c", wanted["command"]]
+            return subprocess.call(command, env=environment, stdout=output, stderr=output)
+    print(_welcome(scenarios))
+    return subprocess.call(["bash", "--norc", "--noprofile", "-i"], env=environment)
+
+
+def _tell(refused: dict[str, str]) -> None:
+    """Say what this kernel lacks, each reason once."""
+    for why in dict.fromkeys(refused.values()):
+        names = ", ".join(name for name, reason in refused.items() if reason == why)
+        print(f"gso-kernel: not set up: {names}\n  {why}", file=sys.stderr)
+
+
+def _take_console(device: Path, rows: int, columns: int) -> None:
+    """Make the console this process's terminal, so that Ctrl-C and job control work."""
+    os.setsid()
+    console = os.open(device, os.O_RDWR)
+    fcntl.ioctl(console, termios.TIOCSCTTY, 0)
+    fcntl.ioctl(console, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+    for descriptor in (0, 1, 2):
+        os.dup2(console, descriptor)
+
+
+def _output(folder: Path, wanted: dict[str, Any]) -> AbstractContextManager[IO[bytes] | None]:
+    """Return where the command's output goes: from a VM it has to go through a file."""
+    return (folder / OUTPUT).open("wb") if wanted["to_file"] else nullcontext()
+
+
+def _write_command(folder: Path) -> None:
+    (folder / "bin").mkdir(exist_ok=True)
+    command = folder / "bin" / "send"
+    python = [sys.executable, "-IB", str(folder / "guest"), str(folder), "send"]
+    command.write_text(f'#!/bin/sh\nexec {shlex.join(python)} "$@"\n')
+    command.chmod(0o755)
+
+
+def _welcome(scenarios: list[dict[str, Any]]) -> str:
+    example = scenarios[0]
+    return (
+        f"\n{len(scenarios)} scenarios are set up in the namespaces client, director and worker.\n"
+        f"  send                        lists them\n"
+        f"  send {example['name']} {example['traffic'][0]['name']}\n"
+        f"  ip netns exec director ipvsadm -Ln --stats\n"
+        f"  ip netns exec director tcpdump -ni up0 -c 10 &\n"
+        f"  ip -n director -s link show up0\n"
+        "exit ends it, and nothing stays.\n"
+    )
+
+
+def send(folder: Path, arguments: list[str]) -> int:
+    """Send one traffic through one scenario, and print what came of it."""
+    scenarios = {s["name"]: s for s in json.loads((folder / "plan.json").read_text())["scenarios"]}
+    if not arguments:
+        for name, scenario in scenarios.items():
+            print(f"{name:46} {' '.join(t['name'] for t in scenario['traffic'])}")
+        return 0
+    scenario = scenarios.get(arguments[0])
+    if scenario is None:
+        print(f"send: no scenario {arguments[0]!r} here; send alone lists them", file=sys.stderr)
+        return 2
+    kinds = {t["name"]: t for t in scenario["traffic"]}
+    wanted = arguments[1:] or list(kinds)
+    if unknown := [name for name in wanted if name not in kinds]:
+        print(f"send: {scenario['name']} has {', '.join(kinds)}, not {unknown[0]}", file=sys.stderr)
+        return 2
+    return max(_sent(scenario, kinds[name]) for name in wanted)
+
+
+def _sent(scenario: dict[str, Any], traffic: dict[str, Any]) -> int:
+    try:
+        for change in scenario["during"]:
+            topology.change(change["machine"], change["do"])
+        if traffic["datagram"]:
+            result = datagrams.exchange(scenario, traffic)
+        else:
+            result = exchange(scenario, traffic, _EXCHANGE_SECONDS)
+    except SetupError as error:
+        print(f"send: {error}", file=sys.stderr)
+        return 1
+    finally:
+        for change in scenario["during"]:
+            topology.change(change["machine"], change["undo"])
+    good = result["upload_intact"] and result["download_intact"]
+    state = "intact" if good else result["error"] or "damaged"
+    retransmits = f"{result['retransmits']} retransmits"
+    print(f"{traffic['name']}: {state}, {result['seconds']:.3f} s, {retransmits}", flush=True)
+    return 0 if good else 1

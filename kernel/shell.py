@@ -1,0 +1,81 @@
+"""A shell in the topology: in namespaces of this host, or in a VM with the kernel under test."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from gso.kernel import vm
+from gso.kernel.errors import TestBedError, UsageError
+from gso.kernel.guest.shell import OUTPUT
+from gso.kernel.patches import Patch
+from gso.kernel.paths import GUEST, patches_folder
+from gso.kernel.scenarios import FIX, Scenario, plan
+from gso.kernel.targets import Target
+
+# Network namespaces get their names by a mount. Where mounts and processes are this shell's own,
+# the kernel takes everything back when it ends, however it ends.
+_SET_UP = """
+if [ -d /run/netns ]; then mount -t tmpfs tmpfs /run/netns; else mount -t tmpfs tmpfs /run; fi &&
+exec "$@"
+"""
+
+
+def in_namespaces(scenarios: Sequence[Scenario], command: str | None) -> int:
+    """Build the topology in namespaces of this host; return the exit status of the shell.
+
+    Works as root and, where the kernel lets users make namespaces, as anybody. What the host's
+    kernel lacks is said for each scenario; modules are loaded only as the kernel itself does.
+    """
+    if shutil.which("unshare") is None:
+        raise UsageError("unshare is not installed; it is in the package util-linux")
+    own = ["--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation", "private"]
+    if os.geteuid() != 0:
+        own += ["--user", "--map-root-user"]
+    with tempfile.TemporaryDirectory(prefix="gso-kernel-") as name:
+        folder = Path(name)
+        shutil.copytree(GUEST, folder / "guest", ignore=shutil.ignore_patterns("__pycache__"))
+        wanted = {"command": command, "to_file": False}
+        (folder / "plan.json").write_text(
+            json.dumps({"scenarios": plan(scenarios), "shell": wanted})
+        )
+        guest = [vm.guest_python(), "-IB", str(folder / "guest"), str(folder), "shell"]
+        try:
+            return subprocess.call(["unshare", *own, "sh", "-c", _SET_UP, "sh", *guest])
+        except OSError as error:
+            raise TestBedError("set-up", f"unshare: {error.strerror}") from None
+
+
+def in_machine(
+    target: Target,
+    *,
+    series: list[Patch],
+    variant: str,
+    scenarios: Sequence[Scenario],
+    command: str,
+    timeout: float,
+) -> int:
+    """Boot one variant of a kernel, run the command in the topology, return its exit status."""
+    with tempfile.TemporaryDirectory(prefix="gso-kernel-") as name:
+        folder = Path(name)
+        target.prepare(series, Patch.read(patches_folder() / f"{FIX}.patch"))
+        kernel = target.build(variant, folder / "build.log")
+        wanted = {"command": command, "to_file": True}
+        guest = vm.boot(
+            kernel,
+            {"scenarios": plan(scenarios), "shell": wanted},
+            folder / "vm",
+            timeout=timeout,
+            stop=folder / "stop",
+        )
+        output = folder / "vm" / OUTPUT
+        if output.exists():
+            sys.stdout.write(output.read_text(errors="replace"))
+        sys.stderr.write((folder / "vm" / "guest.log").read_text(errors="replace"))
+        return int(guest["status"])
