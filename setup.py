@@ -57,4 +57,5 @@ setup(
         "gso.kernel.patches": ["*.patch", "README.md", "LICENSE"],
     },
     ext_modules=cythonize(extensions, language_level=3),
+    options={"build_ext": {"parallel": os.cpu_count() or 1}},
 )
