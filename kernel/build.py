@@ -79,7 +79,7 @@ def modules(kernel: DebianKernel, files: Files, log: Path) -> Bootable:
     with only_one(work):
         if not index.exists():
             pristine = debian.source_folder(kernel, folder)
-            shutil.copytree(pristine, work / folder, dirs_exist_ok=True, copy_function=_copy_new)
+            _restore(pristine, work / folder, {Path(name).name for name in files})
             _write_files(work, files)
             command = ["make", "-C", str(kernel.headers), f"M={work / folder}", f"-j{_jobs()}"]
             logged("build", [*command, f"CC={compiler}", "modules"], log, work)
@@ -98,9 +98,9 @@ def modules_built(kernel: DebianKernel, files: Files) -> bool:
 
 def _modules_place(kernel: DebianKernel, files: Files) -> Path:
     compiler = output(_compiler(kernel), "--version")
-    return (
-        cache_folder() / "modules" / _key(kernel.release, kernel.version, compiler, _content(files))
-    )
+    # "restored": made since the build folder is cleaned of other variants' changes.
+    key = _key("restored", kernel.release, kernel.version, compiler, _content(files))
+    return cache_folder() / "modules" / key
 
 
 def _module_folder(files: Files) -> str:
@@ -115,11 +115,19 @@ def _module_folder(files: Files) -> str:
     return folders.pop()
 
 
-def _copy_new(source: str, target: str) -> str:
-    """Copy a pristine file the first time only; later contents come from the variant."""
-    if not Path(target).exists():
-        shutil.copy2(source, target)
-    return target
+def _restore(pristine: Path, folder: Path, own: set[str]) -> None:
+    """Undo what earlier variants changed, but for the files that this one brings itself."""
+    for path in pristine.rglob("*"):
+        target = folder / path.relative_to(pristine)
+        if path.is_dir():
+            target.mkdir(parents=True, exist_ok=True)
+        elif path.name not in own:
+            _write_files(target.parent, {target.name: path.read_bytes()})
+    for path in folder.rglob("*"):
+        # kbuild writes its own; any other source came with a patch.
+        source = path.suffix in (".c", ".h", ".S") and not path.name.endswith(".mod.c")
+        if source and not (pristine / path.relative_to(folder)).exists():
+            path.unlink()
 
 
 def _touched_modules(folder: Path, files: Files) -> list[Path]:
