@@ -24,8 +24,8 @@ from gso._checksum cimport (
 from gso._frames cimport Frames, new_bytes
 from gso._layout cimport (
     COPY_BLOCK, FEW_BYTES, GRE, GSO_SIZE, GSO_TYPE, HEADER_ROOM, IP4, IP6, LAYOUT, MAX_LAYERS,
-    NOT_GSO, TOO_LONG, UDP, Layout, as_error, drop_copy, drop_ports, fault, is_raw, layer, port_list,
-    read_headers, reason_t, take_ports,
+    NOT_GSO, TOO_LONG, UDP, Layout, as_error, drop_copy, drop_ports, fault, is_raw, layer,
+    port_list, read_headers, reason_t, take_ports,
 )
 
 from operator import index
