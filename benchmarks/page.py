@@ -1,7 +1,9 @@
 """Make the page of results: Markdown, and HTML with its plots. No figure is typed by hand.
 
-python benchmarks/page.py            results/page.md and results/page.html from results/*.json
-python benchmarks/page.py --readme   the table that the README shows
+    python benchmarks/page.py [--readme README.md]
+
+Makes results/page.md and results/page.html from results/*.json; or puts the headlines into a table
+of the README, between its marks.
 """
 
 from __future__ import annotations
@@ -36,7 +38,15 @@ HEADLINES = [
     ("64 bytes, a batch, hot", "checksum_batch", "DPDK rte_raw_cksum", 1),
     ("1448 bytes, a batch, hot", "checksum_batch", "read and add", 0.9),
     ("9000 bytes, a batch, hot", "checksum_batch", "read and add", 0.9),
+    ("VXLAN IPv4", "parse", "scapy", None),
+    ("perf script", "read_trace", "Python re", None),
+    ("perf script", "read_trace", "grep -F", None),
+    ("pcapng", "read_capture", "dpkt", None),
+    ("pcap, nothing to do", "gso segment", "editcap", None),
 ]
+
+
+BEGIN, END = "<!-- benchmarks/page.py --readme: begin -->", "<!-- benchmarks/page.py: end -->"
 
 
 @dataclass
@@ -369,7 +379,7 @@ def readme(results: Results) -> str:
         rows.append(
             [
                 f"{case}{unit}",
-                ours,
+                race.ours,
                 race.theirs + (f" ({race.leaves_out})" if race.leaves_out else ""),
                 times(race.ours_seconds),
                 times(race.theirs_seconds),
@@ -379,16 +389,30 @@ def readme(results: Results) -> str:
         )
     head = ["case", "ours", "theirs", "ours takes", "theirs takes", "ratio", "goal"]
     machine = results.machine
-    about = f"{machine['processor']}, {machine['python']}, {max(results.dates)[:10]}"
+    about = f"{machine['processor']}, Python {machine['python']}, {max(results.dates)[:10]}"
     quick = " (quick run)" if results.quick else ""
     return "\n".join([f"{about}{quick}", "", *markdown_table(Table(head, rows))])
+
+
+def replace_table(text: str, table: str) -> str:
+    """Put the table between the marks of a page.
+
+    Raises:
+        ValueError: the page has no marks, or more than one pair.
+    """
+    if text.count(BEGIN) != 1 or text.count(END) != 1:
+        raise ValueError(f"it needs one line {BEGIN!r} and one {END!r}")
+    before, rest = text.split(BEGIN)
+    return f"{before}{BEGIN}\n\n{table}\n\n{END}{rest.split(END)[1]}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the page, or print the README's table."""
     parser = argparse.ArgumentParser(description="Make the page of benchmark results.")
     parser.add_argument("--folder", type=Path, default=FOLDER, help="where the results are")
-    parser.add_argument("--readme", action="store_true", help="print the README's table instead")
+    parser.add_argument(
+        "--readme", type=Path, metavar="FILE", help="put the headlines there instead"
+    )
     options = parser.parse_args(arguments)
     paths = sorted(options.folder.glob("*.json"), key=lambda path: path.stat().st_mtime)
     if not paths:
@@ -396,7 +420,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     results = load(paths)
     if options.readme:
-        print(readme(results))
+        text = options.readme.read_text()
+        try:
+            options.readme.write_text(replace_table(text, readme(results)))
+        except ValueError as error:
+            print(f"{options.readme}: {error}", file=sys.stderr)
+            return 2
         return 0
     sections = document(results)
     (options.folder / "page.md").write_text(markdown(sections, options.folder))

@@ -18,6 +18,8 @@ import page
 from results import FOLDER
 
 HERE = Path(__file__).parent
+PATIENCE = 3600
+"""Seconds after which a suite hangs; a peer may."""
 SUITES = ("segment", "checksum", "parse", "trace", "capture", "growth")
 
 
@@ -31,9 +33,13 @@ def run(suite: str, options: list[str]) -> bool:
         *options, HERE / f"test_{suite}.py",
     ]  # fmt: skip
     start = time.monotonic()
-    status = subprocess.run(command, cwd=HERE.parent, check=False).returncode
+    try:
+        done = subprocess.run(command, cwd=HERE.parent, check=False, timeout=PATIENCE)
+    except subprocess.TimeoutExpired:
+        print(f"{suite}: not done after {PATIENCE} s, ended", file=sys.stderr)
+        return False
     print(f"{suite}: {time.monotonic() - start:.0f} s", flush=True)
-    return status == 0
+    return done.returncode == 0
 
 
 def main() -> int:

@@ -112,6 +112,19 @@ def test_parse_batch_over_packets(contest: Contest) -> None:
     curve(contest, "parse_batch, VXLAN IPv4", "packets of a batch", BATCHES, make)
 
 
+def test_coalesce_over_packets(contest: Contest) -> None:
+    case = cases.case("VXLAN", 4, cases.BIG)
+    segments = gso.segment(case.frame, case.mss)
+
+    def make(n: int) -> Callable[[], object]:
+        frames = Frames.from_list([segments[i % case.segments] for i in range(n)])
+        return lambda: gso.coalesce(frames)
+
+    whole = Frames.from_list(segments)
+    assert gso.coalesce(whole).lengths.tolist() == [len(case.frame)]
+    curve(contest, "coalesce, VXLAN IPv4, 1448", "packets of a batch", BATCHES, make)
+
+
 def test_validate_over_rows(contest: Contest) -> None:
     state = gso.SkbState(mac_header=0x44, network_header=0x52, transport_header=0x66, len=1512)
 

@@ -100,6 +100,12 @@ def capture() -> Work:
     return lambda: gso.read_capture(path)
 
 
+def coalescing() -> Work:
+    case = cases.case("VXLAN", 4, cases.BIG)
+    segments = gso.segment(case.frame, case.mss)
+    return lambda: gso.coalesce(segments)
+
+
 def one_call() -> Work:
     frame = cases.case("VXLAN", 4, cases.INCIDENT).frame
     return lambda: [gso.segment(frame, cases.MSS) for _ in range(20)]
@@ -118,6 +124,7 @@ CASES: dict[str, Callable[[], Work]] = {
     "segment_batch, plain, 16 x 1448": lambda: batch("plain", 4, "16 x 1448", 4),
     "segment_batch, VXLAN, 44 x 1448": lambda: batch("VXLAN", 4, cases.BIG, 2),
     f"segment_batch, VXLAN, 44 x 1448, {PORTABLE}": lambda: batch("VXLAN", 4, cases.BIG, 2),
+    "coalesce, VXLAN, 44 x 1448": coalescing,
     "checksum_batch, 64 bytes": lambda: checksums(64, 500),
     "checksum_batch, 1448 bytes": lambda: checksums(1448, 40),
     f"checksum_batch, 1448 bytes, {PORTABLE}": lambda: checksums(1448, 40),

@@ -143,14 +143,29 @@ def test_the_html_needs_nothing_else(folder):
     assert "<script" not in html
 
 
-def test_the_readme_table(folder, capsys):
+ROW = "| VXLAN IPv4, 44 x 1448 | segment_batch of 8 | DPDK, finished | 1 us | 2 us | 2 | 4 |"
+
+
+def test_the_readme_table(folder, tmp_path):
+    readme = tmp_path / "README.md"
+    readme.write_text(f"before\n{page.BEGIN}\nold\n{page.END}\nafter\n")
     path = folder(race(), SLOWER)
-    assert page.main(["--folder", str(path), "--readme"]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("A <fast> one")
-    assert (
-        "| VXLAN IPv4, 44 x 1448 | segment_batch | DPDK, finished | 1 us | 2 us | 2 | 4 |" in lines
-    )
+    for _ in range(2):
+        assert page.main(["--folder", str(path), "--readme", str(readme)]) == 0
+        lines = readme.read_text().splitlines()
+        assert lines[:2] == ["before", page.BEGIN]
+        assert lines[-2:] == [page.END, "after"]
+        assert "old" not in lines
+        assert lines.count(ROW) == 1
+
+
+@pytest.mark.parametrize("text", ["nothing", page.BEGIN, f"{page.BEGIN} {page.END} {page.BEGIN}"])
+def test_a_readme_without_marks_is_left_alone(folder, tmp_path, capsys, text):
+    readme = tmp_path / "README.md"
+    readme.write_text(text)
+    assert page.main(["--folder", str(folder(race())), "--readme", str(readme)]) == 2
+    assert readme.read_text() == text
+    assert "it needs one line" in capsys.readouterr().err
 
 
 def test_no_results(tmp_path, capsys):
