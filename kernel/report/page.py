@@ -181,7 +181,8 @@ def _headers(scenarios: Sequence[dict[str, Any]]) -> Iterator[str]:
     yield "tnl_hlen is inner_mac_header less transport_header.</p>\n"
     for side, offsets, expected in (("unpatched", before, right), ("patched", after, {})):
         yield f"<p><b>{_WITHOUT[side].capitalize()}</b>: tnl_hlen {offsets['tnl_hlen']}</p>"
-        yield header_drawing(offsets, expected)
+        pointers = {name: at for name, at in offsets.items() if name.endswith("_header")}
+        yield f'<div class="drawing">{header_drawing(pointers, expected)}</div>'
 
 
 def _segmented(cells: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
