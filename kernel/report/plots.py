@@ -282,9 +282,8 @@ def picture(results: dict[str, Any]) -> str | None:
         chosen = sweeps((kernel.get("applications") or {"workloads": []})["workloads"])
         if chosen:
             how = results["acceleration"].split(" (")[0]
-            patches = ", ".join(results["patches"])
-            caption = f"{kernel['kernel']}, {how}, {patches}, {results['started'][:10]}"
-            return standalone(latency(chosen), f"{caption}; made by gso-kernel report --latency")
+            caption = f"nginx behind IPVS and GUE; {kernel['kernel']} under {how}"
+            return standalone(latency(chosen), f"{caption}; gso-kernel report --latency")
     return None
 
 
