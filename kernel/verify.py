@@ -200,8 +200,9 @@ def _results_folder(parent: Path, report: Report) -> Iterator[Path]:
             kernel.error["log"] = kernel.error["log"].replace(str(partial), str(final))
     report.folder = final
     (partial / "results.json").write_text(json.dumps(report.summary(), indent=1))
-    write(partial)
     partial.rename(final)
+    # Last: whatever the report may stumble over, the run is kept.
+    write(final)
 
 
 class _Run:
