@@ -148,3 +148,10 @@ def test_missing_programs_are_named_before_the_run(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(UsageError, match="nginx, h2load, curl: gso-kernel doctor --install"):
         check_programs()
+
+
+def test_quick_is_nothing_alone(gso_kernel, tmp_path):
+    done = gso_kernel("verify", "ipvs-gue-inner-mac-header", "--quick")
+    assert done.status == 2
+    assert "--applications" in done.err
+    assert not (tmp_path / "results").exists()

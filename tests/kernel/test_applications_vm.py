@@ -64,6 +64,6 @@ def test_half_a_fix_helps_half_of_the_users(tmp_path, monkeypatch, capsys):
     root = ET.parse(folder / "junit.xml").getroot()
     assert int(root.attrib["failures"]) >= 2
     page = (folder / "report.html").read_text()
-    for name in ("console.log", "config", "build-patched.log"):
+    for name in ("console.log", "guest.log", "config"):
         assert any((folder / kernel["id"]).rglob(name)), name
         assert name in page
