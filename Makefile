@@ -23,7 +23,8 @@ verify: machine
 verify-all: machine
 	$(BIN)/gso-kernel verify --only all --kernel 6.12 --kernel 6.1 --timeout 3600 patches/ipvs-gue-inner-mac-header.patch
 
-test: machine test-packages
+test: build test-packages
+	$(BIN)/gso-kernel doctor --install --applications
 	$(BIN)/pytest
 
 # QUICK=1 for a look in a minute or two, TESTBED=1 to build and boot kernels too.

@@ -81,7 +81,8 @@ def check_programs() -> None:
     missing = [program for program in PROGRAMS if shutil.which(program) is None]
     if missing:
         raise UsageError(
-            f"the applications need {', '.join(missing)}: gso-kernel doctor --install gets them"
+            f"the applications need {', '.join(missing)}: gso-kernel doctor --install "
+            "--applications gets them (Debian starts nginx on port 80 when it installs it)"
         )
 
 

@@ -482,6 +482,12 @@ def _add_doctor(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         description="Exit status: 0 all is there, 1 something is missing.",
     )
     command.add_argument("--install", action="store_true", help="get it from Debian, with sudo")
+    command.add_argument(
+        "--applications",
+        action="store_true",
+        help="with --install: nginx and the clients of verify --applications, too; Debian starts "
+        "nginx on port 80 of this machine",
+    )
     command.add_argument("--json", action="store_true", help="for machines")
     command.set_defaults(run=_doctor)
 
@@ -489,7 +495,7 @@ def _add_doctor(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 def _doctor(options: argparse.Namespace) -> int:
     findings = doctor.examine()
     if options.install:
-        doctor.install(findings)
+        doctor.install(findings, applications=options.applications)
         findings = doctor.examine()
     if options.json:
         print(json.dumps([asdict(finding) for finding in findings], indent=1))

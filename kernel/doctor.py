@@ -66,6 +66,7 @@ class Finding:
     detail: str
     package: str = ""
     required: bool = True
+    only_for: str = ""
 
 
 def examine() -> list[Finding]:
@@ -81,7 +82,9 @@ def examine() -> list[Finding]:
 def _tool(tool: Tool, path: str | None) -> Finding:
     use = f"{tool.purpose} ({tool.only_for} only)" if tool.only_for else tool.purpose
     detail = path or f"{use}; Debian package {tool.package}"
-    return Finding(tool.program, path is not None, detail, tool.package, not tool.only_for)
+    return Finding(
+        tool.program, path is not None, detail, tool.package, not tool.only_for, tool.only_for
+    )
 
 
 def _virtme_ng() -> Finding:
@@ -106,9 +109,13 @@ def _kernels() -> Finding:
     return Finding("Debian kernels", True, ", ".join(kernel.release for kernel in kernels))
 
 
-def install(findings: list[Finding]) -> None:
-    """Get what is missing from Debian, with sudo unless this is root already."""
-    missing = sorted({f.package for f in findings if not f.present and f.package})
+def install(findings: list[Finding], *, applications: bool) -> None:
+    """Get what is missing from Debian, with sudo unless this is root already.
+
+    What ``--applications`` needs comes only when wanted: Debian starts web servers it installs.
+    """
+    wanted = [f for f in findings if applications or f.only_for != "--applications"]
+    missing = sorted({f.package for f in wanted if not f.present and f.package})
     lists = any(f.name == "Debian kernels" and not f.present for f in findings)
     if not missing and not lists:
         return
