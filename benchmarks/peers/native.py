@@ -22,6 +22,7 @@ WIREGUARD = BUILD / "debian"
 def _run(*command: object, **environment: str) -> None:
     done = subprocess.run(
         [str(word) for word in command],
+        cwd=NATIVE,
         capture_output=True,
         text=True,
         check=False,
@@ -91,7 +92,7 @@ def wireguard_segmenter(case: Case, folder: Path) -> tuple[Program, list[bytes]]
     source = NATIVE / "wireguard"
     if not target.exists() or target.stat().st_mtime < (source / "main.go").stat().st_mtime:
         _run(
-            go, "build", "-o", target, source,
+            go, "build", "-o", target, "./wireguard",
             GOROOT=str(WIREGUARD / "usr/lib/go-1.24"), GOPATH=str(WIREGUARD / "usr/share/gocode"),
             GO111MODULE="off", GOTOOLCHAIN="local", GOFLAGS="", GOCACHE=str(BUILD / "go"),
         )  # fmt: skip
