@@ -6,7 +6,6 @@ import io
 import os
 import stat
 import struct
-import zlib
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -41,6 +40,7 @@ from gso.capture_format import (
     damaged,
     is_path,
 )
+from gso.compressed import LONGEST_MAGIC, DamagedError, Expander, compression
 from gso.constants import Reason
 from gso.errors import GsoError
 
@@ -54,8 +54,7 @@ _PCAP_MAGICS = tuple(
     for order in "<>"
     for magic in (form.PCAP_MICROSECONDS, form.PCAP_NANOSECONDS)
 )
-_GZIP = b"\x1f\x8b"
-_OTHER_COMPRESSION = {b"\x28\xb5\x2f\xfd": "zstd", b"\xfd7zX": "xz", b"\x04\x22\x4d\x18": "lz4"}
+_LZ4 = b"\x04\x22\x4d\x18"
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,7 +187,8 @@ class Reader:
 
     Iterating gives a `Capture` for each stretch of about `chunk_size` bytes, whose `interfaces`
     are those described up to there. `source` is a path or a binary file, which may be a pipe;
-    gzip is recognised. Raises GsoError for a damaged file, at the place where it is.
+    gzip, bzip2, xz and, with a module for it, zstd are recognised. Raises GsoError for a damaged
+    file, at the place where it is.
 
     Attributes:
         format: ``"pcap"`` or ``"pcapng"``.
@@ -214,8 +214,14 @@ class Reader:
             raise
 
     def _open(self) -> None:
-        if self._fill(2) and self._peek(2) == _GZIP:
-            self._stream = _Gunzip(self._peek(self._available), self._file)
+        self._fill(LONGEST_MAGIC)
+        self._compression = compression(self._peek(LONGEST_MAGIC))
+        if self._compression:
+            head = self._peek(self._available)
+            try:
+                self._stream = Expander(self._compression, head, self._file)
+            except DamagedError as error:
+                raise _unreadable(str(error)) from None
             self._start = self._stop = 0
         self._fill(4)
         magic = self._peek(4)
@@ -410,11 +416,11 @@ class Reader:
         try:
             return int(self._stream.readinto(into) or 0)
         except EOFError:
-            self.truncated = "the gzip stream is cut off"
+            self.truncated = f"the {self._compression} stream is cut off"
             return 0
-        except zlib.error as error:
-            offset = self._origin + self._stop
-            raise damaged(offset, str(error), "gzip", offset, Reason.BAD_HEADER) from error
+        except DamagedError as error:
+            offset, kind = self._origin + self._stop, str(self._compression)
+            raise damaged(offset, str(error), kind, offset, Reason.BAD_HEADER) from error
 
     def _note_truncation(self, need: int) -> None:
         if self._available:
@@ -442,39 +448,10 @@ class Reader:
         return status.st_size if known else 0
 
 
-class _Gunzip:
-    """A gzip file of which the beginning has been read already.
-
-    The standard library's GzipFile would lose what precedes the place where a file is cut off.
-    """
-
-    def __init__(self, head: bytes, file: Any) -> None:
-        self._input = head
-        self._file = file
-        self._inflate = zlib.decompressobj(31)
-
-    def readinto(self, into: memoryview) -> int:
-        while True:
-            self._input = self._input or self._file.read(1 << 16)
-            if self._inflate.eof and self._input:  # another member follows
-                self._inflate = zlib.decompressobj(31)
-            last = not self._input
-            data = self._inflate.decompress(self._input, len(into))
-            self._input = self._inflate.unconsumed_tail or self._inflate.unused_data
-            if data:
-                into[: len(data)] = data
-                return len(data)
-            if last and not self._inflate.eof:
-                raise EOFError
-            if last:
-                return 0
-
-
 def _unknown_magic(magic: bytes) -> GsoError:
     text = f"starts with {magic.hex()}: neither pcap nor pcapng" if magic else "is empty"
-    if magic in _OTHER_COMPRESSION:
-        tool = _OTHER_COMPRESSION[magic]
-        text = f"is compressed with {tool}: decompress it first ({tool} -d)"
+    if magic == _LZ4:
+        text = "is compressed with lz4: decompress it first (lz4 -d)"
     return GsoError(
         f"not a capture: the file {text}",
         reason=Reason.UNSUPPORTED if magic else Reason.TRUNCATED,
@@ -482,6 +459,13 @@ def _unknown_magic(magic: bytes) -> GsoError:
         offset=0,
         limit=4,
     )
+
+
+def _unreadable(text: str) -> GsoError:
+    return GsoError(
+        f"not readable here: {text}", reason=Reason.UNSUPPORTED, field="compression", offset=0,
+        limit=LONGEST_MAGIC,
+    )  # fmt: skip
 
 
 def _check_block(raw: bytes, order: Order, offset: int) -> None:
@@ -509,7 +493,7 @@ def _check_version(raw: bytes, order: Order, offset: int) -> None:
 
 
 def read_capture(source: Source) -> Capture:
-    """Read a whole pcap or pcapng file, which may be compressed with gzip.
+    """Read a whole pcap or pcapng file, which may be compressed.
 
     `source` is a path or a binary file. Raises OSError if it cannot be opened, and GsoError if it
     is no capture or damaged, with the byte offset; a cut-off last record is left out and reported

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
+from gso.compressed import DamagedError, compressing
 from gso.constants import Tunnel
 
 FINE, FINDINGS, UNUSABLE = 0, 1, 2
@@ -124,18 +125,27 @@ def open_target(name: str, source: str) -> Iterator[Any]:
     if source != "-" and path.exists() and path.samefile(source):
         raise UsageError(f"{name}: IN and OUT are the same file, choose another name for OUT")
     if path.exists() and not path.is_file():
-        with path.open("wb", buffering=0) as file:
-            yield file
+        with path.open("wb", buffering=0) as file, _compressing(name, file) as target:
+            yield target
         return
     handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
-        with io.FileIO(handle, "w") as file:
-            yield file
+        with io.FileIO(handle, "w") as file, _compressing(name, file) as target:
+            yield target
         Path(temporary).chmod(0o666 & ~_umask())
         Path(temporary).replace(path)
     except BaseException:
         Path(temporary).unlink()
         raise
+
+
+@contextlib.contextmanager
+def _compressing(name: str, file: Any) -> Iterator[Any]:
+    try:
+        with compressing(name, file) as target:
+            yield target
+    except DamagedError as error:
+        raise UsageError(f"{name}: {error}") from None
 
 
 def _umask() -> int:

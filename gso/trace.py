@@ -10,16 +10,12 @@ content. gzip, bzip2, xz and, where Python has a module for it, zstd are read di
 
 from __future__ import annotations
 
-import bz2
 import contextlib
-import gzip
 import importlib
 import io
 import json
-import lzma
 import os
 import re
-import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -35,6 +31,7 @@ from gso._scan_dmesg import DmesgScanner
 from gso._scan_events import EventScanner
 from gso._scan_pwru import PwruScanner
 from gso._validate import FIELDS
+from gso.compressed import LONGEST_MAGIC, DamagedError, Expander, compression
 from gso.constants import Reason
 from gso.errors import GsoError
 from gso.rules import SkbState
@@ -180,12 +177,11 @@ class TraceReader:
             self._closing.append(file)
         else:
             file = source
-        start = _fill(file, 6)
-        joined = cast("BinaryIO", io.BufferedReader(_Rest(start, file), _BLOCK))
-        for magic, opener in _COMPRESSED.items():
-            if start.startswith(magic):
-                return cast("BinaryIO", opener(joined))
-        return joined
+        start = _fill(file, LONGEST_MAGIC)
+        kind = compression(start)
+        with _intact(str(getattr(source, "name", source))):
+            raw = Expander(kind, start, file) if kind else _Rest(start, file)
+        return cast("BinaryIO", io.BufferedReader(raw, _BLOCK))
 
     def close(self) -> None:
         """Close what this opened."""
@@ -316,12 +312,9 @@ def _intact(name: str) -> Iterator[None]:
     """Turns what the decompressors say of damaged data into a GsoError."""
     try:
         yield
-    except (EOFError, lzma.LZMAError, gzip.BadGzipFile, zlib.error) as error:
-        raise _refused(name, f"the compressed data is damaged: {error}", 0, 0) from None
-    except OSError as error:
-        if error.errno is not None:
-            raise
-        # What bz2 raises has no number.
+    except EOFError:
+        raise _refused(name, "the compressed data is damaged: it is cut off", 0, 0) from None
+    except DamagedError as error:
         raise _refused(name, f"the compressed data is damaged: {error}", 0, 0) from None
 
 
@@ -354,25 +347,6 @@ def _fill(file: BinaryIO, size: int) -> bytes:
             raise TypeError("a trace is read from a file opened in binary mode, this one is text")
         data += more
     return data
-
-
-def _zstd(file: BinaryIO) -> BinaryIO:
-    for module, opener in (("compression.zstd", "open"), ("zstandard", "open")):
-        try:
-            return cast("BinaryIO", getattr(importlib.import_module(module), opener)(file, "rb"))
-        except ImportError:
-            continue
-    raise _refused(
-        "the trace", "it is compressed with zstd: pip install zstandard, or zstd -dc | gso", 0, 0
-    )
-
-
-_COMPRESSED: dict[bytes, Callable[..., Any]] = {
-    b"\x1f\x8b": gzip.open,
-    b"\xfd7zXZ\0": lzma.open,
-    b"BZh": bz2.open,
-    b"\x28\xb5\x2f\xfd": _zstd,
-}
 
 
 def _whole_lines(blocks: Iterable[bytes]) -> Iterator[bytes]:

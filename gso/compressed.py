@@ -1,0 +1,177 @@
+"""Compressed files: read as they come, known by their first bytes; written by their name."""
+
+from __future__ import annotations
+
+import bz2
+import contextlib
+import gzip
+import importlib
+import io
+import lzma
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+LONGEST_MAGIC = 6
+_MAGICS = {
+    b"\x1f\x8b": "gzip",
+    b"BZh": "bzip2",
+    b"\xfd7zXZ\0": "xz",
+    b"\x28\xb5\x2f\xfd": "zstd",
+}
+_SUFFIXES = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz", ".zst": "zstd"}
+_INPUT = 1 << 16
+_ZSTD_INPUT = 1 << 8  # which zstandard may expand thirty thousand times, all at once
+_ZSTD = ("compression.zstd", "zstandard")
+
+
+class DamagedError(ValueError):
+    """The compressed data is not what its first bytes promise, or cannot be read here."""
+
+
+def compression(head: bytes) -> str | None:
+    """What a file that begins so is compressed with: gzip, bzip2, xz, zstd, or None."""
+    return next((kind for magic, kind in _MAGICS.items() if head.startswith(magic)), None)
+
+
+class Expander(io.RawIOBase):
+    """The content of a compressed file of which the beginning has been read already.
+
+    Unlike the standard library's file objects it gives out everything that precedes the place
+    where a file is cut off, and raises EOFError only there. Members that follow one another are
+    one content. Raises DamagedError for damaged data, or where a module for zstd is missing.
+    """
+
+    def __init__(self, kind: str, head: bytes, file: Any) -> None:
+        self._kind = kind
+        self._input = head
+        self._file = file
+        self._start: Callable[[], Any] = _decompressors(kind)
+        self._member = self._start()
+        self._output = b""
+
+    def readable(self) -> bool:
+        """Always."""
+        return True
+
+    def readinto(self, into: Any) -> int:
+        """The next bytes; 0 at the end."""
+        while not self._output:
+            try:
+                if not self._advance(len(into)):
+                    return 0
+            except (EOFError, MemoryError):
+                raise
+            except Exception as error:
+                # Each module has its own; zlib's and zstandard's are derived from Exception only
+                raise DamagedError(f"{self._kind}: {error}") from error
+        size = min(len(self._output), len(into))
+        into[:size] = self._output[:size]
+        self._output = self._output[size:]
+        return size
+
+    def _advance(self, limit: int) -> bool:
+        """One step; False at the end of the content."""
+        member = self._member
+        if member.eof:
+            self._input = self._input or self._file.read(_INPUT)
+            if not self._input:
+                return False
+            self._member = member = self._start()
+        if member.needs_input and not self._input:
+            self._input = self._file.read(_INPUT)
+            if not self._input:
+                raise EOFError
+        chunk, self._input = self._input, b""
+        if not member.needs_input:
+            chunk, self._input = b"", chunk
+        elif self._kind == "zstd":
+            chunk, self._input = chunk[:_ZSTD_INPUT], chunk[_ZSTD_INPUT:]
+        self._output = member.decompress(chunk, limit)
+        if member.eof:
+            self._input = member.unused_data + self._input
+        return True
+
+
+class _Gzip:
+    """zlib with the attributes that the decompressors of bz2 and lzma have."""
+
+    def __init__(self) -> None:
+        self._inflate = zlib.decompressobj(31)
+
+    def decompress(self, data: bytes, limit: int) -> bytes:
+        return self._inflate.decompress(self._inflate.unconsumed_tail + data, limit)
+
+    @property
+    def needs_input(self) -> bool:
+        return not self._inflate.unconsumed_tail
+
+    @property
+    def eof(self) -> bool:
+        return self._inflate.eof
+
+    @property
+    def unused_data(self) -> bytes:
+        return self._inflate.unused_data
+
+
+class _Zstandard:
+    """The same for the package zstandard."""
+
+    needs_input = True
+
+    def __init__(self, module: Any) -> None:
+        self._object = module.ZstdDecompressor().decompressobj()
+
+    def decompress(self, data: bytes, limit: int) -> bytes:  # noqa: ARG002  (cannot be limited)
+        return bytes(self._object.decompress(data))
+
+    @property
+    def eof(self) -> bool:
+        return bool(self._object.eof)
+
+    @property
+    def unused_data(self) -> bytes:
+        return bytes(self._object.unused_data)
+
+
+def _decompressors(kind: str) -> Callable[[], Any]:
+    if kind == "zstd":
+        module = _zstd()
+        if module.__name__ == "zstandard":
+            return lambda: _Zstandard(module)
+        start: Callable[[], Any] = module.ZstdDecompressor
+        return start
+    return {"gzip": _Gzip, "bzip2": bz2.BZ2Decompressor, "xz": lzma.LZMADecompressor}[kind]
+
+
+def _zstd() -> Any:
+    for name in _ZSTD:
+        with contextlib.suppress(ImportError):
+            return importlib.import_module(name)
+    raise DamagedError("zstd: pip install zstandard, or use zstd -d and a pipe")
+
+
+@contextlib.contextmanager
+def compressing(name: str, file: Any) -> Iterator[Any]:
+    """What is written to the result goes to `file`, compressed if `name` ends so (``.gz``)."""
+    kind = _SUFFIXES.get(Path(name).suffix)
+    if kind is None:
+        yield file
+        return
+    with _compressor(kind, file) as target:
+        yield target
+
+
+def _compressor(kind: str, file: Any) -> Any:
+    if kind == "gzip":
+        return gzip.GzipFile("", "wb", fileobj=file, mtime=0)
+    if kind == "bzip2":
+        return bz2.BZ2File(file, "wb")
+    if kind == "xz":
+        return lzma.LZMAFile(file, "wb")
+    module = _zstd()
+    if module.__name__ == "zstandard":
+        return module.open(file, "wb", closefd=False)
+    return module.open(file, "wb")

@@ -1,0 +1,108 @@
+"""Compressed captures and logs: read as they come, written by the name of the file."""
+
+import bz2
+import contextlib
+import gzip
+import io
+import lzma
+import sys
+
+import pytest
+import zstandard
+
+import gso
+from gso.cli import main
+from gso.compressed import DamagedError, Expander, compression
+from handmade import stream
+
+CONTENT = bytes(range(256)) * 5000
+KINDS = {
+    "gz": gzip.compress,
+    "bz2": bz2.compress,
+    "xz": lzma.compress,
+    "zst": zstandard.ZstdCompressor(write_checksum=True).compress,
+}
+
+
+class Dribble(io.BytesIO):
+    """Gives a few bytes at a time, as a pipe may."""
+
+    def read(self, size=-1):
+        return super().read(min(size, 777))
+
+
+def expand(data, file=io.BytesIO):
+    expander = Expander(compression(data[:6]), data[:6], file(data[6:]))
+    return io.BufferedReader(expander, 1000).read()
+
+
+@pytest.fixture(params=KINDS)
+def suffix(request):
+    return request.param
+
+
+@pytest.mark.parametrize("file", [io.BytesIO, Dribble])
+def test_content(suffix, file):
+    assert expand(KINDS[suffix](CONTENT), file) == CONTENT
+    assert expand(KINDS[suffix](b"")) == b""
+
+
+def test_members_follow_one_another(suffix):
+    data = KINDS[suffix](b"one") + KINDS[suffix](b"") + KINDS[suffix](CONTENT)
+    assert expand(data, Dribble) == b"one" + CONTENT
+
+
+def test_everything_before_a_cut_is_given_out(suffix):
+    noise = b"".join(hash(str(i)).to_bytes(8, "big", signed=True) for i in range(100_000))
+    data = KINDS[suffix](noise)[:-1000]
+    expander = Expander(compression(data[:6]), b"", io.BytesIO(data))
+    found = b""
+    room = bytearray(5000)
+    with contextlib.suppress(EOFError):
+        while count := expander.readinto(room):
+            found += room[:count]
+        pytest.fail("the cut was not noticed")
+    assert noise.startswith(found)
+    assert len(found) > len(noise) // 2 or suffix == "bz2"  # whose blocks are longer than this
+
+
+def test_damage(suffix):
+    data = bytearray(KINDS[suffix](CONTENT))
+    data[len(data) // 2] ^= 0x55
+    with pytest.raises(DamagedError, match=r"gzip|bzip2|xz|zstd"):
+        expand(bytes(data))
+
+
+def test_little_memory_for_a_bomb(suffix):
+    data = KINDS[suffix](bytes(50_000_000))
+    expander = Expander(compression(data[:6]), b"", io.BytesIO(data))
+    room = bytearray(1000)
+    assert expander.readinto(room) == 1000
+    assert len(expander._output) < 20_000_000
+
+
+def test_captures_both_ways(suffix, tmp_path, capsys):
+    frames = stream(20)
+    plain = tmp_path / "plain.pcapng"
+    gso.write_capture(plain, frames)
+    merged, again = tmp_path / f"merged.pcapng.{suffix}", tmp_path / f"again.pcapng.{suffix}"
+    assert main(["coalesce", str(plain), str(merged)]) == 0
+    assert compression(merged.read_bytes()) is not None
+    assert len(gso.read_capture(merged)) == 1
+    assert main(["segment", str(merged), str(again), "--gso-size", "100"]) == 0
+    assert gso.read_capture(again).frames.to_list() == frames
+    capsys.readouterr()
+
+
+def test_without_a_module_for_zstd(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "zstandard", None)
+    monkeypatch.setitem(sys.modules, "compression.zstd", None)
+    path = tmp_path / "in.zst"
+    path.write_bytes(zstandard.compress(CONTENT))
+    with pytest.raises(gso.GsoError, match="pip install zstandard"):
+        gso.read_capture(path)
+    plain = tmp_path / "plain.pcapng"
+    gso.write_capture(plain, stream(2))
+    assert main(["coalesce", str(plain), str(tmp_path / "out.zst")]) == 2
+    assert "pip install zstandard" in capsys.readouterr().err
+    assert not (tmp_path / "out.zst").exists()
