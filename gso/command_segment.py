@@ -13,6 +13,7 @@ from gso.command import (
     FINDINGS,
     FINE,
     Formatter,
+    UsageError,
     add_common,
     open_source,
     open_target,
@@ -54,14 +55,39 @@ def add(commands: Any) -> None:
         help="payload bytes per segment, headers not counted (1448 for TCP with timestamps and "
         "an MTU of 1500)",
     )
+    udp = command.add_mutually_exclusive_group()
+    udp.add_argument(
+        "--keep-udp",
+        dest="udp",
+        action="store_const",
+        const="keep",
+        default="uso",
+        help="apply --gso-size to TCP only, not to UDP",
+    )
+    udp.add_argument(
+        "--ufo",
+        dest="udp",
+        action="store_const",
+        const="ufo",
+        help="make IP fragments of UDP, with N bytes each in multiples of 8, not datagrams",
+    )
     command.add_argument(
-        "--keep-udp", action="store_true", help="apply --gso-size to TCP only, not to UDP"
+        "--fixed-ids",
+        action="store_true",
+        help="all segments of a TCP packet with DF keep its IPv4 ID, instead of counting up",
+    )
+    command.add_argument(
+        "--partial",
+        action="store_true",
+        help="leave the innermost checksums to a network device (CHECKSUM_PARTIAL)",
     )
     add_common(command)
     command.set_defaults(run=_segment)
 
 
 def _segment(options: argparse.Namespace) -> int:
+    if options.udp == "ufo" and (options.gso_size or 8) < 8:
+        raise UsageError(f"--gso-size {options.gso_size}: fragments have 8 bytes or more")
     source = open_source(options.input)
     with (
         open_target(options.output, options.input) as target,
@@ -72,7 +98,9 @@ def _segment(options: argparse.Namespace) -> int:
             target,
             options.gso_size,
             tunnel_ports=dict(options.tunnel_port),
-            udp=not options.keep_udp,
+            udp=options.udp,
+            fixed_ids=options.fixed_ids,
+            checksum="partial" if options.partial else "complete",
             progress=progress,
         )
     report = sys.stderr if options.output == "-" else sys.stdout

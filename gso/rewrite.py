@@ -22,18 +22,21 @@ from gso._survey import survey
 from gso.capture_copy import Packer, copy_capture, runs
 from gso.capture_format import LINKS, Int64s, Source
 from gso.capture_reader import Packets
+from gso.constants import GsoType
 from gso.errors import GsoError
 from gso.flows import Flow, Handshakes
 
 if TYPE_CHECKING:
     from gso.constants import Tunnel
 
+UdpWay: TypeAlias = Literal["uso", "ufo", "keep"]
 TunnelPorts: TypeAlias = "Mapping[int, Tunnel | tuple[Tunnel, int]]"
 
 TCP = 6
 UDP = 17
 _LONGEST_WORTH_A_NOTE = 8
 _USUAL_DATAGRAM = 1472  # what an Ethernet frame holds
+_FRAGMENT_HEADER = 8  # of IPv6, with UFO
 _TRAILER = 64  # bytes after the packet that go into the last segment, at most
 
 
@@ -96,9 +99,17 @@ class _Segmenter:
     """Decides on each packet, and replaces those that need it."""
 
     def __init__(
-        self, gso_size: int | None, tunnel_ports: TunnelPorts | None, *, udp: bool
+        self,
+        gso_size: int | None,
+        tunnel_ports: TunnelPorts | None,
+        *,
+        udp: UdpWay,
+        fixed_ids: bool,
+        checksum: Literal["complete", "partial"],
     ) -> None:
         self.summary = Summary()
+        self._fixed_ids = fixed_ids
+        self._checksum = checksum
         self._gso_size = gso_size
         self._tunnel_ports = tunnel_ports
         self._udp = udp
@@ -139,10 +150,11 @@ class _Segmenter:
             frames, link_type=kind, tunnel_ports=self._tunnel_ports, errors="mark"
         )
         inner = layouts["inner_network_header"] >= 0
+        network = np.where(inner, layouts["inner_network_header"], layouts["network_header"])
         rows = survey(
             frames.data,
             frames.offsets,
-            np.where(inner, layouts["inner_network_header"], layouts["network_header"]),
+            network,
             np.where(inner, layouts["inner_transport_header"], layouts["transport_header"]),
             layouts["payload"],
             layouts["l4"],
@@ -152,14 +164,16 @@ class _Segmenter:
         cut = packets.records["captured"] < packets.records["original"]
         for i in np.flatnonzero(cut & (sizes > 0)).tolist():
             self._note(i, "the capture has not got all of its bytes (snaplen)")
-        chosen = np.flatnonzero(((sizes > 0) | (rows["partial"] != 0)) & ~cut)
+        waiting = (rows["partial"] != 0) & (self._checksum == "complete")
+        chosen = np.flatnonzero(((sizes > 0) | waiting) & ~cut)
         if not len(chosen):
             return Frames(), chosen
         if len(chosen) < len(frames):
             frames = frames[chosen]
         headers = layouts["payload"][chosen].astype(np.int64)
         self._reserve(rows["payload"][chosen], headers, sizes[chosen])
-        made, parents = self._segment(frames, sizes[chosen], chosen, kind)
+        types = self._types(frames, rows[chosen], network[chosen])
+        made, parents = self._segment(frames, sizes[chosen], types, chosen, kind)
         self._count(np.bincount(parents, minlength=len(rows)), sizes, flows)
         return made, parents
 
@@ -170,24 +184,53 @@ class _Segmenter:
             for i in np.flatnonzero(udp).tolist():
                 self._note(i, "UDP has no handshake that tells the size, say --gso-size N")
             return self._handshakes.sizes(rows)
-        wanted = rows["payload"] > self._gso_size
-        wanted &= (rows["protocol"] == TCP) | ((rows["protocol"] == UDP) & self._udp)
-        return np.where(wanted, self._gso_size, 0), None
+        udp = rows["protocol"] == UDP
+        if self._udp == "ufo":
+            # What is cut is the whole datagram, at multiples of 8
+            fragment = self._gso_size & ~7
+            sizes = np.where(udp & (rows["payload"] + 8 > self._gso_size), fragment, 0)
+        else:
+            sizes = np.where(udp & (rows["payload"] > self._gso_size), self._gso_size, 0)
+            sizes *= self._udp == "uso"
+        tcp = (rows["protocol"] == TCP) & (rows["payload"] > self._gso_size)
+        return np.where(tcp, self._gso_size, sizes), None
+
+    def _types(
+        self, frames: Frames, rows: npt.NDArray[np.void], network: npt.NDArray[np.int32]
+    ) -> Int64s:
+        """The gso_type of each, as far as the frame does not tell."""
+        types = np.zeros(len(rows), np.int64)
+        if self._udp == "ufo":
+            types[rows["protocol"] == UDP] = int(GsoType.UDP)
+        if self._fixed_ids:
+            flags = frames.data[frames.offsets[:-1] + network + 6]
+            may = (rows["protocol"] == TCP) & (rows["version"] == 4) & (flags & 0x40 != 0)
+            types[may] = int(GsoType.TCP_FIXEDID)
+        return types
 
     def _segment(
-        self, frames: Frames, sizes: Int64s, numbers: Int64s, kind: Literal["ethernet", "raw"]
+        self,
+        frames: Frames,
+        sizes: Int64s,
+        types: Int64s,
+        numbers: Int64s,
+        kind: Literal["ethernet", "raw"],
     ) -> tuple[Frames, Int64s]:
         """Segments and their packets' numbers; what is refused is noted and left out."""
-        options: Any = {"link_type": kind, "tunnel_ports": self._tunnel_ports}
+        options: Any = {
+            "link_type": kind,
+            "tunnel_ports": self._tunnel_ports,
+            "checksum": self._checksum,
+        }
         made: Frames
         made = segments = segment_batch(
-            frames, sizes, out=self._room.data, errors="pass", **options
+            frames, sizes, gso_type=types, out=self._room.data, errors="pass", **options
         )
         parents = segments.parent
         # A packet longer than its segments that is still one was passed on as it is.
         refused = (np.bincount(parents, minlength=len(frames)) == 1) & (sizes > 0)
         for i in np.flatnonzero(refused).tolist():
-            self._refused(int(numbers[i]), frames[i], int(sizes[i]), options)
+            self._refused(int(numbers[i]), frames[i], int(sizes[i]), int(types[i]), options)
         if refused.any():
             made, parents = segments[~refused[parents]], parents[~refused[parents]]
         return made, numbers[parents]
@@ -195,13 +238,15 @@ class _Segmenter:
     def _reserve(self, payloads: Int64s, headers: Int64s, sizes: Int64s) -> None:
         """Room for segments, kept from batch to batch: the system is slow to hand out memory."""
         pieces = -(-payloads // np.where(sizes > 0, sizes, payloads + 1)) + 1
-        need = int((pieces * headers + payloads + _TRAILER).sum())
+        need = int((pieces * (headers + _FRAGMENT_HEADER) + payloads + _TRAILER).sum())
         if need > len(self._room):
             self._room = np.empty(need + need // 8, np.uint8)
 
-    def _refused(self, number: int, frame: memoryview, size: int, options: Any) -> None:
+    def _refused(
+        self, number: int, frame: memoryview, size: int, gso_type: int, options: Any
+    ) -> None:
         try:
-            segment(frame, size, **options)
+            segment(frame, size, gso_type=gso_type, **options)
         except GsoError as error:
             self._note(number, f"the kernel would refuse it: {error.reason} {error.field}")
 
@@ -229,7 +274,9 @@ def segment_capture(
     gso_size: int | None = None,
     *,
     tunnel_ports: TunnelPorts | None = None,
-    udp: bool = True,
+    udp: UdpWay = "uso",
+    fixed_ids: bool = False,
+    checksum: Literal["complete", "partial"] = "complete",
     progress: Callable[[int], None] | None = None,
 ) -> Summary:
     """Copy a capture, with super-packets segmented; memory does not depend on its size.
@@ -245,11 +292,17 @@ def segment_capture(
         gso_size: payload bytes per segment. None: for TCP, from the connection's handshake;
             connections without one, and UDP, stay as they are.
         tunnel_ports: UDP destination ports of tunnels, as for `gso.parse`.
-        udp: whether `gso_size` applies to UDP too.
+        udp: what `gso_size` does to UDP: "uso" makes datagrams, "ufo" IP fragments of that many
+            bytes (in multiples of 8), "keep" nothing.
+        fixed_ids: all segments of a TCP packet with DF keep its IPv4 ID (TCP_FIXEDID).
+        checksum: "partial" leaves the innermost checksum to a device, as `gso.segment` does, and
+            packets that need no segmentation alone.
         progress: called now and then with the number of bytes read.
 
     Raises GsoError for a damaged capture; what precedes the damage has been written by then.
     """
-    segmenter = _Segmenter(gso_size, tunnel_ports, udp=udp)
+    if udp == "ufo" and gso_size is not None and gso_size < 8:
+        raise ValueError(f"fragments have 8 bytes or more, gso_size is {gso_size}")
+    segmenter = _Segmenter(gso_size, tunnel_ports, udp=udp, fixed_ids=fixed_ids, checksum=checksum)
     truncated = copy_capture(source, target, segmenter.rewrite, progress=progress)
     return segmenter.finish(truncated)

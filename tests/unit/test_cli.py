@@ -114,7 +114,7 @@ def test_udp_is_segmented_unless_it_is_to_be_kept(paths):
     data = build.pcap([(START, frame)])
     result, _ = rewritten(data, 1200)
     assert gso.read_capture(io.BytesIO(result)).frames.lengths.tolist() == [1242, 1242, 642]
-    assert rewritten(data, 1200, udp=False)[0] == data
+    assert rewritten(data, 1200, udp="keep")[0] == data
     paths[0].write_bytes(data)
     assert run("segment", *paths, "--gso-size", 1200, "--keep-udp") == 0
     assert paths[1].read_bytes() == data

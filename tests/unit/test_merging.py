@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 import gso
+import handmade
 from gso.cli import main
 from gso.merging import coalesce_capture
-from handmade import OTHER, segment, stream
+from gso.rewrite import segment_capture
+from handmade import OTHER, ethernet, segment, stream, with_id
 
 
 def merge(data, **options):
@@ -150,3 +152,52 @@ def test_memory_is_bounded_by_batches():
         back += gso.segment(frame, 100).to_list() if len(frame) > 200 else [bytes(frame)]
     assert back == frames
     assert result.written == len(made)
+
+
+class TestSegmentOptions:
+    """What ``gso segment`` does to what ``gso coalesce`` made."""
+
+    def run(self, tmp_path, frames, *words):
+        source = capture(tmp_path, frames)
+        target = tmp_path / "out.pcapng"
+        status = main(["segment", str(source), str(target), "--gso-size", "100", *words])
+        return status, gso.read_capture(target).frames.to_list()
+
+    def test_fixed_ids(self, tmp_path, capsys):
+        fixed, counting = stream(3, ident=7), stream(3, ident=7, fragment=0, source=OTHER)
+        made = gso.coalesce(gso.Frames.from_list(fixed), fixed_ids=True, checksum="complete")
+        loose = [f[:18] + bytes([0, 7 + i]) + f[20:] for i, f in enumerate(counting)]
+        loose = [bytes(gso.segment(f, 0)[0]) for f in loose]
+        other = gso.coalesce(gso.Frames.from_list(loose), checksum="complete")
+        frames = [bytes(made[0]), bytes(other[0])]
+        status, back = self.run(tmp_path, frames, "--fixed-ids")
+        assert (status, back) == (0, fixed + loose)  # without DF, IDs always count
+        assert "2 super-packets became 6" in capsys.readouterr().out
+
+    def test_ufo(self, tmp_path, capsys):
+        whole = ethernet(with_id(handmade.udp(payload=bytes(range(250))), 3))
+        status, back = self.run(tmp_path, [whole], "--ufo")
+        assert status == 0
+        assert back == gso.segment(whole, 96, gso_type=gso.GsoType.UDP).to_list()
+        assert [len(f) - 34 for f in back] == [96, 96, 66]
+        client, server = ("fd00::1", 1), ("fd00::2", 2)
+        packets = [ethernet(handmade.udp(client, server, b"x" * 250)) for _ in range(50)]
+        status, back = self.run(tmp_path, packets, "--ufo")
+        assert (status, len(back)) == (0, 150)
+        capsys.readouterr()
+
+    def test_fragments_need_eight_bytes(self, tmp_path, capsys):
+        source = capture(tmp_path, stream(1))
+        words = ["segment", str(source), str(tmp_path / "out"), "--gso-size", "7", "--ufo"]
+        assert main(words) == 2
+        assert "8 bytes or more" in capsys.readouterr().err
+        with pytest.raises(ValueError, match="8 bytes or more, gso_size is 7"):
+            segment_capture(source, io.BytesIO(), 7, udp="ufo")
+
+    def test_partial(self, tmp_path, capsys):
+        whole = gso.coalesce(gso.Frames.from_list(stream(3)))
+        waiting = gso.segment(segment(9), 0, checksum="partial").to_list()
+        status, back = self.run(tmp_path, [*whole, *waiting], "--partial")
+        expected = gso.segment(whole[0], 100, checksum="partial").to_list()
+        assert (status, back) == (0, expected + waiting)
+        assert "0 packets had the checksum completed" in capsys.readouterr().out
