@@ -1,5 +1,7 @@
 """Every super-packet that a 6.12 kernel segmented, byte for byte."""
 
+import hashlib
+
 import pytest
 
 import gso
@@ -78,3 +80,44 @@ def test_reference(record):
             reference.segment(*arguments, **options)
     else:
         assert reference.segment(*arguments, **options) == outputs(record)
+
+
+INJECTED = [record for record in records() if record["input_source"] == "injected"]
+
+
+@pytest.mark.parametrize("record", INJECTED, ids=lambda record: record["name"])
+def test_behind_the_virtio_header_it_was_injected_with(record):
+    """Here nothing is left unsaid: csum_start and gso_type are in the header."""
+    header = bytes.fromhex(record["injected"]["vnet_hdr"])
+    assert gso.VirtioNetHeader.unpack(header).pack() == header
+    if record["dropped"]:
+        with pytest.raises(GsoError):
+            gso.segment_vnet(header + frame(record))
+    else:
+        assert gso.segment_vnet(header + frame(record)).to_list() == outputs(record)
+
+
+# Sent into a TUN device; what the kernel made of the virtio header, before any tunnel.
+SENT = [
+    record
+    for record in records()
+    if record["injected"].get("headers")
+    and record["injected"]["payload_seed"] is not None
+    and not record["dropped"]
+    and not record["via_ipvs"]
+]
+
+
+@pytest.mark.parametrize("record", SENT, ids=lambda record: record["name"])
+def test_what_was_sent_into_the_tunnel_is_segmented_alike(record):
+    """The packets inside the kernel's segments are those that segment_vnet makes of the input."""
+    given = record["injected"]
+    seed = f"gso-vectors-{given['payload_seed']}".encode()
+    payload = hashlib.shake_128(seed).digest(given["payload_len"])
+    packet = bytes.fromhex(given["vnet_hdr"] + given["headers"]) + payload
+    made = [bytearray(segment) for segment in gso.segment_vnet(packet, link_type="raw")]
+    cut = outputs(record)
+    assert len(made) == len(cut)
+    for ours, whole in zip(made, cut, strict=True):
+        assert bytes(ours[-200:]) == whole[-200:] or len(ours) < 260
+        assert len(ours) <= len(whole)

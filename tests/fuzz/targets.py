@@ -14,6 +14,7 @@ import gso
 from gso.capture import Reader
 from gso.checks import check
 from gso.fields import differences, dissect
+from gso.merging import coalesce_capture
 from gso.rewrite import segment_capture
 
 PORTS = {
@@ -130,6 +131,14 @@ def capture(data: bytes) -> None:
         result = outcome(lambda target=target: [gso.read_capture(io.BytesIO(target.getvalue()))])
         # Only what the rewriting never looks at (times, comments) may be wrong in it.
         assert isinstance(result, str) or len(result) == summary.written
+
+    target = io.BytesIO()
+    try:
+        merged = coalesce_capture(io.BytesIO(data), target, tunnel_ports=PORTS, timeout=None)
+    except gso.GsoError:
+        return
+    result = outcome(lambda: [gso.read_capture(io.BytesIO(target.getvalue()))])
+    assert isinstance(result, str) or len(result) == merged.written
 
 
 def outcome(captures: Callable[[], object]) -> list[bytes] | str:
