@@ -63,6 +63,7 @@ RULES = (
     "dodgy-tunnel-checksum",
 )
 
+
 def judge_batch(rows, bint with_judged=True):
     """(violated, judged): two uint64 arrays of shape (n,), bit i for `gso.RULES[i]`.
 
