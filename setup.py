@@ -20,20 +20,23 @@ sanitize = (
 # Headers are too short for the loops over them to be worth vectorising.
 scalar = ["-fno-tree-vectorize"]
 
-# Only this module calls the C code; the others reach it through its table of functions.
-c_sources = {"_checksum": ["gso/simd.c"]}
+# Only these modules call the C code; the others reach it through them.
+c_headers = {"_validate": ["gso/judge.h", "gso/judge_rows.h"]}
+c_sources = {"_checksum": ["gso/simd.c"], "_validate": ["gso/judge.c"]}
 
 extensions = [
     Extension(
         f"gso.{source.stem}",
         [f"gso/{source.name}", *c_sources.get(source.stem, [])],
         include_dirs=["gso"],
-        depends=["gso/simd.h", "gso/token.h"],
+        depends=c_headers.get(source.stem, ["gso/simd.h", "gso/token.h"]),
         extra_compile_args=[
             "-O3",
             "-Wall",
             "-Wextra",
             "-Wno-unused-parameter",
+            "-Wno-psabi",  # vectors are passed only where they are inlined
+            "-fwrapv",  # numbers of untrusted input are subtracted before they are judged
             *sanitize,
             *([] if source.stem in c_sources else scalar),
         ],

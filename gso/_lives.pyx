@@ -71,7 +71,8 @@ cdef class Lives:
         free(self.buckets)
         free(self.seen)
 
-    def assign(self, columns, const int32_t[:] inner, const uint8_t[::1] kinds, const int32_t[::1] codes, in_stack):
+    def assign(self, columns, const int32_t[:] inner, const uint8_t[::1] kinds,
+               const int32_t[::1] codes, in_stack):
         """Follow one batch of events.
 
         Args:

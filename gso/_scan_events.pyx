@@ -33,8 +33,8 @@ cdef class EventScanner(Scanner):
         cdef const char *at = skip_blanks(p, end)
         cdef const char *cpu
         cdef int64_t number = 0
-        if at[0] == c"#":
-            return 0
+        if at[0] == c"#" or starts(at, end, b"Attaching ", 10):
+            return 0                    # what tracers say of themselves
         if starts(at, end, b"=>", 2):
             at = skip_blanks(at + 2, end)
             self._stack_line(at, self._symbol_end(at, end))

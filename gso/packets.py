@@ -332,7 +332,15 @@ def is_plain(reason: str) -> bool:
 
 def caller(stack: tuple[str, ...]) -> str:
     """Who dropped the packet: the first function of the stack that does not itself free."""
-    frees = ("trace_event", "kfree_skb", "sk_skb_reason", "__kfree_skb", "bpf_", "kprobe")
+    frees = (
+        "trace_event",
+        "__traceiter",
+        "kfree_skb",
+        "sk_skb_reason",
+        "__kfree_skb",
+        "bpf_",
+        "kprobe",
+    )
     return next((name for name in stack if not name.startswith(frees)), "")
 
 

@@ -5,8 +5,8 @@
     for finding in gso.validate(skb):
         print(finding)      # tunnel-header-negative: tnl_hlen is -2: inner_mac_header 68 - ...
 
-`RULES` is the one table of rules; their arithmetic is in ``gso/_validate.pyx``, which applies them
-to many packets at once.
+`RULES` is the one table of rules; their arithmetic is in ``gso/judge.c``, which applies them to
+many packets at once.
 """
 
 from __future__ import annotations
@@ -454,6 +454,36 @@ _TABLE: tuple[tuple[str, Severity, str, tuple[str, ...], str, str, tuple[str, ..
         "The sender's gso_size is too small for its payload.",
         (),
     ),
+    (
+        "dodgy-gso-size",
+        _E,
+        "gso_size > 0 where gso_type has DODGY and a kind of packet",
+        ("gso_size", "gso_type"),
+        "virtio_net_hdr_to_skb refuses it with -EINVAL: the writer (tun, packet socket) gets the "
+        "error, virtio_net counts rx_frame_errors.",
+        "A virtio header names a kind of GSO packet and no segment size.",
+        (),
+    ),
+    (
+        "dodgy-csum-start",
+        _E,
+        "csum_start is behind the IP header (20 or 40 bytes at least) where gso_type has DODGY",
+        ("csum_start", "network_header", "protocol", "ip_summed", "gso_type"),
+        "virtio_net_hdr_to_skb refuses a csum_start inside the smallest IP header with -EINVAL; "
+        "older kernels write the checksum into the IP header.",
+        "A virtio header has a wrong csum_start.",
+        ("89add40066f9",),
+    ),
+    (
+        "dodgy-tunnel-checksum",
+        _E,
+        "ip_summed is CHECKSUM_PARTIAL where gso_type has DODGY and a UDP tunnel",
+        ("ip_summed", "gso_type", "gso_size"),
+        "virtio_net_hdr_tnl_to_skb refuses a tunnel header without VIRTIO_NET_HDR_F_NEEDS_CSUM "
+        "with -EINVAL.",
+        "A virtio header has a tunnel's gso_type and no VIRTIO_NET_HDR_F_NEEDS_CSUM.",
+        (),
+    ),
 )
 
 RULES: Mapping[str, Rule] = {row[0]: Rule(*row, bit=NAMES.index(row[0])) for row in _TABLE}
@@ -586,6 +616,7 @@ _RELEVANT = {
     "outer-header-order": ("mac_header", "network_header", "transport_header"),
     "csum-start": ("csum_start", "transport_header", "inner_transport_header"),
     "gso-type-protocol": ("l4",),
+    "dodgy-csum-start": ("csum_start", "network_header"),
 }
 
 
@@ -630,7 +661,7 @@ def validate_batch(rows: npt.NDArray[np.void]) -> npt.NDArray[np.uint64]:
 
     `explain` tells what a mask means.
     """
-    return judge_batch(rows)[0]
+    return judge_batch(rows, with_judged=False)[0]
 
 
 def explain(mask: Any) -> list[Rule]:

@@ -116,7 +116,7 @@ class Trace:
         return SkbState.from_row(self.state[index])
 
     def to_arrow(self) -> Any:
-        """A ``pyarrow.Table``; columns that are known everywhere are not copied, nor name numbers.
+        """A ``pyarrow.Table``; columns are not copied, except the sk_buff's fields.
 
         Names become dictionary columns; the sk_buff's fields are called ``skb_...``.
         """

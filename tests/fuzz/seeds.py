@@ -23,6 +23,8 @@ def seeds(target: str) -> Iterator[bytes]:
         yield from captures()
     elif target == "vnet":
         yield from vnet()
+    elif target == "trace":
+        yield from logs()
     elif target == "checksum":
         yield from (bytes(5) + bytes(range(n)) for n in (0, 1, 7, 64, 200))
     else:
@@ -62,6 +64,31 @@ def vnet() -> Iterator[bytes]:
             fields = (1, kind | outer, 0, 256, given["csum_start"], given["csum_offset"])
             header = struct.pack("<BBHHHHHIHHHH", *fields, 0, 0, 0, 0, place - 16, place)
             yield b"\3" + header + frame
+
+
+def logs() -> Iterator[bytes]:
+    """A few lines of each format, behind the byte that names it."""
+    tests = Path(__file__).resolve().parents[1]
+    recorded = (tests / "kernel/data/incident-unpatched.trace").read_bytes().splitlines()
+    bpftrace = (tests / "vectors/traces/bpftrace.txt").read_bytes().splitlines()
+    yield b"\4" + b"\n".join(recorded[11:24])
+    yield b"\3" + b"\n".join(bpftrace[:12])
+    yield (
+        b"\1"
+        + b"0xffff888100 3 [a] kfree_skb_reason(X) netns=1 mark=0x0 proto=8 len=7 1.2.3.4:5->6\nf\n"
+    )
+    yield (
+        b"\1"
+        + b"0xffff888100 3 a:7 99 4026531840 0 eth0:2 0x0800 1600 1512 1->2 ip_rcv mac_header=6"
+    )
+    yield (
+        b"\2"
+        + b'{"skb":"0xffff88","cpu":1,"func":"f","len":7,"tuple":{"saddr":"1"},"stack":"\\na"}'
+    )
+    yield (
+        b"\5"
+        + b"[ 1.5] skb len=15 headlen=12\n mac=(68,-18) net=(50,20) trans=70\n inner(proto=4, mac=6"
+    )
 
 
 def captures() -> Iterator[bytes]:

@@ -221,7 +221,22 @@ def coalesce(data: bytes) -> None:
     assert not any(back.values())
 
 
+def trace(data: bytes) -> None:
+    """A log is read or refused; small batches hold the same events; all can be judged."""
+    formats = ("auto", "pwru", "pwru-json", "perf", "ftrace", "dmesg")
+    kind, log = formats[(data[:1] or b"\0")[0] % len(formats)], data[1:]
+    try:
+        whole = gso.read_trace(io.BytesIO(log), kind)
+    except gso.GsoError:
+        return
+    with gso.TraceReader(io.BytesIO(log), whole.format, rows=3) as reader:
+        batches = list(reader)
+    assert sum(map(len, batches)) == len(whole) <= whole.lines
+    assert [line for batch in batches for line in batch.line] == whole.line.tolist()
+    assert gso.diagnose(iter(batches)).judged == gso.diagnose(whole).judged
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
     function.__name__: function
-    for function in (parse, segment, checksum, capture, fields, vnet, coalesce)
+    for function in (parse, segment, checksum, capture, fields, vnet, coalesce, trace)
 }

@@ -61,9 +61,10 @@ def verdicts(skb: SkbState) -> dict[str, bool]:
     if (segmented or skb.encapsulation == 1) and network not in (None, UNSET):
         if transport not in (None, UNSET):
             rule("outer-header-order", network > transport)
-        if mac not in (None, UNSET) and segmented:
+        if mac not in (None, UNSET) and segmented and skb.encapsulation != 1:
             rule("outer-header-order", mac > network)
     types(skb, rule)
+    untrusted(skb, rule)
     handlers(skb, rule)
     checksums(skb, rule)
     if skb.ihl is not None:
@@ -153,6 +154,20 @@ def types(skb: SkbState, rule) -> None:
             rule("uso-segments", skb.payload > 128 * skb.gso_size)
     if gso & G.DODGY:
         rule("gso-by-frags", skb.gso_size == 0xFFFF)
+
+
+def untrusted(skb: SkbState, rule) -> None:
+    gso = skb.gso_type or 0
+    if not gso & G.DODGY:
+        return
+    if skb.gso_size is not None and any(gso & kind for kind in KINDS):
+        rule("dodgy-gso-size", skb.gso_size == 0)
+    if skb.gso_size and gso & UDP_TUNNELS and skb.ip_summed is not None:
+        rule("dodgy-tunnel-checksum", skb.ip_summed != 3)
+    smallest = {0x0800: 20, 0x86DD: 40}.get(skb.protocol)
+    partial = skb.ip_summed == 3 and skb.csum_start is not None and skb.encapsulation != 1
+    if partial and smallest and skb.network_header not in (None, UNSET):
+        rule("dodgy-csum-start", skb.csum_start < skb.network_header + smallest)
 
 
 def handlers(skb: SkbState, rule) -> None:

@@ -128,7 +128,10 @@ def test_remote_checksum_offload_is_found_from_the_offsets_alone():
         ({"len": 10, "data_len": 0}, "tunnel-header-long"),
         ({"inner_mac_header": 0x4D}, "inner-mac-length"),
         ({"network_header": 0x48}, "outer-header-order"),
-        ({"mac_header": 0x34}, "outer-header-order"),
+        (
+            {"mac_header": 0x34, "encapsulation": 0, "gso_type": GsoType.TCPV4},
+            "outer-header-order",
+        ),
         ({"inner_transport_header": 0x50}, "inner-header-order"),
         ({"transport_header": 0xFFFF}, "transport-header-unset"),
         ({"inner_mac_header": 0}, "inner-header-unset"),
@@ -152,6 +155,12 @@ def test_remote_checksum_offload_is_found_from_the_offsets_alone():
             {"gso_size": 11, "gso_type": GsoType.UDP_L4 | GsoType.DODGY},
             "uso-segments",
         ),
+        ({"gso_size": 0, "gso_type": GUE["gso_type"] | GsoType.DODGY}, "dodgy-gso-size"),
+        (
+            {"csum_start": 0x40, "encapsulation": 0, "gso_type": GsoType.TCPV4 | GsoType.DODGY},
+            "dodgy-csum-start",
+        ),
+        ({"ip_summed": 0, "gso_type": GUE["gso_type"] | GsoType.DODGY}, "dodgy-tunnel-checksum"),
     ],
 )
 def test_each_rule_is_violated_by_one_wrong_field(changes, expected):
@@ -203,9 +212,9 @@ def test_inner_ethernet_may_have_vlans_but_no_odd_length():
 
 
 def test_masks_and_arrays_that_make_no_sense_are_refused():
-    with pytest.raises(ValueError, match="beyond the 24 rules"):
-        gso.explain(1 << 24)
-    with pytest.raises(ValueError, match="beyond the 24 rules"):
+    with pytest.raises(ValueError, match="beyond the 27 rules"):
+        gso.explain(1 << 27)
+    with pytest.raises(ValueError, match="beyond the 27 rules"):
         gso.explain(-1)
     with pytest.raises(TypeError, match="1-D array of gso"):
         gso.validate_batch(np.zeros(3))

@@ -1,0 +1,235 @@
+/* The rules' arithmetic for vectors of LANES rows; included once for each width of vector.
+ *
+ * Blocks of rows are turned into columns; then each rule is arithmetic without branches on vectors
+ * of rows, in which true is all bits. A rule is judged when the fields that it compares are known
+ * and it applies to such a packet.
+ */
+#define PASTE_(name, lanes) name##lanes
+#define PASTE(name, lanes) PASTE_(name, lanes)
+#define vec PASTE(vec, LANES)
+#define block PASTE(block, LANES)
+#define turn PASTE(turn, LANES)
+#define normal PASTE(normal, LANES)
+#define judge PASTE(judge, LANES)
+#define JUDGE PASTE(gso_judge_, LANES)
+#define VECTORS (BLOCK / LANES)
+
+typedef int32_t vec __attribute__((vector_size(4 * LANES)));
+
+struct block {
+    vec column[FIELDS][VECTORS];
+    vec zero_known[VECTORS];
+    vec violated[VECTORS];
+    vec judged[VECTORS];
+};
+
+INLINE void turn(const struct gso_skb *restrict rows, struct block *restrict block)
+{
+    int32_t *restrict column = (int32_t *)block->column;
+    int32_t *restrict zero_known = (int32_t *)block->zero_known;
+
+    for (int i = 0; i < BLOCK; i++) {
+        for (int field = 0; field < GSO_WIDE; field++)
+            column[field * BLOCK + i] = rows[i].wide[field];
+        for (int field = 0; field < GSO_NARROW; field++)
+            column[(GSO_WIDE + field) * BLOCK + i] = rows[i].narrow[field];
+        zero_known[i] = rows[i].zero_known;
+    }
+}
+
+
+/* One way to write each value: UNKNOWN, an offset as the kernel's u16, a signed difference. */
+INLINE vec normal(const struct block *block, int field, int v)
+{
+    const vec value = block->column[field][v], none = (vec){0} + UNKNOWN;
+    const int32_t unknown = field < GSO_WIDE ? UNKNOWN : SHRT_MIN;
+    const vec missing = (value == unknown) | ((value == 0) & (block->zero_known[v] == 0));
+    vec result = value;
+
+    if (field <= INNER_TRANSPORT || field == START)
+        result = value & 0xffff;
+    else if (field == TNL_HLEN)
+        result = value - ((value >= 0x8000) & (value <= 0xffff) & 0x10000);
+    return PICK(missing, none, result);
+}
+
+
+INLINE void judge(struct block *restrict block)
+{
+    for (int v = 0; v < VECTORS; v++) {
+        vec violated = {0}, judged = {0};
+        const vec mac = normal(block, MAC, v), network = normal(block, NETWORK, v);
+        const vec transport = normal(block, TRANSPORT, v);
+        const vec inner_mac = normal(block, INNER_MAC, v);
+        const vec inner_network = normal(block, INNER_NETWORK, v);
+        const vec inner_transport = normal(block, INNER_TRANSPORT, v);
+        const vec length = normal(block, LENGTH, v);
+        const vec data_length = normal(block, DATA_LENGTH, v);
+        const vec gso_size = normal(block, GSO_SIZE, v);
+        const vec gso_type = normal(block, GSO_TYPE, v);
+        const vec start = normal(block, START, v), offset = normal(block, OFFSET, v);
+        const vec protocol = normal(block, PROTOCOL, v);
+        const vec inner_protocol = normal(block, INNER_PROTOCOL, v);
+        const vec payload = normal(block, PAYLOAD, v);
+        const vec tnl_hlen = normal(block, TNL_HLEN, v);
+        const vec ipproto = normal(block, INNER_IPPROTO, v);
+        const vec by = normal(block, INNER_PROTOCOL_TYPE, v);
+        const vec encapsulation = normal(block, ENCAPSULATION, v);
+        const vec ip_summed = normal(block, IP_SUMMED, v);
+        const vec tunnel = normal(block, TUNNEL, v), l4 = normal(block, L4, v);
+        const vec ihl = normal(block, IHL, v), doff = normal(block, DOFF, v);
+
+        const vec typed = KNOWN(gso_type);
+        const vec gso = gso_type & typed;
+        const vec segmented = gso_size > 0;         /* UNKNOWN is not */
+        const vec may_be_segmented = gso_size != 0; /* UNKNOWN may */
+        const vec inside = encapsulation == 1;
+
+        /* Least bytes from the outer transport header to the inner frame; 0 if there is no telling.
+         * FOU and GUE carry an IP packet right behind their header (GRE in them is longer). */
+        vec least = ((tunnel == T_GRE) | HAS(ANY_GRE)) & (4 + (HAS(GRE_CSUM) & 4));
+        least = PICK((tunnel == T_FOU) | HAS(ANY_UDP_TUNNEL), 8, least);
+        least = PICK((tunnel >= T_VXLAN) & (tunnel <= T_GENEVE), 16, least);
+        least = PICK(tunnel == T_GUE, 12 + (HAS(REMCSUM) & 8), least);
+
+        /* Whether the kernel will take a header from between the outer IP header and the inner
+         * frame. IP in IP has none: there the transport header may stand anywhere. */
+        const vec other = (KNOWN(tunnel) & (tunnel != T_NONE)) | HAS(ANY_TUNNEL);
+        const vec between = KNOWN(transport) & KNOWN(inner_network) & (transport < inner_network);
+        const vec tunnelled = (least != 0) | (~other & between);
+
+        /* Whether the inner offsets mean anything: they stay behind when a tunnel header is removed.
+         * So where `encapsulation` is not known, an outer IP header in front of the inner one must
+         * show that there is a tunnel; or tnl_hlen, from the very function that uses it. */
+        const vec both = KNOWN(network) & KNOWN(inner_network);
+        const vec shown = PICK(both, (network < inner_network) & (inner_network != UNSET),
+                               KNOWN(tnl_hlen));
+        const vec active = PICK(KNOWN(encapsulation), inside,
+                                HAS(ANY_TUNNEL) | (tunnel > T_NONE) | shown);
+
+        const vec any = active & (KNOWN(inner_network) | KNOWN(inner_mac));
+        const vec unset = any & ((tunnelled & (inner_mac == UNSET))
+            | (inside & (NOWHERE(inner_network) | (tunnelled & (inner_mac == 0))
+                         | (may_be_segmented & NOWHERE(inner_transport)))));
+        RULE(R_INNER_UNSET, any & (unset | inside), unset);
+        const vec placed = active & ~unset & ~NOWHERE(inner_network);
+
+        /* Inner Ethernet may have VLAN headers behind it; an IP packet has nothing in front. */
+        const vec link = inner_network - inner_mac;
+        const vec ethernet = (link >= 14) & (link <= 14 + 4 * 4) & (((link - 14) & 3) == 0);
+        const vec promised = (by == BY_ETHERTYPE) & (inner_protocol == TEB);
+        const vec bare = (by == BY_IPPROTO) | (inner_protocol == IPV4) | (inner_protocol == IPV6);
+        RULE(R_INNER_MAC_LENGTH,
+             placed & tunnelled & IS_SET(inner_mac) & KNOWN(inner_network)
+                 & (~ethernet | KNOWN(by) | KNOWN(inner_protocol)),
+             PICK(link == 0, promised, ~ethernet | bare));
+
+        const vec ordered = placed & inside & KNOWN(inner_network);
+        RULE(R_INNER_ORDER, ordered & IS_SET(network), network >= inner_network);
+        RULE(R_INNER_ORDER, ordered & KNOWN(inner_transport) & may_be_segmented,
+             inner_network > inner_transport);
+        RULE(R_INNER_ORDER, ordered & tunnelled & KNOWN(inner_mac), inner_mac > inner_network);
+
+        const vec measured = KNOWN(inner_mac) & KNOWN(transport);
+        const vec size = PICK(measured, inner_mac - transport, tnl_hlen);
+        const vec sized = placed & tunnelled & KNOWN(size);
+        RULE(R_TUNNEL_NEGATIVE, sized, size < 0);
+        const vec positive = sized & (size >= 0);
+        /* Without a known tunnel, 4 bytes: no header is shorter than that of GRE. */
+        RULE(R_TUNNEL_SHORT, positive, size < PICK(least != 0, least, 4));
+        /* Headers of all these protocols are multiples of 4 bytes, with all their options. */
+        RULE(R_TUNNEL_WRONG, positive, ((size & 3) != 0) | ((tunnel == T_VXLAN) & (size > 16)));
+        RULE(R_TUNNEL_LONG, positive & KNOWN(length), size > length);
+
+        RULE(R_TRANSPORT_UNSET, segmented & KNOWN(transport), transport == UNSET);
+        /* Where a packet is received its headers are found one by one: no order before all are. */
+        const vec outer = (segmented | inside) & IS_SET(network);
+        RULE(R_OUTER_ORDER, outer & IS_SET(transport), network > transport);
+        /* A packet that was encapsulated keeps its old link header until the device has a new one. */
+        RULE(R_OUTER_ORDER, outer & segmented & ~inside & IS_SET(mac), mac > network);
+
+        const vec cut = typed & segmented;
+        const vec kinds = gso & ANY_KIND;
+        RULE(R_ENCAP_UNMARKED, cut & inside, ~HAS(ANY_TUNNEL | ESP));
+        RULE(R_ENCAP_MISSING, cut & KNOWN(encapsulation) & HAS(NEEDS_ENCAPSULATION), ~inside);
+        RULE(R_TYPE_CONTRADICTORY, cut, (kinds == 0) | ((kinds & (kinds - 1)) != 0));
+        RULE(R_TYPE_PROTOCOL, cut & ~HAS(ANY_TUNNEL) & KNOWN(protocol) & ~inside,
+             (HAS(TCPV4) & (protocol == IPV6)) | (HAS(TCPV6) & (protocol == IPV4)));
+        RULE(R_TYPE_PROTOCOL, cut & (l4 > 0),
+             (HAS(ANY_TCP) & (l4 != 6)) | (HAS(ANY_UDP) & (l4 != 17)));
+        RULE(R_PAYLOAD, cut & KNOWN(payload), payload <= gso_size);
+        RULE(R_USO_SEGMENTS, cut & KNOWN(payload) & HAS(USO) & HAS(DODGY),
+             (((payload - 1) & (payload > 0)) >> USO_MOST_LOG) >= gso_size);
+        RULE(R_BY_FRAGS, cut & HAS(DODGY), gso_size == 0xffff);
+        RULE(R_DODGY_SIZE, HAS(DODGY) & (kinds != 0) & KNOWN(gso_size), gso_size == 0);
+
+        /* Whether skb_udp_tunnel_segment finds somebody to segment what is inside:
+         * inet_offloads and inet6_offloads with a gso_segment of their own. */
+        const vec udp_tunnel = HAS(ANY_UDP_TUNNEL) | (tunnel >= T_FOU);
+        RULE(R_INNER_IPPROTO, udp_tunnel & (by == BY_IPPROTO) & KNOWN(ipproto),
+             (ipproto != 4) & (ipproto != 6) & (ipproto != 17) & (ipproto != 41)
+                 & (ipproto != 47) & (ipproto != 50) & (ipproto != 132));
+        RULE(R_INNER_PROTOCOL, udp_tunnel & (by == BY_ETHERTYPE) & KNOWN(inner_protocol),
+             (inner_protocol != IPV4) & (inner_protocol != IPV6) & (inner_protocol != TEB)
+                 & (inner_protocol != 0x8100) & (inner_protocol != 0x88a8)
+                 & (inner_protocol != 0x8847) & (inner_protocol != 0x8848)
+                 & (inner_protocol != 0x894f));
+        RULE(R_INNER_PROTOCOL,
+             udp_tunnel & KNOWN(by) & (by != BY_IPPROTO) & (by != BY_ETHERTYPE), -1);
+
+        const vec summed = ip_summed == PARTIAL;
+        RULE(R_USO_CHECKSUM, segmented & HAS(USO) & ~HAS(FRAGLIST) & KNOWN(ip_summed), ~summed);
+        RULE(R_DODGY_TUNNEL, cut & HAS(DODGY) & HAS(ANY_UDP_TUNNEL) & KNOWN(ip_summed), ~summed);
+        const vec starts = summed & KNOWN(start);
+        const vec deep = starts & inside & IS_SET(inner_transport);
+        RULE(R_CSUM_START, starts & (encapsulation == 0) & IS_SET(transport), start != transport);
+        RULE(R_CSUM_START, deep & segmented, start != inner_transport);
+        /* udp_set_csum points it at the outer header of a packet that is not segmented. */
+        RULE(R_CSUM_START, deep & ~segmented & IS_SET(transport),
+             (start != inner_transport) & (start != transport));
+        const vec ip = (protocol == IPV4) | (protocol == IPV6);
+        RULE(R_DODGY_START, starts & HAS(DODGY) & ~inside & IS_SET(network) & ip,
+             start < network + PICK(protocol == IPV4, 20, 40));
+        const vec tcp = (l4 == 6) | HAS(ANY_TCP), udp = (l4 == 17) | HAS(ANY_UDP);
+        RULE(R_CSUM_OFFSET, summed & KNOWN(offset) & segmented & (tcp != udp),
+             offset != PICK(tcp, 16, 6));
+
+        RULE(R_IHL, KNOWN(ihl), ihl < 5);
+        RULE(R_DOFF, KNOWN(doff), doff < 5);
+        RULE(R_DATA_LEN, KNOWN(length) & KNOWN(data_length), data_length > length);
+        block->violated[v] = violated;
+        block->judged[v] = judged;
+    }
+}
+
+static void JUDGE(const struct gso_skb *rows, ptrdiff_t n, uint64_t *violated, uint64_t *judged)
+{
+    struct block block;
+    struct gso_skb last[BLOCK];
+
+    for (ptrdiff_t at = 0; at < n; at += BLOCK) {
+        const int count = n - at < BLOCK ? (int)(n - at) : BLOCK;
+
+        if (count < BLOCK) {
+            memset(last, 0, sizeof(last));
+            memcpy(last, rows + at, (size_t)count * sizeof(*rows));
+        }
+        turn(count < BLOCK ? last : rows + at, &block);
+        judge(&block);
+        for (int i = 0; i < count; i++)
+            violated[at + i] = ((const uint32_t *)block.violated)[i];
+        if (judged)
+            for (int i = 0; i < count; i++)
+                judged[at + i] = ((const uint32_t *)block.judged)[i];
+    }
+}
+
+#undef PASTE_
+#undef PASTE
+#undef vec
+#undef block
+#undef turn
+#undef normal
+#undef judge
+#undef JUDGE
+#undef VECTORS

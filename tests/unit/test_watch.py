@@ -1,0 +1,121 @@
+"""Watching a live host, with what bpftrace printed in a VM in place of bpftrace."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+import gso
+from gso import command_watch, watch
+from gso.cli import main
+from gso.diagnosis import SET_INNER_MAC
+
+RECORDED = Path(__file__).parents[1] / "vectors/traces/bpftrace.txt"
+KERNEL = frozenset({"ip_vs_tunnel_xmit", "__dev_queue_xmit", "skb_udp_tunnel_segment"})
+
+
+def bpftrace(folder: Path, body: str) -> str:
+    path = folder / "bpftrace"
+    path.write_text(f"#!/bin/sh\n{body}\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+@pytest.fixture
+def host(monkeypatch):
+    """A host that has all that is needed."""
+    monkeypatch.setattr(command_watch, "kernel_functions", lambda: KERNEL)
+    monkeypatch.setattr(command_watch, "lacking", lambda _: [])
+
+
+def test_what_bpftrace_recorded_in_a_kernel():
+    trace = gso.read_trace(RECORDED)
+    assert trace.damaged == 0
+    # The other case is that of the copies that the test bed's mirror makes.
+    case, copies = gso.diagnose(trace).cases
+    assert set(copies.devices) == {"mir0"}
+    assert case.rules == ("tunnel-header-negative", "inner-mac-length")
+    assert case.fields["tnl_hlen"] == -2
+    assert (case.function, case.missing_call) == ("ip_vs_tunnel_xmit", SET_INNER_MAC)
+    assert (case.packets, case.dropped) == (4, 4)
+    assert case.drop[2] == "validate_xmit_skb"
+    assert case.results == {"skb_udp_tunnel_segment": -22}
+
+
+def test_the_program_records_the_fields_that_the_readers_know():
+    text = watch.program(KERNEL)
+    recorded = RECORDED.read_text().splitlines()[1]
+    for name in watch.RECORDED:
+        assert f"->{name}" in text
+        assert f" {name}=" in recorded
+    assert "kprobe:vxlan_xmit" not in text
+    with pytest.raises(watch.WatchError, match="no function to attach to"):
+        watch.program({"main"})
+
+
+@pytest.mark.usefixtures("host")
+def test_events_are_diagnosed_as_they_arrive(tmp_path, capsys):
+    program = bpftrace(tmp_path, f"cat {RECORDED}; exec sleep 60")
+    begun = time.monotonic()
+    assert main(["watch", "--bpftrace", program, "--count", "28", "--json"]) == 1
+    assert time.monotonic() - begun < 50
+    told = capsys.readouterr()
+    assert "tnl_hlen is -2" in told.err
+    found = json.loads(told.out)["findings"]
+    assert found[0]["function"] == "ip_vs_tunnel_xmit"
+    assert found[0]["packets"] == 4
+
+
+@pytest.mark.usefixtures("host")
+def test_it_ends_by_itself_and_leaves_nothing_running(tmp_path, capsys):
+    pid = tmp_path / "pid"
+    program = bpftrace(tmp_path, f"echo $$ > {pid}; exec sleep 60")
+    assert main(["watch", "--bpftrace", program, "--seconds", "1"]) == 0
+    assert "nothing wrong was found" in capsys.readouterr().out
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid.read_text()), 0)
+
+
+@pytest.mark.usefixtures("host")
+def test_an_interrupt_ends_it_with_the_report(tmp_path, capsys):
+    program = bpftrace(tmp_path, f"cat {RECORDED}; exec sleep 60")
+    timer = threading.Timer(2, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    assert main(["watch", "--bpftrace", program]) == 1
+    timer.join()
+    assert "missing call     skb_set_inner_mac_header" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("host")
+def test_what_bpftrace_complains_of_is_told(tmp_path, capsys):
+    program = bpftrace(tmp_path, "echo 'ERROR: no BTF' >&2; exit 1")
+    assert main(["watch", "--bpftrace", program]) == 2
+    assert "bpftrace ended with 1: ERROR: no BTF" in capsys.readouterr().err
+
+
+def test_what_is_missing_is_said(monkeypatch, capsys):
+    monkeypatch.setattr(command_watch, "kernel_functions", lambda: KERNEL)
+    monkeypatch.setattr(watch, "_BTF", Path("/nowhere/btf"))
+    monkeypatch.setattr(watch, "_TRACING", (Path("/nowhere"),))
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert main(["watch", "--bpftrace", "no-such-bpftrace"]) == 2
+    said = capsys.readouterr().err
+    for word in ("sudo gso watch", "apt-get install bpftrace", "BTF", "CONFIG_KPROBE_EVENTS"):
+        assert word in said
+
+
+def test_the_program_can_be_seen():
+    command = [sys.executable, "-c", "import sys; from gso.cli import main; sys.exit(main())"]
+    done = subprocess.run(
+        [*command, "watch", "--print-program"], capture_output=True, text=True, check=False
+    )
+    # Where the kernel has none of the functions, that is said.
+    assert "kprobe:" in done.stdout if done.returncode == 0 else "no function" in done.stderr
