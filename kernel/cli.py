@@ -333,8 +333,6 @@ def _shell(options: argparse.Namespace) -> int:
     scenarios = select(options.only, options.without)
     if options.topology:
         return shell.in_namespaces(scenarios, options.command)
-    if not options.command:
-        raise UsageError("a VM's shell needs --command; --topology gives one to type in")
     return shell.in_machine(
         TreeTarget(options.source) if options.source else DebianTarget(options.kernel),
         series=[Patch.read(_find_patch(path)) for path in options.patched or [Path(FIX)]],

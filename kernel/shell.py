@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from gso.kernel import vm
 from gso.kernel.errors import TestBedError, UsageError
@@ -18,6 +19,8 @@ from gso.kernel.patches import Patch
 from gso.kernel.paths import GUEST, patches_folder
 from gso.kernel.scenarios import FIX, Scenario, plan
 from gso.kernel.targets import Target
+
+_CONSOLE = "/dev/ttyS0"
 
 # Network namespaces get their names by a mount. Where mounts and processes are this shell's own,
 # the kernel takes everything back when it ends, however it ends.
@@ -58,24 +61,38 @@ def in_machine(
     series: list[Patch],
     variant: str,
     scenarios: Sequence[Scenario],
-    command: str,
+    command: str | None,
     timeout: float,
 ) -> int:
-    """Boot one variant of a kernel, run the command in the topology, return its exit status."""
+    """Boot one variant of a kernel with the topology; return the exit status of the shell."""
+    if command is None and not sys.stdin.isatty():
+        raise UsageError("the shell needs a terminal; --command runs a command without one")
     with tempfile.TemporaryDirectory(prefix="gso-kernel-") as name:
         folder = Path(name)
         target.prepare(series, Patch.read(patches_folder() / f"{FIX}.patch"))
         kernel = target.build(variant, folder / "build.log")
-        wanted = {"command": command, "to_file": True}
-        guest = vm.boot(
-            kernel,
-            {"scenarios": plan(scenarios), "shell": wanted},
-            folder / "vm",
-            timeout=timeout,
-            stop=folder / "stop",
-        )
-        output = folder / "vm" / OUTPUT
-        if output.exists():
-            sys.stdout.write(output.read_text(errors="replace"))
-        sys.stderr.write((folder / "vm" / "guest.log").read_text(errors="replace"))
+        machine = folder / "vm"
+        wanted: dict[str, Any] = {"command": command, "to_file": True}
+        if command is None:
+            size = shutil.get_terminal_size()
+            wanted |= {"console": _CONSOLE, "rows": size.lines, "columns": size.columns}
+            print(f"booting {target.label}, {variant}", file=sys.stderr)
+            guest = vm.interact(kernel, {"scenarios": plan(scenarios), "shell": wanted}, machine)
+        else:
+            guest = vm.boot(
+                kernel,
+                {"scenarios": plan(scenarios), "shell": wanted},
+                machine,
+                timeout=timeout,
+                stop=folder / "stop",
+            )
+            _pass_on(machine)
         return int(guest["status"])
+
+
+def _pass_on(machine: Path) -> None:
+    """Print what the command and the set-up before it said in the VM."""
+    sys.stderr.write((machine / "guest.log").read_text(errors="replace"))
+    output = machine / OUTPUT
+    if output.exists():
+        sys.stdout.write(output.read_text(errors="replace"))

@@ -14,6 +14,8 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -126,6 +128,28 @@ def boot(
     ``folder`` is shared with the guest and keeps its evidence. The VM ends early when the file
     ``stop`` appears.
     """
+    with _shared(kernel, plan, folder):
+        archive = initramfs(kernel.modules_folder)
+        return _watch(command(kernel, folder, archive), folder, timeout, stop)
+
+
+def interact(kernel: Bootable, plan: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Boot with the user's terminal for a console; return the guest's results when it ends."""
+    with _shared(kernel, plan, folder):
+        line = command(kernel, folder, initramfs(kernel.modules_folder))
+        # The keys that interrupt are for the guest; the kernel's chatter would disturb the user.
+        at = line.index("-serial")
+        line[at : at + 2] = ["-chardev", "stdio,id=user,signal=off", "-serial", "chardev:user"]
+        line[-1] += " quiet"
+        subprocess.run(line, cwd=folder, check=False)
+    if not (folder / "results.json").exists():
+        raise TestBedError("vm", "the VM ended without results")
+    return _results(folder)
+
+
+@contextmanager
+def _shared(kernel: Bootable, plan: dict[str, Any], folder: Path) -> Iterator[None]:
+    """Put into the folder what the guest needs for the time it runs."""
     for path in (folder, kernel.image):
         # They go into QEMU's options and the kernel's command line.
         if re.search(r"[^\w/.:+@%=-]", str(path)):
@@ -138,8 +162,7 @@ def boot(
     for module in kernel.modules:
         shutil.copy2(module, folder)
     try:
-        archive = initramfs(kernel.modules_folder)
-        return _watch(command(kernel, folder, archive), folder, timeout, stop)
+        yield
     finally:
         shutil.rmtree(folder / "guest")
         for module in kernel.modules:
@@ -204,7 +227,11 @@ def _watch(command: list[str], folder: Path, timeout: float, stop: Path) -> dict
                 time.sleep(_POLL_SECONDS)
     if not results.exists():
         raise VmLostError("the VM ended without results", folder)
-    found: dict[str, Any] = json.loads(results.read_text())
+    return _results(folder)
+
+
+def _results(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((folder / "results.json").read_text())
     if not found["ok"]:
         raise TestBedError("guest", found["error"].strip(), _telling_log(folder))
     return found

@@ -42,7 +42,7 @@ def perform(folder: Path, plan: dict[str, Any]) -> int:
         with _output(folder, wanted) as output:
             command = ["sh", "-c", wanted["command"]]
             return subprocess.call(command, env=environment, stdout=output, stderr=output)
-    print(_welcome(scenarios))
+    print(_welcome(scenarios), flush=True)
     return subprocess.call(["bash", "--norc", "--noprofile", "-i"], env=environment)
 
 

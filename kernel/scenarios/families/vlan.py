@@ -5,6 +5,7 @@ from dataclasses import replace
 from gso.kernel.scenarios.families import ipvs_gue
 from gso.kernel.scenarios.model import Command, Scenario
 
+_TAKES_ALL = "ip link set {egress} mtu 1600"
 _BASES = [s for s in ipvs_gue.SCENARIOS if s.outer == s.inner and s.checksum != "remcsum"]
 
 
@@ -29,6 +30,8 @@ def _egress(base: Scenario, *, in_band: bool) -> Scenario:
             "link set {far} up",
             *base.worker,
         ),
+        # A smaller MTU of up0, in another scenario, stays with the VLAN device on it.
+        during=(Command("director", _TAKES_ALL, _TAKES_ALL),),
         modules=(*base.modules, "8021q"),
         default=base.name == "gue-outer4-inner4-csum" and not in_band,
     )
