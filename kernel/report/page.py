@@ -14,6 +14,7 @@ from gso.diagnosis_html import header_drawing
 from gso.kernel.report import plots
 from gso.kernel.report.cases import status
 from gso.kernel.report.palette import variables
+from gso.rules import OFFSETS
 
 _STYLE = variables(":root") + Path(__file__).with_name("style.css").read_text()
 _SIDES = ("unpatched", "patched")
@@ -181,7 +182,7 @@ def _headers(scenarios: Sequence[dict[str, Any]]) -> Iterator[str]:
     yield "tnl_hlen is inner_mac_header less transport_header.</p>\n"
     for side, offsets, expected in (("unpatched", before, right), ("patched", after, {})):
         yield f"<p><b>{_WITHOUT[side].capitalize()}</b>: tnl_hlen {offsets['tnl_hlen']}</p>"
-        pointers = {name: at for name, at in offsets.items() if name.endswith("_header")}
+        pointers = {name: offsets[name] for name in OFFSETS}
         yield f'<div class="drawing">{header_drawing(pointers, expected)}</div>'
 
 
