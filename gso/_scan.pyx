@@ -389,12 +389,16 @@ cdef class Scanner:
                            &number):
             return 0                    # such as (fault): it stays unknown
         if found.target == T_NUMBER:
-            if found.at == 60:          # tnl_hlen, a 32-bit int
+            if found.at == 60:          # tnl_hlen, a 32-bit int: the difference of two u16
                 number = <int32_t>number
+                if not -0xffff <= number <= 0xffff:
+                    return 0
+            elif number < 0:
+                return 0                # no field can be: the line is damaged there
             put(&self.skbs[i], found.at, found.width, number)
         elif found.target == T_OFFSET:
             put(&self.skbs[i], found.at, found.width, number & 0xffff)
-        elif found.target == T_ETHERTYPE:
+        elif found.target == T_ETHERTYPE and number >= 0:
             put(&self.skbs[i], found.at, found.width, host_order(number))
         elif found.target == T_NETNS:
             self.netns[i] = number

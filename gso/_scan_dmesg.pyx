@@ -62,7 +62,7 @@ cdef class DmesgScanner(Scanner):
     cdef void _number(self, const char *p, const char *end, const char *key, int64_t size,
                       int32_t *target) noexcept nogil:
         cdef int64_t value = 0
-        if self._get(p, end, key, size, &value) and INT32_MIN < value <= 0x7fffffff:
+        if self._get(p, end, key, size, &value) and 0 <= value <= 0x7fffffff:
             target[0] = <int32_t>value
 
     cdef void _offset(self, const char *p, const char *end, const char *key, int64_t size,

@@ -11,6 +11,7 @@ many packets at once.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from enum import Enum
@@ -132,13 +133,13 @@ class SkbState:
     @classmethod
     def from_row(cls, row: np.void) -> SkbState:
         """One row of an array of SKB_DTYPE."""
-        values: dict[str, Any] = {
-            name: int(row[name])
-            for name in FIELDS
-            if row[name] != _unknown(name) and (row[name] or row["zero_known"])
-        }
-        if "tunnel" in values:
-            values["tunnel"] = Tunnel(values["tunnel"])
+        values: dict[str, Any] = {}
+        for name in FIELDS:
+            value = int(row[name])
+            if value != _unknown(name) and (value or row["zero_known"]):
+                # What no sk_buff can hold came from a damaged log: it is not known.
+                with contextlib.suppress(ValueError):
+                    values[name] = _checked(name, value)
         return cls(**values)
 
 
