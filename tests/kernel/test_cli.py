@@ -1,5 +1,6 @@
 """The command where it boots nothing."""
 
+import fcntl
 import json
 
 import pytest
@@ -49,7 +50,6 @@ def test_a_directory_is_no_patch(gso_kernel, tmp_path):
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["verify"],
         ["verify", "x.patch", "--timeout", "0"],
         ["verify", "x.patch", "--timeout", "nan"],
         ["verify", "x.patch", "--timeout", "soon"],
@@ -77,3 +77,49 @@ def test_a_tree_that_is_no_kernel(gso_kernel, tmp_path):
     done = gso_kernel("verify", patch, "--source", tmp_path)
     assert done.status == 2
     assert "not a kernel tree" in done.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "no PATCH given"),
+        (["--range", "a..b"], "need one --source"),
+        (["x.patch", "--commit", "HEAD"], "need one --source"),
+        (["x.patch", "--image", "a", "b"], "cannot be applied to --image"),
+        (["--image", "a", "b"], "not a kernel image"),
+        (["x.patch", "--modules", "m"], "belong to --image"),
+        (["--source", ".", "--range", "a..b"], "not a git repository"),
+        (["x.patch", "--source", ".", "--config", "nonsense"], "not a kernel tree"),
+    ],
+)
+def test_kernels_that_cannot_be_meant(gso_kernel, tmp_path, arguments, message):
+    (tmp_path / "x.patch").write_text("--- a/net/x.c\n+++ b/net/x.c\n@@ -1 +1 @@\n-a\n+b\n")
+    done = gso_kernel("verify", *arguments)
+    assert (done.status, message in done.err) == (2, True), done.err
+
+
+def test_a_dry_run_says_what_would_happen_and_does_nothing(gso_kernel, tmp_path):
+    patch = patches_folder() / "ipvs-gue-inner-mac-header.patch"
+    done = gso_kernel("verify", patch, "--dry-run")
+    if done.status == 125:
+        pytest.skip("apt offers no kernel here")
+    assert done.status == 0, done.err
+    assert "2 boots" in done.out
+    assert "qemu-system-x86_64" in done.out
+    assert not (tmp_path / "results").exists()
+
+
+def test_the_cache_is_shown_and_cleared(gso_kernel, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYGSO_CACHE", str(tmp_path / "cache"))
+    built = tmp_path / "cache" / "modules" / "0123"
+    built.mkdir(parents=True)
+    (built / "ip_vs.ko").write_bytes(bytes(100_000))
+    assert str(built) in gso_kernel("cache").out
+    assert str(built) not in gso_kernel("cache", "clear", "--older-than", "1").out
+    assert built.exists()
+    with built.with_name("0123.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert "in use" in gso_kernel("cache", "clear").err
+    assert built.exists()
+    assert "deleted" in gso_kernel("cache", "clear").out
+    assert not built.exists()
