@@ -451,7 +451,9 @@ class Log(io.RawIOBase):
 
 with gso.TraceReader(Log(), "pwru") as reader:
     diagnosis = gso.diagnose(reader)
-print(diagnosis.events, len(diagnosis.cases), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+# Not ru_maxrss, which counts what the process was before exec() too
+peak = next(row for row in open("/proc/self/status") if row.startswith("VmHWM:")).split()[1]
+print(diagnosis.events, len(diagnosis.cases), peak)
 """
 
 
