@@ -189,6 +189,8 @@ def test_a_patch_that_does_not_apply(verify, tmp_path):
 @pytest.mark.usefixtures("test_bed")
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_leaves_nothing(tmp_path, sign):
+    # A shell starts what is to run in the background with SIGINT ignored, and that is inherited.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(
         [sys.executable, "-m", "gso.kernel", "verify", str(MAIN)],
         cwd=tmp_path,
