@@ -110,3 +110,14 @@ def test_gue_fixed_and_another_path_broken(tmp_path):
         V4: Verdict.FIXED,
         CONTROL: Verdict.REGRESSED,
     }
+
+
+def test_gue_fixed_and_plain_ipip_broken(tmp_path):
+    ipip = "ipvs-ipip-outer4-inner4"
+    drop = DROP.replace(b"if (", b"if (tun_type == IP_VS_CONN_F_TUNNEL_TYPE_IPIP && ", 1)
+    report = judged(tmp_path, drop, V4, ipip)
+    assert report.verdict is Verdict.REGRESSED
+    assert {s.scenario.name: s.verdict for s in report.kernels[0].scenarios} == {
+        V4: Verdict.FIXED,
+        ipip: Verdict.REGRESSED,
+    }
