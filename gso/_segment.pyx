@@ -626,12 +626,15 @@ cdef void emit_regular(
         ids[k] = p.stamp[k]
         ids[k].base = fold(ids[k].base)
     for i in range(begin, end):
-        copy_header(out, template, hlen)
         if stream:
             total = base + simd.stream_sum(out + hlen, src, step)
+            # Not in blocks: what streams past the caches must not lie in them too
+            memcpy(out, template, hlen)
         elif pieces is NULL:
+            copy_header(out, template, hlen)
             total = base + simd.copy_sum(out + hlen, src, step)
         else:
+            copy_header(out, template, hlen)
             total = base + simd.sum(src, step)
             pieces[2 * i] = i * step
             pieces[2 * i + 1] = step

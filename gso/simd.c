@@ -255,7 +255,6 @@ avx512_copy(uint8_t *dst, const uint8_t *src, size_t n, int stream)
 		__m512i v = _mm512_loadu_si512(src + i), w = _mm512_loadu_si512(src + i + 64);
 
 		if (stream) {
-			prefetch(src + i);
 			_mm512_stream_si512((__m512i *)(dst + i), v);
 			_mm512_stream_si512((__m512i *)(dst + i + 64), w);
 		} else {
@@ -268,7 +267,10 @@ avx512_copy(uint8_t *dst, const uint8_t *src, size_t n, int stream)
 	if (i + 64 <= n) {
 		__m512i v = _mm512_loadu_si512(src + i);
 
-		_mm512_store_si512(dst + i, v);
+		if (stream)
+			_mm512_stream_si512((__m512i *)(dst + i), v);
+		else
+			_mm512_store_si512(dst + i, v);
 		a = add512(a, v);
 		i += 64;
 	}

@@ -93,7 +93,7 @@ def test_a_wheel_has_all_that_is_needed_elsewhere(tmp_path):
     for needed in (
         "gso/py.typed",
         "gso/kernel/guest/__main__.py",
-        "gso/kernel/config/small.config",
+        "gso/kernel/config/machine.config",
         "gso/kernel/patches/ipvs-gue-inner-mac-header.patch",
         "gso/kernel/patches/LICENSE",
     ):
