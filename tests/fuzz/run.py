@@ -91,6 +91,7 @@ def sanitized() -> dict[str, str]:
         "PYTHONPATH": os.pathsep.join([str(LIBRARY), str(ROOT / "tests" / "fuzz")]),
         "PYTHONMALLOC": "malloc",  # so that overruns of Python's own buffers are seen
         "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONHASHSEED": "0",  # the same inputs in the same order, but for the time they take
         "LD_PRELOAD": str(preload),
         # The interpreter itself leaks on purpose, and a huge allocation is to be a MemoryError.
         "ASAN_OPTIONS": "detect_leaks=0:allocator_may_return_null=1",
