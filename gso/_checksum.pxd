@@ -5,7 +5,7 @@ machine loads them, whatever its byte order (RFC 1071, section 2.B), and 0 only 
 """
 
 from libc.stddef cimport size_t
-from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
 
@@ -13,6 +13,8 @@ cdef extern from "simd.h" nogil:
     cdef struct gso_simd:
         const char *name
         uint64_t (*sum)(const uint8_t *src, size_t n) noexcept nogil
+        void (*sums)(
+            uint64_t *sums, const uint8_t *src, const int64_t *offsets, size_t n) noexcept nogil
         uint64_t (*copy_sum)(uint8_t *dst, const uint8_t *src, size_t n) noexcept nogil
         uint64_t (*stream_sum)(uint8_t *dst, const uint8_t *src, size_t n) noexcept nogil
         void (*stream_end)() noexcept nogil

@@ -12,6 +12,7 @@ part of the template and cost nothing per segment.
 
 from cpython.buffer cimport PyBuffer_Release
 from cpython.bytes cimport PyBytes_AS_STRING
+from cpython.long cimport PyLong_CheckExact
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memmove
@@ -34,6 +35,9 @@ import numpy as np
 
 from gso.constants import Reason
 from gso.errors import GsoError
+
+cdef extern from "Python.h":
+    long long PyLong_AsLongLongAndOverflow(object, int *overflow) except? -1
 
 cdef enum:
     # What is inside: SKB_GSO_FCOE, SCTP and ESP too, which nothing here segments
@@ -604,56 +608,79 @@ cdef bint is_regular(const plan *p) noexcept nogil:
             and p.stamps <= REGULAR_IDS and not p.partial and p.step >= COPY_BLOCK)
 
 
+cdef struct regular:
+    # What stamp_regular() needs. A copy of its own: what is stored through a pointer to bytes
+    # might, for all that the compiler knows, change the plan.
+    stamped_ip ids[REGULAR_IDS]
+    int stamps
+    Py_ssize_t l4_header
+    uint32_t seq            # of segment 0
+    uint32_t step
+    uint16_t flags
+    uint64_t base
+
+
+cdef inline regular as_regular(const plan *p) noexcept nogil:
+    cdef regular r
+    cdef int k
+    r.stamps = p.stamps
+    for k in range(p.stamps):
+        r.ids[k] = p.stamp[k]
+        r.ids[k].base = fold(r.ids[k].base)
+    r.l4_header = p.h.l4_header
+    r.seq = p.seq
+    r.step = <uint32_t>p.step
+    r.flags = htons(p.flags & ~(TCP_FIN | TCP_PSH | (0 if p.accecn else TCP_CWR)))
+    r.base = p.l4_base + r.flags
+    return r
+
+
+cdef inline void stamp_regular(
+    uint8_t *out, const regular *r, Py_ssize_t i, uint64_t payload
+) noexcept nogil:
+    """:func:`stamp` for a segment of a regular plan that is neither the first nor the last."""
+    cdef uint32_t seq = htonl(r.seq + <uint32_t>i * r.step)
+    cdef uint16_t ident
+    cdef int k
+    for k in range(r.stamps):
+        ident = htons(<uint16_t>(r.ids[k].ident + i))
+        store16(out + r.ids[k].offset + 4, ident)
+        store16(out + r.ids[k].offset + 10, <uint16_t>~fold(r.ids[k].base + ident))
+    memcpy(out + r.l4_header + 4, &seq, 4)
+    store16(out + r.l4_header + 12, r.flags)
+    store16(out + r.l4_header + 16, <uint16_t>~fold(r.base + payload + seq))
+
+
 cdef void emit_regular(
     const plan *p, uint8_t *out, int64_t *pieces, bint stream, Py_ssize_t begin, Py_ssize_t end
 ) noexcept nogil:
-    """Write segments `begin` to `end`, without the first and the last, of a regular plan.
-
-    All that the loop needs is in variables of its own: what is stored through a pointer to bytes
-    might, for all that the compiler knows, change the plan.
-    """
-    cdef stamped_ip ids[REGULAR_IDS]
-    cdef int k, stamps = p.stamps
+    """Write segments `begin` to `end`, without the first and the last, of a regular plan."""
+    cdef regular r = as_regular(p)
     cdef const uint8_t *template = p.template.p
     cdef const uint8_t *src = p.payload + begin * p.step
-    cdef Py_ssize_t i, hlen = p.hlen, step = p.step, l4_header = p.h.l4_header
-    cdef uint32_t seq = p.seq + <uint32_t>(begin * step)
-    cdef uint16_t flags = htons(p.flags & ~(TCP_FIN | TCP_PSH | (0 if p.accecn else TCP_CWR)))
-    cdef uint64_t total, base = p.l4_base + flags
-    cdef uint16_t ident
-    cdef uint32_t field
-    for k in range(stamps):
-        ids[k] = p.stamp[k]
-        ids[k].base = fold(ids[k].base)
+    cdef Py_ssize_t i, hlen = p.hlen, step = p.step
+    cdef uint64_t payload
     for i in range(begin, end):
         if stream:
-            total = base + simd.stream_sum(out + hlen, src, step)
+            payload = simd.stream_sum(out + hlen, src, step)
             # Not in blocks: what streams past the caches must not lie in them too
             memcpy(out, template, hlen)
         elif pieces is NULL:
             copy_header(out, template, hlen)
-            total = base + simd.copy_sum(out + hlen, src, step)
+            payload = simd.copy_sum(out + hlen, src, step)
         else:
             copy_header(out, template, hlen)
-            total = base + simd.sum(src, step)
+            payload = simd.sum(src, step)
             pieces[2 * i] = i * step
             pieces[2 * i + 1] = step
-        for k in range(stamps):
-            ident = htons(<uint16_t>(ids[k].ident + i))
-            store16(out + ids[k].offset + 4, ident)
-            store16(out + ids[k].offset + 10, <uint16_t>~fold(ids[k].base + ident))
-        field = htonl(seq)
-        memcpy(out + l4_header + 4, &field, 4)
-        store16(out + l4_header + 12, flags)
-        store16(out + l4_header + 16, <uint16_t>~fold(total + field))
-        seq += <uint32_t>step
+        stamp_regular(out, &r, i, payload)
         src += step
         out += hlen + step if pieces is NULL else hlen
 
 
 cdef void emit(plan *p, uint8_t *out, int64_t *pieces, bint stream) noexcept nogil:
     """Write all segments; or, given `pieces`, headers alone and where in the payload they cut."""
-    cdef Py_ssize_t i = 0, n = p.step, start = 0, size
+    cdef Py_ssize_t i = 0, n = p.step, start = 0
     cdef uint64_t payload
     cdef uint16_t check = 0
     prepare(p)
@@ -676,8 +703,7 @@ cdef void emit(plan *p, uint8_t *out, int64_t *pieces, bint stream) noexcept nog
         i += 1
         if i == 1 and p.count > 2 and is_regular(p):
             emit_regular(p, out, pieces, stream, 1, p.count - 1)
-            size = p.hlen + (p.step if pieces is NULL else 0)
-            out += (p.count - 2) * size
+            out += (p.count - 2) * (p.hlen + (p.step if pieces is NULL else 0))
             start += (p.count - 2) * p.step
             i = p.count - 1
 
@@ -818,7 +844,10 @@ cdef int complete_headers(
 # ---- the door -------------------------------------------------------------------------------
 
 cdef unsigned int as_gso_type(object gso_type) except? 0xffff:
-    cdef object number = 0 if gso_type is None else index(gso_type)
+    cdef object number
+    if gso_type is None:
+        return 0
+    number = index(gso_type)
     if not 0 <= number < 1 << 32:
         raise ValueError(f"gso_type {number} is not a set of SKB_GSO_* bits")
     return number
@@ -826,12 +855,16 @@ cdef unsigned int as_gso_type(object gso_type) except? 0xffff:
 
 cdef int64_t as_gso_size(object gso_size) except? -1:
     """-1, which make_plan refuses, would not name a number too large for an int64."""
-    gso_size = index(gso_size)
-    if not -1 << 63 <= gso_size < 1 << 63:
+    cdef int overflow
+    cdef long long size
+    if not PyLong_CheckExact(gso_size):
+        gso_size = index(gso_size)
+    size = PyLong_AsLongLongAndOverflow(gso_size, &overflow)
+    if overflow:
         raise GsoError(
             f"gso_size {gso_size} is not between 0 and {GSO_BY_FRAGS - 1}", reason=Reason.GSO_SIZE,
             field="gso_size", offset=gso_size, limit=GSO_BY_FRAGS - 1)
-    return gso_size
+    return size
 
 
 cdef bint is_partial(object checksum) except -1:
@@ -876,21 +909,20 @@ cdef SegmentHeaders headers_of(plan *p, const uint8_t *frame, Py_ssize_t size):
     cdef uint8_t *out = <uint8_t *>PyBytes_AS_STRING(data)
     cdef int64_t *off = <int64_t *>PyBytes_AS_STRING(ends)
     cdef int64_t *piece = <int64_t *>PyBytes_AS_STRING(pieces)
-    cdef int failed = 0
-    with nogil:
-        if p.gso_size:
+    if p.gso_size == 0:
+        if complete_headers(p, frame, size, out) < 0:
+            raise MemoryError
+        piece[0] = 0
+        piece[1] = p.length
+    elif p.length < RELEASE_GIL:
+        emit(p, out, piece, False)
+    else:
+        with nogil:
             emit(p, out, piece, False)
-            for i in range(p.count):
-                piece[2 * i] += p.payload - frame
-        else:
-            failed = complete_headers(p, frame, size, out)
-            piece[0] = p.h.payload
-            piece[1] = p.length
-    if failed:
-        raise MemoryError
     off[0] = 0
     for i in range(p.count):
         off[i + 1] = (i + 1) * p.hlen + extra
+        piece[2 * i] += p.payload - frame
     cdef SegmentHeaders result = SegmentHeaders.__new__(SegmentHeaders)
     result.headers = Frames.__new__(Frames)
     result.headers.adopt(data, ends)

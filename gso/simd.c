@@ -22,6 +22,15 @@ static uint64_t fold32(uint64_t a)
 	return (a & 0xffffffff) + (a >> 32);
 }
 
+/* `sums` with the `sum` of an instruction set, which is compiled into the loop. */
+#define DEFINE_SUMS(target, name, sum)                                                          \
+	target static void name(uint64_t *sums, const uint8_t *src, const int64_t *offsets,     \
+				size_t n)                                                       \
+	{                                                                                       \
+		for (size_t i = 0; i < n; i++)                                                  \
+			sums[i] = sum(src + offsets[i], (size_t)(offsets[i + 1] - offsets[i])); \
+	}
+
 /* The last n < 8 bytes as they would stand in memory before zeros. */
 static uint64_t load_tail(const uint8_t *p, size_t n)
 {
@@ -48,6 +57,8 @@ static uint64_t baseline_sum(const uint8_t *src, size_t n)
 		a = add64(a, load64(src + i));
 	return fold32(add64(a + b, load_tail(src + i, n - i)));
 }
+
+DEFINE_SUMS(, baseline_sums, baseline_sum)
 
 static uint64_t baseline_copy_sum(uint8_t *dst, const uint8_t *src, size_t n)
 {
@@ -78,7 +89,7 @@ static void no_fence(void)
 }
 
 static const struct gso_simd baseline = {
-	"baseline", baseline_sum, baseline_copy_sum, baseline_copy_sum, no_fence,
+	"baseline", baseline_sum, baseline_sums, baseline_copy_sum, baseline_copy_sum, no_fence,
 };
 
 #if defined(__x86_64__) && defined(__GNUC__)
@@ -90,6 +101,18 @@ static const struct gso_simd baseline = {
 
 /* Without this GCC loads an operand of two instructions twice, the costliest thing here. */
 #define KEEP(v) __asm__("" : "+v"(v))
+
+/*
+ * Sums of 64-bit words. `all` wraps, but with `high`, the sum of the words' upper halves, what it
+ * lost can be told in the end: that costs three instructions a vector, masking both halves four.
+ */
+struct sum256 {
+	__m256i all, high;
+};
+
+struct sum512 {
+	__m512i all, high;
+};
 
 static void fence(void)
 {
@@ -112,20 +135,26 @@ static uint64_t swap_if(uint64_t sum, size_t odd)
 
 /* ---- AVX2 ---- */
 
-AVX2 static inline __m256i add256(__m256i a, __m256i v)
-{
-	const __m256i low = _mm256_set1_epi64x(0xffffffff);
+#define ZERO256 {_mm256_setzero_si256(), _mm256_setzero_si256()}
 
+AVX2 static inline void add256(struct sum256 *s, __m256i v)
+{
 	KEEP(v);
-	a = _mm256_add_epi64(a, _mm256_and_si256(v, low));
-	return _mm256_add_epi64(a, _mm256_srli_epi64(v, 32));
+	s->all = _mm256_add_epi64(s->all, v);
+	s->high = _mm256_add_epi64(s->high, _mm256_srli_epi64(v, 32));
 }
 
-AVX2 static inline uint64_t reduce256(__m256i a)
+AVX2 static inline struct sum256 join256(struct sum256 a, struct sum256 b)
 {
+	return (struct sum256){_mm256_add_epi64(a.all, b.all), _mm256_add_epi64(a.high, b.high)};
+}
+
+AVX2 static inline uint64_t reduce256(struct sum256 s)
+{
+	__m256i low = _mm256_sub_epi64(s.all, _mm256_slli_epi64(s.high, 32));
 	uint64_t lane[4];
 
-	_mm256_storeu_si256((__m256i *)lane, a);
+	_mm256_storeu_si256((__m256i *)lane, _mm256_add_epi64(low, s.high));
 	return fold32(fold32(lane[0]) + fold32(lane[1]) + fold32(lane[2]) + fold32(lane[3]));
 }
 
@@ -133,24 +162,25 @@ AVX2 static inline uint64_t reduce256(__m256i a)
 
 AVX2 static uint64_t avx2_sum(const uint8_t *src, size_t n)
 {
-	__m256i a = _mm256_setzero_si256(), b = a, c = a, d = a;
+	struct sum256 a = ZERO256, b = a, c = a, d = a;
 	size_t i = 0;
 
 	for (; i + 128 <= n; i += 128) {
-		a = add256(a, LOAD256(src + i));
-		b = add256(b, LOAD256(src + i + 32));
-		c = add256(c, LOAD256(src + i + 64));
-		d = add256(d, LOAD256(src + i + 96));
+		add256(&a, LOAD256(src + i));
+		add256(&b, LOAD256(src + i + 32));
+		add256(&c, LOAD256(src + i + 64));
+		add256(&d, LOAD256(src + i + 96));
 	}
 	for (; i + 32 <= n; i += 32)
-		a = add256(a, LOAD256(src + i));
-	a = _mm256_add_epi64(_mm256_add_epi64(a, b), _mm256_add_epi64(c, d));
-	return reduce256(a) + baseline_sum(src + i, n - i);
+		add256(&a, LOAD256(src + i));
+	return reduce256(join256(join256(a, b), join256(c, d))) + baseline_sum(src + i, n - i);
 }
+
+DEFINE_SUMS(AVX2, avx2_sums, avx2_sum)
 
 AVX2 static uint64_t avx2_copy_sum(uint8_t *dst, const uint8_t *src, size_t n)
 {
-	__m256i a = _mm256_setzero_si256(), b = a;
+	struct sum256 a = ZERO256, b = a;
 	size_t i = 0;
 
 	for (; i + 64 <= n; i += 64) {
@@ -158,10 +188,10 @@ AVX2 static uint64_t avx2_copy_sum(uint8_t *dst, const uint8_t *src, size_t n)
 
 		_mm256_storeu_si256((__m256i *)(dst + i), v);
 		_mm256_storeu_si256((__m256i *)(dst + i + 32), w);
-		a = add256(a, v);
-		b = add256(b, w);
+		add256(&a, v);
+		add256(&b, w);
 	}
-	return reduce256(_mm256_add_epi64(a, b)) + baseline_copy_sum(dst + i, src + i, n - i);
+	return reduce256(join256(a, b)) + baseline_copy_sum(dst + i, src + i, n - i);
 }
 
 /* Bytes before the next multiple of `line` (a power of two) at dst, at most n. */
@@ -176,7 +206,7 @@ AVX2 static uint64_t avx2_stream_sum(uint8_t *dst, const uint8_t *src, size_t n)
 {
 	size_t head = until_aligned(dst, 32, n), i = head;
 	uint64_t first = avx2_copy_sum(dst, src, head), rest;
-	__m256i a = _mm256_setzero_si256(), b = a;
+	struct sum256 a = ZERO256, b = a;
 
 	for (; i + 64 <= n; i += 64) {
 		__m256i v = LOAD256(src + i), w = LOAD256(src + i + 32);
@@ -184,30 +214,38 @@ AVX2 static uint64_t avx2_stream_sum(uint8_t *dst, const uint8_t *src, size_t n)
 		prefetch(src + i);
 		_mm256_stream_si256((__m256i *)(dst + i), v);
 		_mm256_stream_si256((__m256i *)(dst + i + 32), w);
-		a = add256(a, v);
-		b = add256(b, w);
+		add256(&a, v);
+		add256(&b, w);
 	}
-	rest = reduce256(_mm256_add_epi64(a, b)) + baseline_copy_sum(dst + i, src + i, n - i);
+	rest = reduce256(join256(a, b)) + baseline_copy_sum(dst + i, src + i, n - i);
 	return first + swap_if(rest, head);
 }
 
 static const struct gso_simd avx2 = {
-	"avx2", avx2_sum, avx2_copy_sum, avx2_stream_sum, fence,
+	"avx2", avx2_sum, avx2_sums, avx2_copy_sum, avx2_stream_sum, fence,
 };
 
 /* ---- AVX-512 ---- */
 
-AVX512 static inline __m512i add512(__m512i a, __m512i v)
-{
-	const __m512i low = _mm512_set1_epi64(0xffffffff);
+#define ZERO512 {_mm512_setzero_si512(), _mm512_setzero_si512()}
+#define INLINE512 AVX512 static inline __attribute__((always_inline))
 
+INLINE512 void add512(struct sum512 *s, __m512i v)
+{
 	KEEP(v);
-	a = _mm512_add_epi64(a, _mm512_and_si512(v, low));
-	return _mm512_add_epi64(a, _mm512_srli_epi64(v, 32));
+	s->all = _mm512_add_epi64(s->all, v);
+	s->high = _mm512_add_epi64(s->high, _mm512_srli_epi64(v, 32));
 }
 
-AVX512 static inline uint64_t reduce512(__m512i a)
+AVX512 static inline struct sum512 join512(struct sum512 a, struct sum512 b)
 {
+	return (struct sum512){_mm512_add_epi64(a.all, b.all), _mm512_add_epi64(a.high, b.high)};
+}
+
+AVX512 static inline uint64_t reduce512(struct sum512 s)
+{
+	__m512i low = _mm512_sub_epi64(s.all, _mm512_slli_epi64(s.high, 32));
+	__m512i a = _mm512_add_epi64(low, s.high);
 	__m256i b = _mm256_add_epi64(_mm512_castsi512_si256(a), _mm512_extracti64x4_epi64(a, 1));
 	__m128i c = _mm_add_epi64(_mm256_castsi256_si128(b), _mm256_extracti128_si256(b, 1));
 
@@ -225,77 +263,87 @@ AVX512 static inline void store_part(uint8_t *p, __m512i v, size_t n)
 	_mm512_mask_storeu_epi8(p, _bzhi_u64(~0ULL, n), v);
 }
 
-AVX512 static uint64_t avx512_sum(const uint8_t *src, size_t n)
+INLINE512 uint64_t sum512(const uint8_t *src, size_t n)
 {
-	__m512i a = _mm512_setzero_si512(), b = a, c = a, d = a;
+	struct sum512 a = ZERO512, b = a, c = a, d = a;
 	size_t i = 0;
 
+	if (n <= 64) {
+		/* A masked load that misses the caches would take four times as long */
+		add512(&a, n == 64 ? _mm512_loadu_si512(src) : load_part(src, n));
+		return reduce512(a);
+	}
 	for (; i + 256 <= n; i += 256) {
-		a = add512(a, _mm512_loadu_si512(src + i));
-		b = add512(b, _mm512_loadu_si512(src + i + 64));
-		c = add512(c, _mm512_loadu_si512(src + i + 128));
-		d = add512(d, _mm512_loadu_si512(src + i + 192));
+		add512(&a, _mm512_loadu_si512(src + i));
+		add512(&b, _mm512_loadu_si512(src + i + 64));
+		add512(&c, _mm512_loadu_si512(src + i + 128));
+		add512(&d, _mm512_loadu_si512(src + i + 192));
 	}
 	for (; i + 64 <= n; i += 64)
-		a = add512(a, _mm512_loadu_si512(src + i));
+		add512(&a, _mm512_loadu_si512(src + i));
 	if (i < n)
-		b = add512(b, load_part(src + i, n - i));
-	return reduce512(_mm512_add_epi64(_mm512_add_epi64(a, b), _mm512_add_epi64(c, d)));
+		add512(&b, load_part(src + i, n - i));
+	return reduce512(join512(join512(a, b), join512(c, d)));
+}
+
+AVX512 static uint64_t avx512_sum(const uint8_t *src, size_t n)
+{
+	return sum512(src, n);
+}
+
+DEFINE_SUMS(AVX512, avx512_sums, sum512)
+
+INLINE512 void store512(uint8_t *dst, __m512i v, int stream)
+{
+	if (stream)
+		_mm512_stream_si512((__m512i *)dst, v);
+	else
+		_mm512_store_si512(dst, v);
 }
 
 /* Stores are aligned: what is copied lies at odd places, and a store across two lines costs two. */
-AVX512 static inline __attribute__((always_inline)) uint64_t
-avx512_copy(uint8_t *dst, const uint8_t *src, size_t n, int stream)
+INLINE512 uint64_t copy512(uint8_t *dst, const uint8_t *src, size_t n, int stream)
 {
 	size_t head = until_aligned(dst, 64, n), i = head;
-	__m512i a = _mm512_setzero_si512(), b = a, first = load_part(src, head);
+	struct sum512 a = ZERO512, b = a, first = a;
+	__m512i v = load_part(src, head), w;
 
-	store_part(dst, first, head);
+	store_part(dst, v, head);
+	add512(&first, v);
 	for (; i + 128 <= n; i += 128) {
-		__m512i v = _mm512_loadu_si512(src + i), w = _mm512_loadu_si512(src + i + 64);
-
-		if (stream) {
-			_mm512_stream_si512((__m512i *)(dst + i), v);
-			_mm512_stream_si512((__m512i *)(dst + i + 64), w);
-		} else {
-			_mm512_store_si512(dst + i, v);
-			_mm512_store_si512(dst + i + 64, w);
-		}
-		a = add512(a, v);
-		b = add512(b, w);
+		v = _mm512_loadu_si512(src + i);
+		w = _mm512_loadu_si512(src + i + 64);
+		store512(dst + i, v, stream);
+		store512(dst + i + 64, w, stream);
+		add512(&a, v);
+		add512(&b, w);
 	}
 	if (i + 64 <= n) {
-		__m512i v = _mm512_loadu_si512(src + i);
-
-		if (stream)
-			_mm512_stream_si512((__m512i *)(dst + i), v);
-		else
-			_mm512_store_si512(dst + i, v);
-		a = add512(a, v);
+		v = _mm512_loadu_si512(src + i);
+		store512(dst + i, v, stream);
+		add512(&a, v);
 		i += 64;
 	}
 	if (i < n) {
-		__m512i v = load_part(src + i, n - i);
-
+		v = load_part(src + i, n - i);
 		store_part(dst + i, v, n - i);
-		b = add512(b, v);
+		add512(&b, v);
 	}
-	return reduce512(add512(_mm512_setzero_si512(), first)) +
-	       swap_if(reduce512(_mm512_add_epi64(a, b)), head);
+	return reduce512(first) + swap_if(reduce512(join512(a, b)), head);
 }
 
 AVX512 static uint64_t avx512_copy_sum(uint8_t *dst, const uint8_t *src, size_t n)
 {
-	return avx512_copy(dst, src, n, 0);
+	return copy512(dst, src, n, 0);
 }
 
 AVX512 static uint64_t avx512_stream_sum(uint8_t *dst, const uint8_t *src, size_t n)
 {
-	return avx512_copy(dst, src, n, 1);
+	return copy512(dst, src, n, 1);
 }
 
 static const struct gso_simd avx512 = {
-	"avx512", avx512_sum, avx512_copy_sum, avx512_stream_sum, fence,
+	"avx512", avx512_sum, avx512_sums, avx512_copy_sum, avx512_stream_sum, fence,
 };
 
 static int runs_avx512(void)

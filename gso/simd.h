@@ -13,6 +13,8 @@
 struct gso_simd {
 	const char *name;
 	uint64_t (*sum)(const uint8_t *src, size_t n);
+	/* sums[i] becomes the sum of the bytes of src from offsets[i] to offsets[i + 1]. */
+	void (*sums)(uint64_t *sums, const uint8_t *src, const int64_t *offsets, size_t n);
 	/* src and dst must not overlap. */
 	uint64_t (*copy_sum)(uint8_t *dst, const uint8_t *src, size_t n);
 	/* The same past the caches, for output that is larger than they are. */

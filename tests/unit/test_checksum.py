@@ -105,11 +105,24 @@ def test_not_a_buffer():
         gso.checksum("text")
 
 
-def test_batch():
-    frames = gso.Frames.from_list([DATA[:n].tobytes() for n in (0, 1, 20, 333, 1500)])
-    assert gso.checksum_batch(frames).tolist() == [reference.checksum(f) for f in frames.to_list()]
+@pytest.mark.usefixtures("path")
+@pytest.mark.parametrize("start", [0, 1])
+def test_batch(start):
+    lengths = [*range(300), 1448, 1449, LONGEST]
+    frames = gso.Frames.from_list([DATA[start : start + n].tobytes() for n in lengths])
+    expected = all_checksums(start)
+    assert gso.checksum_batch(frames).tolist() == [expected[n] for n in lengths]
     assert gso.checksum_batch(frames, 5)[0] == reference.checksum(b"", 5)
     assert gso.checksum_batch(gso.Frames()).shape == (0,)
+
+
+@pytest.mark.usefixtures("path")
+def test_no_carry_is_lost():
+    """Words of ones alone carry at every addition."""
+    ones = b"\xff" * 65536
+    assert gso.checksum(ones) == 0
+    assert gso.checksum(ones + b"\x00\x01") == 0xFFFE
+    assert gso.checksum(ones[:-1]) == 0x00FF
 
 
 def test_copy_refuses_what_does_not_fit():
