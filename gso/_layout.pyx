@@ -378,8 +378,8 @@ cdef bint is_jumbo(cursor *c, Py_ssize_t ip_header) noexcept nogil:
 
 
 cdef step bad_transport(cursor *c, step state) noexcept nogil:
-    """A later fragment with no transport header in it is a packet like any other."""
-    if state == FAILED and c.later_fragment:
+    """A fragment with no whole transport header in it is a packet like any other."""
+    if state == FAILED and c.h.fragment:
         return unknown(c, "frag_off", get16(c.p + c.h.ip_header + 6), c.h.ip_header + 6)
     return state
 

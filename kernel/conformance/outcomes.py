@@ -9,7 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gso.kernel.conformance.packets import Packet
+from gso.constants import GsoType
+from gso.kernel.conformance.packets import ECN, UFO, USO, Packet
 
 _PACKET = struct.Struct("<HHI")
 _OUTCOME = struct.Struct("<iHI")
@@ -73,7 +74,7 @@ def read(folder: Path, packets: Sequence[tuple[int, Packet]]) -> Iterator[Outcom
                 for _ in range(n_supers + n_segments)
             ]
             supers = [Super(frame) for frame in frames[:n_supers]]
-            _annotate(supers, notes[number], number)
+            _annotate(supers, notes[number], number, _high_bits(packet))
             yield Outcome(device, packet, error, supers, frames[n_supers:])
 
 
@@ -94,14 +95,20 @@ def _notes(text: str, count: int) -> list[list[_Note]]:
     return found
 
 
-def _annotate(supers: list[Super], notes: list[_Note], number: int) -> None:
+def _high_bits(packet: Packet) -> GsoType:
+    """What the tracepoint leaves out of gso_type: it shows 16 bits."""
+    return {UFO: GsoType.UDP, USO: GsoType.UDP_L4}.get(packet.gso_type & ~ECN, GsoType(0))
+
+
+def _annotate(supers: list[Super], notes: list[_Note], number: int, high: int) -> None:
     received = [values for kind, values in notes if kind == "received"]
     if len(received) != len(supers):
         raise ValueError(
             f"packet {number}: {len(supers)} packets were captured, the trace has {len(received)}"
         )
     for one, (summed, size, kind) in zip(supers, received, strict=True):
-        one.partial, one.gso_size, one.gso_type = summed == CHECKSUM_PARTIAL, size, kind
+        one.partial, one.gso_size = summed == CHECKSUM_PARTIAL, size
+        one.gso_type = kind | high if size else kind
     segmented = [values for kind, values in notes if kind == "segmented"]
     # Those that are segmented come in the order in which they arrived.
     for one, values in zip((one for one in supers if one.gso_size), segmented, strict=False):

@@ -10,7 +10,10 @@ from dataclasses import dataclass, field
 from random import Random
 
 from gso._checksum import checksum
+from gso._segment import segment
 from gso.constants import L4, Tunnel
+from gso.errors import GsoError
+from gso.kernel.conformance.devices import Device
 
 _VNET = struct.Struct("<BBHHHH")
 NEEDS_CSUM, ECN = 1, 0x80
@@ -268,37 +271,33 @@ def shifted(packet: Packet, head: bytes) -> Packet:
     return packet
 
 
-def make(r: Random, link: str, versions: tuple[int, ...]) -> Packet:
+def make(r: Random, device: Device) -> Packet:
     """Return a random packet for a device."""
-    packet = ip_packet(r, r.choice(versions))
+    packet = ip_packet(r, r.choice(device.versions))
     if r.random() < 0.15:
         zero_checksum(r, packet)
-    if link == "ethernet":
-        packet = in_ethernet(r, packet, tags=r.choice((0, 0, 0, 0, 0, 1, 1, 2, 3)))
+    if device.link == "ethernet":
+        tags = r.choice((0, 0, 0, 0, 0, 1, 1, 2, 3)) if device.tags else 0
+        packet = in_ethernet(r, packet, tags=tags)
     return packet
 
 
 def zero_checksum(r: Random, packet: Packet) -> None:
     """Change the payload so that the checksum of one segment comes out as zero."""
-    start = packet.csum_start
-    if not packet.flags or packet.gso_type in (0, UFO) or packet.gso_size < 2:
+    start, size = packet.csum_start, packet.gso_size
+    if not packet.flags or packet.gso_type in (0, UFO) or size < 2:
         return
-    from gso import GsoError, segment  # noqa: PLC0415
-
-    hlen = 8 if packet.gso_type == USO else (packet.frame[start + 12] >> 4) * 4
-    ports = {int.from_bytes(packet.frame[start + 2 : start + 4], "big"): Tunnel.NONE}
+    port = int.from_bytes(packet.frame[start + 2 : start + 4], "big")
     try:
-        made = segment(packet.frame, packet.gso_size, link_type="raw", tunnel_ports=ports)
+        made = segment(packet.frame, size, link_type="raw", tunnel_ports={port: Tunnel.NONE})
     except GsoError:
         return
     number = r.randrange(len(made))
-    piece = bytes(made[number])
-    at = len(piece) - len(made[0]) if len(made) == 1 else 0
-    at = start + hlen + number * packet.gso_size
-    if len(packet.frame) < at + 2:
-        return
-    check = len(made[0]) - packet.gso_size - hlen + packet.csum_offset
-    total = int.from_bytes(piece[check : check + 2], "big")
-    word = int.from_bytes(packet.frame[at : at + 2], "big") + total
-    word = (word & 0xFFFF) + (word >> 16)
-    packet.frame = packet.frame[:at] + pack16(word) + packet.frame[at + 2 :]
+    hlen = 8 if packet.gso_type == USO else (packet.frame[start + 12] >> 4) * 4
+    check = len(made[0]) - size - hlen + packet.csum_offset
+    at = start + hlen + number * size
+    total = int.from_bytes(packet.frame[at : at + 2], "big")
+    total += int.from_bytes(made[number][check : check + 2], "big")
+    if at + 2 <= len(packet.frame):
+        fixed = pack16((total & 0xFFFF) + (total >> 16))
+        packet.frame = packet.frame[:at] + fixed + packet.frame[at + 2 :]

@@ -11,11 +11,14 @@ from typing import Any
 
 from gso.kernel import debian, vm
 from gso.kernel.build import Bootable
-from gso.kernel.conformance import outcomes, packets
+from gso.kernel.conformance import odd, outcomes, packets
 from gso.kernel.conformance.compare import Judged, judge
 from gso.kernel.conformance.devices import DIRECT, Device, devices
 from gso.kernel.conformance.packets import Packet
 from gso.kernel.trace import Screen
+
+
+_ODD = 0.8  # of the packets for the segmenting device
 
 
 @dataclass(frozen=True)
@@ -76,10 +79,15 @@ def _packets(
     options: Options, all_devices: list[Device], chosen: list[int]
 ) -> Iterator[tuple[int, Packet]]:
     r = Random(options.seed)  # noqa: S311
+    direct = [number for number in chosen if all_devices[number].name == DIRECT]
     for number in range(options.count):
-        index = chosen[number % len(chosen)]
+        # The segmenting device takes anything, and as much of it as all tunnels together.
+        index = direct[0] if direct and number % 2 else chosen[number // 2 % len(chosen)]
         device = all_devices[index]
-        yield index, packets.make(r, device.link, device.versions)
+        if device.name == DIRECT and r.random() < _ODD:
+            yield index, odd.make(r)
+        else:
+            yield index, packets.make(r, device)
 
 
 def _plan(folder: Path, all_devices: list[Device], chosen: list[int]) -> dict[str, Any]:

@@ -77,6 +77,7 @@ def _links() -> None:
             (settings / name / "accept_dad").write_text("0")
             (settings / name / "router_solicitations").write_text("0")
         (settings / "default/addr_gen_mode").write_text("1")
+    Path("/proc/sys/net/core/netdev_max_backlog").write_text("10000")
     pairs = [f"link add {name}0 mtu 65535 type veth peer name {name}1 mtu 65535" for name in ("out", "wire")]
     there = _MAC["there"]
     failed = try_ip_batch(

@@ -230,7 +230,7 @@ class Walk:
         try:
             hlen = header_length()
         except GsoError:
-            if self.later_fragment:
+            if self.fragment:
                 self.stop("frag_off", self.ip_header + 6, self.word(self.ip_header + 6))
             raise
         self.l4 = protocol
@@ -252,7 +252,7 @@ class Walk:
         try:
             self.need(8, "udphdr")
         except GsoError:
-            if self.later_fragment:
+            if self.fragment:
                 self.stop("frag_off", self.ip_header + 6, self.word(self.ip_header + 6))
             raise
         start = self.at
