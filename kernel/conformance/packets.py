@@ -154,13 +154,13 @@ def extension(r: Random, kind: int, following: int) -> bytes:
     return bytes([following, 0, 1, 4, 0, 0, 0, 0])
 
 
-def ipv6(r: Random, protocol: int, *, plain: bool = False) -> bytearray:
-    """Return an IPv6 header with extension headers."""
+def ipv6(r: Random, protocol: int, *, plain: bool = False, whole: bool = False) -> bytearray:
+    """Return an IPv6 header with extension headers. ``whole``: no fragment header."""
     kinds: list[int] = []
     if not plain and r.random() < 0.3:
         kinds = [r.choice((_HOPOPTS, _ROUTING, _DSTOPTS, _DSTOPTS)) for _ in range(r.randrange(1, 4))]
         kinds.sort(key=bool)
-        if r.random() < 0.03:
+        if not whole and r.random() < 0.03:
             kinds.append(_FRAGMENT)
     following, rest = protocol, b""
     for kind in reversed(kinds):
@@ -196,7 +196,7 @@ def ip_packet(r: Random, version: int, *, big: bool = True) -> Packet:
         network = ipv6(r, _HOPOPTS, plain=True)
         network += bytes([protocol, 0, 0xC2, 4]) + (length + 200).to_bytes(4, "big")
     else:
-        network = ipv4(r, protocol) if version == 4 else ipv6(r, protocol)
+        network = ipv4(r, protocol) if version == 4 else ipv6(r, protocol, whole=kind == "plain")
     if protocol == L4.TCP:
         header, field_at = tcp(r), 16
     else:
