@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 
 import gso
 from gso.constants import GsoType
 from gso.errors import GsoError
 from gso.kernel.conformance.devices import DIRECT, PORTS, Device
 from gso.kernel.conformance.outcomes import Outcome, Super
+from gso.kernel.conformance.packets import ECN, TCPV4, TCPV6, UFO, USO, Packet
 
 # What a frame does not say of itself.
 UNSAID = GsoType.TCP_FIXEDID | GsoType.UDP
@@ -41,10 +44,15 @@ class Tally:
 
 def judge(device: Device, outcome: Outcome) -> Judged:
     """Compare in every way that can be asked for; the first that differs counts."""
-    direct = device.name == DIRECT
-    if outcome.error and not direct:
+    if outcome.error < 0 or outcome.error == errno.EMSGSIZE:
         return Judged(device, outcome, NOT_SENT, why=outcome.problem)
-    for way, ours, why in _direct(outcome) if direct else _tunnelled(outcome):
+    if device.name == DIRECT:
+        ways = _direct(outcome)
+    elif outcome.error > 0:
+        ways = _not_taken(device, outcome)
+    else:
+        ways = _tunnelled(outcome)
+    for way, ours, why in ways:
         if not _same(outcome.segments, ours):
             return Judged(device, outcome, DIFFERENT, way, tuple(ours), why)
     return Judged(device, outcome, EQUAL if outcome.segments else REFUSED)
@@ -75,12 +83,39 @@ def answer(one: Super, gso_type: int) -> list[bytes]:
 
 def _direct(outcome: Outcome) -> Iterable[_Way]:
     packet = outcome.packet
+    yield "segment_vnet", *_tried(lambda: gso.segment_vnet(packet.vnet + packet.frame))
+    if packet.sound and not outcome.error and packet.gso_type & ~ECN in _TYPES:
+        size, gso_type = _as_kept(packet)
+        for way, bits in (("gso_type", gso_type), ("gso_type=None", gso_type & UNSAID)):
+            yield way, *_tried(partial(gso.segment, packet.frame, size, gso_type=bits))
+
+
+def _not_taken(device: Device, outcome: Outcome) -> Iterable[_Way]:
+    """The device itself had to segment, before its tunnel, and would not."""
+    packet = outcome.packet
+    yield "segment_vnet", *_tried(
+        lambda: gso.segment_vnet(packet.vnet + packet.frame, link_type=device.link)
+    )
+
+
+def _tried(segment: Callable[[], gso.Frames]) -> tuple[list[bytes], str]:
     try:
-        made = [bytes(segment) for segment in gso.segment_vnet(packet.vnet + packet.frame)]
+        return [bytes(frame) for frame in segment()], ""
     except GsoError as error:
-        yield "segment_vnet", [], str(error)
-        return
-    yield "segment_vnet", made, ""
+        return [], str(error)
+
+
+_TYPES = {TCPV4: GsoType.TCPV4, TCPV6: GsoType.TCPV6, UFO: GsoType.UDP, USO: GsoType.UDP_L4}
+
+
+def _as_kept(packet: Packet) -> tuple[int, GsoType]:
+    """Return gso_size and gso_type as the kernel keeps them (virtio_net_hdr_to_skb)."""
+    kind = packet.gso_type & ~ECN
+    headers = {UFO: 0, USO: 8}.get(kind, 20)
+    size = packet.gso_size if headers < 20 else max(packet.gso_size, 8)
+    if len(packet.frame) - packet.csum_start - headers <= size:
+        return 0, GsoType(0)
+    return size, _TYPES[kind] | GsoType.DODGY
 
 
 def _same(kernel: list[bytes], ours: list[bytes]) -> bool:

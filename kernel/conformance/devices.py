@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 from gso.constants import Tunnel
 
@@ -31,7 +32,7 @@ class Device:
 
     name: str
     kind: str
-    link: str = "ethernet"
+    link: Literal["ethernet", "raw"] = "ethernet"
     versions: tuple[int, ...] = (4, 6)
     tags: bool = True
     ip: tuple[str, ...] = ()
@@ -68,7 +69,7 @@ def devices() -> list[Device]:
     return found
 
 
-_Row = tuple[str, str, tuple[int, ...], tuple[str, ...], tuple[str, ...]]
+_Row = tuple[str, Literal["ethernet", "raw"], tuple[int, ...], tuple[str, ...], tuple[str, ...]]
 _UP = "link set {name} up"
 _ENDS = {4: "local {here4} remote {there4}", 6: "local {here6} remote {there6}"}
 _TO_MIRROR = "action mirred ingress redirect dev mir0"

@@ -6,7 +6,7 @@ A packet is what a packet socket with PACKET_VNET_HDR takes: a virtio_net_hdr, t
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from random import Random
 
 from gso._checksum import checksum
@@ -28,7 +28,11 @@ FIN, PSH, CWR = 0x01, 0x08, 0x80
 
 @dataclass
 class Packet:
-    """``protocol``: Ethernet type for the socket, 0 where the frame says it itself."""
+    """A virtio_net_hdr and a frame.
+
+    ``protocol``: Ethernet type for the socket, 0 where the frame says it itself. ``sound``: the
+    header contradicts nothing in the frame, and says of it what a frame says of itself.
+    """
 
     frame: bytes
     protocol: int = 0
@@ -38,7 +42,7 @@ class Packet:
     gso_size: int = 0
     csum_start: int = 0
     csum_offset: int = 0
-    notes: list[str] = field(default_factory=list)
+    sound: bool = True
 
     @property
     def vnet(self) -> bytes:
@@ -192,11 +196,14 @@ def ip_packet(r: Random, version: int, *, big: bool = True) -> Packet:
     big = big and kind == "tcp" and version == 6 and r.random() < 0.03
     gso_size, length = sizes(r, big=big)
     protocol = int(L4.TCP) if kind in ("tcp", "plain") else int(L4.UDP)
+    if protocol == L4.UDP:
+        length = min(length, _LONGEST)  # its own length field has 16 bits
     if big:
         network = ipv6(r, _HOPOPTS, plain=True)
         network += bytes([protocol, 0, 0xC2, 4]) + (length + 200).to_bytes(4, "big")
     else:
-        network = ipv4(r, protocol) if version == 4 else ipv6(r, protocol, whole=kind == "plain")
+        whole_packet = length <= gso_size or kind == "plain"
+        network = ipv4(r, protocol) if version == 4 else ipv6(r, protocol, whole=whole_packet)
     if protocol == L4.TCP:
         header, field_at = tcp(r), 16
     else:
@@ -222,7 +229,7 @@ def ip_packet(r: Random, version: int, *, big: bool = True) -> Packet:
     }[kind]
     if kind == "tcp" and r.random() < 0.2:
         packet.gso_type |= ECN
-    if kind == "tcp" and r.random() < 0.05:
+    if kind == "tcp" and length > gso_size and r.random() < 0.05:
         unfinished(r, packet)
     packet.protocol = _ETH_P_IP if version == 4 else _ETH_P_IPV6
     return packet
@@ -230,7 +237,7 @@ def ip_packet(r: Random, version: int, *, big: bool = True) -> Packet:
 
 def unfinished(r: Random, packet: Packet) -> None:
     """Send without CHECKSUM_PARTIAL: the checksum field stands for nothing."""
-    packet.flags = 0
+    packet.flags, packet.sound = 0, False
     at = packet.csum_start + packet.csum_offset
     packet.frame = packet.frame[:at] + pack16(edge16(r)) + packet.frame[at + 2 :]
     packet.csum_start = packet.csum_offset = 0
