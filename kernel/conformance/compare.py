@@ -35,11 +35,16 @@ class Judged:
 
 @dataclass
 class Tally:
-    """The verdicts on the packets of one kind of device."""
+    """The verdicts on the packets of one family of devices."""
 
-    kind: str
+    family: str
     verdicts: Counter[str] = field(default_factory=Counter)
     segments: int = 0
+
+    def add(self, one: Judged) -> None:
+        """Count one more."""
+        self.verdicts[one.verdict] += 1
+        self.segments += len(one.outcome.segments)
 
 
 def judge(device: Device, outcome: Outcome) -> Judged:
@@ -85,7 +90,7 @@ def _direct(outcome: Outcome) -> Iterable[_Way]:
     packet = outcome.packet
     yield "segment_vnet", *_tried(lambda: gso.segment_vnet(packet.vnet + packet.frame))
     if packet.sound and not outcome.error and packet.gso_type & ~ECN in _TYPES:
-        size, gso_type = _as_kept(packet)
+        size, gso_type = as_kept(packet)
         for way, bits in (("gso_type", gso_type), ("gso_type=None", gso_type & UNSAID)):
             yield way, *_tried(partial(gso.segment, packet.frame, size, gso_type=bits))
 
@@ -93,8 +98,9 @@ def _direct(outcome: Outcome) -> Iterable[_Way]:
 def _not_taken(device: Device, outcome: Outcome) -> Iterable[_Way]:
     """The device itself had to segment, before its tunnel, and would not."""
     packet = outcome.packet
-    yield "segment_vnet", *_tried(
-        lambda: gso.segment_vnet(packet.vnet + packet.frame, link_type=device.link)
+    yield (
+        "segment_vnet",
+        *_tried(lambda: gso.segment_vnet(packet.vnet + packet.frame, link_type=device.link)),
     )
 
 
@@ -108,7 +114,7 @@ def _tried(segment: Callable[[], gso.Frames]) -> tuple[list[bytes], str]:
 _TYPES = {TCPV4: GsoType.TCPV4, TCPV6: GsoType.TCPV6, UFO: GsoType.UDP, USO: GsoType.UDP_L4}
 
 
-def _as_kept(packet: Packet) -> tuple[int, GsoType]:
+def as_kept(packet: Packet) -> tuple[int, GsoType]:
     """Return gso_size and gso_type as the kernel keeps them (virtio_net_hdr_to_skb)."""
     kind = packet.gso_type & ~ECN
     headers = {UFO: 0, USO: 8}.get(kind, 20)
@@ -134,13 +140,3 @@ def _same(kernel: list[bytes], ours: list[bytes]) -> bool:
     return [f[:ident] + f[ident + 4 :] for f in kernel] == [
         f[:ident] + f[ident + 4 :] for f in ours
     ]
-
-
-def tally(judged: Iterable[Judged]) -> list[Tally]:
-    """Count by kind of device."""
-    found: dict[str, Tally] = {}
-    for one in judged:
-        row = found.setdefault(one.device.kind, Tally(one.device.kind))
-        row.verdicts[one.verdict] += 1
-        row.segments += len(one.outcome.segments)
-    return list(found.values())

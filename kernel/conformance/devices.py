@@ -38,6 +38,13 @@ class Device:
     ip: tuple[str, ...] = ()
     tc: tuple[str, ...] = ()
 
+    @property
+    def family(self) -> str:
+        """The kind without its options, for tables."""
+        if " in " in self.kind:
+            return "two levels"
+        return self.kind.split("-")[0].rstrip("0123456789")
+
 
 def devices() -> list[Device]:
     """Return all devices, the simplest first; those that others stand on come before them."""
@@ -96,8 +103,20 @@ def _links() -> Iterator[_Row]:
     yield "mpls", "ethernet", (4, 6), (dummy,), _egress(one, "pipe", _TO_MIRROR)
     yield "mpls-2", "ethernet", (4, 6), (dummy,), _egress(one, "pipe", two, "pipe", _TO_MIRROR)
     vlan_push = "action vlan push protocol 802.1q id 9"
-    yield "mpls-vlan", "ethernet", (4, 6), (dummy,), _egress(one, "pipe", vlan_push, "pipe", _TO_MIRROR)
-    yield "tc-qinq", "ethernet", (4, 6), (dummy,), _egress(vlan_push, "pipe", "action vlan push protocol 802.1ad id 4", "pipe", _TO_MIRROR)
+    yield (
+        "mpls-vlan",
+        "ethernet",
+        (4, 6),
+        (dummy,),
+        _egress(one, "pipe", vlan_push, "pipe", _TO_MIRROR),
+    )
+    yield (
+        "qinq-tc",
+        "ethernet",
+        (4, 6),
+        (dummy,),
+        _egress(vlan_push, "pipe", "action vlan push protocol 802.1ad id 4", "pipe", _TO_MIRROR),
+    )
 
 
 def _ip() -> Iterator[_Row]:
@@ -138,7 +157,9 @@ def _udp() -> Iterator[_Row]:
     for outer in (4, 6):
         there = f"remote {{there{outer}}}"
         local = f"local {{here{outer}}} {there}"
-        for csum in ("udpcsum", "noudpcsum") if outer == 4 else ("noudp6zerocsumtx", "udp6zerocsumtx"):
+        for csum in (
+            ("udpcsum", "noudpcsum") if outer == 4 else ("noudp6zerocsumtx", "udp6zerocsumtx")
+        ):
             vxlan = f"link add {{name}} type vxlan id {{n}} {local} dstport 4789 nolearning {csum}"
             geneve = f"link add {{name}} type geneve id {{n}} {there} dstport 6081 {csum}"
             yield f"vxlan{outer}-{csum}", "ethernet", (4, 6), (vxlan,), ()
@@ -146,7 +167,9 @@ def _udp() -> Iterator[_Row]:
             yield f"geneve{outer}-{csum}", "ethernet", (4, 6), (geneve,), ()
             inherit = geneve.replace("6081", "6083") + " innerprotoinherit"
             yield f"geneve{outer}-{csum}-l3", "raw", (4, 6), (inherit,), ()
-        gbp = f"link add {{name}} type vxlan id {{n}} {local} dstport 4791 nolearning gbp df inherit"
+        gbp = (
+            f"link add {{name}} type vxlan id {{n}} {local} dstport 4791 nolearning gbp df inherit"
+        )
         yield f"vxlan{outer}-gbp", "ethernet", (4, 6), (gbp,), ()
     yield from _metadata()
 
@@ -204,16 +227,34 @@ def _nested() -> Iterator[_Row]:
         "ipip": "link add {name}u type ipip " + _ENDS[4],
         "gre": "link add {name}u type gre " + _ENDS[4],
         "gretap": "link add {name}u type gretap " + _ENDS[4],
-        "gue": "link add {name}u type ipip " + _ENDS[4] + " encap gue encap-sport auto encap-dport 6080 encap-csum",
+        "gue": "link add {name}u type ipip "
+        + _ENDS[4]
+        + " encap gue encap-sport auto encap-dport 6080 encap-csum",
         "vxlan": "link add {name}u type vxlan id {n} dstport 4789 nolearning " + _ENDS[4],
     }
     over = {
-        "vxlan": ("ethernet", (4, 6), "link add {name} type vxlan id 5{n} dstport 4789 nolearning local 10.1.{n}.1 remote 10.1.{n}.2"),
-        "geneve": ("ethernet", (4, 6), "link add {name} type geneve id 5{n} dstport 6081 udpcsum remote 10.1.{n}.2"),
+        "vxlan": (
+            "ethernet",
+            (4, 6),
+            "link add {name} type vxlan id 5{n} dstport 4789 nolearning local 10.1.{n}.1 remote 10.1.{n}.2",
+        ),
+        "geneve": (
+            "ethernet",
+            (4, 6),
+            "link add {name} type geneve id 5{n} dstport 6081 udpcsum remote 10.1.{n}.2",
+        ),
         "gre": ("raw", (4, 6), "link add {name} type gre key 4 local 10.1.{n}.1 remote 10.1.{n}.2"),
-        "gre-csum": ("raw", (4, 6), "link add {name} type gre ocsum local 10.1.{n}.1 remote 10.1.{n}.2"),
+        "gre-csum": (
+            "raw",
+            (4, 6),
+            "link add {name} type gre ocsum local 10.1.{n}.1 remote 10.1.{n}.2",
+        ),
         "ipip": ("raw", (4,), "link add {name} type ipip local 10.1.{n}.1 remote 10.1.{n}.2"),
-        "gue": ("raw", (4,), "link add {name} type ipip local 10.1.{n}.1 remote 10.1.{n}.2 encap gue encap-sport auto encap-dport 6080 encap-csum"),
+        "gue": (
+            "raw",
+            (4,),
+            "link add {name} type ipip local 10.1.{n}.1 remote 10.1.{n}.2 encap gue encap-sport auto encap-dport 6080 encap-csum",
+        ),
     }
     for below, add_below in under.items():
         for above, (link, versions, add) in over.items():
@@ -223,5 +264,7 @@ def _nested() -> Iterator[_Row]:
                 "addr add 10.1.{n}.1/24 dev {name}u",
             ]
             if below in ("vlan", "gretap", "vxlan"):
-                lines.append("neigh add 10.1.{n}.2 lladdr 02:00:00:00:00:09 dev {name}u nud permanent")
+                lines.append(
+                    "neigh add 10.1.{n}.2 lladdr 02:00:00:00:00:09 dev {name}u nud permanent"
+                )
             yield f"{above} in {below}", link, versions, (*lines, add), ()

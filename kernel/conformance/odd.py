@@ -110,6 +110,7 @@ def _in_nsh(r: Random, packet: Packet) -> Packet:
     head += r.randbytes(4 + 4 * max(0, words - 2))
     wrapped = shifted(packet, head)
     wrapped.protocol = _NSH
+    wrapped.sound &= words > 1
     return wrapped
 
 
@@ -154,12 +155,16 @@ def _cut(r: Random, packet: Packet) -> None:
 
 def _gso_size(r: Random, packet: Packet) -> None:
     length = len(packet.frame)
-    packet.gso_size = r.choice((0, 1, 7, 8, 9, length, max(length - 1, 0), 65535, 65534, 65000, edge16(r)))
+    packet.gso_size = r.choice(
+        (0, 1, 7, 8, 9, length, max(length - 1, 0), 65535, 65534, 65000, edge16(r))
+    )
 
 
 def _exact(r: Random, packet: Packet) -> None:
     """Make gso_size about as large as the payload."""
-    packet.gso_size = max(0, len(packet.frame) - packet.csum_start - r.choice((0, 7, 8, 9, 19, 20, 21)))
+    packet.gso_size = max(
+        0, len(packet.frame) - packet.csum_start - r.choice((0, 7, 8, 9, 19, 20, 21))
+    )
 
 
 def _gso_type(r: Random, packet: Packet) -> None:
@@ -175,7 +180,9 @@ def _flags(r: Random, packet: Packet) -> None:
 
 
 def _csum_start(r: Random, packet: Packet) -> None:
-    packet.csum_start = r.choice((packet.csum_start + r.randrange(-20, 21), 0, 14, 34, 54, edge16(r)))
+    packet.csum_start = r.choice(
+        (packet.csum_start + r.randrange(-20, 21), 0, 14, 34, 54, edge16(r))
+    )
     packet.csum_start = max(0, packet.csum_start)
 
 
@@ -208,7 +215,16 @@ def _fragment(r: Random, packet: Packet) -> None:
 
 
 _MUTATIONS: tuple[Callable[[Random, Packet], None], ...] = (
-    *(_some_byte, _network_byte, _network_byte, _network_byte, _first_byte, _cut, _gso_size, _exact),
+    *(
+        _some_byte,
+        _network_byte,
+        _network_byte,
+        _network_byte,
+        _first_byte,
+        _cut,
+        _gso_size,
+        _exact,
+    ),
     *(_gso_type, _no_checksum, _flags, _csum_start, _csum_offset, _csum_field, _hdr_len, _fragment),
 )
 # After these the frame still says all that the virtio_net_hdr says.

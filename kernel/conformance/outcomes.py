@@ -25,7 +25,9 @@ _OFFSETS = (
 )
 _MARK = re.compile(r"tracing_mark_write: packet (\d+)")
 _RECEIVED = re.compile(r"_entry: dev=.*? ip_summed=(\d+) .*? gso_size=(\d+) gso_type=(\w+)")
-_SEGMENTED = re.compile(r"gso_segment: .*" + " ".join(f"{name}=(\\d+)" for name in (*_OFFSETS, "head", "origin")))
+_SEGMENTED = re.compile(
+    r"gso_segment: .*" + " ".join(f"{name}=(\\d+)" for name in (*_OFFSETS, "head", "origin"))
+)
 
 
 @dataclass

@@ -32,6 +32,7 @@ class Packet:
 
     ``protocol``: Ethernet type for the socket, 0 where the frame says it itself. ``sound``: the
     header contradicts nothing in the frame, and says of it what a frame says of itself.
+    ``version``, ``l4``: what it was made from, before anything was changed.
     """
 
     frame: bytes
@@ -43,6 +44,13 @@ class Packet:
     csum_start: int = 0
     csum_offset: int = 0
     sound: bool = True
+    version: int = 0
+    l4: L4 = L4.NONE
+
+    @classmethod
+    def replayed(cls, vnet: bytes, frame: bytes, protocol: int) -> Packet:
+        """Return the packet that was sent before; what it was made from is forgotten."""
+        return cls(frame, protocol, *_VNET.unpack(vnet), sound=False)
 
     @property
     def vnet(self) -> bytes:
@@ -162,7 +170,9 @@ def ipv6(r: Random, protocol: int, *, plain: bool = False, whole: bool = False) 
     """Return an IPv6 header with extension headers. ``whole``: no fragment header."""
     kinds: list[int] = []
     if not plain and r.random() < 0.3:
-        kinds = [r.choice((_HOPOPTS, _ROUTING, _DSTOPTS, _DSTOPTS)) for _ in range(r.randrange(1, 4))]
+        kinds = [
+            r.choice((_HOPOPTS, _ROUTING, _DSTOPTS, _DSTOPTS)) for _ in range(r.randrange(1, 4))
+        ]
         kinds.sort(key=bool)
         if not whole and r.random() < 0.03:
             kinds.append(_FRAGMENT)
@@ -219,6 +229,7 @@ def ip_packet(r: Random, version: int, *, big: bool = True) -> Packet:
     set_lengths(network, version, whole)
     packet = Packet(bytes(network + header) + payload(r, length))
     packet.flags, packet.gso_size = NEEDS_CSUM, gso_size
+    packet.version, packet.l4 = version, L4(protocol)
     packet.csum_start, packet.csum_offset = len(network), field_at
     packet.hdr_len = r.choice((len(network + header), len(network + header), 0, len(network)))
     packet.gso_type = {
@@ -229,7 +240,7 @@ def ip_packet(r: Random, version: int, *, big: bool = True) -> Packet:
     }[kind]
     if kind == "tcp" and r.random() < 0.2:
         packet.gso_type |= ECN
-    if kind == "tcp" and length > gso_size and r.random() < 0.05:
+    if kind == "tcp" and length > max(gso_size, 8) and r.random() < 0.05:
         unfinished(r, packet)
     packet.protocol = _ETH_P_IP if version == 4 else _ETH_P_IPV6
     return packet

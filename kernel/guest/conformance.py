@@ -51,9 +51,7 @@ _OFFSETS = (
 )
 
 
-def perform(
-    folder: Path, plan: dict[str, Any], progress: Callable[..., None]
-) -> dict[str, Any]:
+def perform(folder: Path, plan: dict[str, Any], progress: Callable[..., None]) -> dict[str, Any]:
     """Set everything up, send all packets, and return which devices there are."""
     progress(stage="topology")
     subprocess.run(["modprobe", "--all", "--quiet", *_MODULES], check=False)
@@ -78,7 +76,10 @@ def _links() -> None:
             (settings / name / "router_solicitations").write_text("0")
         (settings / "default/addr_gen_mode").write_text("1")
     Path("/proc/sys/net/core/netdev_max_backlog").write_text("10000")
-    pairs = [f"link add {name}0 mtu 65535 type veth peer name {name}1 mtu 65535" for name in ("out", "wire")]
+    pairs = [
+        f"link add {name}0 mtu 65535 type veth peer name {name}1 mtu 65535"
+        for name in ("out", "wire")
+    ]
     there = _MAC["there"]
     failed = try_ip_batch(
         _NAMESPACE,
