@@ -18,6 +18,9 @@ from gso.kernel.conformance.packets import ECN, TCPV4, TCPV6, UFO, USO, Packet
 # What a frame does not say of itself.
 UNSAID = GsoType.TCP_FIXEDID | GsoType.UDP
 
+# By virtio_net_hdr_to_skb, and by segmentation in a device before its tunnel
+_REFUSALS = (errno.EINVAL, errno.ENOMEM)
+
 EQUAL, REFUSED, DIFFERENT, NOT_SENT = "equal", "refused", "different", "not sent"
 
 
@@ -46,10 +49,14 @@ class Tally:
         self.verdicts[one.verdict] += 1
         self.segments += len(one.outcome.segments)
 
+    def summary(self) -> dict[str, object]:
+        """Return it as JSON has it."""
+        return {"family": self.family, **self.verdicts, "segments": self.segments}
+
 
 def judge(device: Device, outcome: Outcome) -> Judged:
     """Compare in every way that can be asked for; the first that differs counts."""
-    if outcome.error < 0 or outcome.error == errno.EMSGSIZE:
+    if outcome.error not in (0, *_REFUSALS):
         return Judged(device, outcome, NOT_SENT, why=outcome.problem)
     if device.name == DIRECT:
         ways = _direct(outcome)

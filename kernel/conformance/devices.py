@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 from typing import Literal
 
 from gso.constants import Tunnel
@@ -205,66 +206,43 @@ def _foo() -> Iterator[_Row]:
         ("ip6gre", "raw", (4, 6), 6, 5557),
         ("ip6gretap key 6", "ethernet", (4, 6), 6, 5557),
     )
+    ports = [("fou", 0, ""), ("gue", 6080, ""), ("gue", 6080, " encap-remcsum"), ("gue", 5501, "")]
     for what, link, versions, outer, fou in inner:
-        for encap, port in (("fou", fou), ("gue", 6080), ("gue", 5501)):
-            for csum in ("encap-csum", "noencap-csum"):
-                for remcsum in ("", " encap-remcsum") if encap == "gue" else ("",):
-                    if port == 5501 and remcsum:
-                        continue
-                    limit = " encaplimit none" if outer == 6 else ""
-                    add = (
-                        f"link add {{name}} type {what} {_ENDS[outer]}{limit} encap {encap} "
-                        f"encap-sport auto encap-dport {port} {csum}{remcsum}"
-                    )
-                    kind = f"{encap}{port}-{what.replace(' ', '-')}-{csum.replace('encap-', '')}{remcsum[6:]}"
-                    yield kind, link, versions, (add,), ()
+        for (encap, own, remcsum), csum in product(ports, ("csum", "nocsum")):
+            limit = " encaplimit none" if outer == 6 else ""
+            port = own or fou
+            add = (
+                f"link add {{name}} type {what} {_ENDS[outer]}{limit} encap {encap} "
+                f"encap-sport auto encap-dport {port} {csum.replace('csum', 'encap-csum')}{remcsum}"
+            )
+            kind = f"{encap}{port}-{what}-{csum}{remcsum[6:]}".replace(" ", "-")
+            yield kind, link, versions, (add,), ()
 
 
 def _nested() -> Iterator[_Row]:
     """Two levels of tunnel, and tunnels over a VLAN device."""
+    gue = "encap gue encap-sport auto encap-dport 6080 encap-csum"
     under = {
         "vlan": "link add link out0 name {name}u type vlan id 1{n}",
         "ipip": "link add {name}u type ipip " + _ENDS[4],
         "gre": "link add {name}u type gre " + _ENDS[4],
         "gretap": "link add {name}u type gretap " + _ENDS[4],
-        "gue": "link add {name}u type ipip "
-        + _ENDS[4]
-        + " encap gue encap-sport auto encap-dport 6080 encap-csum",
+        "gue": f"link add {{name}}u type ipip {_ENDS[4]} {gue}",
         "vxlan": "link add {name}u type vxlan id {n} dstport 4789 nolearning " + _ENDS[4],
     }
-    over = {
-        "vxlan": (
-            "ethernet",
-            (4, 6),
-            "link add {name} type vxlan id 5{n} dstport 4789 nolearning local 10.1.{n}.1 remote 10.1.{n}.2",
-        ),
-        "geneve": (
-            "ethernet",
-            (4, 6),
-            "link add {name} type geneve id 5{n} dstport 6081 udpcsum remote 10.1.{n}.2",
-        ),
-        "gre": ("raw", (4, 6), "link add {name} type gre key 4 local 10.1.{n}.1 remote 10.1.{n}.2"),
-        "gre-csum": (
-            "raw",
-            (4, 6),
-            "link add {name} type gre ocsum local 10.1.{n}.1 remote 10.1.{n}.2",
-        ),
-        "ipip": ("raw", (4,), "link add {name} type ipip local 10.1.{n}.1 remote 10.1.{n}.2"),
-        "gue": (
-            "raw",
-            (4,),
-            "link add {name} type ipip local 10.1.{n}.1 remote 10.1.{n}.2 encap gue encap-sport auto encap-dport 6080 encap-csum",
-        ),
+    there = "remote 10.1.{n}.2"
+    ends = "local 10.1.{n}.1 " + there
+    over: dict[str, tuple[Literal["ethernet", "raw"], tuple[int, ...], str]] = {
+        "vxlan": ("ethernet", (4, 6), f"vxlan id 5{{n}} dstport 4789 nolearning {ends}"),
+        "geneve": ("ethernet", (4, 6), f"geneve id 5{{n}} dstport 6081 udpcsum {there}"),
+        "gre": ("raw", (4, 6), f"gre key 4 {ends}"),
+        "gre-csum": ("raw", (4, 6), f"gre ocsum {ends}"),
+        "ipip": ("raw", (4,), f"ipip {ends}"),
+        "gue": ("raw", (4,), f"ipip {ends} {gue}"),
     }
-    for below, add_below in under.items():
-        for above, (link, versions, add) in over.items():
-            lines = [
-                add_below,
-                "link set {name}u up",
-                "addr add 10.1.{n}.1/24 dev {name}u",
-            ]
-            if below in ("vlan", "gretap", "vxlan"):
-                lines.append(
-                    "neigh add 10.1.{n}.2 lladdr 02:00:00:00:00:09 dev {name}u nud permanent"
-                )
-            yield f"{above} in {below}", link, versions, (*lines, add), ()
+    for (below, add_below), (above, (link, versions, add)) in product(under.items(), over.items()):
+        lines = [add_below, "link set {name}u up", "addr add 10.1.{n}.1/24 dev {name}u"]
+        if below in ("vlan", "gretap", "vxlan"):
+            neighbour = "lladdr 02:00:00:00:00:09 dev {name}u nud permanent"
+            lines.append(f"neigh add 10.1.{{n}}.2 {neighbour}")
+        yield f"{above} in {below}", link, versions, (*lines, f"link add {{name}} type {add}"), ()

@@ -44,6 +44,7 @@ def make(r: Random) -> Packet:
         mutation = r.choice(_MUTATIONS)
         mutation(r, packet)
         packet.sound &= mutation in _SOUND
+    packet.gso_size &= 0xFFFF
     if packet.gso_size:
         packet.gso_size = max(packet.gso_size, len(packet.frame) // _MOST_SEGMENTS)
     return packet
@@ -149,6 +150,9 @@ def _first_byte(r: Random, packet: Packet) -> None:
 
 
 def _cut(r: Random, packet: Packet) -> None:
+    """Let the frame end early: in the headers, perhaps."""
+    if not packet.flags & NEEDS_CSUM:
+        return  # what is too small for GSO then passes, whatever its headers are
     keep = r.choice((len(packet.frame) - 1, packet.csum_start + r.randrange(30), 14, 60))
     packet.frame = packet.frame[: max(keep, _SHORTEST)]
 
@@ -171,12 +175,13 @@ def _gso_type(r: Random, packet: Packet) -> None:
     packet.gso_type = r.choice((0, TCPV4, UFO, TCPV6, USO, 2, 6, 0x80, r.getrandbits(8)))
 
 
-def _no_checksum(r: Random, packet: Packet) -> None:
-    packet.flags &= ~NEEDS_CSUM
+def _no_checksum(_r: Random, packet: Packet) -> None:
+    if len(packet.frame) >= packet.csum_start + 60:  # a whole TCP header, whatever doff says
+        packet.flags &= ~NEEDS_CSUM
 
 
 def _flags(r: Random, packet: Packet) -> None:
-    packet.flags = r.getrandbits(8)
+    packet.flags ^= r.getrandbits(8) & ~NEEDS_CSUM
 
 
 def _csum_start(r: Random, packet: Packet) -> None:

@@ -212,7 +212,7 @@ def ip_packet(r: Random, version: int, *, big: bool = True) -> Packet:
         network = ipv6(r, _HOPOPTS, plain=True)
         network += bytes([protocol, 0, 0xC2, 4]) + (length + 200).to_bytes(4, "big")
     else:
-        whole_packet = length <= gso_size or kind == "plain"
+        whole_packet = length <= max(gso_size, 8) or kind == "plain"
         network = ipv4(r, protocol) if version == 4 else ipv6(r, protocol, whole=whole_packet)
     if protocol == L4.TCP:
         header, field_at = tcp(r), 16

@@ -105,10 +105,12 @@ class Probes:
 
 
 def write(name: str, value: str) -> None:
+    """Write to a file of tracefs."""
     (_TRACEFS / name).write_text(value)
 
 
 def append(name: str, value: str) -> None:
+    """Add a line to a file of tracefs."""
     # Not open("a"): that seeks to the end, which tracefs refuses.
     control = os.open(_TRACEFS / name, os.O_WRONLY | os.O_APPEND)
     try:
