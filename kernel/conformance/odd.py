@@ -110,7 +110,7 @@ def _in_nsh(r: Random, packet: Packet) -> Packet:
     head = bytes([r.choice((0, 0x0F)), words | r.choice((0, 0xC0)), r.choice((1, 2)), following])
     head += r.randbytes(4 + 4 * max(0, words - 2))
     wrapped = shifted(packet, head)
-    wrapped.protocol = _NSH
+    wrapped.protocol, wrapped.tunnel = _NSH, "nsh"
     wrapped.sound &= words > 1
     return wrapped
 

@@ -32,7 +32,7 @@ class Packet:
 
     ``protocol``: Ethernet type for the socket, 0 where the frame says it itself. ``sound``: the
     header contradicts nothing in the frame, and says of it what a frame says of itself.
-    ``version``, ``l4``: what it was made from, before anything was changed.
+    ``version``, ``l4``, ``tunnel``: what it was made from, before anything was changed.
     """
 
     frame: bytes
@@ -46,11 +46,23 @@ class Packet:
     sound: bool = True
     version: int = 0
     l4: L4 = L4.NONE
+    tunnel: str = "none"
 
     @classmethod
     def replayed(cls, vnet: bytes, frame: bytes, protocol: int) -> Packet:
         """Return the packet that was sent before; what it was made from is forgotten."""
-        return cls(frame, protocol, *_VNET.unpack(vnet), sound=False)
+        flags, gso_type, hdr_len, gso_size, csum_start, csum_offset = _VNET.unpack(vnet)
+        return cls(
+            frame,
+            protocol,
+            flags,
+            gso_type,
+            hdr_len,
+            gso_size,
+            csum_start,
+            csum_offset,
+            sound=False,
+        )
 
     @property
     def vnet(self) -> bytes:

@@ -15,6 +15,7 @@ from gso.kernel.conformance.outcomes import Super
 from gso.kernel.conformance.packets import NEEDS_CSUM, Packet
 from gso.kernel.errors import UsageError
 
+_INNER = ("inner_mac_header", "inner_network_header", "inner_transport_header")
 _IP_VERSIONS = {"0800": 4, "86dd": 6}
 
 
@@ -37,9 +38,7 @@ def of(one: Judged, number: str) -> dict[str, Any]:
         "name": f"generated/{one.device.kind.replace(' ', '-')}/{number}",
         "config": one.device.kind,
         "config_description": "; ".join((*one.device.ip, *one.device.tc)),
-        "tunnel": "none"
-        if direct or one.device.kind.startswith(("none", "vlan", "qinq"))
-        else one.device.kind,
+        "tunnel": one.device.kind if one.device.tunnels else packet.tunnel,
         "via_ipvs": False,
         "inner_family": packet.version or None,
         "inner_l4": packet.l4.name.lower(),
@@ -57,7 +56,11 @@ def of(one: Judged, number: str) -> dict[str, Any]:
     }
     if len(record["inputs"]) == 1:
         record["input"] = record.pop("inputs")[0]
-        record["outer_family"] = _IP_VERSIONS.get(record["input"]["frame"][24:28])
+        record["outer_family"] = _outer_family(record["input"]["frame"])
+        if not one.device.tunnels or "mpls" in one.device.kind:
+            # Nothing that segmentation looks at: left over from other uses of the sk_buff
+            for name in _INNER:
+                record["input"].pop(name, None)
     if one.verdict == DIFFERENT:
         record |= {
             "way": one.way,
@@ -65,6 +68,13 @@ def of(one: Judged, number: str) -> dict[str, Any]:
             "ours": [segment.hex() for segment in one.ours],
         }
     return record
+
+
+def _outer_family(frame: str) -> int | None:
+    """Return the IP version behind the VLAN tags of a frame in hex."""
+    while frame[24:28] in ("8100", "88a8"):
+        frame = frame[:24] + frame[32:]
+    return _IP_VERSIONS.get(frame[24:28])
 
 
 def _injected(packet: Packet) -> Super:
