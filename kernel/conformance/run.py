@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import islice
@@ -23,8 +24,8 @@ _FIRST_ALIKE = (6, 2)
 _ETHERNET_IP = 34
 _ODD = 0.8  # of the packets for the segmenting device
 _PER_BOOT = 8000
-_LARGEST_SAMPLE = 3000  # bytes of a packet that is kept though nothing is wrong with it
-_SAMPLES = 2  # of each kind and outcome
+_LARGEST_SAMPLE = 2000  # bytes of a packet that is kept though nothing is wrong with it
+_SAMPLES, _DIRECT_SAMPLES = 1, 20  # of each device, transport, IP version and outcome
 
 
 @dataclass(frozen=True)
@@ -91,14 +92,17 @@ def compare(options: Options, screen: Screen) -> Report:
     debian.fetch(kernel)
     bootable = Bootable(kernel.image, modules_folder=kernel.modules_folder)
     report = Report(f"Debian {kernel.release}", options.seed)
-    kept: dict[tuple[str, bool], int] = {}
+    kept: Counter[tuple[object, ...]] = Counter()
+    samples: list[dict[str, Any]] = []
     number = 0
     while sent := list(islice(source, _PER_BOOT)):
         screen.stage(f"booting, and sending {len(sent)} packets")
         for one in _boot(options, bootable, known, sent, report):
             report.add(one, number)
             number += 1
-        report.samples = _thinned(report.samples, kept)
+        samples += _thinned(report.samples, kept)
+        report.samples = []
+    report.samples = samples
     return report
 
 
@@ -192,14 +196,15 @@ def _plan(folder: Path, known: list[Device], used: set[int]) -> dict[str, Any]:
 
 
 def _thinned(
-    samples: list[dict[str, Any]], kept: dict[tuple[str, bool], int]
+    samples: list[dict[str, Any]], kept: Counter[tuple[object, ...]]
 ) -> list[dict[str, Any]]:
     """Keep a few of each kind."""
     found = []
     for one in samples:
-        key = one["config"], one["dropped"]
-        kept.setdefault(key, 0)
-        if kept[key] < _SAMPLES:
-            kept[key] += 1
+        key = tuple(
+            one[name] for name in ("config", "tunnel", "inner_l4", "inner_family", "dropped")
+        )
+        kept[key] += 1
+        if kept[key] <= (_DIRECT_SAMPLES if one["input_source"] == "injected" else _SAMPLES):
             found.append(one)
     return found
