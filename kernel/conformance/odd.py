@@ -46,7 +46,7 @@ def make(r: Random) -> Packet:
         packet.sound &= mutation in _SOUND
     packet.gso_size &= 0xFFFF
     if packet.gso_size:
-        packet.gso_size = max(packet.gso_size, len(packet.frame) // _MOST_SEGMENTS)
+        packet.gso_size = max(packet.gso_size, -(-len(packet.frame) // _MOST_SEGMENTS))
     return packet
 
 
