@@ -49,7 +49,7 @@ setup(
     # The folder kernel/ is installed inside gso: a top-level module "kernel" is taken on PyPI.
     packages=[
         *("gso", "gso.kernel", "gso.kernel.guest", "gso.kernel.report", "gso.kernel.patches"),
-        *("gso.kernel.scenarios", "gso.kernel.scenarios.families"),
+        *("gso.kernel.conformance", "gso.kernel.scenarios", "gso.kernel.scenarios.families"),
     ],
     package_dir={"gso": "gso", "gso.kernel": "kernel", "gso.kernel.patches": "patches"},
     package_data={

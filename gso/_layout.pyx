@@ -86,6 +86,7 @@ cdef struct cursor:
     bint new_packet         # nothing of the packet inside the last tunnel header seen yet
     bint later_fragment     # what follows the IP header need not be a transport header
     bint in_udp             # inside a UDP tunnel, since the last IP header
+    bint hidden             # skb->protocol tells of a VLAN tag or a frame, not of what is in it
 
 
 cdef step fail(
@@ -250,6 +251,7 @@ cdef step ethernet(cursor *c) noexcept nogil:
             return state
         c.off += 4
         proto = get16(c.p + c.off - 2)
+    c.hidden = tags != 0 or c.tunnels != 0
     return by_ethertype(c, proto, c.off - 2)
 
 
@@ -372,14 +374,14 @@ cdef bint is_jumbo(cursor *c, Py_ssize_t ip_header) noexcept nogil:
     """The header of BIG TCP, which segmentation takes out again (ipv6_has_hopopt_jumbo)."""
     cdef const uint8_t *opt = c.p + c.off
     return (
-        c.off == ip_header + 40 and c.size - ip_header > GRO_LEGACY_MAX_SIZE
+        not c.hidden and c.off == ip_header + 40 and c.size - ip_header > GRO_LEGACY_MAX_SIZE
         and opt[0] == IPPROTO_TCP and opt[1] == 0 and opt[2] == IPV6_TLV_JUMBO
     )
 
 
 cdef step bad_transport(cursor *c, step state) noexcept nogil:
-    """A later fragment with no transport header in it is a packet like any other."""
-    if state == FAILED and c.later_fragment:
+    """A fragment with no whole transport header in it is a packet like any other."""
+    if state == FAILED and c.h.fragment:
         return unknown(c, "frag_off", get16(c.p + c.h.ip_header + 6), c.h.ip_header + 6)
     return state
 
@@ -646,7 +648,7 @@ cdef int walk(
     c.why = why
     c.ports = ports
     c.ip_levels = c.tunnels = 0
-    c.new_packet = c.later_fragment = c.in_udp = False
+    c.new_packet = c.later_fragment = c.in_udp = c.hidden = False
     h.mac_header = h.tnl_hlen = 0
     h.network_header = h.transport_header = -1
     h.inner_mac_header = h.inner_network_header = h.inner_transport_header = -1

@@ -715,28 +715,30 @@ cdef Py_ssize_t within(Py_ssize_t end, Py_ssize_t start, Py_ssize_t least) noexc
     return end if least <= end < start else start
 
 
-cdef bint find_ends(const plan *p, Py_ssize_t size, Py_ssize_t *ends) noexcept nogil:
-    """Where each layer's packet ends: Ethernet padding belongs to no packet. False: a fragment."""
+cdef int find_ends(const plan *p, Py_ssize_t size, Py_ssize_t *ends) noexcept nogil:
+    """Where each layer's packet ends: Ethernet padding belongs to no packet.
+
+    Returns how many layers are whole. The one behind them, if any, is an IPv4 fragment, whose
+    checksums cover more than itself.
+    """
     cdef const uint8_t *head
     cdef const layer *one
     cdef Py_ssize_t end = size
     cdef int k
-    if p.h.fragment:
-        return False
     for k in range(p.h.n):
         one = &p.h.layers[k]
         head = p.template.p + one.offset
         if one.kind == IP4:
-            if get16(head + 6) & 0x3fff:
-                return False
             end = within(one.offset + get16(head + 2), end, p.h.payload)
         elif one.kind == IP6:
             end = within(one.offset + 40 + get16(head + 4), end, p.h.payload)
         elif one.kind == UDP:
             end = within(one.offset + get16(head + 4), end, p.h.payload)
         ends[k] = end
+        if one.kind == IP4 and get16(head + 6) & 0x3fff:
+            return k
     ends[p.h.n] = end
-    return True
+    return p.h.n
 
 
 cdef uint64_t complete_transport(
@@ -771,10 +773,7 @@ cdef void complete_layer(
     cdef uint8_t *head = out + one.offset
     cdef Py_ssize_t hlen = next_offset - one.offset
     cdef uint64_t pseudo
-    if one.kind == IP4:
-        store16(head + 10, 0)
-        store16(head + 10, <uint16_t>~fold(short_sum(head, one.hlen)))
-    elif one.kind == UDP and p.sealed[k]:
+    if one.kind == UDP and p.sealed[k]:
         one = &p.h.layers[k - 1]
         pseudo = pseudo_sum(out + one.offset, one.kind == IP4, IPPROTO_UDP)
         pseudo += length_sum(out + end - head)
@@ -783,7 +782,8 @@ cdef void complete_layer(
         store16(head + 6, not_zero(<uint16_t>~fold(inside[0])))
         inside[0] = <uint16_t>~fold(pseudo)
         return
-    elif one.kind == GRE and p.sealed[k]:
+    elif one.kind == GRE and p.sealed[k] and p.inner != REMOTE:
+        # With remote checksum offload it is right already: of what the receiver makes of the packet
         store16(head + 4, 0)
         inside[0] += short_sum(head, hlen)
         store16(head + 4, <uint16_t>~fold(inside[0]))
@@ -795,23 +795,26 @@ cdef void complete_layer(
 cdef void complete(plan *p, const uint8_t *frame, Py_ssize_t size, uint8_t *out) noexcept nogil:
     """gso_size 0: copy the frame and complete its checksums (skb_checksum_help).
 
-    A fragment is copied as it is: its checksums cover more than itself.
+    IPv4 headers stay as they are: no kernel leaves their checksum to be completed.
     """
     cdef Py_ssize_t ends[MAX_LAYERS + 1]
     cdef Py_ssize_t start = p.h.l4_header if p.h.l4 else p.h.payload
-    cdef Py_ssize_t end, covered, next_offset = start
+    cdef Py_ssize_t end, covered, next_offset
     cdef uint64_t inside
-    cdef int k
+    cdef int k, whole
     memcpy(out, p.template.p, p.h.payload)
     memcpy(out + p.h.payload, frame + p.h.payload, size - p.h.payload)
-    if p.h.n == 0 or not find_ends(p, size, ends):
-        return
-    end = ends[p.h.n]
-    covered = end
-    if p.h.l4 == IPPROTO_UDP:
-        covered = within(start + get16(out + start + 4), end, p.h.payload)
-    inside = complete_transport(p, out, start, covered)
-    for k in range(p.h.n - 1, -1, -1):
+    whole = find_ends(p, size, ends)
+    covered = end = ends[whole]
+    if whole < p.h.n:
+        start = p.h.layers[whole].offset
+        inside = simd.sum(out + start, end - start)
+    else:
+        if p.h.l4 == IPPROTO_UDP:
+            covered = within(start + get16(out + start + 4), end, p.h.payload)
+        inside = complete_transport(p, out, start, covered)
+    next_offset = start
+    for k in range(whole - 1, -1, -1):
         if ends[k] > covered:
             inside += behind(simd.sum(out + covered, ends[k] - covered), covered - start)
             covered = ends[k]
@@ -974,7 +977,8 @@ def segment(frame, gso_size, *, gso_type=None, layout=None, link_type="ethernet"
         frame: the super-packet, any buffer. Length and checksum fields, IPv4 header checksums
             included, may hold anything: all are computed anew.
         gso_size: payload bytes per segment, headers not counted (for UFO: bytes of IP payload per
-            fragment). 0: no segmentation; the checksums are completed, the frame else unchanged.
+            fragment). 0: no segmentation; transport and tunnel checksums are completed, the frame
+            else unchanged.
         gso_type: :class:`GsoType`. Of the groups transport (TCPV4, TCPV6, UDP, UDP_L4), UDP tunnel
             and GRE, one that has no bit set is taken from the frame: segments for a UDP packet, an
             outer checksum where the field is not 0, remote checksum offload where the header says

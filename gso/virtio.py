@@ -31,6 +31,7 @@ _BASIC = "BBHHHH"
 SIZES = (10, 12, 20, 24)
 
 _ETH_HLEN = 14
+_ETH_P_IP = (b"\x08\x00", b"\x86\xdd")
 _IP_HLEN = {4: 20, 6: 40}
 _UDP_HLEN = 8
 _UDP_MAX_SEGMENTS = 128
@@ -384,15 +385,17 @@ class _Packet:
     def dissect(self) -> Layout:
         """Without NEEDS_CSUM the packet's headers must be those that gso_type says."""
         layout = self.parse()
-        gso_type, l4 = _KINDS[self.kind][:2]
-        if layout.l4 != l4:
-            self.bad_type(self.header.gso_type, f"is for {l4.name}, the packet is {layout.l4.name}")
-        version = {GsoType.TCPV4: 4, GsoType.TCPV6: 6}.get(gso_type, layout.outer_version)
-        if layout.outer_version != version:
+        l4 = _KINDS[self.kind][1]
+        ethertype = bytes(self.frame[12:14])
+        if self.link_type == "ethernet" and ethertype not in _ETH_P_IP:
+            # skb_flow_dissect_flow_keys_basic looks for a VLAN tag where the IP header is
             self.bad_type(
                 self.header.gso_type,
-                f"is for IPv{version}, the packet is IPv{layout.outer_version}",
+                f"is for IP, the packet is of type 0x{ethertype.hex()}, and without NEEDS_CSUM the "
+                "kernel looks no further",
             )
+        if layout.l4 != l4:
+            self.bad_type(self.header.gso_type, f"is for {l4.name}, the packet is {layout.l4.name}")
         return layout
 
     def transport(self, layout: Layout | None) -> int:

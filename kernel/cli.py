@@ -15,6 +15,7 @@ from typing import Any
 
 from gso.kernel import applications, bisect, cache, doctor, shell, trace
 from gso.kernel.applications import Workload
+from gso.kernel.conformance import command as conformance_command
 from gso.kernel.errors import TestBedError, UsageError
 from gso.kernel.patches import Patch
 from gso.kernel.paths import cache_folder, patches_folder
@@ -42,6 +43,7 @@ examples:
   gso-kernel verify --applications my.patch
   gso-kernel compare results/20261123-142501-my results/20261124-093047-my
   gso-kernel trace --unpatched -o pwru.log && gso diagnose pwru.log
+  gso-kernel conformance --seed 7 --count 5000
 """
 
 
@@ -90,6 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_list(commands)
     report_commands.add(commands)
     _add_trace(commands)
+    conformance_command.add(commands)
     return parser
 
 

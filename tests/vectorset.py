@@ -15,6 +15,10 @@ PORTS = {
     5557: (Tunnel.FOU, 47),
     5558: Tunnel.FOU,
     5501: Tunnel.GUE,
+    # generated.json.xz
+    4791: Tunnel.VXLAN,
+    6083: Tunnel.GENEVE,
+    **dict.fromkeys(range(7010, 7100), Tunnel.GENEVE),
 }
 
 

@@ -64,7 +64,7 @@ class Tap:
 
     def forget(self) -> None:
         """Pass over all that has arrived, or was lost, so far."""
-        for _ in self._arrived():
+        for _ in self.arrived():
             pass
         self._lost()
 
@@ -74,7 +74,7 @@ class Tap:
         ``datagram``: payload of the UDP datagrams that were sent, where that is what was sent.
         """
         records = []
-        for time_ns, header, frame in self._arrived():
+        for time_ns, header, frame in self.arrived():
             known = header or self._described(frame, datagram)
             records.append(RECORD.pack(time_ns, len(frame)) + known + frame)
         lost = self._lost()
@@ -84,7 +84,7 @@ class Tap:
         path.write_bytes(b"".join(records))
         return len(records)
 
-    def _arrived(self) -> Iterator[tuple[int, bytes, bytes]]:
+    def arrived(self) -> Iterator[tuple[int, bytes, bytes]]:
         """Yield time, virtio_net_hdr and frame, and free the slots."""
         while True:
             at = self._next * _SLOT_SIZE

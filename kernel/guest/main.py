@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from . import applications, datagrams, health, shell, topology
+from . import applications, conformance, datagrams, health, shell, topology
 from .capture import Tap
 from .datagrams import DatagramServer
 from .netns import device_counters, run
@@ -44,6 +44,8 @@ class Run:
         """Measure what the plan asks for: applications, or every cell of the scenarios."""
         if self.plan.get("applications"):
             return self.perform_applications()
+        if self.plan.get("conformance"):
+            return conformance.perform(self.folder, self.plan["conformance"], self.progress)
         if self.plan.get("shell"):
             return {"modules": self.load_modules(), "status": shell.perform(self.folder, self.plan)}
         scenarios = self.plan["scenarios"]

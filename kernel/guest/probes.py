@@ -38,7 +38,7 @@ class Probes:
 
     def __init__(self) -> None:
         self.missing: dict[str, str] = {}
-        _write("buffer_size_kb", "4096")
+        write("buffer_size_kb", "4096")
         btf = Btf(VMLINUX.read_bytes(), {"sk_buff", "net_device"})
         wanted = (*_U16, *_U32, "dev", "data")
         self.offsets = {name: btf.offset("sk_buff", name) for name in wanted}
@@ -47,7 +47,7 @@ class Probes:
             self._probe(function, argument, condition)
         self._returns("__skb_gso_segment")
         self._drops()
-        _write("tracing_on", "1")
+        write("tracing_on", "1")
 
     def _fetch(self, argument: int) -> str:
         fields = [f"skb=$arg{argument}:x64"]
@@ -60,17 +60,17 @@ class Probes:
 
     def _probe(self, function: str, argument: int, condition: str) -> None:
         try:
-            _append("kprobe_events", f"p:{_GROUP}/{function} {function} {self._fetch(argument)}")
-            _write(f"events/{_GROUP}/{function}/filter", condition)
-            _write(f"events/{_GROUP}/{function}/enable", "1")
+            append("kprobe_events", f"p:{_GROUP}/{function} {function} {self._fetch(argument)}")
+            write(f"events/{_GROUP}/{function}/filter", condition)
+            write(f"events/{_GROUP}/{function}/enable", "1")
         except OSError as error:
             self.missing[function] = str(error)
 
     def _returns(self, function: str) -> None:
         event = f"{function}_returns"
         try:
-            _append("kprobe_events", f"r:{_GROUP}/{event} {function} result=$retval:s64")
-            _write(f"events/{_GROUP}/{event}/enable", "1")
+            append("kprobe_events", f"r:{_GROUP}/{event} {function} result=$retval:s64")
+            write(f"events/{_GROUP}/{event}/enable", "1")
         except OSError as error:
             self.missing[event] = str(error)
 
@@ -82,9 +82,9 @@ class Probes:
         if reason:
             condition += f" && reason != {int(reason[1], 0)}"
         try:
-            _write(f"{event}/filter", condition)
-            _write(f"{event}/trigger", f"stacktrace if {condition}")
-            _write(f"{event}/enable", "1")
+            write(f"{event}/filter", condition)
+            write(f"{event}/trigger", f"stacktrace if {condition}")
+            write(f"{event}/enable", "1")
         except OSError as error:
             self.missing["kfree_skb"] = str(error)
 
@@ -96,7 +96,7 @@ class Probes:
     @staticmethod
     def pause() -> None:
         """Record nothing more; the probes go on to count their hits."""
-        _write("tracing_on", "0")
+        write("tracing_on", "0")
 
     @staticmethod
     def save(path: Path) -> None:
@@ -104,11 +104,13 @@ class Probes:
         path.write_bytes((_TRACEFS / "trace").read_bytes())
 
 
-def _write(name: str, value: str) -> None:
+def write(name: str, value: str) -> None:
+    """Write to a file of tracefs."""
     (_TRACEFS / name).write_text(value)
 
 
-def _append(name: str, value: str) -> None:
+def append(name: str, value: str) -> None:
+    """Add a line to a file of tracefs."""
     # Not open("a"): that seeks to the end, which tracefs refuses.
     control = os.open(_TRACEFS / name, os.O_WRONLY | os.O_APPEND)
     try:

@@ -271,25 +271,20 @@ class Job:
         """gso_size 0."""
         walk = self.walk
         out = bytearray(self.frame)
-        ends = self.packet_ends()
-        if ends is None or not walk.headers:
-            return bytes(out)
-        end = ends[-1]
-        if walk.l4:
-            self.complete_transport(out, end)
-        for header, end in zip(reversed(walk.headers), reversed(ends), strict=True):
+        ends, fragment = self.packet_ends()
+        if walk.l4 and not fragment:
+            self.complete_transport(out, ends[-1] if ends else len(out))
+        whole = walk.headers[: len(ends) - 1] if fragment else walk.headers
+        for header, end in reversed(list(zip(whole, ends, strict=False))):
             at = header.offset
-            if header.kind == "4":
-                self.put(out, at + 10, 0)
-                self.put(out, at + 10, checksum(out[at : at + header.hlen]))
-            elif header.kind == "U" and at in self.sealed:
+            if header.kind == "U" and at in self.sealed:
                 self.put(out, at + 6, 0)
                 total = self.outer_pseudo(header, end - at)
                 self.put(out, at + 6, not_zero(checksum(out[at:end], total)))
-            elif header.kind == "G" and at in self.sealed:
+            elif header.kind == "G" and at in self.sealed and self.inner != "remote":
                 self.put(out, at + 4, 0)
                 self.put(out, at + 4, checksum(out[at:end]))
-        if walk.l4 and self.inner == "partial":
+        if walk.l4 and self.inner == "partial" and not fragment:
             self.complete_transport(out, ends[-1], partial=True)
         return bytes(out)
 
@@ -312,16 +307,13 @@ class Job:
         self.put(out, field, check if walk.l4 == 6 and walk.word(field) == 0 else not_zero(check))
 
     def packet_ends(self):
+        """Where each header's packet ends, up to the first fragment; and whether there is one."""
         walk = self.walk
-        if walk.fragment:
-            return None
         end, ends = len(self.frame), []
         for header in walk.headers:
             at = header.offset
             told = end
             if header.kind == "4":
-                if walk.word(at + 6) & 0x3FFF:
-                    return None
                 told = at + walk.word(at + 2)
             elif header.kind == "6":
                 told = at + 40 + walk.word(at + 4)
@@ -330,4 +322,6 @@ class Job:
             if walk.payload <= told < end:
                 end = told
             ends.append(end)
-        return ends
+            if header.kind == "4" and walk.word(at + 6) & 0x3FFF:
+                return ends, True
+        return ends, False

@@ -60,9 +60,8 @@ def segment_vnet(buffer, *, header_size=10, link_type="ethernet", checksum="comp
     options = {"link_type": link_type, "tunnel_ports": ports, "announced": announced}
     if not needs_csum:
         walk = Walk(frame, **options)
+        demand(link_type == "raw" or frame[12:14] in (b"\x08\x00", b"\x86\xdd"))
         demand(walk.l4 == (6 if kind in (TCPV4, TCPV6) else 17))
-        demand(kind != TCPV4 or walk.outer_version == 4)
-        demand(kind != TCPV6 or walk.outer_version == 6)
         start = walk.l4_header
     if kind in (TCPV4, TCPV6):
         demand(not needs_csum or offset == 16)

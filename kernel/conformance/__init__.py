@@ -1,0 +1,1 @@
+"""Random super-packets, segmented by a real kernel and by `gso`, and compared byte for byte."""

@@ -1,0 +1,135 @@
+"""The subcommand ``conformance``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from gso.kernel.conformance import records
+from gso.kernel.conformance.compare import DIFFERENT, EQUAL, NOT_SENT, REFUSED
+from gso.kernel.conformance.run import Options, Report, compare
+from gso.kernel.errors import TestBedError, UsageError
+from gso.kernel.screen import TerminalScreen
+
+_COLUMNS = (EQUAL, REFUSED, DIFFERENT, NOT_SENT)
+_SHOWN = 10  # differences named on the terminal
+
+
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the subcommand to those of ``gso-kernel``."""
+    command = commands.add_parser(
+        "conformance",
+        help="compare gso.segment with a real kernel, on random packets",
+        description="Boot a kernel, send random super-packets through tunnels of every kind and, "
+        "malformed ones too, straight to its segmenter, and compare every byte of the segments "
+        "with what gso.segment makes. Exit status: 0 all the same, 1 differences, 125 nothing can "
+        "be said.",
+    )
+    command.add_argument("--kernel", metavar="VERSION", help="Debian kernel (default: newest)")
+    command.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="of the random packets (default: 0)"
+    )
+    command.add_argument(
+        "--count",
+        type=_count,
+        default=2000,
+        metavar="N",
+        help="packets to send, half of them through tunnels (default: 2000)",
+    )
+    command.add_argument(
+        "--only",
+        action="append",
+        default=[],
+        metavar="WORD",
+        help="only devices with this in their name, such as geneve, gue6080-gre or 'in vxlan'; "
+        "none: the segmenter itself; may be repeated",
+    )
+    command.add_argument(
+        "--differences",
+        type=Path,
+        default=Path("conformance-differences.json.xz"),
+        metavar="FILE",
+        help="write packets on which we differ here, with both answers (default: %(default)s)",
+    )
+    command.add_argument(
+        "--replay", type=Path, metavar="FILE", help="send the packets of such a file again"
+    )
+    command.add_argument(
+        "--vectors",
+        type=Path,
+        metavar="FILE",
+        help="write a few packets of each kind with the kernel's answers, as test vectors",
+    )
+    command.add_argument("--json", type=Path, metavar="FILE", help="write everything here too")
+    command.add_argument(
+        "--timeout",
+        type=float,
+        default=600.0,
+        metavar="SECONDS",
+        help="longest time for one boot with up to 8000 packets (default: 600)",
+    )
+    command.add_argument("--quiet", action="store_true", help="no progress, only the result")
+    command.set_defaults(run=_run)
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
+    return value
+
+
+def _run(options: argparse.Namespace) -> int:
+    for path in (options.differences, options.vectors, options.json):
+        if path and not path.parent.is_dir():
+            raise UsageError(f"cannot write {path}: there is no folder {path.parent}")
+    screen = TerminalScreen(quiet=options.quiet)
+    report = compare(
+        Options(
+            seed=options.seed,
+            count=options.count,
+            only=options.only,
+            kernel=options.kernel,
+            replay=options.replay,
+            timeout=options.timeout,
+        ),
+        screen,
+    )
+    screen.close()
+    print(table(report))
+    if report.differences:
+        records.write(options.differences, report.differences)
+        print(f"both answers: {options.differences}, to send again with --replay")
+    if options.vectors:
+        records.write(options.vectors, report.samples)
+    if options.json:
+        options.json.write_text(json.dumps(report.summary(), indent=1) + "\n")
+    if not report.total(EQUAL):
+        raise TestBedError("conformance", "not one packet was segmented; nothing can be said")
+    return int(bool(report.differences))
+
+
+def table(report: Report) -> str:
+    """Return the result for people."""
+    lines = [f"{'':16}{'tried':>8}" + "".join(f"{name:>11}" for name in _COLUMNS) + "   segments"]
+    for tally in report.tallies.values():
+        counts = "".join(f"{tally.verdicts[name]:>11}" for name in _COLUMNS)
+        lines.append(f"{tally.family:16}{tally.verdicts.total():>8}{counts}{tally.segments:>11}")
+    segments = sum(tally.segments for tally in report.tallies.values())
+    totals = "".join(f"{report.total(name):>11}" for name in _COLUMNS)
+    lines.append(f"{'all':16}{report.total():>8}{totals}{segments:>11}")
+    lines += [f"{kind}: not on this kernel: {why}" for kind, why in report.refused.items()]
+    for one in report.differences[:_SHOWN]:
+        lines.append(f"{one['name']}: {one['way']} differs {_told(one)}".rstrip())
+    if len(report.differences) > _SHOWN:
+        lines.append(f"and {len(report.differences) - _SHOWN} more")
+    lines.append(f"{report.kernel}, seed {report.seed}")
+    return "\n".join(lines)
+
+
+def _told(one: dict[str, object]) -> str:
+    why = str(one["refused_for"])
+    if why:
+        return f"(we refuse: {why})"
+    return "(the kernel refuses)" if one["dropped"] else ""

@@ -1,0 +1,223 @@
+"""Random packets in a real kernel, and how the answers are compared."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from random import Random
+
+import pytest
+
+import gso
+from gso import L4, GsoType
+from gso.kernel.conformance import odd, outcomes, packets, records
+from gso.kernel.conformance.command import table
+from gso.kernel.conformance.compare import DIFFERENT, EQUAL, NOT_SENT, REFUSED, judge
+from gso.kernel.conformance.devices import DIRECT, PORTS, devices
+from gso.kernel.conformance.outcomes import Outcome, Super
+from gso.kernel.conformance.run import Report
+from vectorset import record
+
+DEVICES = {device.kind: device for device in devices()}
+NONE, VXLAN = DEVICES["none"], DEVICES["vxlan4-udpcsum"]
+
+
+@pytest.mark.vm
+def test_a_kernel_and_the_library_agree(gso_kernel, tmp_path, request):
+    request.getfixturevalue("test_bed")
+    done = gso_kernel(
+        *("conformance", "--seed", "2", "--count", "800"),
+        *("--json", "found.json", "--vectors", "vectors.json.xz"),
+    )
+    assert done.status == 0, done.out + done.err
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert found["packets"] == 800
+    assert found["differences"] == []
+    assert found["refused_devices"] == {}
+    tallies = {row["family"]: row for row in found["tallies"]}
+    assert {"none", "vlan", "mpls", "ipip", "gre", "vxlan", "geneve", "fou", "gue"} <= set(tallies)
+    assert tallies["none"]["refused"] > 50
+    assert all(row[EQUAL] > 0 for row in tallies.values())
+    assert sum(row["segments"] for row in tallies.values()) > 2000
+    again = gso_kernel("conformance", "--replay", "vectors.json.xz")
+    assert again.status == 0, again.out + again.err
+
+
+# --- without a VM ------------------------------------------------------------------------------
+
+
+def test_every_device_has_a_name_and_a_kind_of_its_own():
+    found = devices()
+    assert len({device.name for device in found}) == len(found)
+    assert len(DEVICES) == len(found)
+    assert DEVICES["none"].name == DIRECT
+    assert all("{" not in line for device in found for line in (*device.ip, *device.tc))
+
+
+def test_the_same_seed_makes_the_same_packets():
+    def made(seed):
+        r = Random(seed)
+        return [odd.make(r) for _ in range(50)] + [packets.make(r, VXLAN) for _ in range(50)]
+
+    assert made(1) == made(1)
+    assert made(1) != made(2)
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_sound_packets_are_what_their_header_says(version):
+    r = Random(version)
+    for _ in range(300):
+        packet = packets.ip_packet(r, version)
+        if packet.sound:
+            layout = gso.parse(packet.frame, link_type="raw", tunnel_ports=PORTS)
+            assert layout.inner_version == version
+            if layout.l4 is not L4.NONE:
+                assert layout.l4 is packet.l4
+                assert layout.transport_header == packet.csum_start
+
+
+def test_a_segments_checksum_can_be_made_zero():
+    r = Random(5)
+    found = 0
+    for _ in range(200):
+        packet = packets.ip_packet(r, 4)
+        if packet.gso_type != packets.TCPV4 or packet.gso_size < 8 or not packet.flags:
+            continue
+        packets.zero_checksum(r, packet)
+        try:
+            made = gso.segment_vnet(packet.vnet + packet.frame, link_type="raw")
+        except gso.GsoError:
+            continue  # no larger than gso_size
+        at = packet.csum_start + packet.csum_offset
+        found += len(made) > 1 and any(bytes(s[at : at + 2]) == b"\0\0" for s in made)
+    assert found > 20
+
+
+def segmented() -> Outcome:
+    """A packet of the vectors as an outcome: the kernel's own answer."""
+    known = record("gre/v4/exact3")
+    given = known["input"]
+    one = Super(bytes.fromhex(given["frame"]), given["gso_size"], given["gso_type"], True)
+    segments = [bytes.fromhex(output) for output in known["outputs"]]
+    packet = packets.Packet(bytes.fromhex(known["injected"]["headers"]), 0x0800)
+    return Outcome(0, packet, 0, [one], segments)
+
+
+def test_the_kernels_own_answer_is_equal():
+    assert judge(DEVICES["gre"], segmented()).verdict == EQUAL
+
+
+def changed(segments: list[bytes], at: int) -> list[bytes]:
+    """Flip a bit of the first."""
+    first = bytearray(segments[0])
+    first[at] ^= 1
+    return [bytes(first), *segments[1:]]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda s: changed(s, 0),
+        lambda s: changed(s, -1),
+        lambda s: changed(s, 30),
+        lambda s: s[:-1],
+        lambda s: [*s, s[0]],
+        lambda _: [],
+        lambda s: [s[1], s[0], *s[2:]],
+    ],
+)
+def test_every_other_answer_is_different(change):
+    outcome = segmented()
+    outcome = replace(outcome, segments=change(outcome.segments))
+    one = judge(DEVICES["gre"], outcome)
+    assert one.verdict == DIFFERENT
+    assert list(one.ours) == segmented().segments
+
+
+def test_only_the_random_id_of_a_fragment_may_differ():
+    r = Random(1)
+    packet = packets.ip_packet(r, 6)
+    while packet.gso_type != packets.UFO or len(packet.frame) < packet.csum_start + 20:
+        packet = packets.ip_packet(r, 6)
+    packet = packets.in_ethernet(r, packet, tags=1)
+    packet.gso_size = 16
+    ours = [bytearray(segment) for segment in gso.segment_vnet(packet.vnet + packet.frame)]
+    ident = gso.parse(ours[0]).payload + 4
+    theirs = [bytes(s[:ident]) + b"\1\2\3\4" + bytes(s[ident + 4 :]) for s in ours]
+    packet.sound = False
+    outcome = Outcome(0, packet, 0, [], theirs)
+    assert judge(NONE, outcome).verdict == EQUAL
+    wrong = replace(outcome, segments=changed(theirs, ident - 1))
+    assert judge(NONE, wrong).verdict == DIFFERENT
+
+
+def test_what_could_not_be_sent_says_nothing():
+    packet = packets.Packet(b"")
+    for error in (-1, 90):
+        assert judge(VXLAN, Outcome(0, packet, error, [], [])).verdict == NOT_SENT
+
+
+def test_refusals_of_both_are_no_difference():
+    r = Random(1)
+    packet = packets.make(r, NONE)
+    packet.gso_type = 0x7F
+    assert judge(NONE, Outcome(0, packet, 22, [], [])).verdict == REFUSED
+    packet.gso_type = 0
+    packet.flags = 0
+    assert judge(NONE, Outcome(0, packet, 22, [], [])).verdict == DIFFERENT
+
+
+def test_differences_can_be_sent_again(tmp_path):
+    outcome = segmented()
+    outcome = replace(outcome, segments=[])
+    report = Report("a kernel", 7)
+    report.add(judge(DEVICES["gre"], outcome), 3)
+    assert "generated/gre/7-3: gso_type differs (the kernel refuses)" in table(report)
+    path = tmp_path / "x.json.xz"
+    records.write(path, report.differences)
+    (again,) = records.packets_of(path)
+    assert again[0] == "gre"
+    assert again[1].vnet + again[1].frame == outcome.packet.vnet + outcome.packet.frame
+    assert again[1].protocol == 0x0800
+
+
+def test_the_trace_tells_the_state_of_each_packet(tmp_path):
+    packet = replace(packets.make(Random(3), VXLAN), gso_type=packets.USO)
+    sent = [(0, packet), (0, packet)]
+    super_, segment = b"s" * 60, b"t" * 50
+    (tmp_path / "metadata.txt").write_text(
+        "x-1 [000] ..... 1.0: tracing_mark_write: packet 0\n"
+        "x-1 [000] ..... 1.0: netif_rx_entry: dev=mir0 napi_id=0x0 ip_summed=3 hash=0x0 "
+        "len=46 mac_header=-14 nr_frags=1 gso_size=1400 gso_type=0x402\n"
+        "x-1 [000] ..... 1.0: gso_segment: (__skb_gso_segment+0x0) mac_header=100 "
+        "network_header=114 transport_header=134 inner_mac_header=150 inner_network_header=164 "
+        "inner_transport_header=184 csum_start=184 csum_offset=6 head=1000 origin=1100 dev=wire0\n"
+        "x-1 [000] ..... 1.0: tracing_mark_write: packet 1\n"
+    )
+    head = outcomes._OUTCOME.pack(0, 1, 1)
+    frames = b"".join(len(f).to_bytes(4, "little") + f for f in (super_, segment))
+    (tmp_path / "outcome.bin").write_bytes(head + frames + outcomes._OUTCOME.pack(22, 0, 0))
+    first, second = outcomes.read(tmp_path, sent)
+    (one,) = first.supers
+    assert (one.frame, first.segments) == (super_, [segment])
+    assert (one.gso_size, one.partial) == (1400, True)
+    # The tracepoint shows 16 bits of the type.
+    assert one.gso_type == GsoType.UDP_TUNNEL | GsoType.DODGY | GsoType.UDP_L4
+    assert one.offsets["inner_network_header"] == 64
+    assert (one.offsets["csum_start"], one.offsets["csum_offset"]) == (84, 6)
+    assert (second.error, second.supers, second.segments) == (22, [], [])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--only", "nothing-like-it"], "no device has nothing-like-it in its name"),
+        (["--count", "0"], "0 is not a positive number"),
+        (["--replay", "missing.json.xz"], "missing.json.xz: not packets of an earlier run"),
+        (["--vectors", "missing/x"], "there is no folder missing"),
+    ],
+)
+def test_wrong_usage(gso_kernel, arguments, message):
+    done = gso_kernel("conformance", *arguments)
+    assert done.status == 2
+    assert message in done.err
