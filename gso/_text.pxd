@@ -9,6 +9,7 @@ cdef extern from "token.h" nogil:
     const char *skip_key "gso_key_end"(const char *p, const char *end)
     const char *skip_blanks "gso_blanks_end"(const char *p, const char *end)
     uint32_t hash_text "gso_hash"(const char *p, int64_t size)
+    int64_t shared "gso_shared"(const char *a, const char *b, int64_t size)
     bint same_text "gso_same"(const char *a, const char *b, int64_t size)
 
 

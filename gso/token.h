@@ -131,4 +131,24 @@ static inline int gso_same(const char *a, const char *b, int64_t size)
     return gso_load(a + size - 8, 8) == gso_load(b + size - 8, 8);
 }
 
+/* How many bytes of two texts are the same before the first that differs, of `size`. */
+static inline int64_t gso_shared(const char *a, const char *b, int64_t size)
+{
+    int64_t at = 0;
+
+#ifdef __SSE2__
+    for (; at + 16 <= size; at += 16) {
+        __m128i x = _mm_loadu_si128((const __m128i *)(a + at));
+        __m128i y = _mm_loadu_si128((const __m128i *)(b + at));
+        unsigned other = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(x, y)) ^ 0xffff;
+
+        if (other)
+            return at + __builtin_ctz(other);
+    }
+#endif
+    while (at < size && a[at] == b[at])
+        at++;
+    return at;
+}
+
 #endif
