@@ -46,6 +46,7 @@ cdef class Scanner:
     cdef const char *line_start
     cdef Shape shape
 
+    cdef bint _names_columns(self, const char *p, const char *end) noexcept nogil
     cdef bint _begins(self, const char *p, const char *end) noexcept nogil
     cdef int _scan(self, const char *p, const char *end) noexcept nogil
     cdef const char *_part(self, const Slot *slot, const char *p, const char *end) noexcept nogil
@@ -61,6 +62,7 @@ cdef class Scanner:
                      const char *stop) noexcept nogil
     cdef void _keep_shape(self) noexcept nogil
     cdef void _begin(self) noexcept nogil
+    cdef int _too_long(self) noexcept nogil
     cdef void _new(self) noexcept nogil
     cdef void _undo(self) noexcept nogil
     cdef void _store_event(self, Row *row) noexcept nogil

@@ -6,6 +6,7 @@ One pass over the bytes, without the GIL. Names are kept once each, as numbers i
 is ever read behind a line's end, and no line can make more than one event.
 """
 
+from cpython.unicode cimport PyUnicode_DecodeUTF8
 from libc.stdint cimport INT64_MIN, int8_t, int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free
 from libc.string cimport memchr, memcpy
@@ -30,6 +31,8 @@ from gso._validate cimport Skb
 from gso._validate import FIELDS, SKB_DTYPE, unknown_rows
 
 DAMAGED_KEPT = 10
+# Bytes of a line that is still read. A line of pwru has 300, a dump of an sk_buff some 10000.
+LONGEST_LINE = 1 << 20
 
 COLUMNS = {
     "line": np.int64, "time": np.int64, "skb": np.uint64, "netns": np.int64, "result": np.int64,
@@ -218,6 +221,7 @@ cdef class Scanner:
         cdef const char *stop
         cdef const char *last
         cdef int status = 0
+        cdef int64_t longest = LONGEST_LINE
         if not 0 <= start <= block.shape[0]:
             raise ValueError(f"byte {start} is not in a block of {block.shape[0]}")
         while p < end:
@@ -238,7 +242,7 @@ cdef class Scanner:
                         p = stop + 1
                         continue
                     self.line_start = p
-                    status = self._scan(p, last)
+                    status = self._scan(p, last) if stop - p <= longest else self._too_long()
                     if status < 0:
                         break
                     if status == READ_EVENT and not self.shape.broken:
@@ -263,9 +267,9 @@ cdef class Scanner:
             self._store_event(self.row)
         n = self.count
         columns = {name: column[:n] for name, column in self.columns.items()}
-        names = [self.names.text[self.names.entries[i].start:
-                                 self.names.entries[i].start + self.names.entries[i].size]
-                 .decode("utf-8", "replace") for i in range(self.names.count)]
+        names = [PyUnicode_DecodeUTF8(self.names.text + self.names.entries[i].start,
+                                      self.names.entries[i].size, b"replace")
+                 for i in range(self.names.count)]
         result = columns, self.state[:n], names
         self._start()
         return result
@@ -286,12 +290,37 @@ cdef class Scanner:
             stop = p
         return 0
 
+    def last_header(self, const uint8_t[::1] block):
+        """The last line of a block that names its columns, empty if there is none."""
+        cdef const char *base = <const char *>&block[0] if block.shape[0] else NULL
+        cdef const char *end = base + block.shape[0]
+        cdef const char *p = base
+        cdef const char *stop
+        cdef const char *found = end
+        with nogil:
+            while p < end:
+                stop = <const char *>memchr(p, c"\n", end - p)
+                if stop == NULL:
+                    stop = end
+                if self._names_columns(p, stop):
+                    found = p
+                p = stop + 1
+        return bytes(block[found - base:]).split(b"\n", 1)[0]
+
+    cdef bint _names_columns(self, const char *p, const char *end) noexcept nogil:
+        """Whether this line names the columns of those behind it."""
+        return False
+
     cdef bint _begins(self, const char *p, const char *end) noexcept nogil:
         """Whether this line is the start of another event: exactly those that call `_new`."""
         return False
 
     cdef int _scan(self, const char *p, const char *end) noexcept nogil:
         """Read a line that is not empty: -1 for a damaged line, -2 for no memory."""
+        return -1
+
+    cdef int _too_long(self) noexcept nogil:
+        self.owner = DAMAGED_EVENT
         return -1
 
     cdef void _new(self) noexcept nogil:

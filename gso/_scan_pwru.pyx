@@ -42,6 +42,10 @@ cdef class PwruScanner(Scanner):
     def __cinit__(self, *_, **__):
         self.bare_flows = True
 
+    cdef bint _names_columns(self, const char *p, const char *end) noexcept nogil:
+        p = skip_blanks(p, end)
+        return starts(p, end, b"SKB ", 4) or starts(p, end, b"TIME ", 5)
+
     cdef bint _begins(self, const char *p, const char *end) noexcept nogil:
         cdef const char *at
         cdef int64_t clock, pointer
@@ -51,7 +55,7 @@ cdef class PwruScanner(Scanner):
         cdef const char *at = skip_blanks(p, end)
         cdef int64_t clock, pointer
         cdef int start
-        if starts(at, end, b"SKB ", 4) or starts(at, end, b"TIME ", 5):
+        if self._names_columns(at, end):
             self.has_names = find(at, end, b"NETNS NAME", 10) != NULL
             self.has_caller = find(at, end, b"CALLER", 6) != NULL
             self.shape.usable = False
