@@ -18,6 +18,14 @@ cdef enum:
 
 cdef const Key *find_key(const char *text, int64_t size) noexcept nogil
 
+# The lines of a stack as they stand in the log.
+cdef struct StackText:
+    bint usable             # and Scanner.stack_text is the functions in them
+    int32_t size
+    int32_t functions_size
+    int64_t lines
+    char[STACK_BYTES] text
+
 
 cdef class Scanner:
     cdef Py_ssize_t capacity, count
@@ -45,6 +53,10 @@ cdef class Scanner:
     cdef Row nothing
     cdef const char *line_start
     cdef Shape shape
+    cdef const char *behind     # the last event, as long as there is only its stack
+    cdef StackText stack
+    cdef int64_t stack_lines
+    cdef int32_t last_stack
 
     cdef bint _names_columns(self, const char *p, const char *end) noexcept nogil
     cdef bint _begins(self, const char *p, const char *end) noexcept nogil
@@ -67,6 +79,8 @@ cdef class Scanner:
     cdef void _undo(self) noexcept nogil
     cdef void _store_event(self, Row *row) noexcept nogil
     cdef void _stack_line(self, const char *p, const char *end) noexcept nogil
+    cdef void _keep_stack(self, const Row *event) noexcept nogil
+    cdef int64_t _skip_stack(self, const char *p, const char *end) noexcept nogil
     cdef int _pairs(self, const char *p, const char *end) noexcept nogil
     cdef void _flow(self, const char *p, const char *end) noexcept nogil
     cdef void _data(self, const char *p, const char *end) noexcept nogil

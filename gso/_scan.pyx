@@ -221,7 +221,8 @@ cdef class Scanner:
         cdef const char *stop
         cdef const char *last
         cdef int status = 0
-        cdef int64_t longest = LONGEST_LINE
+        cdef int64_t longest = LONGEST_LINE, stack_lines
+        self.behind = NULL
         if not 0 <= start <= block.shape[0]:
             raise ValueError(f"byte {start} is not in a block of {block.shape[0]}")
         while p < end:
@@ -238,19 +239,28 @@ cdef class Scanner:
                         status = 2
                         break
                     self.line += 1
-                    if last == p or self._read_like_before(p, last):
+                    if last == p:
                         p = stop + 1
                         continue
                     self.line_start = p
+                    if self._read_like_before(p, last):
+                        p = stop + 1 + self._skip_stack(stop + 1, end)
+                        continue
+                    stack_lines = self.stack_lines
                     status = self._scan(p, last) if stop - p <= longest else self._too_long()
                     if status < 0:
                         break
-                    if status == READ_EVENT and not self.shape.broken:
-                        self.shape.usable = self.shapes
-                        self.shape.text, self.shape.size = p, <int32_t>(last - p)
                     p = stop + 1
+                    if status == READ_EVENT:
+                        self.shape.usable = self.shapes and not self.shape.broken
+                        self.shape.text = self.line_start
+                        self.shape.size = <int32_t>(last - self.line_start)
+                        p += self._skip_stack(p, end)
+                    elif self.stack_lines == stack_lines:
+                        self.behind = NULL          # more than a stack is there
             if status < 0:
                 self.shape.usable = False
+                self.behind = NULL
             if status == 2:
                 return p - base, True
             if status == -2:
@@ -333,6 +343,8 @@ cdef class Scanner:
         self.shape.decided = 0
 
     cdef void _begin(self) noexcept nogil:
+        if self.stack_size and self.behind != NULL and not self.stack.usable:
+            self._keep_stack(self.last)
         if self.pending:
             self._store_event(self.last)
         self.row.line = self.line
@@ -353,7 +365,9 @@ cdef class Scanner:
         """Put an event, with the stack behind it, into the columns."""
         cdef Py_ssize_t i = self.count - 1
         if self.stack_size:
-            row.stack = max(NONE, intern(&self.names, self.stack_text, self.stack_size))
+            row.stack = max(NONE, intern_like(&self.names, self.last_stack, self.stack_text,
+                                              self.stack_size))
+            self.last_stack = row.stack
             self.stack_size = 0
         self.lines[i] = row.line
         self.times[i], self.results[i] = row.time, row.result
@@ -369,6 +383,8 @@ cdef class Scanner:
     cdef void _stack_line(self, const char *p, const char *end) noexcept nogil:
         """Keep one function of the stack of the last event."""
         cdef int64_t size = end - p
+        self.stack_lines += 1
+        self.stack.usable = False
         if self.owner != EVENT or size <= 0 or self.stack_size + size + 1 > STACK_BYTES:
             return
         if self.stack_size:
@@ -376,6 +392,29 @@ cdef class Scanner:
             self.stack_size += 1
         memcpy(&self.stack_text[self.stack_size], p, size)
         self.stack_size += <int32_t>size
+
+    # --- stacks that come again ---
+
+    cdef void _keep_stack(self, const Row *event) noexcept nogil:
+        """Keep the text of the lines behind an event, which are its stack and nothing else."""
+        self.stack.size = <int32_t>min(self.line_start - self.behind, STACK_BYTES + 1)
+        if self.stack.size > STACK_BYTES:
+            return
+        memcpy(self.stack.text, self.behind, self.stack.size)
+        self.stack.lines = self.line - event.line - 1
+        self.stack.functions_size = self.stack_size
+        self.stack.usable = self.shapes
+
+    cdef int64_t _skip_stack(self, const char *p, const char *end) noexcept nogil:
+        """Bytes behind an event that are the same stack as the last one was."""
+        self.behind = p
+        if not self.stack.usable or end - p < self.stack.size:
+            return 0
+        if shared(p, self.stack.text, self.stack.size) < self.stack.size:
+            return 0
+        self.line += self.stack.lines
+        self.stack_size = self.stack.functions_size     # stack_text has it still
+        return self.stack.size
 
     # --- lines of the same shape, see `gso._shape` ---
 

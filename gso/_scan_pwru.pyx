@@ -2,7 +2,7 @@
 # cython: initializedcheck=False
 """Lines of pwru, of every version."""
 
-from libc.stdint cimport INT64_MIN, int32_t, int64_t, uint64_t
+from libc.stdint cimport INT64_MIN, int8_t, int32_t, int64_t, uint64_t
 from libc.string cimport memchr
 
 from gso._names cimport intern, intern_like
@@ -25,7 +25,12 @@ cdef enum Part:
     FUNCTION
     BARE_FUNCTION           # with no flow before it
     TIME
-    META                    # NETNS MARK IFACE PROTO MTU LEN
+    NETNS
+    MARK
+    INTERFACE
+    PROTOCOL
+    MTU
+    LENGTH
     CONTROL                 # what --output-skb-cb prints
     NETNS_NAME
     CALLER
@@ -127,8 +132,8 @@ cdef class PwruScanner(Scanner):
             return self._function(at, end) if self._is_function(at, end) else NULL
         if slot.kind == TIME:
             return self._time(at, end)
-        if slot.kind == META:
-            return self._meta(at, end)
+        if NETNS <= slot.kind <= LENGTH:
+            return self._column(slot.kind, at, end)
         if slot.kind == CONTROL:
             return skip_token(at, end) if starts(at, end, b"[0x", 3) else NULL
         if slot.kind == NETNS_NAME:
@@ -235,16 +240,14 @@ cdef class PwruScanner(Scanner):
     cdef int _line_new(self, const char *p, const char *end) noexcept nogil:
         """PROCESS [TIME] [NETNS MARK IFACE PROTO MTU LEN] [cb] [name] [TUPLE] FUNC [CALLER] ..."""
         cdef const char *at = self._take(PROCESS, bit(PROCESS_BIT), p, end)
-        cdef uint64_t meta = (bit(NETNS_BIT) | bit(DEVICE_BIT) | bit(IFINDEX_BIT)
-                              | bit(PROTOCOL_BIT) | bit(MTU_BIT) | bit(LENGTH_BIT))
         p = p if at == NULL else at
-        at = self._take(META, meta, p, end)
+        at = self._meta(p, end)
         if at == NULL:
             # Without these columns, or with the time before them.
             at = self._take(TIME, bit(TIME_BIT), p, end)
             if at != NULL:
                 p = at
-                at = self._take(META, meta, p, end)
+                at = self._meta(p, end)
         if at != NULL:
             p = at
         else:
@@ -324,50 +327,79 @@ cdef class PwruScanner(Scanner):
 
     cdef const char *_meta(self, const char *p, const char *end) noexcept nogil:
         """The six columns of numbers; NULL if they are not here. Returns what comes behind."""
-        cdef Row *row = self.row
-        cdef const char *start[6]
-        cdef const char *stop[6]
-        cdef int64_t[6] value
-        cdef const char *at
-        cdef int k
-        for k in range(6):
+        cdef const char *start = p
+        cdef const char *stop
+        cdef uint64_t decides
+        cdef int kind
+        cdef Row before = self.row[0]
+        for kind in range(NETNS, LENGTH + 1):
             p = skip_blanks(p, end)
-            if p >= end:
+            p = self._column(kind, p, end) if p < end else NULL
+            if p == NULL:
+                self.row[0] = before
                 return NULL
-            start[k] = p
-            p = stop[k] = skip_token(p, end)
-        # The name of the namespace may touch the length.
-        at = start[5]
-        while at < stop[5] and is_digit(at[0]):
-            at += 1
-        p = stop[5] = at
-        for k in range(6):
-            if k != 2 and not read_number(
-                    start[k], stop[k], 16 if k == 1 or k == 3 else 10, &value[k]):
-                return NULL
-        if not starts(start[3], stop[3], b"0x", 2):
+        p = start
+        for kind in range(NETNS, LENGTH + 1):
+            stop = skip_token(skip_blanks(p, end), end)
+            if kind == LENGTH:
+                stop = self._length_end(skip_blanks(p, end), end)
+            decides = (bit(NETNS_BIT) if kind == NETNS
+                       else bit(DEVICE_BIT) | bit(IFINDEX_BIT) if kind == INTERFACE
+                       else bit(PROTOCOL_BIT) if kind == PROTOCOL
+                       else bit(MTU_BIT) if kind == MTU
+                       else bit(LENGTH_BIT) if kind == LENGTH else 0)
+            self._note(kind, decides, p, stop)
+            p = stop
+        return p
+
+    cdef const char *_column(self, int kind, const char *p, const char *end) noexcept nogil:
+        """One of the six: NETNS MARK IFACE PROTO MTU LEN."""
+        cdef Row *row = self.row
+        cdef const char *stop = skip_token(p, end)
+        cdef int64_t value = 0
+        if kind == INTERFACE:
+            self._interface(p, stop)
+            return stop
+        if kind == LENGTH:
+            stop = self._length_end(p, stop)
+        if kind == PROTOCOL and not starts(p, stop, b"0x", 2):
             return NULL
-        # Were it one, the time before these columns could be taken for the first of them.
-        self.shape.broken |= starts(start[2], stop[2], b"0x", 2)
-        row.netns = value[0]
-        # "eth0:2": the name, and the interface's number.
-        at = stop[2]
-        while at > start[2] and is_digit((at - 1)[0]):
+        if not read_number(p, stop, 16 if kind == MARK or kind == PROTOCOL else 10, &value):
+            return NULL
+        if kind == NETNS:
+            row.netns = value
+        elif kind == PROTOCOL:
+            row.skb.protocol = self.nothing.skb.protocol
+            put(&row.skb, 48, 4, host_order(value))
+        elif kind == MTU:
+            row.mtu = <int32_t>min(value, 0x7fffffff)
+        elif kind == LENGTH:
+            row.skb.length = self.nothing.skb.length
+            put(&row.skb, 24, 4, value)
+        return stop
+
+    cdef const char *_length_end(self, const char *p, const char *end) noexcept nogil:
+        """The name of the namespace may touch the length."""
+        while p < end and is_digit(p[0]):
+            p += 1
+        return p
+
+    cdef void _interface(self, const char *p, const char *end) noexcept nogil:
+        """"eth0:2": the name, and the interface's number."""
+        cdef const char *at = end
+        cdef int64_t number = 0
+        # Were it a number, the time before these columns could be taken for the first of them.
+        self.shape.broken |= starts(p, end, b"0x", 2)
+        while at > p and is_digit((at - 1)[0]):
             at -= 1
-        if at > start[2] and (at - 1)[0] == c":" and at < stop[2]:
-            read_number(at, stop[2], 10, &value[2])
-            row.ifindex = <int32_t>min(value[2], 0x7fffffff)
+        if at > p and (at - 1)[0] == c":" and at < end:
+            read_number(at, end, 10, &number)
+            self.row.ifindex = <int32_t>min(number, 0x7fffffff)
             at -= 1
         else:
-            row.ifindex = NONE
-            at = stop[2]
-        row.device = intern_like(&self.names, self.last.device, start[2], at - start[2])
-        row.skb.protocol = self.nothing.skb.protocol
-        row.skb.length = self.nothing.skb.length
-        put(&row.skb, 48, 4, host_order(value[3]))
-        row.mtu = <int32_t>min(value[4], 0x7fffffff)
-        put(&row.skb, 24, 4, value[5])
-        return p
+            self.row.ifindex = NONE
+            at = end
+        self.row.device = intern_like(&self.names, self.last.device, p, at - p)
 
     cdef int _more(self, const char *p, const char *end) noexcept nogil:
         """Lines behind an event: its stack, or its sk_buff as C prints it."""
