@@ -4,6 +4,8 @@ import numpy as np
 import numpy.typing as npt
 from typing_extensions import Buffer
 
+from gso.name_table import NameTable
+
 DAMAGED_KEPT: int
 LONGEST_LINE: int
 COLUMNS: dict[str, type[np.generic]]
@@ -20,4 +22,4 @@ class Scanner:
     def feed(self, block: Buffer, start: int) -> tuple[int, bool]: ...
     def take(
         self,
-    ) -> tuple[dict[str, npt.NDArray[Any]], npt.NDArray[np.void], list[str]]: ...
+    ) -> tuple[dict[str, npt.NDArray[Any]], npt.NDArray[np.void], NameTable]: ...

@@ -6,7 +6,6 @@ One pass over the bytes, without the GIL. Names are kept once each, as numbers i
 is ever read behind a line's end, and no line can make more than one event.
 """
 
-from cpython.unicode cimport PyUnicode_DecodeUTF8
 from libc.stdint cimport INT64_MIN, int8_t, int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free
 from libc.string cimport memchr, memcpy
@@ -29,6 +28,7 @@ from gso._text cimport (
 from gso._validate cimport Skb
 
 from gso._validate import FIELDS, SKB_DTYPE, unknown_rows
+from gso.name_table import NameTable
 
 DAMAGED_KEPT = 10
 # Bytes of a line that is still read. A line of pwru has 300, a dump of an sk_buff some 10000.
@@ -183,8 +183,20 @@ cdef class Scanner:
         for i in range(self.names.slot_count):
             self.names.slots[i] = NONE
         # `_store_event` fills each row.
-        self.columns = {name: np.empty(self.capacity, kind) for name, kind in COLUMNS.items()}
-        self.state = np.empty(self.capacity, SKB_DTYPE)
+        # One piece of memory for all: the one of the batch before is of the same size, and as a
+        # whole free to be used again.
+        cdef Py_ssize_t at = 0
+        kinds = {**COLUMNS, "state": SKB_DTYPE}
+        order = sorted(kinds, key=lambda name: -np.dtype(kinds[name]).alignment)
+        memory = np.empty(self.capacity * sum(np.dtype(kinds[name]).itemsize for name in order),
+                          np.uint8)
+        arrays = {}
+        for name in order:
+            size = self.capacity * np.dtype(kinds[name]).itemsize
+            arrays[name] = memory[at:at + size].view(kinds[name])
+            at += size
+        self.columns = {name: arrays[name] for name in COLUMNS}
+        self.state = arrays["state"]
         self.skbs = self.state
         self.lines, self.times = self.columns["line"], self.columns["time"]
         self.netns, self.results = self.columns["netns"], self.columns["result"]
@@ -277,9 +289,13 @@ cdef class Scanner:
             self._store_event(self.row)
         n = self.count
         columns = {name: column[:n] for name, column in self.columns.items()}
-        names = [PyUnicode_DecodeUTF8(self.names.text + self.names.entries[i].start,
-                                      self.names.entries[i].size, b"replace")
-                 for i in range(self.names.count)]
+        ends = np.empty(self.names.count + 1, np.int64)
+        cdef int64_t[::1] end = ends
+        cdef int32_t i
+        end[0] = 0
+        for i in range(self.names.count):
+            end[i + 1] = self.names.entries[i].start + self.names.entries[i].size
+        names = NameTable(self.names.text[:self.names.used] if self.names.used else b"", ends)
         result = columns, self.state[:n], names
         self._start()
         return result

@@ -17,7 +17,7 @@ import json
 import os
 import re
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -81,7 +81,7 @@ class Trace:
     format: str
     columns: dict[str, npt.NDArray[Any]]
     state: npt.NDArray[np.void]
-    names: list[str]
+    names: Sequence[str]
     lines: int = 0
     damaged: int = 0
     damaged_lines: list[tuple[int, str]] = field(default_factory=list)
@@ -120,7 +120,7 @@ class Trace:
         """
         pa: Any = importlib.import_module("pyarrow")  # an optional dependency
         table: dict[str, Any] = {}
-        words = pa.array(self.names, pa.string())
+        words = pa.array(list(self.names), pa.string())
         for name, column in self.columns.items():
             unknown = column == _NO_TIME if name in ("time", "result") else column == -1
             mask = unknown if name not in ("line", "skb", "returns") and unknown.any() else None
