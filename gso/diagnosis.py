@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gso._validate import judge_batch
+from gso._validate import count_bits, judge_batch
 from gso.packets import (
     DROP_FUNCTIONS,
     SEGMENT_WORDS,
@@ -162,8 +162,7 @@ class Survey:
         self.batch = batch
         self.events += len(batch)
         violated, judged = judge_batch(batch.state)
-        for rule in RULES.values():
-            self.judged[rule.bit] += np.count_nonzero(judged >> np.uint64(rule.bit) & np.uint64(1))
+        self.judged += count_bits(judged)
         known = batch.state["inner_mac_header"] != np.iinfo(np.int32).min
         self.offsets += int(np.count_nonzero(known))
         is_drop = np.isin(batch.columns["function"], _numbers(batch, DROP_FUNCTIONS))

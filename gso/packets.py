@@ -60,6 +60,7 @@ _PART = 1 << 12
 _MOST_EVENTS = 24
 _MOST_FUNCTIONS = 1 << 16
 _NEAR_TOP = 8
+_MOST_IN_TABLE = 1 << 20
 _NO_TIME = np.iinfo(np.int64).min
 
 
@@ -174,6 +175,25 @@ class _Seen(NamedTuple):
     returns: int
     result: int
     violated: int
+
+
+class _Wanted:
+    """Some packets, to be found among the events of several parts."""
+
+    def __init__(self, lives: Iterable[int]) -> None:
+        self._lives = np.fromiter(lives, np.int64)
+        self._low = int(self._lives.min()) - 1 if len(self._lives) else -1
+        span = int(self._lives.max(initial=self._low)) - self._low + 2
+        # A table of all numbers between is far faster, but may be far larger.
+        self._table = np.zeros(span if span <= _MOST_IN_TABLE else 0, np.bool_)
+        if len(self._table):
+            self._table[self._lives - self._low] = True
+
+    def rows(self, lives: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """The numbers of the events that belong to one of them."""
+        if not len(self._table):
+            return np.flatnonzero(np.isin(lives, self._lives))
+        return np.flatnonzero(self._table[np.clip(lives - self._low, 0, len(self._table) - 1)])
 
 
 class Follower:
@@ -304,19 +324,19 @@ class Follower:
             self._packets[life] = Packet()
             self._cut += life < row - self._remembered
         if begins:
+            wanted = _Wanted(begins)
             for older in self._window:
-                self._feed(older, begins, begins)
-        chosen = self._feed(part, self._packets, begins)
+                self._feed(older, wanted, begins)
+        chosen = self._feed(part, _Wanted(self._packets), begins)
         late = np.fromiter((begins.get(n, -1) for n in part.lives[chosen].tolist()), np.int64)
         collected = np.zeros(len(suspect), np.bool_)
         collected[chosen] = part.base + chosen >= late
         return collected
 
     def _feed(
-        self, part: _Part, lives: Iterable[int], begins: dict[int, int]
+        self, part: _Part, wanted: _Wanted, begins: dict[int, int]
     ) -> npt.NDArray[np.int64]:
-        wanted = np.fromiter(lives, np.int64)
-        chosen = np.flatnonzero(np.isin(part.lives, wanted))
+        chosen = wanted.rows(part.lives)
         if not len(chosen):
             return chosen
         rows = part.start + chosen
