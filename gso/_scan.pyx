@@ -167,6 +167,7 @@ cdef class Scanner:
         self.row[0] = self.last[0] = self.nothing
         self.shapes = "GSO_NO_SHAPES" not in os.environ
         self._start()
+        self._allocate()
 
     def __dealloc__(self):
         free(self.names.text)
@@ -182,7 +183,9 @@ cdef class Scanner:
         self.names.used = self.names.count = 0
         for i in range(self.names.slot_count):
             self.names.slots[i] = NONE
-        # `_store_event` fills each row.
+        self.columns = None
+
+    def _allocate(self):
         # One piece of memory for all: the one of the batch before is of the same size, and as a
         # whole free to be used again.
         cdef Py_ssize_t at = 0
@@ -235,6 +238,8 @@ cdef class Scanner:
         cdef int status = 0
         cdef int64_t longest = LONGEST_LINE, stack_lines
         self.behind = NULL
+        if self.columns is None:
+            self._allocate()
         if not 0 <= start <= block.shape[0]:
             raise ValueError(f"byte {start} is not in a block of {block.shape[0]}")
         while p < end:
@@ -287,6 +292,8 @@ cdef class Scanner:
         """(columns, rows of SKB_DTYPE, names) of the batch so far; the next one starts empty."""
         if self.pending:
             self._store_event(self.row)
+        if self.columns is None:
+            self._allocate()
         n = self.count
         columns = {name: column[:n] for name, column in self.columns.items()}
         ends = np.empty(self.names.count + 1, np.int64)

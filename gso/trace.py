@@ -238,7 +238,10 @@ class TraceReader:
                     block = self._next(blocks, buffers[-1])
                     if more := bool(block):
                         found = spare.last_header(block)
-                        task = pool.submit(self._piece, block, header)
+                        # Made here, where its memory is freed too: what one thread allocates and
+                        # another frees goes back to the system each time.
+                        scanner = _SCANNERS[self.format](self._rows)
+                        task = pool.submit(self._piece, scanner, block, header)
                         running.append((task, buffers.pop()))
                         header = found or header
                     continue
@@ -250,8 +253,7 @@ class TraceReader:
         if last is None:
             yield self._batch(spare)
 
-    def _piece(self, block: memoryview, header: bytes) -> list[Trace]:
-        scanner = _SCANNERS[self.format](self._rows)
+    def _piece(self, scanner: Scanner, block: memoryview, header: bytes) -> list[Trace]:
         if header:
             scanner.remember_header(header)
         batches = [*self._scanned(scanner, block), self._batch(scanner)]
