@@ -1,6 +1,8 @@
-from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint64_t
+from libc.stdint cimport int8_t, int32_t, int64_t, uint64_t
 
 from gso._names cimport Names
+from gso._row cimport Key, Row
+from gso._shape cimport Shape, Slot
 from gso._validate cimport Skb
 
 cdef enum:
@@ -10,44 +12,26 @@ cdef enum:
     NOBODY = 0
     DAMAGED_EVENT
     EVENT
-
-cdef enum Target:
-    T_NUMBER = 1
-    T_OFFSET
-    T_ETHERTYPE
-    T_POINTER
-    T_DEVICE
-    T_REASON
-    T_LOCATION
-    T_NETNS
-    T_IFINDEX
-    T_MTU
-    T_RESULT
-    T_DATA
-
-cdef struct Key:
-    char[28] name
-    int8_t size
-    int8_t target
-    int8_t width
-    int8_t at
+    # What came of a line, if it was no damaged one.
+    READ = 0
+    READ_EVENT
 
 cdef const Key *find_key(const char *text, int64_t size) noexcept nogil
 
-
-cdef inline void put(Skb *row, int at, int width, int64_t value) noexcept nogil:
-    if width == 4:
-        if -0x80000000 < value <= 0x7fffffff:
-            (<int32_t *>(<char *>row + at))[0] = <int32_t>value
-    elif -0x8000 < value <= 0x7fff:
-        (<int16_t *>(<char *>row + at))[0] = <int16_t>value
+# The lines of a stack as they stand in the log.
+cdef struct StackText:
+    bint usable             # and Scanner.stack_text is the functions in them
+    int32_t size
+    int32_t functions_size
+    int64_t lines
+    char[STACK_BYTES] text
 
 
 cdef class Scanner:
     cdef Py_ssize_t capacity, count
     cdef Names names
     cdef int64_t line, damaged, lost, events, room
-    cdef bint in_stack, bare_flows
+    cdef bint in_stack, bare_flows, hex_proto, shapes
     cdef readonly bint relative
     cdef int owner
     cdef char[STACK_BYTES] stack_text
@@ -61,17 +45,45 @@ cdef class Scanner:
     cdef int32_t[::1] cpus, functions, processes, devices, reasons, flows, stacks, locations
     cdef int32_t[::1] ifindexes, mtus
     cdef int8_t[::1] returns
-    cdef Skb nothing
+    # The event that is read, or was read last, is not in the columns before the next one begins.
+    cdef bint pending
+    cdef Row *row
+    cdef Row *last
+    cdef Row[2] events_read
+    cdef Row nothing
+    cdef const char *line_start
+    cdef Shape shape
+    cdef const char *behind     # the last event, as long as there is only its stack
+    cdef StackText stack
+    cdef int64_t stack_lines
+    cdef int32_t last_stack
 
+    cdef bint _names_columns(self, const char *p, const char *end) noexcept nogil
     cdef bint _begins(self, const char *p, const char *end) noexcept nogil
     cdef int _scan(self, const char *p, const char *end) noexcept nogil
+    cdef const char *_part(self, const Slot *slot, const char *p, const char *end) noexcept nogil
+    cdef bint _read_like_before(self, const char *p, const char *end) noexcept nogil
+    cdef const char *_slot_again(self, const Slot *slot, const char *p,
+                                 const char *end) noexcept nogil
+    cdef const char *_pair_again(self, const Slot *slot, const char *p,
+                                 const char *end) noexcept nogil
+    cdef void _forget(self, const Key *key) noexcept nogil
+    cdef const char *_take(self, int kind, uint64_t decides, const char *p,
+                           const char *end) noexcept nogil
+    cdef Slot *_note(self, int kind, uint64_t decides, const char *p,
+                     const char *stop) noexcept nogil
+    cdef void _keep_shape(self) noexcept nogil
+    cdef void _begin(self) noexcept nogil
+    cdef int _too_long(self) noexcept nogil
     cdef void _new(self) noexcept nogil
     cdef void _undo(self) noexcept nogil
+    cdef void _store_event(self, Row *row) noexcept nogil
     cdef void _stack_line(self, const char *p, const char *end) noexcept nogil
-    cdef void _end_stack(self) noexcept nogil
+    cdef void _keep_stack(self, const Row *event) noexcept nogil
+    cdef int64_t _skip_stack(self, const char *p, const char *end) noexcept nogil
     cdef int _pairs(self, const char *p, const char *end) noexcept nogil
     cdef void _flow(self, const char *p, const char *end) noexcept nogil
     cdef void _data(self, const char *p, const char *end) noexcept nogil
-    cdef int _pair(self, const char *key, const char *key_end, const char *value,
-                   const char *stop, bint *hex_offsets) noexcept nogil
+    cdef int _store(self, const Key *key, const char *value, const char *stop,
+                    bint *hex_offsets) noexcept nogil
     cdef const char *_symbol_end(self, const char *p, const char *end) noexcept nogil

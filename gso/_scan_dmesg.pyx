@@ -24,8 +24,8 @@ cdef class DmesgScanner(Scanner):
         if at != NULL:
             self._new()
             self._time(p, at)
-            self.functions[self.count - 1] = intern(&self.names, b"skb_dump", 8)
-            row = &self.skbs[self.count - 1]
+            self.row.function = intern(&self.names, b"skb_dump", 8)
+            row = &self.row.skb
             self._number(at - 4, end, b"len=", 4, &row.length)
             if self._get(p, end, b"headlen=", 8, &number) and row.length != INT32_MIN:
                 row.data_len = <int32_t>max(row.length - number, 0)
@@ -46,7 +46,7 @@ cdef class DmesgScanner(Scanner):
         if at != NULL:
             stop = <const char *>memchr(at, c"]", end - at)
             if stop != NULL:
-                read_time(skip_blanks(at + 1, stop), stop, &self.times[self.count - 1])
+                read_time(skip_blanks(at + 1, stop), stop, &self.row.time)
 
     cdef bint _get(self, const char *p, const char *end, const char *key, int64_t size,
                    int64_t *value) noexcept nogil:
@@ -72,7 +72,7 @@ cdef class DmesgScanner(Scanner):
             target[0] = <int32_t>(value & 0xffff)
 
     cdef int _more(self, const char *p, const char *end) noexcept nogil:
-        cdef Skb *row = &self.skbs[self.count - 1]
+        cdef Skb *row = &self.row.skb
         cdef const char *at
         cdef int64_t value = 0
         cdef int32_t name
@@ -106,9 +106,9 @@ cdef class DmesgScanner(Scanner):
                 row.protocol = <int32_t>host_order(value & 0xffff)
         else:
             at = find(p, end, b"dev name=", 9)
-            if at != NULL and self.devices[self.count - 1] < 0:
+            if at != NULL and self.row.device < 0:
                 name = intern(&self.names, at, skip_token(at, end) - at)
-                self.devices[self.count - 1] = name
+                self.row.device = name
                 return -2 if name == -2 else 0
         return 0
 

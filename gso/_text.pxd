@@ -9,6 +9,8 @@ cdef extern from "token.h" nogil:
     const char *skip_key "gso_key_end"(const char *p, const char *end)
     const char *skip_blanks "gso_blanks_end"(const char *p, const char *end)
     uint32_t hash_text "gso_hash"(const char *p, int64_t size)
+    int64_t shared "gso_shared"(const char *a, const char *b, int64_t size)
+    int64_t hex_digits_8 "gso_hex8"(const char *p)
     bint same_text "gso_same"(const char *a, const char *b, int64_t size)
 
 
@@ -55,6 +57,7 @@ cdef inline bint read_number(const char *p, const char *end, int base,
     """
     cdef bint negative = False
     cdef uint64_t total = 0
+    cdef int64_t eight
     cdef int digit, digits = 0
     if p < end and p[0] == c"(":
         p = <const char *>memchr(p, c")", end - p)
@@ -68,6 +71,13 @@ cdef inline bint read_number(const char *p, const char *end, int base,
         base = 16
         p += 2
     if base == 16:
+        while end - p >= 8 and digits < 16:
+            eight = hex_digits_8(p)
+            if eight < 0:
+                break
+            digits += 8
+            total = total << 32 | <uint64_t>eight
+            p += 8
         while p < end:
             digit = hex_digit(p[0])
             if digit < 0:

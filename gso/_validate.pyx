@@ -6,7 +6,7 @@ What each rule means, and what the kernel does, is told once: in `gso.rules`. Th
 ``judge.c``.
 """
 
-from libc.stdint cimport uint64_t
+from libc.stdint cimport int64_t, uint64_t
 
 import numpy as np
 
@@ -14,6 +14,9 @@ cdef extern from "judge.h" nogil:
     struct gso_skb:
         pass
     void gso_judge(const gso_skb *rows, Py_ssize_t n, uint64_t *violated, uint64_t *judged)
+
+cdef enum:
+    COUNTED_BLOCK = 1024
 
 SKB_DTYPE = np.dtype([
     ("mac_header", np.int32), ("network_header", np.int32), ("transport_header", np.int32),
@@ -85,6 +88,25 @@ def judge_batch(rows, bint with_judged=True):
         with nogil:
             gso_judge(<const gso_skb *>&raw[0], n, &out[0], &seen[0] if with_judged else NULL)
     return violated, judged
+
+
+def count_bits(const uint64_t[::1] masks):
+    """For each of `RULES`, how many masks have its bit set: int64 of shape (len(RULES),)."""
+    counts = np.zeros(len(RULES), np.int64)
+    cdef int64_t[::1] out = counts
+    cdef Py_ssize_t i, start = 0, end, bit, n = masks.shape[0]
+    cdef uint64_t count
+    with nogil:
+        # Block by block, so that a block is read from memory once.
+        while start < n:
+            end = min(start + COUNTED_BLOCK, n)
+            for bit in range(out.shape[0]):
+                count = 0
+                for i in range(start, end):
+                    count += masks[i] >> bit & 1
+                out[bit] += <int64_t>count
+            start = end
+    return counts
 
 
 def unknown_rows(Py_ssize_t n):

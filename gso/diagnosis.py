@@ -13,13 +13,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from gso._validate import judge_batch
+from gso._validate import count_bits, judge_batch
 from gso.packets import (
     DROP_FUNCTIONS,
     SEGMENT_WORDS,
@@ -161,8 +162,7 @@ class Survey:
         self.batch = batch
         self.events += len(batch)
         violated, judged = judge_batch(batch.state)
-        for rule in RULES.values():
-            self.judged[rule.bit] += np.count_nonzero(judged >> np.uint64(rule.bit) & np.uint64(1))
+        self.judged += count_bits(judged)
         known = batch.state["inner_mac_header"] != np.iinfo(np.int32).min
         self.offsets += int(np.count_nonzero(known))
         is_drop = np.isin(batch.columns["function"], _numbers(batch, DROP_FUNCTIONS))
@@ -188,7 +188,7 @@ class Survey:
 
     def _packet(self, packet: Packet) -> None:
         if packet.mask:
-            self._count(packet, tuple(rule.rule for rule in explain(packet.mask)))
+            self._count(packet, _rule_names(packet.mask))
         elif packet.in_segmentation:
             self._count(packet, ("dropped-in-segmentation",))
         elif packet.drop is not None:
@@ -253,6 +253,11 @@ class Survey:
         )
 
 
+@cache
+def _rule_names(mask: int) -> tuple[str, ...]:
+    return tuple(rule.rule for rule in explain(mask))
+
+
 def _worth(packet: Packet) -> tuple[bool, int]:
     """Of two packets, the one with the smaller value is the better example."""
     return packet.drop is None, packet.events[0].line
@@ -276,16 +281,15 @@ def _encapsulator(packet: Packet) -> tuple[str, str]:
     if seen:
         return seen[-1], "the packet passed it"
     if any(name.startswith("ip_vs_") for name in (*packet.functions, *packet.stack)):
-        v6 = packet.bad is not None and _outer_length(packet.bad.state) == 40
+        v6 = packet.bad is not None and _outer_length(packet.bad.row) == 40
         name = "ip_vs_tunnel_xmit_v6" if v6 else "ip_vs_tunnel_xmit"
         return name, "the packet became a tunnel packet in IPVS, where only this function does that"
     return _NO_CALL
 
 
-def _outer_length(state: SkbState) -> int | None:
-    if state.transport_header is None or state.network_header is None:
-        return None
-    return state.transport_header - state.network_header
+def _outer_length(row: np.void) -> int:
+    """Bytes of the outer IP header; anything where it is not known."""
+    return int(row["transport_header"]) - int(row["network_header"])
 
 
 def _case(packet: Packet, rules: tuple[str, ...], function: str, evidence: str) -> Case:

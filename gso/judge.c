@@ -59,6 +59,16 @@ enum {
         violated |= mark & (wrong);                 \
     } while (0)
 
+/* A row is so many 32-bit words; in the last ones are two narrow fields each. */
+#define WORDS ((int)(sizeof(struct gso_skb) / sizeof(int32_t)))
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+#define FIRST_OF(two) ((two) >> 16)
+#define SECOND_OF(two) ((two) << 16 >> 16)
+#else
+#define FIRST_OF(two) ((two) << 16 >> 16)
+#define SECOND_OF(two) ((two) >> 16)
+#endif
+
 #define LANES 4
 #include "judge_rows.h"
 #undef LANES

@@ -12,12 +12,13 @@ import re
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from gso._lives import AFTER_FREE, CONSUMES, DROPS, ENTERS, SEGMENTS, Lives
+from gso._validate import SKB_DTYPE
 from gso.rules import SkbState
 from gso.trace import Trace
 
@@ -59,6 +60,7 @@ _PART = 1 << 12
 _MOST_EVENTS = 24
 _MOST_FUNCTIONS = 1 << 16
 _NEAR_TOP = 8
+_MOST_IN_TABLE = 1 << 20
 _NO_TIME = np.iinfo(np.int64).min
 
 
@@ -73,7 +75,7 @@ class Event:
         cpu: -1 where the log has none.
         function: where it was seen.
         flow, device: as the log prints them, or empty.
-        row: the sk_buff's fields there, of `gso.SKB_DTYPE`.
+        data: the sk_buff's fields there, the bytes of a row of `gso.SKB_DTYPE`.
     """
 
     line: int
@@ -82,7 +84,12 @@ class Event:
     function: str
     flow: str
     device: str
-    row: np.void
+    data: bytes
+
+    @property
+    def row(self) -> np.void:
+        """The sk_buff's fields there, of `gso.SKB_DTYPE`."""
+        return cast("np.void", np.frombuffer(self.data, SKB_DTYPE)[0])
 
     @property
     def state(self) -> SkbState:
@@ -153,6 +160,40 @@ class _Part(NamedTuple):
     base: int
     lives: npt.NDArray[np.int64]
     violated: npt.NDArray[np.uint64]
+
+
+class _Seen(NamedTuple):
+    """An event as it stands in the columns, and the rules that it violates."""
+
+    line: int
+    time: int
+    cpu: int
+    function: int
+    flow: int
+    device: int
+    stack: int
+    returns: int
+    result: int
+    violated: int
+
+
+class _Wanted:
+    """Some packets, to be found among the events of several parts."""
+
+    def __init__(self, lives: Iterable[int]) -> None:
+        self._lives = np.fromiter(lives, np.int64)
+        self._low = int(self._lives.min()) - 1 if len(self._lives) else -1
+        span = int(self._lives.max(initial=self._low)) - self._low + 2
+        # A table of all numbers between is far faster, but may be far larger.
+        self._table = np.zeros(span if span <= _MOST_IN_TABLE else 0, np.bool_)
+        if len(self._table):
+            self._table[self._lives - self._low] = True
+
+    def rows(self, lives: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """The numbers of the events that belong to one of them."""
+        if not len(self._table):
+            return np.flatnonzero(np.isin(lives, self._lives))
+        return np.flatnonzero(self._table[np.clip(lives - self._low, 0, len(self._table) - 1)])
 
 
 class Follower:
@@ -283,37 +324,55 @@ class Follower:
             self._packets[life] = Packet()
             self._cut += life < row - self._remembered
         if begins:
+            wanted = _Wanted(begins)
             for older in self._window:
-                self._feed(older, begins, begins)
-        chosen = self._feed(part, self._packets, begins)
+                self._feed(older, wanted, begins)
+        chosen = self._feed(part, _Wanted(self._packets), begins)
         late = np.fromiter((begins.get(n, -1) for n in part.lives[chosen].tolist()), np.int64)
         collected = np.zeros(len(suspect), np.bool_)
         collected[chosen] = part.base + chosen >= late
         return collected
 
     def _feed(
-        self, part: _Part, lives: Iterable[int], begins: dict[int, int]
+        self, part: _Part, wanted: _Wanted, begins: dict[int, int]
     ) -> npt.NDArray[np.int64]:
-        wanted = np.fromiter(lives, np.int64)
-        chosen = np.flatnonzero(np.isin(part.lives, wanted))
-        for row in chosen.tolist():
-            life = int(part.lives[row])
+        chosen = wanted.rows(part.lives)
+        if not len(chosen):
+            return chosen
+        rows = part.start + chosen
+        columns = [part.batch.columns[name][rows].tolist() for name in _Seen._fields[:-1]]
+        masks = part.violated[chosen].tolist()
+        seen = map(_Seen, *columns, masks)
+        places = zip(chosen.tolist(), part.lives[chosen].tolist(), seen, strict=True)
+        for row, life, event in places:
             if part.base + row >= begins.get(life, 0) - self._remembered:
-                self._take(self._packets[life], part, row)
+                self._take(self._packets[life], part.batch, part.start + row, event)
         return chosen
 
-    def _take(self, packet: Packet, part: _Part, row: int) -> None:
-        batch, index = part.batch, part.start + row
-        function = batch.text("function", index)
-        if batch.columns["returns"][index]:
-            result = int(batch.columns["result"][index])
-            if function in packet.functions and -4095 <= result < 0:
-                packet.results[function] = result
+    def _take(self, packet: Packet, batch: Trace, index: int, seen: _Seen) -> None:
+        names = batch.names
+        function = names[seen.function] if seen.function >= 0 else ""
+        if seen.returns:
+            if function in packet.functions and -4095 <= seen.result < 0:
+                packet.results[function] = seen.result
             return
-        event = _event(batch, index, function, packet)
-        packet.add(event, int(part.violated[row]))
-        if stack := batch.text("stack", index):
-            packet.stack = tuple(stack.split("\n"))
+        time: int | None = seen.time
+        if time == _NO_TIME:
+            time = None
+        elif batch.relative:
+            time = packet.elapsed = packet.elapsed + seen.time
+        event = Event(
+            seen.line,
+            time,
+            seen.cpu,
+            function,
+            names[seen.flow] if seen.flow >= 0 else "",
+            names[seen.device] if seen.device >= 0 else "",
+            batch.state[index].tobytes(),
+        )
+        packet.add(event, seen.violated)
+        if seen.stack >= 0:
+            packet.stack = tuple(names[seen.stack].split("\n"))
         if function in DROP_FUNCTIONS and packet.drop is None:
             packet.drop = event
             packet.reason = batch.text("reason", index)
@@ -354,20 +413,3 @@ def _kind(name: str) -> int:
     kind |= ENTERS * (name in _ENTRIES) | SEGMENTS * (name in SEGMENTERS)
     return kind | AFTER_FREE * name.startswith(_AFTER_FREE)
 
-
-def _event(batch: Trace, index: int, function: str, packet: Packet) -> Event:
-    columns = batch.columns
-    time: int | None = int(columns["time"][index])
-    if time == _NO_TIME:
-        time = None
-    elif batch.relative:
-        time = packet.elapsed = packet.elapsed + int(columns["time"][index])
-    return Event(
-        int(columns["line"][index]),
-        time,
-        int(columns["cpu"][index]),
-        function,
-        batch.text("flow", index),
-        batch.text("device", index),
-        batch.state[index].copy(),
-    )

@@ -134,17 +134,16 @@ class SkbState:
     def from_row(cls, row: np.void) -> SkbState:
         """One row of an array of SKB_DTYPE."""
         values: dict[str, Any] = {}
-        for name in FIELDS:
-            value = int(row[name])
-            if value != _unknown(name) and (value or row["zero_known"]):
+        *numbers, zero_known = row.item()
+        for name, value in zip(FIELDS, numbers, strict=True):
+            if value != _UNKNOWN[name] and (value or zero_known):
                 # What no sk_buff can hold came from a damaged log: it is not known.
                 with contextlib.suppress(ValueError):
                     values[name] = _checked(name, value)
         return cls(**values)
 
 
-def _unknown(name: str) -> int:
-    return int(np.iinfo(SKB_DTYPE[name]).min)
+_UNKNOWN = {name: int(np.iinfo(SKB_DTYPE[name]).min) for name in FIELDS}
 
 
 def _checked(name: str, value: int) -> int:

@@ -131,4 +131,45 @@ static inline int gso_same(const char *a, const char *b, int64_t size)
     return gso_load(a + size - 8, 8) == gso_load(b + size - 8, 8);
 }
 
+/* How many bytes of two texts are the same before the first that differs, of `size`. */
+static inline int64_t gso_shared(const char *a, const char *b, int64_t size)
+{
+    int64_t at = 0;
+
+#ifdef __SSE2__
+    for (; at + 16 <= size; at += 16) {
+        __m128i x = _mm_loadu_si128((const __m128i *)(a + at));
+        __m128i y = _mm_loadu_si128((const __m128i *)(b + at));
+        unsigned other = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(x, y)) ^ 0xffff;
+
+        if (other)
+            return at + __builtin_ctz(other);
+    }
+#endif
+    while (at < size && a[at] == b[at])
+        at++;
+    return at;
+}
+
+/* The value of 8 hexadecimal digits; -1 if they are not. */
+static inline int64_t gso_hex8(const char *p)
+{
+    const uint64_t text = gso_load(p, 8), ones = 0x0101010101010101u, low = 0x7f * ones;
+    /* In each byte without its highest bit: whether it is at least as much as a character. */
+#define FROM(bytes, character) ((((bytes) & low) + (0x80 - (character)) * ones) & 0x80 * ones)
+    const uint64_t small = text | 0x20 * ones;
+    const uint64_t digit = FROM(text, '0') & ~FROM(text, '9' + 1);
+    const uint64_t letter = FROM(small, 'a') & ~FROM(small, 'f' + 1);
+#undef FROM
+    uint64_t value;
+
+    if (((digit | letter) & ~text & 0x80 * ones) != 0x80 * ones)
+        return -1;
+    value = (text & 0x0f * ones) + (letter >> 7) * 9;
+    /* The first digit, which is the lowest byte here, counts most. */
+    value = (value << 4 | value >> 8) & 0x00ff00ff00ff00ffu;
+    value = (value << 8 | value >> 16) & 0x0000ffff0000ffffu;
+    return (int64_t)((value << 16 | value >> 32) & 0xffffffffu);
+}
+
 #endif

@@ -17,7 +17,7 @@ import json
 import os
 import re
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -26,7 +26,7 @@ from typing import Any, BinaryIO, Literal, TypeAlias, cast
 import numpy as np
 import numpy.typing as npt
 
-from gso._scan import DAMAGED_KEPT, Scanner
+from gso._scan import DAMAGED_KEPT, LONGEST_LINE, Scanner
 from gso._scan_dmesg import DmesgScanner
 from gso._scan_events import EventScanner
 from gso._scan_pwru import PwruScanner
@@ -34,6 +34,7 @@ from gso._validate import FIELDS
 from gso.compressed import LONGEST_MAGIC, DamagedError, Expander, compression
 from gso.constants import Reason
 from gso.errors import GsoError
+from gso.line_blocks import LineBlocks
 from gso.rules import SkbState
 
 __all__ = ["Format", "Trace", "TraceReader", "read_trace"]
@@ -51,9 +52,6 @@ _SCANNERS: dict[str, type[Scanner]] = {
 _BLOCK = 1 << 18
 _PIECE = 1 << 22
 """Bytes that one thread scans at a time."""
-_LONGEST_EVENT = 1 << 25
-_LONGEST = 1 << 20
-"""Bytes of a line that is still read. A line of pwru has 300, a dump of an sk_buff some 10000."""
 _SAMPLE = 1 << 16
 _NAMES = ("function", "process", "device", "reason", "flow", "stack", "location")
 _NO_TIME = np.iinfo(np.int64).min
@@ -83,7 +81,7 @@ class Trace:
     format: str
     columns: dict[str, npt.NDArray[Any]]
     state: npt.NDArray[np.void]
-    names: list[str]
+    names: Sequence[str]
     lines: int = 0
     damaged: int = 0
     damaged_lines: list[tuple[int, str]] = field(default_factory=list)
@@ -122,7 +120,7 @@ class Trace:
         """
         pa: Any = importlib.import_module("pyarrow")  # an optional dependency
         table: dict[str, Any] = {}
-        words = pa.array(self.names, pa.string())
+        words = pa.array(list(self.names), pa.string())
         for name, column in self.columns.items():
             unknown = column == _NO_TIME if name in ("time", "result") else column == -1
             mask = unknown if name not in ("line", "skb", "returns") and unknown.any() else None
@@ -171,7 +169,7 @@ class TraceReader:
             self.close()
             raise
 
-    def _open(self, source: Source) -> BinaryIO:
+    def _open(self, source: Source) -> io.BufferedReader:
         if isinstance(source, (str, os.PathLike)):
             file: BinaryIO = Path(source).open("rb")  # noqa: SIM115  (close() closes it)
             self._closing.append(file)
@@ -181,7 +179,7 @@ class TraceReader:
         kind = compression(start)
         with _intact(str(getattr(source, "name", source))):
             raw = Expander(kind, start, file) if kind else _Rest(start, file)
-        return cast("BinaryIO", io.BufferedReader(raw, _BLOCK))
+        return io.BufferedReader(raw, _BLOCK)
 
     def close(self) -> None:
         """Close what this opened."""
@@ -200,20 +198,24 @@ class TraceReader:
             return self._json()
         return self._text() if self._threads == 1 else self._parallel()
 
-    def _blocks(self) -> Iterator[bytes]:
-        block = self._first
-        while block:
-            yield block
-            with _intact(self.name):
-                block = self._file.read(_BLOCK)
+    def _blocks(self, size: int, scanner: Scanner | None = None) -> LineBlocks:
+        """Blocks of whole lines; with a scanner those that begin with an event if the log does."""
+        cut = scanner.last_event if scanner else None
+        return LineBlocks(self._file, self._first, size, LONGEST_LINE, cut)
+
+    def _next(self, blocks: LineBlocks, buffer: bytearray) -> memoryview:
+        with _intact(self.name):
+            return blocks.read_into(buffer)
 
     def _text(self) -> Iterator[Trace]:
         scanner = _SCANNERS[self.format](self._rows)
-        for block in _whole_lines(self._blocks()):
+        blocks, buffer = self._blocks(_BLOCK), bytearray()
+        while block := self._next(blocks, buffer):
             yield from self._scanned(scanner, block)
+            block.release()
         yield self._batch(scanner)
 
-    def _scanned(self, scanner: Scanner, block: bytes) -> Iterator[Trace]:
+    def _scanned(self, scanner: Scanner, block: bytes | memoryview) -> Iterator[Trace]:
         """The batches that a block of whole lines makes full."""
         at = 0
         while at < len(block):
@@ -222,31 +224,41 @@ class TraceReader:
                 yield self._batch(scanner)
 
     def _parallel(self) -> Iterator[Trace]:
-        """Pieces of the log that begin with an event, each scanned by one of the threads."""
+        """Longer blocks that begin with an event, each scanned by one of the threads."""
         spare = _SCANNERS[self.format](1)
-        running: deque[Future[list[Trace]]] = deque()
+        blocks = self._blocks(_PIECE, spare)
+        buffers = [bytearray() for _ in range(self._threads + 2)]
+        running: deque[tuple[Future[list[Trace]], bytearray]] = deque()
         header = b""
         last: Trace | None = None
         with ThreadPoolExecutor(self._threads) as pool:
-            for piece in _pieces(_whole_lines(self._blocks()), spare.last_event):
-                running.append(pool.submit(self._piece, piece, header))
-                header = _last_header(piece) or header
-                if len(running) > self._threads:
-                    batches = _continued(running.popleft().result(), last)
-                    yield from batches
-                    last = batches[-1]
-            while running:
-                batches = _continued(running.popleft().result(), last)
+            more = True
+            while more or running:
+                if more and buffers:
+                    block = self._next(blocks, buffers[-1])
+                    if more := bool(block):
+                        found = spare.last_header(block)
+                        # Made here, where its memory is freed too: what one thread allocates and
+                        # another frees goes back to the system each time.
+                        scanner = _SCANNERS[self.format](self._rows)
+                        task = pool.submit(self._piece, scanner, block, header)
+                        running.append((task, buffers.pop()))
+                        header = found or header
+                    continue
+                future, buffer = running.popleft()
+                batches = _continued(future.result(), last)
+                buffers.append(buffer)
                 yield from batches
                 last = batches[-1]
         if last is None:
             yield self._batch(spare)
 
-    def _piece(self, piece: bytes, header: bytes) -> list[Trace]:
-        scanner = _SCANNERS[self.format](self._rows)
+    def _piece(self, scanner: Scanner, block: memoryview, header: bytes) -> list[Trace]:
         if header:
             scanner.remember_header(header)
-        return [*self._scanned(scanner, piece), self._batch(scanner)]
+        batches = [*self._scanned(scanner, block), self._batch(scanner)]
+        block.release()
+        return batches
 
     def _batch(self, scanner: Scanner) -> Trace:
         columns, state, names = scanner.take()
@@ -259,8 +271,11 @@ class TraceReader:
     def _json(self) -> Iterator[Trace]:
         """Each object is written as a line of pwru text, so that there is one reader for both."""
         scanner = PwruScanner(self._rows)
-        for block in _whole_lines(self._blocks()):
-            for line in block.splitlines():
+        blocks, buffer = self._blocks(_BLOCK), bytearray()
+        while block := self._next(blocks, buffer):
+            lines = bytes(block)
+            block.release()
+            for line in lines.splitlines():
                 yield from self._scanned(scanner, _json_line(line))
         yield self._batch(scanner)
 
@@ -332,6 +347,8 @@ class _Rest(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
+        if not self._start and isinstance(self._file, (io.BufferedIOBase, io.FileIO)):
+            return self._file.readinto(buffer) or 0
         data = self._start or self._file.read(len(buffer)) or b""
         size = min(len(data), len(buffer))
         buffer[:size] = data[:size]
@@ -347,57 +364,6 @@ def _fill(file: BinaryIO, size: int) -> bytes:
             raise TypeError("a trace is read from a file opened in binary mode, this one is text")
         data += more
     return data
-
-
-def _whole_lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
-    """Blocks that end where a line does. For a line longer than _LONGEST stands a damaged one."""
-    kept = b""
-    skipping = False
-    for block in blocks:
-        if skipping:
-            end = block.find(b"\n")
-            if end < 0:
-                continue
-            block = block[end + 1 :]  # noqa: PLW2901
-            skipping = False
-        end = block.rfind(b"\n") + 1
-        if end:
-            yield kept + block[:end]
-            kept = block[end:]
-        else:
-            kept += block
-        if len(kept) > _LONGEST:
-            # No format has such a line; without brackets it cannot pass for an event.
-            yield b"0x too long: " + kept[:60].replace(b"[", b"(") + b"\n"
-            kept = b""
-            skipping = True
-    if kept:
-        yield kept
-
-
-def _pieces(blocks: Iterable[bytes], last_event: Callable[[bytes], int]) -> Iterator[bytes]:
-    """Longer blocks, each of which begins with an event if the log does."""
-    kept = b""
-    for block in blocks:
-        kept += block
-        if len(kept) < _PIECE:
-            continue
-        # What stands behind an event may be longer than a piece, but not without limit.
-        end = last_event(kept) or len(kept) * (len(kept) > _LONGEST_EVENT)
-        if end:
-            yield kept[:end]
-            kept = kept[end:]
-    if kept:
-        yield kept
-
-
-def _last_header(piece: bytes) -> bytes:
-    """The last line of pwru's that names the columns, empty if there is none."""
-    found = [piece.rfind(b"\n" + word) + 1 for word in (b"SKB ", b"TIME ")]
-    start = max(found)
-    if not start and not piece.startswith((b"SKB ", b"TIME ")):
-        return b""
-    return piece[start:].split(b"\n", 1)[0] + b"\n"
 
 
 def _continued(batches: list[Trace], last: Trace | None) -> list[Trace]:

@@ -1,0 +1,94 @@
+"""What a file has, in blocks of whole lines.
+
+A block is read into a buffer that its user gives, and gives again: nothing is copied but the line,
+or the event, that a block ends in the middle of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+__all__ = ["LineBlocks", "Source"]
+
+_LONGEST_EVENT = 1 << 25
+
+
+class Source(Protocol):
+    """A binary file."""
+
+    def read(self, size: int, /) -> bytes:
+        """Up to so many bytes; none at the end."""
+
+    def readinto(self, buffer: memoryview, /) -> int:
+        """Fill the buffer; returns how much of it was filled, less than all only at the end."""
+
+
+class LineBlocks:
+    """Reads a file block by block.
+
+    Args:
+        file: what is read.
+        start: its first bytes, which were read already.
+        size: how long a block should be.
+        longest: of a line that is longer there comes only the start, one byte more than that.
+        cut: says where a block of whole lines should end, 0 if it is too short; what is behind
+            begins the next one.
+    """
+
+    def __init__(
+        self,
+        file: Source,
+        start: bytes,
+        size: int,
+        longest: int,
+        cut: Callable[[memoryview], int] | None = None,
+    ) -> None:
+        self._file = file
+        self._kept = start
+        self._size = size
+        self._longest = longest
+        self._cut = cut
+
+    def read_into(self, buffer: bytearray) -> memoryview:
+        """The next block, which lies in `buffer` (it may grow); empty at the end of the file.
+
+        Release it before the buffer is used again.
+        """
+        used = len(self._kept)
+        buffer[:used] = self._kept
+        room = max(self._size, used + 1)
+        while True:
+            buffer.extend(bytes(max(room - len(buffer), 0)))
+            with memoryview(buffer) as whole, whole[used:room] as free:
+                used += self._file.readinto(free)
+            at_end = used < room
+            end = self._end(buffer, used, at_end)
+            if end or at_end:
+                self._kept = bytes(buffer[end:used])
+                return memoryview(buffer)[:end]
+            if used > self._longest and b"\n" not in buffer[:used]:
+                return self._start_of_line(buffer)
+            room *= 2
+
+    def _end(self, buffer: bytearray, used: int, at_end: bool) -> int:
+        """Where the block ends; 0 if it cannot end yet."""
+        end = buffer.rfind(b"\n", 0, used) + 1
+        if at_end:
+            return used
+        if not end or self._cut is None:
+            return end
+        with memoryview(buffer) as whole, whole[:end] as lines:
+            return self._cut(lines) or end * (end > _LONGEST_EVENT)
+
+    def _start_of_line(self, buffer: bytearray) -> memoryview:
+        """Of a line that is too long."""
+        size = self._longest + 1
+        buffer[size : size + 1] = b"\n"
+        self._kept = b""
+        while block := self._file.read(self._size):
+            end = block.find(b"\n") + 1
+            if end:
+                self._kept = block[end:]
+                break
+        return memoryview(buffer)[: size + 1]
