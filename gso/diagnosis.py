@@ -22,6 +22,7 @@ import numpy.typing as npt
 from gso._validate import judge_batch
 from gso.packets import (
     DROP_FUNCTIONS,
+    ENCAPSULATORS,
     SEGMENT_WORDS,
     Event,
     Follower,
@@ -30,18 +31,12 @@ from gso.packets import (
     is_plain,
     place_name,
 )
+from gso.recorders import COMMANDS
 from gso.rules import OFFSETS, RULES, Severity, SkbState, explain, finding
 from gso.trace import Trace
 
 __all__ = ["Case", "Diagnosis", "Event", "Survey", "diagnose"]
 
-ENCAPSULATORS = (
-    *("ip_vs_tunnel_xmit", "ip_vs_tunnel_xmit_v6", "vxlan_xmit_one", "vxlan_xmit", "geneve_xmit"),
-    *("ip6_tnl_xmit", "ip6gre_tunnel_xmit", "ipgre_xmit", "gre_tap_xmit", "erspan_xmit"),
-    *("ip_tunnel_xmit", "ip_md_tunnel_xmit", "ipip_tunnel_xmit", "sit_tunnel_xmit", "gtp_dev_xmit"),
-    *("bareudp_xmit", "udp_tunnel_xmit_skb", "udp_tunnel6_xmit_skb", "ip6_tnl_start_xmit"),
-    *("iptunnel_xmit", "mpls_xmit", "nsh_push", "wg_socket_send_skb_to_peer"),
-)
 SET_INNER_MAC = "skb_set_inner_mac_header(skb, skb_inner_network_offset(skb))"
 _MAC_RULES = ("tunnel-header-negative", "tunnel-header-short", "tunnel-header-wrong")
 _MOST_NAMES = 1000
@@ -248,7 +243,7 @@ class Survey:
             judged,
             self.offsets,
             self.drops,
-            {} if self.offsets else dict(RECORD),
+            {} if self.offsets else dict(COMMANDS),
             self.follower.forgotten,
         )
 
@@ -382,33 +377,6 @@ def _expected(rules: tuple[str, ...], state: SkbState) -> dict[str, int]:
     if state.transport_header is not None:
         expected["tnl_hlen"] = network - state.transport_header
     return expected
-
-
-_PERF_FIELDS = (
-    "skb skb->inner_mac_header skb->inner_network_header skb->inner_transport_header "
-    "skb->mac_header skb->network_header skb->transport_header skb->len:u skb->data_len:u"
-)
-_BPFTRACE_FIELDS = (
-    *("inner_mac_header", "inner_network_header", "inner_transport_header", "mac_header"),
-    *("network_header", "transport_header", "len", "data_len"),
-)
-_BPFTRACE_FORMAT = " ".join(f"{name}=%d" for name in _BPFTRACE_FIELDS)
-_BPFTRACE_VALUES = ", ".join(f"$s->{name}" for name in _BPFTRACE_FIELDS)
-RECORD = {
-    "pwru": "pwru --all-kmods --output-tuple --output-stack "
-    "--output-skb-metadata 'skb->inner_mac_header' "
-    "--output-skb-metadata 'skb->inner_network_header' "
-    "--output-skb-metadata 'skb->network_header' "
-    "--output-skb-metadata 'skb->transport_header' --output-file pwru.log",
-    "perf": f"perf probe --add '__dev_queue_xmit {_PERF_FIELDS}' && "
-    f"perf probe --add 'skb_udp_tunnel_segment {_PERF_FIELDS}' && "
-    "perf record -a -g -e 'probe:*' -e skb:kfree_skb -- sleep 10 && perf script > perf.log",
-    "bpftrace": "bpftrace -e 'kprobe:skb_udp_tunnel_segment { $s = (struct sk_buff *)arg0; "
-    'printf("%s-%d [%03d] %llu.%09llu: %s: skb=0x%llx '
-    f'{_BPFTRACE_FORMAT}\\n", comm, pid, cpu, nsecs / 1000000000, nsecs % 1000000000, func, arg0, '
-    f"{_BPFTRACE_VALUES}); }}' > bpftrace.log",
-}
-"""How to record header offsets so that `gso.read_trace` understands them."""
 
 
 def drawing(case: Case, width: int = 96) -> Iterator[str]:
