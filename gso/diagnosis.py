@@ -66,6 +66,7 @@ class Case:
         results: what functions returned, of the example: ``{"skb_udp_tunnel_segment": -22}``.
         drop: (function, reason, place) of the example's drop.
         stack: of the example's drop, innermost first.
+        worth: of the example; another packet with a smaller value takes its place.
     """
 
     rules: tuple[str, ...]
@@ -91,6 +92,7 @@ class Case:
     last_time: int | None = None
     flows: Counter[str] = field(default_factory=Counter)
     devices: Counter[str] = field(default_factory=Counter)
+    worth: tuple[int, int] = field(default=(0, 0), repr=False)
 
 
 @dataclass
@@ -98,7 +100,8 @@ class Diagnosis:
     """What a log says.
 
     Attributes:
-        cases: what is wrong, most packets first; empty for a clean log.
+        cases: what is wrong, what was seen dropped for it first, then most packets first; empty
+            for a clean log.
         format: of the log.
         events, lines, damaged, lost: how much was read, could not be, and was never written.
         damaged_lines: the first few damaged lines, with their numbers.
@@ -192,7 +195,7 @@ class Survey:
     def _count(self, packet: Packet, rules: tuple[str, ...]) -> None:
         function, evidence = _encapsulator(packet)
         case = self.cases.get((rules, function))
-        if case is None or _worth(packet) < (case.drop is None, case.events[0].line):
+        if case is None or _worth(packet) < case.worth:
             fresh = _case(packet, rules, function, evidence)
             if case is not None:
                 for name in ("packets", "dropped", "first_time", "last_time", "flows", "devices"):
@@ -231,7 +234,10 @@ class Survey:
             for rule in RULES.values()
             if self.judged[rule.bit]
         }
-        cases = sorted(self.cases.values(), key=lambda case: (-case.packets, case.events[0].line))
+        cases = sorted(
+            self.cases.values(),
+            key=lambda case: (case.worth[0] > 0, -case.packets, case.events[0].line),
+        )
         return Diagnosis(
             cases,
             batch.format if batch else "",
@@ -248,9 +254,10 @@ class Survey:
         )
 
 
-def _worth(packet: Packet) -> tuple[bool, int]:
+def _worth(packet: Packet) -> tuple[int, int]:
     """Of two packets, the one with the smaller value is the better example."""
-    return packet.drop is None, packet.events[0].line
+    kind = 0 if packet.in_segmentation else 1 if packet.drop else 2
+    return kind, packet.events[0].line
 
 
 def _numbers(batch: Trace, names: Iterable[str]) -> list[int]:
@@ -264,9 +271,8 @@ def _numbers(batch: Trace, names: Iterable[str]) -> list[int]:
 
 def _encapsulator(packet: Packet) -> tuple[str, str]:
     """(function, how it is known)."""
-    for name in packet.stack:
-        if name in ENCAPSULATORS:
-            return name, "it is in the stack"
+    if packet.encapsulators:
+        return next(iter(packet.encapsulators)), "it is in the stack"
     seen = [name for name in packet.functions if name in ENCAPSULATORS]
     if seen:
         return seen[-1], "the packet passed it"
@@ -297,6 +303,7 @@ def _case(packet: Packet, rules: tuple[str, ...], function: str, evidence: str) 
         "results": dict(packet.results),
         "drop": drop,
         "stack": packet.stack,
+        "worth": _worth(packet),
     }
     if packet.bad is None:
         return Case(**common, **_dropped_only(packet, growth))

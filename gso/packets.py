@@ -57,6 +57,7 @@ ENCAPSULATORS = (
     *("bareudp_xmit", "udp_tunnel_xmit_skb", "udp_tunnel6_xmit_skb", "ip6_tnl_start_xmit"),
     *("iptunnel_xmit", "mpls_xmit", "nsh_push", "wg_socket_send_skb_to_peer"),
 )
+_IS_ENCAPSULATOR = frozenset(ENCAPSULATORS).__contains__
 SEGMENTERS = ("validate_xmit_skb", "ip_finish_output_gso", "skb_udp_tunnel_segment")
 SEGMENT_WORDS = ("_gso_segment", "_ufo_fragment", "udp_tunnel_segment", "skb_segment")
 
@@ -120,6 +121,7 @@ class Packet:
     reason: str = ""
     location: str = ""
     stack: tuple[str, ...] = ()
+    encapsulators: dict[str, None] = field(default_factory=dict)
     results: dict[str, int] = field(default_factory=dict)
     elapsed: int = 0
 
@@ -322,6 +324,7 @@ class Follower:
         packet.add(event, int(part.violated[row]))
         if stack := batch.text("stack", index):
             packet.stack = tuple(stack.split("\n"))
+            packet.encapsulators |= dict.fromkeys(filter(_IS_ENCAPSULATOR, packet.stack))
         if function in DROP_FUNCTIONS and packet.drop is None:
             packet.drop = event
             packet.reason = batch.text("reason", index)

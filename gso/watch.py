@@ -70,12 +70,19 @@ def lacking(bpftrace: str) -> list[str]:
         found.append(f"{bpftrace}: it is not installed (Debian: apt-get install bpftrace)")
     if not _BTF.exists():
         found.append(f"BTF: {_BTF} is not there (the kernel needs CONFIG_DEBUG_INFO_BTF=y)")
-    if not any((folder / "kprobe_events").exists() for folder in _TRACING):
+    if not any(_exists(folder / "kprobe_events") for folder in _TRACING):
         found.append(
             f"kprobes: {_TRACING[0]}/kprobe_events is not there (the kernel needs "
             "CONFIG_KPROBE_EVENTS=y, and tracefs: mount -t tracefs tracefs /sys/kernel/tracing)"
         )
     return found
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except PermissionError:
+        return True  # only root may look, which is said already
 
 
 def watch(

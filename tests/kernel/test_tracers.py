@@ -8,34 +8,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from tracers import HELPERS, SCENARIO, files
 
 import gso
 from gso.cli import main
 from gso.diagnosis import SET_INNER_MAC
 
-SCENARIO = "gue-outer4-inner4-nocsum"
 SEND = f"send {SCENARIO} bulk"
 NO_OFFSETS = b"0xffff888123456789 0 [curl:7] ip_output netns=4026531840 mark=0x0 len=60\n"
-
-HELPERS = """
-kprobes() { grep -vc DISABLED /sys/kernel/debug/kprobes/list; }
-attached() {  # tracers say nothing when they are ready, but so many kprobes are on then
-    for _ in $(seq 600); do
-        [ "$(kprobes)" -ge "$1" ] && return
-        sleep 0.1
-    done
-    echo "no kprobes were set" >&2
-}
-none_attached() {
-    for _ in $(seq 100); do
-        [ "$(kprobes)" -eq 0 ] && return
-        sleep 0.1
-    done
-    echo "kprobes are left: $(cat /sys/kernel/debug/kprobes/list)"
-}
-show() { echo "=== $1"; cat "$1"; }
-mkdir /dev/shm/logs && cd /dev/shm/logs
-"""
 
 
 @pytest.fixture
@@ -46,8 +26,7 @@ def in_guest(gso_kernel, request):
     def run(script: str) -> dict[str, str]:
         done = gso_kernel("shell", "--unpatched", "--only", SCENARIO, "--command", HELPERS + script)
         assert done.status == 0, done.out + done.err
-        parts = done.out.split("=== ")[1:]
-        return {name: text for name, _, text in (part.partition("\n") for part in parts)}
+        return files(done.out)
 
     return run
 
@@ -68,6 +47,7 @@ def test_the_advised_commands_record_what_is_diagnosed(in_guest, tmp_path, capsy
 {commands["bpftrace"]} &
 attached 2
 {SEND}
+sleep 1
 kill -INT $(pidof bpftrace)
 wait
 none_attached
