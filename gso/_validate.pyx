@@ -8,12 +8,18 @@ What each rule means, and what the kernel does, is told once: in `gso.rules`. Th
 
 from libc.stdint cimport int64_t, uint64_t
 
+import os
+
 import numpy as np
 
 cdef extern from "judge.h" nogil:
     struct gso_skb:
         pass
-    void gso_judge(const gso_skb *rows, Py_ssize_t n, uint64_t *violated, uint64_t *judged)
+    struct gso_judge:
+        const char *name
+        void (*judge)(const gso_skb *rows, Py_ssize_t n, uint64_t *violated,
+                      uint64_t *judged) noexcept nogil
+    const gso_judge *gso_judge_at(size_t i)
 
 cdef enum:
     COUNTED_BLOCK = 1024
@@ -67,6 +73,36 @@ RULES = (
 )
 
 
+cdef const gso_judge *chosen
+
+
+def judge_paths():
+    """Names of the implementations that this machine runs, the simplest first."""
+    names = []
+    while gso_judge_at(len(names)) is not NULL:
+        names.append(gso_judge_at(len(names)).name.decode())
+    return names
+
+
+def judge_path():
+    """Name of the implementation in use."""
+    return chosen.name.decode()
+
+
+def use_judge(name):
+    """Use the implementation called `name` from now on (None: the best), for tests.
+
+    Not every compiler makes all that `gso.simd_paths` names: what is missing here is the baseline.
+    """
+    global chosen
+    paths = judge_paths()
+    wanted = name or paths[len(paths) - 1]
+    chosen = gso_judge_at(paths.index(wanted) if wanted in paths else 0)
+
+
+use_judge(os.environ.get("GSO_SIMD"))
+
+
 def judge_batch(rows, bint with_judged=True):
     """(violated, judged): two uint64 arrays of shape (n,), bit i for `gso.RULES[i]`.
 
@@ -86,7 +122,7 @@ def judge_batch(rows, bint with_judged=True):
     if n:
         raw = rows.view(np.uint8)
         with nogil:
-            gso_judge(<const gso_skb *>&raw[0], n, &out[0], &seen[0] if with_judged else NULL)
+            chosen.judge(<const gso_skb *>&raw[0], n, &out[0], &seen[0] if with_judged else NULL)
     return violated, judged
 
 

@@ -17,6 +17,7 @@ from gso.command import FINDINGS, FINE, Formatter, add_common, plural
 from gso.diagnosis import Case, Diagnosis, Event, diagnose, drawing
 from gso.drawing import printable
 from gso.frame_rules import validate_frame
+from gso.recorders import NEEDS
 from gso.rules import RULES, Finding, Severity
 from gso.trace import TraceReader
 
@@ -123,9 +124,11 @@ def _report(name: str, diagnosis: Diagnosis) -> Iterator[str]:
         yield f"{plural(count, 'drop')} for other reasons: {reason or '?'}{where}"
     if diagnosis.record:
         yield ""
-        yield "The log has no header offsets. Any of these records them:"
-        for command in diagnosis.record.values():
-            yield f"  {command}"
+        yield "The log has no header offsets. Any of these, run as root while packets pass, records"
+        yield "them:"
+        for tool, command in diagnosis.record.items():
+            yield f"  {tool} ({NEEDS[tool]}):"
+            yield f"    {command}"
 
 
 def _by_number(drops: Counter[tuple[str, str]]) -> list[tuple[tuple[str, str], int]]:

@@ -23,6 +23,7 @@ import numpy.typing as npt
 from gso._validate import count_bits, judge_batch
 from gso.packets import (
     DROP_FUNCTIONS,
+    ENCAPSULATORS,
     SEGMENT_WORDS,
     Event,
     Follower,
@@ -31,18 +32,12 @@ from gso.packets import (
     is_plain,
     place_name,
 )
+from gso.recorders import COMMANDS
 from gso.rules import OFFSETS, RULES, Severity, SkbState, explain, finding
 from gso.trace import Trace
 
 __all__ = ["Case", "Diagnosis", "Event", "Survey", "diagnose"]
 
-ENCAPSULATORS = (
-    *("ip_vs_tunnel_xmit", "ip_vs_tunnel_xmit_v6", "vxlan_xmit_one", "vxlan_xmit", "geneve_xmit"),
-    *("ip6_tnl_xmit", "ip6gre_tunnel_xmit", "ipgre_xmit", "gre_tap_xmit", "erspan_xmit"),
-    *("ip_tunnel_xmit", "ip_md_tunnel_xmit", "ipip_tunnel_xmit", "sit_tunnel_xmit", "gtp_dev_xmit"),
-    *("bareudp_xmit", "udp_tunnel_xmit_skb", "udp_tunnel6_xmit_skb", "ip6_tnl_start_xmit"),
-    *("iptunnel_xmit", "mpls_xmit", "nsh_push", "wg_socket_send_skb_to_peer"),
-)
 SET_INNER_MAC = "skb_set_inner_mac_header(skb, skb_inner_network_offset(skb))"
 _MAC_RULES = ("tunnel-header-negative", "tunnel-header-short", "tunnel-header-wrong")
 _MOST_NAMES = 1000
@@ -72,6 +67,7 @@ class Case:
         results: what functions returned, of the example: ``{"skb_udp_tunnel_segment": -22}``.
         drop: (function, reason, place) of the example's drop.
         stack: of the example's drop, innermost first.
+        worth: of the example; another packet with a smaller value takes its place.
     """
 
     rules: tuple[str, ...]
@@ -97,6 +93,7 @@ class Case:
     last_time: int | None = None
     flows: Counter[str] = field(default_factory=Counter)
     devices: Counter[str] = field(default_factory=Counter)
+    worth: tuple[int, int] = field(default=(0, 0), repr=False)
 
 
 @dataclass
@@ -104,7 +101,8 @@ class Diagnosis:
     """What a log says.
 
     Attributes:
-        cases: what is wrong, most packets first; empty for a clean log.
+        cases: what is wrong, what was seen dropped for it first, then most packets first; empty
+            for a clean log.
         format: of the log.
         events, lines, damaged, lost: how much was read, could not be, and was never written.
         damaged_lines: the first few damaged lines, with their numbers.
@@ -197,7 +195,7 @@ class Survey:
     def _count(self, packet: Packet, rules: tuple[str, ...]) -> None:
         function, evidence = _encapsulator(packet)
         case = self.cases.get((rules, function))
-        if case is None or _worth(packet) < (case.drop is None, case.events[0].line):
+        if case is None or _worth(packet) < case.worth:
             fresh = _case(packet, rules, function, evidence)
             if case is not None:
                 for name in ("packets", "dropped", "first_time", "last_time", "flows", "devices"):
@@ -236,7 +234,10 @@ class Survey:
             for rule in RULES.values()
             if self.judged[rule.bit]
         }
-        cases = sorted(self.cases.values(), key=lambda case: (-case.packets, case.events[0].line))
+        cases = sorted(
+            self.cases.values(),
+            key=lambda case: (case.worth[0] > 0, -case.packets, case.events[0].line),
+        )
         return Diagnosis(
             cases,
             batch.format if batch else "",
@@ -248,7 +249,7 @@ class Survey:
             judged,
             self.offsets,
             self.drops,
-            {} if self.offsets else dict(RECORD),
+            {} if self.offsets else dict(COMMANDS),
             self.follower.forgotten,
         )
 
@@ -258,9 +259,10 @@ def _rule_names(mask: int) -> tuple[str, ...]:
     return tuple(rule.rule for rule in explain(mask))
 
 
-def _worth(packet: Packet) -> tuple[bool, int]:
+def _worth(packet: Packet) -> tuple[int, int]:
     """Of two packets, the one with the smaller value is the better example."""
-    return packet.drop is None, packet.events[0].line
+    kind = 0 if packet.in_segmentation else 1 if packet.drop else 2
+    return kind, packet.events[0].line
 
 
 def _numbers(batch: Trace, names: Iterable[str]) -> list[int]:
@@ -274,9 +276,8 @@ def _numbers(batch: Trace, names: Iterable[str]) -> list[int]:
 
 def _encapsulator(packet: Packet) -> tuple[str, str]:
     """(function, how it is known)."""
-    for name in packet.stack:
-        if name in ENCAPSULATORS:
-            return name, "it is in the stack"
+    if packet.encapsulators:
+        return next(iter(packet.encapsulators)), "it is in the stack"
     seen = [name for name in packet.functions if name in ENCAPSULATORS]
     if seen:
         return seen[-1], "the packet passed it"
@@ -306,6 +307,7 @@ def _case(packet: Packet, rules: tuple[str, ...], function: str, evidence: str) 
         "results": dict(packet.results),
         "drop": drop,
         "stack": packet.stack,
+        "worth": _worth(packet),
     }
     if packet.bad is None:
         return Case(**common, **_dropped_only(packet, growth))
@@ -386,33 +388,6 @@ def _expected(rules: tuple[str, ...], state: SkbState) -> dict[str, int]:
     if state.transport_header is not None:
         expected["tnl_hlen"] = network - state.transport_header
     return expected
-
-
-_PERF_FIELDS = (
-    "skb skb->inner_mac_header skb->inner_network_header skb->inner_transport_header "
-    "skb->mac_header skb->network_header skb->transport_header skb->len:u skb->data_len:u"
-)
-_BPFTRACE_FIELDS = (
-    *("inner_mac_header", "inner_network_header", "inner_transport_header", "mac_header"),
-    *("network_header", "transport_header", "len", "data_len"),
-)
-_BPFTRACE_FORMAT = " ".join(f"{name}=%d" for name in _BPFTRACE_FIELDS)
-_BPFTRACE_VALUES = ", ".join(f"$s->{name}" for name in _BPFTRACE_FIELDS)
-RECORD = {
-    "pwru": "pwru --all-kmods --output-tuple --output-stack "
-    "--output-skb-metadata 'skb->inner_mac_header' "
-    "--output-skb-metadata 'skb->inner_network_header' "
-    "--output-skb-metadata 'skb->network_header' "
-    "--output-skb-metadata 'skb->transport_header' --output-file pwru.log",
-    "perf": f"perf probe --add '__dev_queue_xmit {_PERF_FIELDS}' && "
-    f"perf probe --add 'skb_udp_tunnel_segment {_PERF_FIELDS}' && "
-    "perf record -a -g -e 'probe:*' -e skb:kfree_skb -- sleep 10 && perf script > perf.log",
-    "bpftrace": "bpftrace -e 'kprobe:skb_udp_tunnel_segment { $s = (struct sk_buff *)arg0; "
-    'printf("%s-%d [%03d] %llu.%09llu: %s: skb=0x%llx '
-    f'{_BPFTRACE_FORMAT}\\n", comm, pid, cpu, nsecs / 1000000000, nsecs % 1000000000, func, arg0, '
-    f"{_BPFTRACE_VALUES}); }}' > bpftrace.log",
-}
-"""How to record header offsets so that `gso.read_trace` understands them."""
 
 
 def drawing(case: Case, width: int = 96) -> Iterator[str]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from html import escape
 
 from gso.diagnosis import Case, Diagnosis, Event
+from gso.recorders import NEEDS
 from gso.rules import OFFSETS
 from gso.svg import Box, Kind, Mark, packet_drawing
 
@@ -57,9 +58,11 @@ def _checked(diagnosis: Diagnosis) -> Iterator[str]:
             yield f'<tr><td class="name">{escape(rule)}</td><td>{count}</td></tr>\n'
         yield "</table>\n"
     if diagnosis.record:
-        yield "<h2>The log has no header offsets</h2>\n<p>Any of these records them:</p>\n"
-        for command in diagnosis.record.values():
-            yield f"<p><code>{escape(command)}</code></p>\n"
+        yield "<h2>The log has no header offsets</h2>\n"
+        yield "<p>Any of these, run as root while packets pass, records them:</p>\n"
+        for tool, command in diagnosis.record.items():
+            yield f"<p>{escape(tool)} ({escape(NEEDS[tool])}):<br>"
+            yield f"<code>{escape(command)}</code></p>\n"
 
 
 def _case(number: int, case: Case) -> Iterator[str]:

@@ -89,17 +89,25 @@ enum {
 #pragma GCC pop_options
 #endif
 
-void gso_judge(const struct gso_skb *rows, ptrdiff_t n, uint64_t *violated, uint64_t *judged)
-{
+static const struct gso_judge baseline = {"baseline", gso_judge_4};
+
 #ifdef WIDER
-    if (__builtin_cpu_supports("x86-64-v4")) {
-        gso_judge_16(rows, n, violated, judged);
-        return;
-    }
-    if (__builtin_cpu_supports("x86-64-v3")) {
-        gso_judge_8(rows, n, violated, judged);
-        return;
-    }
-#endif
-    gso_judge_4(rows, n, violated, judged);
+static const struct gso_judge avx2 = {"avx2", gso_judge_8};
+static const struct gso_judge avx512 = {"avx512", gso_judge_16};
+
+const struct gso_judge *gso_judge_at(size_t i)
+{
+    if (i == 0)
+        return &baseline;
+    if (i == 1 && __builtin_cpu_supports("x86-64-v3"))
+        return &avx2;
+    if (i == 2 && __builtin_cpu_supports("x86-64-v4"))
+        return &avx512;
+    return NULL;
 }
+#else
+const struct gso_judge *gso_judge_at(size_t i)
+{
+    return i == 0 ? &baseline : NULL;
+}
+#endif

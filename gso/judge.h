@@ -14,7 +14,13 @@ struct gso_skb {
     int16_t zero_known;
 };
 
-/* For each row a bit for each violated rule and, unless `judged` is NULL, for each judged one. */
-void gso_judge(const struct gso_skb *rows, ptrdiff_t n, uint64_t *violated, uint64_t *judged);
+struct gso_judge {
+    const char *name;  /* as in simd.c */
+    /* For each row a bit for each violated rule and, unless `judged` is NULL, each judged one. */
+    void (*judge)(const struct gso_skb *rows, ptrdiff_t n, uint64_t *violated, uint64_t *judged);
+};
+
+/* The i-th implementation that the CPU runs, the simplest first; NULL past the last. */
+const struct gso_judge *gso_judge_at(size_t i);
 
 #endif

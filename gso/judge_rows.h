@@ -142,8 +142,7 @@ INLINE void judge(struct block *restrict block)
         const vec typed = KNOWN(gso_type);
         const vec gso = gso_type & typed;
         const vec segmented = gso_size > 0;         /* UNKNOWN is not */
-        const vec may_be_segmented = gso_size != 0; /* UNKNOWN may */
-        const vec inside = encapsulation == 1;
+        const vec inside = encapsulation == 1, plain = encapsulation == 0; /* UNKNOWN is neither */
 
         /* Least bytes from the outer transport header to the inner frame; 0 if there is no telling.
          * FOU and GUE carry an IP packet right behind their header (GRE in them is longer). */
@@ -170,7 +169,7 @@ INLINE void judge(struct block *restrict block)
         const vec any = active & (KNOWN(inner_network) | KNOWN(inner_mac));
         const vec unset = any & ((tunnelled & (inner_mac == UNSET))
             | (inside & (NOWHERE(inner_network) | (tunnelled & (inner_mac == 0))
-                         | (may_be_segmented & NOWHERE(inner_transport)))));
+                         | (segmented & NOWHERE(inner_transport)))));
         RULE(R_INNER_UNSET, any & (unset | inside), unset);
         const vec placed = active & ~unset & ~NOWHERE(inner_network);
 
@@ -186,7 +185,7 @@ INLINE void judge(struct block *restrict block)
 
         const vec ordered = placed & inside & KNOWN(inner_network);
         RULE(R_INNER_ORDER, ordered & IS_SET(network), network >= inner_network);
-        RULE(R_INNER_ORDER, ordered & KNOWN(inner_transport) & may_be_segmented,
+        RULE(R_INNER_ORDER, ordered & KNOWN(inner_transport) & segmented,
              inner_network > inner_transport);
         RULE(R_INNER_ORDER, ordered & tunnelled & KNOWN(inner_mac), inner_mac > inner_network);
 
@@ -206,14 +205,14 @@ INLINE void judge(struct block *restrict block)
         const vec outer = (segmented | inside) & IS_SET(network);
         RULE(R_OUTER_ORDER, outer & IS_SET(transport), network > transport);
         /* A packet that was encapsulated keeps its old link header until the device has a new one. */
-        RULE(R_OUTER_ORDER, outer & segmented & ~inside & IS_SET(mac), mac > network);
+        RULE(R_OUTER_ORDER, outer & segmented & plain & IS_SET(mac), mac > network);
 
         const vec cut = typed & segmented;
         const vec kinds = gso & ANY_KIND;
         RULE(R_ENCAP_UNMARKED, cut & inside, ~HAS(ANY_TUNNEL | ESP));
         RULE(R_ENCAP_MISSING, cut & KNOWN(encapsulation) & HAS(NEEDS_ENCAPSULATION), ~inside);
         RULE(R_TYPE_CONTRADICTORY, cut, (kinds == 0) | ((kinds & (kinds - 1)) != 0));
-        RULE(R_TYPE_PROTOCOL, cut & ~HAS(ANY_TUNNEL) & KNOWN(protocol) & ~inside,
+        RULE(R_TYPE_PROTOCOL, cut & ~HAS(ANY_TUNNEL) & KNOWN(protocol) & plain,
              (HAS(TCPV4) & (protocol == IPV6)) | (HAS(TCPV6) & (protocol == IPV4)));
         RULE(R_TYPE_PROTOCOL, cut & (l4 > 0),
              (HAS(ANY_TCP) & (l4 != 6)) | (HAS(ANY_UDP) & (l4 != 17)));
@@ -242,13 +241,13 @@ INLINE void judge(struct block *restrict block)
         RULE(R_DODGY_TUNNEL, cut & HAS(DODGY) & HAS(ANY_UDP_TUNNEL) & KNOWN(ip_summed), ~summed);
         const vec starts = summed & KNOWN(start);
         const vec deep = starts & inside & IS_SET(inner_transport);
-        RULE(R_CSUM_START, starts & (encapsulation == 0) & IS_SET(transport), start != transport);
+        RULE(R_CSUM_START, starts & plain & IS_SET(transport), start != transport);
         RULE(R_CSUM_START, deep & segmented, start != inner_transport);
         /* udp_set_csum points it at the outer header of a packet that is not segmented. */
         RULE(R_CSUM_START, deep & ~segmented & IS_SET(transport),
              (start != inner_transport) & (start != transport));
         const vec ip = (protocol == IPV4) | (protocol == IPV6);
-        RULE(R_DODGY_START, starts & HAS(DODGY) & ~inside & IS_SET(network) & ip,
+        RULE(R_DODGY_START, starts & HAS(DODGY) & plain & IS_SET(network) & ip,
              start < network + PICK(protocol == IPV4, 20, 40));
         const vec tcp = (l4 == 6) | HAS(ANY_TCP), udp = (l4 == 17) | HAS(ANY_UDP);
         RULE(R_CSUM_OFFSET, summed & KNOWN(offset) & segmented & (tcp != udp),

@@ -24,6 +24,7 @@ from gso.trace import Trace
 
 __all__ = [
     "DROP_FUNCTIONS",
+    "ENCAPSULATORS",
     "SEGMENT_WORDS",
     "Event",
     "Follower",
@@ -50,6 +51,14 @@ _ENTRIES = frozenset(
     | {"netif_receive_skb_list_internal", "ip_rcv", "ipv6_rcv", "ip_rcv_core", "ip6_rcv_core"}
     | {"__tcp_transmit_skb", "__ip_queue_xmit", "ip_send_skb", "udp_send_skb", "tun_get_user"}
 )
+ENCAPSULATORS = (
+    *("ip_vs_tunnel_xmit", "ip_vs_tunnel_xmit_v6", "vxlan_xmit_one", "vxlan_xmit", "geneve_xmit"),
+    *("ip6_tnl_xmit", "ip6gre_tunnel_xmit", "ipgre_xmit", "gre_tap_xmit", "erspan_xmit"),
+    *("ip_tunnel_xmit", "ip_md_tunnel_xmit", "ipip_tunnel_xmit", "sit_tunnel_xmit", "gtp_dev_xmit"),
+    *("bareudp_xmit", "udp_tunnel_xmit_skb", "udp_tunnel6_xmit_skb", "ip6_tnl_start_xmit"),
+    *("iptunnel_xmit", "mpls_xmit", "nsh_push", "wg_socket_send_skb_to_peer"),
+)
+_IS_ENCAPSULATOR = frozenset(ENCAPSULATORS).__contains__
 SEGMENTERS = ("validate_xmit_skb", "ip_finish_output_gso", "skb_udp_tunnel_segment")
 SEGMENT_WORDS = ("_gso_segment", "_ufo_fragment", "udp_tunnel_segment", "skb_segment")
 
@@ -119,6 +128,7 @@ class Packet:
     reason: str = ""
     location: str = ""
     stack: tuple[str, ...] = ()
+    encapsulators: dict[str, None] = field(default_factory=dict)
     results: dict[str, int] = field(default_factory=dict)
     elapsed: int = 0
 
@@ -373,6 +383,7 @@ class Follower:
         packet.add(event, seen.violated)
         if seen.stack >= 0:
             packet.stack = tuple(names[seen.stack].split("\n"))
+            packet.encapsulators |= dict.fromkeys(filter(_IS_ENCAPSULATOR, packet.stack))
         if function in DROP_FUNCTIONS and packet.drop is None:
             packet.drop = event
             packet.reason = batch.text("reason", index)

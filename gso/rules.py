@@ -468,7 +468,7 @@ _TABLE: tuple[tuple[str, Severity, str, tuple[str, ...], str, str, tuple[str, ..
         "dodgy-csum-start",
         _E,
         "csum_start is behind the IP header (20 or 40 bytes at least) where gso_type has DODGY",
-        ("csum_start", "network_header", "protocol", "ip_summed", "gso_type"),
+        ("csum_start", "network_header", "protocol", "ip_summed", "gso_type", "encapsulation"),
         "virtio_net_hdr_to_skb refuses a csum_start inside the smallest IP header with -EINVAL; "
         "older kernels write the checksum into the IP header.",
         "A virtio header has a wrong csum_start.",

@@ -1,9 +1,4 @@
-"""A bpftrace program that records header offsets on a live host, and what it needs to run.
-
-The program prints events as perf script does, so that `gso.read_trace` reads its output too. It is
-quiet where nothing is encapsulated: it records packets that are to be segmented inside a tunnel,
-the segmenters that return errors, and the drops of those packets with their stacks.
-"""
+"""Running bpftrace on a live host, and what it needs to run."""
 
 from __future__ import annotations
 
@@ -19,30 +14,23 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from gso._scan_events import EventScanner
-from gso.diagnosis import ENCAPSULATORS
-from gso.rules import FIELDS
+from gso.packets import ENCAPSULATORS
+from gso.recorders import TUNNEL_SEGMENTERS, bpftrace_program
 from gso.trace import Trace
 
 __all__ = ["WatchError", "kernel_functions", "lacking", "program", "watch"]
 
-_SEGMENTERS = ("skb_udp_tunnel_segment", "gre_gso_segment")
 # Functions whose first argument is the sk_buff. Encapsulators show it as it was before.
-_FUNCTIONS = (*ENCAPSULATORS, "__dev_queue_xmit", *_SEGMENTERS)
+_FUNCTIONS = (*ENCAPSULATORS, "__dev_queue_xmit", *TUNNEL_SEGMENTERS)
 _SKB_NOT_FIRST = {
     *("iptunnel_xmit", "udp_tunnel_xmit_skb", "udp_tunnel6_xmit_skb", "wg_socket_send_skb_to_peer"),
 }
-_NOT_RECORDED = {"payload", "tunnel", "l4", "tnl_hlen", "ihl", "doff"}
-"""Fields of the readers' table that no sk_buff has, or that would have to be read from the data."""
-_SHARED = {"gso_size", "gso_type"}
 _BTF = Path("/sys/kernel/btf/vmlinux")
 _SYMBOLS = Path("/proc/kallsyms")
 _TRACING = (Path("/sys/kernel/tracing"), Path("/sys/kernel/debug/tracing"))
-_STACK = 16
 _GRACE_SECONDS = 5.0
 _POLL_SECONDS = 0.5
 _MOST_KEPT = 1 << 20
-
-RECORDED = tuple(name for name in FIELDS if name not in _NOT_RECORDED)
 
 
 class WatchError(Exception):
@@ -68,54 +56,9 @@ def program(functions: Collection[str]) -> str:
     if not present:
         raise WatchError(
             "the kernel has no function to attach to: none of "
-            f"{', '.join(_SEGMENTERS)}, __dev_queue_xmit is in {_SYMBOLS}"
+            f"{', '.join(TUNNEL_SEGMENTERS)}, __dev_queue_xmit is in {_SYMBOLS}"
         )
-    parts = [_probe(name) for name in present]
-    parts += [_return(name) for name in _SEGMENTERS if name in present]
-    return "\n".join([*parts, _DROPS])
-
-
-_HEAD = '"%s-%d [%03d] %llu.%09llu: '
-_HEAD_VALUES = "comm, pid, cpu, nsecs / 1000000000, nsecs % 1000000000"
-
-
-def _probe(function: str) -> str:
-    words = " ".join(f"{name}=%d" for name in RECORDED)
-    values = ", ".join(f"{'$i' if name in _SHARED else '$s'}->{name}" for name in RECORDED)
-    seen = function not in ENCAPSULATORS
-    condition = "$s->encapsulation && $i->gso_size > 0" if seen else "$i->gso_size > 0"
-    return f"""\
-kprobe:{function} {{
-  $s = (struct sk_buff *)arg0;
-  $i = (struct skb_shared_info *)($s->head + $s->end);
-  if ({condition}) {{
-    @seen[arg0] = 1;
-    printf({_HEAD}{function}: ({function}+0x0) skb=0x%llx dev=\\"%s\\" {words}\\n",
-      {_HEAD_VALUES},
-      arg0, $s->dev->name, {values});
-  }}
-}}"""
-
-
-def _return(function: str) -> str:
-    # A pointer is an error number where it is one of the last 4095 (include/linux/err.h).
-    return f"""\
-kretprobe:{function} /retval >= 0xfffffffffffff001/ {{
-  printf({_HEAD}{function}: (0 <- {function}) result=%lld\\n", {_HEAD_VALUES}, (int64)retval);
-}}"""
-
-
-_DROPS = f"""\
-tracepoint:skb:kfree_skb /@seen[(uint64)args->skbaddr]/ {{
-  printf({_HEAD}kfree_skb: skbaddr=0x%llx location=0x%llx\\n%s\\n", {_HEAD_VALUES},
-    (uint64)args->skbaddr, (uint64)args->location, kstack({_STACK}));
-  delete(@seen[(uint64)args->skbaddr]);
-}}
-tracepoint:skb:consume_skb /@seen[(uint64)args->skbaddr]/ {{
-  delete(@seen[(uint64)args->skbaddr]);
-}}
-END {{ clear(@seen); }}
-"""
+    return bpftrace_program(present)
 
 
 def lacking(bpftrace: str) -> list[str]:
@@ -127,12 +70,19 @@ def lacking(bpftrace: str) -> list[str]:
         found.append(f"{bpftrace}: it is not installed (Debian: apt-get install bpftrace)")
     if not _BTF.exists():
         found.append(f"BTF: {_BTF} is not there (the kernel needs CONFIG_DEBUG_INFO_BTF=y)")
-    if not any((folder / "kprobe_events").exists() for folder in _TRACING):
+    if not any(_exists(folder / "kprobe_events") for folder in _TRACING):
         found.append(
             f"kprobes: {_TRACING[0]}/kprobe_events is not there (the kernel needs "
             "CONFIG_KPROBE_EVENTS=y, and tracefs: mount -t tracefs tracefs /sys/kernel/tracing)"
         )
     return found
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except PermissionError:
+        return True  # only root may look, which is said already
 
 
 def watch(

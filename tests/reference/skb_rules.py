@@ -61,7 +61,7 @@ def verdicts(skb: SkbState) -> dict[str, bool]:
     if (segmented or skb.encapsulation == 1) and network not in (None, UNSET):
         if transport not in (None, UNSET):
             rule("outer-header-order", network > transport)
-        if mac not in (None, UNSET) and segmented and skb.encapsulation != 1:
+        if mac not in (None, UNSET) and segmented and skb.encapsulation == 0:
             rule("outer-header-order", mac > network)
     types(skb, rule)
     untrusted(skb, rule)
@@ -86,7 +86,7 @@ def inner(skb: SkbState, rule) -> None:
     unset = tunnelled and mac == UNSET
     if skb.encapsulation == 1 and (network is not None or mac is not None):
         unset |= network in (0, UNSET)
-        unset |= skb.gso_size != 0 and last in (0, UNSET)
+        unset |= bool(skb.gso_size) and last in (0, UNSET)
         unset |= tunnelled and mac == 0
         rule("inner-header-unset", unset)
     if unset:
@@ -99,7 +99,7 @@ def inner(skb: SkbState, rule) -> None:
     if skb.encapsulation == 1 and network is not None:
         if skb.network_header not in (None, UNSET):
             rule("inner-header-order", skb.network_header >= network)
-        if last is not None and skb.gso_size != 0:
+        if last is not None and skb.gso_size:
             rule("inner-header-order", network > last)
         if tunnelled and mac is not None:
             rule("inner-header-order", mac > network)
@@ -142,7 +142,7 @@ def types(skb: SkbState, rule) -> None:
     if skb.encapsulation is not None and gso & (UDP_TUNNELS | GRES):
         rule("encapsulation-missing", skb.encapsulation != 1)
     rule("gso-type-contradictory", sum(bool(gso & kind) for kind in KINDS) != 1)
-    if not gso & TUNNELS and skb.protocol is not None and skb.encapsulation != 1:
+    if not gso & TUNNELS and skb.protocol is not None and skb.encapsulation == 0:
         wrong = {G.TCPV4: 0x86DD, G.TCPV6: 0x0800}
         rule("gso-type-protocol", any(gso & k and skb.protocol == p for k, p in wrong.items()))
     if skb.l4:
@@ -165,7 +165,7 @@ def untrusted(skb: SkbState, rule) -> None:
     if skb.gso_size and gso & UDP_TUNNELS and skb.ip_summed is not None:
         rule("dodgy-tunnel-checksum", skb.ip_summed != 3)
     smallest = {0x0800: 20, 0x86DD: 40}.get(skb.protocol)
-    partial = skb.ip_summed == 3 and skb.csum_start is not None and skb.encapsulation != 1
+    partial = skb.ip_summed == 3 and skb.csum_start is not None and skb.encapsulation == 0
     if partial and smallest and skb.network_header not in (None, UNSET):
         rule("dodgy-csum-start", skb.csum_start < skb.network_header + smallest)
 

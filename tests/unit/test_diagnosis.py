@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -15,8 +16,9 @@ import gso
 import handmade as packets
 from gso.cli import main
 from gso.command_diagnose import as_json, report
-from gso.diagnosis import RECORD, SET_INNER_MAC, drawing
+from gso.diagnosis import SET_INNER_MAC, drawing
 from gso.diagnosis_html import page
+from gso.recorders import COMMANDS, NEEDS
 
 DATA = Path(__file__).parents[1] / "kernel/data"
 UNPATCHED, PATCHED = DATA / "incident-unpatched.trace", DATA / "incident-patched.trace"
@@ -97,7 +99,7 @@ def test_pwru_lines_of_the_incident_need_offsets():
     assert "after skb_udp_tunnel_segment" in case.message
     assert "IPv4 20 and 12: GUE" in case.message
     assert set(case.flows) == {CLIENT, GUE}
-    assert diagnosis.record == RECORD
+    assert diagnosis.record == COMMANDS
 
 
 def test_the_stack_of_the_incident_names_the_function():
@@ -210,14 +212,15 @@ def test_the_page_needs_nothing_else():
     assert not re.search(r"<script|<link|src=|url\(|https?:", text)
 
 
-def test_the_commands_to_record_offsets_are_read_back():
-    """What bpftrace would print for the program that is advised."""
-    fields = re.search(r'printf\("(.*?)\\n"', RECORD["bpftrace"])[1]
-    values = ("ksoftirqd/0", 12, 0, 79090, 376155000, "skb_udp_tunnel_segment", 0xFFFF9CA661E90200)
-    form = fields.replace("%llu.%09llu", "%d.%09d").replace("%llx", "%x")
-    line = form % (*values, 0x44, 0x52, 0x66, 0x44, 0x32, 0x46, 1558, 12)
-    [case] = diagnose(line).cases
-    assert case.fields["tnl_hlen"] == -2
+def test_a_log_without_offsets_is_told_how_to_record_them():
+    text = "\n".join(report("log", diagnose(PWRU)))
+    for tool, command in COMMANDS.items():
+        assert f"  {tool} ({NEEDS[tool]}):\n    {command}" in text
+    # pwru takes no more than four.
+    assert COMMANDS["pwru"].count("--output-skb-metadata") == 4
+    for command in COMMANDS.values():
+        assert "skb->inner_mac_header" in command or "$s->inner_mac_header" in command
+        assert shlex.split(command)
 
 
 # --- the commands ---
@@ -258,7 +261,7 @@ def test_diagnose_tells_programs(log, capsys):
     assert found["log"] == str(log)
     assert found["missing_call"] == SET_INNER_MAC
     assert [one["format"] for one in told["logs"]] == ["perf", "ftrace"]
-    assert json.loads(json.dumps(as_json([("x", diagnose(PWRU))])))["logs"][0]["record"] == RECORD
+    assert json.loads(json.dumps(as_json([("x", diagnose(PWRU))])))["logs"][0]["record"] == COMMANDS
 
 
 def test_diagnose_reads_standard_input(log):

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import gso
-from gso import command_watch, watch
+from gso import command_watch, recorders, watch
 from gso.cli import main
 from gso.diagnosis import SET_INNER_MAC
 
@@ -53,7 +53,7 @@ def test_what_bpftrace_recorded_in_a_kernel():
 def test_the_program_records_the_fields_that_the_readers_know():
     text = watch.program(KERNEL)
     recorded = RECORDED.read_text().splitlines()[1]
-    for name in watch.RECORDED:
+    for name in recorders.RECORDED:
         assert f"->{name}" in text
         assert f" {name}=" in recorded
     assert "kprobe:vxlan_xmit" not in text

@@ -1,0 +1,166 @@
+"""Every implementation of the rules, forced, against the obvious ones of tests/reference."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import pytest
+
+import gso
+from gso import GsoType as G
+from gso import SkbState, Tunnel, _validate
+from reference.skb_rules import verdicts
+
+PATHS = _validate.judge_paths()
+# An IPv4 GUE packet as it should be, and one of a virtual machine, both to be segmented.
+TUNNELLED = SkbState(
+    mac_header=36, network_header=50, transport_header=70, inner_mac_header=82,
+    inner_network_header=82, inner_transport_header=102, len=3000, data_len=1000, encapsulation=1,
+    gso_size=1448, gso_type=G.TCPV4 | G.UDP_TUNNEL | G.IPXIP4, inner_protocol_type=1,
+    inner_protocol=4, inner_ipproto=4, protocol=0x0800, ip_summed=3, csum_start=102, csum_offset=16,
+    ihl=5, doff=8, payload=2900, tunnel=Tunnel.GUE, l4=6,
+)  # fmt: skip
+DODGY = SkbState(
+    mac_header=36, network_header=50, transport_header=70, len=3000, data_len=1000,
+    encapsulation=0, gso_size=1448, gso_type=G.UDP_L4 | G.DODGY, protocol=0x0800, ip_summed=3,
+    csum_start=70, csum_offset=6, ihl=5, payload=2900, tunnel=Tunnel.NONE, l4=17,
+)  # fmt: skip
+# What a kernel may print, and what stands on either side of each limit.
+OFFSETS = (0, 1, 49, 50, 51, 69, 70, 71, 77, 78, 81, 82, 83, 86, 96, 100, 101, 102, 103)
+OFFSETS += (65533, 65534, 0xFFFF, -1, -2, -0x8000, 0x7FFF, 0x8000, 0xFFFFFFFE, 2**64 - 2 - 2**64)
+VALUES = {
+    **dict.fromkeys((*gso.rules.OFFSETS, "csum_start"), OFFSETS),
+    "len": (0, 1, 11, 12, 13, 999, 1000, 2**31 - 1),
+    "data_len": (0, 2999, 3000, 3001, 2**31 - 1),
+    "encapsulation": (0, 1),
+    "gso_size": (0, 1, 22, 23, 2899, 2900, 2901, 0xFFFE, 0xFFFF),
+    "gso_type": (
+        *(0, *map(int, G), *(int(kind | G.DODGY) for kind in G)),
+        *(int(TUNNELLED.gso_type ^ kind) for kind in G),
+        int(G.TCPV4 | G.GRE_CSUM | G.GRE),
+        int(G.TCPV6 | G.UDP_TUNNEL_CSUM | G.TUNNEL_REMCSUM),
+        int(G.UDP_L4 | G.FRAGLIST | G.DODGY),
+    ),
+    "inner_protocol_type": (0, 1, 2),
+    "inner_protocol": (0, 4, 0x0800, 0x6558, 0x86DD, 0x8847, 0x894F, 0xFFFF),
+    "inner_ipproto": (0, 4, 6, 17, 41, 47, 50, 132, 99, 255),
+    "protocol": (0, 0x0800, 0x86DD, 0x8100),
+    "ip_summed": (0, 1, 2, 3),
+    "csum_offset": (0, 6, 16),
+    "ihl": (0, 4, 5, 15),
+    "doff": (0, 4, 5, 15),
+    "payload": (0, 1, 1447, 1448, 1449, 128 * 1448, 128 * 1448 + 1, 2**31 - 1),
+    "tunnel": tuple(Tunnel),
+    "l4": (0, 1, 6, 17),
+}
+
+
+@cache
+def states() -> list[SkbState]:
+    """Good packets with one field changed or unknown, then two, then many."""
+    found = [TUNNELLED, DODGY, SkbState(), SkbState(tnl_hlen=-2), SkbState(tnl_hlen=65534)]
+    for base in (TUNNELLED, DODGY):
+        for name, values in VALUES.items():
+            found += [changed(base, {name: value}) for value in (None, *values)]
+    draw = np.random.default_rng(6)
+    names = list(VALUES)
+    for count in (2, 3, 6, len(names)):
+        for _ in range(1500):
+            base = (TUNNELLED, DODGY)[draw.integers(2)]
+            chosen = draw.choice(names, count, replace=False).tolist()
+            picked = {name: (None, *VALUES[name]) for name in chosen}
+            found.append(
+                changed(
+                    base, {n: values[draw.integers(len(values))] for n, values in picked.items()}
+                )
+            )
+    return found
+
+
+def changed(base: SkbState, values: dict[str, int | None]) -> SkbState:
+    return replace(base, tnl_hlen=None, **values)
+
+
+@cache
+def expected() -> list[dict[str, bool]]:
+    return [verdicts(state) for state in states()]
+
+
+@pytest.fixture(params=PATHS)
+def path(request):
+    _validate.use_judge(request.param)
+    assert _validate.judge_path() == request.param
+    yield request.param
+    _validate.use_judge(os.environ.get("GSO_SIMD"))
+
+
+def masks(verdict: dict[str, bool]) -> tuple[int, int]:
+    bits = {name: 1 << rule.bit for name, rule in gso.RULES.items()}
+    violated = sum(bits[name] for name, wrong in verdict.items() if wrong)
+    return violated, sum(bits[name] for name in verdict)
+
+
+def test_the_sample_reaches_every_verdict_of_every_rule():
+    for rule in gso.RULES:
+        assert {verdict.get(rule) for verdict in expected()} == {None, False, True}, rule
+    assert expected()[0].keys() >= {"tunnel-header-negative", "csum-start", "payload-not-larger"}
+    assert not any(expected()[0].values())
+    assert not any(expected()[1].values())
+
+
+@pytest.mark.usefixtures("path")
+def test_every_path_judges_as_the_reference_does():
+    violated, judged = _validate.judge_batch(gso.skb_array(states()))
+    for state, verdict, *found in zip(
+        states(), expected(), violated.tolist(), judged.tolist(), strict=True
+    ):
+        assert tuple(found) == masks(verdict), (state.known, verdict)
+
+
+@pytest.mark.usefixtures("path")
+def test_every_path_ends_where_the_rows_do():
+    rows = gso.skb_array(states()[:400])
+    whole, judged = _validate.judge_batch(rows)
+    for start, end in ((0, 0), (0, 1), (3, 130), (0, 127), (0, 128), (0, 129), (7, 264), (0, 400)):
+        part = _validate.judge_batch(rows[start:end])
+        assert part[0].tolist() == whole[start:end].tolist()
+        assert part[1].tolist() == judged[start:end].tolist()
+
+
+def test_what_is_unknown_is_never_taken_for_a_value():
+    """No rule is found violated that some value of an unknown field would show to be kept."""
+    for state, verdict in zip(states()[::2], expected()[::2], strict=True):
+        wrong = [name for name, violated in verdict.items() if violated]
+        unknown = [name for name in VALUES if getattr(state, name) is None] if wrong else []
+        for name in unknown:
+            for value in VALUES[name]:
+                found = verdicts(changed(state, {name: value}))
+                assert all(found.get(rule, True) for rule in wrong), (state.known, name, value)
+
+
+@pytest.mark.usefixtures("path")
+def test_a_rule_that_lacks_fields_names_them():
+    none = gso.validate(SkbState())
+    assert none.judged == ()
+    assert none.not_judged == {name: rule.fields for name, rule in gso.RULES.items()}
+    found = gso.validate(replace(TUNNELLED, gso_size=None))
+    assert found.not_judged["payload-not-larger"] == ("gso_size",)
+    assert "payload-not-larger" not in found.judged
+
+
+def test_the_environment_forces_a_path():
+    code = "from gso import _validate; print(_validate.judge_path())"
+    for wanted in PATHS:
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "GSO_SIMD": wanted},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert done.stdout.strip() == wanted
