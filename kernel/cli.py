@@ -15,6 +15,7 @@ from typing import Any
 
 from gso.kernel import applications, bisect, cache, doctor, shell, trace
 from gso.kernel.applications import Workload
+from gso.kernel.build import SourceTree
 from gso.kernel.errors import TestBedError, UsageError
 from gso.kernel.patches import Patch
 from gso.kernel.paths import cache_folder, patches_folder
@@ -334,7 +335,7 @@ def _shell(options: argparse.Namespace) -> int:
     if options.topology:
         return shell.in_namespaces(scenarios, options.command)
     return shell.in_machine(
-        TreeTarget(options.source) if options.source else DebianTarget(options.kernel),
+        TreeTarget(SourceTree(options.source)) if options.source else DebianTarget(options.kernel),
         series=[Patch.read(_find_patch(path)) for path in options.patched or [Path(FIX)]],
         variant=PATCHED if options.patched else UNPATCHED,
         scenarios=scenarios,

@@ -1,4 +1,4 @@
-"""Judge what a kernel said of itself: warnings in its log, packets never freed, leaked memory."""
+"""Judge what a kernel said of itself: warnings in its log, packets never freed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _COMPLAINT = re.compile(
     r"WARNING: |BUG: (?!workqueue lockup)|UBSAN: |KASAN: |KFENCE: |KCSAN: |refcount_t: "
     r"|suspicious RCU usage|possible (?:circular|recursive) locking"
     r"|possible irq lock inversion|inconsistent lock state|unregister_netdevice: waiting for"
-    r"|kmemleak: \d+ new suspected|page allocation failure|list_(?:add|del) corruption"
+    r"|page allocation failure|list_(?:add|del) corruption"
     r"|Bad page state|scheduling while atomic|nobody cared|leaked|netdevice.*refcnt"
 )
 _CUT = re.compile(r"---\[ cut here")
@@ -94,6 +94,4 @@ def leaks(unpatched: dict[str, Any], patched: dict[str, Any]) -> list[str]:
                 f"packets leak: {cache} grew by {grown} objects during the traffic "
                 f"(unpatched: {usual.get(cache, 0)})"
             )
-    if patched.get("kmemleak") and not unpatched.get("kmemleak"):
-        found.append(f"kmemleak: {patched['kmemleak']}")
     return found

@@ -25,7 +25,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from gso.kernel import health, jobs, wire
+from gso.kernel import health, jobs, kmemleak, wire
 from gso.kernel.build import Bootable, check_modules
 from gso.kernel.errors import TestBedError
 from gso.kernel.evidence import read_cell
@@ -193,6 +193,11 @@ class Side:
         """Return the kernel log of the boot that went through; a crash is told elsewhere."""
         console = self._order.job.folder / "console.log"
         return console.read_text(errors="replace") if self.guest else ""
+
+    def leaks(self) -> list[kmemleak.Leak]:
+        """Return what kmemleak found, on a kernel that has it."""
+        path = self._order.job.folder / "kmemleak.log"
+        return kmemleak.parse(path.read_text(errors="replace")) if path.exists() else []
 
     def complaints(self) -> list[health.Complaint]:
         """Return what the kernel complained of."""
@@ -387,6 +392,8 @@ def _record(sides: dict[str, Side], report: KernelReport) -> None:
     logs = {variant: side.log() for variant, side in sides.items()}
     report.findings += map(str, health.new_complaints(logs[UNPATCHED], logs[PATCHED]))
     report.findings += health.leaks(sides[UNPATCHED].guest, sides[PATCHED].guest)
+    leaks = (sides[variant].leaks() for variant in VARIANTS)
+    report.findings += map(str, kmemleak.new(*leaks))
 
 
 def _summed(runs: list[ScenarioReport]) -> ScenarioReport:

@@ -57,6 +57,8 @@ class Run:
         self.progress(stage="traffic")
         packets = health.packets_allocated()
         cells = [cell for scenario in scenarios for cell in self.cells(scenario)]
+        self.progress(stage="leaks")
+        health.save_leaks(self.folder / "kmemleak.log")
         return {
             "kernel": platform.release(),
             "version": platform.version(),
@@ -65,7 +67,6 @@ class Run:
             "cells": cells,
             "packets_before": packets,
             "packets_after": health.packets_allocated(),
-            "kmemleak": health.memory_leaks(),
             "uptime": float(Path("/proc/uptime").read_text().split()[0]),
         }
 
