@@ -290,7 +290,7 @@ class SourceTree:
             self.repository.check_out(self.commit, self._copy, log)
             return
         excluded = [f"--exclude={pattern}" for pattern in (*_NOT_SOURCE, *(f"/{n}" for n in files))]
-        # By content, and what differs gets the time of now: with the tree's own times a file that
-        # an earlier variant had changed would come back older than its object, and make trusts that.
+        # By content, and what differs gets the time of now: with the tree's own time a file that
+        # an earlier variant had changed would come back older than its object, which make trusts.
         command = ["rsync", "-a", "--checksum", "--no-times", "--delete", *excluded]
         logged("source", [*command, f"{self.source}/", f"{self._copy}/"], log, self._home)

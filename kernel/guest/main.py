@@ -197,6 +197,9 @@ def start(folder: Path, arguments: list[str]) -> int:
 def main(folder: Path) -> int:
     """Perform the run; whatever goes wrong is written down as the result."""
     test = Run(folder)
+    attended = "console" in test.plan
+    if attended:
+        shell.move_in(folder)
     try:
         results = {"ok": True, **test.perform()}
     except Exception:  # the host must see every failure, and there is nobody else to tell
@@ -205,4 +208,6 @@ def main(folder: Path) -> int:
     partial = folder / "results.json.partial"
     partial.write_text(json.dumps(results))
     partial.rename(folder / "results.json")
+    if attended and results["ok"]:
+        shell.attend(folder, test.plan)
     return 0 if results["ok"] else 1
