@@ -95,8 +95,9 @@ def _raw(terminal: int) -> Iterator[None]:
 
 def _carry(keys: int, screen: int, line: socket.socket) -> None:
     """Carry bytes both ways until the machine or the user ends it."""
+    sources: list[int | socket.socket] = [keys, line]
     while True:
-        ready, _, _ = select.select([keys, line], [], [])
+        ready, _, _ = select.select(sources, [], [])
         if line in ready:
             said = line.recv(_PIECE)
             if not said:
