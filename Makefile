@@ -1,5 +1,5 @@
 # make verify   verify the fix of the IPVS GUE fault in real kernels
-# make verify-all  the same with every scenario, on two of Debian's kernels (an hour)
+# make verify-all  the same with every scenario, on two of Debian's kernels (some minutes)
 # make test     run every test, in virtual machines too
 # make bench    measure the library against its peers (QUICK=1: a look in a minute or two)
 # make guard    compare instruction counts with the stored ones

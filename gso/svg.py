@@ -52,7 +52,7 @@ class Mark:
 
 
 def packet_drawing(boxes: Sequence[Box], marks: Iterable[Mark], title: str = "") -> str:
-    """The drawing, as text of SVG."""
+    """The drawing, as text of SVG; classes let a page give it the page's own colours."""
     return "".join(_drawing(boxes, sorted(marks, key=lambda mark: (mark.at, mark.label)), title))
 
 
@@ -70,7 +70,7 @@ def _drawing(boxes: Sequence[Box], marks: list[Mark], title: str) -> Iterator[st
     yield f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" '
     yield f'width="{_WIDTH}" height="{height}" font-family="sans-serif" font-size="12" role="img" '
     yield f'aria-label="{escape(title or "packet headers to scale")}">\n'
-    yield f'<rect width="{_WIDTH}" height="{height}" fill="#fff"/>\n'
+    yield f'<rect class="paper" width="{_WIDTH}" height="{height}" fill="#fff"/>\n'
     if title:
         yield f'<text x="{_EDGE}" y="20" font-size="14" font-weight="bold">{escape(title)}</text>\n'
     for box in boxes:
@@ -94,8 +94,8 @@ def _box(box: Box, x: float, width: float, top: int) -> Iterator[str]:
         size = "not to scale"
     span = f"from byte {box.start}" + f" to {box.end - 1}" * (not box.open_end)
     yield f"<g><title>{escape(box.label)}: {span}</title>"
-    yield f'<rect x="{x:.1f}" y="{top}" width="{width:.1f}" height="40" fill="{_FILL[box.kind]}" '
-    yield 'stroke="#666"/>'
+    yield f'<rect class="{box.kind}" x="{x:.1f}" y="{top}" width="{width:.1f}" height="40" '
+    yield f'fill="{_FILL[box.kind]}" stroke="#666"/>'
     middle = x + width / 2
     for text, y, weight in ((box.label, top + 17, "bold"), (size, top + 32, "normal")):
         room = int(width / _CHARACTER)
@@ -109,8 +109,8 @@ def _ticks(start: int, last: int, x: Callable[[int], float], y: int) -> Iterator
     first = -(-start // _TICK) * _TICK
     step = _TICK * (1 + (last - start) // 300)
     for at in range(first, last + 1, step):
-        yield f'<path d="M{x(at):.1f} {y}v4" stroke="#999"/>'
-        yield f'<text x="{x(at):.1f}" y="{y + 14}" font-size="9" fill="#666" '
+        yield f'<path class="tick" d="M{x(at):.1f} {y}v4" stroke="#999"/>'
+        yield f'<text class="tick" x="{x(at):.1f}" y="{y + 14}" font-size="9" fill="#666" '
         yield f'text-anchor="middle">{at}</text>\n'
 
 
@@ -119,14 +119,15 @@ def _mark(mark: Mark, x: float, y: int, top: int) -> tuple[str, str]:
     dashes = ' stroke-dasharray="4 3"' if mark.look == "right" else ""
     weight = ' font-weight="bold"' if mark.look != "plain" else ""
     line = (
-        f'<path d="M{x:.1f} {top}V{y - 4}" stroke="{colour}" stroke-width="1.5"{dashes}/>'
-        f'<circle cx="{x:.1f}" cy="{y - 4}" r="2.5" fill="{colour}"/>\n'
+        f'<path class="{mark.look}" d="M{x:.1f} {top}V{y - 4}" stroke="{colour}" '
+        f'stroke-width="1.5"{dashes}/>'
+        f'<circle class="{mark.look}" cx="{x:.1f}" cy="{y - 4}" r="2.5" fill="{colour}"/>\n'
     )
     # At the right edge the text stands to the left of its line.
     room = _WIDTH - x > len(mark.label) * _CHARACTER + 50
     place = f'x="{x + 6:.1f}"' if room else f'x="{x - 6:.1f}" text-anchor="end"'
     text = (
-        f'<text {place} y="{y}" fill="{colour}" stroke="#fff" stroke-width="3" '
+        f'<text class="{mark.look}" {place} y="{y}" fill="{colour}" stroke="#fff" stroke-width="3" '
         f'paint-order="stroke"{weight}>{escape(mark.label)} {mark.at}</text>\n'
     )
     return line, text

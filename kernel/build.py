@@ -77,13 +77,16 @@ def modules(kernel: DebianKernel, files: Files, log: Path) -> Bootable:
     index = made / "modules.json"
     work = cache_folder() / "build" / kernel.release
     with only_one(work):
-        if not index.exists():
+        if index.exists():
+            _recall_log(made, log)
+        else:
             pristine = debian.source_folder(kernel, folder)
             _restore(pristine, work / folder, {Path(name).name for name in files})
             _write_files(work, files)
             command = ["make", "-C", str(kernel.headers), f"M={work / folder}", f"-j{_jobs()}"]
             logged("build", [*command, f"CC={compiler}", "modules"], log, work)
             names = _keep(_touched_modules(work / folder, files), made)
+            _keep_log(log, made)
             index.write_text(json.dumps(names))
     names = json.loads(index.read_text())
     return Bootable(
@@ -98,8 +101,8 @@ def modules_built(kernel: DebianKernel, files: Files) -> bool:
 
 def _modules_place(kernel: DebianKernel, files: Files) -> Path:
     compiler = output(_compiler(kernel), "--version")
-    # "restored": made since the build folder is cleaned of other variants' changes.
-    key = _key("restored", kernel.release, kernel.version, compiler, _content(files))
+    # "logged": made since logs are kept with what was built.
+    key = _key("logged", kernel.release, kernel.version, compiler, _content(files))
     return cache_folder() / "modules" / key
 
 
@@ -155,6 +158,15 @@ def _keep(built: list[Path], made: Path) -> list[str]:
     return [module.name for module in built]
 
 
+def _keep_log(log: Path, made: Path) -> None:
+    """Keep the log of a build beside what it made, for the runs that find that in the cache."""
+    shutil.copy2(log, made / "build.log")
+
+
+def _recall_log(made: Path, log: Path) -> None:
+    shutil.copy2(made / "build.log", log)
+
+
 def check_modules(kernel: Bootable, running: dict[str, str]) -> None:
     """Make sure that the modules under test, and not the distribution's, were running."""
     for module in kernel.modules:
@@ -196,8 +208,8 @@ class SourceTree:
         if any(self.read(name) is None for name in ("Kconfig", "Makefile")):
             raise UsageError(f"{source} is not a kernel tree: no Kconfig and Makefile")
         self._wanted = kconfig.fragments(extra)
-        kind = "commit" if self.commit else "files"
-        self._home = cache_folder() / "trees" / _key(str(self.source), kind, self._wanted)
+        # Commits and the files as they lie there share it: only what differs is compiled.
+        self._home = cache_folder() / "trees" / _key(str(self.source), self._wanted)
         self._copy, self._objects = self._home / "source", self._home / "objects"
 
     def version(self) -> str:
@@ -225,17 +237,24 @@ class SourceTree:
         """
         with only_one(self._home):
             made = self._place(files)
-            if not (made / "bzImage").exists():
-                self._bring_up_to_date(files, log)
-                _write_files(self._copy, files)
-                kconfig.configure(self._copy, self._objects, self._wanted, log)
-                make = ["make", "-C", str(self._copy), f"O={self._objects}", f"-j{_jobs()}"]
-                logged("build", [*make, "bzImage"], log, self._home)
-                made.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(self._objects / ".config", made / "config")
-                shutil.copy2(self._objects / "arch/x86/boot/bzImage", made / "bzImage.partial")
-                (made / "bzImage.partial").rename(made / "bzImage")
+            if (made / "bzImage").exists():
+                _recall_log(made, log)
+            else:
+                self._make(files, made, log)
         return Bootable(made / "bzImage", config=made / "config")
+
+    def _make(self, files: Files, made: Path, log: Path) -> None:
+        self._bring_up_to_date(files, log)
+        _write_files(self._copy, files)
+        kconfig.configure(self._copy, self._objects, self._wanted, log)
+        make = ["make", "-C", str(self._copy), f"O={self._objects}", f"-j{_jobs()}"]
+        logged("build", [*make, "bzImage"], log, self._home)
+        made.mkdir(parents=True, exist_ok=True)
+        _keep_log(log, made)
+        shutil.copy2(self._objects / ".config", made / "config")
+        # Last, and at once: it says that all of this is complete.
+        shutil.copy2(self._objects / "arch/x86/boot/bzImage", made / "bzImage.partial")
+        (made / "bzImage.partial").rename(made / "bzImage")
 
     def outlook(self, files: Files) -> str:
         """Say what building would do."""
@@ -250,9 +269,11 @@ class SourceTree:
     def _variant_key(self, files: Files) -> str:
         """Return a key for the tree's state, the files, the configuration and the compiler."""
         compiler = output("gcc", "--version")
-        return _key(self.commit or self._state(), _content(files), self._wanted, compiler)
+        return _key(self._state(), _content(files), self._wanted, compiler)
 
     def _state(self) -> str:
+        if self.repository and self.commit:
+            return self.repository.git("rev-parse", f"{self.commit}^{{tree}}").strip()
         state = hashlib.sha256()
         for folder, folders, names in os.walk(self.source):
             folders[:] = sorted(name for name in folders if name != ".git")
@@ -263,12 +284,13 @@ class SourceTree:
 
     def _bring_up_to_date(self, files: Files, log: Path) -> None:
         """Make the copy equal to the tree; the variant's own files are written afterwards."""
-        self._objects.mkdir(parents=True, exist_ok=True)
+        for folder in (self._objects, self._copy):
+            folder.mkdir(parents=True, exist_ok=True)
         if self.repository and self.commit:
             self.repository.check_out(self.commit, self._copy, log)
             return
-        self._copy.mkdir(exist_ok=True)
         excluded = [f"--exclude={pattern}" for pattern in (*_NOT_SOURCE, *(f"/{n}" for n in files))]
-        # By size and time: contents that were patched for an earlier run differ in time.
-        command = ["rsync", "-a", "--delete", *excluded, f"{self.source}/", f"{self._copy}/"]
-        logged("source", command, log, self._home)
+        # By content, and what differs gets the time of now: with the tree's own time a file that
+        # an earlier variant had changed would come back older than its object, which make trusts.
+        command = ["rsync", "-a", "--checksum", "--no-times", "--delete", *excluded]
+        logged("source", [*command, f"{self.source}/", f"{self._copy}/"], log, self._home)

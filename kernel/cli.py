@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
@@ -15,13 +16,15 @@ from typing import Any
 
 from gso.kernel import applications, bisect, cache, doctor, shell, trace
 from gso.kernel.applications import Workload
+from gso.kernel.build import SourceTree
 from gso.kernel.conformance import command as conformance_command
 from gso.kernel.errors import TestBedError, UsageError
+from gso.kernel.keeper import Keeper
 from gso.kernel.patches import Patch
 from gso.kernel.paths import cache_folder, patches_folder
 from gso.kernel.report import commands as report_commands
 from gso.kernel.repository import Repository
-from gso.kernel.results import PATCHED, UNPATCHED
+from gso.kernel.results import PATCHED, UNPATCHED, VARIANTS
 from gso.kernel.scenarios import FIX, SCENARIOS, TRAFFIC, select
 from gso.kernel.screen import TerminalScreen
 from gso.kernel.targets import DebianTarget, TreeTarget
@@ -147,6 +150,12 @@ def _add_verify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         help="with --applications: fewer requests, none above 100 kB, a quarter of the time",
     )
     command.add_argument(
+        "--keep-vm",
+        choices=VARIANTS,
+        help="when all is judged, open a shell in the machine of this variant, as the traffic left "
+        "it; the machine ends with the shell",
+    )
+    command.add_argument(
         "--dry-run",
         action="store_true",
         help="say what would be fetched, built and booted, and do nothing",
@@ -250,14 +259,18 @@ def _verify(options: argparse.Namespace) -> int:
     if options.dry_run:
         print(*outlook(wanted), sep="\n")
         return 0
-    screen = TerminalScreen(quiet=options.quiet)
-    try:
-        report = verify(wanted, screen)
-    finally:
-        screen.close()
-    screen.finish(report)
-    if options.json:
-        options.json.write_text(json.dumps(report.summary(), indent=1) + "\n")
+    with ExitStack() as ends:
+        keeper = ends.enter_context(Keeper(options.keep_vm)) if options.keep_vm else None
+        screen = TerminalScreen(quiet=options.quiet)
+        try:
+            report = verify(wanted, screen, keeper=keeper)
+        finally:
+            screen.close()
+        screen.finish(report)
+        if options.json:
+            options.json.write_text(json.dumps(report.summary(), indent=1) + "\n")
+        if keeper:
+            keeper.attach()
     return report.verdict.exit_status
 
 
@@ -337,7 +350,7 @@ def _shell(options: argparse.Namespace) -> int:
     if options.topology:
         return shell.in_namespaces(scenarios, options.command)
     return shell.in_machine(
-        TreeTarget(options.source) if options.source else DebianTarget(options.kernel),
+        TreeTarget(SourceTree(options.source)) if options.source else DebianTarget(options.kernel),
         series=[Patch.read(_find_patch(path)) for path in options.patched or [Path(FIX)]],
         variant=PATCHED if options.patched else UNPATCHED,
         scenarios=scenarios,

@@ -1,4 +1,4 @@
-"""Judge what a kernel said of itself: warnings in its log, packets never freed, leaked memory."""
+"""Judge what a kernel said of itself: warnings in its log, packets never freed."""
 
 from __future__ import annotations
 
@@ -15,12 +15,15 @@ _COMPLAINT = re.compile(
     r"WARNING: |BUG: (?!workqueue lockup)|UBSAN: |KASAN: |KFENCE: |KCSAN: |refcount_t: "
     r"|suspicious RCU usage|possible (?:circular|recursive) locking"
     r"|possible irq lock inversion|inconsistent lock state|unregister_netdevice: waiting for"
-    r"|kmemleak: \d+ new suspected|page allocation failure|list_(?:add|del) corruption"
+    r"|page allocation failure|list_(?:add|del) corruption"
     r"|Bad page state|scheduling while atomic|nobody cared|leaked|netdevice.*refcnt"
 )
+# lockdep's reports have empty and unindented lines, and end with the stack of the last lock.
+_LOCKDEP = re.compile(r"suspicious RCU usage|possible (?:circular|recursive|irq)|inconsistent lock")
+_STACK_END = "</TASK>"
 _CUT = re.compile(r"---\[ cut here")
 _END = re.compile(r"---\[ end trace")
-_LONGEST = 40
+_LONGEST, _LONGEST_LOCKDEP = 40, 250
 # Sockets and queues still hold a few packets when the counts are taken.
 _UNREMARKABLE = 128
 
@@ -52,7 +55,8 @@ def complaints(log: str) -> list[Complaint]:
         if mark := _MARK.search(line):
             scenario = mark[1]
         elif _CUT.search(line) or _COMPLAINT.search(line):
-            text = "\n".join([line, *_rest(lines)])
+            rest = _rest_of_lockdep(lines) if _LOCKDEP.search(line) else _rest(lines)
+            text = "\n".join([line, *rest])
             if _COMPLAINT.search(text):
                 found.append(Complaint(text, scenario))
     return found
@@ -69,6 +73,15 @@ def _rest(lines: Iterator[str]) -> Iterator[str]:
         ):
             return
         yield line
+
+
+def _rest_of_lockdep(lines: Iterator[str]) -> Iterator[str]:
+    for _, line in zip(range(_LONGEST_LOCKDEP), lines, strict=False):
+        if _MARK.search(line):
+            return
+        yield line
+        if line.strip() == _STACK_END:
+            return
 
 
 def new_complaints(unpatched: str, patched: str) -> list[Complaint]:
@@ -94,6 +107,4 @@ def leaks(unpatched: dict[str, Any], patched: dict[str, Any]) -> list[str]:
                 f"packets leak: {cache} grew by {grown} objects during the traffic "
                 f"(unpatched: {usual.get(cache, 0)})"
             )
-    if patched.get("kmemleak") and not unpatched.get("kmemleak"):
-        found.append(f"kmemleak: {patched['kmemleak']}")
     return found

@@ -17,6 +17,7 @@ from typing import Any, Literal
 from gso.kernel import vm
 from gso.kernel.build import Bootable
 from gso.kernel.errors import TestBedError
+from gso.kernel.keeper import Keeper
 
 # "lost" says nothing about the kernel under test; "crashed" and "hung" may.
 Status = Literal["done", "crashed", "hung", "lost", "failed"]
@@ -26,13 +27,17 @@ _MEMORY_FRACTION = 0.8
 
 @dataclass(frozen=True)
 class Job:
-    """Boot this kernel, perform this plan, leave the evidence in this folder."""
+    """Boot this kernel, perform this plan, leave the evidence in this folder.
+
+    ``keeper``: takes the machine over when it has results; only on this machine.
+    """
 
     kernel: Bootable
     plan: dict[str, Any]
     folder: Path
     timeout: float
     stop: Path
+    keeper: Keeper | None = None
 
 
 @dataclass(frozen=True)
@@ -57,7 +62,14 @@ def run(job: Job) -> Result:
     begun = time.monotonic()
     status: Status = "failed"
     try:
-        guest = vm.boot(job.kernel, job.plan, job.folder, timeout=job.timeout, stop=job.stop)
+        guest = vm.boot(
+            job.kernel,
+            job.plan,
+            job.folder,
+            timeout=job.timeout,
+            stop=job.stop,
+            keeper=job.keeper,
+        )
     except TestBedError as error:
         if isinstance(error, vm.VmLostError):
             status = error.status

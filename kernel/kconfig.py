@@ -34,16 +34,15 @@ def fragments(extra: Sequence[str] = ()) -> str:
 
 
 def configure(tree: Path, objects: Path, wanted: str, log: Path) -> None:
-    """Make ``objects/.config`` with what is wanted and otherwise as little as possible."""
-    stamp = objects / ".fragments"
-    if stamp.exists() and stamp.read_text() == wanted:
-        return
+    """Make ``objects/.config`` with what is wanted and otherwise as little as possible.
+
+    Every time, for another commit may have other options; kconfig leaves an equal file alone.
+    """
     merged = objects / "wanted.config"
     merged.write_text(wanted)
     make = ["make", "-C", str(tree), f"O={objects}", f"KCONFIG_ALLCONFIG={merged}", "allnoconfig"]
     logged("configure", make, log, objects)
     check(wanted, (objects / ".config").read_text(), tree)
-    stamp.write_text(wanted)
 
 
 def check(wanted: str, config: str, tree: Path) -> None:

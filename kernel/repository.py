@@ -72,8 +72,17 @@ class Repository:
             logged("source", [*command, str(folder)], log, folder.parent)
 
     def check_out(self, commit: str, folder: Path, log: Path) -> None:
-        """Bring a clone to a commit. Only files that differ are written: make sees their times."""
-        self.clone(folder, log)
-        git = ["git", "-C", str(folder)]
-        logged("source", [*git, "checkout", "--quiet", "--force", "--detach", commit], log, folder)
-        logged("source", [*git, "clean", "-ffdxq"], log, folder)
+        """Make a folder's files those of a commit; our git folder is beside it.
+
+        Only files whose content differs are written, whoever wrote them: make sees their times.
+        """
+        own = folder.with_name("git")
+        self.clone(own, log)
+        git = ["git", f"--git-dir={own / '.git'}", f"--work-tree={folder}"]
+        for step in (
+            ["reset", "--quiet", "--mixed", commit],
+            ["update-index", "-q", "--refresh"],
+            ["reset", "--quiet", "--hard", commit],
+            ["clean", "-ffdxq"],
+        ):
+            logged("source", [*git, *step], log, folder)

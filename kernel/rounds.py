@@ -25,11 +25,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from gso.kernel import health, jobs, wire
+from gso.kernel import health, jobs, kmemleak, wire
 from gso.kernel.build import Bootable, check_modules
 from gso.kernel.errors import TestBedError
 from gso.kernel.evidence import read_cell
 from gso.kernel.jobs import Job, Result
+from gso.kernel.keeper import Keeper
 from gso.kernel.results import PATCHED, UNPATCHED, VARIANTS, KernelReport, ScenarioReport
 from gso.kernel.scenarios import Scenario, plan
 from gso.kernel.verdict import Judged, Outcome, Verdict, compare, judge, outcome, overall, worst
@@ -74,6 +75,7 @@ class Orders:
     folder: Path
     stop: Path
     timeout: float
+    keeper: Keeper | None = None
 
     def submit(self, name: str, kernel: Bootable, scenarios: list[Scenario]) -> Order:
         """Order one boot with its evidence in the folder ``name``."""
@@ -82,7 +84,7 @@ class Orders:
 
     def submit_plan(self, name: str, kernel: Bootable, plan: dict[str, Any]) -> Order:
         """Order one boot with any plan."""
-        job = Job(kernel, plan, self.folder / name, self.timeout, self.stop)
+        job = Job(kernel, plan, self.folder / name, self.timeout, self.stop, self.keeper)
         return Order(job, self.machines.submit(jobs.run, job))
 
     def place(self, folder: Path) -> str:
@@ -194,6 +196,11 @@ class Side:
         console = self._order.job.folder / "console.log"
         return console.read_text(errors="replace") if self.guest else ""
 
+    def leaks(self) -> list[kmemleak.Leak]:
+        """Return what kmemleak found, on a kernel that has it."""
+        path = self._order.job.folder / "kmemleak.log"
+        return kmemleak.parse(path.read_text(errors="replace")) if path.exists() else []
+
     def complaints(self) -> list[health.Complaint]:
         """Return what the kernel complained of."""
         return health.complaints(self.log())
@@ -248,8 +255,13 @@ def order(
     built: dict[str, Bootable],
     groups: Sequence[tuple[Scenario, ...]],
     repeat: int,
+    keeper: Keeper | None = None,
 ) -> Kernel:
-    """Order all boots of a kernel."""
+    """Order all boots of a kernel; the keeper takes over those of its variant."""
+    orders_for = {
+        variant: replace(orders, keeper=keeper) if keeper and keeper.variant == variant else orders
+        for variant in built
+    }
 
     def name(variant: str, group: int, number: int) -> str:
         run = f"-run{number + 1}" if number else ""
@@ -260,7 +272,7 @@ def order(
         [
             [
                 {
-                    variant: Side(orders, name(variant, at, number), kernel, group)
+                    variant: Side(orders_for[variant], name(variant, at, number), kernel, group)
                     for variant, kernel in built.items()
                 }
                 for at, group in enumerate(groups)
@@ -387,6 +399,8 @@ def _record(sides: dict[str, Side], report: KernelReport) -> None:
     logs = {variant: side.log() for variant, side in sides.items()}
     report.findings += map(str, health.new_complaints(logs[UNPATCHED], logs[PATCHED]))
     report.findings += health.leaks(sides[UNPATCHED].guest, sides[PATCHED].guest)
+    leaks = (sides[variant].leaks() for variant in VARIANTS)
+    report.findings += map(str, kmemleak.new(*leaks))
 
 
 def _summed(runs: list[ScenarioReport]) -> ScenarioReport:

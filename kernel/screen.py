@@ -156,7 +156,8 @@ def _judgement(title: str, verdict: Verdict, kernels: list[KernelReport]) -> Tex
         line.append(f", flaky: {', '.join(flaky)}")
     for kernel in kernels:
         for finding in kernel.findings:
-            line.append(f", {finding}")
+            # The report has all of it, stack and all.
+            line.append(f", {' '.join(finding.splitlines()[:2])}")
         if kernel.error:
             line.append(f", {kernel.error['stage']}: {kernel.error['message']}")
     return line

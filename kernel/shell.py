@@ -9,18 +9,17 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 from gso.kernel import vm
 from gso.kernel.errors import TestBedError, UsageError
-from gso.kernel.guest.shell import OUTPUT
+from gso.kernel.guest.shell import OUTPUT, STATUS
+from gso.kernel.keeper import Keeper
 from gso.kernel.patches import Patch
 from gso.kernel.paths import GUEST, patches_folder
 from gso.kernel.scenarios import FIX, Scenario, plan
 from gso.kernel.targets import Target
-
-_CONSOLE = "/dev/ttyS0"
 
 # Network namespaces get their names by a mount. Where mounts and processes are this shell's own,
 # the kernel takes everything back when it ends, however it ends.
@@ -67,26 +66,25 @@ def in_machine(
     """Boot one variant of a kernel with the topology; return the exit status of the shell."""
     if command is None and not sys.stdin.isatty():
         raise UsageError("the shell needs a terminal; --command runs a command without one")
-    with tempfile.TemporaryDirectory(prefix="gso-kernel-") as name:
-        folder = Path(name)
+    wanted = {"command": command, "to_file": True}
+    with ExitStack() as ends:
+        folder = Path(ends.enter_context(tempfile.TemporaryDirectory(prefix="gso-kernel-")))
+        keeper = None if command else ends.enter_context(Keeper(variant))
         target.prepare(series, Patch.read(patches_folder() / f"{FIX}.patch"))
         kernel = target.build(variant, folder / "build.log")
-        machine = folder / "vm"
-        wanted: dict[str, Any] = {"command": command, "to_file": True}
-        if command is None:
-            size = shutil.get_terminal_size()
-            wanted |= {"console": _CONSOLE, "rows": size.lines, "columns": size.columns}
-            print(f"booting {target.label}, {variant}", file=sys.stderr)
-            guest = vm.interact(kernel, {"scenarios": plan(scenarios), "shell": wanted}, machine)
-        else:
-            guest = vm.boot(
-                kernel,
-                {"scenarios": plan(scenarios), "shell": wanted},
-                machine,
-                timeout=timeout,
-                stop=folder / "stop",
-            )
-            _pass_on(machine)
+        print(f"booting {target.label}, {variant}", file=sys.stderr)
+        guest = vm.boot(
+            kernel,
+            {"scenarios": plan(scenarios), "shell": wanted},
+            folder / "vm",
+            timeout=timeout,
+            stop=folder / "stop",
+            keeper=keeper,
+        )
+        _pass_on(folder / "vm")
+        if keeper and not guest["status"]:
+            keeper.attach()
+            return _left(folder / "vm")
         return int(guest["status"])
 
 
@@ -96,3 +94,9 @@ def _pass_on(machine: Path) -> None:
     output = machine / OUTPUT
     if output.exists():
         sys.stdout.write(output.read_text(errors="replace"))
+
+
+def _left(machine: Path) -> int:
+    """Return the status that the user left the shell with; none when the machine was ended."""
+    status = machine / STATUS
+    return int(status.read_text()) if status.exists() else 0

@@ -27,6 +27,7 @@ from gso.kernel.application_boots import ApplicationBoots
 from gso.kernel.applications import Workload
 from gso.kernel.build import Bootable, SourceTree
 from gso.kernel.errors import TestBedError, UsageError
+from gso.kernel.keeper import Keeper
 from gso.kernel.patches import Patch, read_series
 from gso.kernel.paths import patches_folder
 from gso.kernel.report.write import write
@@ -99,15 +100,23 @@ class Options:
             raise UsageError("--modules belong to --image")
 
 
-def verify(options: Options, screen: Screen, executor: Executor | None = None) -> Report:
+def verify(
+    options: Options,
+    screen: Screen,
+    executor: Executor | None = None,
+    keeper: Keeper | None = None,
+) -> Report:
     """Build, boot, measure, judge. Whatever prevents a verdict ends in INCONCLUSIVE, with why.
 
     ``executor`` gets the boots as picklable :class:`gso.kernel.jobs.Job`; it must reach the cache
     and the results folder. The default runs as many on this machine as its memory and cores carry.
+    ``keeper`` takes over the machine of its variant; then there is one kernel and one boot of each.
     """
     begun = time.monotonic()
     series = [patch for path in options.patches for patch in read_series(path)]
     targets = options.targets()
+    if keeper and (len(targets) != 1 or options.repeat != 1):
+        raise UsageError("one machine can be kept: give one kernel or commit, and no --repeat")
     report = Report(
         patches=[patch.name for patch in series],
         command=shlex.join(["gso-kernel", *sys.argv[1:]]),
@@ -118,7 +127,7 @@ def verify(options: Options, screen: Screen, executor: Executor | None = None) -
     with _results_folder(options.results, report) as folder:
         kvm = vm.probe_kvm()
         report.acceleration = "KVM" if kvm.works else f"emulation ({kvm.reason})"
-        run = _Run(options, series, screen, folder)
+        run = _Run(options, series, screen, folder, keeper)
         with executor or jobs.local_executor() as machines:
             run.perform(list(zip(targets, report.kernels, strict=True)), machines)
         report.seconds = round(time.monotonic() - begun, 2)
@@ -206,9 +215,16 @@ def _results_folder(parent: Path, report: Report) -> Iterator[Path]:
 
 
 class _Run:
-    def __init__(self, options: Options, series: list[Patch], screen: Screen, folder: Path) -> None:
+    def __init__(
+        self,
+        options: Options,
+        series: list[Patch],
+        screen: Screen,
+        folder: Path,
+        keeper: Keeper | None,
+    ) -> None:
         self._options, self._series = options, series
-        self._screen, self._folder = screen, folder
+        self._screen, self._folder, self._keeper = screen, folder, keeper
         self._stop = folder / "stop"
         self._fix = Patch.read(patches_folder() / f"{FIX}.patch") if options.fault else None
 
@@ -260,8 +276,9 @@ class _Run:
         self._screen.stage(f"booting {report.label}, both variants")
         orders = Orders(machines, self._folder / report.id, self._stop, self._options.timeout)
         spare = slots // (len(VARIANTS) * kernels * self._options.repeat)
-        groups = _groups(self._options.scenarios, spare)
-        kernel = order(orders, built, groups, self._options.repeat)
+        # What is kept has all scenarios set up.
+        groups = _groups(self._options.scenarios, 1 if self._keeper else spare)
+        kernel = order(orders, built, groups, self._options.repeat, self._keeper)
         if self._options.applications:
             boots = ApplicationBoots(orders, built, self._options.applications)
             kernel = replace(kernel, applications=boots)

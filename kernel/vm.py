@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -23,6 +23,7 @@ from typing import Any, Literal
 from gso.kernel.build import Bootable
 from gso.kernel.errors import TestBedError, UsageError, crash_line
 from gso.kernel.initramfs import initramfs
+from gso.kernel.keeper import Keeper
 from gso.kernel.paths import GUEST
 from gso.kernel.run import ending
 
@@ -36,7 +37,6 @@ _STALL_SECONDS = 60.0
 
 _KERNEL_ARGUMENTS = (
     "console=ttyS0",
-    "8250.nr_uarts=1",
     "oops=panic",  # a damaged kernel must not go on and give a result
     "panic=-1",
     "softlockup_panic=1",
@@ -122,29 +122,24 @@ def boot(
     *,
     timeout: float,
     stop: Path,
+    keeper: Keeper | None = None,
 ) -> dict[str, Any]:
     """Boot, run the plan, and return the guest's results; raise :class:`VmLostError`.
 
     ``folder`` is shared with the guest and keeps its evidence. The VM ends early when the file
-    ``stop`` appears.
+    ``stop`` appears. It ends with its results, unless a ``keeper`` takes it over then.
     """
-    with _shared(kernel, plan, folder):
-        archive = initramfs(kernel.modules_folder)
-        return _watch(command(kernel, folder, archive), folder, timeout, stop)
-
-
-def interact(kernel: Bootable, plan: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Boot with the user's terminal for a console; return the guest's results when it ends."""
-    with _shared(kernel, plan, folder):
-        line = command(kernel, folder, initramfs(kernel.modules_folder))
-        # The keys that interrupt are for the guest; the kernel's chatter would disturb the user.
-        at = line.index("-serial")
-        line[at : at + 2] = ["-chardev", "stdio,id=user,signal=off", "-serial", "chardev:user"]
-        line[-1] += " quiet"
-        subprocess.run(line, cwd=folder, check=False)
-    if not (folder / "results.json").exists():
-        raise TestBedError("vm", "the VM ended without results")
-    return _results(folder)
+    if keeper:
+        plan = {**plan, "console": keeper.console()}
+    with _shared(kernel, plan, folder), ExitStack() as ends:
+        terminal = keeper.socket if keeper else None
+        line = command(kernel, folder, initramfs(kernel.modules_folder), terminal)
+        machine = _start(line, folder, ends)
+        _watch(machine, folder, timeout, stop)
+        found = _results(folder)
+        if keeper:
+            keeper.take(machine, ends.pop_all())
+    return found
 
 
 @contextmanager
@@ -169,16 +164,23 @@ def _shared(kernel: Bootable, plan: dict[str, Any], folder: Path) -> Iterator[No
             (folder / module.name).unlink()
 
 
-def command(kernel: Bootable, folder: Path, archive: Path) -> list[str]:
-    """Return QEMU's command line for a kernel with its shared folder and its initramfs."""
+def command(
+    kernel: Bootable, folder: Path, archive: Path, terminal: Path | None = None
+) -> list[str]:
+    """Return QEMU's command line for a kernel with its shared folder and its initramfs.
+
+    ``terminal``: a socket for a second serial port.
+    """
     kvm = probe_kvm().works
     line = ["qemu-system-x86_64", "-machine", f"q35,accel={'kvm' if kvm else 'tcg'}"]
     line += ["-cpu", "host" if kvm else "max", "-smp", str(cpus()), "-m", _MEMORY]
     line += ["-nodefaults", "-display", "none", "-no-reboot", "-serial", "stdio"]
+    line += ["-serial", f"unix:{terminal},server=on,wait=off"] if terminal else []
     line += _share("gso.root", Path("/"), read_only=True)
     line += _share("gso.folder", folder, read_only=False)
     line += ["-kernel", str(kernel.image), "-initrd", str(archive)]
-    arguments = [f"gso.folder={folder}", f"gso.python={guest_python()}"]
+    arguments = [f"8250.nr_uarts={2 if terminal else 1}"]
+    arguments += [f"gso.folder={folder}", f"gso.python={guest_python()}"]
     if kernel.modules_folder:
         arguments.append(f"gso.modules={kernel.modules_folder}")
     return [*line, "-append", " ".join((*_KERNEL_ARGUMENTS, *arguments))]
@@ -201,33 +203,36 @@ def guest_python() -> str:
     raise TestBedError("set-up", "no Python for the guest: neither /usr/bin/python3 nor this one")
 
 
-def _watch(command: list[str], folder: Path, timeout: float, stop: Path) -> dict[str, Any]:
-    console, results = folder / "console.log", folder / "results.json"
-    deadline = time.monotonic() + timeout
-    silence = _Silence(folder / "progress.jsonl")
-    with console.open("wb") as sink:
-        process = subprocess.Popen(
-            command,
+def _start(line: list[str], folder: Path, ends: ExitStack) -> subprocess.Popen[bytes]:
+    with (folder / "console.log").open("wb") as sink:
+        machine = subprocess.Popen(
+            line,
             cwd=folder,
             stdin=subprocess.DEVNULL,
             stdout=sink,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-        with ending(process):
-            while not results.exists() and process.poll() is None:
-                if stop.exists():
-                    raise VmLostError("the run was interrupted", folder)
-                if time.monotonic() > deadline:
-                    message = f"no results after {timeout:g} s; the VM was ended"
-                    raise VmLostError(message, folder)
-                if silence.seconds() > _STALL_SECONDS:
-                    message = f"the guest was silent for {_STALL_SECONDS:g} s; the VM was ended"
-                    raise VmLostError(message, folder, silent=True)
-                time.sleep(_POLL_SECONDS)
+    ends.enter_context(ending(machine))
+    return machine
+
+
+def _watch(machine: subprocess.Popen[bytes], folder: Path, timeout: float, stop: Path) -> None:
+    """Wait for results."""
+    results = folder / "results.json"
+    deadline = time.monotonic() + timeout
+    silence = _Silence(folder / "progress.jsonl")
+    while not results.exists() and machine.poll() is None:
+        if stop.exists():
+            raise VmLostError("the run was interrupted", folder)
+        if time.monotonic() > deadline:
+            raise VmLostError(f"no results after {timeout:g} s; the VM was ended", folder)
+        if silence.seconds() > _STALL_SECONDS:
+            message = f"the guest was silent for {_STALL_SECONDS:g} s; the VM was ended"
+            raise VmLostError(message, folder, silent=True)
+        time.sleep(_POLL_SECONDS)
     if not results.exists():
         raise VmLostError("the VM ended without results", folder)
-    return _results(folder)
 
 
 def _results(folder: Path) -> dict[str, Any]:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from gso.kernel import debian
+
+# How the tests build whole kernels: one build, minutes long, serves them all.
+CHECKS = ("--config", "leaks", "--config", "locks")
 
 
 def virtual_machines(folder: Path) -> set[int]:
@@ -50,3 +55,47 @@ def boots(report: dict[str, Any], variant: str) -> list[dict[str, Any]]:
     """Every machine that was started for a variant of the only kernel."""
     (kernel,) = report["kernels"]
     return [boot for boot in kernel["boots"] if boot["variant"] == variant]
+
+
+def git(repository: Path, *arguments: str, data: bytes = b"", **environment: str) -> str:
+    identity = ["-c", "user.name=T", "-c", "user.email=t@example.org"]
+    command = ["git", "-C", str(repository), *identity, *arguments]
+    environment = {**os.environ, **environment}
+    done = subprocess.run(command, check=True, capture_output=True, input=data, env=environment)
+    return done.stdout.decode().strip()
+
+
+def whole_tree() -> Path:
+    """Unpack the newest Debian kernel's source, once, as a repository with one commit.
+
+    Builds are cached by its place.
+    """
+    kernel = debian.choose()
+    debian.fetch(kernel)
+    tree = kernel.root / "whole" / kernel.source_package
+    if not (tree / ".complete").exists():
+        tree.parent.mkdir(exist_ok=True)
+        archive = str(kernel.source_archive())
+        subprocess.run(["tar", "-xJf", archive, "-C", str(tree.parent)], check=True)
+        (tree / ".complete").touch()
+    if not (tree / ".git" / "complete").exists():
+        git(tree, "init", "--quiet")
+        # All as "big" files: into one pack, instead of a file for each.
+        git(tree, "-c", "core.bigFileThreshold=1", "add", "--all", "--force")
+        git(tree, "commit", "--quiet", "-m", "as in Debian")
+        (tree / ".git" / "complete").touch()
+    return tree
+
+
+def committed(repository: Path, parent: str, message: str, files: dict[str, bytes]) -> str:
+    """Make a commit beside the checkout and all branches, and return its hash."""
+    with tempfile.TemporaryDirectory() as folder:
+        index = {"GIT_INDEX_FILE": f"{folder}/index"}
+        git(repository, "read-tree", parent, **index)
+        for name, content in files.items():
+            blob = git(repository, "hash-object", "-w", "--stdin", data=content)
+            git(
+                repository, "update-index", "--add", "--cacheinfo", f"100644,{blob},{name}", **index
+            )
+        tree = git(repository, "write-tree", **index)
+    return git(repository, "commit-tree", "-p", parent, "-m", message, tree)

@@ -59,6 +59,8 @@ class Run:
         self.progress(stage="traffic")
         packets = health.packets_allocated()
         cells = [cell for scenario in scenarios for cell in self.cells(scenario)]
+        self.progress(stage="leaks")
+        health.save_leaks(self.folder / "kmemleak.log")
         return {
             "kernel": platform.release(),
             "version": platform.version(),
@@ -67,7 +69,6 @@ class Run:
             "cells": cells,
             "packets_before": packets,
             "packets_after": health.packets_allocated(),
-            "kmemleak": health.memory_leaks(),
             "uptime": float(Path("/proc/uptime").read_text().split()[0]),
         }
 
@@ -198,6 +199,9 @@ def start(folder: Path, arguments: list[str]) -> int:
 def main(folder: Path) -> int:
     """Perform the run; whatever goes wrong is written down as the result."""
     test = Run(folder)
+    attended = "console" in test.plan
+    if attended:
+        shell.move_in(folder)
     try:
         results = {"ok": True, **test.perform()}
     except Exception:  # the host must see every failure, and there is nobody else to tell
@@ -206,4 +210,6 @@ def main(folder: Path) -> int:
     partial = folder / "results.json.partial"
     partial.write_text(json.dumps(results))
     partial.rename(folder / "results.json")
+    if attended and results["ok"]:
+        shell.attend(folder, test.plan)
     return 0 if results["ok"] else 1

@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import shlex
+import shutil
 import struct
 import subprocess
 import sys
@@ -20,14 +21,17 @@ from .netns import SetupError
 from .traffic import Server, exchange
 
 _EXCHANGE_SECONDS = 8.0
-OUTPUT = "output"
+# Files for the host: what the command printed, and the status that an attended shell ended with.
+OUTPUT, STATUS = "output", "status"
+_HOME = Path("/run/gso-shell")
 
 
 def perform(folder: Path, plan: dict[str, Any]) -> int:
-    """Build the topology, let the user work in it, and return the exit status of the shell."""
+    """Build the topology, run the user's command or shell in it, and return its exit status.
+
+    In a VM that is to have a shell later, only build the topology.
+    """
     wanted = plan["shell"]
-    if wanted.get("console"):
-        _take_console(Path(wanted["console"]), wanted["rows"], wanted["columns"])
     _, refused = topology.build(plan["scenarios"], strict=False)
     scenarios = [s for s in plan["scenarios"] if s["name"] not in refused]
     _tell(refused)
@@ -36,14 +40,41 @@ def perform(folder: Path, plan: dict[str, Any]) -> int:
         return 125
     Server([s for s in scenarios if not s["traffic"][0]["datagram"]], _EXCHANGE_SECONDS)
     DatagramServer([s for s in scenarios if s["traffic"][0]["datagram"]])
-    _write_command(folder)
-    environment = {**os.environ, "PATH": f"{folder}/bin:{os.environ['PATH']}", "PS1": "gso# "}
-    if wanted["command"]:
-        with _output(folder, wanted) as output:
-            command = ["sh", "-c", wanted["command"]]
-            return subprocess.call(command, env=environment, stdout=output, stderr=output)
+    if "console" in plan:
+        return 0
+    if not wanted["command"]:
+        return _interact(folder, scenarios)
+    with _output(folder, wanted) as output:
+        command = ["sh", "-c", wanted["command"]]
+        return subprocess.call(command, env=_environment(folder), stdout=output, stderr=output)
+
+
+def move_in(folder: Path) -> None:
+    """Copy what a shell needs: once the results are there the host takes its files back."""
+    shutil.copytree(folder / "guest", _HOME / "guest")
+    shutil.copy(folder / "plan.json", _HOME)
+
+
+def attend(folder: Path, plan: dict[str, Any]) -> None:
+    """Give the user a shell on the console, as soon as somebody is there."""
+    console = plan["console"]
+    _take_console(Path(console["device"]), console["rows"], console["columns"])
+    os.environ["TERM"] = console["term"]
+    sys.stdin.readline()
+    status = _interact(_HOME, plan["scenarios"])
+    if "shell" in plan:
+        (folder / STATUS).write_text(str(status))
+
+
+def _interact(folder: Path, scenarios: list[dict[str, Any]]) -> int:
     print(_welcome(scenarios), flush=True)
-    return subprocess.call(["bash", "--norc", "--noprofile", "-i"], env=environment)
+    command = ["bash", "--norc", "--noprofile", "-i"]
+    return subprocess.call(command, env=_environment(folder))
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    _write_command(folder)
+    return {**os.environ, "PATH": f"{folder}/bin:{os.environ['PATH']}", "PS1": "gso# "}
 
 
 def _tell(refused: dict[str, str]) -> None:
@@ -79,7 +110,7 @@ def _write_command(folder: Path) -> None:
 def _welcome(scenarios: list[dict[str, Any]]) -> str:
     example = scenarios[0]
     return (
-        f"\n{len(scenarios)} scenarios are set up in the namespaces client, director and worker.\n"
+        f"\nset up in the namespaces client, director and worker, scenarios: {len(scenarios)}\n"
         f"  send                        lists them\n"
         f"  send {example['name']} {example['traffic'][0]['name']}\n"
         f"  ip netns exec director ipvsadm -Ln --stats\n"

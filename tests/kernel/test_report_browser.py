@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import lzma
 import os
+import re
 import shutil
 import struct
 import subprocess
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from gso.kernel.report.palette import DARK, LIGHT
 from gso.kernel.report.write import write
 
 STORED = Path(__file__).parent / "data" / "results-applications.json.xz"
@@ -101,6 +103,34 @@ def test_the_page_has_both_looks(chromium, served, tmp_path, dark):
         ((255, 154, 87), (108, 182, 255)) if dark else ((184, 72, 11), (11, 98, 196))
     )
     assert {unpatched, patched} <= seen
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_the_drawing_of_headers_has_both_looks(chromium, tmp_path, dark):
+    (tmp_path / "results.json").write_bytes(lzma.decompress(STORED.read_bytes()))
+    write(tmp_path)
+    page = (tmp_path / "report.html").read_text()
+    style = re.search(r"<style>.*?</style>", page, re.DOTALL)
+    drawing = re.search(r'<div class="drawing">.*?</div>', page, re.DOTALL)
+    assert style
+    assert drawing
+    alone = tmp_path / "drawing.html"
+    alone.write_text(f"<!DOCTYPE html><head>{style[0]}</head><body>{drawing[0]}</body>")
+    picture = tmp_path / "drawing.png"
+    look = ["--blink-settings=preferredColorScheme=0"] if dark else []
+    small = "--window-size=1100,400"
+    browse(chromium, tmp_path, *look, small, f"--screenshot={picture}", alone.as_uri())
+    _, _, rows = pixels(picture.read_bytes())
+    seen = {pixel for row in rows for pixel in row}
+    ours, others = (DARK, LIGHT) if dark else (LIGHT, DARK)
+    for name in ("outer", "tunnel", "inner", "data", "paper", "bad", "good"):
+        assert rgb(ours[name]) in seen, name
+    for name in ("outer", "tunnel", "inner", "data"):
+        assert rgb(others[name]) not in seen, name
+
+
+def rgb(colour: str) -> tuple[int, ...]:
+    return tuple(bytes.fromhex(colour.removeprefix("#")))
 
 
 def pixels(png: bytes) -> tuple[int, int, list[list[tuple[int, ...]]]]:

@@ -12,10 +12,9 @@ from pathlib import Path
 import pytest
 
 import gso
-from gso.kernel import debian
 from gso.kernel.paths import patches_folder
 from gso.kernel.scenarios import select
-from testbed import boots, edited, virtual_machines
+from testbed import CHECKS, boots, edited, virtual_machines, whole_tree
 
 pytestmark = [pytest.mark.vm, pytest.mark.usefixtures("nothing_is_left_behind")]
 
@@ -37,25 +36,20 @@ def test_the_fix_is_fixed_and_every_byte_explained(verify):
     check_evidence(Path(done.report["folder"]), kernel["id"])
 
 
-def whole_tree() -> Path:
-    """Unpack the newest Debian kernel's source, once: builds are cached by its place."""
-    kernel = debian.choose()
-    debian.fetch(kernel)
-    tree = kernel.root / "whole" / kernel.source_package
-    if not (tree / ".complete").exists():
-        tree.parent.mkdir(exist_ok=True)
-        archive = str(kernel.source_archive())
-        subprocess.run(["tar", "-xJf", archive, "-C", str(tree.parent)], check=True)
-        (tree / ".complete").touch()
-    return tree
-
-
 def test_a_source_tree_is_built_small_and_judged(verify):
-    done = verify(MAIN, "--source", whole_tree(), timeout=3600)
+    done = verify(MAIN, "--source", whole_tree(), *CHECKS, timeout=3600)
     assert (done.status, done.report["verdict"]) == (0, "FIXED"), done.out + done.err
     (kernel,) = done.report["kernels"]
     for scenario in kernel["scenarios"]:
         check_measurements(scenario)
+    # It was watched, and found clean; a kernel from the cache has its build's log, too.
+    folder = Path(done.report["folder"], kernel["id"])
+    for variant in ("unpatched", "patched"):
+        assert (folder / variant / "kmemleak.log").read_text() == ""
+        assert (folder / f"build-{variant}.log").stat().st_size > 0
+    config = (folder / "config").read_text()
+    assert "CONFIG_DEBUG_KMEMLEAK=y" in config
+    assert "CONFIG_PROVE_LOCKING=y" in config
 
 
 def check_measurements(scenario: dict) -> None:
