@@ -8,6 +8,7 @@ from pathlib import Path
 from gso import Tunnel
 
 FOLDER = Path(__file__).parent / "vectors"
+GENERATED = FOLDER / "generated.json.xz"
 
 PORTS = {
     5555: Tunnel.FOU,
@@ -27,8 +28,19 @@ def records():
     return [
         record
         for path in sorted(FOLDER.glob("*.json.xz"))
-        for record in json.loads(lzma.decompress(path.read_bytes()))["records"]
+        if path != GENERATED
+        for record in read(path)
     ]
+
+
+@cache
+def generated():
+    """Random packets of gso-kernel conformance, through other tunnels than those of records()."""
+    return read(GENERATED)
+
+
+def read(path):
+    return json.loads(lzma.decompress(path.read_bytes()))["records"]
 
 
 def record(name):

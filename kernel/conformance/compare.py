@@ -96,8 +96,10 @@ def answer(one: Super, gso_type: int) -> list[bytes]:
 def _direct(outcome: Outcome) -> Iterable[_Way]:
     packet = outcome.packet
     yield "segment_vnet", *_tried(lambda: gso.segment_vnet(packet.vnet + packet.frame))
-    if packet.sound and not outcome.error and packet.gso_type & ~ECN in _TYPES:
+    if packet.sound and not outcome.error:
         size, gso_type = as_kept(packet)
+        if not size and packet.gso_type:
+            return  # too small for GSO: perhaps a fragment, of which a frame does not say enough
         for way, bits in (("gso_type", gso_type), ("gso_type=None", gso_type & UNSAID)):
             yield way, *_tried(partial(gso.segment, packet.frame, size, gso_type=bits))
 
@@ -124,6 +126,8 @@ _TYPES = {TCPV4: GsoType.TCPV4, TCPV6: GsoType.TCPV6, UFO: GsoType.UDP, USO: Gso
 def as_kept(packet: Packet) -> tuple[int, GsoType]:
     """Return gso_size and gso_type as the kernel keeps them (virtio_net_hdr_to_skb)."""
     kind = packet.gso_type & ~ECN
+    if kind not in _TYPES:
+        return 0, GsoType(0)
     headers = {UFO: 0, USO: 8}.get(kind, 20)
     size = packet.gso_size if headers < 20 else max(packet.gso_size, 8)
     if len(packet.frame) - packet.csum_start - headers <= size:

@@ -26,6 +26,7 @@ from gso.kernel.conformance.packets import (
 _SHORTEST = 18  # what ends before the first VLAN tag does the receiver drops
 _MPLS, _NSH = 0x8847, 0x894F
 _NSH_SHARE = 0.2
+_LONGEST = 0xFFFF
 _MOST_SEGMENTS = 160  # more than the kernel allows for USO, fewer than the guest's rings hold
 
 
@@ -45,6 +46,9 @@ def make(r: Random) -> Packet:
         mutation(r, packet)
         packet.sound &= mutation in _SOUND
     packet.gso_size &= 0xFFFF
+    if len(packet.frame) > _LONGEST:
+        # The kernel would write segments whose lengths do not fit their fields; we refuse.
+        packet.gso_size = min(packet.gso_size, _LONGEST - 1000)
     if packet.gso_size:
         packet.gso_size = max(packet.gso_size, -(-len(packet.frame) // _MOST_SEGMENTS))
     return packet

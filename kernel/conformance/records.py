@@ -21,9 +21,9 @@ _IP_VERSIONS = {"0800": 4, "86dd": 6}
 
 def can_be_kept(one: Judged) -> bool:
     """Say whether one packet went in, and the frame alone tells what the kernel knew of it."""
-    outcome = one.outcome
+    packet, outcome = one.outcome.packet, one.outcome
     if one.device.name == DIRECT:
-        return outcome.packet.sound and not outcome.error
+        return packet.sound and not outcome.error and bool(as_kept(packet)[0])
     if len(outcome.supers) != 1:
         return False
     (only,) = outcome.supers
@@ -79,10 +79,7 @@ def _outer_family(frame: str) -> int | None:
 
 def _injected(packet: Packet) -> Super:
     """Return a packet for the segmenting device as the kernel keeps it."""
-    try:
-        size, gso_type = as_kept(packet)
-    except KeyError:
-        size, gso_type = 0, GsoType(0)
+    size, gso_type = as_kept(packet)
     offsets = {"csum_start": packet.csum_start, "csum_offset": packet.csum_offset}
     return Super(packet.frame, size, gso_type, bool(packet.flags & NEEDS_CSUM), offsets)
 
