@@ -166,8 +166,7 @@ class TestSegmentOptions:
     def test_fixed_ids(self, tmp_path, capsys):
         fixed, counting = stream(3, ident=7), stream(3, ident=7, fragment=0, source=OTHER)
         made = gso.coalesce(gso.Frames.from_list(fixed), fixed_ids=True, checksum="complete")
-        loose = [f[:18] + bytes([0, 7 + i]) + f[20:] for i, f in enumerate(counting)]
-        loose = [bytes(gso.segment(f, 0)[0]) for f in loose]
+        loose = [f[:14] + with_id(f[14:], 7 + i, fragment=0) for i, f in enumerate(counting)]
         other = gso.coalesce(gso.Frames.from_list(loose), checksum="complete")
         frames = [bytes(made[0]), bytes(other[0])]
         status, back = self.run(tmp_path, frames, "--fixed-ids")
