@@ -12,12 +12,12 @@ from libc.string cimport memcpy
 
 from gso._checksum cimport simd
 from gso._frames cimport Frames, Memory, Segments
-from gso._layout cimport (
-    as_error, drop_copy, drop_ports, fault, is_raw, port_list, take_ports,
+from gso._options cimport (
+    as_error, as_gso_size, as_gso_type, drop_ports, is_partial, is_raw, take_ports,
 )
-from gso._segment cimport (
-    STREAM, as_gso_size, as_gso_type, is_partial, job, make_plan, plan, plan_size, write_plan,
-)
+from gso._plan cimport job, make_plan, plan, plan_size
+from gso._segment cimport STREAM, write_plan
+from gso._walk cimport drop_copy, fault, port_list
 
 from bisect import bisect_left
 from concurrent.futures import ThreadPoolExecutor

@@ -1,0 +1,469 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
+# cython: initializedcheck=False, embedsignature=False
+"""From a plan to segments, or to their headers alone.
+
+The template is set for the length of the full segments; each segment is a copy of it with its
+number stamped in (the last one with its length, too), and a piece of the payload that is copied and
+summed in one go. Where the inner checksum is complete its payload cancels out of the checksums
+around it (local checksum offload), so those are part of the template and cost nothing per segment.
+"""
+
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.string cimport memcpy
+
+from gso._checksum cimport (
+    fold, get16, htonl, htons, length_sum, load16, not_zero, pseudo_sum, put16, short_sum, simd,
+    store16,
+)
+from gso._plan cimport (
+    ABSENT, COMPLETE, FRAG_HLEN, IPPROTO_TCP, IPPROTO_UDP, REMOTE, SKB_GSO_TCP_FIXEDID, UDP_HLEN,
+    plan, stamped_ip,
+)
+from gso._walk cimport COPY_BLOCK, IP4, IP6, UDP, layer
+
+cdef enum:
+    REGULAR_IDS = 2  # counting IPv4 headers of the usual packet at most
+
+    IP_MF = 0x2000
+    IP6_MF = 1
+
+    # TCP flags as they stand in the 16 bits with doff
+    TCP_FIN = 0x01
+    TCP_PSH = 0x08
+    TCP_CWR = 0x80
+
+# ---- what all segments have in common -------------------------------------------------------
+
+cdef inline uint64_t less(const uint8_t *field) noexcept nogil:
+    """Added to a sum, takes the field out of it. (Clearing the field first, in memory that is then
+    read in larger units, would stall the processor.)"""
+    return <uint16_t>~load16(field)
+
+
+cdef void sum_layers(plan *p) noexcept nogil:
+    """Sum what is the same in all segments."""
+    cdef uint8_t *t = p.template.p
+    cdef uint8_t *head
+    cdef Py_ssize_t hlen
+    cdef uint64_t total
+    cdef layer *one
+    cdef int k
+    p.stamps = 0
+    for k in range(p.h.n):
+        one = &p.h.layers[k]
+        head = t + one.offset
+        hlen = (p.h.layers[k + 1].offset if k + 1 < p.h.n else p.h.l4_header) - one.offset
+        if one.kind == IP4:
+            p.gap[k] = short_sum(head + one.hlen, hlen - one.hlen)
+            total = short_sum(head, one.hlen) + less(head + 2) + less(head + 10)
+            total += add_stamp(p, one, head)
+        elif one.kind == IP6:
+            total = short_sum(head, hlen) + less(head + 4)
+        elif one.kind == UDP:
+            total = short_sum(head, hlen) + less(head + 4)
+            if p.sealed[k]:
+                total += less(head + 6)
+            one = &p.h.layers[k - 1]
+            p.pseudo[k] = pseudo_sum(t + one.offset, one.kind == IP4, IPPROTO_UDP)
+        else:
+            total = short_sum(head, hlen)
+            if p.sealed[k]:
+                total += less(head + 4) + less(head + 6)
+                put16(head + 6, 0)
+        p.fixed[k] = total
+
+
+cdef uint64_t add_stamp(plan *p, const layer *one, const uint8_t *head) noexcept nogil:
+    """Note an IPv4 header with an ID that counts, or a fragment offset, and what to take off."""
+    cdef stamped_ip *s = &p.stamp[p.stamps]
+    s.fragment = p.ufo and one.inner
+    if one.inner and p.gso_type & SKB_GSO_TCP_FIXEDID and not s.fragment:
+        return 0
+    s.offset = one.offset
+    s.ident = get16(head + 4)
+    p.stamps += 1
+    return less(head + (6 if s.fragment else 4))
+
+
+cdef uint64_t routed_pseudo(const plan *p) noexcept nogil:
+    """Pseudo header towards the final destination that a routing header names (RFC 8200, 8.1)."""
+    cdef const uint8_t *ip = p.template.p + p.h.ip_header
+    cdef const uint8_t *routing = p.template.p + p.h.routing
+    cdef const uint8_t *last
+    if p.h.routing < 0 or routing[1] < 2:
+        return 0
+    if routing[2] == 4:  # segment routing lists the addresses backwards (RFC 8754)
+        last = routing + 8
+    elif routing[2] == 0 or routing[2] == 2:
+        last = routing + 8 + (routing[1] // 2 - 1) * 16
+    else:
+        return 0
+    return short_sum(ip + 8, 16) + short_sum(last, 16) + htons(p.h.l4)
+
+
+cdef uint64_t transport_pseudo(const plan *p, const uint8_t *th) noexcept nogil:
+    """The innermost pseudo header without the length.
+
+    The kernel starts from what CHECKSUM_PARTIAL left in the field, which a frame does not say
+    whether it has. So without a virtio header that says it, the field is believed only if it holds
+    a pseudo header's sum.
+    """
+    cdef uint64_t pseudo = pseudo_sum(
+        p.template.p + p.h.ip_header, p.h.inner_version == 4, p.h.l4)
+    cdef uint64_t routed = routed_pseudo(p)
+    cdef Py_ssize_t length = p.hlen - p.h.l4_header + p.length
+    cdef uint16_t field = load16(th + (16 if p.h.l4 == IPPROTO_TCP else 6))
+    if p.believe:
+        pseudo = field + <uint64_t><uint16_t>~fold(length_sum(length))
+    elif routed and fold(routed + length_sum(length)) == field:
+        pseudo = routed
+    elif fold(pseudo + length_sum(length)) != field:
+        return pseudo
+    if p.h.l4 == IPPROTO_UDP and get16(th + 4) != <uint16_t>length:
+        # __udp_gso_segment takes the old length from the header, even where it is wrong
+        pseudo += length_sum(length) + <uint16_t>~load16(th + 4)
+    return pseudo
+
+
+cdef void sum_transport(plan *p) noexcept nogil:
+    """The innermost header: note what changes and sum the rest."""
+    cdef const uint8_t *th = p.template.p + p.h.l4_header
+    cdef uint64_t total = short_sum(th, p.hlen - p.h.l4_header)
+    p.l4_pseudo = transport_pseudo(p, th)
+    if p.h.l4 == IPPROTO_TCP:
+        p.seq = <uint32_t>get16(th + 4) << 16 | get16(th + 6)
+        p.flags = get16(th + 12)
+        total += less(th + 4) + less(th + 6) + less(th + 12) + less(th + 16)
+    else:
+        total += less(th + 4) + less(th + 6)
+    p.l4_fixed = total
+
+
+cdef void prepare(plan *p) noexcept nogil:
+    """The sums that emit() needs; make_plan() alone tells the size of the output."""
+    sum_layers(p)
+    if not p.ufo:
+        sum_transport(p)
+
+
+# ---- what segments of one length have in common --------------------------------------------
+
+cdef void set_length(plan *p, uint8_t *t, Py_ssize_t n) noexcept nogil:
+    """Make the headers at `t`, a copy of the template or itself, those of `n` payload bytes.
+
+    Goes from the innermost header outwards with the sum of everything inside. A right checksum
+    makes the sum of all it covers, pseudo header included, 0 (0xffff): what is inside a sealed
+    layer is not needed to know what that layer adds to those around it.
+    """
+    # GSO_PARTIAL: a device will make segments of gso_size, and expects their lengths
+    cdef Py_ssize_t each = min(n, p.gso_size) if p.partial else n
+    cdef uint8_t *head
+    cdef Py_ssize_t length
+    cdef uint64_t inside
+    cdef bint open_inside = True
+    cdef layer *one
+    cdef int k, stamps = p.stamps
+    p.outer = -1
+    inside = set_transport(p, t, n, each)
+    open_inside = p.inner == REMOTE or p.inner == ABSENT
+    for k in range(p.h.n - 1, -1, -1):
+        one = &p.h.layers[k]
+        head = t + one.offset
+        length = p.hlen + each - one.offset
+        if one.kind == IP4:
+            put16(head + 2, length)
+            if stamps and p.stamp[stamps - 1].offset == one.offset:
+                stamps -= 1
+                p.stamp[stamps].base = p.fixed[k] + htons(length)
+            else:
+                store16(head + 10, <uint16_t>~fold(p.fixed[k] + htons(length)))
+            inside += p.gap[k] + 0xffff
+        elif one.kind == IP6:
+            put16(head + 4, length - 40)
+            inside += p.fixed[k] + htons(length - 40)
+        elif one.kind == UDP:
+            put16(head + 4, length)
+            inside += p.fixed[k] + htons(length)
+            if p.sealed[k]:
+                seal(p, k, open_inside, inside + p.pseudo[k] + length_sum(length), head + 6)
+                store16(head + 6, not_zero(load16(head + 6)))
+                inside = <uint16_t>~fold(p.pseudo[k] + length_sum(length))
+                open_inside = False
+        else:
+            inside += p.fixed[k]
+            if p.sealed[k]:
+                seal(p, k, open_inside, inside, head + 4)
+                inside = 0xffff
+                open_inside = False
+
+
+cdef inline void seal(
+    plan *p, int k, bint open_inside, uint64_t total, uint8_t *check
+) noexcept nogil:
+    """Put the checksum of an outer layer in, or leave it to stamp() if it sums payload bytes."""
+    if open_inside:
+        p.outer = k
+        p.outer_base = total
+    store16(check, <uint16_t>~fold(total))
+
+
+cdef uint64_t set_transport(
+    plan *p, uint8_t *t, Py_ssize_t n, Py_ssize_t each
+) noexcept nogil:
+    """The innermost header; returns the sum of it and the payload, as far as known here."""
+    cdef uint8_t *th = t + p.h.l4_header
+    cdef Py_ssize_t thlen = p.hlen - p.h.l4_header
+    cdef uint8_t *check = th + (16 if p.h.l4 == IPPROTO_TCP else 6)
+    cdef uint64_t pseudo, fixed = p.l4_fixed
+    if p.ufo:
+        return 0
+    pseudo = p.l4_pseudo + length_sum(thlen + n)
+    if p.h.l4 == IPPROTO_UDP:
+        put16(th + 4, thlen + n)
+        fixed += htons(<uint16_t>(thlen + n))
+    p.l4_base = pseudo + fixed
+    if p.inner != COMPLETE:
+        store16(check, fold(pseudo))
+    if p.inner == REMOTE:
+        return fixed + fold(pseudo)
+    return <uint16_t>~fold(p.l4_pseudo + length_sum(thlen + each))
+
+
+# ---- segment by segment ---------------------------------------------------------------------
+
+cdef uint64_t stamp_tcp(plan *p, uint8_t *th, Py_ssize_t i) noexcept nogil:
+    """Sequence number and flags (tcp_gso_segment); returns their sum."""
+    cdef uint32_t seq = p.seq + <uint32_t>(i * p.step)
+    cdef uint16_t flags = p.flags
+    if i + 1 < p.count:
+        flags &= ~(TCP_FIN | TCP_PSH)
+    if i and not p.accecn:
+        flags &= ~TCP_CWR
+    put16(th + 4, seq >> 16)
+    put16(th + 6, seq)
+    put16(th + 12, flags)
+    return htons(seq >> 16) + <uint64_t>htons(<uint16_t>seq) + htons(flags)
+
+
+cdef uint64_t stamp_fragment(plan *p, uint8_t *out, Py_ssize_t i) noexcept nogil:
+    """IPv6 fragment header; returns the sum of what is put in."""
+    # ipv6_gso_segment counts in lengths of the whole IPv6 payload, extension headers included
+    cdef Py_ssize_t each = p.hlen + p.step - p.h.ip_header - 40 - FRAG_HLEN
+    cdef unsigned int offset = <uint16_t>(i * each)
+    if p.h.inner_version == 4:
+        return 0
+    if i + 1 < p.count:
+        offset |= IP6_MF
+    put16(out + p.h.fragment_at + 2, offset)
+    return htons(offset)
+
+
+cdef void stamp_ip(const plan *p, uint8_t *out, Py_ssize_t i) noexcept nogil:
+    """What changes in the IPv4 headers."""
+    cdef const stamped_ip *s
+    cdef unsigned int field
+    cdef uint8_t *head
+    cdef int k
+    for k in range(p.stamps):
+        s = &p.stamp[k]
+        head = out + s.offset
+        if s.fragment:
+            field = <uint16_t>((i * p.step) >> 3) | (IP_MF if i + 1 < p.count else 0)
+            put16(head + 6, field)
+        else:
+            # GSO_PARTIAL: one ID for each segment that the device will make
+            field = <uint16_t>(s.ident + i * (p.step // p.gso_size if p.partial else 1))
+            put16(head + 4, field)
+        store16(head + 10, <uint16_t>~fold(s.base + htons(field)))
+
+
+cdef void stamp(plan *p, uint8_t *out, Py_ssize_t i, uint64_t payload) noexcept nogil:
+    """Turn a copy of the template into the headers of segment `i` whose payload has this sum."""
+    cdef uint8_t *th = out + p.h.l4_header
+    cdef uint8_t *check
+    cdef uint16_t value
+    stamp_ip(p, out, i)
+    if p.ufo:
+        payload += stamp_fragment(p, out, i)
+    elif p.h.l4 == IPPROTO_TCP:
+        payload += stamp_tcp(p, th, i)
+        if p.inner == COMPLETE:
+            store16(th + 16, <uint16_t>~fold(p.l4_base + payload))
+    elif p.inner == COMPLETE:
+        store16(th + 6, not_zero(<uint16_t>~fold(p.l4_base + payload)))
+    if p.outer >= 0:
+        value = <uint16_t>~fold(p.outer_base + payload)
+        check = out + p.h.layers[p.outer].offset
+        if p.h.layers[p.outer].kind == UDP:
+            store16(check + 6, not_zero(value))
+        else:
+            store16(check + 4, value)
+
+
+cdef uint16_t datagram_checksum(const plan *p) noexcept nogil:
+    """UFO: the UDP checksum over all fragments (udp4_ufo_fragment)."""
+    cdef const uint8_t *ip = p.template.p + p.h.ip_header
+    cdef uint64_t total = pseudo_sum(ip, p.h.inner_version == 4, IPPROTO_UDP)
+    total += length_sum(p.length) + short_sum(p.payload, 6)
+    return not_zero(<uint16_t>~fold(total + simd.sum(p.payload + 8, p.length - 8)))
+
+
+cdef void patch_datagram(
+    const plan *p, uint8_t *piece, Py_ssize_t start, Py_ssize_t n, uint16_t check
+) noexcept nogil:
+    """Put the UDP checksum where it lies in this piece of the datagram."""
+    cdef const uint8_t *byte = <const uint8_t *>&check
+    cdef int i
+    for i in range(2):
+        if start <= 6 + i < start + n:
+            piece[6 + i - start] = byte[i]
+
+
+cdef uint64_t copy_payload(
+    const plan *p, uint8_t *out, Py_ssize_t start, Py_ssize_t n, uint16_t check, bint stream
+) noexcept nogil:
+    """Copy a segment's payload; returns its sum, or anything where nothing needs it."""
+    cdef const uint8_t *src = p.payload + start
+    cdef uint64_t total = 0
+    if stream:
+        total = simd.stream_sum(out, src, n)
+    elif p.inner == COMPLETE or p.outer >= 0:
+        total = simd.copy_sum(out, src, n)
+    else:
+        memcpy(out, src, n)
+    if p.ufo and start < 8:
+        patch_datagram(p, out, start, n, check)
+        total = simd.sum(out, n)
+    return total
+
+
+cdef uint64_t note_payload(
+    const plan *p, uint8_t *out, Py_ssize_t start, Py_ssize_t n, uint16_t check, int64_t *piece
+) noexcept nogil:
+    """Note where a segment's payload is instead of copying it; returns its sum."""
+    piece[0] = start
+    piece[1] = n
+    if p.ufo and start == 0:
+        # The datagram's checksum is in the payload: its header goes with ours.
+        memcpy(out, p.payload, UDP_HLEN)
+        patch_datagram(p, out, 0, UDP_HLEN, check)
+        piece[0] += UDP_HLEN
+        piece[1] -= UDP_HLEN
+        return simd.sum(out, UDP_HLEN) + simd.sum(p.payload + UDP_HLEN, n - UDP_HLEN)
+    if p.inner == COMPLETE or p.outer >= 0:
+        return simd.sum(p.payload + start, n)
+    return 0
+
+
+cdef inline void copy_header(uint8_t *out, const uint8_t *template, Py_ssize_t hlen) noexcept nogil:
+    """Copy a header in whole blocks: up to COPY_BLOCK - 1 bytes behind it are overwritten."""
+    cdef Py_ssize_t at = 0
+    while at < hlen:
+        memcpy(out + at, template + at, COPY_BLOCK)
+        at += COPY_BLOCK
+
+
+cdef bint is_regular(const plan *p) noexcept nogil:
+    """Do a TCP packet's inner segments differ in IDs, sequence numbers and two checksums only?"""
+    return (p.h.l4 == IPPROTO_TCP and p.inner == COMPLETE and p.outer < 0
+            and p.stamps <= REGULAR_IDS and not p.partial and p.step >= COPY_BLOCK)
+
+
+cdef struct regular:
+    # What stamp_regular() needs. A copy of its own: what is stored through a pointer to bytes
+    # might, for all that the compiler knows, change the plan.
+    stamped_ip ids[REGULAR_IDS]
+    int stamps
+    Py_ssize_t l4_header
+    uint32_t seq            # of segment 0
+    uint32_t step
+    uint16_t flags
+    uint64_t base
+
+
+cdef inline regular as_regular(const plan *p) noexcept nogil:
+    cdef regular r
+    cdef int k
+    r.stamps = p.stamps
+    for k in range(p.stamps):
+        r.ids[k] = p.stamp[k]
+        r.ids[k].base = fold(r.ids[k].base)
+    r.l4_header = p.h.l4_header
+    r.seq = p.seq
+    r.step = <uint32_t>p.step
+    r.flags = htons(p.flags & ~(TCP_FIN | TCP_PSH | (0 if p.accecn else TCP_CWR)))
+    r.base = p.l4_base + r.flags
+    return r
+
+
+cdef inline void stamp_regular(
+    uint8_t *out, const regular *r, Py_ssize_t i, uint64_t payload
+) noexcept nogil:
+    """:func:`stamp` for a segment of a regular plan that is neither the first nor the last."""
+    cdef uint32_t seq = htonl(r.seq + <uint32_t>i * r.step)
+    cdef uint16_t ident
+    cdef int k
+    for k in range(r.stamps):
+        ident = htons(<uint16_t>(r.ids[k].ident + i))
+        store16(out + r.ids[k].offset + 4, ident)
+        store16(out + r.ids[k].offset + 10, <uint16_t>~fold(r.ids[k].base + ident))
+    memcpy(out + r.l4_header + 4, &seq, 4)
+    store16(out + r.l4_header + 12, r.flags)
+    store16(out + r.l4_header + 16, <uint16_t>~fold(r.base + payload + seq))
+
+
+cdef void emit_regular(
+    const plan *p, uint8_t *out, int64_t *pieces, bint stream, Py_ssize_t begin, Py_ssize_t end
+) noexcept nogil:
+    """Write segments `begin` to `end`, without the first and the last, of a regular plan."""
+    cdef regular r = as_regular(p)
+    cdef const uint8_t *template = p.template.p
+    cdef const uint8_t *src = p.payload + begin * p.step
+    cdef Py_ssize_t i, hlen = p.hlen, step = p.step
+    cdef uint64_t payload
+    for i in range(begin, end):
+        if stream:
+            payload = simd.stream_sum(out + hlen, src, step)
+            # Not in blocks: what streams past the caches must not lie in them too
+            memcpy(out, template, hlen)
+        elif pieces is NULL:
+            copy_header(out, template, hlen)
+            payload = simd.copy_sum(out + hlen, src, step)
+        else:
+            copy_header(out, template, hlen)
+            payload = simd.sum(src, step)
+            pieces[2 * i] = i * step
+            pieces[2 * i + 1] = step
+        stamp_regular(out, &r, i, payload)
+        src += step
+        out += hlen + step if pieces is NULL else hlen
+
+
+cdef void emit(plan *p, uint8_t *out, int64_t *pieces, bint stream) noexcept nogil:
+    """Write all segments; or, given `pieces`, headers alone and where in the payload they cut."""
+    cdef Py_ssize_t i = 0, n = p.step, start = 0
+    cdef uint64_t payload
+    cdef uint16_t check = 0
+    prepare(p)
+    if p.ufo:
+        check = datagram_checksum(p)
+    set_length(p, p.template.p, min(n, p.length))
+    while i < p.count:
+        n = min(n, p.length - start)
+        if pieces is NULL:
+            payload = copy_payload(p, out + p.hlen, start, n, check, stream)
+        else:
+            payload = note_payload(p, out + p.hlen, start, n, check, pieces + 2 * i)
+        # Only now, and without touching the template again: reading what was just written stalls.
+        memcpy(out, p.template.p, p.hlen)
+        if n < p.step:
+            set_length(p, out, n)
+        stamp(p, out, i, payload)
+        out += p.hlen + n if pieces is NULL else p.hlen + n - pieces[2 * i + 1]
+        start += n
+        i += 1
+        if i == 1 and p.count > 2 and is_regular(p):
+            emit_regular(p, out, pieces, stream, 1, p.count - 1)
+            out += (p.count - 2) * (p.hlen + (p.step if pieces is NULL else 0))
+            start += (p.count - 2) * p.step
+            i = p.count - 1

@@ -1,0 +1,96 @@
+"""The walk along the chain of headers, and what it finds out."""
+
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t
+
+cdef enum reason_t:  # in the order of gso.Reason
+    TRUNCATED, BAD_HEADER, UNSUPPORTED, NOT_GSO, GSO_TYPE, GSO_SIZE, CHECKSUM, TOO_LONG, LAYOUT
+
+# A refusal as it happens without the GIL. `text` is a str.format template of the other members.
+cdef struct fault:
+    reason_t why
+    const char *field
+    const char *text
+    int64_t offset
+    int64_t limit
+    int64_t value
+
+cdef enum tunnel:  # gso.Tunnel
+    NONE, IPIP, SIT, IP6TNL, T_GRE, FOU, GUE, VXLAN, VXLAN_GPE, GENEVE, MPLS, NSH
+
+cdef enum layer_kind:
+    IP4, IP6, UDP, GRE
+
+cdef enum step:
+    DONE, ETHERNET, IPV4, IPV6, TRANSPORT_TCP, TRANSPORT_UDP, GRE_HEADER, GUE_HEADER,
+    VXLAN_HEADER, GPE_HEADER, GENEVE_HEADER, MPLS_STACK, NSH_HEADER, FAILED, BEYOND
+
+cdef enum:
+    MAX_HEADER = 65535  # the kernel's header offsets are u16
+    MAX_FRAME = 0x7fffffff
+    MAX_LAYERS = 16
+    FEW_BYTES = 256
+    COPY_BLOCK = 32
+    # Behind a header copy, for an IPv6 fragment header and for reading it in whole blocks
+    HEADER_ROOM = 8 + COPY_BLOCK
+    IP_TUNNEL_RECURSION_LIMIT = 5  # include/net/ip_tunnels.h
+
+# A header whose fields change from segment to segment. What lies between it and the next one (a
+# tunnel header, an inner Ethernet header, IPv6 extension headers) is the same in all segments.
+cdef struct layer:
+    layer_kind kind
+    uint8_t hlen            # IPv4: header length with options
+    bint inner              # GSO_TCP_FIXEDID and UFO apply to this IP header
+    uint16_t offset
+
+# Where everything is. The first members, up to outer_version, are LAYOUT_DTYPE; -1 is "none".
+cdef struct headers:
+    int32_t mac_header
+    int32_t network_header
+    int32_t transport_header
+    int32_t inner_mac_header
+    int32_t inner_network_header
+    int32_t inner_transport_header
+    int32_t payload
+    int32_t tnl_hlen
+    uint8_t tunnel
+    uint8_t l4
+    uint8_t inner_version
+    uint8_t outer_version
+    # Of no interest outside
+    int32_t ip_header           # the innermost IP header
+    int32_t l4_header           # the innermost TCP or UDP header
+    int32_t jumbo               # IPv6 hop-by-hop header that BIG TCP inserted
+    int32_t routing             # IPv6 routing header with segments left
+    int32_t fragment_at         # where UFO puts the IPv6 fragment header,
+    int32_t fragment_next       # and the byte that names the header there
+    bint fragment               # the innermost IP packet is a fragment
+    bint remcsum                # the tunnel header says remote checksum offload
+    uint16_t steps              # 1 << step for each kind of header met
+    uint8_t n                   # layers, the outermost first
+    fault refusal               # why it cannot be segmented, if field is not NULL
+    layer layers[MAX_LAYERS]
+
+cdef struct port:
+    uint16_t number
+    uint8_t tunnel
+    uint8_t protocol
+
+cdef struct port_list:
+    Py_ssize_t n
+    port *ports
+    port few[8]
+    # Where a virtio header says that the packet in a UDP tunnel starts, and its IP version; 0: it
+    # says that there is no UDP tunnel; -1: there is no virtio header, the port tells.
+    int32_t inner
+    uint8_t inner_version
+
+# A frame's first bytes, `p` being `few` or allocated.
+cdef struct header_copy:
+    uint8_t *p
+    uint8_t few[FEW_BYTES + HEADER_ROOM]
+
+cdef int read_headers(
+    headers *h, fault *why, header_copy *copy, const uint8_t *frame, Py_ssize_t size, bint raw,
+    const port_list *ports
+) noexcept nogil
+cdef void drop_copy(header_copy *copy) noexcept nogil
