@@ -82,7 +82,7 @@ SHAPES = [
     *REAL,
     *PWRU,
     b"0xffff888100 3 <empty>:0 4026531840 0 eth0:2 0x0800 1600 1512 ns 1.2.3.4:5->6.7.8.9:1(udp) f",
-    b"0xffff888100 3 a b:7 99887766 4026531840 0 lo:1 0x86dd 1600 12 1.2.3.4:5->6.7:1(udp) g(R) k=1",
+    b"0xffff888100 3 a b:7 99887766 4026531840 0 lo:1 0x86dd 9 12 1.2.3.4:5->6.7:1(udp) g(R) k=1",
     b"0xffff888100 3 <empty>:0 4026531840 0 eth0:2 0x0800 1600 1512 ip_rcv ip_list_rcv+0x1 len=7",
     b"0xffff888100 3 <empty>:0 [0x1,0x2] 1.2.3.4:5->6.7.8.9:1(udp) ip_rcv (2) list reason: A",
     b"0xffff888100 3 [a b] ip_rcv 123 netns=1 proto=8 1.2.3.4:5->6.7.8.9:1(udp) 5.5:1->6.6:2(udp)",
