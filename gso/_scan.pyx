@@ -15,7 +15,7 @@ import os
 import numpy as np
 
 from gso._flow cimport FLOW_ROOM, flow_of
-from gso._names cimport intern, intern_like
+from gso._names cimport intern_like
 from gso._row cimport (
     T_DATA, T_DEVICE, T_ETHERTYPE, T_IFINDEX, T_LOCATION, T_MTU, T_NETNS, T_NUMBER, T_OFFSET,
     T_POINTER, T_REASON, T_RESULT, put,
@@ -494,7 +494,6 @@ cdef class Scanner:
                                  const char *end) noexcept nogil:
         """Read a slot of another text; returns where it ends, NULL if it is none of its kind."""
         cdef const char *stop
-        cdef const char *key_end
         cdef int64_t number = 0
         cdef bint flow
         if slot.kind == PAIR:

@@ -2,7 +2,7 @@
 # cython: initializedcheck=False
 """Lines of pwru, of every version."""
 
-from libc.stdint cimport INT64_MIN, int8_t, int32_t, int64_t, uint64_t
+from libc.stdint cimport INT64_MIN, int32_t, int64_t, uint64_t
 from libc.string cimport memchr
 
 from gso._names cimport intern, intern_like
