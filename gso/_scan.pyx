@@ -15,7 +15,7 @@ import os
 import numpy as np
 
 from gso._flow cimport FLOW_ROOM, flow_of
-from gso._names cimport intern, intern_like
+from gso._names cimport intern_like
 from gso._row cimport (
     T_DATA, T_DEVICE, T_ETHERTYPE, T_IFINDEX, T_LOCATION, T_MTU, T_NETNS, T_NUMBER, T_OFFSET,
     T_POINTER, T_REASON, T_RESULT, put,
@@ -165,7 +165,7 @@ cdef class Scanner:
         self.nothing.location = self.nothing.ifindex = self.nothing.mtu = NONE
         self.row, self.last = &self.events_read[0], &self.events_read[1]
         self.row[0] = self.last[0] = self.nothing
-        self.shapes = "GSO_NO_SHAPES" not in os.environ
+        self.shapes = os.environ.get("GSO_SHAPES") != "0"
         self._start()
         self._allocate()
 
@@ -235,7 +235,7 @@ cdef class Scanner:
         cdef const char *p = base + start
         cdef const char *stop
         cdef const char *last
-        cdef int status = 0
+        cdef int status
         cdef int64_t longest = LONGEST_LINE, stack_lines
         self.behind = NULL
         if self.columns is None:
@@ -243,6 +243,7 @@ cdef class Scanner:
         if not 0 <= start <= block.shape[0]:
             raise ValueError(f"byte {start} is not in a block of {block.shape[0]}")
         while p < end:
+            status = READ
             with nogil:
                 while p < end:
                     stop = <const char *>memchr(p, c"\n", end - p)
@@ -493,7 +494,6 @@ cdef class Scanner:
                                  const char *end) noexcept nogil:
         """Read a slot of another text; returns where it ends, NULL if it is none of its kind."""
         cdef const char *stop
-        cdef const char *key_end
         cdef int64_t number = 0
         cdef bint flow
         if slot.kind == PAIR:
@@ -506,6 +506,9 @@ cdef class Scanner:
             return NULL
         # A number may stand for something else there.
         if is_digit(p[0]) and read_number(p, stop, 10, &number):
+            return NULL
+        # With "=" in it, it may be no flow for those who look at it from the word before.
+        if memchr(p, c"=", stop - p) != NULL:
             return NULL
         flow = find(p, stop, b"->", 2) != NULL
         if slot.kind == WORD:

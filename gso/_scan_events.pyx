@@ -6,7 +6,7 @@ from libc.stdint cimport int32_t, int64_t
 from libc.string cimport memchr, memcmp
 
 from gso._names cimport intern, intern_like
-from gso._scan cimport READ, READ_EVENT, Scanner
+from gso._scan cimport READ_EVENT, Scanner
 from gso._shape cimport (
     CPU_BIT, FIRST_PART, FUNCTION_BIT, PROCESS_BIT, RETURNS_BIT, TIME_BIT, Slot, bit,
 )

@@ -2,7 +2,7 @@
 # cython: initializedcheck=False
 """Lines of pwru, of every version."""
 
-from libc.stdint cimport INT64_MIN, int8_t, int32_t, int64_t, uint64_t
+from libc.stdint cimport INT64_MIN, int32_t, int64_t, uint64_t
 from libc.string cimport memchr
 
 from gso._names cimport intern, intern_like
@@ -235,6 +235,8 @@ cdef class PwruScanner(Scanner):
                 if not starts(p, end, b"(tc)", 4) and not starts(p, end, b"(xdp)", 5):
                     self.row.reason = intern(&self.names, p + 1, close - p - 1)
                 p = close + 1
+            else:
+                self.shape.broken = True        # a bracket anywhere behind it would close it
         return skip_blanks(p, end)
 
     cdef int _line_new(self, const char *p, const char *end) noexcept nogil:
@@ -262,12 +264,12 @@ cdef class PwruScanner(Scanner):
             self._flow(p, at)
             p = self._take(FUNCTION, bit(FUNCTION_BIT) | bit(REASON_BIT), at, end)
         else:
-            self.shape.broken |= not self._is_function(p, end)
-            at = p
-            p = self._take(BARE_FUNCTION, bit(FUNCTION_BIT) | bit(REASON_BIT), at, end)
-            if p == NULL:
-                self.shape.broken = True
-                p = self._function(at, end)
+            # Whether it is told from a flow or a name, see `_is_function`.
+            at = self._take(BARE_FUNCTION, bit(FUNCTION_BIT) | bit(REASON_BIT), p, end)
+            self.shape.broken |= at == NULL
+            p = at if at != NULL or p == end else self._function(p, end)
+        if p == NULL:
+            return -1
         if self.has_caller:
             at = self._take(CALLER, bit(LOCATION_BIT), p, end)
             p = p if at == NULL else at
@@ -291,6 +293,9 @@ cdef class PwruScanner(Scanner):
     cdef bint _is_function(self, const char *p, const char *end) noexcept nogil:
         """Whether a function can be told from the flow or the name that may stand before it."""
         cdef const char *stop = skip_token(p, end)
+        cdef const char *next = skip_blanks(stop, end)
+        # Then the next word decided that this is no name, and the next line's may decide otherwise.
+        self.shape.broken |= find(next, skip_token(next, end), b"->", 2) != NULL
         return not starts(p, end, b"[0x", 3) and find(p, stop, b"->", 2) == NULL \
             and self._netns_name(p, end) == NULL
 

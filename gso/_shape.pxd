@@ -1,4 +1,4 @@
-"""What a line looked like, so that the next one of the same shape is read without finding out again.
+"""What a line looked like, so that the next one like it is read without finding out again.
 
 Most lines of a log differ from the line before in few places. While a line is read in the slow way,
 the places of its values are noted: these are the slots of its shape. The next line has the same

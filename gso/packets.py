@@ -343,9 +343,7 @@ class Follower:
         collected[chosen] = part.base + chosen >= late
         return collected
 
-    def _feed(
-        self, part: _Part, wanted: _Wanted, begins: dict[int, int]
-    ) -> npt.NDArray[np.int64]:
+    def _feed(self, part: _Part, wanted: _Wanted, begins: dict[int, int]) -> npt.NDArray[np.int64]:
         chosen = wanted.rows(part.lives)
         if not len(chosen):
             return chosen
@@ -423,4 +421,3 @@ def _kind(name: str) -> int:
     kind = DROPS * (name in DROP_FUNCTIONS) | CONSUMES * (name in _CONSUMERS)
     kind |= ENTERS * (name in _ENTRIES) | SEGMENTS * (name in SEGMENTERS)
     return kind | AFTER_FREE * name.startswith(_AFTER_FREE)
-

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -75,6 +76,55 @@ def test_batches_of_any_size_hold_the_same_events(lines, kind, rows):
         assert np.concatenate(parts).tolist() == getattr(whole, name).tolist(), name
     assert np.concatenate([batch.state for batch in batches]).tolist() == whole.state.tolist()
     assert batches[-1].damaged_lines == whole.damaged_lines
+
+
+SHAPES = [
+    *REAL,
+    *PWRU,
+    b"0xffff888100 3 <empty>:0 4026531840 0 eth0:2 0x0800 1600 1512 ns 1.2.3.4:5->6.7.8.9:1(udp) f",
+    b"0xffff888100 3 a b:7 99887766 4026531840 0 lo:1 0x86dd 9 12 1.2.3.4:5->6.7:1(udp) g(R) k=1",
+    b"0xffff888100 3 <empty>:0 4026531840 0 eth0:2 0x0800 1600 1512 ip_rcv ip_list_rcv+0x1 len=7",
+    b"0xffff888100 3 <empty>:0 [0x1,0x2] 1.2.3.4:5->6.7.8.9:1(udp) ip_rcv (2) list reason: A",
+    b"0xffff888100 3 [a b] ip_rcv 123 netns=1 proto=8 1.2.3.4:5->6.7.8.9:1(udp) 5.5:1->6.6:2(udp)",
+    b"a 12 [030] 1.000001: skb:kfree_skb: skbaddr=ffffffff protocol=2048 location=f+0x1 reason: B",
+    b"a-12 [030] d..1. 1.000001: r: (f+0x1 <- g) arg1=0xffffffea skb=ffff inner_mac_header=44",
+    b" => ip_output",
+    b"SKB CPU PROCESS NETNS MARK IFACE PROTO MTU LEN NETNS NAME FUNC CALLER",
+    b"SKB CPU PROCESS NETNS MARK IFACE PROTO MTU LEN TUPLE FUNC",
+]
+
+
+@st.composite
+def alike(draw):
+    """Lines that differ from those before them in few places."""
+    bases = draw(st.lists(st.sampled_from(SHAPES), min_size=1, max_size=3))
+    words = st.sampled_from(b" ".join(SHAPES).split() + BITS)
+    lines = []
+    for base in draw(st.lists(st.sampled_from(bases), max_size=20)):
+        parts = re.split(rb"(?<=[ =:])|(?=[ =:])", base)
+        for _ in range(draw(st.integers(0, 2))):
+            at = draw(st.integers(0, len(parts) - 1))
+            parts[at : at + draw(st.integers(0, 2))] = [draw(words)]
+        lines.append(b"".join(parts))
+    return b"\n".join(lines)
+
+
+@settings(max_examples=1000, deadline=None)
+@given(alike(), st.sampled_from(["pwru", "perf"]), st.sampled_from([3, 1000]))
+def test_lines_mean_the_same_whatever_came_before_them(data, kind, rows):
+    with gso.TraceReader(io.BytesIO(data), kind, rows=rows) as reader:
+        quick = list(reader)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GSO_SHAPES", "0")
+        with gso.TraceReader(io.BytesIO(data), kind, rows=rows) as reader:
+            slow = list(reader)
+    for one, other in zip(quick, slow, strict=True):
+        for name in one.columns:
+            assert getattr(one, name).tolist() == getattr(other, name).tolist(), name
+        assert one.state.tolist() == other.state.tolist()
+        assert (one.lines, one.damaged, one.damaged_lines, one.lost, one.relative) == (
+            *(other.lines, other.damaged, other.damaged_lines, other.lost, other.relative),
+        )
 
 
 @settings(max_examples=100, deadline=None)

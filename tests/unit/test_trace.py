@@ -136,6 +136,21 @@ def test_pwru_lines_of_every_generation(line, expected):
     assert {name: getattr(trace, name)[0] for name in expected} == expected
 
 
+def test_pwru_of_old_writes_ethernet_types_in_hexadecimal():
+    text = "".join(f"0xffff888100 3 [a] ip_rcv proto={proto}\n" for proto in ("8", "dd86", "800"))
+    assert read(text).state["protocol"].tolist() == [0x0800, 0x86DD, 0x0800]
+
+
+def test_a_stack_that_comes_again_is_the_same():
+    line = "0xffff8881{} 3 [a] f netns=1\n"
+    stacks = ["x\ny\n", "x\ny\n", "x\ny\nz\n", "", "x\n", "x\n%%%\n", "x\n\n", "x\ny\n"]
+    trace = read("".join(line.format(n) + stack for n, stack in enumerate(stacks)))
+    expected = [stack.replace("%%%", "").strip().replace("\n\n", "\n") for stack in stacks]
+    assert trace.stack.tolist() == expected
+    assert trace.line.tolist() == [1, 4, 7, 11, 12, 14, 17, 20]
+    assert trace.damaged_lines == [(16, "%%%")]
+
+
 def test_relative_times_of_pwru_are_no_times_of_the_log():
     form = "0xffff8881{} 3 [a] skb_push {} netns=1 inner_mac_header=68 transport_header=70 "
     form += "inner_network_header=82 network_header=50\n"
