@@ -53,6 +53,8 @@ class Run:
         modules = self.load_modules()
         self.progress(stage="topology")
         self.wire, self.refused = topology.build(scenarios)
+        if "console" in self.plan:
+            shell.offer([s for s in scenarios if s["name"] not in self.refused])
         self.progress(stage="probes")
         self.probes = Probes()
         self.open_taps_and_servers(scenarios)
