@@ -68,6 +68,7 @@ def test_a_command_runs_in_the_topology_of_a_vm(gso_kernel):
     [
         (["--only", "nonsense", "--command", "true"], "no scenario or group 'nonsense'"),
         ([], "needs a terminal"),
+        (["--source", "/nonexistent", "--command", "true"], "is not a kernel tree"),
         (["--topology", "--kernel", "6.1"], "not allowed with argument"),
     ],
 )
