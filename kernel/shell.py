@@ -39,7 +39,9 @@ def in_namespaces(scenarios: Sequence[Scenario], command: str | None) -> int:
         raise UsageError("unshare is not installed; it is in the package util-linux")
     own = ["--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation", "private"]
     if os.geteuid() != 0:
-        own += ["--user", "--map-root-user"]
+        # Only in a network namespace of its own may a user go back where he came from.
+        own += ["--user", "--map-root-user", "--net"]
+    _check_namespaces(own)
     with tempfile.TemporaryDirectory(prefix="gso-kernel-") as name:
         folder = Path(name)
         shutil.copytree(GUEST, folder / "guest", ignore=shutil.ignore_patterns("__pycache__"))
@@ -48,10 +50,19 @@ def in_namespaces(scenarios: Sequence[Scenario], command: str | None) -> int:
             json.dumps({"scenarios": plan(scenarios), "shell": wanted})
         )
         guest = [vm.guest_python(), "-IB", str(folder / "guest"), str(folder), "shell"]
-        try:
-            return subprocess.call(["unshare", *own, "sh", "-c", _SET_UP, "sh", *guest])
-        except OSError as error:
-            raise TestBedError("set-up", f"unshare: {error.strerror}") from None
+        return subprocess.call(["unshare", *own, "sh", "-c", _SET_UP, "sh", *guest])
+
+
+def _check_namespaces(own: list[str]) -> None:
+    """Say before anything else where this user may make no namespaces."""
+    done = subprocess.run(["unshare", *own, "true"], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise TestBedError(
+            "set-up",
+            f"{done.stderr.strip()}. This kernel gives this user no namespaces: run the command as "
+            "root, or allow them to all (sysctl user.max_user_namespaces, and where it exists "
+            "kernel.unprivileged_userns_clone), or leave --topology out for a VM",
+        )
 
 
 def in_machine(

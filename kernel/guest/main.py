@@ -7,6 +7,7 @@ run goes on, ``results.json`` appears complete or not at all.
 from __future__ import annotations
 
 import json
+import os
 import platform
 import time
 import traceback
@@ -53,6 +54,8 @@ class Run:
         modules = self.load_modules()
         self.progress(stage="topology")
         self.wire, self.refused = topology.build(scenarios)
+        if "console" in self.plan:
+            shell.offer([s for s in scenarios if s["name"] not in self.refused])
         self.progress(stage="probes")
         self.probes = Probes()
         self.open_taps_and_servers(scenarios)
@@ -67,6 +70,7 @@ class Run:
             "modules": modules,
             "probes": {"offsets": self.probes.offsets, "missing": self.probes.missing},
             "cells": cells,
+            "cpus": os.cpu_count(),
             "packets_before": packets,
             "packets_after": health.packets_allocated(),
             "uptime": float(Path("/proc/uptime").read_text().split()[0]),

@@ -23,7 +23,8 @@ from .traffic import Server, exchange
 _EXCHANGE_SECONDS = 8.0
 # Files for the host: what the command printed, and the status that an attended shell ended with.
 OUTPUT, STATUS = "output", "status"
-_HOME = Path("/run/gso-shell")
+_NO_TOPOLOGY = 125
+_HOME, _SCENARIOS = Path("/run/gso-shell"), "scenarios.json"
 
 
 def perform(folder: Path, plan: dict[str, Any]) -> int:
@@ -32,27 +33,42 @@ def perform(folder: Path, plan: dict[str, Any]) -> int:
     In a VM that is to have a shell later, only build the topology.
     """
     wanted = plan["shell"]
-    _, refused = topology.build(plan["scenarios"], strict=False)
+    try:
+        _, refused = topology.build(plan["scenarios"], strict=False)
+    except SetupError as error:
+        print(f"gso-kernel: the topology cannot be set up: {error}", file=sys.stderr)
+        return _NO_TOPOLOGY
     scenarios = [s for s in plan["scenarios"] if s["name"] not in refused]
     _tell(refused)
     if not scenarios:
         print("gso-kernel: no scenario could be set up on this kernel", file=sys.stderr)
-        return 125
+        return _NO_TOPOLOGY
     Server([s for s in scenarios if not s["traffic"][0]["datagram"]], _EXCHANGE_SECONDS)
     DatagramServer([s for s in scenarios if s["traffic"][0]["datagram"]])
     if "console" in plan:
+        offer(scenarios)
         return 0
+    offer(scenarios, folder)
     if not wanted["command"]:
-        return _interact(folder, scenarios)
+        return _interact(folder)
     with _output(folder, wanted) as output:
         command = ["sh", "-c", wanted["command"]]
         return subprocess.call(command, env=_environment(folder), stdout=output, stderr=output)
 
 
 def move_in(folder: Path) -> None:
-    """Copy what a shell needs: once the results are there the host takes its files back."""
+    """Copy the guest: once the results are there the host takes its files back."""
     shutil.copytree(folder / "guest", _HOME / "guest")
-    shutil.copy(folder / "plan.json", _HOME)
+
+
+def offer(scenarios: list[dict[str, Any]], home: Path = _HOME) -> None:
+    """Make the command ``send`` for these scenarios, which are set up."""
+    (home / _SCENARIOS).write_text(json.dumps(scenarios))
+    (home / "bin").mkdir()
+    command = home / "bin" / "send"
+    python = [sys.executable, "-IB", str(home / "guest"), str(home), "send"]
+    command.write_text(f'#!/bin/sh\nexec {shlex.join(python)} "$@"\n')
+    command.chmod(0o755)
 
 
 def attend(folder: Path, plan: dict[str, Any]) -> None:
@@ -61,20 +77,24 @@ def attend(folder: Path, plan: dict[str, Any]) -> None:
     _take_console(Path(console["device"]), console["rows"], console["columns"])
     os.environ["TERM"] = console["term"]
     sys.stdin.readline()
-    status = _interact(_HOME, plan["scenarios"])
+    status = _interact(_HOME)
     if "shell" in plan:
         (folder / STATUS).write_text(str(status))
 
 
-def _interact(folder: Path, scenarios: list[dict[str, Any]]) -> int:
-    print(_welcome(scenarios), flush=True)
+def _interact(home: Path) -> int:
+    print(_welcome(_offered(home)), flush=True)
     command = ["bash", "--norc", "--noprofile", "-i"]
-    return subprocess.call(command, env=_environment(folder))
+    return subprocess.call(command, env=_environment(home))
 
 
-def _environment(folder: Path) -> dict[str, str]:
-    _write_command(folder)
-    return {**os.environ, "PATH": f"{folder}/bin:{os.environ['PATH']}", "PS1": "gso# "}
+def _offered(home: Path) -> list[dict[str, Any]]:
+    scenarios: list[dict[str, Any]] = json.loads((home / _SCENARIOS).read_text())
+    return scenarios
+
+
+def _environment(home: Path) -> dict[str, str]:
+    return {**os.environ, "PATH": f"{home}/bin:{os.environ['PATH']}", "PS1": "gso# "}
 
 
 def _tell(refused: dict[str, str]) -> None:
@@ -99,14 +119,6 @@ def _output(folder: Path, wanted: dict[str, Any]) -> AbstractContextManager[IO[b
     return (folder / OUTPUT).open("wb") if wanted["to_file"] else nullcontext()
 
 
-def _write_command(folder: Path) -> None:
-    (folder / "bin").mkdir(exist_ok=True)
-    command = folder / "bin" / "send"
-    python = [sys.executable, "-IB", str(folder / "guest"), str(folder), "send"]
-    command.write_text(f'#!/bin/sh\nexec {shlex.join(python)} "$@"\n')
-    command.chmod(0o755)
-
-
 def _welcome(scenarios: list[dict[str, Any]]) -> str:
     example = scenarios[0]
     return (
@@ -120,17 +132,17 @@ def _welcome(scenarios: list[dict[str, Any]]) -> str:
     )
 
 
-def send(folder: Path, arguments: list[str]) -> int:
+def send(home: Path, arguments: list[str]) -> int:
     """Send one traffic through one scenario, and print what came of it."""
-    scenarios = {s["name"]: s for s in json.loads((folder / "plan.json").read_text())["scenarios"]}
+    scenarios = {scenario["name"]: scenario for scenario in _offered(home)}
     if not arguments:
         for name, scenario in scenarios.items():
             print(f"{name:46} {' '.join(t['name'] for t in scenario['traffic'])}")
         return 0
-    scenario = scenarios.get(arguments[0])
-    if scenario is None:
+    if arguments[0] not in scenarios:
         print(f"send: no scenario {arguments[0]!r} here; send alone lists them", file=sys.stderr)
         return 2
+    scenario = scenarios[arguments[0]]
     kinds = {t["name"]: t for t in scenario["traffic"]}
     wanted = arguments[1:] or list(kinds)
     if unknown := [name for name in wanted if name not in kinds]:

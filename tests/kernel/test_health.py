@@ -38,14 +38,19 @@ def test_only_kinds_that_the_patched_kernel_alone_has_are_new():
 
 
 def test_packets_that_stay_are_a_leak_only_beyond_the_unpatched_kernels():
-    def guest(after: int) -> dict:
+    def guest(after: int, cpus: int = 1) -> dict:
         return {
             "packets_before": {"skbuff_head_cache": 4},
             "packets_after": {"skbuff_head_cache": after},
+            "cpus": cpus,
         }
 
     assert health.leaks(guest(40), guest(60)) == []
     assert health.leaks(guest(400), guest(410)) == []
+    # What each processor keeps ready for its next packets is no leak.
+    assert health.leaks(guest(4), guest(4 + 80)) == []
+    assert health.leaks(guest(4), guest(4 + 81))
+    assert health.leaks(guest(4), guest(4 + 144, cpus=2)) == []
     (found,) = health.leaks(guest(40), guest(400))
     assert "skbuff_head_cache grew by 396" in found
     assert health.leaks({}, {}) == []

@@ -63,23 +63,12 @@ def test_a_command_runs_in_the_topology_of_a_vm(gso_kernel):
     assert "Tunnel" in done.out
 
 
-@pytest.mark.usefixtures("nothing_is_left_behind")
-def test_the_topology_in_namespaces_of_the_host(gso_kernel):
-    name = "vxlan-outer4-inner6-csum"
-    done = gso_kernel("shell", "--topology", "--only", name, "--command", f"send {name}; exit 7")
-    if done.status == 125:
-        # A host without the tunnel, or where nobody may make namespaces: said, not guessed.
-        assert f"not set up: {name}" in done.err or "unshare" in done.err
-    else:
-        assert done.status == 7, done.err
-        assert done.out.count("intact") == 4
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["--only", "nonsense", "--command", "true"], "no scenario or group 'nonsense'"),
         ([], "needs a terminal"),
+        (["--source", "/nonexistent", "--command", "true"], "is not a kernel tree"),
         (["--topology", "--kernel", "6.1"], "not allowed with argument"),
     ],
 )

@@ -9,7 +9,11 @@ import pytest
 from gso.kernel.paths import patches_folder
 from testbed import CHECKS, committed, edited, git, whole_tree
 
-pytestmark = [pytest.mark.vm, pytest.mark.usefixtures("nothing_is_left_behind")]
+pytestmark = [
+    pytest.mark.vm,
+    pytest.mark.slow,
+    pytest.mark.usefixtures("nothing_is_left_behind"),
+]
 
 FILE = "net/netfilter/ipvs/ip_vs_xmit.c"
 MAIN = patches_folder() / "ipvs-gue-inner-mac-header.patch"

@@ -36,6 +36,7 @@ def test_the_fix_is_fixed_and_every_byte_explained(verify):
     check_evidence(Path(done.report["folder"]), kernel["id"])
 
 
+@pytest.mark.slow
 def test_a_source_tree_is_built_small_and_judged(verify):
     done = verify(MAIN, "--source", whole_tree(), *CHECKS, timeout=3600)
     assert (done.status, done.report["verdict"]) == (0, "FIXED"), done.out + done.err

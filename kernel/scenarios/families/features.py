@@ -42,15 +42,15 @@ def _variant(base: Scenario, variant: str, reason: str, **changes: Any) -> Scena
 
 def _on_veth(base: Scenario, variant: str, reason: str, **changes: Any) -> Scenario:
     """Let the packets leave by a veth, which can take everything whole, as good hardware can."""
-    ends = "address {here_mac} mtu 1600 type veth peer name {far} address {there_mac} mtu 1600"
+    ends = "address {there_mac} mtu 1600 type veth peer name {egress} address {here_mac} mtu 1600"
     return _variant(
         base,
         variant,
         reason,
         egress="up{n}",
         far="dn{n}",
-        director=(f"link add {{egress}} {ends} netns worker", "link set {egress} up"),
-        worker=("link set {far} up", *base.worker),
+        director=("link set {egress} up",),
+        worker=(f"link add {{far}} {ends} netns director", "link set {far} up", *base.worker),
         **changes,
     )
 

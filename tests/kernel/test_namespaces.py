@@ -1,0 +1,93 @@
+"""The topology in namespaces of this host, as root, as anybody, and where nobody may."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from gso.kernel import shell
+from gso.kernel.scenarios import select
+
+pytestmark = pytest.mark.usefixtures("nothing_is_left_behind")
+
+VXLAN = "vxlan-outer4-inner6-csum"
+SEND = f"send {VXLAN}; exit 7"
+NOBODY = 65534
+
+
+def judge(status: int, out: str, err: str) -> None:
+    """Either every traffic went through, or it was said what this host lacks; never a guess."""
+    assert "Traceback" not in err
+    if status == 125:
+        assert f"not set up: {VXLAN}" in err or "no namespaces" in err, err
+    else:
+        assert status == 7, err
+        assert out.count("intact") == 4
+
+
+def test_as_who_runs_the_tests(gso_kernel):
+    done = gso_kernel("shell", "--topology", "--only", VXLAN, "--command", SEND)
+    judge(done.status, done.out, done.err)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_as_anybody(monkeypatch):
+    with tempfile.TemporaryDirectory() as name:
+        # The checkout may lie where nobody else may look.
+        Path(name).chmod(0o755)
+        monkeypatch.setattr(shell, "GUEST", Path(shutil.copytree(shell.GUEST, f"{name}/guest")))
+        out, err = Path(name, "out"), Path(name, "err")
+        status = _status_as_nobody(out, err)
+        judge(status, out.read_text(), err.read_text())
+
+
+def _status_as_nobody(out: Path, err: Path) -> int:
+    child = os.fork()
+    if child == 0:
+        try:
+            for path, descriptor in ((out, 1), (err, 2)):
+                os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), descriptor)
+            os.setgroups([])
+            os.setgid(NOBODY)
+            os.setuid(NOBODY)
+            os.chdir("/")
+            os._exit(_status())
+        finally:
+            os._exit(99)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def _status() -> int:
+    try:
+        return shell.in_namespaces(select([VXLAN]), SEND)
+    except shell.TestBedError as error:
+        os.write(2, str(error).encode())
+        return 125
+
+
+def test_where_nobody_may_it_is_said_what_to_do(gso_kernel, tmp_path, monkeypatch):
+    refusing = tmp_path / "unshare"
+    refusing.write_text("#!/bin/sh\necho unshare failed: Operation not permitted >&2\nexit 1\n")
+    refusing.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    done = gso_kernel("shell", "--topology", "--only", VXLAN, "--command", SEND)
+    assert done.status == 125
+    assert "Operation not permitted" in done.err
+    assert "run the command as root" in done.err
+    assert "Traceback" not in done.err
+
+
+def test_a_scenario_that_this_kernel_lacks_is_named(gso_kernel):
+    """With one that it has: the rest is set up."""
+    done = gso_kernel(
+        *("shell", "--topology", "--only", "gue-outer4-inner4-csum", "--only", VXLAN),
+        *("--command", "send; exit 7"),
+    )
+    if done.status == 125:
+        judge(done.status, done.out, done.err)
+    lacking = "not set up: gue-outer4-inner4-csum" in done.err
+    assert lacking == ("gue-outer4-inner4-csum" not in done.out.replace(VXLAN, ""))
