@@ -55,7 +55,6 @@ cdef struct cursor:
     bint new_packet         # nothing of the packet inside the last tunnel header seen yet
     bint later_fragment     # what follows the IP header need not be a transport header
     bint in_udp             # inside a UDP tunnel, since the last IP header
-    bint hidden             # skb->protocol tells of a VLAN tag or a frame, not of what is in it
 
 
 cdef step fail(
@@ -220,7 +219,6 @@ cdef step ethernet(cursor *c) noexcept nogil:
             return state
         c.off += 4
         proto = get16(c.p + c.off - 2)
-    c.hidden = tags != 0 or c.tunnels != 0
     return by_ethertype(c, proto, c.off - 2)
 
 
@@ -342,8 +340,12 @@ cdef step ipv6(cursor *c) noexcept nogil:
 cdef bint is_jumbo(cursor *c, Py_ssize_t ip_header) noexcept nogil:
     """The header of BIG TCP, which segmentation takes out again (ipv6_has_hopopt_jumbo)."""
     cdef const uint8_t *opt = c.p + c.off
+    # Behind a VLAN tag or an inner Ethernet header skb->protocol does not say IPv6.
+    cdef bint told = ip_header == 0 or ip_header == 14
+    if c.tunnels:
+        told = c.h.inner_mac_header == ip_header
     return (
-        not c.hidden and c.off == ip_header + 40 and c.size - ip_header > GRO_LEGACY_MAX_SIZE
+        told and c.off == ip_header + 40 and c.size - ip_header > GRO_LEGACY_MAX_SIZE
         and opt[0] == IPPROTO_TCP and opt[1] == 0 and opt[2] == IPV6_TLV_JUMBO
     )
 
@@ -617,7 +619,7 @@ cdef int walk(
     c.why = why
     c.ports = ports
     c.ip_levels = c.tunnels = 0
-    c.new_packet = c.later_fragment = c.in_udp = c.hidden = False
+    c.new_packet = c.later_fragment = c.in_udp = False
     h.mac_header = h.tnl_hlen = 0
     h.network_header = h.transport_header = -1
     h.inner_mac_header = h.inner_network_header = h.inner_transport_header = -1

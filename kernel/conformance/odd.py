@@ -190,7 +190,7 @@ def _flags(r: Random, packet: Packet) -> None:
 
 def _csum_start(r: Random, packet: Packet) -> None:
     packet.csum_start = r.choice(
-        (packet.csum_start + r.randrange(-20, 21), 0, 14, 34, 54, edge16(r))
+        (packet.csum_start + r.randrange(-20, 21), 0, 14, 34, 54, r.randrange(60000))
     )
     packet.csum_start = max(0, packet.csum_start)
 

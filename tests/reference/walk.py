@@ -34,7 +34,7 @@ class Walk:
         self.levels = 0
         self.network_header = self.transport_header = None
         self.inner_mac_header = self.inner_network_header = self.inner_transport_header = None
-        self.new_packet = self.fragment = self.later_fragment = self.in_udp = self.hidden = False
+        self.new_packet = self.fragment = self.later_fragment = self.in_udp = False
         self.remcsum = False
         self.l4 = 0
         self.l4_header = self.ip_header = self.jumbo = self.routing = None
@@ -147,7 +147,6 @@ class Walk:
                 self.stop("vlan_hdr", self.at, 8)
             self.need(4, "vlan_hdr")
             self.at += 4
-        self.hidden = tags > 0 or self.tunnels > 0
         return self.by_ethertype(self.word(self.at - 2), self.at - 2)
 
     def start_ip(self):
@@ -189,7 +188,8 @@ class Walk:
             length = (self.frame[self.at + 1] + 1) * 8
             self.need(length, "hdrlen")
             option = self.frame[self.at : self.at + 8]
-            big = len(self.frame) - start > 65536 and not self.hidden
+            told = start == self.inner_mac_header if self.tunnels else start in (0, 14)
+            big = told and len(self.frame) - start > 65536
             if proto == 0 and field == start + 6 and big and list(option[:3]) == [6, 0, 194]:
                 self.jumbo = self.at
             if proto == 43:
