@@ -217,6 +217,13 @@ def test_pwru_json():
     assert trace.skb_state(1).known == {"len": 1558, "protocol": 0x800, "inner_mac_header": 68}
 
 
+def test_numbers_that_no_pwru_prints_damage_their_line_only():
+    good = '{"skb": "0xffff888100", "func": "ip_rcv", "len": 60}'
+    bad = '{"skb": "0xffff888100", "func": "ip_rcv", "tuple": {"sport": 1e999}}'
+    trace = read("\n".join([good, bad, good]))
+    assert (len(trace), trace.damaged) == (2, 1)
+
+
 # --- perf, ftrace ---
 
 
