@@ -20,6 +20,7 @@ STALE = {
     *("tunnel-header-negative", "tunnel-header-short", "tunnel-header-wrong"),
     *("inner-header-unset", "inner-mac-length"),
 }
+MADE_AT_RANDOM = ["payload-not-larger"]
 RECORDED = (
     *("gso_size", "gso_type", "csum_start", "csum_offset", "encapsulation", "network_header"),
     *("inner_mac_header", "inner_network_header", "inner_transport_header"),
@@ -53,14 +54,15 @@ def test_what_the_kernel_segments_violates_no_rule(tunnel):
     records = [record for record in vectorset.records() if record["tunnel"] == tunnel]
     for record in records:
         found = gso.validate(sk_buff(record))
-        expected = DROPPED[record["name"]] if record["dropped"] else []
+        expected = DROPPED.get(record["name"], MADE_AT_RANDOM) if record["dropped"] else []
         assert [one.rule for one in found] == expected, record["name"]
         if record["input"]["gso_size"]:
             assert len(found.judged) >= 8, (record["name"], found.judged)
 
 
 def test_what_it_drops_is_all_here():
-    assert {r["name"] for r in vectorset.records() if r["dropped"]} == set(DROPPED)
+    dropped = {r["name"] for r in vectorset.records() if r["dropped"]}
+    assert {name for name in dropped if not name.startswith("generated/")} == set(DROPPED)
 
 
 @pytest.mark.parametrize("tunnel", sorted({r["tunnel"] for r in vectorset.records()}))

@@ -292,7 +292,10 @@ def test_lost_events_and_faults():
     assert trace.skb_state(0).inner_mac_header == 0x44
 
 
-@pytest.mark.parametrize("value", ["-2", "65534", "4294967294", "0xfffe", "0xfffffffe"])
+_WIDE = ("4294967294", "0xfffffffe", "18446744073709551614", "0xfffffffffffffffe")
+
+
+@pytest.mark.parametrize("value", ["-2", "65534", "0xfffe", *_WIDE])
 def test_minus_2_however_it_is_printed(value):
     line = PERF.replace("inner_mac_header=0x44", f"tnl_hlen={value} mac_header={value}")
     state = read(line.replace(" mac_header=0x44", "").replace("transport_header", "x")).skb_state(0)
