@@ -217,6 +217,25 @@ def test_pwru_json():
     assert trace.skb_state(1).known == {"len": 1558, "protocol": 0x800, "inner_mac_header": 68}
 
 
+@pytest.mark.parametrize("format", ["pwru", "pwru-json", "perf", "ftrace", "dmesg"])
+@pytest.mark.parametrize("rest", ["\n", "\n\n", "\r\n \n", ")\n\n"])
+def test_empty_lines_may_follow_a_damaged_one(format, rest):
+    trace = read(")\n" + rest, format)
+    assert len(trace) == 0
+    assert trace.damaged <= 2
+
+
+def test_a_line_that_ends_with_its_flow_is_damaged():
+    line = (
+        "0xff475bc19c022ae8 0   python3:195      39867645000      0          0               d0    "
+        "    0x0800 1600  1532  203.0.113.2:51013->203.0.113.3:5501(udp) ip_rcv"
+    )
+    cut = line.removesuffix(" ip_rcv")
+    for end in ("", " ", " \r", "\t"):
+        trace = read(f"{line}\n{cut}{end}\n{line}\n", "pwru")
+        assert (len(trace), trace.damaged) == (2, 1)
+
+
 def test_numbers_that_no_pwru_prints_damage_their_line_only():
     good = '{"skb": "0xffff888100", "func": "ip_rcv", "len": 60}'
     bad = '{"skb": "0xffff888100", "func": "ip_rcv", "tuple": {"sport": 1e999}}'
