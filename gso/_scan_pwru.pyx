@@ -263,6 +263,8 @@ cdef class PwruScanner(Scanner):
             self._note(FLOW, bit(FLOW_BIT), p, at)
             self._flow(p, at)
             p = self._take(FUNCTION, bit(FUNCTION_BIT) | bit(REASON_BIT), at, end)
+            if p == NULL:
+                return -1               # cut off behind the flow
         else:
             # Whether it is told from a flow or a name, see `_is_function`.
             at = self._take(BARE_FUNCTION, bit(FUNCTION_BIT) | bit(REASON_BIT), p, end)

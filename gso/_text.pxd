@@ -90,6 +90,9 @@ cdef inline bint read_number(const char *p, const char *end, int base,
             digits += 1
             total = total * 10 + <uint64_t>(p[0] - c"0")
             p += 1
+        # A negative number printed unsigned has 20 digits; any that is larger has wrapped round.
+        if digits == 20 and (p - 20)[0] == c"1" and total >> 63:
+            digits = 19
     if digits > (16 if base == 16 else 19):
         return False
     if not digits or (p < end and is_word(p[0])):

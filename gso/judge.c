@@ -51,6 +51,7 @@ enum {
 #define KNOWN(value) ((value) != UNKNOWN)
 #define IS_SET(offset) (KNOWN(offset) & ((offset) != UNSET))
 #define NOWHERE(offset) (((offset) == 0) | ((offset) == UNSET))
+#define AFTER_OPTIONS(offset) ((start > (offset)) & (((start - (offset)) & 7) == 0))
 #define HAS(bits) ((gso & (bits)) != 0)
 #define RULE(bit, applies, wrong)                   \
     do {                                            \

@@ -241,11 +241,17 @@ INLINE void judge(struct block *restrict block)
         RULE(R_DODGY_TUNNEL, cut & HAS(DODGY) & HAS(ANY_UDP_TUNNEL) & KNOWN(ip_summed), ~summed);
         const vec starts = summed & KNOWN(start);
         const vec deep = starts & inside & IS_SET(inner_transport);
-        RULE(R_CSUM_START, starts & plain & IS_SET(transport), start != transport);
-        RULE(R_CSUM_START, deep & segmented, start != inner_transport);
+        /* In IPv6 the transport header may be set at the extension headers, before they are read. */
+        const vec is_v4 = HAS(TCPV4) | (protocol == IPV4);
+        const vec inner_is_v4 = HAS(TCPV4) | ((by == BY_IPPROTO) & (ipproto == 4))
+            | ((by == BY_ETHERTYPE) & (inner_protocol == IPV4));
+        const vec at = start == transport, at_inner = start == inner_transport;
+        const vec behind = AFTER_OPTIONS(transport) & ~is_v4;
+        const vec behind_inner = AFTER_OPTIONS(inner_transport) & ~inner_is_v4;
+        RULE(R_CSUM_START, starts & plain & IS_SET(transport), ~(at | behind));
+        RULE(R_CSUM_START, deep & segmented, ~(at_inner | behind_inner));
         /* udp_set_csum points it at the outer header of a packet that is not segmented. */
-        RULE(R_CSUM_START, deep & ~segmented & IS_SET(transport),
-             (start != inner_transport) & (start != transport));
+        RULE(R_CSUM_START, deep & ~segmented & IS_SET(transport), ~(at_inner | behind_inner | at));
         const vec ip = (protocol == IPV4) | (protocol == IPV6);
         RULE(R_DODGY_START, starts & HAS(DODGY) & plain & IS_SET(network) & ip,
              start < network + PICK(protocol == IPV4, 20, 40));

@@ -68,7 +68,8 @@ class SkbState:
     """The fields of a ``struct sk_buff`` that segmentation relies on; None is unknown.
 
     Offsets count from ``skb->head``, in bytes. They are u16 in the kernel, and printed in many
-    ways: -2, 65534, 4294967294 and 0xfffe are the same offset, kept as 65534; 65535 is unset.
+    ways: -2, 65534, 0xfffe, 4294967294 and 18446744073709551614 are the same offset, kept as
+    65534; 65535 is unset.
 
     Attributes:
         len, data_len: bytes in all, and those of them in pages.
@@ -151,6 +152,8 @@ def _checked(name: str, value: int) -> int:
     if not isinstance(value, (int, np.integer)):
         raise TypeError(f"{name} is a {type(value).__name__}, not an int")
     number = int(value)
+    if name in OFFSETS or name in ("csum_start", "tnl_hlen"):
+        number -= 1 << 64 if 1 << 63 <= number < 1 << 64 else 0
     if name in OFFSETS or name == "csum_start":
         low, high = -0x8000, 0xFFFF
         number -= 1 << 32 if number >= (1 << 32) - 0x8000 else 0

@@ -448,7 +448,7 @@ def _json_line(line: bytes) -> bytes:
     try:
         event = json.loads(line)
         text = _as_text(event)
-    except (ValueError, TypeError, AttributeError, RecursionError):
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
         return b"0x " + line[:80].replace(b"\n", b" ") + b"\n"
     return text.encode("utf-8", "replace")
 

@@ -210,7 +210,7 @@ def _with_reason(event: _Event) -> str:
 
 
 def _json(event: _Event) -> Iterator[str]:
-    """As pwru --output-json prints it: fields that are zero or empty are left out."""
+    """As pwru --output-json --output-skb prints it: what is zero or empty is left out."""
     if event.returns:
         return
     known = event.state.known
@@ -225,9 +225,18 @@ def _json(event: _Event) -> Iterator[str]:
         "len": known.get("len", 0),
         "tuple": _tuple(flow) if flow else None,
         "stack": "".join(f"\n{name}" for name in event.stack),
-        "skb_metadata": {name: known[name] for name in _METADATA if name in known},
+        "skb_metadata": _dump(known),
     }
     yield json.dumps({key: value for key, value in found.items() if value or key == "time"})
+
+
+def _dump(known: dict[str, int]) -> str:
+    shown = [
+        f" .{name} = ({'unsigned int' if name == 'data_len' else '__u16'}){known[name]},\n"
+        for name in _METADATA
+        if known.get(name)
+    ]
+    return "\n(struct sk_buff){\n" + "".join(shown) + "}" if shown else ""
 
 
 def _tuple(flow: re.Match[str]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import gso
@@ -77,7 +78,10 @@ def test_every_format_tells_what_the_probes_saw(tmp_path, kind):
     for name in ("time", "cpu", "skb"):
         assert getattr(read, name).tolist() == getattr(original, name)[kept].tolist(), name
     for name in ("inner_mac_header", "transport_header", "data_len"):
-        assert read.state[name].tolist() == original.state[name][kept].tolist(), name
+        column = original.state[name][kept]
+        if kind == "json":  # a dump of pwru leaves zeros out, so they are not known
+            column = np.where(column == 0, np.iinfo(np.int32).min, column)
+        assert read.state[name].tolist() == column.tolist(), name
     if kind != "perf":
         assert read.flow.tolist() == original.flow[kept].tolist()
         assert read.flow[0].endswith("->192.0.2.1:8000(tcp)")

@@ -186,6 +186,17 @@ def handlers(skb: SkbState, rule) -> None:
         rule("inner-protocol-handler", True)
 
 
+def carries_v4(skb: SkbState) -> bool:
+    if skb.inner_protocol_type == 1:
+        return skb.inner_ipproto == 4
+    return skb.inner_protocol_type == 0 and skb.inner_protocol == 0x0800
+
+
+def at_header(start: int, header: int, is_v4: object) -> bool:
+    """IPv6 extension headers may stand between."""
+    return start == header or (not is_v4 and start > header and (start - header) % 8 == 0)
+
+
 def checksums(skb: SkbState, rule) -> None:
     gso, start = skb.gso_type or 0, skb.csum_start
     if skb.gso_size and gso & G.UDP_L4 and not gso & G.FRAGLIST and skb.ip_summed is not None:
@@ -194,13 +205,15 @@ def checksums(skb: SkbState, rule) -> None:
         return
     outer, last = skb.transport_header, skb.inner_transport_header
     if start is not None:
+        is_v4 = gso & G.TCPV4 or skb.protocol == 0x0800
         if skb.encapsulation == 0 and outer not in (None, UNSET):
-            rule("csum-start", start != outer)
+            rule("csum-start", not at_header(start, outer, is_v4))
         if skb.encapsulation == 1 and last not in (None, UNSET):
+            good = at_header(start, last, gso & G.TCPV4 or carries_v4(skb))
             if skb.gso_size:
-                rule("csum-start", start != last)
+                rule("csum-start", not good)
             elif outer not in (None, UNSET):
-                rule("csum-start", start not in (last, outer))
+                rule("csum-start", not good and start != outer)
     tcp = skb.l4 == 6 or bool(gso & (G.TCPV4 | G.TCPV6))
     udp = skb.l4 == 17 or bool(gso & (G.UDP | G.UDP_L4))
     if skb.csum_offset is not None and skb.gso_size and tcp != udp:

@@ -64,10 +64,14 @@ def test_the_incident_has_a_tunnel_header_of_minus_2_bytes():
     assert "skb_set_inner_mac_header(skb, skb_inner_network_offset(skb))" in finding.likely_cause
 
 
+WIDE = {"mac_header": 0xFFFE, "tnl_hlen": -2}
+
+
 @pytest.mark.parametrize("printed", [-2, 65534, 4294967294])
 def test_minus_2_is_understood_however_it_is_printed(printed):
     assert SkbState(tnl_hlen=printed).tnl_hlen == -2
     assert SkbState(mac_header=printed).mac_header == 0xFFFE
+    assert SkbState(tnl_hlen=2**64 - 2, mac_header=2**64 - 2).known == WIDE
     assert rules(tnl_hlen=printed, gso_type=GsoType.UDP_TUNNEL) == ["tunnel-header-negative"]
     row = gso.skb_array(1)
     row["tnl_hlen"] = printed if printed < 1 << 31 else printed - (1 << 32)

@@ -217,6 +217,32 @@ def test_pwru_json():
     assert trace.skb_state(1).known == {"len": 1558, "protocol": 0x800, "inner_mac_header": 68}
 
 
+@pytest.mark.parametrize("format", ["pwru", "pwru-json", "perf", "ftrace", "dmesg"])
+@pytest.mark.parametrize("rest", ["\n", "\n\n", "\r\n \n", ")\n\n"])
+def test_empty_lines_may_follow_a_damaged_one(format, rest):
+    trace = read(")\n" + rest, format)
+    assert len(trace) == 0
+    assert trace.damaged <= 2
+
+
+def test_a_line_that_ends_with_its_flow_is_damaged():
+    line = (
+        "0xff475bc19c022ae8 0   python3:195      39867645000      0          0               d0    "
+        "    0x0800 1600  1532  203.0.113.2:51013->203.0.113.3:5501(udp) ip_rcv"
+    )
+    cut = line.removesuffix(" ip_rcv")
+    for end in ("", " ", " \r", "\t"):
+        trace = read(f"{line}\n{cut}{end}\n{line}\n", "pwru")
+        assert (len(trace), trace.damaged) == (2, 1)
+
+
+def test_numbers_that_no_pwru_prints_damage_their_line_only():
+    good = '{"skb": "0xffff888100", "func": "ip_rcv", "len": 60}'
+    bad = '{"skb": "0xffff888100", "func": "ip_rcv", "tuple": {"sport": 1e999}}'
+    trace = read("\n".join([good, bad, good]))
+    assert (len(trace), trace.damaged) == (2, 1)
+
+
 # --- perf, ftrace ---
 
 
@@ -285,7 +311,10 @@ def test_lost_events_and_faults():
     assert trace.skb_state(0).inner_mac_header == 0x44
 
 
-@pytest.mark.parametrize("value", ["-2", "65534", "4294967294", "0xfffe", "0xfffffffe"])
+_WIDE = ("4294967294", "0xfffffffe", "18446744073709551614", "0xfffffffffffffffe")
+
+
+@pytest.mark.parametrize("value", ["-2", "65534", "0xfffe", *_WIDE])
 def test_minus_2_however_it_is_printed(value):
     line = PERF.replace("inner_mac_header=0x44", f"tnl_hlen={value} mac_header={value}")
     state = read(line.replace(" mac_header=0x44", "").replace("transport_header", "x")).skb_state(0)
