@@ -512,7 +512,9 @@ cdef class Scanner:
             return NULL
         flow = find(p, stop, b"->", 2) != NULL
         if slot.kind == WORD:
-            return NULL if flow and not slot.flag else stop
+            if flow and not slot.flag:
+                return NULL
+            return stop
         if not flow:
             return NULL
         self.row.flow = NONE
