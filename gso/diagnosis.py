@@ -395,13 +395,13 @@ def drawing(case: Case, width: int = 96) -> Iterator[str]:
     state = case.example.state
     known = state.known
     offsets = {name: known[name] for name in OFFSETS if known.get(name, 0xFFFF) != 0xFFFF}
-    if len(offsets) < 2:
+    edges = sorted({value for name, value in offsets.items() if "mac" not in name})
+    if len(offsets) < 2 or not edges:
         return
     start, last = min(offsets.values()), max(offsets.values())
     scale = max(1, -(-(last - start + 24) // (width - 4)))
     unit = "1 byte" if scale == 1 else f"{scale} bytes"
     yield f"offsets from skb->head, one character is {unit}"
-    edges = sorted({value for name, value in offsets.items() if "mac" not in name})
     row = ""
     for edge, end in zip(edges, [*edges[1:], last + 24 * scale], strict=True):
         row = row.ljust((edge - start) // scale)

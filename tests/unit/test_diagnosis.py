@@ -223,6 +223,16 @@ def test_a_log_without_offsets_is_told_how_to_record_them():
         assert shlex.split(command)
 
 
+def test_link_headers_alone_are_not_drawn():
+    event = (
+        "sw 0 [000] 1.000000: probe:f: (ffffffff81000000) skb=0xffff888100000000 mac_header=50 "
+        "inner_mac_header=60 len=10 data_len=20\n"
+    )
+    [case] = diagnose(event).cases
+    assert case.rules == ("data-len",)
+    assert list(drawing(case)) == []
+
+
 # --- the commands ---
 
 
