@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gso._batch import segment_batch
+from gso._checksum import checksum
 from gso._frames import Frames
 from gso._layout import parse_batch
 from gso._segment import segment
@@ -37,6 +38,7 @@ UDP = 17
 _LONGEST_WORTH_A_NOTE = 8
 _USUAL_DATAGRAM = 1472  # what an Ethernet frame holds
 _FRAGMENT_HEADER = 8  # of IPv6, with UFO
+_CHECK = 10  # where an IPv4 header has its checksum
 _TRAILER = 64  # bytes after the packet that go into the last segment, at most
 
 
@@ -164,7 +166,13 @@ class _Segmenter:
         cut = packets.records["captured"] < packets.records["original"]
         for i in np.flatnonzero(cut & (sizes > 0)).tolist():
             self._note(i, "the capture has not got all of its bytes (snaplen)")
-        waiting = (rows["partial"] != 0) & (self._checksum == "complete")
+        waiting = np.zeros(len(frames), np.bool_)
+        if self._checksum == "complete":
+            waiting = rows["partial"] != 0
+            blank = _blank_headers(frames, layouts, np.flatnonzero(~cut & (sizes == 0)))
+            if blank:
+                frames = _with_header_checksums(frames, blank)
+                waiting[list(blank)] = True
         chosen = np.flatnonzero(((sizes > 0) | waiting) & ~cut)
         if not len(chosen):
             return Frames(), chosen
@@ -268,6 +276,43 @@ class _Segmenter:
                 flow.gso_sizes.add(int(sizes[i]))
 
 
+def _blank_headers(
+    frames: Frames, layouts: npt.NDArray[np.void], among: Int64s
+) -> dict[int, list[int]]:
+    """Frames with IPv4 headers that a device was to sum, as on Windows, and where those are."""
+    blank: dict[int, list[int]] = {}
+    chosen = layouts[among]
+    tunnelled = chosen["inner_network_header"] >= 0
+    outer = np.where(tunnelled, chosen["outer_version"], chosen["inner_version"])
+    for name, is_ipv4 in (
+        ("network_header", outer == 4),
+        ("inner_network_header", tunnelled & (chosen["inner_version"] == 4)),
+    ):
+        rows = among[is_ipv4]
+        heads = layouts[name][rows]
+        at = frames.offsets[rows] + heads + _CHECK
+        empty = (frames.data[at] | frames.data[at + 1]) == 0
+        for row, head in zip(rows[empty].tolist(), heads[empty].tolist(), strict=True):
+            if _header_checksum(frames[row][head:]):
+                blank.setdefault(row, []).append(head)
+    return blank
+
+
+def _header_checksum(packet: memoryview | npt.NDArray[np.uint8]) -> int:
+    view = memoryview(packet)
+    return checksum(view[: (view[0] & 15) * 4])
+
+
+def _with_header_checksums(frames: Frames, blank: Mapping[int, list[int]]) -> Frames:
+    data = frames.data.copy()
+    for row, heads in blank.items():
+        for head in heads:
+            at = int(frames.offsets[row]) + head
+            value = _header_checksum(data[at:])
+            data[at + _CHECK : at + _CHECK + 2] = value >> 8, value & 0xFF
+    return Frames(data, frames.offsets)
+
+
 def segment_capture(
     source: Source,
     target: Any,
@@ -282,7 +327,7 @@ def segment_capture(
     """Copy a capture, with super-packets segmented; memory does not depend on its size.
 
     Packets of up to `gso_size` bytes of payload stay as they are, byte for byte, unless their
-    checksum waits for an offload: then it is completed. Segments have the timestamp, interface and
+    checksum waits for an offload, the one of an IPv4 header included: then it is completed. Segments have the timestamp, interface and
     link-layer header of their packet, the first one also its comment. All other blocks of a
     pcapng file are kept, and so is the format.
 

@@ -10,6 +10,7 @@ import pytest
 
 import gso
 import handmade
+import vectorset
 from gso.cli import main
 from gso.merging import coalesce_capture
 from gso.rewrite import segment_capture
@@ -172,6 +173,24 @@ class TestSegmentOptions:
         status, back = self.run(tmp_path, frames, "--fixed-ids")
         assert (status, back) == (0, fixed + loose)  # without DF, IDs always count
         assert "2 super-packets became 6" in capsys.readouterr().out
+
+    def test_header_checksums_that_a_device_was_to_fill_in(self, tmp_path, capsys):
+        right = [segment(1), *vectorset.outputs(vectorset.record("gue-sit-csum/v6/exact3"))]
+        tunnelled = vectorset.outputs(vectorset.record("gue-ipip-csum/v4/exact3"))
+        inner = gso.parse(tunnelled[0], tunnel_ports=vectorset.PORTS).inner_network_header
+        blank = [self.blank(segment(1), 14)]
+        blank += [self.blank(frame, 14, inner) for frame in tunnelled]
+        words = ("--tunnel-port", "5501=gue", "--gso-size", "2000")
+        status, back = self.run(tmp_path, right + blank, *words)
+        assert (status, back) == (0, [*right, segment(1), *tunnelled])
+        assert f"{len(blank)} packets had the checksum completed" in capsys.readouterr().out
+
+    @staticmethod
+    def blank(frame, *headers):
+        data = bytearray(frame)
+        for at in headers:
+            data[at + 10 : at + 12] = b"\0\0"
+        return bytes(data)
 
     def test_ufo(self, tmp_path, capsys):
         whole = ethernet(with_id(handmade.udp(payload=bytes(range(250))), 3))
