@@ -326,10 +326,10 @@ def segment_capture(
 ) -> Summary:
     """Copy a capture, with super-packets segmented; memory does not depend on its size.
 
-    Packets of up to `gso_size` bytes of payload stay as they are, byte for byte, unless their
-    checksum waits for an offload, the one of an IPv4 header included: then it is completed. Segments have the timestamp, interface and
-    link-layer header of their packet, the first one also its comment. All other blocks of a
-    pcapng file are kept, and so is the format.
+    Packets of up to `gso_size` bytes of payload stay as they are, byte for byte, unless a checksum
+    waits for an offload, that of an IPv4 header included: then it is completed. Segments have the
+    timestamp, interface and link-layer header of their packet, the first one also its comment. All
+    other blocks of a pcapng file are kept, and so is the format.
 
     Args:
         source: path or binary file.
