@@ -298,9 +298,8 @@ def _blank_headers(
     return blank
 
 
-def _header_checksum(packet: memoryview | npt.NDArray[np.uint8]) -> int:
-    view = memoryview(packet)
-    return checksum(view[: (view[0] & 15) * 4])
+def _header_checksum(packet: memoryview) -> int:
+    return checksum(packet[: (packet[0] & 15) * 4])
 
 
 def _with_header_checksums(frames: Frames, blank: Mapping[int, list[int]]) -> Frames:
@@ -308,7 +307,7 @@ def _with_header_checksums(frames: Frames, blank: Mapping[int, list[int]]) -> Fr
     for row, heads in blank.items():
         for head in heads:
             at = int(frames.offsets[row]) + head
-            value = _header_checksum(data[at:])
+            value = _header_checksum(frames[row][head:])
             data[at + _CHECK : at + _CHECK + 2] = value >> 8, value & 0xFF
     return Frames(data, frames.offsets)
 
