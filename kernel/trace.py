@@ -98,7 +98,7 @@ def _built(options: Options, folder: Path, screen: Screen) -> Bootable:
     screen.stage(f"fetching Debian's kernel {kernel.release}")
     debian.fetch(kernel)
     if not series and fix is None:
-        return Bootable(kernel.image)
+        return Bootable(kernel.image, modules_folder=kernel.modules_folder)
     files = _files(lambda names: debian.source_files(kernel, names), series, fix, screen)
     screen.stage("building its modules")
     return build.modules(kernel, files, log)

@@ -55,8 +55,13 @@ def test_an_unpatched_kernel_is_diagnosed_from_every_format(log, tmp_path, capsy
 
 
 @pytest.mark.vm
-def test_a_patched_kernel_is_clean(log):
-    path = log("--unpatched", "--patch", "ipvs-gue-inner-mac-header")
+@pytest.mark.parametrize(
+    "arguments",
+    [("--unpatched", "--patch", "ipvs-gue-inner-mac-header"), ()],
+    ids=["patched here", "fixed by Debian"],
+)
+def test_a_fixed_kernel_is_clean(log, arguments):
+    path = log(*arguments)
     diagnosis = gso.diagnose(gso.read_trace(path))
     assert diagnosis.clean
     assert diagnosis.format == "pwru"
