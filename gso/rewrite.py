@@ -179,7 +179,7 @@ class _Segmenter:
         if len(chosen) < len(frames):
             frames = frames[chosen]
         headers = layouts["payload"][chosen].astype(np.int64)
-        self._reserve(rows["payload"][chosen], headers, sizes[chosen])
+        self._reserve(frames.lengths, rows["payload"][chosen], headers, sizes[chosen])
         types = self._types(frames, rows[chosen], network[chosen])
         made, parents = self._segment(frames, sizes[chosen], types, chosen, kind)
         self._count(np.bincount(parents, minlength=len(rows)), sizes, flows)
@@ -243,10 +243,10 @@ class _Segmenter:
             made, parents = segments[~refused[parents]], parents[~refused[parents]]
         return made, numbers[parents]
 
-    def _reserve(self, payloads: Int64s, headers: Int64s, sizes: Int64s) -> None:
+    def _reserve(self, lengths: Int64s, payloads: Int64s, headers: Int64s, sizes: Int64s) -> None:
         """Room for segments, kept from batch to batch: the system is slow to hand out memory."""
         pieces = -(-payloads // np.where(sizes > 0, sizes, payloads + 1)) + 1
-        need = int((pieces * (headers + _FRAGMENT_HEADER) + payloads + _TRAILER).sum())
+        need = int((pieces * (headers + _FRAGMENT_HEADER) + lengths + _TRAILER).sum())
         if need > len(self._room):
             self._room = np.empty(need + need // 8, np.uint8)
 
