@@ -124,7 +124,7 @@ def _report(name: str, diagnosis: Diagnosis) -> Iterator[str]:
         yield f"{plural(count, 'drop')} for other reasons: {reason or '?'}{where}"
     if diagnosis.record:
         yield ""
-        yield "The log has no header offsets. Any of these, run as root while packets pass, records"
+        yield "The log has no inner header offsets. These, run as root while packets pass, record"
         yield "them:"
         for tool, command in diagnosis.record.items():
             yield f"  {tool} ({NEEDS[tool]}):"

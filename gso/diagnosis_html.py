@@ -58,7 +58,7 @@ def _checked(diagnosis: Diagnosis) -> Iterator[str]:
             yield f'<tr><td class="name">{escape(rule)}</td><td>{count}</td></tr>\n'
         yield "</table>\n"
     if diagnosis.record:
-        yield "<h2>The log has no header offsets</h2>\n"
+        yield "<h2>The log has no inner header offsets</h2>\n"
         yield "<p>Any of these, run as root while packets pass, records them:</p>\n"
         for tool, command in diagnosis.record.items():
             yield f"<p>{escape(tool)} ({escape(NEEDS[tool])}):<br>"

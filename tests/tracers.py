@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
+from gso.kernel import debian
+from gso.kernel.run import logged
+
+DUMPER = Path(__file__).parent / "kernel/dump_skbs"
 SCENARIO = "gue-outer4-inner4-nocsum"
 
 HELPERS = """
@@ -22,6 +29,32 @@ none_attached() {
 }
 show() { echo "=== $1"; cat "$1"; }
 mkdir /dev/shm/logs && cd /dev/shm/logs
+"""
+
+
+def build_dumper(version: str | None, folder: Path) -> Path:
+    """Build the module that prints packets into the kernel's log, for one of Debian's kernels."""
+    kernel = debian.choose(version)
+    debian.fetch(kernel)
+    shutil.copytree(DUMPER, folder, dirs_exist_ok=True)
+    make = ["make", "-C", str(kernel.headers), f"M={folder}", "modules"]
+    logged("build", make, folder / "build.log", folder)
+    return folder / f"{DUMPER.name}.ko"
+
+
+def dump(module: Path) -> str:
+    """A script that shows the kernel's log of the incident's packet, whole, and of more, cut."""
+    return f"""
+insmod {module}
+cd /sys/module/{module.stem}/parameters
+dmesg --clear
+echo 1 > full; echo 1 > left
+send {SCENARIO} incident
+echo 0 > full; echo 8 > left
+send {SCENARIO} bulk
+cd /dev/shm/logs
+dmesg > dmesg.log
+show dmesg.log
 """
 
 

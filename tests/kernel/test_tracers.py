@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tracers import HELPERS, SCENARIO, files
+from tracers import HELPERS, SCENARIO, build_dumper, dump, files
 
 import gso
 from gso.cli import main
@@ -73,6 +73,22 @@ show perf.said
         assert case.function == "ip_vs_tunnel_xmit", name
         assert case.missing_call == SET_INNER_MAC
         assert not diagnosis.record
+
+
+@pytest.mark.vm
+def test_the_kernel_s_own_dumps_are_diagnosed(in_guest, tmp_path):
+    shown = in_guest(dump(build_dumper(None, tmp_path)))
+    log = tmp_path / "dmesg.log"
+    log.write_text(shown[log.name])
+    trace = gso.read_trace(log)
+    assert trace.format == "dmesg"
+    assert trace.damaged == 0, trace.damaged_lines
+    (case,) = gso.diagnose(trace).cases
+    assert case.rules == ("tunnel-header-negative",)
+    assert case.packets == len(trace) > 1
+    assert case.fields["tnl_hlen"] == -2
+    assert case.function == "ip_vs_tunnel_xmit"
+    assert case.missing_call == SET_INNER_MAC
 
 
 @pytest.mark.vm

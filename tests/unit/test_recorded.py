@@ -1,5 +1,7 @@
 """What real tracers recorded in a kernel with the fault of the incident, and with its fix."""
 
+import io
+import lzma
 from pathlib import Path
 
 import pytest
@@ -61,3 +63,94 @@ def test_call_chains_and_places_are_read_from_perf():
         assert chain[1:3] == ["validate_xmit_skb", "validate_xmit_skb_list"]
         assert trace.text("reason", index) == "NOT_SPECIFIED"
     assert set(trace.process) >= {"swapper", "python3"}
+
+
+# --- the kernel's own skb_dump ---
+
+DUMPED = {
+    **{"len": 1524, "data_len": 1460, "protocol": 0x0800, "ip_summed": 3},
+    **{
+        "gso_size": 1448,
+        "gso_type": gso.GsoType.TCPV4 | gso.GsoType.UDP_TUNNEL | gso.GsoType.IPXIP4,
+    },
+    **{"mac_header": 222, "network_header": 236, "transport_header": 256},
+}
+INNER = {
+    **{"inner_network_header": 268, "inner_transport_header": 288, "encapsulation": 1},
+    **{"csum_start": 288, "csum_offset": 16},
+}
+
+
+def dumps(name):
+    return lzma.open(TRACES / f"dmesg-{name}.txt.xz", "rt").read()
+
+
+@pytest.fixture(params=["dmesg", "console", "journal"])
+def printed(request):
+    """The log as a program prints it: only dmesg indents the further lines of one message."""
+
+    def read(name):
+        found = []
+        for line in dumps(name).splitlines():
+            if line.startswith("["):
+                time = line[: line.index("]") + 1]
+            text = line if line.startswith("[") else line.replace(" " * len(time), time, 1)
+            found.append(
+                {
+                    "dmesg": line,
+                    "console": text,
+                    "journal": text.replace(time, "Nov 23 22:10:31 lb kernel:"),
+                }[request.param]
+            )
+        return gso.read_trace(io.BytesIO("\n".join(found).encode()))
+
+    return read
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("6.12-unpatched", {**DUMPED, **INNER, "inner_mac_header": 254, "tnl_hlen": -2}),
+        ("6.12-patched", {**DUMPED, **INNER, "inner_mac_header": 268, "tnl_hlen": 12}),
+        ("6.1-unpatched", DUMPED),
+        ("6.1-patched", DUMPED),
+    ],
+)
+def test_every_field_of_a_dump_is_read(printed, name, expected):
+    trace = printed(name)
+    assert trace.format == "dmesg"
+    assert (trace.damaged, trace.lost) == (0, 0)
+    assert len(trace) == dumps(name).count("skb len=") == 9
+    assert trace.skb_state(0).known == expected
+    assert set(trace.device) == {"up0"}
+    for index in range(9):
+        assert set(trace.skb_state(index).known) == set(expected)
+    for stack in trace.stack:
+        calls = stack.split("\n")
+        assert calls[0] == "dump_stack_lvl"
+        assert "skb_udp_tunnel_segment" in calls
+        assert calls.index("skb_udp_tunnel_segment") < calls.index("ip_vs_tunnel_xmit")
+
+
+def test_the_fault_is_found_in_dumps(printed):
+    (case,) = gso.diagnose(printed("6.12-unpatched")).cases
+    assert case.rules == ("tunnel-header-negative",)
+    assert case.packets == 9
+    assert case.fields["tnl_hlen"] == -2
+    assert (case.function, case.evidence) == ("ip_vs_tunnel_xmit", "it is in the stack")
+    assert case.missing_call == SET_INNER_MAC
+
+
+def test_dumps_of_the_fixed_kernel_are_clean(printed):
+    diagnosis = gso.diagnose(printed("6.12-patched"))
+    assert diagnosis.clean
+    assert diagnosis.judged["tunnel-header-negative"] == 9
+
+
+@pytest.mark.parametrize("kind", ["unpatched", "patched"])
+def test_dumps_without_inner_offsets_cannot_be_judged(printed, kind):
+    diagnosis = gso.diagnose(printed(f"6.1-{kind}"))
+    assert diagnosis.clean
+    assert "tunnel-header-negative" not in diagnosis.judged
+    assert diagnosis.judged["outer-header-order"] == 9
+    assert set(diagnosis.record) == {"pwru", "bpftrace", "perf", "perf-debug-symbols"}

@@ -1,6 +1,7 @@
-"""Record this folder's traces in virtual machines: python tests/vectors/traces/record.py
+"""Record this folder's traces in virtual machines: python tests/vectors/traces/record.py [WHICH]
 
-The commands are those that ``gso diagnose`` advises for a log without offsets.
+``tracers``: the commands are those that ``gso diagnose`` advises for a log without offsets.
+``dmesg``: a module of the tests calls the kernel's ``skb_dump``. Both, unless one is named.
 """
 
 from __future__ import annotations
@@ -8,16 +9,19 @@ from __future__ import annotations
 import lzma
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parents[1]))
 
-from tracers import HELPERS, SCENARIO, files  # noqa: E402
+from tracers import HELPERS, SCENARIO, build_dumper, dump, files  # noqa: E402
 
 from gso.recorders import COMMANDS  # noqa: E402
 
 KERNELS = {"unpatched": ["--unpatched"], "patched": ["--patched", "ipvs-gue-inner-mac-header"]}
+# The older prints no inner offsets.
+DUMPING = ("6.12", "6.1")
 SEND = f"send {SCENARIO} incident bulk"
 
 SCRIPT = f"""
@@ -44,17 +48,31 @@ for file in bpftrace.log perf.log ftrace.log; do show $file; done
 """
 
 
-def main() -> None:
-    for kind, which in KERNELS.items():
-        command = [sys.executable, "-m", "gso.kernel", "shell", *which, "--only", SCENARIO]
-        done = subprocess.run(
-            [*command, "--command", HELPERS + SCRIPT], stdout=subprocess.PIPE, check=True, text=True
-        )
-        for name, text in files(done.stdout).items():
-            path = HERE / f"{name.removesuffix('.log')}-{kind}.txt.xz"
-            path.write_bytes(lzma.compress(text.encode(), preset=9))
-            print(path, len(text), path.stat().st_size)
+def record(script: str, kind: str, *kernel: str) -> None:
+    """Run a script in the VM and keep the logs that it shows."""
+    command = [sys.executable, "-m", "gso.kernel", "shell", *KERNELS[kind], *kernel]
+    done = subprocess.run(
+        [*command, "--only", SCENARIO, "--command", HELPERS + script],
+        stdout=subprocess.PIPE,
+        check=True,
+        text=True,
+    )
+    for name, text in files(done.stdout).items():
+        path = HERE / "-".join((name.removesuffix(".log"), *kernel[1:], f"{kind}.txt.xz"))
+        path.write_bytes(lzma.compress(text.encode(), preset=9))
+        print(path, len(text), path.stat().st_size)
+
+
+def main(which: list[str]) -> None:
+    for kind in KERNELS:
+        if "tracers" in which:
+            record(SCRIPT, kind)
+        if "dmesg" in which:
+            for version in DUMPING:
+                with tempfile.TemporaryDirectory() as folder:
+                    module = build_dumper(version, Path(folder))
+                    record(dump(module), kind, "--kernel", version)
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:] or ["tracers", "dmesg"])
