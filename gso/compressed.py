@@ -21,8 +21,10 @@ _MAGICS = {
     b"\x28\xb5\x2f\xfd": "zstd",
 }
 _SUFFIXES = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz", ".zst": "zstd"}
-_INPUT = 1 << 16
-_ZSTD_INPUT = 1 << 8  # which zstandard may expand thirty thousand times, all at once
+_READ = 1 << 16
+_STEP = 1 << 12
+_ZSTD_STEP = 1 << 8  # which zstandard may expand thirty thousand times, all at once
+_OUTPUT = 1 << 16
 _ZSTD = ("compression.zstd", "zstandard")
 
 
@@ -41,15 +43,21 @@ class Expander(io.RawIOBase):
     Unlike the standard library's file objects it gives out everything that precedes the place
     where a file is cut off, and raises EOFError only there. Members that follow one another are
     one content. Raises DamagedError for damaged data, or where a module for zstd is missing.
+
+    The decompressors keep back what a step had made when it met with damage. So the steps are the
+    same whatever pieces the file comes in and the content is asked for in: what precedes the
+    damage, and where it is reported, are too.
     """
 
     def __init__(self, kind: str, head: bytes, file: Any) -> None:
         self._kind = kind
-        self._input = head
+        self._ahead = memoryview(head)
         self._file = file
+        self._step = _ZSTD_STEP if kind == "zstd" else _STEP
         self._start: Callable[[], Any] = _decompressors(kind)
         self._member = self._start()
-        self._output = b""
+        self._input = b""
+        self._output = memoryview(b"")
 
     def readable(self) -> bool:
         """Always."""
@@ -59,7 +67,7 @@ class Expander(io.RawIOBase):
         """The next bytes; 0 at the end."""
         while not self._output:
             try:
-                if not self._advance(len(into)):
+                if not self._advance():
                     return 0
             except (EOFError, MemoryError):
                 raise
@@ -71,27 +79,33 @@ class Expander(io.RawIOBase):
         self._output = self._output[size:]
         return size
 
-    def _advance(self, limit: int) -> bool:
+    def _advance(self) -> bool:
         """One step; False at the end of the content."""
         member = self._member
         if member.eof:
-            self._input = self._input or self._file.read(_INPUT)
+            self._input = self._input or self._next_input()
             if not self._input:
                 return False
             self._member = member = self._start()
-        if member.needs_input and not self._input:
-            self._input = self._file.read(_INPUT)
-            if not self._input:
+        chunk = b""
+        if member.needs_input:
+            chunk, self._input = self._input or self._next_input(), b""
+            if not chunk:
                 raise EOFError
-        chunk, self._input = self._input, b""
-        if not member.needs_input:
-            chunk, self._input = b"", chunk
-        elif self._kind == "zstd":
-            chunk, self._input = chunk[:_ZSTD_INPUT], chunk[_ZSTD_INPUT:]
-        self._output = member.decompress(chunk, limit)
+        self._output = memoryview(member.decompress(chunk, _OUTPUT))
         if member.eof:
             self._input = member.unused_data + self._input
         return True
+
+    def _next_input(self) -> bytes:
+        """As many bytes of the file each time, but for its last."""
+        while len(self._ahead) < self._step:
+            more = self._file.read(_READ)
+            if not more:
+                break
+            self._ahead = memoryview(bytes(self._ahead) + more)
+        taken, self._ahead = self._ahead[: self._step], self._ahead[self._step :]
+        return bytes(taken)
 
 
 class _Gzip:

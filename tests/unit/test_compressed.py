@@ -11,6 +11,7 @@ import pytest
 import zstandard
 
 import gso
+from gso.capture import Reader
 from gso.cli import main
 from gso.compressed import DamagedError, Expander, compression
 from handmade import stream
@@ -71,6 +72,33 @@ def test_damage(suffix):
     data[len(data) // 2] ^= 0x55
     with pytest.raises(DamagedError, match=r"gzip|bzip2|xz|zstd"):
         expand(bytes(data))
+
+
+def test_damage_is_reported_alike_however_the_file_is_read(suffix):
+    plain = io.BytesIO()
+    gso.write_capture(plain, stream(40))
+    whole = KINDS[suffix](plain.getvalue())
+    outcomes = set()
+    for at in range(6, len(whole), 3):
+        data = bytearray(whole)
+        data[at] ^= 0x15
+        told = {
+            outcome(file(bytes(data)), size)
+            for file in (io.BytesIO, Dribble)
+            for size in (64, 1000, 1 << 20)
+        }
+        assert len(told) == 1, (at, told)
+        outcomes |= told
+    assert any(isinstance(one, tuple) for one in outcomes)
+
+
+def outcome(file, size):
+    """What is said of the damage."""
+    try:
+        with Reader(file, chunk_size=size) as captures:
+            return len([frame for capture in captures for frame in capture.frames])
+    except gso.GsoError as error:
+        return error.reason, str(error)
 
 
 def test_little_memory_for_a_bomb(suffix):
