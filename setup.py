@@ -52,6 +52,8 @@ setup(
         *("gso.kernel.conformance", "gso.kernel.scenarios", "gso.kernel.scenarios.families"),
     ],
     package_dir={"gso": "gso", "gso.kernel": "kernel", "gso.kernel.patches": "patches"},
+    # Only what is named here, not everything that the sdist has.
+    include_package_data=False,
     package_data={
         "gso": ["py.typed", "*.pyi", "*.pxd", "*.h"],
         "gso.kernel": ["config/*.config"],

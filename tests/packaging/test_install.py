@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -83,13 +84,23 @@ def test_pip_install_from_a_clean_checkout(version, tmp_path):
     check_installed(environment, tmp_path)
 
 
-def test_a_wheel_has_all_that_is_needed_elsewhere(tmp_path):
+def test_an_sdist_and_its_wheel_have_all_that_is_needed_elsewhere(tmp_path):
     source = checkout(tmp_path / "source")
+    build = f"from setuptools import build_meta; build_meta.build_sdist({str(tmp_path)!r})"
+    run(sys.executable, "-c", build, cwd=source)
+    (sdist,) = tmp_path.glob("pygso-*.tar.gz")
+    names = {name.partition("/")[2] for name in tarfile.open(sdist).getnames()}
+    tracked = {f"gso/{path.name}" for path in (source / "gso").iterdir()}
+    assert {name for name in names if name.startswith("gso/")} == {
+        name for name in tracked if not name.startswith("gso/_") or not name.endswith(".c")
+    }
+    assert not any(name.startswith(("tests", "benchmarks")) for name in names)
+    shutil.rmtree(source)
     pip = [sys.executable, "-m", "pip"]
     wheel_options = ["--no-deps", "--no-build-isolation", "-w", tmp_path]
-    run(*pip, "wheel", "-q", *wheel_options, source, cwd=tmp_path)
+    run(*pip, "wheel", "-q", *wheel_options, sdist, cwd=tmp_path)
     (wheel,) = tmp_path.glob("pygso-*.whl")
-    names = zipfile.ZipFile(wheel).namelist()
+    names = set(zipfile.ZipFile(wheel).namelist())
     for needed in (
         "gso/py.typed",
         "gso/kernel/guest/__main__.py",
@@ -100,9 +111,10 @@ def test_a_wheel_has_all_that_is_needed_elsewhere(tmp_path):
         assert needed in names
     stubs = {name for name in names if name.endswith(".pyi")}
     compiled = {name.split(".")[0] for name in names if name.endswith(".so")}
+    assert compiled
     assert {f"{name}.pyi" for name in compiled} <= stubs
     assert not any(name.startswith(("tests", "benchmarks", "kernel/")) for name in names)
-    shutil.rmtree(source)
+    assert not any(name.endswith((".c", ".pyx")) for name in names)
     environment = tmp_path / "venv"
     run(sys.executable, "-m", "venv", environment, cwd=tmp_path)
     run(environment / "bin/pip", "install", "-q", f"{wheel}[kernel]", cwd=tmp_path)
