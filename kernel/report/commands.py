@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from gso.kernel.command import Commands
 from gso.kernel.errors import UsageError
 from gso.kernel.report import plots
 from gso.kernel.report.compare import Comparison, compare
@@ -14,7 +15,7 @@ from gso.kernel.report.load import load, reading
 from gso.kernel.report.write import PAGE, write
 
 
-def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add(commands: Commands) -> None:
     """Add the subcommands to those of ``gso-kernel``."""
     command = commands.add_parser(
         "report",
