@@ -6,7 +6,6 @@ import argparse
 import json
 from pathlib import Path
 
-from gso.kernel.command import Commands, count, seconds
 from gso.kernel.conformance import records
 from gso.kernel.conformance.compare import DIFFERENT, EQUAL, NOT_SENT, REFUSED
 from gso.kernel.conformance.run import Options, Report, compare
@@ -17,7 +16,7 @@ _COLUMNS = (EQUAL, REFUSED, DIFFERENT, NOT_SENT)
 _SHOWN = 10  # differences named on the terminal
 
 
-def add(commands: Commands) -> None:
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the subcommand to those of ``gso-kernel``."""
     command = commands.add_parser(
         "conformance",
@@ -33,7 +32,7 @@ def add(commands: Commands) -> None:
     )
     command.add_argument(
         "--count",
-        type=count,
+        type=_count,
         default=2000,
         metavar="N",
         help="packets to send, half of them through tunnels (default: 2000)",
@@ -65,13 +64,20 @@ def add(commands: Commands) -> None:
     command.add_argument("--json", type=Path, metavar="FILE", help="write everything here too")
     command.add_argument(
         "--timeout",
-        type=seconds,
+        type=float,
         default=600.0,
         metavar="SECONDS",
         help="longest time for one boot with up to 8000 packets (default: 600)",
     )
     command.add_argument("--quiet", action="store_true", help="no progress, only the result")
     command.set_defaults(run=_run)
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
+    return value
 
 
 def _run(options: argparse.Namespace) -> int:
