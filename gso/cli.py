@@ -13,6 +13,7 @@ from gso import (
     command_diagnose,
     command_explain,
     command_segment,
+    command_validate,
     command_watch,
 )
 from gso.command import EXAMPLES, UNUSABLE, Formatter, UsageError
@@ -63,6 +64,7 @@ def _parser() -> argparse.ArgumentParser:
         command_coalesce.add,
         command_explain.add,
         command_diagnose.add,
+        command_validate.add,
         command_watch.add,
     ):
         add(commands)

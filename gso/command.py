@@ -9,6 +9,7 @@ import os
 import shutil
 import sys
 import tempfile
+import textwrap
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,8 +17,10 @@ from typing import Any, NoReturn
 
 from gso.compressed import DamagedError, compressing
 from gso.constants import Tunnel
+from gso.drawing import printable
 
 FINE, FINDINGS, UNUSABLE = 0, 1, 2
+REPORT_WIDTH = 96
 
 _TUNNELS = {
     "gue": Tunnel.GUE,
@@ -37,6 +40,7 @@ examples:
   gso explain host.pcapng -n 7 --tunnel-port 5501=gue
   gso validate host.pcapng --mtu 1500
   gso diagnose pwru.log.gz                    which header offset is wrong, and who left it so
+  gso watch --seconds 60                      the same of this host's own packets
 
 exit status:
   0  all is well
@@ -61,8 +65,34 @@ def terminal_width() -> int:
     return shutil.get_terminal_size((100, 24)).columns
 
 
+def add_command(
+    commands: Any,
+    name: str,
+    run: Callable[[argparse.Namespace], int],
+    *,
+    help: str,
+    description: str,
+) -> argparse.ArgumentParser:
+    """Make a subcommand known; `run` does it and returns its exit status."""
+    command: argparse.ArgumentParser = commands.add_parser(
+        name, help=help, description=description, epilog=EXAMPLES, formatter_class=Formatter
+    )
+    command.set_defaults(run=run)
+    return command
+
+
+def add_input(command: argparse.ArgumentParser) -> None:
+    """The capture to read."""
+    command.add_argument("input", metavar="IN", help="pcap or pcapng file, or - for a pipe")
+
+
+def add_output(command: argparse.ArgumentParser) -> None:
+    """The capture to write."""
+    command.add_argument("output", metavar="OUT", help="file to write, or - for a pipe")
+
+
 def add_common(command: argparse.ArgumentParser) -> None:
-    """Options that every subcommand has."""
+    """Options of every subcommand that reads a capture."""
     command.add_argument(
         "--tunnel-port",
         metavar="PORT=TUNNEL",
@@ -111,6 +141,18 @@ def open_source(name: str) -> str | io.FileIO:
 def plural(count: int, word: str) -> str:
     """``1 packet``, ``2 packets``."""
     return f"{count} {word}{'' if count == 1 else 's'}"
+
+
+def wrapped(label: str, text: str, indent: str = "  ") -> Iterator[str]:
+    """A paragraph of a report; the text is made safe to show."""
+    yield from textwrap.wrap(
+        label + printable(text),
+        REPORT_WIDTH,
+        initial_indent=indent,
+        subsequent_indent=indent + "  ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 @contextlib.contextmanager

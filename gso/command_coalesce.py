@@ -10,12 +10,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from gso.command import (
-    EXAMPLES,
     FINDINGS,
     FINE,
-    Formatter,
     UsageError,
+    add_command,
     add_common,
+    add_input,
+    add_output,
     open_source,
     open_target,
     plural,
@@ -37,15 +38,15 @@ types and the format. A super-packet has the timestamp and the comment of its fi
 
 def add(commands: Any) -> None:
     """Make the subcommand known."""
-    command: argparse.ArgumentParser = commands.add_parser(
+    command = add_command(
+        commands,
         "coalesce",
+        _coalesce,
         help="merge the segments in a capture into super-packets",
         description=_COALESCE,
-        epilog=EXAMPLES,
-        formatter_class=Formatter,
     )
-    command.add_argument("input", metavar="IN", help="pcap or pcapng file, or - for a pipe")
-    command.add_argument("output", metavar="OUT", help="file to write, or - for a pipe")
+    add_input(command)
+    add_output(command)
     command.add_argument(
         "--timeout",
         metavar="US",
@@ -70,7 +71,6 @@ def add(commands: Any) -> None:
         "--fixed-ids too",
     )
     add_common(command)
-    command.set_defaults(run=_coalesce)
 
 
 def _coalesce(options: argparse.Namespace) -> int:

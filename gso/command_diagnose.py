@@ -1,4 +1,4 @@
-"""``gso diagnose`` and ``gso validate``."""
+"""``gso diagnose``: find wrong header offsets in a log."""
 
 from __future__ import annotations
 
@@ -6,45 +6,37 @@ import argparse
 import errno
 import json
 import sys
-import textwrap
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from gso.capture import Reader
-from gso.command import FINDINGS, FINE, Formatter, add_common, plural
+from gso.command import FINDINGS, FINE, REPORT_WIDTH, add_command, plural, wrapped
 from gso.diagnosis import Case, Diagnosis, Event, diagnose, drawing
 from gso.drawing import printable
-from gso.frame_rules import validate_frame
 from gso.recorders import NEEDS
-from gso.rules import RULES, Finding, Severity
+from gso.rules import RULES
 from gso.trace import TraceReader
 
 __all__ = ["add", "as_json", "report"]
 
-_WIDTH = 96
 _MOST_SHOWN = 5
-_MOST_PACKETS = 10
 
 _DIAGNOSE = """\
 Find packets with wrong header offsets in a log of pwru, perf script, ftrace or the kernel's own
 skb_dump (dmesg): which offset is wrong, what the kernel does about it, which function left it so
 and which call is missing. The format is found from the content; gzip, bzip2, xz and zstd are read.
 """
-_VALIDATE = """\
-Judge every packet of a capture: header lengths, length fields against the packet's real size,
-checksums and, with --mtu, its size. Several packets with the same fault are reported once.
-"""
 
 
 def add(commands: Any) -> None:
-    """Add both commands to the parser of ``gso``."""
-    command: argparse.ArgumentParser = commands.add_parser(
+    """Make the subcommand known."""
+    command = add_command(
+        commands,
         "diagnose",
+        _diagnose,
         help="find wrong header offsets in a log of pwru, perf, ftrace or dmesg",
         description=_DIAGNOSE,
-        formatter_class=Formatter,
     )
     command.add_argument("logs", metavar="LOG", nargs="+", help="file, or - for standard input")
     command.add_argument(
@@ -55,20 +47,6 @@ def add(commands: Any) -> None:
     )
     command.add_argument("--json", action="store_true", help="report as JSON")
     command.add_argument("--html", metavar="FILE", help="write a page with the findings, too")
-    command.set_defaults(run=_diagnose)
-    command = commands.add_parser(
-        "validate",
-        help="judge the lengths and checksums of a capture's packets",
-        description=_VALIDATE,
-        formatter_class=Formatter,
-    )
-    command.add_argument("input", metavar="IN", help="pcap or pcapng file, or - for a pipe")
-    command.add_argument("--mtu", metavar="N", type=int, help="largest IP packet in bytes")
-    add_common(command)
-    command.set_defaults(run=_validate)
-
-
-# --- gso diagnose ------------------------------------------------------------------------------
 
 
 def _diagnose(options: argparse.Namespace) -> int:
@@ -139,37 +117,26 @@ def _by_number(drops: Counter[tuple[str, str]]) -> list[tuple[tuple[str, str], i
 def _checked(diagnosis: Diagnosis) -> Iterator[str]:
     if diagnosis.judged:
         counts = ", ".join(f"{rule} ({count})" for rule, count in diagnosis.judged.items())
-        yield from _wrapped("rules judged (events): ", counts, "")
+        yield from wrapped("rules judged (events): ", counts, "")
     missing = [rule for rule in RULES if rule not in diagnosis.judged]
     if missing:
-        yield from _wrapped(
+        yield from wrapped(
             "not judged, for lack of fields or because they do not apply: ", ", ".join(missing), ""
         )
-
-
-def _wrapped(label: str, text: str, indent: str = "  ") -> Iterator[str]:
-    yield from textwrap.wrap(
-        label + printable(text),
-        _WIDTH,
-        initial_indent=indent,
-        subsequent_indent=indent + "  ",
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
 
 
 def _case(number: int, case: Case) -> Iterator[str]:
     dropped = f", {case.dropped} seen dropped" if case.dropped else ""
     rules = ", ".join(case.rules)
     yield f"{number}. {rules}: {plural(case.packets, 'packet')}{dropped}"
-    yield from _wrapped("", case.message)
+    yield from wrapped("", case.message)
     if case.function:
         yield f"  encapsulated by  {case.function}"
         yield f"                   ({case.evidence})"
     if case.missing_call:
         yield f"  missing call     {case.missing_call}"
-    yield from _wrapped("the kernel: ", case.kernel_outcome)
-    yield from _wrapped("cause: ", case.likely_cause)
+    yield from wrapped("the kernel: ", case.kernel_outcome)
+    yield from wrapped("cause: ", case.likely_cause)
     if case.commits:
         yield f"  upstream commits: {' '.join(case.commits)}"
     if case.first_time is not None and case.last_time is not None:
@@ -199,8 +166,8 @@ def _example(case: Case) -> Iterator[str]:
         where = f", in {place}" if place else ""
         yield f"    dropped: {function}, reason {reason or 'unknown'}{where}"
     if case.stack:
-        yield from _wrapped("stack: ", " < ".join(case.stack[:12]), "    ")
-    lines = list(drawing(case, _WIDTH - 4))
+        yield from wrapped("stack: ", " < ".join(case.stack[:12]), "    ")
+    lines = list(drawing(case, REPORT_WIDTH - 4))
     if lines:
         yield ""
         yield from (f"    {line}" for line in lines)
@@ -298,83 +265,4 @@ def _case_json(case: Case) -> dict[str, Any]:
             for event in case.events
         ],
         "drawing": list(drawing(case)),
-    }
-
-
-# --- gso validate ------------------------------------------------------------------------------
-
-
-def _validate(options: argparse.Namespace) -> int:
-    source = options.input if options.input != "-" else sys.stdin.buffer
-    found: dict[tuple[str, str], tuple[Finding, list[int], int]] = {}
-    number = 0
-    with Reader(source) as reader:
-        for batch in reader:
-            for index in range(len(batch)):
-                number += 1
-                for one in _judge(batch, index, options):
-                    key = one.rule, one.message.partition(" is ")[0]
-                    first, numbers, count = found.get(key, (one, [], 0))
-                    if len(numbers) < _MOST_PACKETS:
-                        numbers.append(number)
-                    found[key] = first, numbers, count + 1
-    wrong = any(one.severity is Severity.ERROR for one, _, _ in found.values())
-    if options.json:
-        json.dump(_validate_json(number, found, reader.truncated), sys.stdout, indent=2)
-        sys.stdout.write("\n")
-    else:
-        sys.stdout.writelines(
-            f"{line}\n" for line in _validate_report(options.input, number, found, reader.truncated)
-        )
-    return FINDINGS if wrong else FINE
-
-
-def _judge(batch: Any, index: int, options: argparse.Namespace) -> list[Finding]:
-    frame = bytes(batch.frames[index])
-    interface = batch.interfaces[int(batch.interface_ids[index])]
-    return validate_frame(
-        frame,
-        link_type=interface.link_type,
-        tunnel_ports=dict(options.tunnel_port),
-        mtu=options.mtu,
-        complete=len(frame) >= int(batch.original_lengths[index]),
-    )
-
-
-def _validate_report(
-    name: str, packets: int, found: dict[Any, tuple[Finding, list[int], int]], cut: str | None
-) -> Iterator[str]:
-    yield f"{printable(name)}: {plural(packets, 'packet')}"
-    for one, numbers, count in found.values():
-        shown = ", ".join(map(str, numbers)) + ("..." if count > len(numbers) else "")
-        yield ""
-        yield f"{one.rule} ({one.severity}): {plural(count, 'packet')} (number {shown})"
-        yield from _wrapped(f"packet {numbers[0]}: ", one.message)
-        yield from _wrapped("outcome: ", one.kernel_outcome)
-        yield from _wrapped("cause: ", one.likely_cause)
-    if not found:
-        yield "nothing wrong was found"
-    if cut:
-        yield f"the input is cut off: {cut}"
-
-
-def _validate_json(
-    packets: int, found: dict[Any, tuple[Finding, list[int], int]], cut: str | None
-) -> dict[str, Any]:
-    return {
-        "packets": packets,
-        "truncated": cut,
-        "findings": [
-            {
-                "rule": one.rule,
-                "severity": str(one.severity),
-                "message": one.message,
-                "fields": dict(one.fields),
-                "kernel_outcome": one.kernel_outcome,
-                "likely_cause": one.likely_cause,
-                "count": count,
-                "packets": numbers,
-            }
-            for one, numbers, count in found.values()
-        ],
     }

@@ -11,12 +11,12 @@ from typing import Any
 
 from gso.capture import Reader
 from gso.command import (
-    EXAMPLES,
     FINDINGS,
     FINE,
-    Formatter,
     UsageError,
+    add_command,
     add_common,
+    add_input,
     open_source,
     plural,
     positive,
@@ -26,19 +26,22 @@ from gso.drawing import describe, draw, draw_svg, faults
 
 _COLOURS = {"title": "1", "right": "32", "wrong": "1;31", "note": "33"}
 
+_EXPLAIN = """\
+Draw one packet of a capture: every header and field with its offset and value, the kernel's header
+offsets, and whether lengths and checksums are right (exit status 1 if one is wrong).
+"""
+
 
 def add(commands: Any) -> None:
     """Make the subcommand known."""
-    command: argparse.ArgumentParser = commands.add_parser(
+    command = add_command(
+        commands,
         "explain",
+        _explain,
         help="draw one packet of a capture: headers, offsets, values, checksums",
-        description="Draw one packet of a capture: every header and field with its offset and "
-        "value, the kernel's header offsets, and whether lengths and checksums are right "
-        "(exit status 1 if one is wrong).",
-        epilog=EXAMPLES,
-        formatter_class=Formatter,
+        description=_EXPLAIN,
     )
-    command.add_argument("input", metavar="IN", help="pcap or pcapng file, or - for a pipe")
+    add_input(command)
     command.add_argument(
         "-n",
         "--number",
@@ -49,7 +52,6 @@ def add(commands: Any) -> None:
     )
     command.add_argument("--svg", metavar="FILE", help="draw it to scale in this file, too")
     add_common(command)
-    command.set_defaults(run=_explain)
 
 
 def _explain(options: argparse.Namespace) -> int:

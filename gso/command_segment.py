@@ -9,12 +9,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from gso.command import (
-    EXAMPLES,
     FINDINGS,
     FINE,
-    Formatter,
     UsageError,
+    add_command,
     add_common,
+    add_input,
+    add_output,
     open_source,
     open_target,
     plural,
@@ -39,15 +40,15 @@ connections without a handshake then stay as they are.
 
 def add(commands: Any) -> None:
     """Make the subcommand known."""
-    command: argparse.ArgumentParser = commands.add_parser(
+    command = add_command(
+        commands,
         "segment",
+        _segment,
         help="turn super-packets in a capture into the packets of the wire",
         description=_SEGMENT,
-        epilog=EXAMPLES,
-        formatter_class=Formatter,
     )
-    command.add_argument("input", metavar="IN", help="pcap or pcapng file, or - for a pipe")
-    command.add_argument("output", metavar="OUT", help="file to write, or - for a pipe")
+    add_input(command)
+    add_output(command)
     command.add_argument(
         "--gso-size",
         metavar="N",
@@ -82,7 +83,6 @@ def add(commands: Any) -> None:
         help="leave the innermost checksums to a network device (CHECKSUM_PARTIAL)",
     )
     add_common(command)
-    command.set_defaults(run=_segment)
 
 
 def _segment(options: argparse.Namespace) -> int:

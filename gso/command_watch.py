@@ -9,7 +9,12 @@ import sys
 from types import FrameType
 from typing import Any
 
-from gso.command import FINDINGS, FINE, Formatter, UsageError
+from gso.command import (
+    FINDINGS,
+    FINE,
+    UsageError,
+    add_command,
+)
 from gso.command_diagnose import as_json, report
 from gso.diagnosis import Survey
 from gso.drawing import printable
@@ -24,11 +29,12 @@ or use --seconds or --count). Needs root, bpftrace, and a kernel with BTF and kp
 
 def add(commands: Any) -> None:
     """Make the subcommand known."""
-    command: argparse.ArgumentParser = commands.add_parser(
+    command = add_command(
+        commands,
         "watch",
+        _watch,
         help="diagnose the tunnel packets of this host as they pass (root)",
         description=_DESCRIPTION,
-        formatter_class=Formatter,
     )
     command.add_argument("--seconds", metavar="N", type=_seconds, help="end after N seconds")
     command.add_argument("--count", metavar="N", type=_count, help="end after N events")
@@ -41,7 +47,6 @@ def add(commands: Any) -> None:
         action="store_true",
         help="print the bpftrace program for this kernel, and do not run it",
     )
-    command.set_defaults(run=_watch)
 
 
 def _seconds(text: str) -> float:

@@ -46,8 +46,16 @@ def add(commands: Commands) -> None:
     command.add_argument(
         "--path", action="append", default=[], help="look only at commits that touch this"
     )
-    command.add_argument("--config", action="append", default=[], metavar="FRAGMENT")
-    command.add_argument("--timeout", type=seconds, default=300.0, metavar="SECONDS")
+    command.add_argument(
+        "--config", action="append", default=[], metavar="FRAGMENT", help="as in verify"
+    )
+    command.add_argument(
+        "--timeout",
+        type=seconds,
+        default=300.0,
+        metavar="SECONDS",
+        help="longest time for one boot with its traffic (default: 300)",
+    )
     command.add_argument("--quiet", action="store_true", help="no progress, only the result")
     command.set_defaults(run=_bisect)
     # What git bisect run calls; not for people.

@@ -12,7 +12,13 @@ from gso.kernel.command import Commands, seconds
 def add(commands: Commands) -> None:
     """Make the subcommand known."""
     command = commands.add_parser("cache", help="show or clear what was downloaded and built")
-    command.add_argument("action", nargs="?", choices=["show", "clear"], default="show")
+    command.add_argument(
+        "action",
+        nargs="?",
+        choices=["show", "clear"],
+        default="show",
+        help="show lists it with its size and age (the default), clear deletes it",
+    )
     command.add_argument(
         "--older-than",
         type=seconds,

@@ -45,9 +45,22 @@ def add(commands: Commands) -> None:
         help="send the traffic of this scenario, glob or group of gso-kernel list; may be repeated "
         "(default: the group default)",
     )
-    command.add_argument("--format", default="pwru", choices=trace.FORMATS)
-    command.add_argument("-o", "--output", type=Path, required=True, metavar="FILE")
-    command.add_argument("--timeout", type=seconds, default=300.0, metavar="SECONDS")
+    command.add_argument(
+        "--format",
+        default="pwru",
+        choices=trace.FORMATS,
+        help="whose output the log is to look like; json is pwru --output-json (default: pwru)",
+    )
+    command.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="FILE", help="the log to write"
+    )
+    command.add_argument(
+        "--timeout",
+        type=seconds,
+        default=300.0,
+        metavar="SECONDS",
+        help="longest time for the boot with its traffic (default: 300)",
+    )
     command.add_argument("--quiet", action="store_true", help="no progress")
     command.set_defaults(run=_trace)
 

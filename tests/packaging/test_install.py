@@ -89,7 +89,8 @@ def test_an_sdist_and_its_wheel_have_all_that_is_needed_elsewhere(tmp_path):
     build = f"from setuptools import build_meta; build_meta.build_sdist({str(tmp_path)!r})"
     run(sys.executable, "-c", build, cwd=source)
     (sdist,) = tmp_path.glob("pygso-*.tar.gz")
-    names = {name.partition("/")[2] for name in tarfile.open(sdist).getnames()}
+    with tarfile.open(sdist) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
     tracked = {f"gso/{path.name}" for path in (source / "gso").iterdir()}
     assert {name for name in names if name.startswith("gso/")} == {
         name for name in tracked if not name.startswith("gso/_") or not name.endswith(".c")
