@@ -13,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import importlib
 import io
-import json
 import os
 import re
 from collections import deque
@@ -29,6 +28,7 @@ import numpy.typing as npt
 from gso._scan import DAMAGED_KEPT, LONGEST_LINE, Scanner
 from gso._scan_dmesg import DmesgScanner
 from gso._scan_events import EventScanner
+from gso._scan_json import JsonScanner
 from gso._scan_pwru import PwruScanner
 from gso._validate import FIELDS
 from gso.compressed import LONGEST_MAGIC, DamagedError, Expander, compression
@@ -44,7 +44,7 @@ Source: TypeAlias = "str | os.PathLike[str] | BinaryIO"
 
 _SCANNERS: dict[str, type[Scanner]] = {
     "pwru": PwruScanner,
-    "pwru-json": PwruScanner,
+    "pwru-json": JsonScanner,
     "perf": EventScanner,
     "ftrace": EventScanner,
     "dmesg": DmesgScanner,
@@ -143,7 +143,7 @@ class TraceReader:
         source: a path, or a binary file (a pipe will do).
         format: what it is; "auto" finds out.
         rows: most events in a batch.
-        threads: how many scan at the same time (text only; JSON is read by one).
+        threads: how many scan at the same time.
 
     Raises:
         GsoError: it is none of these formats: binary, empty, another encoding.
@@ -194,8 +194,6 @@ class TraceReader:
         self.close()
 
     def __iter__(self) -> Iterator[Trace]:
-        if self.format == "pwru-json":
-            return self._json()
         return self._text() if self._threads == 1 else self._parallel()
 
     def _blocks(self, size: int, scanner: Scanner | None = None) -> LineBlocks:
@@ -231,6 +229,7 @@ class TraceReader:
         running: deque[tuple[Future[list[Trace]], bytearray]] = deque()
         header = b""
         last: Trace | None = None
+        begun = False
         with ThreadPoolExecutor(self._threads) as pool:
             more = True
             while more or running:
@@ -246,10 +245,11 @@ class TraceReader:
                         header = found or header
                     continue
                 future, buffer = running.popleft()
-                batches = _continued(future.result(), last)
+                batches = _continued(future.result(), last, begun=begun)
                 buffers.append(buffer)
                 yield from batches
                 last = batches[-1]
+                begun = begun or any(map(len, batches))
         if last is None:
             yield self._batch(spare)
 
@@ -267,17 +267,6 @@ class TraceReader:
         return Trace(
             self.format, columns, state, names, lines, damaged, shown, lost, scanner.relative
         )
-
-    def _json(self) -> Iterator[Trace]:
-        """Each object is written as a line of pwru text, so that there is one reader for both."""
-        scanner = PwruScanner(self._rows)
-        blocks, buffer = self._blocks(_BLOCK), bytearray()
-        while block := self._next(blocks, buffer):
-            lines = bytes(block)
-            block.release()
-            for line in lines.splitlines():
-                yield from self._scanned(scanner, _json_line(line))
-        yield self._batch(scanner)
 
 
 def read_trace(source: Source, format: Format = "auto", *, threads: int = 1) -> Trace:
@@ -366,8 +355,11 @@ def _fill(file: BinaryIO, size: int) -> bytes:
     return data
 
 
-def _continued(batches: list[Trace], last: Trace | None) -> list[Trace]:
-    """The batches of a piece, as they are behind the last one of the piece before."""
+def _continued(batches: list[Trace], last: Trace | None, *, begun: bool) -> list[Trace]:
+    """The batches of a piece, as they are behind the last one of the piece before.
+
+    `begun` says whether there was an event before them: the first one shows what times are.
+    """
     if last is None:
         return batches
     return [
@@ -381,7 +373,7 @@ def _continued(batches: list[Trace], last: Trace | None) -> list[Trace]:
                 *((line + last.lines, text) for line, text in batch.damaged_lines),
             ][:DAMAGED_KEPT],
             lost=batch.lost + last.lost,
-            relative=last.relative,
+            relative=last.relative if begun else batch.relative,
         )
         for batch in batches
     ]
@@ -436,58 +428,3 @@ def _refused(name: str, message: str, offset: int, limit: int) -> GsoError:
     return GsoError(
         f"{name}: {message}", reason=Reason.UNSUPPORTED, field="trace", offset=offset, limit=limit
     )
-
-
-# --- pwru JSON ---------------------------------------------------------------------------------
-
-
-def _json_line(line: bytes) -> bytes:
-    """One JSON object as pwru's text of it; what is no object comes back as a damaged line."""
-    if not line.strip():
-        return b"\n"
-    try:
-        event = json.loads(line)
-        text = _as_text(event)
-    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
-        return b"0x " + line[:80].replace(b"\n", b" ") + b"\n"
-    return text.encode("utf-8", "replace")
-
-
-def _as_text(event: dict[str, Any]) -> str:
-    words = [str(event.get("skb", "0x")), str(int(event.get("cpu", 0)))]
-    words.append(f"[{_word(event.get('process', ''))}]")
-    words.append(_word(event.get("func", "?")))
-    time = event.get("time")
-    if isinstance(time, str):
-        words.insert(0, _word(time))
-    elif time is not None:
-        words.append(str(int(time)))
-    for key in ("netns", "mark", "iface", "mtu", "len"):
-        if key in event:
-            words.append(f"{key}={_word(event[key])}")
-    if "proto" in event:
-        words.append(f"protocol={int(event['proto'])}")
-    if "tuple" in event:
-        words.append(_tuple(event["tuple"]))
-    if "caller_func" in event:
-        words.append(f"location={_word(event['caller_func'])}")
-    metadata = event.get("skb_metadata")
-    more = "\n".join(
-        text for text in (event.get("stack"), metadata) if isinstance(text, str) and text
-    )
-    if isinstance(metadata, dict):
-        words += [f"{_word(key)}={_word(value)}" for key, value in metadata.items()]
-    elif isinstance(metadata, list):
-        words += [_word(value) for value in metadata]
-    return " ".join(words) + "\n" + more.strip("\n") + "\n" * bool(more)
-
-
-def _word(value: object) -> str:
-    return re.sub(r"[\s\]]+", "_", str(value))
-
-
-def _tuple(flow: dict[str, Any]) -> str:
-    protocols = {6: "tcp", 17: "udp", 1: "icmp", 58: "icmp6"}
-    proto = int(flow.get("proto", 0))
-    sides = [f"{flow.get(f'{s}addr', '')}:{int(flow.get(f'{s}port', 0))}" for s in "sd"]
-    return re.sub(r"\s+", "_", f"{'->'.join(sides)}({protocols.get(proto, proto)})")
