@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -189,7 +189,7 @@ class Survey:
             self._count(packet, _rule_names(packet.mask))
         elif packet.in_segmentation:
             self._count(packet, ("dropped-in-segmentation",))
-        elif packet.drop is not None:
+        elif packet.dropped:
             self._other_drop(packet.reason, packet.location, packet.stack, 1)
 
     def _count(self, packet: Packet, rules: tuple[str, ...]) -> None:
@@ -202,17 +202,13 @@ class Survey:
                     setattr(fresh, name, getattr(case, name))
             case = self.cases[rules, function] = fresh
         case.packets += 1
-        case.dropped += packet.drop is not None
-        times = [event.time for event in packet.events if event.time is not None]
+        case.dropped += packet.dropped
+        times = packet.times
         if times and self.batch is not None and not self.batch.relative:
             first, last = case.first_time, case.last_time
-            case.first_time = min(times) if first is None else min(first, *times)
-            case.last_time = max(times) if last is None else max(last, *times)
-        for counter, name in ((case.flows, "flow"), (case.devices, "device")):
-            values = dict.fromkeys(getattr(event, name) for event in packet.events)
-            for value in values:
-                if value and (len(counter) < _MOST_NAMES or value in counter):
-                    counter[value] += 1
+            case.first_time = times[0] if first is None else min(first, times[0])
+            case.last_time = times[1] if last is None else max(last, times[1])
+        packet.tally(case.flows, case.devices, _MOST_NAMES)
 
     def wrong(self) -> Iterator[tuple[tuple[str, ...], str]]:
         """(rules, message) of the cases so far, and of packets that are still under way."""
@@ -261,8 +257,8 @@ def _rule_names(mask: int) -> tuple[str, ...]:
 
 def _worth(packet: Packet) -> tuple[int, int]:
     """Of two packets, the one with the smaller value is the better example."""
-    kind = 0 if packet.in_segmentation else 1 if packet.drop else 2
-    return kind, packet.events[0].line
+    kind = 0 if packet.in_segmentation else 1 if packet.dropped else 2
+    return kind, packet.first_line
 
 
 def _numbers(batch: Trace, names: Iterable[str]) -> list[int]:
@@ -278,19 +274,20 @@ def _encapsulator(packet: Packet) -> tuple[str, str]:
     """(function, how it is known)."""
     if packet.encapsulators:
         return next(iter(packet.encapsulators)), "it is in the stack"
-    seen = [name for name in packet.functions if name in ENCAPSULATORS]
+    return _passed_encapsulator(
+        tuple(packet.functions), packet.stack_text, v6=packet.outer_length == 40
+    )
+
+
+@lru_cache(maxsize=1 << 12)
+def _passed_encapsulator(functions: tuple[str, ...], stack: str, *, v6: bool) -> tuple[str, str]:
+    seen = [name for name in functions if name in ENCAPSULATORS]
     if seen:
         return seen[-1], "the packet passed it"
-    if any(name.startswith("ip_vs_") for name in (*packet.functions, *packet.stack)):
-        v6 = packet.bad is not None and _outer_length(packet.bad.row) == 40
+    if any(name.startswith("ip_vs_") for name in (*functions, *stack.split("\n"))):
         name = "ip_vs_tunnel_xmit_v6" if v6 else "ip_vs_tunnel_xmit"
         return name, "the packet became a tunnel packet in IPVS, where only this function does that"
     return _NO_CALL
-
-
-def _outer_length(row: np.void) -> int:
-    """Bytes of the outer IP header; anything where it is not known."""
-    return int(row["transport_header"]) - int(row["network_header"])
 
 
 def _case(packet: Packet, rules: tuple[str, ...], function: str, evidence: str) -> Case:
