@@ -1,4 +1,5 @@
-from collections.abc import Container
+from collections import Counter
+from collections.abc import Callable, Container
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ class Collected:
     begin: int
     mask: int
     functions: dict[str, None]
-    encapsulators: dict[str, None]
+    encapsulators: tuple[str, ...]
     results: dict[str, int]
     reason: str
     drop_location: str
@@ -36,11 +37,36 @@ class Collected:
     @property
     def first_line(self) -> int: ...
     @property
-    def times(self) -> tuple[int, int] | None: ...
-    @property
     def outer_length(self) -> int: ...
-    def tally(self, flows: dict[str, int], devices: dict[str, int], most: int) -> None: ...
 
+class Tally:
+    rules: tuple[str, ...]
+    function: str
+    packets: int
+    dropped: int
+    flows: Counter[str]
+    devices: Counter[str]
+    example: Any
+    def __init__(self, rules: tuple[str, ...], function: str) -> None: ...
+    @property
+    def times(self) -> tuple[int, int] | None: ...
+
+def count(
+    packets: list[Any],
+    known: dict[Any, Any],
+    judge: Callable[[Any], tuple[Tally, int] | None],
+    timed: bool,
+    most: int,
+) -> list[Any]: ...
+def begin(
+    packets: dict[int, Any],
+    given_up: set[int],
+    make: Callable[[], Collected],
+    lives: npt.NDArray[np.int64],
+    rows: npt.NDArray[np.int64],
+    base: int,
+    remembered: int,
+) -> list[int]: ...
 def feed(
     packets: dict[int, Any],
     rows: Rows,

@@ -7,11 +7,15 @@ counted. So events are kept as they stand in the columns; they become objects wh
 for.
 """
 
+cimport cython
+from cpython.ref cimport Py_INCREF, Py_XDECREF, PyObject
 from libc.stdint cimport INT64_MIN, int8_t, int32_t, int64_t, uint8_t, uint64_t
 from libc.stdlib cimport free, realloc
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 
 from gso._validate cimport Skb
+
+from collections import Counter
 
 import numpy as np
 
@@ -26,8 +30,8 @@ cdef enum:
     BAD
     DROP
     PLACES
-    TEXTS = 3               # of an event: function, flow, device
     LARGEST_ERRNO = 4095
+    MOST_KNOWN = 1 << 12
 
 cdef uint8_t DROPPING = DROPS
 
@@ -36,7 +40,16 @@ cdef struct Record:
     int64_t line
     int64_t time
     int32_t cpu
+    PyObject *function      # each a str
+    PyObject *flow
+    PyObject *device
     Skb skb
+
+
+cdef inline void hold(PyObject **place, str text):
+    Py_INCREF(text)
+    Py_XDECREF(place[0])
+    place[0] = <PyObject *>text
 
 
 cdef class Rows:
@@ -86,6 +99,7 @@ cdef class Rows:
         return <tuple>found
 
 
+@cython.no_gc           # there are no cycles in it
 cdef class Collected:
     """A packet from its first event to its free.
 
@@ -104,22 +118,28 @@ cdef class Collected:
 
     cdef public int64_t since, begin
     cdef readonly uint64_t mask
-    cdef readonly dict functions, encapsulators, results
+    cdef readonly dict functions
+    cdef dict returned
+    cdef readonly tuple encapsulators
     cdef readonly str reason, drop_location, stack_text
     cdef Record *records
-    cdef list texts
     cdef dict made              # events that were asked for
     cdef int room, count
     cdef int before_at, bad_at, drop_at
     cdef int64_t elapsed
 
     def __cinit__(self):
-        self.functions, self.encapsulators, self.results = {}, {}, {}
-        self.texts = []
+        self.functions = {}
+        self.encapsulators = ()
         self.reason = self.drop_location = self.stack_text = ""
         self.before_at = self.bad_at = self.drop_at = -1
 
     def __dealloc__(self):
+        cdef int place
+        for place in range(self.room):
+            Py_XDECREF(self.records[place].function)
+            Py_XDECREF(self.records[place].flow)
+            Py_XDECREF(self.records[place].device)
         free(self.records)
 
     cdef int _reserve(self, int places) except -1:
@@ -131,9 +151,9 @@ cdef class Collected:
             grown = realloc(self.records, room * sizeof(Record))
             if grown == NULL:
                 raise MemoryError(f"no memory for {room} events of a packet")
-            self.records, self.room = <Record *>grown, room
-        while len(self.texts) < places * TEXTS:
-            self.texts.append("")
+            self.records = <Record *>grown
+            memset(&self.records[self.room], 0, (room - self.room) * sizeof(Record))
+            self.room = room
         return 0
 
     cdef int _keep(self, int place, Rows rows, Py_ssize_t i, int64_t time, str function) except -1:
@@ -142,9 +162,9 @@ cdef class Collected:
         record = &self.records[place]
         record.line, record.time, record.cpu = rows.lines[i], time, rows.cpus[i]
         memcpy(&record.skb, &rows.state[i * sizeof(Skb)], sizeof(Skb))
-        self.texts[place * TEXTS] = function
-        self.texts[place * TEXTS + 1] = rows._name(rows.flows[i])
-        self.texts[place * TEXTS + 2] = rows._name(rows.devices[i])
+        hold(&record.function, function)
+        hold(&record.flow, rows._name(rows.flows[i]))
+        hold(&record.device, rows._name(rows.devices[i]))
         return 0
 
     cdef int take(self, Rows rows, Py_ssize_t i, uint64_t violated) except -1:
@@ -155,7 +175,9 @@ cdef class Collected:
         cdef bint drops
         if rows.returns[i]:
             if -LARGEST_ERRNO <= rows.results[i] < 0 and function in self.functions:
-                self.results[function] = rows.results[i]
+                if self.returned is None:
+                    self.returned = {}
+                self.returned[function] = rows.results[i]
             return 0
         if rows.relative and time != INT64_MIN:
             self.elapsed += time
@@ -176,7 +198,8 @@ cdef class Collected:
         if rows.stacks[i] >= 0:
             self.stack_text = rows._name(rows.stacks[i])
             for name in rows._encapsulators(rows.stacks[i]):
-                self.encapsulators.setdefault(name)
+                if name not in self.encapsulators:
+                    self.encapsulators += (name,)
         if drops:
             self.drop_at = self._at(place, DROP, rows, i, time, function)
             self.reason = rows._name(rows.reasons[i])
@@ -204,7 +227,7 @@ cdef class Collected:
             record = &self.records[place]
             event = self.made[place] = Event(
                 record.line, None if record.time == INT64_MIN else record.time, record.cpu,
-                *self.texts[place * TEXTS:(place + 1) * TEXTS],
+                <object>record.function, <object>record.flow, <object>record.device,
                 (<const char *>&record.skb)[:sizeof(Skb)])
         return event
 
@@ -225,6 +248,10 @@ cdef class Collected:
         return self._event(self.drop_at)
 
     @property
+    def results(self):
+        return self.returned or {}
+
+    @property
     def dropped(self):
         """Whether its drop was seen."""
         return self.drop_at >= 0
@@ -240,46 +267,143 @@ cdef class Collected:
 
         Anything where that is not known.
         """
+        return self._outer_length()
+
+    cdef int64_t _outer_length(self):
+        cdef Skb *bad
         if self.bad_at < 0:
             return 0
-        return <int64_t>self.records[self.bad_at].skb.transport_header \
-            - self.records[self.bad_at].skb.network_header
+        bad = &self.records[self.bad_at].skb
+        return <int64_t>bad.transport_header - bad.network_header
+
+    cdef tuple _signature(self):
+        """Equal for packets that are judged alike."""
+        return (self.mask, self.drop_at >= 0, self._outer_length(), self.reason,
+                self.drop_location, self.stack_text, tuple(self.functions), self.encapsulators)
+
+
+cdef class Tally:
+    """Packets in which the same is wrong, counted.
+
+    Attributes:
+        rules, function: what is wrong, and who did it.
+        packets, dropped: how many there are, and how many were seen dropped.
+        times: (first, last) of their events, None where the log has none.
+        flows, devices: how many packets of each.
+        example: the packet of the smallest worth; of packets of the same, that of the first line.
+    """
+
+    cdef readonly tuple rules
+    cdef readonly str function
+    cdef readonly int64_t packets, dropped
+    cdef readonly object flows, devices
+    cdef readonly Collected example
+    cdef int64_t first, last
+    cdef int worth_of_example
+
+    def __init__(self, tuple rules, str function):
+        self.rules, self.function = rules, function
+        self.flows, self.devices = Counter(), Counter()
+        self.first = self.last = INT64_MIN
 
     @property
     def times(self):
-        """(first, last) of its events, None where the log has none."""
-        cdef int64_t first = INT64_MIN, last = INT64_MIN, time
+        return None if self.first == INT64_MIN else (self.first, self.last)
+
+    cdef int add(self, Collected packet, int worth, bint timed, Py_ssize_t most) except -1:
         cdef int place
-        for place in range(self.count):
-            time = self.records[place].time
+        cdef int64_t time
+        if self.example is None or worth < self.worth_of_example or (
+                worth == self.worth_of_example
+                and packet.records[0].line < self.example.records[0].line):
+            self.example, self.worth_of_example = packet, worth
+        self.packets += 1
+        self.dropped += packet.drop_at >= 0
+        for place in range(packet.count if timed else 0):
+            time = packet.records[place].time
             if time == INT64_MIN:
                 continue
-            first = time if first == INT64_MIN else min(first, time)
-            last = max(last, time)
-        return None if first == INT64_MIN else (first, last)
-
-    def tally(self, flows, devices, Py_ssize_t most):
-        """Count each flow and each device of its events; `most` of each have a count."""
-        self._tally(flows, 1, most)
-        self._tally(devices, 2, most)
-
-    cdef int _tally(self, counts, int which, Py_ssize_t most) except -1:
-        cdef int place, earlier
-        cdef object value
-        for place in range(self.count):
-            value = <object>self.texts[place * TEXTS + which]
-            if not value:
-                continue
-            for earlier in range(place - 1, -1, -1):
-                if value == self.texts[earlier * TEXTS + which]:
-                    break
-            else:
-                number = counts.get(value)
-                if number is not None:
-                    counts[value] = number + 1
-                elif len(counts) < most:
-                    counts[value] = 1
+            self.first = time if self.first == INT64_MIN else min(self.first, time)
+            self.last = max(self.last, time)
+        for place in range(packet.count):
+            self._name(self.flows, packet, place, packet.records[place].flow, most)
+        for place in range(packet.count):
+            self._name(self.devices, packet, place, packet.records[place].device, most)
         return 0
+
+    cdef int _name(self, counts, Collected packet, int place, PyObject *name,
+                   Py_ssize_t most) except -1:
+        """Count the name of an event, if it is not that of an earlier one of the packet."""
+        cdef str text = <str>name
+        cdef PyObject *other
+        cdef int earlier
+        cdef bint flows = counts is self.flows
+        if not text:
+            return 0
+        for earlier in range(place - 1, -1, -1):
+            other = packet.records[earlier].flow if flows else packet.records[earlier].device
+            if other == name or text == <str>other:
+                return 0
+        number = counts.get(text)
+        if number is not None:
+            counts[text] = number + 1
+        elif len(counts) < most:
+            counts[text] = 1
+        return 0
+
+
+def count(list packets, dict known, judge, bint timed, Py_ssize_t most):
+    """Count packets; those that went the same way are judged once. Returns those not counted.
+
+    Args:
+        packets: of `Collected`.
+        known: what was judged before, by what a packet went through; it is bounded.
+        judge: called with a packet; returns its (Tally, worth), or None.
+        timed: whether the times of events count.
+        most: how many flows, and devices, a tally has at most.
+    """
+    cdef Collected packet
+    cdef tuple signature
+    cdef list others = []
+    for packet in packets:
+        signature = packet._signature()
+        told = known.get(signature, known)
+        if told is known:
+            if len(known) >= MOST_KNOWN:
+                known.clear()
+            told = known[signature] = judge(packet)
+        if told is None:
+            others.append(packet)
+        else:
+            (<Tally>told[0]).add(packet, told[1], timed, most)
+    return others
+
+
+def begin(dict packets, set given_up, make, const int64_t[::1] lives, const int64_t[::1] rows,
+          int64_t base, int64_t remembered):
+    """Collect the packets that become suspicious; returns their lives, in order.
+
+    Args:
+        packets: those that are suspicious already, by their lives; new ones are put there.
+        given_up: lives that are not to be collected again.
+        make: makes a `Collected`.
+        lives: of each event of a part of the log, -1 for none.
+        rows: the suspicious ones among them.
+        base: number, of all events, of the part's first.
+        remembered: how many events back a packet's can be found.
+    """
+    cdef Py_ssize_t i
+    cdef dict found = {}
+    cdef Collected packet
+    for i in range(rows.shape[0]):
+        life = lives[rows[i]]
+        if life >= 0 and life not in packets and life not in given_up:
+            found.setdefault(life, rows[i])
+    for life in sorted(found):
+        packet = packets[life] = make()
+        packet.begin = base + <int64_t>found[life]
+        packet.since = packet.begin - remembered
+    return sorted(found)
 
 
 def feed(dict packets, Rows rows, Py_ssize_t start, int64_t base, const int64_t[::1] lives,

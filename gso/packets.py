@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from gso._collect import Collected, Rows, feed
+from gso._collect import Collected, Rows, begin, feed
 from gso._lives import AFTER_FREE, CONSUMES, DROPS, ENTERS, SEGMENTS, Lives
 from gso.event import Event
 from gso.trace import Trace
@@ -75,6 +75,8 @@ _CACHED = 1 << 12
 
 class Packet(Collected):
     """A packet from its first event to its free; see `Collected` for what is known of it."""
+
+    __slots__ = ()
 
     @property
     def stack(self) -> tuple[str, ...]:
@@ -258,19 +260,18 @@ class Follower:
         suspect: npt.NDArray[np.bool_],
         collected: npt.NDArray[np.bool_],
     ) -> None:
-        rows = np.flatnonzero(suspect & (part.lives >= 0))
-        found, first = np.unique(part.lives[rows], return_index=True)
-        begins: list[int] = []
-        for life, at in zip(found.tolist(), first.tolist(), strict=True):
-            if life in self._packets or life in self._given_up:
-                continue
-            packet = self._packets[life] = Packet()
-            packet.begin = part.base + int(rows[at])
-            packet.since = packet.begin - self._remembered
-            self._cut += life < packet.since
-            begins.append(life)
+        begins = begin(
+            self._packets,
+            self._given_up,
+            Packet,
+            part.lives,
+            np.flatnonzero(suspect),
+            part.base,
+            self._remembered,
+        )
+        self._cut += sum(life < self._packets[life].since for life in begins)
         if begins:
-            wanted, oldest = _Wanted(begins), min(begins)
+            wanted, oldest = _Wanted(begins), begins[0]
             for older in self._window:
                 # A life's number is that of its first event.
                 if older.base + len(older.lives) > oldest:

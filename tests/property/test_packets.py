@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 import gso
 from gso._lives import AFTER_FREE, CONSUMES, DROPS, ENTERS, Lives
 from gso.command_diagnose import as_json
-from gso.diagnosis import Survey
 from gso.packets import Follower
 from reference import following
 from reference import lives as reference
@@ -93,8 +92,7 @@ def test_a_diagnosis_does_not_depend_on_batches(lines, rows):
 
 
 def as_in_plain_python(trace: gso.Trace):
-    survey = Survey()
-    survey.follower = following.Follower()
+    survey = following.Survey()
     survey.add(trace)
     return as_json([("log", survey.finish())])
 

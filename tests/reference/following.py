@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from gso import diagnosis
 from gso._lives import AFTER_FREE, CONSUMES, DROPS, ENTERS, SEGMENTS, Lives
 from gso.event import Event
 from gso.packets import (
@@ -25,9 +26,11 @@ from gso.packets import (
     is_plain,
     place_name,
 )
+from gso.rules import explain
 from gso.trace import Trace
 
 MOST_EVENTS = 24
+MOST_NAMES = 1000
 MOST_FUNCTIONS = 96
 NEAR_TOP = 8
 NO_TIME = np.iinfo(np.int64).min
@@ -120,16 +123,68 @@ class Packet:
             return 0
         return int(self.bad.row["transport_header"]) - int(self.bad.row["network_header"])
 
-    @property
-    def times(self) -> tuple[int, int] | None:
-        times = [event.time for event in self.events if event.time is not None]
-        return (min(times), max(times)) if times else None
 
-    def tally(self, flows: Counter[str], devices: Counter[str], most: int) -> None:
-        for counter, name in ((flows, "flow"), (devices, "device")):
-            for value in dict.fromkeys(getattr(event, name) for event in self.events):
-                if value and (len(counter) < most or value in counter):
+@dataclass
+class Tally:
+    rules: tuple[str, ...]
+    function: str
+    example: Packet
+    packets: int = 0
+    dropped: int = 0
+    times: tuple[int, int] | None = None
+    flows: Counter[str] = field(default_factory=Counter)
+    devices: Counter[str] = field(default_factory=Counter)
+
+    def add(self, packet: Packet, *, timed: bool) -> None:
+        if worth(packet) < worth(self.example):
+            self.example = packet
+        self.packets += 1
+        self.dropped += packet.dropped
+        times = [event.time for event in packet.events if event.time is not None]
+        if times and timed:
+            first, last = self.times or (times[0], times[0])
+            self.times = min(first, *times), max(last, *times)
+        for counter, name in ((self.flows, "flow"), (self.devices, "device")):
+            for value in dict.fromkeys(getattr(event, name) for event in packet.events):
+                if value and (len(counter) < MOST_NAMES or value in counter):
                     counter[value] += 1
+
+
+def worth(packet: Packet) -> tuple[int, int]:
+    return 0 if packet.in_segmentation else 1 if packet.drop else 2, packet.first_line
+
+
+class Survey(diagnosis.Survey):
+    """Judges every packet for itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.follower = Follower()
+
+    def _count(self, packets: list[Packet]) -> None:
+        for packet in packets:
+            if packet.mask:
+                rules = tuple(rule.rule for rule in explain(packet.mask))
+            elif packet.in_segmentation:
+                rules = ("dropped-in-segmentation",)
+            else:
+                if packet.drop is not None:
+                    self._other_drop(packet.reason, packet.location, packet.stack, 1)
+                continue
+            key = rules, encapsulator(packet)
+            tally = self.tallies.setdefault(key, Tally(*key, packet))
+            tally.add(packet, timed=not self.batch.relative)
+
+
+def encapsulator(packet: Packet) -> str:
+    if packet.encapsulators:
+        return next(iter(packet.encapsulators))
+    seen = [name for name in packet.functions if name in ENCAPSULATORS]
+    if seen:
+        return seen[-1]
+    if any(name.startswith("ip_vs_") for name in (*packet.functions, *packet.stack)):
+        return "ip_vs_tunnel_xmit_v6" if packet.outer_length == 40 else "ip_vs_tunnel_xmit"
+    return ""
 
 
 class Follower:
