@@ -5,11 +5,14 @@
 
 It reads pwru text of every version and pwru JSON, perf script, ftrace (``trace``, ``trace_pipe``,
 trace-cmd report) and the ``skb_dump`` blocks of the kernel's log. Which one it is shows in the
-content. gzip, bzip2, xz and, where Python has a module for it, zstd are read directly.
+content. gzip, bzip2, xz and, where Python has a module for it, zstd are read directly. Text is
+UTF-8, with or without a byte order mark, or UTF-16 with one, as a redirection in PowerShell makes
+it.
 """
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import importlib
 import io
@@ -55,6 +58,8 @@ _PIECE = 1 << 22
 _SAMPLE = 1 << 16
 _NAMES = ("function", "process", "device", "reason", "flow", "stack", "location")
 _NO_TIME = np.iinfo(np.int64).min
+_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_UTF32 = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)
 
 
 @dataclass(frozen=True)
@@ -164,6 +169,10 @@ class TraceReader:
             self.name = str(getattr(source, "name", source))
             with _intact(self.name):
                 self._first = _fill(self._file, _SAMPLE)
+                if self._first.startswith(_UTF16) and not self._first.startswith(_UTF32):
+                    self._file = io.BufferedReader(_FromUtf16(self._first, self._file), _BLOCK)
+                    self._first = _fill(self._file, _SAMPLE)
+            self._first = self._first.removeprefix(codecs.BOM_UTF8)
             self.format = format if format != "auto" else _recognise(self._first, self.name)
         except BaseException:
             self.close()
@@ -345,6 +354,30 @@ class _Rest(io.RawIOBase):
         return size
 
 
+class _FromUtf16(io.RawIOBase):
+    """UTF-16 with a byte order mark, as PowerShell writes it, in UTF-8; what is none is replaced."""
+
+    def __init__(self, start: bytes, file: BinaryIO) -> None:
+        self._file = file
+        self._decoder = codecs.getincrementaldecoder("utf-16")("replace")
+        self._ready = self._decoder.decode(start).encode("utf-8", "replace")
+        self._at_end = False
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._ready and not self._at_end:
+            data = self._file.read(_BLOCK)
+            self._at_end = not data
+            text = self._decoder.decode(data, final=self._at_end)
+            self._ready = text.encode("utf-8", "replace")
+        size = min(len(self._ready), len(buffer))
+        buffer[:size] = self._ready[:size]
+        self._ready = self._ready[size:]
+        return size
+
+
 def _fill(file: BinaryIO, size: int) -> bytes:
     """Up to `size` bytes; a pipe may need several reads for them."""
     data = b""
@@ -399,8 +432,11 @@ _MARKS = {
 def _recognise(sample: bytes, name: str) -> str:
     if not sample.strip():
         raise _refused(name, f"it is empty ({len(sample)} bytes of white space)", 0, 0)
-    if sample.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in sample[:4]:
-        hint = "it is UTF-16 or binary, not text: iconv -f UTF-16 -t UTF-8 makes text of UTF-16"
+    if sample.startswith(_UTF32) or b"\0" in sample[:4]:
+        hint = (
+            "it is UTF-32, UTF-16 without a byte order mark, or binary: "
+            "iconv -f UTF-16LE -t UTF-8 makes UTF-8 of text that Windows wrote"
+        )
         raise _refused(name, hint, 0, 0)
     if b"\0" in sample:
         at = sample.index(b"\0")

@@ -385,7 +385,8 @@ def test_skb_dump_of_an_older_kernel():
         (b"", "empty"),
         (b" \n\n", "empty"),
         (b"\x7fELF\x02\x01\x01" + bytes(100), "binary: byte 7 is zero"),
-        ("0xffff 1 [x] skb_push".encode("utf-16"), "UTF-16"),
+        ("0xffff 1 [x] skb_push".encode("utf-16-le"), "UTF-16 without .* iconv"),
+        ("0xffff 1 [x] skb_push".encode("utf-32"), "UTF-32"),
         (b"Lorem ipsum\ndolor sit amet\n", "none of its first 2 lines"),
         (b"x" * 3_000_000, "none of its first 1 lines"),
     ],
@@ -393,6 +394,45 @@ def test_skb_dump_of_an_older_kernel():
 def test_what_is_no_trace_is_refused(data, message):
     with pytest.raises(GsoError, match=message):
         read(data)
+
+
+def same(one: gso.Trace, other: gso.Trace) -> None:
+    assert one.state.tolist() == other.state.tolist()
+    for name in one.columns:
+        assert getattr(one, name).tolist() == getattr(other, name).tolist(), name
+    assert (one.format, one.lines, one.damaged) == (other.format, other.lines, other.damaged)
+    assert one.damaged_lines == other.damaged_lines
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-be"])
+@pytest.mark.parametrize("format", ["auto", "pwru"])
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_a_byte_order_mark_costs_nothing(encoding, format, threads, pack):
+    text = PWRU * 500 + "%%%\n" + PWRU.replace("my prog", "é😀")
+    data = text.encode(encoding)
+    if encoding == "utf-16-be":
+        data = b"\xfe\xff" + data
+    read_it = gso.read_trace(io.BytesIO(pack(data)), format, threads=threads)
+    same(read_it, read(text))
+    assert read_it.process[-1] == "é😀"
+
+
+def test_what_is_damaged_in_utf16_costs_only_its_line():
+    data = PWRU.encode("utf-16") + b"\x00\xd8" + "\n".encode("utf-16-le") + PWRU.encode("utf-16-le")
+    for end in (b"", b"x"):
+        trace = read(data + end)
+        assert (len(trace), trace.damaged) == (6, 1 + len(end))
+
+
+def test_a_mark_in_a_pipe_may_come_byte_by_byte(monkeypatch):
+    class Slow(io.BytesIO):
+        def read(self, size=-1, /):
+            return super().read(min(size, 3))
+
+    monkeypatch.setattr("gso.trace._SAMPLE", 7)
+    for encoding in ("utf-8-sig", "utf-16"):
+        same(gso.read_trace(Slow(PWRU.encode(encoding)), "pwru"), read(PWRU, "pwru"))
 
 
 def test_damaged_lines_cost_only_themselves():
