@@ -146,7 +146,7 @@ cdef class JsonScanner(Scanner):
         return True
 
     cdef const char *_part(self, const Slot *slot, const char *p, const char *end) noexcept nogil:
-        return self._value(slot.kind, slot.key, p, end)
+        return self._value(slot.kind, slot.key, skip_white(p, end), end)
 
     # --- objects ---
 
