@@ -51,7 +51,7 @@ class Tally:
     @property
     def times(self) -> tuple[int, int] | None: ...
 
-def count(
+def tally_packets(
     packets: list[Any],
     known: dict[Any, Any],
     judge: Callable[[Any], tuple[Tally, int] | None],

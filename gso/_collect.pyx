@@ -352,7 +352,7 @@ cdef class Tally:
         return 0
 
 
-def count(list packets, dict known, judge, bint timed, Py_ssize_t most):
+def tally_packets(list packets, dict known, judge, bint timed, Py_ssize_t most):
     """Count packets; those that went the same way are judged once. Returns those not counted.
 
     Args:

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gso._collect import Tally, count
+from gso._collect import Tally, tally_packets
 from gso._validate import count_bits, judge_batch
 from gso.packets import (
     DROP_FUNCTIONS,
@@ -187,7 +187,7 @@ class Survey:
 
     def _count(self, packets: list[Packet]) -> None:
         timed = self.batch is not None and not self.batch.relative
-        for packet in count(packets, self.ways, self._judge, timed, _MOST_NAMES):
+        for packet in tally_packets(packets, self.ways, self._judge, timed, _MOST_NAMES):
             if packet.dropped:
                 self._other_drop(packet.reason, packet.location, packet.stack, 1)
 

@@ -278,9 +278,7 @@ class Follower:
                     self._feed(older, wanted, None)
         self._feed(part, _Wanted(self._packets), collected)
 
-    def _feed(
-        self, part: _Part, wanted: _Wanted, collected: npt.NDArray[np.bool_] | None
-    ) -> None:
+    def _feed(self, part: _Part, wanted: _Wanted, collected: npt.NDArray[np.bool_] | None) -> None:
         chosen = wanted.rows(part.lives)
         feed(
             self._packets,

@@ -355,7 +355,7 @@ class _Rest(io.RawIOBase):
 
 
 class _FromUtf16(io.RawIOBase):
-    """UTF-16 with a byte order mark, as PowerShell writes it, in UTF-8; what is none is replaced."""
+    """UTF-16 with a byte order mark, as PowerShell writes it, in UTF-8; the rest is replaced."""
 
     def __init__(self, start: bytes, file: BinaryIO) -> None:
         self._file = file

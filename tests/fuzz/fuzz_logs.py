@@ -111,7 +111,7 @@ def first(one: Any, other: Any) -> str:
     return f"{len(one)} and {len(other)} events"
 
 
-# --- the ways --------------------------------------------------------------------------------------
+# --- the ways ----------------------------------------------------------------------------------
 
 
 def scanner(kind: str, rows: int) -> Any:
@@ -186,7 +186,7 @@ def resolved(batches: list[Any], totals: tuple[Any, ...]) -> Reading:
     return told
 
 
-# --- the smallest log that shows it ----------------------------------------------------------------
+# --- the smallest log that shows it ------------------------------------------------------------
 
 
 def shrink(lines: list[bytes], wrong: Callable[[list[bytes]], str]) -> list[bytes]:

@@ -21,7 +21,9 @@ NUMBER = re.compile(rb"0x[0-9a-f]+|[0-9][0-9a-f]*")
 META = b"netns=4026531840 mark=0x0 ifindex=7 proto=8 mtu=1600 len=1558"
 FLOW = b"172.70.4.34:33259->172.70.64.149:5501(udp)"
 COLUMNS = b"4026531840 0           eth0:2      0x0800 1600  1512 "
-OFFSETS = b"inner_mac_header=0x44 inner_network_header=0x52 transport_header=0x46 len=1544 data_len=12"
+OFFSETS = (
+    b"inner_mac_header=0x44 inner_network_header=0x52 transport_header=0x46 len=1544 data_len=12"
+)
 PWRU = (
     b"0xffff947712f34400      9        [<empty>]               packet_rcv %b %b" % (META, FLOW),
     b"0xffff947712f34400      9        [<empty>] kfree_skb_reason(SKB_DROP_REASON_X) %b" % META,
@@ -36,7 +38,7 @@ PWRU = (
     b"0xffff888100000000 3 <empty>:0 %b   director    ip_rcv ip_list_rcv+0x123" % COLUMNS,
     b"0xffff888100000000 3 <empty>:0 [0x00000001,0x00000002] %b ip_rcv (2) list" % FLOW,
     b"0xffff888100000000 3 <empty>:0 ip_rcv",
-    b"SKB                CPU PROCESS          NETNS      MARK/x IFACE PROTO MTU LEN NETNS NAME FUNC CALLER",
+    b"SKB                CPU PROCESS     NETNS   MARK/x IFACE PROTO MTU LEN NETNS NAME FUNC CALLER",
     b"TIME SKB CPU PROCESS TUPLE FUNC",
     b"validate_xmit_skb",
     b"ip_vs_tunnel_xmit   \t[ip_vs]",
@@ -89,8 +91,31 @@ BORDERS = tuple(
 )  # fmt: skip
 BITS = (
     *(b"0x", b"[", b"]", b"(", b")", b"=", b'"', b":", b": ", b" ", b"\t", b"->", b"{", b"}", b","),
-    *(b"\0", b"\r", b"\x0b", b"\xff", b"\xc3\xa9", b"\\", b"\\u00e9", b"-", b"+", b".", b"<-", b"|"),
-    *(b"(tc)", b"(X)", b"[mod]", b"<stack trace>", b"=> ", b"[0x1,0x2]", b"? ", b"+0x1/0x2", b" = "),
+    *(
+        b"\0",
+        b"\r",
+        b"\x0b",
+        b"\xff",
+        b"\xc3\xa9",
+        b"\\",
+        b"\\u00e9",
+        b"-",
+        b"+",
+        b".",
+        b"<-",
+        b"|",
+    ),
+    *(
+        b"(tc)",
+        b"(X)",
+        b"[mod]",
+        b"<stack trace>",
+        b"=> ",
+        b"[0x1,0x2]",
+        b"? ",
+        b"+0x1/0x2",
+        b" = ",
+    ),
     *(b"skb=", b"len=", b"proto=", b"time=", b"dev=", b"reason: A", b"data={0x45,0x1}", b"9" * 30),
     *(b"null", b"true", b"1e5", b"[]", b"{}", b'"a":1', b"a" * 30, b"T", b"~", b"#", b"%", b";"),
 )

@@ -35,7 +35,9 @@ EPOCH = (1980, 1, 1, 0, 0, 0)
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=int, default=300, help="fuzzing time of all targets")
-    parser.add_argument("--target", choices=[*TARGETS, LOGS], action="append", help="default: every one")
+    parser.add_argument(
+        "--target", choices=[*TARGETS, LOGS], action="append", help="default: every one"
+    )
     parser.add_argument("--no-tests", action="store_true", help="do not run the unit tests first")
     parser.add_argument("--keep", action="store_true", help="put what was learnt into tests/corpus")
     options = parser.parse_args()

@@ -108,13 +108,12 @@ def again(log: bytes, times: int) -> bytes:
     """The log several times, each with sk_buffs of its own that come back now and then."""
     pointer = re.compile(rb"(skb(?:addr)?=(?:0x)?ffff)([0-9a-f]{8,12})\b")
 
-    def moved(match: re.Match[bytes]) -> bytes:
-        return match[1] + b"%0*x" % (len(match[2]), int(match[2], 16) ^ n % 7 << 24)
+    def of_its_own(n: int) -> bytes:
+        return pointer.sub(
+            lambda match: match[1] + b"%0*x" % (len(match[2]), int(match[2], 16) ^ n << 24), log
+        )
 
-    parts = []
-    for n in range(times):
-        parts.append(pointer.sub(moved, log))
-    return b"".join(parts)
+    return b"".join(of_its_own(n % 7) for n in range(times))
 
 
 @pytest.mark.parametrize("path", LOGS, ids=lambda path: path.name)

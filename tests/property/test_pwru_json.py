@@ -2,7 +2,6 @@
 
 import io
 import json
-import os
 
 import numpy as np
 import pytest
@@ -20,9 +19,13 @@ WRITTEN = st.one_of(
     NUMBERS.map(str),
     NUMBERS.map(hex),
     NUMBERS.map("(__u16){}".format),
-    st.sampled_from([1.5, 1e300, True, None, "", "x", "7 ", "0x", "(", "1_0", [], {}, [1, {"a": 2}]]),
+    st.sampled_from(
+        [1.5, 1e300, True, None, "", "x", "7 ", "0x", "(", "1_0", [], {}, [1, {"a": 2}]]
+    ),
 )
-NAMES = st.text(st.sampled_from('ab_1 .:()+\t\n"\\/é€😀\x00\x7f\ud800') | st.characters(), max_size=12)
+NAMES = st.text(
+    st.sampled_from('ab_1 .:()+\t\n"\\/é€😀\x00\x7f\ud800') | st.characters(), max_size=12
+)
 DUMPS = st.lists(
     st.tuples(st.sampled_from(FIELDS), WRITTEN).map(lambda pair: " .{} = {},".format(*pair)),
     max_size=4,
@@ -34,7 +37,8 @@ MEMBERS = {
     "func": NAMES
     | st.sampled_from(["ip_rcv", "kfree_skb_reason(X)", "f (2)", "f(tc)", "f(xdp)", "f(a", "f()"]),
     "caller_func": NAMES | st.sampled_from(["ip_rcv+0x12", "f.isra.0 [mod]"]),
-    "time": WRITTEN | st.sampled_from(["13:05:01.250", "2026-01-02T13:05:01.25", "0:0:0", "00:00:00"]),
+    "time": WRITTEN
+    | st.sampled_from(["13:05:01.250", "2026-01-02T13:05:01.25", "0:0:0", "00:00:00"]),
     "netns": WRITTEN,
     "mark": WRITTEN,
     "iface": WRITTEN | NAMES | st.sampled_from(["eth0:2", "lo", ":3", "a:b:99999999999"]),
@@ -54,7 +58,21 @@ MEMBERS = {
     "inner_mac_header": WRITTEN,
     "unknown": WRITTEN,
 }
-BITS = [b"{", b"}", b"[", b"]", b",", b":", b'"', b"\\", b"\\u12", b"\t", b"\0", b"\xff", b"\xe2\x82"]
+BITS = [
+    b"{",
+    b"}",
+    b"[",
+    b"]",
+    b",",
+    b":",
+    b'"',
+    b"\\",
+    b"\\u12",
+    b"\t",
+    b"\0",
+    b"\xff",
+    b"\xe2\x82",
+]
 BITS += [b"\\ud83d", b"\\ude00", b"nul", b"1e5", b"-", b"01", b"1.", b"NaN", b"\r", b"\x0b", b" "]
 
 
@@ -88,7 +106,9 @@ def logs(draw):
 
 def compare(data: bytes, rows: int = 1000, threads: int = 1) -> None:
     expected = reference.read(data)
-    with gso.TraceReader(io.BytesIO(data or b"\n"), "pwru-json", rows=rows, threads=threads) as reader:
+    with gso.TraceReader(
+        io.BytesIO(data or b"\n"), "pwru-json", rows=rows, threads=threads
+    ) as reader:
         batches = list(reader)
     last = batches[-1]
     assert (last.damaged, last.relative) == (len(expected.damaged), expected.relative)
@@ -112,7 +132,7 @@ def known(row: np.void) -> dict[str, int]:
     }
 
 
-@settings(max_examples=int(os.environ.get("EXAMPLES", 1000)), deadline=None)
+@settings(max_examples=1000, deadline=None)
 @given(logs(), st.sampled_from([1, 3, 1000]), st.booleans())
 def test_the_scanner_reads_what_json_reads(data, rows, shapes):
     with pytest.MonkeyPatch.context() as patch:

@@ -95,7 +95,7 @@ def depth(value: object) -> int:
     return 1 + max(map(depth, value), default=0) if isinstance(value, list) else 0
 
 
-def member(row: dict[str, Any], name: str, value: object) -> None:
+def member(row: dict[str, Any], name: str, value: object) -> None:  # noqa: PLR0912
     word = text(value)
     if name == "skb":
         row["skb"] = pointer(value)

@@ -254,7 +254,8 @@ def test_pwru_json_of_today():
         '"netns_name":"director","mark":7,"iface":"~ery-long-name:12","proto":34525,"mtu":1600,'
         '"len":1558,"cb":[0,0,0,0,0],"tuple":{"saddr":"[fe80::1]","daddr":"[fe80::2]",'
         '"sport":7,"dport":9,"proto":6,"flags":"SYN"},"tunnel_tuple":{"proto":17},'
-        '"skb_shared_info":"\\n(struct skb_shared_info){\\n .gso_size = (short unsigned int)1448,\\n}"}'
+        '"skb_shared_info":"\\n(struct skb_shared_info){\\n '
+        '.gso_size = (short unsigned int)1448,\\n}"}'
     )
     trace = read(line)
     assert trace.damaged_lines == []
