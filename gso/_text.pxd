@@ -1,6 +1,6 @@
 """Reading words and numbers out of bytes; `end` is the byte after the last that may be read."""
 
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport INT64_MIN, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcmp
 
 cdef extern from "token.h" nogil:
@@ -124,6 +124,30 @@ cdef inline bint read_time(const char *p, const char *end, int64_t *value) noexc
         digits += 1
     value[0] = seconds * 1000000000 + part
     return True
+
+
+cdef inline int64_t read_clock(const char *p, const char *end) noexcept nogil:
+    """Time of day in nanoseconds: "13:05:01.123", or a date, "T" and that; INT64_MIN for others."""
+    cdef const char *t = <const char *>memchr(p, c"T", end - p)
+    cdef int64_t fraction = 0, scale = 100000000, seconds
+    cdef int i
+    if t != NULL:
+        p = t + 1
+    if end - p < 8 or p[2] != c":" or p[5] != c":":
+        return INT64_MIN
+    for i in range(8):
+        if i % 3 != 2 and not is_digit(p[i]):
+            return INT64_MIN
+    seconds = ((p[0] - c"0") * 10 + p[1] - c"0") * 3600 \
+        + ((p[3] - c"0") * 10 + p[4] - c"0") * 60 + (p[6] - c"0") * 10 + p[7] - c"0"
+    p += 8
+    if p < end and (p[0] == c"." or p[0] == c","):
+        p += 1
+        while p < end and is_digit(p[0]) and scale:
+            fraction += (p[0] - c"0") * scale
+            scale //= 10
+            p += 1
+    return seconds * 1000000000 + fraction
 
 
 cdef inline int64_t host_order(int64_t value) noexcept nogil:

@@ -13,13 +13,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from gso._collect import Tally, tally_packets
 from gso._validate import count_bits, judge_batch
 from gso.packets import (
     DROP_FUNCTIONS,
@@ -67,7 +68,7 @@ class Case:
         results: what functions returned, of the example: ``{"skb_udp_tunnel_segment": -22}``.
         drop: (function, reason, place) of the example's drop.
         stack: of the example's drop, innermost first.
-        worth: of the example; another packet with a smaller value takes its place.
+        worth: of the example; of all the packets it has the smallest.
     """
 
     rules: tuple[str, ...]
@@ -149,7 +150,8 @@ class Survey:
 
     def __init__(self) -> None:
         self.follower = Follower()
-        self.cases: dict[tuple[tuple[str, ...], str], Case] = {}
+        self.tallies: dict[tuple[tuple[str, ...], str], Tally] = {}
+        self.ways: dict[Any, tuple[Tally, int] | None] = {}
         self.drops: Counter[tuple[str, str]] = Counter()
         self.judged = np.zeros(len(RULES), np.int64)
         self.events = self.offsets = 0
@@ -169,8 +171,7 @@ class Survey:
         suspect = (violated != 0) | (is_drop & np.isin(batch.columns["reason"], plain))
         ended, collected = self.follower.add(batch, violated, suspect)
         self._count_drops(batch, is_drop & ~collected)
-        for packet in ended:
-            self._packet(packet)
+        self._count(ended)
 
     def _count_drops(self, batch: Trace, rows: npt.NDArray[np.bool_]) -> None:
         names = ("reason", "location", "stack")
@@ -184,39 +185,30 @@ class Survey:
         if key in self.drops or len(self.drops) < _MOST_NAMES:
             self.drops[key] += count
 
-    def _packet(self, packet: Packet) -> None:
-        if packet.mask:
-            self._count(packet, _rule_names(packet.mask))
-        elif packet.in_segmentation:
-            self._count(packet, ("dropped-in-segmentation",))
-        elif packet.drop is not None:
-            self._other_drop(packet.reason, packet.location, packet.stack, 1)
+    def _count(self, packets: list[Packet]) -> None:
+        timed = self.batch is not None and not self.batch.relative
+        for packet in tally_packets(packets, self.ways, self._judge, timed, _MOST_NAMES):
+            if packet.dropped:
+                self._other_drop(packet.reason, packet.location, packet.stack, 1)
 
-    def _count(self, packet: Packet, rules: tuple[str, ...]) -> None:
-        function, evidence = _encapsulator(packet)
-        case = self.cases.get((rules, function))
-        if case is None or _worth(packet) < case.worth:
-            fresh = _case(packet, rules, function, evidence)
-            if case is not None:
-                for name in ("packets", "dropped", "first_time", "last_time", "flows", "devices"):
-                    setattr(fresh, name, getattr(case, name))
-            case = self.cases[rules, function] = fresh
-        case.packets += 1
-        case.dropped += packet.drop is not None
-        times = [event.time for event in packet.events if event.time is not None]
-        if times and self.batch is not None and not self.batch.relative:
-            first, last = case.first_time, case.last_time
-            case.first_time = min(times) if first is None else min(first, *times)
-            case.last_time = max(times) if last is None else max(last, *times)
-        for counter, name in ((case.flows, "flow"), (case.devices, "device")):
-            values = dict.fromkeys(getattr(event, name) for event in packet.events)
-            for value in values:
-                if value and (len(counter) < _MOST_NAMES or value in counter):
-                    counter[value] += 1
+    def _judge(self, packet: Packet) -> tuple[Tally, int] | None:
+        """What is wrong with this packet and all that went its way, and their worth."""
+        if packet.mask:
+            rules = _rule_names(packet.mask)
+        elif packet.in_segmentation:
+            rules = ("dropped-in-segmentation",)
+        else:
+            return None
+        function, _ = _encapsulator(packet)
+        tally = self.tallies.get((rules, function))
+        if tally is None:
+            tally = self.tallies[rules, function] = Tally(rules, function)
+        return tally, _worth(packet)
 
     def wrong(self) -> Iterator[tuple[tuple[str, ...], str]]:
         """(rules, message) of the cases so far, and of packets that are still under way."""
-        for case in self.cases.values():
+        for tally in self.tallies.values():
+            case = _case(tally)
             yield case.rules, case.message
         for packet in self.follower.under_way():
             if packet.bad is not None:
@@ -226,8 +218,7 @@ class Survey:
 
     def finish(self) -> Diagnosis:
         """The diagnosis of what was taken."""
-        for packet in self.follower.finish():
-            self._packet(packet)
+        self._count(self.follower.finish())
         batch = self.batch
         judged = {
             rule.rule: int(self.judged[rule.bit])
@@ -235,7 +226,7 @@ class Survey:
             if self.judged[rule.bit]
         }
         cases = sorted(
-            self.cases.values(),
+            map(_case, self.tallies.values()),
             key=lambda case: (case.worth[0] > 0, -case.packets, case.events[0].line),
         )
         return Diagnosis(
@@ -259,10 +250,9 @@ def _rule_names(mask: int) -> tuple[str, ...]:
     return tuple(rule.rule for rule in explain(mask))
 
 
-def _worth(packet: Packet) -> tuple[int, int]:
+def _worth(packet: Packet) -> int:
     """Of two packets, the one with the smaller value is the better example."""
-    kind = 0 if packet.in_segmentation else 1 if packet.drop else 2
-    return kind, packet.events[0].line
+    return 0 if packet.in_segmentation else 1 if packet.dropped else 2
 
 
 def _numbers(batch: Trace, names: Iterable[str]) -> list[int]:
@@ -278,42 +268,50 @@ def _encapsulator(packet: Packet) -> tuple[str, str]:
     """(function, how it is known)."""
     if packet.encapsulators:
         return next(iter(packet.encapsulators)), "it is in the stack"
-    seen = [name for name in packet.functions if name in ENCAPSULATORS]
+    return _passed_encapsulator(
+        tuple(packet.functions), packet.stack_text, v6=packet.outer_length == 40
+    )
+
+
+@lru_cache(maxsize=1 << 12)
+def _passed_encapsulator(functions: tuple[str, ...], stack: str, *, v6: bool) -> tuple[str, str]:
+    seen = [name for name in functions if name in ENCAPSULATORS]
     if seen:
         return seen[-1], "the packet passed it"
-    if any(name.startswith("ip_vs_") for name in (*packet.functions, *packet.stack)):
-        v6 = packet.bad is not None and _outer_length(packet.bad.row) == 40
+    if any(name.startswith("ip_vs_") for name in (*functions, *stack.split("\n"))):
         name = "ip_vs_tunnel_xmit_v6" if v6 else "ip_vs_tunnel_xmit"
         return name, "the packet became a tunnel packet in IPVS, where only this function does that"
     return _NO_CALL
 
 
-def _outer_length(row: np.void) -> int:
-    """Bytes of the outer IP header; anything where it is not known."""
-    return int(row["transport_header"]) - int(row["network_header"])
-
-
-def _case(packet: Packet, rules: tuple[str, ...], function: str, evidence: str) -> Case:
+def _case(tally: Tally) -> Case:
+    packet: Packet = tally.example
     bad = packet.bad or packet.events[-1]
     growth = _growth(packet)
-    drop = (packet.drop.function, packet.reason, packet.place) if packet.drop else None
+    times = tally.times or (None, None)
     common: dict[str, Any] = {
-        "rules": rules,
-        "function": function,
-        "evidence": evidence,
-        "events": list(packet.events),
+        "rules": tally.rules,
+        "function": tally.function,
+        "evidence": _encapsulator(packet)[1],
+        "events": packet.events,
         "example": bad,
         "growth": growth,
-        "results": dict(packet.results),
-        "drop": drop,
+        "results": packet.results,
+        "drop": (packet.drop.function, packet.reason, packet.place) if packet.drop else None,
         "stack": packet.stack,
-        "worth": _worth(packet),
+        "packets": tally.packets,
+        "dropped": tally.dropped,
+        "first_time": times[0],
+        "last_time": times[1],
+        "flows": tally.flows,
+        "devices": tally.devices,
+        "worth": (_worth(packet), packet.first_line),
     }
     if packet.bad is None:
         return Case(**common, **_dropped_only(packet, growth))
-    rule = RULES[rules[0]]
+    rule = RULES[tally.rules[0]]
     first = finding(rule, bad.state.known)
-    expected = _expected(rules, bad.state)
+    expected = _expected(tally.rules, bad.state)
     return Case(
         **common,
         severity=rule.severity,

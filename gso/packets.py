@@ -11,15 +11,16 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from typing import NamedTuple, cast
+from functools import lru_cache
+from itertools import islice
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from gso._collect import Collected, Rows, begin, feed
 from gso._lives import AFTER_FREE, CONSUMES, DROPS, ENTERS, SEGMENTS, Lives
-from gso._validate import SKB_DTYPE
-from gso.rules import SkbState
+from gso.event import Event
 from gso.trace import Trace
 
 __all__ = [
@@ -58,7 +59,7 @@ ENCAPSULATORS = (
     *("bareudp_xmit", "udp_tunnel_xmit_skb", "udp_tunnel6_xmit_skb", "ip6_tnl_start_xmit"),
     *("iptunnel_xmit", "mpls_xmit", "nsh_push", "wg_socket_send_skb_to_peer"),
 )
-_IS_ENCAPSULATOR = frozenset(ENCAPSULATORS).__contains__
+_ENCAPSULATORS = frozenset(ENCAPSULATORS)
 SEGMENTERS = ("validate_xmit_skb", "ip_finish_output_gso", "skb_udp_tunnel_segment")
 SEGMENT_WORDS = ("_gso_segment", "_ufo_fragment", "udp_tunnel_segment", "skb_segment")
 
@@ -66,93 +67,36 @@ _UNDER_WAY = 1 << 17
 _REMEMBERED = 1 << 17
 _COLLECTED = 1 << 13
 _PART = 1 << 12
-_MOST_EVENTS = 24
 _MOST_FUNCTIONS = 1 << 16
 _NEAR_TOP = 8
 _MOST_IN_TABLE = 1 << 20
-_NO_TIME = np.iinfo(np.int64).min
+_CACHED = 1 << 12
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
-    """One event of one packet.
+class Packet(Collected):
+    """A packet from its first event to its free; see `Collected` for what is known of it."""
 
-    Attributes:
-        line: of the log, counted from 1.
-        time: nanoseconds, None where the log has none; since the packet's first event where the
-            log's times are relative.
-        cpu: -1 where the log has none.
-        function: where it was seen.
-        flow, device: as the log prints them, or empty.
-        data: the sk_buff's fields there, the bytes of a row of `gso.SKB_DTYPE`.
-    """
-
-    line: int
-    time: int | None
-    cpu: int
-    function: str
-    flow: str
-    device: str
-    data: bytes
+    __slots__ = ()
 
     @property
-    def row(self) -> np.void:
-        """The sk_buff's fields there, of `gso.SKB_DTYPE`."""
-        return cast("np.void", np.frombuffer(self.data, SKB_DTYPE)[0])
+    def stack(self) -> tuple[str, ...]:
+        """On whose behalf it was dropped, innermost first."""
+        return tuple(self.stack_text.split("\n")) if self.stack_text else ()
 
     @property
-    def state(self) -> SkbState:
-        """The sk_buff's fields there."""
-        return SkbState.from_row(self.row)
-
-
-@dataclass
-class Packet:
-    """A packet from its first event to its free.
-
-    Attributes:
-        events: the first of them.
-        before, bad: the last event before the first that violates a rule, and that one.
-        mask: of the violated rules.
-        functions: that it passed before it was dropped, in order.
-        drop, reason, location, stack: where, why and on whose behalf it was dropped.
-        results: what functions returned that it had entered, if that was an error.
-    """
-
-    events: list[Event] = field(default_factory=list)
-    before: Event | None = None
-    bad: Event | None = None
-    mask: int = 0
-    functions: dict[str, None] = field(default_factory=dict)
-    drop: Event | None = None
-    reason: str = ""
-    location: str = ""
-    stack: tuple[str, ...] = ()
-    encapsulators: dict[str, None] = field(default_factory=dict)
-    results: dict[str, int] = field(default_factory=dict)
-    elapsed: int = 0
-
-    def add(self, event: Event, mask: int) -> None:
-        """Take the packet's next event, and the rules that it violates."""
-        if len(self.events) < _MOST_EVENTS:
-            self.events.append(event)
-        if self.drop is None and len(self.functions) < _MOST_EVENTS * 4:
-            self.functions.setdefault(event.function)
-        if mask and self.bad is None:
-            self.bad = event
-        if self.bad is None:
-            self.before = event
-        self.mask |= mask
+    def location(self) -> str:
+        """Where the log says that it was dropped, empty if it does not."""
+        return place_name(self.drop_location)
 
     @property
     def place(self) -> str:
         """The function that dropped it, empty if the log does not tell."""
-        return self.location or caller(self.stack)
+        return self.location or _caller(self.stack_text)
 
     @property
     def in_segmentation(self) -> bool:
         """Whether it was dropped because it could not be segmented."""
-        if self.drop is None or not is_plain(self.reason):
+        if not self.dropped or not is_plain(self.reason):
             return False
         place = self.place
         if place:
@@ -165,26 +109,11 @@ class Packet:
 class _Part(NamedTuple):
     """Some rows of a batch, the first of which is event `base` of the log."""
 
-    batch: Trace
+    rows: Rows
     start: int
     base: int
     lives: npt.NDArray[np.int64]
     violated: npt.NDArray[np.uint64]
-
-
-class _Seen(NamedTuple):
-    """An event as it stands in the columns, and the rules that it violates."""
-
-    line: int
-    time: int
-    cpu: int
-    function: int
-    flow: int
-    device: int
-    stack: int
-    returns: int
-    result: int
-    violated: int
 
 
 class _Wanted:
@@ -257,6 +186,7 @@ class Follower:
             by then.
         """
         kinds, codes = self._classify(batch)
+        rows = Rows(batch, kinds, _ENCAPSULATORS)
         ended: list[Packet] = []
         collected = np.zeros(len(batch), np.bool_)
         known: dict[tuple[int, int], bool] = {}
@@ -269,14 +199,14 @@ class Follower:
             return known[key]
 
         for start in range(0, len(batch), _PART):
-            rows = slice(start, start + _PART)
-            columns = {name: column[rows] for name, column in batch.columns.items()}
-            inner = batch.state["inner_network_header"][rows]
+            piece = slice(start, start + _PART)
+            columns = {name: column[piece] for name, column in batch.columns.items()}
+            inner = batch.state["inner_network_header"][piece]
             lives, over = self._lives.assign(columns, inner, kinds, codes, in_stack)
-            part = _Part(batch, start, self._events, lives, violated[rows])
+            part = _Part(rows, start, self._events, lives, violated[piece])
             self._events += len(lives)
             ended += self._make_room(len(lives))
-            collected[rows] = self._collect(part, suspect[rows])
+            self._collect(part, suspect[piece], collected[piece])
             ended += self._end(over)
             self._remember(part)
         return ended, collected
@@ -311,8 +241,10 @@ class Follower:
 
     def _make_room(self, rows: int) -> list[Packet]:
         """Each row may make another packet suspicious: give up those collected longest."""
-        most = max(self._collected - rows, 0)
-        oldest = list(self._packets)[: max(len(self._packets) - most, 0)]
+        excess = len(self._packets) - max(self._collected - rows, 0)
+        if excess <= 0:
+            return []
+        oldest = list(islice(self._packets, excess))
         self._cut += len(oldest)
         ended = self._end(oldest)
         self._given_up.update(oldest)
@@ -322,70 +254,37 @@ class Follower:
         self._given_up.difference_update(lives)
         return [self._packets.pop(life) for life in lives if life in self._packets]
 
-    def _collect(self, part: _Part, suspect: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-        rows = np.flatnonzero(suspect & (part.lives >= 0))
-        found, first = np.unique(part.lives[rows], return_index=True)
-        begins = {
-            life: part.base + int(rows[at])
-            for life, at in zip(found.tolist(), first.tolist(), strict=True)
-            if life not in self._packets and life not in self._given_up
-        }
-        for life, row in begins.items():
-            self._packets[life] = Packet()
-            self._cut += life < row - self._remembered
-        if begins:
-            wanted = _Wanted(begins)
-            for older in self._window:
-                self._feed(older, wanted, begins)
-        chosen = self._feed(part, _Wanted(self._packets), begins)
-        late = np.fromiter((begins.get(n, -1) for n in part.lives[chosen].tolist()), np.int64)
-        collected = np.zeros(len(suspect), np.bool_)
-        collected[chosen] = part.base + chosen >= late
-        return collected
-
-    def _feed(self, part: _Part, wanted: _Wanted, begins: dict[int, int]) -> npt.NDArray[np.int64]:
-        chosen = wanted.rows(part.lives)
-        if not len(chosen):
-            return chosen
-        rows = part.start + chosen
-        columns = [part.batch.columns[name][rows].tolist() for name in _Seen._fields[:-1]]
-        masks = part.violated[chosen].tolist()
-        seen = map(_Seen, *columns, masks)
-        places = zip(chosen.tolist(), part.lives[chosen].tolist(), seen, strict=True)
-        for row, life, event in places:
-            if part.base + row >= begins.get(life, 0) - self._remembered:
-                self._take(self._packets[life], part.batch, part.start + row, event)
-        return chosen
-
-    def _take(self, packet: Packet, batch: Trace, index: int, seen: _Seen) -> None:
-        names = batch.names
-        function = names[seen.function] if seen.function >= 0 else ""
-        if seen.returns:
-            if function in packet.functions and -4095 <= seen.result < 0:
-                packet.results[function] = seen.result
-            return
-        time: int | None = seen.time
-        if time == _NO_TIME:
-            time = None
-        elif batch.relative:
-            time = packet.elapsed = packet.elapsed + seen.time
-        event = Event(
-            seen.line,
-            time,
-            seen.cpu,
-            function,
-            names[seen.flow] if seen.flow >= 0 else "",
-            names[seen.device] if seen.device >= 0 else "",
-            batch.state[index].tobytes(),
+    def _collect(
+        self,
+        part: _Part,
+        suspect: npt.NDArray[np.bool_],
+        collected: npt.NDArray[np.bool_],
+    ) -> None:
+        begins = begin(
+            self._packets,
+            self._given_up,
+            Packet,
+            part.lives,
+            np.flatnonzero(suspect),
+            part.base,
+            self._remembered,
         )
-        packet.add(event, seen.violated)
-        if seen.stack >= 0:
-            packet.stack = tuple(names[seen.stack].split("\n"))
-            packet.encapsulators |= dict.fromkeys(filter(_IS_ENCAPSULATOR, packet.stack))
-        if function in DROP_FUNCTIONS and packet.drop is None:
-            packet.drop = event
-            packet.reason = batch.text("reason", index)
-            packet.location = place_name(batch.text("location", index))
+        self._cut += sum(life < self._packets[life].since for life in begins)
+        if begins:
+            wanted, oldest = _Wanted(begins), begins[0]
+            for older in self._window:
+                # A life's number is that of its first event.
+                if older.base + len(older.lives) > oldest:
+                    self._feed(older, wanted, None)
+        self._feed(part, _Wanted(self._packets), collected)
+
+    def _feed(self, part: _Part, wanted: _Wanted, collected: npt.NDArray[np.bool_] | None) -> None:
+        chosen = wanted.rows(part.lives)
+        feed(
+            self._packets,
+            *(part.rows, part.start, part.base, part.lives, part.violated, chosen),
+            collected,
+        )
 
     def _remember(self, part: _Part) -> None:
         self._window.append(part)
@@ -393,9 +292,15 @@ class Follower:
             self._window.popleft()
 
 
+@lru_cache(maxsize=_CACHED)
 def is_plain(reason: str) -> bool:
     """Whether a packet that could not be segmented may be freed so: kfree_skb gives no reason."""
     return reason.removeprefix("SKB_DROP_REASON_") in ("", "NOT_SPECIFIED", "SKB_GSO_SEG", "1", "2")
+
+
+@lru_cache(maxsize=_CACHED)
+def _caller(stack_text: str) -> str:
+    return caller(tuple(stack_text.split("\n")))
 
 
 def caller(stack: tuple[str, ...]) -> str:
@@ -412,6 +317,7 @@ def caller(stack: tuple[str, ...]) -> str:
     return next((name for name in stack if not name.startswith(frees)), "")
 
 
+@lru_cache(maxsize=_CACHED)
 def place_name(location: str) -> str:
     """The name of a place in the kernel; empty for its bare address, which says nothing."""
     return "" if re.fullmatch(r"(0x)?[0-9a-f]{8,}", location) else location

@@ -5,15 +5,17 @@
 
 It reads pwru text of every version and pwru JSON, perf script, ftrace (``trace``, ``trace_pipe``,
 trace-cmd report) and the ``skb_dump`` blocks of the kernel's log. Which one it is shows in the
-content. gzip, bzip2, xz and, where Python has a module for it, zstd are read directly.
+content. gzip, bzip2, xz and, where Python has a module for it, zstd are read directly. Text is
+UTF-8, with or without a byte order mark, or UTF-16 with one, as a redirection in PowerShell makes
+it.
 """
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import importlib
 import io
-import json
 import os
 import re
 from collections import deque
@@ -29,6 +31,7 @@ import numpy.typing as npt
 from gso._scan import DAMAGED_KEPT, LONGEST_LINE, Scanner
 from gso._scan_dmesg import DmesgScanner
 from gso._scan_events import EventScanner
+from gso._scan_json import JsonScanner
 from gso._scan_pwru import PwruScanner
 from gso._validate import FIELDS
 from gso.compressed import LONGEST_MAGIC, DamagedError, Expander, compression
@@ -44,7 +47,7 @@ Source: TypeAlias = "str | os.PathLike[str] | BinaryIO"
 
 _SCANNERS: dict[str, type[Scanner]] = {
     "pwru": PwruScanner,
-    "pwru-json": PwruScanner,
+    "pwru-json": JsonScanner,
     "perf": EventScanner,
     "ftrace": EventScanner,
     "dmesg": DmesgScanner,
@@ -55,6 +58,8 @@ _PIECE = 1 << 22
 _SAMPLE = 1 << 16
 _NAMES = ("function", "process", "device", "reason", "flow", "stack", "location")
 _NO_TIME = np.iinfo(np.int64).min
+_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_UTF32 = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)
 
 
 @dataclass(frozen=True)
@@ -143,7 +148,7 @@ class TraceReader:
         source: a path, or a binary file (a pipe will do).
         format: what it is; "auto" finds out.
         rows: most events in a batch.
-        threads: how many scan at the same time (text only; JSON is read by one).
+        threads: how many scan at the same time.
 
     Raises:
         GsoError: it is none of these formats: binary, empty, another encoding.
@@ -164,6 +169,10 @@ class TraceReader:
             self.name = str(getattr(source, "name", source))
             with _intact(self.name):
                 self._first = _fill(self._file, _SAMPLE)
+                if self._first.startswith(_UTF16) and not self._first.startswith(_UTF32):
+                    self._file = io.BufferedReader(_FromUtf16(self._first, self._file), _BLOCK)
+                    self._first = _fill(self._file, _SAMPLE)
+            self._first = self._first.removeprefix(codecs.BOM_UTF8)
             self.format = format if format != "auto" else _recognise(self._first, self.name)
         except BaseException:
             self.close()
@@ -194,8 +203,6 @@ class TraceReader:
         self.close()
 
     def __iter__(self) -> Iterator[Trace]:
-        if self.format == "pwru-json":
-            return self._json()
         return self._text() if self._threads == 1 else self._parallel()
 
     def _blocks(self, size: int, scanner: Scanner | None = None) -> LineBlocks:
@@ -231,6 +238,7 @@ class TraceReader:
         running: deque[tuple[Future[list[Trace]], bytearray]] = deque()
         header = b""
         last: Trace | None = None
+        begun = False
         with ThreadPoolExecutor(self._threads) as pool:
             more = True
             while more or running:
@@ -246,10 +254,11 @@ class TraceReader:
                         header = found or header
                     continue
                 future, buffer = running.popleft()
-                batches = _continued(future.result(), last)
+                batches = _continued(future.result(), last, begun=begun)
                 buffers.append(buffer)
                 yield from batches
                 last = batches[-1]
+                begun = begun or any(map(len, batches))
         if last is None:
             yield self._batch(spare)
 
@@ -267,17 +276,6 @@ class TraceReader:
         return Trace(
             self.format, columns, state, names, lines, damaged, shown, lost, scanner.relative
         )
-
-    def _json(self) -> Iterator[Trace]:
-        """Each object is written as a line of pwru text, so that there is one reader for both."""
-        scanner = PwruScanner(self._rows)
-        blocks, buffer = self._blocks(_BLOCK), bytearray()
-        while block := self._next(blocks, buffer):
-            lines = bytes(block)
-            block.release()
-            for line in lines.splitlines():
-                yield from self._scanned(scanner, _json_line(line))
-        yield self._batch(scanner)
 
 
 def read_trace(source: Source, format: Format = "auto", *, threads: int = 1) -> Trace:
@@ -356,6 +354,30 @@ class _Rest(io.RawIOBase):
         return size
 
 
+class _FromUtf16(io.RawIOBase):
+    """UTF-16 with a byte order mark, as PowerShell writes it, in UTF-8; the rest is replaced."""
+
+    def __init__(self, start: bytes, file: BinaryIO) -> None:
+        self._file = file
+        self._decoder = codecs.getincrementaldecoder("utf-16")("replace")
+        self._ready = self._decoder.decode(start).encode("utf-8", "replace")
+        self._at_end = False
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._ready and not self._at_end:
+            data = self._file.read(_BLOCK)
+            self._at_end = not data
+            text = self._decoder.decode(data, final=self._at_end)
+            self._ready = text.encode("utf-8", "replace")
+        size = min(len(self._ready), len(buffer))
+        buffer[:size] = self._ready[:size]
+        self._ready = self._ready[size:]
+        return size
+
+
 def _fill(file: BinaryIO, size: int) -> bytes:
     """Up to `size` bytes; a pipe may need several reads for them."""
     data = b""
@@ -366,8 +388,11 @@ def _fill(file: BinaryIO, size: int) -> bytes:
     return data
 
 
-def _continued(batches: list[Trace], last: Trace | None) -> list[Trace]:
-    """The batches of a piece, as they are behind the last one of the piece before."""
+def _continued(batches: list[Trace], last: Trace | None, *, begun: bool) -> list[Trace]:
+    """The batches of a piece, as they are behind the last one of the piece before.
+
+    `begun` says whether there was an event before them: the first one shows what times are.
+    """
     if last is None:
         return batches
     return [
@@ -381,7 +406,7 @@ def _continued(batches: list[Trace], last: Trace | None) -> list[Trace]:
                 *((line + last.lines, text) for line, text in batch.damaged_lines),
             ][:DAMAGED_KEPT],
             lost=batch.lost + last.lost,
-            relative=last.relative,
+            relative=last.relative if begun else batch.relative,
         )
         for batch in batches
     ]
@@ -407,8 +432,11 @@ _MARKS = {
 def _recognise(sample: bytes, name: str) -> str:
     if not sample.strip():
         raise _refused(name, f"it is empty ({len(sample)} bytes of white space)", 0, 0)
-    if sample.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in sample[:4]:
-        hint = "it is UTF-16 or binary, not text: iconv -f UTF-16 -t UTF-8 makes text of UTF-16"
+    if sample.startswith(_UTF32) or b"\0" in sample[:4]:
+        hint = (
+            "it is UTF-32, UTF-16 without a byte order mark, or binary: "
+            "iconv -f UTF-16LE -t UTF-8 makes UTF-8 of text that Windows wrote"
+        )
         raise _refused(name, hint, 0, 0)
     if b"\0" in sample:
         at = sample.index(b"\0")
@@ -436,58 +464,3 @@ def _refused(name: str, message: str, offset: int, limit: int) -> GsoError:
     return GsoError(
         f"{name}: {message}", reason=Reason.UNSUPPORTED, field="trace", offset=offset, limit=limit
     )
-
-
-# --- pwru JSON ---------------------------------------------------------------------------------
-
-
-def _json_line(line: bytes) -> bytes:
-    """One JSON object as pwru's text of it; what is no object comes back as a damaged line."""
-    if not line.strip():
-        return b"\n"
-    try:
-        event = json.loads(line)
-        text = _as_text(event)
-    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
-        return b"0x " + line[:80].replace(b"\n", b" ") + b"\n"
-    return text.encode("utf-8", "replace")
-
-
-def _as_text(event: dict[str, Any]) -> str:
-    words = [str(event.get("skb", "0x")), str(int(event.get("cpu", 0)))]
-    words.append(f"[{_word(event.get('process', ''))}]")
-    words.append(_word(event.get("func", "?")))
-    time = event.get("time")
-    if isinstance(time, str):
-        words.insert(0, _word(time))
-    elif time is not None:
-        words.append(str(int(time)))
-    for key in ("netns", "mark", "iface", "mtu", "len"):
-        if key in event:
-            words.append(f"{key}={_word(event[key])}")
-    if "proto" in event:
-        words.append(f"protocol={int(event['proto'])}")
-    if "tuple" in event:
-        words.append(_tuple(event["tuple"]))
-    if "caller_func" in event:
-        words.append(f"location={_word(event['caller_func'])}")
-    metadata = event.get("skb_metadata")
-    more = "\n".join(
-        text for text in (event.get("stack"), metadata) if isinstance(text, str) and text
-    )
-    if isinstance(metadata, dict):
-        words += [f"{_word(key)}={_word(value)}" for key, value in metadata.items()]
-    elif isinstance(metadata, list):
-        words += [_word(value) for value in metadata]
-    return " ".join(words) + "\n" + more.strip("\n") + "\n" * bool(more)
-
-
-def _word(value: object) -> str:
-    return re.sub(r"[\s\]]+", "_", str(value))
-
-
-def _tuple(flow: dict[str, Any]) -> str:
-    protocols = {6: "tcp", 17: "udp", 1: "icmp", 58: "icmp6"}
-    proto = int(flow.get("proto", 0))
-    sides = [f"{flow.get(f'{s}addr', '')}:{int(flow.get(f'{s}port', 0))}" for s in "sd"]
-    return re.sub(r"\s+", "_", f"{'->'.join(sides)}({protocols.get(proto, proto)})")

@@ -25,6 +25,7 @@ CORPUS = ROOT / "tests" / "corpus"
 BUILD = ROOT / "build" / "sanitize"
 LIBRARY = BUILD / "lib"
 WORK = BUILD / "fuzz"
+LOGS = "logs"
 LONGEST_INPUT = 4096
 MOST_KEPT = 400
 # A fixed date, so that a corpus with the same inputs is the same file.
@@ -34,7 +35,9 @@ EPOCH = (1980, 1, 1, 0, 0, 0)
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=int, default=300, help="fuzzing time of all targets")
-    parser.add_argument("--target", choices=TARGETS, action="append", help="default: every one")
+    parser.add_argument(
+        "--target", choices=[*TARGETS, LOGS], action="append", help="default: every one"
+    )
     parser.add_argument("--no-tests", action="store_true", help="do not run the unit tests first")
     parser.add_argument("--keep", action="store_true", help="put what was learnt into tests/corpus")
     options = parser.parse_args()
@@ -46,10 +49,11 @@ def main() -> int:
         return 2
     build()
     failed = 0 if options.no_tests else unit_tests()
-    targets = options.target or list(TARGETS)
+    targets = options.target or [*TARGETS, LOGS]
     for target in targets:
-        failed |= fuzz(target, max(1, options.seconds // len(targets)))
-        if options.keep:
+        seconds = max(1, options.seconds // len(targets))
+        failed |= fuzz_logs(seconds) if target == LOGS else fuzz(target, seconds)
+        if options.keep and target != LOGS:
             keep(target)
     return 1 if failed else 0
 
@@ -135,6 +139,21 @@ def fuzz(target: str, seconds: int) -> int:
         print(log.read_text("utf-8", "replace")[-6000:])
         print(f"sanitize: {target} failed: inputs in {found}, log in {log}")
         show(sorted(found.glob(f"{target}-*")))
+    return int(status != 0)
+
+
+def fuzz_logs(seconds: int) -> int:
+    """Mutated logs, each read in several ways."""
+    print(f"sanitize: fuzzing {LOGS} for {seconds} s", flush=True)
+    found = WORK / "found"
+    script = Path(__file__).with_name("fuzz_logs.py")
+    command = [sys.executable, script, "--seconds", str(seconds), "--folder", found]
+    WORK.mkdir(parents=True, exist_ok=True)
+    status = subprocess.run(command, cwd=WORK, env=sanitized(), check=False).returncode
+    if status:
+        print(f"sanitize: {LOGS} failed with status {status}: inputs in {found}")
+        # What was read last is the culprit of a crash, and otherwise longer than what was found.
+        show(sorted(found.glob("logs-*-*")) or [found / "logs-last"])
     return int(status != 0)
 
 

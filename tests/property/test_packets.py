@@ -1,8 +1,12 @@
-"""However a log is cut into batches, its packets are the same."""
+"""However a log is cut into batches, its packets are the same, and those of plain Python."""
 
 import io
+import lzma
+import re
+from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -10,7 +14,13 @@ import gso
 from gso._lives import AFTER_FREE, CONSUMES, DROPS, ENTERS, Lives
 from gso.command_diagnose import as_json
 from gso.packets import Follower
+from reference import following
 from reference import lives as reference
+
+HERE = Path(__file__).parents[1]
+LOGS = sorted((HERE / "vectors/traces").glob("*.txt*")) + sorted(
+    (HERE / "kernel/data").glob("*.trace")
+)
 
 KINDS = (0, DROPS, CONSUMES, ENTERS, AFTER_FREE, DROPS | AFTER_FREE)
 FUNCTIONS = ("ip_rcv", "ip_vs_in_hook", "skb_push", "consume_skb", "kfree_skbmem")
@@ -79,6 +89,39 @@ def test_a_diagnosis_does_not_depend_on_batches(lines, rows):
     with gso.TraceReader(io.BytesIO(data), "pwru", rows=rows) as reader:
         parts = gso.diagnose(reader)
     assert as_json([("log", parts)]) == as_json([("log", whole)])
+
+
+def as_in_plain_python(trace: gso.Trace):
+    survey = following.Survey()
+    survey.add(trace)
+    return as_json([("log", survey.finish())])
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(line(), min_size=1, max_size=120))
+def test_a_diagnosis_is_that_of_plain_python(lines):
+    trace = gso.read_trace(io.BytesIO("\n".join(lines).encode()), "pwru")
+    assert as_json([("log", gso.diagnose(trace))]) == as_in_plain_python(trace)
+
+
+def again(log: bytes, times: int) -> bytes:
+    """The log several times, each with sk_buffs of its own that come back now and then."""
+    pointer = re.compile(rb"(skb(?:addr)?=(?:0x)?ffff)([0-9a-f]{8,12})\b")
+
+    def of_its_own(n: int) -> bytes:
+        return pointer.sub(
+            lambda match: match[1] + b"%0*x" % (len(match[2]), int(match[2], 16) ^ n << 24), log
+        )
+
+    return b"".join(of_its_own(n % 7) for n in range(times))
+
+
+@pytest.mark.parametrize("path", LOGS, ids=lambda path: path.name)
+@pytest.mark.parametrize("times", [1, 12])
+def test_recorded_logs_are_diagnosed_as_in_plain_python(path, times):
+    log = lzma.decompress(path.read_bytes()) if path.suffix == ".xz" else path.read_bytes()
+    trace = gso.read_trace(io.BytesIO(again(log, times)))
+    assert as_json([("log", gso.diagnose(trace))]) == as_in_plain_python(trace)
 
 
 FTRACE = """\

@@ -236,11 +236,44 @@ def test_a_line_that_ends_with_its_flow_is_damaged():
         assert (len(trace), trace.damaged) == (2, 1)
 
 
-def test_numbers_that_no_pwru_prints_damage_their_line_only():
-    good = '{"skb": "0xffff888100", "func": "ip_rcv", "len": 60}'
-    bad = '{"skb": "0xffff888100", "func": "ip_rcv", "tuple": {"sport": 1e999}}'
-    trace = read("\n".join([good, bad, good]))
-    assert (len(trace), trace.damaged) == (2, 1)
+@pytest.mark.parametrize("port", ["1e999", "1.5", '"x"', "null", "[7]"])
+def test_a_port_that_is_no_number_makes_no_flow(port):
+    line = (
+        '{"skb": "0xffff888100", "tuple": {"saddr": "10.0.0.1", "daddr": "10.0.0.2", "sport": %s}}'
+    )
+    trace = read("\n".join([line % 7, line % port, line % '"8"']))
+    assert trace.damaged == 0
+    assert trace.flow.tolist() == ["10.0.0.1:7->10.0.0.2:0(0)", "", "10.0.0.1:8->10.0.0.2:0(0)"]
+
+
+def test_pwru_json_of_today():
+    line = (
+        '{"skb":"0xffff888100000000","process":"~r/bin/curl:1234",'
+        '"func":"sk_skb_reason_drop(SKB_DROP_REASON_NO_SOCKET)",'
+        '"caller_func":"tcp_v4_rcv+0x1f","time":"2026-01-02T13:05:01.250","netns":4026531840,'
+        '"netns_name":"director","mark":7,"iface":"~ery-long-name:12","proto":34525,"mtu":1600,'
+        '"len":1558,"cb":[0,0,0,0,0],"tuple":{"saddr":"[fe80::1]","daddr":"[fe80::2]",'
+        '"sport":7,"dport":9,"proto":6,"flags":"SYN"},"tunnel_tuple":{"proto":17},'
+        '"skb_shared_info":"\\n(struct skb_shared_info){\\n '
+        '.gso_size = (short unsigned int)1448,\\n}"}'
+    )
+    trace = read(line)
+    assert trace.damaged_lines == []
+    expected = {
+        **{"cpu": 0, "process": "~r/bin/curl:1234", "function": "sk_skb_reason_drop"},
+        **{"reason": "SKB_DROP_REASON_NO_SOCKET", "location": "tcp_v4_rcv", "netns": 4026531840},
+        **{"time": (13 * 3600 + 5 * 60 + 1) * 10**9 + 250 * 10**6, "device": "~ery-long-name"},
+        **{"ifindex": 12, "mtu": 1600, "flow": "[fe80::1]:7->[fe80::2]:9(tcp)", "stack": ""},
+    }
+    assert {name: getattr(trace, name)[0] for name in expected} == expected
+    assert trace.skb_state(0).known == {"len": 1558, "protocol": 0x86DD, "gso_size": 1448}
+
+
+def test_stacks_of_json_do_not_move_the_lines_behind_them():
+    line = '{"skb":"0xffff888100","func":"f","stack":"\\na\\nb"}\n'
+    trace = read(line * 2 + "{\n" + line)
+    assert trace.line.tolist() == [1, 2, 4]
+    assert trace.damaged_lines == [(3, "{")]
 
 
 # --- perf, ftrace ---
@@ -353,7 +386,8 @@ def test_skb_dump_of_an_older_kernel():
         (b"", "empty"),
         (b" \n\n", "empty"),
         (b"\x7fELF\x02\x01\x01" + bytes(100), "binary: byte 7 is zero"),
-        ("0xffff 1 [x] skb_push".encode("utf-16"), "UTF-16"),
+        ("0xffff 1 [x] skb_push".encode("utf-16-le"), "UTF-16 without .* iconv"),
+        ("0xffff 1 [x] skb_push".encode("utf-32"), "UTF-32"),
         (b"Lorem ipsum\ndolor sit amet\n", "none of its first 2 lines"),
         (b"x" * 3_000_000, "none of its first 1 lines"),
     ],
@@ -361,6 +395,45 @@ def test_skb_dump_of_an_older_kernel():
 def test_what_is_no_trace_is_refused(data, message):
     with pytest.raises(GsoError, match=message):
         read(data)
+
+
+def same(one: gso.Trace, other: gso.Trace) -> None:
+    assert one.state.tolist() == other.state.tolist()
+    for name in one.columns:
+        assert getattr(one, name).tolist() == getattr(other, name).tolist(), name
+    assert (one.format, one.lines, one.damaged) == (other.format, other.lines, other.damaged)
+    assert one.damaged_lines == other.damaged_lines
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-be"])
+@pytest.mark.parametrize("format", ["auto", "pwru"])
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_a_byte_order_mark_costs_nothing(encoding, format, threads, pack):
+    text = PWRU * 500 + "%%%\n" + PWRU.replace("my prog", "é😀")
+    data = text.encode(encoding)
+    if encoding == "utf-16-be":
+        data = b"\xfe\xff" + data
+    read_it = gso.read_trace(io.BytesIO(pack(data)), format, threads=threads)
+    same(read_it, read(text))
+    assert read_it.process[-1] == "é😀"
+
+
+def test_what_is_damaged_in_utf16_costs_only_its_line():
+    data = PWRU.encode("utf-16") + b"\x00\xd8" + "\n".encode("utf-16-le") + PWRU.encode("utf-16-le")
+    for end in (b"", b"x"):
+        trace = read(data + end)
+        assert (len(trace), trace.damaged) == (6, 1 + len(end))
+
+
+def test_a_mark_in_a_pipe_may_come_byte_by_byte(monkeypatch):
+    class Slow(io.BytesIO):
+        def read(self, size=-1, /):
+            return super().read(min(size, 3))
+
+    monkeypatch.setattr("gso.trace._SAMPLE", 7)
+    for encoding in ("utf-8-sig", "utf-16"):
+        same(gso.read_trace(Slow(PWRU.encode(encoding)), "pwru"), read(PWRU, "pwru"))
 
 
 def test_damaged_lines_cost_only_themselves():

@@ -1,0 +1,3 @@
+from gso._scan import Scanner
+
+class JsonScanner(Scanner): ...

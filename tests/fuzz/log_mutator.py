@@ -1,0 +1,248 @@
+"""Logs that no tracer would write but any disk might hold: real lines, harmed in ways that count.
+
+A case is a few lines of one log. Scanners read most lines by what changed since the line before, so
+cases repeat lines with one field changed; and they take lines apart at certain characters and
+numbers, so that is where lines are harmed.
+"""
+
+from __future__ import annotations
+
+import lzma
+import random
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+TESTS = Path(__file__).resolve().parents[1]
+FORMATS = ("pwru", "pwru-json", "perf", "ftrace", "dmesg")
+PARTS = re.compile(rb"[0-9A-Za-z_.]+|\s+|.", re.DOTALL)
+NUMBER = re.compile(rb"0x[0-9a-f]+|[0-9][0-9a-f]*")
+
+META = b"netns=4026531840 mark=0x0 ifindex=7 proto=8 mtu=1600 len=1558"
+FLOW = b"172.70.4.34:33259->172.70.64.149:5501(udp)"
+COLUMNS = b"4026531840 0           eth0:2      0x0800 1600  1512 "
+OFFSETS = (
+    b"inner_mac_header=0x44 inner_network_header=0x52 transport_header=0x46 len=1544 data_len=12"
+)
+PWRU = (
+    b"0xffff947712f34400      9        [<empty>]               packet_rcv %b %b" % (META, FLOW),
+    b"0xffff947712f34400      9        [<empty>] kfree_skb_reason(SKB_DROP_REASON_X) %b" % META,
+    b"0xffff947712f34401     19       [my prog] skb_push 123456 %b %b" % (META, FLOW),
+    b"0xffff888100  [curl]  ip_output 123456789",
+    b"0xffff888100 3 [a] kfree_skb_reason (2) 0 netns=1 inner_mac_header=68 transport_header=70",
+    b"13:05:01.250 0xffff888100 3 [a] cls_main(tc) netns=1",
+    b"0xffff888100000000 3   ~r/bin/curl:1234 %b %b ip_rcv inner_mac_header=68" % (COLUMNS, FLOW),
+    b"0xffff888100000000 3   <empty>:0        99887766     %b %b kfree_skb_reason(2)"
+    % (COLUMNS, FLOW),
+    b"2026-01-02T13:05:01.250 0xffff888100000000 3 a b:7 %bname %b ip6_output" % (COLUMNS, FLOW),
+    b"0xffff888100000000 3 <empty>:0 %b   director    ip_rcv ip_list_rcv+0x123" % COLUMNS,
+    b"0xffff888100000000 3 <empty>:0 [0x00000001,0x00000002] %b ip_rcv (2) list" % FLOW,
+    b"0xffff888100000000 3 <empty>:0 ip_rcv",
+    b"SKB                CPU PROCESS     NETNS   MARK/x IFACE PROTO MTU LEN NETNS NAME FUNC CALLER",
+    b"TIME SKB CPU PROCESS TUPLE FUNC",
+    b"validate_xmit_skb",
+    b"ip_vs_tunnel_xmit   \t[ip_vs]",
+    b"(struct sk_buff){",
+    b" .len = (unsigned int)1544,",
+    b" .inner_mac_header = (__u16)68, .transport_header = (__u16)0x46,",
+    b"}",
+)
+EVENTS = (
+    b"swapper     0 [030] 79090.376153:    probe:ip_vs_in_hook: (ffffffffc0feebe0) "
+    b'dev="vlan100" skb=0xffff9ca661e90200 %b' % OFFSETS,
+    b"a b 12/13 [030] 79090.376153: skb:kfree_skb: skbaddr=0xffff9ca661e90200 protocol=2048 "
+    b"location=f+0x1 reason: NOT_SPECIFIED",
+    b"\tffffffff85070e60 __dev_queue_xmit+0x1 ([kernel.kallsyms])",
+    b" a-12 [030] d..1. 1.000001: r: (f+0x1 <- g) arg1=0xffffffea skb=0xffff9ca661e90200 %b"
+    % OFFSETS,
+    b" a-12 [030] d..1. 1.000002: <stack trace>",
+    b" => ip_output",
+    b"CPU:2 [LOST 12 EVENTS]",
+)
+DMESG = (
+    b"[  812.123460] skb len=1544 headroom=68 headlen=1532 tailroom=0",
+    b"               mac=(68,-18) mac_len=14 net=(50,20) trans=70",
+    b"               shinfo(txflags=0 nr_frags=1 gso(size=1448 type=1281 segs=2))",
+    b"               encapsulation=1 inner(proto=0x0004, mac=68, net=82, trans=102)",
+    b"[  812.123470] dev name=vlan100 feat=0x00000516401d7c69",
+    b"[  812.123490] Call Trace:",
+    b"[  812.123492]  ? show_regs+0x6a/0x80",
+    b"[  812.123494]  ip_vs_tunnel_xmit+0x5a2/0x960 [ip_vs]",
+    b"[  812.123495]  </TASK>",
+)
+JSON = (
+    b'{"skb":"0xffff888100000000","cpu":3,"process":"~r/bin/curl:1234","func":"ip_rcv","time":123,'
+    b'"netns":4026531840,"mark":7,"iface":"eth0:2","proto":2048,"mtu":1600,"len":1558,'
+    b'"cb":[0,0,0,0,0],"tuple":{"saddr":"10.0.0.1","daddr":"10.0.0.2","sport":7,"dport":9,"proto":6}}',
+    b'{"skb":"0xffff888100000000","func":"kfree_skb_reason(SKB_DROP_REASON_X)",'
+    b'"caller_func":"f+0x1","time":"2026-01-02T13:05:01.250","stack":"\\nf\\ng+0x1\\t[mod]",'
+    b'"skb_metadata":"\\n(struct sk_buff){\\n .inner_mac_header = (__u16)68,\\n}"}',
+    b'{ "skb" : "0xffff888100000000", "func" : "\\u0066\\ud83d\\ude00", "unknown" : [{"a":null}] }',
+)
+BORDERS = tuple(
+    form % number
+    for number in (
+        *(0, 1, 2, 7, 8, 9, 10, 15, 16, 19, 20, 40, 99, 127, 128, 255, 256, 1023, 1024, 4095, 4096),
+        *(32767, 32768, 65533, 65534, 65535, 65536, 65537, 1 << 20, (1 << 20) + 1),
+        *((1 << n) + d for n in (31, 32, 63, 64, 66) for d in (-2, -1, 0, 1)),
+        10**18, 10**19 - 1, 10**19, 10**20,
+    )
+    for form in (b"%d", b"-%d", b"0x%x", b"%x", b"0%d", b"+%d", b"(__u16)%d", b"%d.5")
+)  # fmt: skip
+BITS = (
+    *(b"0x", b"[", b"]", b"(", b")", b"=", b'"', b":", b": ", b" ", b"\t", b"->", b"{", b"}", b","),
+    *(
+        b"\0",
+        b"\r",
+        b"\x0b",
+        b"\xff",
+        b"\xc3\xa9",
+        b"\\",
+        b"\\u00e9",
+        b"-",
+        b"+",
+        b".",
+        b"<-",
+        b"|",
+    ),
+    *(
+        b"(tc)",
+        b"(X)",
+        b"[mod]",
+        b"<stack trace>",
+        b"=> ",
+        b"[0x1,0x2]",
+        b"? ",
+        b"+0x1/0x2",
+        b" = ",
+    ),
+    *(b"skb=", b"len=", b"proto=", b"time=", b"dev=", b"reason: A", b"data={0x45,0x1}", b"9" * 30),
+    *(b"null", b"true", b"1e5", b"[]", b"{}", b'"a":1', b"a" * 30, b"T", b"~", b"#", b"%", b";"),
+)
+LONG = (300, 2040, 2048, 2060, 8190, 8200)
+LONGEST = (1 << 20) - 200
+
+
+def _lines(path: Path) -> list[bytes]:
+    data = path.read_bytes()
+    return (lzma.decompress(data) if path.suffix == ".xz" else data).splitlines()
+
+
+def _recorded(word: str) -> list[list[bytes]]:
+    paths = [*(TESTS / "vectors/traces").glob(f"{word}*.txt*")]
+    paths += (TESTS / "kernel/data").glob("*.trace") if word == "ftrace" else []
+    return [_lines(path) for path in sorted(paths)]
+
+
+class Mutator:
+    """Makes cases, the same for the same seed."""
+
+    def __init__(self) -> None:
+        events = [list(EVENTS), *_recorded("bpftrace"), *_recorded("ftrace"), *_recorded("perf")]
+        self._logs: dict[str, list[list[bytes]]] = {
+            "pwru": [list(PWRU)],
+            "pwru-json": [list(JSON)],
+            "perf": events,
+            "ftrace": events,
+            "dmesg": [list(DMESG)],
+        }
+        self._all = [*PWRU, *EVENTS, *DMESG, *JSON]
+        self._words = sorted({word for line in self._all for word in line.split()})
+        self._changes: tuple[Callable[[random.Random, bytes], bytes], ...] = (
+            *(self._number, self._number, self._number, self._bit, self._bit, self._word),
+            *(self._part, self._part, self._cut, self._splice, self._byte, self._longer),
+        )
+
+    def case(self, dice: random.Random, kind: str) -> list[bytes]:
+        """Some lines, without the newlines between them."""
+        log = self._pick(dice, self._logs[kind])
+        at = int(dice.random() * len(log))
+        lines = log[at : at + 1 + int(dice.random() * 4)]
+        if dice.random() < 0.3:
+            lines = [self._pick(dice, log) for _ in range(1 + int(dice.random() * 4))]
+        # The same again with a field or two changed, then as it was: a line is never read alone.
+        out = []
+        for line in lines:
+            out.append(line)
+            chance = dice.random()
+            if chance < 0.7:
+                changed = line
+                for _ in range(1 + int(dice.random() * 3)):
+                    changed = self._change(dice, changed)
+                    out.append(changed)
+                if chance < 0.4:
+                    out.append(line)
+        if dice.random() < 0.1:
+            foreign = self._pick(dice, self._all)
+            out.insert(int(dice.random() * len(out)), dice.choice((b"", b" \t", foreign, b"\r")))
+        return [line.replace(b"\n", b" ") for line in out]
+
+    @staticmethod
+    def _pick(dice: random.Random, choices):
+        return choices[int(dice.random() * len(choices))]
+
+    def _change(self, dice: random.Random, line: bytes) -> bytes:
+        return self._pick(dice, self._changes)(dice, line)
+
+    def _number(self, dice: random.Random, line: bytes) -> bytes:
+        """A number of the line, replaced by one at a border or a neighbour."""
+        places = [match.span() for match in NUMBER.finditer(line)]
+        if not places:
+            return line
+        start, end = self._pick(dice, places)
+        if dice.random() < 0.4:
+            digit = b"%x" % int(dice.random() * 16)
+            at = start + int(dice.random() * (end - start + 1))
+            return line[:at] + digit + line[at + (dice.random() < 0.7) :]
+        return line[:start] + self._pick(dice, BORDERS) + line[end:]
+
+    def _bit(self, dice: random.Random, line: bytes) -> bytes:
+        at = int(dice.random() * (len(line) + 1))
+        return line[:at] + self._pick(dice, BITS) + line[at + int(dice.random() * 4) :]
+
+    def _word(self, dice: random.Random, line: bytes) -> bytes:
+        """A word put where another was, or between two."""
+        words = line.split(b" ")
+        at = int(dice.random() * len(words))
+        words[at : at + int(dice.random() * 3)] = [self._pick(dice, self._words)]
+        return b" ".join(words)
+
+    def _part(self, dice: random.Random, line: bytes) -> bytes:
+        """A part of the line left out, doubled, or swapped with another."""
+        parts = PARTS.findall(line)
+        if not parts:
+            return line
+        one, two = (int(dice.random() * len(parts)) for _ in range(2))
+        way = int(dice.random() * 4)
+        if way == 0:
+            del parts[one]
+        elif way == 1:
+            parts.insert(one, parts[two])
+        elif way == 2:
+            parts[one], parts[two] = parts[two], parts[one]
+        else:
+            parts[one] = parts[two]
+        return b"".join(parts)
+
+    def _cut(self, dice: random.Random, line: bytes) -> bytes:
+        at = int(dice.random() * (len(line) + 1))
+        return line[:at] if dice.random() < 0.7 else line[at:]
+
+    def _splice(self, dice: random.Random, line: bytes) -> bytes:
+        """The beginning of this line and the end of another, of any format."""
+        other = self._pick(dice, self._all)
+        at = int(dice.random() * (len(other) + 1))
+        return line[: int(dice.random() * (len(line) + 1))] + other[at:]
+
+    def _byte(self, dice: random.Random, line: bytes) -> bytes:
+        at = int(dice.random() * (len(line) + 1))
+        return line[:at] + bytes([int(dice.random() * 256)]) + line[at + 1 :]
+
+    def _longer(self, dice: random.Random, line: bytes) -> bytes:
+        """A part of the line as long as what is kept of one has room for, seldom as a line has."""
+        chance = dice.random()
+        if chance > 0.1:
+            return line + b" " * int(dice.random() * 4)
+        size = self._pick(dice, LONG) if chance > 0.0001 else LONGEST
+        at = int(dice.random() * (len(line) + 1))
+        return line[:at] + b"a" * (size + int(dice.random() * 300)) + line[at:]

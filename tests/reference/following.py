@@ -1,0 +1,235 @@
+"""The packets of a log, event by event in plain Python: the judge of `gso.packets`.
+
+It keeps every packet, suspicious or not, for ever, and so forgets none.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from gso import diagnosis
+from gso._lives import AFTER_FREE, CONSUMES, DROPS, ENTERS, SEGMENTS, Lives
+from gso.event import Event
+from gso.packets import (
+    _AFTER_FREE,
+    _CONSUMERS,
+    _ENTRIES,
+    DROP_FUNCTIONS,
+    ENCAPSULATORS,
+    SEGMENT_WORDS,
+    SEGMENTERS,
+    caller,
+    is_plain,
+    place_name,
+)
+from gso.rules import explain
+from gso.trace import Trace
+
+MOST_EVENTS = 24
+MOST_NAMES = 1000
+MOST_FUNCTIONS = 96
+NEAR_TOP = 8
+NO_TIME = np.iinfo(np.int64).min
+
+
+@dataclass
+class Packet:
+    suspicious: bool = False
+    events: list[Event] = field(default_factory=list)
+    before: Event | None = None
+    bad: Event | None = None
+    mask: int = 0
+    functions: dict[str, None] = field(default_factory=dict)
+    drop: Event | None = None
+    reason: str = ""
+    location: str = ""
+    stack: tuple[str, ...] = ()
+    encapsulators: dict[str, None] = field(default_factory=dict)
+    results: dict[str, int] = field(default_factory=dict)
+    elapsed: int = 0
+
+    def take(self, batch: Trace, i: int, violated: int) -> None:
+        function = batch.text("function", i)
+        if batch.columns["returns"][i]:
+            result = int(batch.columns["result"][i])
+            if function in self.functions and -4095 <= result < 0:
+                self.results[function] = result
+            return
+        time: int | None = int(batch.columns["time"][i])
+        if time == NO_TIME:
+            time = None
+        elif batch.relative:
+            time = self.elapsed = self.elapsed + time
+        event = Event(
+            int(batch.columns["line"][i]),
+            time,
+            int(batch.columns["cpu"][i]),
+            function,
+            batch.text("flow", i),
+            batch.text("device", i),
+            batch.state[i].tobytes(),
+        )
+        if len(self.events) < MOST_EVENTS:
+            self.events.append(event)
+        if self.drop is None and len(self.functions) < MOST_FUNCTIONS:
+            self.functions.setdefault(function)
+        if violated and self.bad is None:
+            self.bad = event
+        if self.bad is None:
+            self.before = event
+        self.mask |= violated
+        if batch.columns["stack"][i] >= 0:
+            self.stack = tuple(batch.text("stack", i).split("\n"))
+            self.encapsulators |= dict.fromkeys(n for n in self.stack if n in ENCAPSULATORS)
+        if function in DROP_FUNCTIONS and self.drop is None:
+            self.drop = event
+            self.reason = batch.text("reason", i)
+            self.location = place_name(batch.text("location", i))
+
+    @property
+    def place(self) -> str:
+        return self.location or caller(self.stack)
+
+    @property
+    def in_segmentation(self) -> bool:
+        if self.drop is None or not is_plain(self.reason):
+            return False
+        if self.place:
+            return self.place.split(".")[0] in SEGMENTERS
+        last = [name for name in self.functions if name not in DROP_FUNCTIONS][-2:]
+        return any(word in name for name in last for word in SEGMENT_WORDS)
+
+    # What `gso.diagnosis` asks besides.
+
+    @property
+    def dropped(self) -> bool:
+        return self.drop is not None
+
+    @property
+    def first_line(self) -> int:
+        return self.events[0].line
+
+    @property
+    def stack_text(self) -> str:
+        return "\n".join(self.stack)
+
+    @property
+    def outer_length(self) -> int:
+        if self.bad is None:
+            return 0
+        return int(self.bad.row["transport_header"]) - int(self.bad.row["network_header"])
+
+
+@dataclass
+class Tally:
+    rules: tuple[str, ...]
+    function: str
+    example: Packet
+    packets: int = 0
+    dropped: int = 0
+    times: tuple[int, int] | None = None
+    flows: Counter[str] = field(default_factory=Counter)
+    devices: Counter[str] = field(default_factory=Counter)
+
+    def add(self, packet: Packet, *, timed: bool) -> None:
+        if worth(packet) < worth(self.example):
+            self.example = packet
+        self.packets += 1
+        self.dropped += packet.dropped
+        times = [event.time for event in packet.events if event.time is not None]
+        if times and timed:
+            first, last = self.times or (times[0], times[0])
+            self.times = min(first, *times), max(last, *times)
+        for counter, name in ((self.flows, "flow"), (self.devices, "device")):
+            for value in dict.fromkeys(getattr(event, name) for event in packet.events):
+                if value and (len(counter) < MOST_NAMES or value in counter):
+                    counter[value] += 1
+
+
+def worth(packet: Packet) -> tuple[int, int]:
+    return 0 if packet.in_segmentation else 1 if packet.drop else 2, packet.first_line
+
+
+class Survey(diagnosis.Survey):
+    """Judges every packet for itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.follower = Follower()
+
+    def _count(self, packets: list[Packet]) -> None:
+        for packet in packets:
+            if packet.mask:
+                rules = tuple(rule.rule for rule in explain(packet.mask))
+            elif packet.in_segmentation:
+                rules = ("dropped-in-segmentation",)
+            else:
+                if packet.drop is not None:
+                    self._other_drop(packet.reason, packet.location, packet.stack, 1)
+                continue
+            key = rules, encapsulator(packet)
+            tally = self.tallies.setdefault(key, Tally(*key, packet))
+            tally.add(packet, timed=not self.batch.relative)
+
+
+def encapsulator(packet: Packet) -> str:
+    if packet.encapsulators:
+        return next(iter(packet.encapsulators))
+    seen = [name for name in packet.functions if name in ENCAPSULATORS]
+    if seen:
+        return seen[-1]
+    if any(name.startswith("ip_vs_") for name in (*packet.functions, *packet.stack)):
+        return "ip_vs_tunnel_xmit_v6" if packet.outer_length == 40 else "ip_vs_tunnel_xmit"
+    return ""
+
+
+class Follower:
+    """Takes the place of `gso.packets.Follower`."""
+
+    forgotten = 0
+
+    def __init__(self) -> None:
+        self._lives = Lives(1 << 17)
+        self._packets: dict[int, Packet] = {}
+        self._codes: dict[str, int] = {}
+
+    def add(self, batch: Trace, violated: Any, suspect: Any) -> tuple[list[Packet], Any]:
+        names = list(batch.names)
+        kinds = np.array([kind(name) for name in names], np.uint8)
+        codes = np.array([self._codes.setdefault(n, len(self._codes)) for n in names], np.int32)
+        functions = list(self._codes)
+
+        def in_stack(code: int, stack: int) -> bool:
+            return functions[code] in names[stack].split("\n")[:NEAR_TOP]
+
+        inner = batch.state["inner_network_header"]
+        lives, over = self._lives.assign(batch.columns, inner, kinds, codes, in_stack)
+        collected = np.zeros(len(batch), np.bool_)
+        for i, life in enumerate(lives.tolist()):
+            if life >= 0:
+                packet = self._packets.setdefault(life, Packet())
+                packet.suspicious |= bool(suspect[i])
+                packet.take(batch, i, int(violated[i]))
+                collected[i] = packet.suspicious
+        return [packet for life in over if (packet := self._end(life))], collected
+
+    def finish(self) -> list[Packet]:
+        return [packet for life in list(self._packets) if (packet := self._end(life))]
+
+    def _end(self, life: int) -> Packet | None:
+        packet = self._packets.pop(life)
+        return packet if packet.suspicious else None
+
+
+def kind(name: str) -> int:
+    return (
+        DROPS * (name in DROP_FUNCTIONS)
+        | CONSUMES * (name in _CONSUMERS)
+        | ENTERS * (name in _ENTRIES)
+        | SEGMENTS * (name in SEGMENTERS)
+        | AFTER_FREE * name.startswith(_AFTER_FREE)
+    )
