@@ -261,7 +261,7 @@ cdef class Scanner:
                         p = stop + 1
                         continue
                     self.line_start = p
-                    if self._read_like_before(p, last):
+                    if stop - p <= longest and self._read_like_before(p, last):
                         p = stop + 1 + self._skip_stack(stop + 1, end)
                         continue
                     stack_lines = self.stack_lines
@@ -336,7 +336,7 @@ cdef class Scanner:
                 stop = <const char *>memchr(p, c"\n", end - p)
                 if stop == NULL:
                     stop = end
-                if self._names_columns(p, stop):
+                if self._names_columns(p, trimmed(p, stop)):
                     found = p
                 p = stop + 1
         return bytes(block[found - base:]).split(b"\n", 1)[0]

@@ -59,7 +59,9 @@ cdef class EventScanner(Scanner):
         if cpu == NULL:
             return self._chain_line(p, at, end)
         if starts(cpu, end, b"[LOST ", 6):
-            if read_number(cpu + 6, skip_token(cpu + 6, end), 10, &number):
+            # More than 32 bits hold is damage, and might overflow the total
+            if read_number(cpu + 6, skip_token(cpu + 6, end), 10, &number) \
+                    and number > 0 and number >> 32 == 0:
                 self.lost += number
             return 0
         if is_stack_mark(cpu, end):

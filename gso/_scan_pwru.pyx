@@ -14,7 +14,7 @@ from gso._shape cimport (
     Slot, bit,
 )
 from gso._text cimport (
-    find, host_order, is_blank, is_digit, is_word, read_number, skip_blanks, skip_token, starts,
+    find, host_order, is_blank, is_digit, is_word, read_clock, read_number, skip_blanks, skip_token, starts,
 )
 
 cdef enum Part:
@@ -92,7 +92,7 @@ cdef class PwruScanner(Scanner):
         clock[0] = NO_TIME
         rest[0] = at
         if is_digit(at[0]) and not starts(at, end, b"0x", 2):
-            clock[0] = self._clock(at, stop)
+            clock[0] = read_clock(at, stop)
             if clock[0] == NO_TIME:
                 return 0
             at = skip_blanks(stop, end)
@@ -140,30 +140,6 @@ cdef class PwruScanner(Scanner):
             return self._netns_name(at, end)
         return self._caller(at, end)
 
-    cdef int64_t _clock(self, const char *p, const char *end) noexcept nogil:
-        """Time of day in nanoseconds: "13:05:01.123", or a date, "T" and that."""
-        cdef const char *t = <const char *>memchr(p, c"T", end - p)
-        cdef int64_t fraction = 0, scale = 100000000
-        cdef int i
-        if t != NULL:
-            p = t + 1
-        if end - p < 8 or p[2] != c":" or p[5] != c":":
-            return NO_TIME
-        for i in range(8):
-            if i % 3 != 2 and not is_digit(p[i]):
-                return NO_TIME
-        cdef int64_t seconds = (((p[0] - c"0") * 10 + p[1] - c"0") * 3600
-                                + ((p[3] - c"0") * 10 + p[4] - c"0") * 60
-                                + (p[6] - c"0") * 10 + p[7] - c"0")
-        p += 8
-        if p < end and (p[0] == c"." or p[0] == c","):
-            p += 1
-            while p < end and is_digit(p[0]) and scale:
-                fraction += (p[0] - c"0") * scale
-                scale //= 10
-                p += 1
-        return seconds * 1000000000 + fraction
-
     cdef int _fields(self, const char *p, const char *end) noexcept nogil:
         cdef const char *at = self._take(CPU, bit(CPU_BIT), p, end)
         if at != NULL:
@@ -195,7 +171,7 @@ cdef class PwruScanner(Scanner):
         p = self._take(FUNCTION, bit(FUNCTION_BIT) | bit(REASON_BIT), at, end)
         if p == NULL:
             return -1
-        at = self._take(TIME, bit(TIME_BIT), p, end)
+        at = self._take_time(p, end)
         return self._pairs(p if at == NULL else at, end)
 
     cdef const char *_bracketed(self, const char *p, const char *end) noexcept nogil:
@@ -214,10 +190,16 @@ cdef class PwruScanner(Scanner):
         # The clock's time, if the line has one, is better than this column.
         if self.shape.slots[0].flag:
             return stop
-        if self.events == 1 and number == 0:
-            self.relative = True
         self.row.time = number
         return stop
+
+    cdef const char *_take_time(self, const char *p, const char *end) noexcept nogil:
+        """The time of an event that is read in full, as the first one always is."""
+        cdef const char *at = self._take(TIME, bit(TIME_BIT), p, end)
+        if at != NULL and self.events == 1 and self.row.time == 0 \
+                and not self.shape.slots[0].flag:
+            self.relative = True
+        return at
 
     cdef const char *_function(self, const char *p, const char *end) noexcept nogil:
         """NAME, NAME(REASON), "NAME (2)" or NAME(tc), and the blanks behind it."""
@@ -246,7 +228,7 @@ cdef class PwruScanner(Scanner):
         at = self._meta(p, end)
         if at == NULL:
             # Without these columns, or with the time before them.
-            at = self._take(TIME, bit(TIME_BIT), p, end)
+            at = self._take_time(p, end)
             if at != NULL:
                 p = at
                 at = self._meta(p, end)

@@ -540,3 +540,33 @@ def test_arrow_shares_the_columns():
         assert chunk.buffers()[1].address == trace.columns[name].ctypes.data, name
     [chunk] = table["function"].chunks
     assert chunk.indices.buffers()[1].address == trace.columns["function"].ctypes.data
+
+
+def columns_of(data: bytes, threads: int = 1) -> list[object]:
+    trace = gso.read_trace(io.BytesIO(data), threads=threads)
+    return [trace.damaged, trace.relative, trace.lost, trace.columns["line"].tolist()]
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (
+            b"0xffff888100 3 [a] ip_rcv 123 netns=1\n0xffff888100 3 [a] ip_rcv 0 netns=1\n",
+            [0, False, 0, [1, 2]],
+        ),
+        (
+            b"0xffff888100 3 [a] ip_rcv 123 netns=1\n0xffff888100 3 ["
+            + b"a" * ((1 << 20) + 100)
+            + b"] ip_rcv 123 netns=1\n0xffff888100 3 [a] ip_rcv 123 netns=1\n",
+            [1, False, 0, [1, 3]],
+        ),
+        (
+            PERF.encode()
+            + b"[LOST 9223372036854775809]\n[LOST -3]\n[LOST 7\n[LOST 99999999999\n",
+            [0, False, 7, [1]],
+        ),
+    ],
+    ids=["zero time of a later event", "long line like the one before", "lost without end"],
+)
+def test_what_the_line_before_does_not_change(data: bytes, expected: list[object]) -> None:
+    assert columns_of(data) == columns_of(data, threads=2) == expected
