@@ -10,7 +10,7 @@ from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.stdint cimport int64_t, uint8_t
 from libc.string cimport memcpy
 
-from gso._checksum cimport simd
+from gso._checksum cimport GSO_LINE, gso_prefetch, simd
 from gso._frames cimport Frames, Memory, Segments
 from gso._options cimport (
     as_error, as_gso_size, as_gso_type, drop_ports, is_partial, is_raw, take_ports,
@@ -31,6 +31,9 @@ cdef extern from "Python.h":
     Py_ssize_t PY_SSIZE_T_MAX
 
 cdef enum:
+    AHEAD = 4  # frames
+    HEADER_LINES = 4
+
     FAULT = -1
     DONE = 0
     FULL = 1
@@ -155,6 +158,7 @@ cdef class _Batch:
             i = at.frame
             frame = self.frames.buf + self.frames.off[i]
             size = self.frames.off[i + 1] - self.frames.off[i]
+            self.prefetch(i + AHEAD)
             refused = make_plan(
                 &p, why, &self.j, frame, size, self.gso_size.values[i * self.gso_size.step],
                 <unsigned int>self.gso_type.values[i * self.gso_type.step]) < 0
@@ -181,6 +185,13 @@ cdef class _Batch:
         if write and self.stream:
             simd.stream_end()
         return DONE
+
+    cdef inline void prefetch(self, Py_ssize_t i) noexcept nogil:
+        """Have a frame's headers in the caches by the time they are read."""
+        cdef int k
+        if i < self.frames.n:
+            for k in range(HEADER_LINES):
+                gso_prefetch(self.frames.buf + self.frames.off[i] + k * GSO_LINE)
 
     cdef void number(
         self, const place *at, Py_ssize_t count, Py_ssize_t length, Py_ssize_t each

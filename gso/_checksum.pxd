@@ -10,6 +10,9 @@ from libc.string cimport memcpy
 
 
 cdef extern from "simd.h" nogil:
+    enum:
+        GSO_LINE
+
     cdef struct gso_simd:
         const char *name
         uint64_t (*sum)(const uint8_t *src, size_t n) noexcept nogil
@@ -19,6 +22,7 @@ cdef extern from "simd.h" nogil:
         uint64_t (*stream_sum)(uint8_t *dst, const uint8_t *src, size_t n) noexcept nogil
         void (*stream_end)() noexcept nogil
 
+    void gso_prefetch(const void *p) noexcept nogil
     const gso_simd *gso_simd_find(const char *name) noexcept nogil
     const gso_simd *gso_simd_at(size_t i) noexcept nogil
 

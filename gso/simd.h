@@ -5,6 +5,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* What the memory takes and gives at once: a part of it that is written has to be read before. */
+#define GSO_LINE 64
+
 /*
  * Every function returns the sum of the buffer's 16-bit words in the machine's byte order, with a
  * zero byte added to an odd length. It is below 2^34 for anything below 2^32 bytes, so that a few
@@ -22,6 +25,14 @@ struct gso_simd {
 	/* After the last streaming store, before another thread may look. */
 	void (*stream_end)(void);
 };
+
+/* Have the line at p, wherever that is, come to the caches. */
+static inline void gso_prefetch(const void *p)
+{
+#ifdef __GNUC__
+	__builtin_prefetch(p);
+#endif
+}
 
 /* The implementation with this name, or the best that the CPU runs (name NULL); NULL if none. */
 const struct gso_simd *gso_simd_find(const char *name);
