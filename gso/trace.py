@@ -18,10 +18,12 @@ import importlib
 import io
 import os
 import re
+import stat
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, TypeAlias, cast
 
@@ -56,6 +58,7 @@ _BLOCK = 1 << 18
 _PIECE = 1 << 22
 """Bytes that one thread scans at a time."""
 _SAMPLE = 1 << 16
+_MOST_ROWS = 1 << 22  # of one batch, with some 200 bytes each
 _NAMES = ("function", "process", "device", "reason", "flow", "stack", "location")
 _NO_TIME = np.iinfo(np.int64).min
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -186,6 +189,7 @@ class TraceReader:
             file = source
         start = _fill(file, LONGEST_MAGIC)
         kind = compression(start)
+        self._is_compressed = kind is not None
         with _intact(str(getattr(source, "name", source))):
             raw = Expander(kind, start, file) if kind else _Rest(start, file)
         return io.BufferedReader(raw, _BLOCK)
@@ -204,6 +208,31 @@ class TraceReader:
 
     def __iter__(self) -> Iterator[Trace]:
         return self._text() if self._threads == 1 else self._parallel()
+
+    def expect_whole(self) -> int:
+        """Events in the log, if all of it is like its beginning; 0 if nobody knows.
+
+        One thread then makes batches so large that they need not be joined: their memory is only
+        taken where it is written to.
+        """
+        size = self._size()
+        sample = self._first[: self._first.rfind(b"\n") + 1]
+        if not size or not sample:
+            return 0
+        scanner = _SCANNERS[self.format](len(sample))
+        scanner.feed(sample, 0)
+        events = scanner.totals[1]
+        expected = min(size * (events + 1) // len(sample) * 9 // 8, _MOST_ROWS)
+        if self._threads == 1:
+            self._rows = max(self._rows, expected)
+        return expected
+
+    def _size(self) -> int:
+        """Bytes of the log, 0 if nobody knows."""
+        if not self._closing or self._is_compressed:
+            return 0
+        status = os.fstat(self._closing[0].fileno())
+        return status.st_size if stat.S_ISREG(status.st_mode) else 0
 
     def _blocks(self, size: int, scanner: Scanner | None = None) -> LineBlocks:
         """Blocks of whole lines; with a scanner those that begin with an event if the log does."""
@@ -284,7 +313,8 @@ def read_trace(source: Source, format: Format = "auto", *, threads: int = 1) -> 
     Args:
         source: a path, or a binary file. It may be compressed.
         format: "pwru", "pwru-json", "perf", "ftrace" or "dmesg"; "auto" looks at the content.
-        threads: how many scan at the same time.
+        threads: how many scan at the same time. The columns of a whole log are about as large as
+            the log, so memory is the limit here: threads gain more with `TraceReader`.
 
     A damaged line costs that line only: see `Trace.damaged`. `TraceReader` reads logs that are
     larger than memory.
@@ -293,31 +323,35 @@ def read_trace(source: Source, format: Format = "auto", *, threads: int = 1) -> 
         GsoError: it is none of these formats: binary, empty, another encoding.
     """
     with TraceReader(source, format, threads=threads) as reader:
-        return _joined(list(reader))
+        expected = reader.expect_whole()
+        return _joined(iter(reader), expected)
 
 
-def _joined(batches: list[Trace]) -> Trace:
-    if len(batches) == 1:
-        return batches[0]
+def _joined(batches: Iterator[Trace], expected: int) -> Trace:
+    """Batches in one, put together as they come, so that each leaves its memory to the next."""
+    last = next(batches)
+    more = next(batches, None)
+    if more is None:
+        return last
     numbers: dict[str, int] = {}
-    parts: dict[str, list[npt.NDArray[Any]]] = {name: [] for name in batches[0].columns}
-    for batch in batches:
-        mapping = [numbers.setdefault(name, len(numbers)) for name in batch.names]
+    whole: dict[str, npt.NDArray[Any]] = {}
+    size = 0
+    for last in chain((last, more), batches):
+        mapping = [numbers.setdefault(name, len(numbers)) for name in last.names]
         table = np.array([*mapping, -1], np.int32)
-        for name, column in batch.columns.items():
-            parts[name].append(table[column] if name in _NAMES else column)
-    last = batches[-1]
-    return Trace(
-        last.format,
-        {name: np.concatenate(columns) for name, columns in parts.items()},
-        np.concatenate([batch.state for batch in batches]),
-        list(numbers),
-        last.lines,
-        last.damaged,
-        last.damaged_lines,
-        last.lost,
-        last.relative,
-    )
+        end = size + len(last)
+        for name, column in {**last.columns, "": last.state}.items():
+            kept = whole.get(name, column[:0])
+            if name not in whole or end > len(kept):
+                whole[name] = np.empty(max(end + end // 2, expected), column.dtype)
+                whole[name][:size] = kept[:size]
+            if name in _NAMES:
+                table.take(column, out=whole[name][size:end], mode="wrap")
+            else:
+                whole[name][size:end] = column
+        size = end
+    columns = {name: array[:size] for name, array in whole.items()}
+    return replace(last, columns=columns, state=columns.pop(""), names=list(numbers))
 
 
 @contextlib.contextmanager
