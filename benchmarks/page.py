@@ -39,10 +39,17 @@ HEADLINES = [
     ("1448 bytes, a batch, hot", "checksum_batch", "read and add", 0.9),
     ("9000 bytes, a batch, hot", "checksum_batch", "read and add", 0.9),
     ("VXLAN IPv4", "parse", "scapy", None),
-    ("perf script", "read_trace", "Python re", None),
+    ("perf script", "TraceReader", "Python re", None),
+    ("perf script", "TraceReader", "mawk", None),
+    ("perf script", "TraceReader", "grep -F", 0.4),
+    ("perf script", "TraceReader, 2 threads", "grep -F", 0.7),
     ("perf script", "read_trace", "grep -F", None),
+    ("pwru", "TraceReader", "grep -F", 0.4),
+    ("pwru", "TraceReader, 2 threads", "grep -F", 0.7),
     ("pcapng", "read_capture", "dpkt", None),
-    ("pcap, nothing to do", "gso segment", "editcap", None),
+    ("pcapng, nothing to do", "gso segment", "editcap", None),
+    ("pcapng, nothing to do", "gso segment", "cp", None),
+    ("pcapng of super-packets", "gso segment", "cp", None),
 ]
 
 

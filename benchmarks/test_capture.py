@@ -41,7 +41,8 @@ def written(path: Path, frames: list[bytes], size: int) -> Path:
 
 @pytest.fixture(scope="module")
 def size(effort: Effort) -> int:
-    return effort.scaled(200_000_000, 20_000_000)
+    """Of files that are rewritten: large enough that a program's start does not matter."""
+    return effort.scaled(1_000_000_000, 20_000_000)
 
 
 @pytest.fixture(scope="module")
@@ -49,10 +50,21 @@ def super_packets(folder: Path, size: int) -> Path:
     return written(folder / "super.pcapng", [cases.case("VXLAN", 4, cases.BIG).frame], size)
 
 
+def of_the_wire(path: Path, size: int) -> Path:
+    return written(path, gso.segment(cases.case("VXLAN", 4, cases.BIG).frame, MSS).to_list(), size)
+
+
 @pytest.fixture(scope="module", params=["pcap", "pcapng"])
-def packets(folder: Path, size: int, request: pytest.FixtureRequest) -> Path:
-    frames = gso.segment(cases.case("VXLAN", 4, cases.BIG).frame, MSS).to_list()
-    return written(folder / f"wire.{request.param}", frames, size)
+def packets(folder: Path, effort: Effort, request: pytest.FixtureRequest) -> Path:
+    size = effort.scaled(200_000_000, 20_000_000)
+    return of_the_wire(folder / f"read.{request.param}", size)
+
+
+@pytest.fixture(scope="module", params=["pcap", "pcapng"])
+def large(folder: Path, size: int, request: pytest.FixtureRequest) -> Iterator[Path]:
+    path = of_the_wire(folder / f"wire.{request.param}", size)
+    yield path
+    path.unlink()
 
 
 def consume(items: Any) -> int:
@@ -124,28 +136,28 @@ TOOLS: dict[str, tuple[Callable[[Path, Path], list[object]], str]] = {
 
 
 @pytest.mark.parametrize("name", TOOLS)
-def test_nothing_to_do(contest: Contest, packets: Path, folder: Path, name: str) -> None:
+def test_nothing_to_do(contest: Contest, large: Path, folder: Path, name: str) -> None:
     """Packets of the wire's size: each is looked at, none is changed."""
     command, leaves_out = TOOLS[name]
     mine, theirs = folder / "ours", folder / "theirs"
-    if name.startswith("tcprewrite") and packets.suffix == ".pcapng":
+    if name.startswith("tcprewrite") and large.suffix == ".pcapng":
         pytest.skip("tcprewrite writes no pcapng")
-    run(*SEGMENT, packets, mine, "--gso-size", MSS)
-    run(*command(packets, theirs))
-    assert same_packets(mine, packets)
-    assert same_packets(theirs, packets)
-    megabytes = packets.stat().st_size / 1e6
+    run(*SEGMENT, large, mine, "--gso-size", MSS)
+    run(*command(large, theirs))
+    assert same_packets(mine, large)
+    assert same_packets(theirs, large)
+    megabytes = large.stat().st_size / 1e6
     contest(
         REWRITING,
-        f"{packets.suffix[1:]}, nothing to do",
+        f"{large.suffix[1:]}, nothing to do",
         python(
             "gso segment",
-            lambda: run(*SEGMENT, packets, mine, "--gso-size", MSS),
+            lambda: run(*SEGMENT, large, mine, "--gso-size", MSS),
             items=megabytes,
         ),
         python(
             name,
-            lambda: run(*command(packets, theirs)),
+            lambda: run(*command(large, theirs)),
             items=megabytes,
             leaves_out=leaves_out,
             unit="MB",

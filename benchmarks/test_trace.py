@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from contest import Contest, Effort, python
+from contest import Contest, Contestant, Effort, python
 from scratch import scratch
 
 import gso
@@ -41,28 +41,88 @@ END { print n }
 """
 
 
+PWRU = (
+    "0xffff{skb:012x}      9        [<empty>] {function:>20} netns=4026531840 mark=0x0 ifindex=4 "
+    "proto=8 mtu=1600 len=1512 172.70.2.6:{port}->198.51.100.150:8000(tcp)\n"
+)
+FUNCTIONS = ("ip_rcv", "nf_hook_slow", "ip_forward", "ip_output", "__dev_queue_xmit", "consume_skb")
+
+
 @dataclass
 class Log:
-    """perf script's lines, one of ten with the fault of the incident."""
+    """Lines of one tool, one of ten with what is searched for."""
 
     path: Path
     lines: int
-    bad: int
+    wanted: str
+    found: int
+
+    @property
+    def case(self) -> str:
+        return {"perf": "perf script", "pwru": "pwru"}[self.path.stem]
+
+    @property
+    def size(self) -> int:
+        """Bytes of a line."""
+        return self.path.stat().st_size // self.lines
+
+
+def perf_log(path: Path, lines: int) -> Log:
+    """One of ten lines has the fault of the incident."""
+    with path.open("w") as file:
+        for i in range(lines):
+            mac = GOOD if i % 10 else BAD
+            file.write(EVENT.format(cpu=i % 64, time=i % 1000000, skb=i % 65536, mac=mac))
+    return Log(path, lines, BAD, -(-lines // 10))
+
+
+def pwru_log(path: Path, lines: int) -> Log:
+    """One packet after the other, each with a flow of its own."""
+    with path.open("w") as file:
+        for i in range(lines):
+            number = i // len(FUNCTIONS)
+            skb, port = number * 2654435761 % (1 << 32) << 8, 1024 + number * 40503 % 60000
+            function = FUNCTIONS[i % len(FUNCTIONS)]
+            file.write(PWRU.format(skb=skb, function=function, port=port))
+    return Log(path, lines, FUNCTIONS[0], -(-lines // len(FUNCTIONS)))
 
 
 @pytest.fixture(scope="module")
-def log(effort: Effort) -> Iterator[Log]:
-    lines = effort.scaled(200_000, 20_000)
-    with scratch() as folder:
-        path = folder / "perf.txt"
-        with path.open("w") as file:
-            for i in range(lines):
-                mac = GOOD if i % 10 else BAD
-                file.write(EVENT.format(cpu=i % 64, time=i, skb=i % 65536, mac=mac))
-        yield Log(path, lines, lines // 10)
+def folder() -> Iterator[Path]:
+    with scratch() as path:
+        yield path
 
 
-def ours(log: Log) -> Any:
+@pytest.fixture(scope="module")
+def perf(effort: Effort, folder: Path) -> Log:
+    return perf_log(folder / "perf.txt", effort.scaled(1_900_000, 20_000))
+
+
+@pytest.fixture(scope="module")
+def pwru(effort: Effort, folder: Path) -> Log:
+    return pwru_log(folder / "pwru.txt", effort.scaled(2_800_000, 20_000))
+
+
+@pytest.fixture(params=["perf", "pwru"])
+def log(request: pytest.FixtureRequest) -> Log:
+    return request.getfixturevalue(request.param)  # type: ignore[no-any-return]
+
+
+def scan(log: Log, threads: int) -> Contestant:
+    """Every field of every line into columns, batch after batch."""
+
+    def read() -> int:
+        with gso.TraceReader(log.path, threads=threads) as reader:
+            return sum(map(len, reader))
+
+    assert read() == log.lines
+    name = "TraceReader" + (f", {threads} threads" if threads > 1 else "")
+    return python(name, read, items=log.lines)
+
+
+def whole(log: Log) -> Contestant:
+    """The same, and all columns kept."""
+
     def read() -> int:
         return len(gso.read_trace(log.path))
 
@@ -70,10 +130,12 @@ def ours(log: Log) -> Any:
     return python("read_trace", read, items=log.lines)
 
 
-def race(contest: Contest, log: Log, name: str, call: Any, leaves_out: str) -> None:
-    theirs = python(name, call, items=log.lines, leaves_out=leaves_out, unit="line")
-    size = log.path.stat().st_size
-    contest(AREA, "perf script", ours(log), theirs, bytes=size // log.lines)
+def peer(log: Log, name: str, call: Any, leaves_out: str) -> Contestant:
+    return python(name, call, items=log.lines, leaves_out=leaves_out, unit="line")
+
+
+def race(contest: Contest, log: Log, ours: Contestant, theirs: Contestant) -> None:
+    contest(AREA, log.case, ours, theirs, bytes=log.size)
 
 
 def counted(*command: object) -> int:
@@ -81,12 +143,26 @@ def counted(*command: object) -> int:
     return int(done.stdout)
 
 
-def test_grep(contest: Contest, log: Log) -> None:
+def grep(log: Log) -> Contestant:
     def call() -> int:
-        return counted("grep", "-c", "-F", BAD, log.path)
+        return counted("grep", "-c", "-F", log.wanted, log.path)
 
-    assert call() == log.bad
-    race(contest, log, "grep -F", call, LESS)
+    assert call() == log.found
+    return peer(log, "grep -F", call, LESS)
+
+
+def test_grep(contest: Contest, log: Log) -> None:
+    race(contest, log, scan(log, 1), grep(log))
+
+
+def test_grep_against_threads(contest: Contest, log: Log, all_cores: int) -> None:
+    if all_cores < 2:
+        pytest.skip("one core only")
+    race(contest, log, scan(log, 2), grep(log))
+
+
+def test_grep_against_the_whole_log(contest: Contest, log: Log) -> None:
+    race(contest, log, whole(log), grep(log))
 
 
 def test_ripgrep(contest: Contest, log: Log) -> None:
@@ -94,52 +170,59 @@ def test_ripgrep(contest: Contest, log: Log) -> None:
         pytest.skip("ripgrep is not installed")
 
     def call() -> int:
-        return counted("rg", "-c", "-F", BAD, log.path)
+        return counted("rg", "-c", "-F", log.wanted, log.path)
 
-    assert call() == log.bad
-    race(contest, log, "ripgrep -F", call, LESS)
+    assert call() == log.found
+    race(contest, log, scan(log, 1), peer(log, "ripgrep -F", call, LESS))
 
 
-def test_awk(contest: Contest, log: Log) -> None:
+def test_mawk(contest: Contest, log: Log) -> None:
+    if not shutil.which("mawk"):
+        pytest.skip("mawk is not installed")
+
+    def call() -> int:
+        return counted("mawk", "{ n += NF > 0 } END { print n }", log.path)
+
+    assert call() == log.lines
+    theirs = peer(log, "mawk", call, "splits lines into fields, reads none")
+    race(contest, log, scan(log, 1), theirs)
+
+
+def test_gawk(contest: Contest, perf: Log) -> None:
     if not shutil.which("gawk"):
         pytest.skip("gawk is not installed")
 
     def call() -> int:
-        return counted("gawk", AWK, log.path)
+        return counted("gawk", AWK, perf.path)
 
-    assert call() == log.bad
-    race(contest, log, "gawk", call, "takes two fields of a line and applies one rule")
+    assert call() == perf.found
+    leaves_out = "takes two fields of a line and applies one rule"
+    race(contest, perf, scan(perf, 1), peer(perf, "gawk", call, leaves_out))
 
 
-def test_re(contest: Contest, log: Log) -> None:
+def test_re(contest: Contest, perf: Log) -> None:
     def call() -> tuple[int, int]:
-        rows = [
-            (skb, int(mac, 16), int(net, 16), int(tcp, 16), int(transport, 16), int(length))
-            for _, _, _, _, _, _, skb, mac, net, tcp, _, _, transport, length, _ in FIELD.findall(
-                log.path.read_bytes()
-            )
-        ]
-        return len(rows), sum(row[1] < row[4] for row in rows)
+        found = bad = 0
+        with perf.path.open("rb") as file:
+            for line in file:
+                if match := FIELD.match(line):
+                    mac, transport = int(match[8], 16), int(match[13], 16)
+                    found += 1
+                    bad += mac < transport
+        return found, bad
 
-    assert call() == (log.lines, log.bad)
-    race(contest, log, "Python re", call, "knows this one line, keeps six fields as numbers")
+    assert call() == (perf.lines, perf.found)
+    leaves_out = "knows this one line, reads two fields as numbers and keeps none"
+    race(contest, perf, scan(perf, 1), peer(perf, "Python re", call, leaves_out))
 
 
-def test_diagnose_against_grep(contest: Contest, log: Log) -> None:
+def test_diagnose_against_grep(contest: Contest, perf: Log) -> None:
     """The whole answer, not only the columns."""
 
     def diagnosed() -> int:
-        diagnosis = gso.diagnose(gso.read_trace(log.path))
+        diagnosis = gso.diagnose(gso.read_trace(perf.path))
         return sum(case.packets for case in diagnosis.cases)
 
-    def call() -> int:
-        return counted("grep", "-c", "-F", BAD, log.path)
-
     assert diagnosed() > 0
-    contest(
-        AREA,
-        "perf script",
-        python("read_trace and diagnose", diagnosed, items=log.lines),
-        python("grep -F", call, items=log.lines, leaves_out=LESS, unit="line"),
-        bytes=log.path.stat().st_size // log.lines,
-    )
+    ours = python("read_trace and diagnose", diagnosed, items=perf.lines)
+    race(contest, perf, ours, grep(perf))
