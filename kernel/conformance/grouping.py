@@ -1,0 +1,211 @@
+"""What the kernel's GRO and `gso.coalesce` made of the same stream."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import gso
+from gso.constants import GsoType, Tunnel
+from gso.errors import GsoError
+from gso.kernel.conformance.streams import DEVICES, PORTS, Stream
+
+# GRO holds this many packets of one hash bucket, and without a hash all are in one.
+_MAX_GRO_SKBS = 8
+_SHOWN_BITS = 0xFFFF  # of gso_type, by the tracepoint
+_CHECKSUM_PARTIAL = 3
+
+EQUAL, APART, DIFFERENT = "equal", "kept apart", "different"
+
+
+class Made(NamedTuple):
+    """A packet that came out. ``gso_size`` and ``gso_type`` are 0 if it is one frame."""
+
+    frame: bytes
+    gso_size: int = 0
+    gso_type: int = 0
+    partial: bool = False
+
+
+@dataclass
+class Judged:
+    """A stream with both answers, and the verdict. ``why``: where they differ."""
+
+    stream: Stream
+    kernel: list[Made]
+    ours: list[Made]
+    verdict: str
+    why: str = ""
+    merged: int = field(default=0)
+
+
+def coalesce(stream: Stream) -> gso.Coalesced:
+    """Return what `gso` makes of a stream, as a device of the kernel would."""
+    device = DEVICES[stream.device]
+    return gso.coalesce(
+        gso.Frames.from_list(list(stream.frames)),
+        tunnel_ports=PORTS,
+        fixed_ids=True,
+        udp_gro=device.udp,
+        gro_max_size=device.gro_max_size,
+        max_flows=_MAX_GRO_SKBS,
+    )
+
+
+def judge(stream: Stream, kernel: Sequence[Made]) -> Judged:
+    """Compare the packets, whose order tells only when each was complete."""
+    made = coalesce(stream)
+    ours = [
+        Made(bytes(frame), int(size), int(bits) & _SHOWN_BITS, bool(size))
+        for frame, size, bits in zip(made, made.gso_size, made.gso_type, strict=True)
+    ]
+    one = Judged(stream, list(kernel), ours, EQUAL)
+    one.merged = len(stream.frames) - len(kernel)
+    if Counter(map(_comparable, kernel)) == Counter(map(_comparable, ours)):
+        return one
+    groups = [sorted(_of(made.into, k)) for k in range(len(made))]
+    one.verdict, one.why = _explained(stream, kernel, groups)
+    return one
+
+
+def _of(into: Iterable[int], number: int) -> list[int]:
+    return [i for i, k in enumerate(into) if k == number]
+
+
+def _comparable(one: Made) -> Made:
+    """Return it without the checksum of the tunnel: the kernel leaves it for the segmenter."""
+    if not one.gso_size:
+        return one
+    frame = bytearray(one.frame)
+    try:
+        layout = gso.parse(frame, tunnel_ports=PORTS)
+    except GsoError:
+        return one
+    start = layout.transport_header
+    if layout.tunnel is Tunnel.GRE and frame[start] & 0x80:
+        frame[start + 4 : start + 6] = bytes(2)
+    elif layout.tunnel not in (Tunnel.NONE, Tunnel.GRE) and _is_udp(layout) and any(
+        frame[start + 6 : start + 8]
+    ):
+        frame[start + 6 : start + 8] = b"\xff\xff"
+    return one._replace(frame=bytes(frame))
+
+
+def _is_udp(layout: gso.Layout) -> bool:
+    return layout.tunnel not in (Tunnel.IPIP, Tunnel.SIT, Tunnel.IP6TNL)
+
+
+# --- why they differ ---------------------------------------------------------------------------
+
+
+def _explained(
+    stream: Stream, kernel: Sequence[Made], ours: list[list[int]]
+) -> tuple[str, str]:
+    """Say whether we only keep apart what the kernel merges and segmentation would not give back.
+
+    The first packet that differs decides: after it, the two hold different packets.
+    """
+    theirs = groups(stream, kernel)
+    if theirs is None:
+        return DIFFERENT, "it cannot be told what the kernel merged"
+    theirs.sort()
+    for a, b in zip(theirs, sorted(ours), strict=False):
+        if a == b:
+            continue
+        said = f"the kernel merged {a}, we {b}"
+        if a[0] == b[0] and len(b) < len(a) and a[: len(b)] == b:
+            loss = _loss(stream, a[: len(b) + 1], theirs)
+            if loss:
+                return APART, f"{said}: {loss}"
+        return DIFFERENT, said
+    return DIFFERENT, "the same frames, but other packets"
+
+
+def groups(stream: Stream, kernel: Sequence[Made]) -> list[list[int]] | None:
+    """Return which frames went into each packet of the kernel, going by their payload."""
+    left = dict(enumerate(stream.frames))
+    found = []
+    for one in sorted(kernel, key=lambda made: bool(made.gso_size)):
+        members = _members(one, left)
+        if members is None:
+            return None
+        for number in members:
+            del left[number]
+        found.append(members)
+    return found
+
+
+def _members(one: Made, left: dict[int, bytes]) -> list[int] | None:
+    if not one.gso_size:
+        return next(([i] for i, frame in left.items() if frame == one.frame), None)
+    payload = gso.parse(one.frame, tunnel_ports=PORTS).payload
+    data = one.frame[payload:]
+    members: list[int] = []
+    for start in range(0, len(data), one.gso_size):
+        piece = data[start : start + one.gso_size]
+        follows = (
+            i
+            for i, frame in left.items()
+            if i > (members or [-1])[-1] and _payload(frame) == piece
+        )
+        number = next(follows, None)
+        if number is None:
+            return None
+        members.append(number)
+    return members
+
+
+def _payload(frame: bytes) -> bytes | None:
+    try:
+        return frame[gso.parse(frame, tunnel_ports=PORTS).payload :]
+    except GsoError:
+        return None
+
+
+def _loss(stream: Stream, members: list[int], theirs: list[list[int]]) -> str:
+    """Say what is lost when these frames are merged, empty if nothing is."""
+    frames = [stream.frames[i] for i in members]
+    if not _given_back(frames):
+        return "segmentation does not give these back"
+    flow = _addresses(frames[0])
+    between = range(members[-2] + 1, members[-1])
+    for i in between:
+        if [i] in theirs and _addresses(stream.frames[i]) == flow:
+            return f"frame {i} of the same flow overtakes"
+    return ""
+
+
+def _given_back(frames: list[bytes]) -> bool:
+    first = gso.parse(frames[0], tunnel_ports=PORTS)
+    size = len(frames[0]) - first.payload
+    whole = bytearray(frames[0])
+    for frame in frames[1:]:
+        whole += _payload(frame) or b""
+        if first.l4 is gso.L4.TCP:
+            whole[_transport(first) + 13] |= frame[_transport(first) + 13] & 0x09
+    for bits in (None, GsoType.TCP_FIXEDID):
+        try:
+            made = gso.segment(bytes(whole), size, gso_type=bits, tunnel_ports=PORTS)
+        except GsoError:
+            continue
+        if made.to_list() == frames:
+            return True
+    return False
+
+
+def _transport(layout: gso.Layout) -> int:
+    return layout.inner_transport_header or layout.transport_header
+
+
+def _addresses(frame: bytes) -> tuple[bytes, bytes] | None:
+    """Return the innermost addresses and ports."""
+    try:
+        layout = gso.parse(frame, tunnel_ports=PORTS)
+    except GsoError:
+        return None
+    start = layout.inner_network_header or layout.network_header
+    at = _transport(layout)
+    span = slice(start + 12, start + 20) if frame[start] >> 4 == 4 else slice(start + 8, start + 40)
+    return frame[span], frame[at : at + 4]
