@@ -141,6 +141,7 @@ def gro_table(report: gro.Report) -> str:
     for name, tally in sorted(report.tallies.items()):
         lines.append(f"{name:10}" + "".join(f"{tally[column]:>12}" for column in columns))
     lines.append(f"{'all':10}" + "".join(f"{report.total(column):>12}" for column in columns))
+    lines += [f"kept apart: {count}, {why}" for why, count in report.apart.items()]
     lines += [f"not on this kernel: ip {line}: {why}" for line, why in report.refused.items()]
     lines += [f"{one['name']}: {one['why']}" for one in report.differences[:_SHOWN]]
     if len(report.differences) > _SHOWN:

@@ -32,7 +32,10 @@ VERDICTS = (EQUAL, APART, DIFFERENT)
 
 
 class Report:
-    """What came of it. ``refused``: commands of the set-up that failed, and why."""
+    """What came of it.
+
+    ``apart``: streams kept apart, by the reason. ``refused``: commands of the set-up that failed.
+    """
 
     def __init__(self, kernel: str, seed: int) -> None:
         self.kernel, self.seed = kernel, seed
@@ -40,6 +43,7 @@ class Report:
         self.differences: list[dict[str, Any]] = []
         self.samples: list[dict[str, Any]] = []
         self.refused: dict[str, str] = {}
+        self.apart: Counter[str] = Counter()
         self._kept: Counter[str] = Counter()
 
     def add(self, one: Judged, number: int) -> None:
@@ -51,6 +55,8 @@ class Report:
         name = f"gro/{one.stream.shape.replace(' ', '-')}/{self.seed}-{number}"
         if one.verdict == DIFFERENT:
             self.differences.append(record(one, name))
+        elif one.verdict == APART:
+            self.apart[one.why.rpartition(": ")[2]] += 1
         elif one.merged and sum(map(len, one.stream.frames)) <= _LARGEST_SAMPLE:
             self._kept[one.stream.shape] += 1
             if self._kept[one.stream.shape] <= _SAMPLES:
@@ -67,6 +73,7 @@ class Report:
             "seed": self.seed,
             "streams": sum(self.total(verdict) for verdict in VERDICTS),
             "tallies": [{"family": name, **tally} for name, tally in self.tallies.items()],
+            "kept_apart": dict(self.apart),
             "refused": self.refused,
             "differences": self.differences,
         }

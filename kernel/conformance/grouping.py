@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import gso
@@ -15,9 +15,12 @@ from gso.kernel.conformance.streams import DEVICES, PORTS, Stream
 # GRO holds this many packets of one hash bucket, and without a hash all are in one.
 _MAX_GRO_SKBS = 8
 _SHOWN_BITS = 0xFFFF  # of gso_type, by the tracepoint
-_CHECKSUM_PARTIAL = 3
+_LONGEST = 0xFFFF
 
 EQUAL, APART, DIFFERENT = "equal", "kept apart", "different"
+# Why we keep frames apart that the kernel merges.
+LOST = "segmentation does not give these back"
+OVERTAKEN = "a frame of the same flow overtakes"
 
 
 class Made(NamedTuple):
@@ -31,14 +34,17 @@ class Made(NamedTuple):
 
 @dataclass
 class Judged:
-    """A stream with both answers, and the verdict. ``why``: where they differ."""
+    """A stream with both answers, and the verdict.
+
+    ``why``: where they differ. ``merged``: frames that the kernel put behind others.
+    """
 
     stream: Stream
     kernel: list[Made]
     ours: list[Made]
     verdict: str
     why: str = ""
-    merged: int = field(default=0)
+    merged: int = 0
 
 
 def coalesce(stream: Stream) -> gso.Coalesced:
@@ -65,8 +71,7 @@ def judge(stream: Stream, kernel: Sequence[Made]) -> Judged:
     one.merged = len(stream.frames) - len(kernel)
     if Counter(map(_comparable, kernel)) == Counter(map(_comparable, ours)):
         return one
-    groups = [sorted(_of(made.into, k)) for k in range(len(made))]
-    one.verdict, one.why = _explained(stream, kernel, groups)
+    one.verdict, one.why = _explained(stream, kernel, ours)
     return one
 
 
@@ -87,10 +92,6 @@ def as_gro_says(frame: bytes | memoryview, gso_type: int) -> int:
         gso_type &= ~(GsoType.GRE_CSUM | GsoType.UDP_TUNNEL | GsoType.UDP_TUNNEL_CSUM)
         gso_type |= GsoType.GRE
     return gso_type & ~GsoType.TUNNEL_REMCSUM & _SHOWN_BITS
-
-
-def _of(into: Iterable[int], number: int) -> list[int]:
-    return [i for i, k in enumerate(into) if k == number]
 
 
 def _comparable(one: Made) -> Made:
@@ -119,17 +120,18 @@ def _is_udp(layout: gso.Layout) -> bool:
 # --- why they differ ---------------------------------------------------------------------------
 
 
-def _explained(stream: Stream, kernel: Sequence[Made], ours: list[list[int]]) -> tuple[str, str]:
+def _explained(stream: Stream, kernel: Sequence[Made], ours: Sequence[Made]) -> tuple[str, str]:
     """Say whether we only keep apart what the kernel merges and segmentation would not give back.
 
     The first frame that is treated differently decides: after it, other packets are held.
     """
-    theirs = groups(stream, kernel)
-    if theirs is None:
-        return DIFFERENT, "it cannot be told what the kernel merged"
-    if sorted(theirs) == sorted(ours):
+    # Going by payload for both: the same frame may have come twice.
+    theirs, own_groups = groups(stream, kernel), groups(stream, ours)
+    if theirs is None or own_groups is None:
+        return DIFFERENT, "it cannot be told what was merged"
+    if sorted(theirs) == sorted(own_groups):
         return DIFFERENT, "the same frames were merged, but the packets differ"
-    before, own = _joined(theirs), _joined(ours)
+    before, own = _joined(theirs), _joined(own_groups)
     number = next(i for i in range(len(stream.frames)) if before[i] != own[i])
     said = f"frame {number}: the kernel put it behind {before[number]}, we behind {own[number]}"
     if before[number] and not own[number]:
@@ -144,12 +146,28 @@ def _joined(merged: list[list[int]]) -> dict[int, list[int]]:
     return {number: group[:k] for group in merged for k, number in enumerate(group)}
 
 
-def groups(stream: Stream, kernel: Sequence[Made]) -> list[list[int]] | None:
-    """Return which frames went into each packet of the kernel, going by their payload."""
+def groups(stream: Stream, made: Sequence[Made]) -> list[list[int]] | None:
+    """Return which frames went into each packet, going by their payload."""
+    # Of the same frame sent twice, one may have been merged: the first, or else the last.
+    for choice in (max, min):
+        found = _groups(stream, made, choice)
+        if found is not None:
+            return found
+    return None
+
+
+def _groups(
+    stream: Stream, made: Sequence[Made], choice: Callable[..., int]
+) -> list[list[int]] | None:
     left = dict(enumerate(stream.frames))
     found = []
-    for one in sorted(kernel, key=lambda made: bool(made.gso_size)):
-        members = _members(one, left)
+    for one in sorted(made, key=lambda packet: bool(packet.gso_size)):
+        members: list[int] | None
+        if one.gso_size:
+            members = _members(one, left)
+        else:
+            same = [i for i, frame in left.items() if frame == one.frame]
+            members = [choice(same)] if same else None
         if members is None:
             return None
         for number in members:
@@ -159,19 +177,12 @@ def groups(stream: Stream, kernel: Sequence[Made]) -> list[list[int]] | None:
 
 
 def _members(one: Made, left: dict[int, bytes]) -> list[int] | None:
-    if not one.gso_size:
-        # Of the same frame sent twice, the first may have been merged.
-        return max(([i] for i, frame in left.items() if frame == one.frame), default=None)
-    payload = gso.parse(one.frame, tunnel_ports=PORTS).payload
-    data = one.frame[payload:]
+    data = _payload(one.frame) or b""
     members: list[int] = []
     for start in range(0, len(data), one.gso_size):
         piece = data[start : start + one.gso_size]
-        follows = (
-            i
-            for i, frame in left.items()
-            if i > (members or [-1])[-1] and _payload(frame) == piece
-        )
+        last = members[-1] if members else -1
+        follows = (i for i, frame in left.items() if i > last and _payload(frame) == piece)
         number = next(follows, None)
         if number is None:
             return None
@@ -190,18 +201,22 @@ def _loss(stream: Stream, members: list[int], theirs: list[list[int]]) -> str:
     """Say what is lost when these frames are merged, empty if nothing is."""
     frames = [stream.frames[i] for i in members]
     if not _given_back(frames):
-        return "segmentation does not give these back"
+        return LOST
     flow = _addresses(frames[0])
     between = range(members[-2] + 1, members[-1])
     for i in between:
         if [i] in theirs and _addresses(stream.frames[i]) == flow:
-            return f"frame {i} of the same flow overtakes"
+            return OVERTAKEN
     return ""
 
 
 def _given_back(frames: list[bytes]) -> bool:
     first = gso.parse(frames[0], tunnel_ports=PORTS)
     size = len(frames[0]) - first.payload
+    if sum(map(len, frames)) > _LONGEST and first.inner_version == 6:
+        after = (first.inner_network_header or first.network_header) + 40
+        if _transport(first) != after:
+            return False  # the jumbo header is only taken out right before TCP
     whole = bytearray(frames[0])
     for frame in frames[1:]:
         whole += _payload(frame) or b""

@@ -236,8 +236,6 @@ _CHANGES: dict[str, tuple[tuple[str, Callable[[Random, Any], Any]], ...]] = {
 }
 # These undo what the rest of a stream shows if they stay.
 _FOR_ONE = {"bad", "pad", "fragment", "bits", "doff"}
-# GRO merges across them, though segmentation does not bring them back: seldom, then.
-_LOST = {("port", "pad"), ("tcp", "urgent")}
 
 
 class _Flow:
@@ -250,7 +248,8 @@ class _Flow:
         rest = [" ".join(self.kinds[n + 1 :]) for n in range(len(words))]
         self.fields = [_new(r, word, rest[n]) for n, word in enumerate(words)]
         last = max(n for n, kind in enumerate(self.kinds) if kind in ("ip4", "ip6"))
-        if self.kinds[last] == "ip4" and r.random() < 0.3:
+        # Of UDP, segmentation does not know that IDs stay the same.
+        if self.kinds[last] == "ip4" and r.random() < (0.3 if words[-1] == "tcp" else 0.03):
             self.fields[last] |= {"ids": 0, "df": True}
 
     @property
@@ -263,10 +262,17 @@ class _Flow:
         if r.random() < 0.4:
             n = len(self.kinds) - 1
         name, how = r.choice(_CHANGES[self.kinds[n]])
-        if (self.kinds[n], name) in _LOST and r.random() < 0.8:
+        if self._lost(n, name) and r.random() < 0.8:
             return True
         fields[n][name] = how(r, fields[n][name])
         return name not in _FOR_ONE
+
+    def _lost(self, n: int, name: str) -> bool:
+        """Say whether GRO merges across a change that segmentation does not bring back."""
+        kind, outer = self.kinds[n], any(word in _OUTER for word in self.kinds[n + 1 :])
+        if kind == "ip4" and name in ("id", "ids"):
+            return outer or self.kinds[-1] == "udp"
+        return (kind, name) in (("port", "pad"), ("tcp", "urgent"))
 
     def advance(self, length: int) -> None:
         """Count up what counts up."""
