@@ -82,8 +82,10 @@ def as_gro_says(frame: bytes | memoryview, gso_type: int) -> int:
     skb_gro_flush_final_remcsum the remote checksum offload. udp4_gro_receive and udp6_gro_receive
     note the IP version for FOU and GUE around them, too, which then is the inner one.
     """
-    if gso_type & GsoType.UDP_L4 and gso_type & (GsoType.IPXIP4 | GsoType.IPXIP6) and gso_type & (
-        GsoType.UDP_TUNNEL | GsoType.UDP_TUNNEL_CSUM
+    if (
+        gso_type & GsoType.UDP_L4
+        and gso_type & (GsoType.IPXIP4 | GsoType.IPXIP6)
+        and gso_type & (GsoType.UDP_TUNNEL | GsoType.UDP_TUNNEL_CSUM)
     ):
         inner = gso.parse(frame, tunnel_ports=PORTS).inner_version
         gso_type &= ~(GsoType.IPXIP4 | GsoType.IPXIP6)
@@ -106,8 +108,10 @@ def _comparable(one: Made) -> Made:
     start = layout.transport_header
     if layout.tunnel is Tunnel.GRE and frame[start] & 0x80:
         frame[start + 4 : start + 6] = bytes(2)
-    elif layout.tunnel not in (Tunnel.NONE, Tunnel.GRE) and _is_udp(layout) and any(
-        frame[start + 6 : start + 8]
+    elif (
+        layout.tunnel not in (Tunnel.NONE, Tunnel.GRE)
+        and _is_udp(layout)
+        and any(frame[start + 6 : start + 8])
     ):
         frame[start + 6 : start + 8] = b"\xff\xff"
     return one._replace(frame=bytes(frame))
@@ -115,6 +119,23 @@ def _comparable(one: Made) -> Made:
 
 def _is_udp(layout: gso.Layout) -> bool:
     return layout.tunnel not in (Tunnel.IPIP, Tunnel.SIT, Tunnel.IP6TNL)
+
+
+def stays_below(stream: Stream) -> bool:
+    """Say whether an inner IPv4 ID stays the same below an outer one that counts, without DF."""
+    seen = set()
+    for frame in stream.frames:
+        try:
+            layout = gso.parse(frame, tunnel_ports=PORTS)
+        except GsoError:
+            continue
+        outer, inner = layout.network_header, layout.inner_network_header
+        if inner and layout.outer_version == layout.inner_version == 4:
+            known = (_addresses(frame), frame[inner + 4 : inner + 6])
+            if known in seen and not frame[outer + 6] & 0x40:
+                return True
+            seen.add(known)
+    return False
 
 
 # --- why they differ ---------------------------------------------------------------------------

@@ -70,7 +70,11 @@ def _shapes() -> list[str]:
         found += [f"{outer} {inner}" for inner in _INNER]
         found += [f"{outer} {gre} {inner}" for gre in ("gre", "gre-key") for inner in _INNER]
         found += [f"{outer} gre-csum {inner}" for inner in (*_INNER, *_FRAMES)]
-        found += [f"{outer} gre-seq ip4 tcp", f"{outer} gre eth ip4 tcp", f"vlan {outer} gre ip4 tcp"]
+        found += [
+            f"{outer} gre-seq ip4 tcp",
+            f"{outer} gre eth ip4 tcp",
+            f"vlan {outer} gre ip4 tcp",
+        ]
         for tunnel, inside in (("vxlan", _FRAMES), ("geneve", _FRAMES), ("geneve", _INNER)):
             found += [f"{outer} {port} {tunnel} {inner}" for port in ("port", "port-0")
                       for inner in inside]  # fmt: skip
@@ -207,7 +211,10 @@ _CHANGES: dict[str, tuple[tuple[str, Callable[[Random, Any], Any]], ...]] = {
         ("key", lambda r, old: None if old else r.getrandbits(32)),
         ("bad", lambda _r, _old: True),
     ),
-    "vxlan": (("vni", lambda r, old: old ^ 1 << r.randrange(24)), ("group", lambda _, old: old ^ 7)),
+    "vxlan": (
+        ("vni", lambda r, old: old ^ 1 << r.randrange(24)),
+        ("group", lambda _, old: old ^ 7),
+    ),
     "gpe": (("vni", lambda r, old: old ^ 1 << r.randrange(24)),),
     "geneve": (
         ("vni", lambda r, old: old ^ 1 << r.randrange(24)),

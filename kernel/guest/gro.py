@@ -73,7 +73,9 @@ class _Devices:
             Path("/proc/sys/net/ipv6/conf/default/disable_ipv6").write_text("1")
         self._names = [device["name"] for device in devices]
         self._files = [open_tap(_NAMESPACE, name, napi=True) for name in self._names]
-        failed = try_ip_batch(_NAMESPACE, ["link add mir0 mtu 65535 type dummy", "link set mir0 up"])
+        failed = try_ip_batch(
+            _NAMESPACE, ["link add mir0 mtu 65535 type dummy", "link set mir0 up"]
+        )
         for device in devices:
             failed |= try_ip_batch(_NAMESPACE, self._settings(device))
         if failed:
