@@ -15,7 +15,7 @@ from typing import Any
 
 from gso.kernel import debian, vm
 from gso.kernel.build import Bootable
-from gso.kernel.conformance import records, streams
+from gso.kernel.conformance import streams
 from gso.kernel.conformance.grouping import (
     APART,
     DIFFERENT,

@@ -153,7 +153,9 @@ def _explained(stream: Stream, kernel: Sequence[Made], ours: Sequence[Made]) -> 
     if sorted(theirs) == sorted(own_groups):
         return DIFFERENT, "the same frames were merged, but the packets differ"
     before, own = _joined(theirs), _joined(own_groups)
-    number = next(i for i in range(len(stream.frames)) if before[i] != own[i])
+    if len(before) != len(stream.frames):
+        return DIFFERENT, f"{len(stream.frames)} frames, but {len(before)} came out of the kernel"
+    number = next(i for i in own if before[i] != own[i])
     said = f"frame {number}: the kernel put it behind {before[number]}, we behind {own[number]}"
     if before[number] and not own[number]:
         loss = _loss(stream, [*before[number], number], theirs)
@@ -164,7 +166,8 @@ def _explained(stream: Stream, kernel: Sequence[Made], ours: Sequence[Made]) -> 
 
 def _joined(merged: list[list[int]]) -> dict[int, list[int]]:
     """Return for each frame those it was put behind."""
-    return {number: group[:k] for group in merged for k, number in enumerate(group)}
+    found = {number: group[:k] for group in merged for k, number in enumerate(group)}
+    return dict(sorted(found.items()))
 
 
 def groups(stream: Stream, made: Sequence[Made]) -> list[list[int]] | None:

@@ -113,7 +113,7 @@ _Fields = dict[str, Any]
 
 
 def _kind(word: str) -> str:
-    return word.split("-")[0]
+    return word.split("-", maxsplit=1)[0]
 
 
 def _new(r: Random, word: str, following: str) -> _Fields:
@@ -413,14 +413,15 @@ def make(r: Random, shapes: Sequence[str]) -> Stream:
     if n_flows > 8:
         unrest = 0  # that more are held than GRO can hold is unrest enough
     most = max(3, MOST_FRAMES // n_flows)
-    flows = []
+    flows: list[list[bytes]] = []
+    first: _Flow | None = None
     for number in range(n_flows):
         own = shape if not number or r.random() < 0.6 else r.choice(shapes)
         flow = _Flow(r, own)
-        if number and own == shape and r.random() < 0.5:
+        if first and own == shape and r.random() < 0.5:
             flow.fields = deepcopy(first.fields)  # the same tunnel, or all but one field the same
             flow.change(r, flow.fields)
-        first = flow if not number else first
+        first = first or flow
         flows.append(_segments(r, flow, r.randrange(2, most), unrest))
     frames = _shuffled(r, flows, unrest)
     return Stream(device, shape, tuple(frames[:MOST_FRAMES]))

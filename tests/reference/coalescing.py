@@ -188,7 +188,7 @@ class Packet:
         return "last" if last else "open"
 
     def outer_ids_count(self, one):
-        """With fixed inner IDs, the kernel wants the outer ones fixed, too, unless they are free."""
+        """With fixed inner IDs, the kernel wants outer ones without DF fixed, too."""
         outer = [h for h in one.walk.headers if h.kind == "4"][:-1]
         if one.walk.inner_version == 6:
             return False
