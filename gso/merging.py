@@ -169,8 +169,10 @@ def _joined(kept: Packets, packets: Packets) -> Packets:
 
 
 def _move(records: Any, by: Any) -> None:
-    for name in ("block", "data", "options"):
+    for name in ("block", "data"):
         records[name] += by
+    # Without options it is no place at all.
+    records["options"] += np.where(records["options_length"], by, 0)
 
 
 def coalesce_capture(

@@ -116,7 +116,7 @@ def _kind(word: str) -> str:
     return word.split("-", maxsplit=1)[0]
 
 
-def _new(r: Random, word: str, following: str) -> _Fields:
+def _new(r: Random, word: str, following: str) -> _Fields:  # noqa: PLR0911 - one for each kind
     """Return the fields of one header of a new flow."""
     kind, _, option = word.partition("-")
     if kind == "eth":
@@ -296,7 +296,9 @@ class _Flow:
             whole = self._header(n, fields, whole)
         return whole
 
-    def _header(self, n: int, fields: list[_Fields], inner: bytes) -> bytes:
+    def _header(  # noqa: PLR0911 - one for each kind
+        self, n: int, fields: list[_Fields], inner: bytes
+    ) -> bytes:
         kind, f = self.kinds[n], fields[n]
         inside = self.kinds[n + 1] if n + 1 < len(self.kinds) else ""
         if kind == "eth":

@@ -7,7 +7,7 @@ import pytest
 
 import reference
 from gso import GsoType
-from gso.kernel.conformance import gro
+from gso.kernel.conformance import gro, records
 from gso.kernel.conformance.grouping import APART, DIFFERENT, EQUAL, coalesce, judge
 from gso.kernel.conformance.streams import DEVICES, PORTS
 from vectorset import STREAMS
@@ -90,5 +90,5 @@ def test_records_can_be_sent_again(tmp_path):
     stream, kernel = equal()
     one = judge(stream, kernel[1:])
     path = tmp_path / "x.json.xz"
-    gro.records.write(path, [gro.record(one, "name")])
+    records.write(path, [gro.record(one, "name")])
     assert list(gro.replayed(path)) == [stream]
