@@ -171,8 +171,9 @@ def _joined(kept: Packets, packets: Packets) -> Packets:
 def _move(records: Any, by: Any) -> None:
     for name in ("block", "data"):
         records[name] += by
-    # Without options it is no place at all.
-    records["options"] += np.where(records["options_length"], by, 0)
+    # Without options it is any place.
+    options = records["options"] + by
+    records["options"] = np.where(records["options_length"], options, records["block"])
 
 
 def coalesce_capture(
