@@ -234,11 +234,11 @@ cdef class Coalesced(Frames):
                           self.first, self.into, self.held)
 
 
-def _restore(data, offsets, gso_size, gso_segs, gso_type, first, into, held):
+def _restore(data, offsets, gso_size, gso_segs, gso_type, first, into, waiting):
     cdef Coalesced self = Coalesced.__new__(Coalesced)
     Frames.__init__(self, data, offsets)
     self.gso_size, self.gso_segs, self.gso_type = gso_size, gso_segs, gso_type
-    self.first, self.into, self.held = first, into, held
+    self.first, self.into, self.held = first, into, waiting
     return self
 
 

@@ -10,10 +10,8 @@ from typing import NamedTuple
 import gso
 from gso.constants import GsoType, Tunnel
 from gso.errors import GsoError
-from gso.kernel.conformance.streams import DEVICES, PORTS, Stream
+from gso.kernel.conformance.streams import DEVICES, MOST_HELD, PORTS, Stream
 
-# GRO holds this many packets of one hash bucket, and without a hash all are in one.
-_MAX_GRO_SKBS = 8
 _SHOWN_BITS = 0xFFFF  # of gso_type, by the tracepoint
 _LONGEST = 0xFFFF
 
@@ -56,7 +54,7 @@ def coalesce(stream: Stream) -> gso.Coalesced:
         fixed_ids=True,
         udp_gro=device.udp,
         gro_max_size=device.gro_max_size,
-        max_flows=_MAX_GRO_SKBS,
+        max_flows=MOST_HELD,
     )
 
 
@@ -105,20 +103,18 @@ def _comparable(one: Made) -> Made:
         layout = gso.parse(frame, tunnel_ports=PORTS)
     except GsoError:
         return one
-    start = layout.transport_header
+    start = layout.transport_header or 0
     if layout.tunnel is Tunnel.GRE and frame[start] & 0x80:
         frame[start + 4 : start + 6] = bytes(2)
-    elif (
-        layout.tunnel not in (Tunnel.NONE, Tunnel.GRE)
-        and _is_udp(layout)
-        and any(frame[start + 6 : start + 8])
-    ):
+    elif layout.tunnel not in (
+        Tunnel.NONE,
+        Tunnel.GRE,
+        Tunnel.IPIP,
+        Tunnel.SIT,
+        Tunnel.IP6TNL,
+    ) and any(frame[start + 6 : start + 8]):
         frame[start + 6 : start + 8] = b"\xff\xff"
     return one._replace(frame=bytes(frame))
-
-
-def _is_udp(layout: gso.Layout) -> bool:
-    return layout.tunnel not in (Tunnel.IPIP, Tunnel.SIT, Tunnel.IP6TNL)
 
 
 def stays_below(stream: Stream) -> bool:
@@ -130,7 +126,7 @@ def stays_below(stream: Stream) -> bool:
         except GsoError:
             continue
         outer, inner = layout.network_header, layout.inner_network_header
-        if inner and layout.outer_version == layout.inner_version == 4:
+        if inner and outer and layout.outer_version == layout.inner_version == 4:
             known = (_addresses(frame), frame[inner + 4 : inner + 6])
             if known in seen and not frame[outer + 6] & 0x40:
                 return True
@@ -238,8 +234,7 @@ def _given_back(frames: list[bytes]) -> bool:
     first = gso.parse(frames[0], tunnel_ports=PORTS)
     size = len(frames[0]) - first.payload
     if sum(map(len, frames)) > _LONGEST and first.inner_version == 6:
-        after = (first.inner_network_header or first.network_header) + 40
-        if _transport(first) != after:
+        if _transport(first) != _network(first) + 40:
             return False  # the jumbo header is only taken out right before TCP
     whole = bytearray(frames[0])
     for frame in frames[1:]:
@@ -257,8 +252,14 @@ def _given_back(frames: list[bytes]) -> bool:
     return False
 
 
+def _network(layout: gso.Layout) -> int:
+    """Return where the innermost IP header is, 0 if there is none."""
+    return layout.inner_network_header or layout.network_header or 0
+
+
 def _transport(layout: gso.Layout) -> int:
-    return layout.inner_transport_header or layout.transport_header
+    """Return where the innermost TCP or UDP header is, 0 if there is none."""
+    return layout.inner_transport_header or layout.transport_header or 0
 
 
 def _addresses(frame: bytes) -> tuple[bytes, bytes] | None:
@@ -267,7 +268,8 @@ def _addresses(frame: bytes) -> tuple[bytes, bytes] | None:
         layout = gso.parse(frame, tunnel_ports=PORTS)
     except GsoError:
         return None
-    start = layout.inner_network_header or layout.network_header
-    at = _transport(layout)
+    start, at = _network(layout), _transport(layout)
+    if not at:
+        return None
     span = slice(start + 12, start + 20) if frame[start] >> 4 == 4 else slice(start + 8, start + 40)
     return frame[span], frame[at : at + 4]
