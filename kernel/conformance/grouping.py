@@ -233,9 +233,9 @@ def _loss(stream: Stream, members: list[int], theirs: list[list[int]]) -> str:
 def _given_back(frames: list[bytes]) -> bool:
     first = gso.parse(frames[0], tunnel_ports=PORTS)
     size = len(frames[0]) - first.payload
-    if sum(map(len, frames)) > _LONGEST and first.inner_version == 6:
-        if _transport(first) != _network(first) + 40:
-            return False  # the jumbo header is only taken out right before TCP
+    big = first.inner_version == 6 and sum(map(len, frames)) > _LONGEST
+    if big and _transport(first) != _network(first) + 40:
+        return False  # the jumbo header is only taken out right before TCP
     whole = bytearray(frames[0])
     for frame in frames[1:]:
         whole += _payload(frame) or b""

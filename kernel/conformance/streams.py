@@ -423,7 +423,7 @@ def make(r: Random, shapes: Sequence[str]) -> Stream:
     for number in range(n_flows):
         own = shape if not number or r.random() < 0.6 else r.choice(shapes)
         flow = _Flow(r, own)
-        # Where GRO can hold no more, what we complete earlier (so that nothing overtakes) would show.
+        # Where GRO is full it would show what we complete early, so that nothing overtakes.
         if first and own == shape and n_flows <= MOST_HELD and r.random() < 0.5:
             flow.fields = deepcopy(first.fields)  # the same tunnel, or all but one field the same
             flow.change(r, flow.fields)
