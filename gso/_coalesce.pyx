@@ -209,6 +209,8 @@ cdef class Coalesced(Frames):
     """Number of the first frame in each: int64 array of shape (n,)."""
     cdef readonly object into
     """Which output each input frame went into: int64 array with one number for each input."""
+    cdef readonly object held
+    """Numbers of the outputs that could take up more frames, were there any: int64 array."""
 
     def __init__(self, *args):
         raise TypeError("Coalesced come from gso.coalesce")
@@ -220,7 +222,7 @@ cdef class Coalesced(Frames):
         return self._with(Frames.gather(self, indices), indices)
 
     def _with(self, Frames part, key):
-        """The same frames as Coalesced; their `into` is gone, as not all inputs are in them."""
+        """The same frames as Coalesced, without `into` and `held`: not all frames are in them."""
         cdef Coalesced some = Coalesced.__new__(Coalesced)
         some.adopt(part.base, part.ends)
         some.gso_size, some.gso_segs = self.gso_size[key], self.gso_segs[key]
@@ -229,14 +231,14 @@ cdef class Coalesced(Frames):
 
     def __reduce__(self):
         return _restore, (self.data, self.offsets, self.gso_size, self.gso_segs, self.gso_type,
-                          self.first, self.into)
+                          self.first, self.into, self.held)
 
 
-def _restore(data, offsets, gso_size, gso_segs, gso_type, first, into):
+def _restore(data, offsets, gso_size, gso_segs, gso_type, first, into, waiting):
     cdef Coalesced self = Coalesced.__new__(Coalesced)
     Frames.__init__(self, data, offsets)
     self.gso_size, self.gso_segs, self.gso_type = gso_size, gso_segs, gso_type
-    self.first, self.into = first, into
+    self.first, self.into, self.held = first, into, waiting
     return self
 
 
@@ -278,7 +280,7 @@ cdef class _Memory:
 def coalesce(Frames frames not None, *, link_type="ethernet", tunnel_ports=None, udp_gro=True,
              fixed_ids=False, gro_max_size=65536, max_flows=65536, interfaces=None,
              timestamps=None, timeout=0, checksum="partial"):
-    """Merge segments into super-packets exactly as the Linux kernel's software GRO does (6.12).
+    """Merge segments into super-packets as the Linux kernel's software GRO does (6.12).
 
     :func:`segment` of each super-packet, with its `gso_size` (and, with `fixed_ids`, its
     `gso_type`), gives its frames back byte for byte. Frames that cannot be merged, for whatever
@@ -289,6 +291,12 @@ def coalesce(Frames frames not None, *, link_type="ethernet", tunnel_ports=None,
     with a shorter segment, with PSH, FIN, URG, SYN or RST, or when the next frame does not fit.
     Wrong lengths or checksums, IP options, fragments and two tunnels inside each other keep a
     frame from being merged.
+
+    The kernel merges more only where segmentation would not give the frames back (outer IPv4 IDs
+    that jump under DF, UDP with fixed IDs, urgent pointers, wrong outer UDP lengths, BIG TCP with
+    extension headers), or where a damaged frame of the same flow would be overtaken. `gso_type` has
+    every bit that segmentation needs; the kernel's GRO forgets the UDP tunnel around GRE, GRE_CSUM
+    and TUNNEL_REMCSUM.
 
     Args:
         frames: segments, of whatever flows and kinds.
@@ -363,11 +371,22 @@ cdef Coalesced _result(_Memory memory, object into):
         numbers[1, k] = j.packets[k].count
         numbers[2, k] = j.packets[k].first
         bits[k] = j.packets[k].gso_type
-    for array in (rows, types, into):
+    waiting = _held(j)
+    for array in (rows, types, into, waiting):
         array.flags.writeable = False
     self.gso_size, self.gso_segs, self.first = rows
-    self.gso_type, self.into = types, into
+    self.gso_type, self.into, self.held = types, into, waiting
     return self
+
+
+cdef object _held(const job *j):
+    """Numbers of the packets that still could take up frames, in order."""
+    cdef list numbers = []
+    cdef int32_t slot = j.oldest
+    while slot != NOBODY:
+        numbers.append(j.slots[slot].packet)
+        slot = j.slots[slot].newer
+    return np.array(numbers, np.int64)
 
 
 cdef object _numbers(object name, object values, Py_ssize_t n):

@@ -42,6 +42,7 @@ cdef enum:
     MAX_GRO_SKBS = 8                # net/core/gro.c: packets held in one bucket
     UDP_GRO_CNT_MAX = 64
     T_GRE = 4                       # gso.Tunnel
+    GRE_KEY = 0x2000
     GRE_KEY_AND_CSUM = 0xa000
     ETH_HLEN = 14
     UDP_HLEN = 8
@@ -234,6 +235,9 @@ cdef bint same_flow(
         else:
             if differs(a, b, start, start + 4):
                 return False
+            # gre_gro_receive takes the checksum, which comes first, for the key
+            if get16(a + start) & GRE_KEY and differs(a, b, start + 4, start + 8):
+                return False
             at = start + 8
     return not differs(a, b, at, h.l4_header + 4)
 
@@ -259,8 +263,11 @@ cdef bint network_continues(
                 if not (j.fixed_ids and h.l4 == IPPROTO_TCP and get16(x + 6) & IP_DF):
                     return False
                 fixed = True
-            elif step != <uint16_t>count or (h.layers[k].inner and fixed):
+            elif step != <uint16_t>count:
                 # The kernel lets outer IDs be anything with DF, but segmentation counts
+                return False
+            elif fixed and (h.layers[k].inner or not get16(x + 6) & IP_DF):
+                # ip_fixedid is one for both: without DF, the outer ID would have to stay, too
                 return False
         elif h.layers[k].kind == IP6:
             if (x[0] ^ y[0]) & 0x0f or (x[1] ^ y[1]) & 0xf0 or x[7] != y[7]:

@@ -17,6 +17,7 @@ from gso._frames import Frames
 from gso.capture_format import LINKS, SECTION_HEADER, Int64s, Source
 from gso.capture_reader import Block, Packets, Reader
 from gso.capture_writer import write_all
+from gso.errors import GsoError
 
 
 def copy_capture(
@@ -24,6 +25,7 @@ def copy_capture(
     target: Any,
     replace: Callable[[Packets], Iterator[memoryview]],
     *,
+    finish: Callable[[], Iterator[memoryview]] | None = None,
     keep: Callable[[Block], bytes] | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> str | None:
@@ -33,6 +35,8 @@ def copy_capture(
         source: path or binary file.
         target: binary file to write to.
         replace: the bytes to write for some packets; each piece must last until the next but one.
+        finish: the bytes to write for packets that `replace` has kept back; called wherever
+            something else than packets follows.
         keep: what to write for any other block, by default :func:`as_written`.
         progress: called now and then with the number of bytes read.
 
@@ -40,16 +44,31 @@ def copy_capture(
     the damage has been written by then.
     """
     keep = keep or as_written
+    finish = finish or _nothing
     with Reader(source) as reader, _output(target) as write:
-        for part in reader.parts():
-            if isinstance(part, Block):
-                write(keep(part))
-            else:
-                for piece in replace(part):
-                    write(piece)
-            if progress is not None:
-                progress(reader.position)
+        try:
+            for part in reader.parts():
+                if isinstance(part, Block):
+                    _write_all(write, finish())
+                    write(keep(part))
+                else:
+                    _write_all(write, replace(part))
+                if progress is not None:
+                    progress(reader.position)
+        except GsoError:
+            _write_all(write, finish())
+            raise
+        _write_all(write, finish())
         return reader.truncated
+
+
+def _nothing() -> Iterator[memoryview]:
+    return iter(())
+
+
+def _write_all(write: Callable[[bytes | memoryview], None], pieces: Iterator[memoryview]) -> None:
+    for piece in pieces:
+        write(piece)
 
 
 def as_written(block: Block) -> bytes:

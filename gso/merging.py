@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _LONGEST_FRAME = 1 << 20
 _NANOSECONDS = 1000
+_MOST_KEPT = 1 << 18
 
 
 @dataclass
@@ -58,38 +59,81 @@ class _Merger:
         self.result = Merged()
         self._timeout = timeout
         self._options = options
-        self._packer = Packer()
+        self._packer, self._keeper = Packer(), Packer()
+        # The last packets of a piece of the file, where a super-packet may go on in the next one.
+        self._kept: Packets | None = None
 
     def rewrite(self, packets: Packets) -> Iterator[memoryview]:
         """The bytes to write in place of these packets; a piece lasts until the next but one."""
-        for part, link_type in runs(packets):
-            self.result.packets += len(part.records)
-            if link_type in LINKS:
-                yield self._run(part, link_type)
-            else:
-                unknown = self.result.unknown_links
-                unknown[link_type] = unknown.get(link_type, 0) + len(part.records)
-                yield self._packer.pack(part, Frames(), np.empty(0, np.int64))
+        self.result.packets += len(packets.records)
+        kept, self._kept = self._kept, None
+        parts = list(runs(_joined(kept, packets) if kept else packets))
+        for part, link_type in parts[:-1]:
+            yield self._part(part, link_type, last=False)
+        yield self._part(*parts[-1], last=True)
 
-    def _run(self, packets: Packets, link_type: str) -> memoryview:
+    def finish(self) -> Iterator[memoryview]:
+        """The same for packets that have been kept back."""
+        kept, self._kept = self._kept, None
+        for part, link_type in runs(kept) if kept else ():
+            yield self._part(part, link_type, last=False)
+
+    def _part(self, packets: Packets, link_type: str, *, last: bool) -> memoryview:
+        """The same for packets of one link type. `last`: it may go on."""
+        if link_type in LINKS:
+            return self._run(packets, link_type, last=last)
+        unknown = self.result.unknown_links
+        unknown[link_type] = unknown.get(link_type, 0) + len(packets.records)
+        return self._packer.pack(packets, Frames(), np.empty(0, np.int64))
+
+    def _run(self, packets: Packets, link_type: str, *, last: bool) -> memoryview:
         """The same for packets of one link type that is known."""
         kind, skip = LINKS[link_type]
         skips = np.full(len(packets.section.interfaces), skip, np.uint32)
+        times = None if self._timeout is None else packets.timestamps()
         made = coalesce(
             packets.frames(skips),
             link_type=kind,
             interfaces=self._flows(packets, skip),
-            timestamps=None if self._timeout is None else packets.timestamps(),
+            timestamps=times,
             timeout=(self._timeout or 0) * _NANOSECONDS,
             checksum="complete",
             **self._options,
         )
-        several = np.flatnonzero(made.gso_segs > 1)
+        cut = self._cut(packets, made, times) if last else len(packets.records)
+        done = int(np.searchsorted(made.first, cut))
+        if cut < len(packets.records):
+            later = np.flatnonzero(made.into[cut:] >= done) + cut
+            self._kept = self._alone(packets, later)
+        several = np.flatnonzero(made.gso_segs[:done] > 1)
         self._count(made, several)
         first = Packets(
-            packets.buffer, packets.records[made.first], packets.section, packets.origin
+            packets.buffer, packets.records[made.first[:done]], packets.section, packets.origin
         )
         return self._packer.pack(first, made[several], several, skip)
+
+    def _alone(self, packets: Packets, which: Any) -> Packets:
+        """A copy of some of the packets, in a buffer of their own."""
+        records = packets.records[which]
+        some = Packets(packets.buffer, records, packets.section, packets.origin)
+        buffer = np.frombuffer(self._keeper.pack(some, Frames(), np.empty(0, np.int64)), np.uint8)
+        lengths = records["block_length"].astype(np.int64)
+        _move(records, np.cumsum(lengths) - lengths - records["block"])
+        return Packets(buffer, records, packets.section, packets.origin)
+
+    def _cut(self, packets: Packets, made: Coalesced, times: Any) -> int:
+        """From which packet on to wait for what follows in the file.
+
+        All that has been merged before it is complete, but for super-packets that would make us
+        keep more than _MOST_KEPT bytes.
+        """
+        count = len(packets.records)
+        waiting = made.first[made.held]
+        if times is not None and self._timeout is not None:
+            waiting = waiting[times[waiting] >= times[-1] - self._timeout * _NANOSECONDS]
+        behind = np.cumsum(packets.records["block_length"][::-1], dtype=np.int64)
+        affordable = count - int(np.searchsorted(behind, _MOST_KEPT, side="right"))
+        return max(int(waiting.min(initial=count)), affordable)
 
     @staticmethod
     def _flows(packets: Packets, skip: int) -> Any:
@@ -109,6 +153,29 @@ class _Merger:
         self.result.most_segments = max(self.result.most_segments, counts.max(initial=0).item())
 
 
+def _joined(kept: Packets, packets: Packets) -> Packets:
+    """Packets that were kept, and those that follow them."""
+    first, last = packets.records[0], packets.records[-1]
+    start, stop = int(first["block"]), int(last["block"]) + int(last["block_length"])
+    shift = len(kept.buffer) - start
+    records = np.concatenate([kept.records, packets.records])
+    _move(records[len(kept.records) :], shift)
+    return Packets(
+        np.concatenate([kept.buffer, packets.buffer[start:stop]]),
+        records,
+        packets.section,
+        packets.origin - shift,
+    )
+
+
+def _move(records: Any, by: Any) -> None:
+    for name in ("block", "data"):
+        records[name] += by
+    # Without options it is any place.
+    options = records["options"] + by
+    records["options"] = np.where(records["options_length"], options, records["block"])
+
+
 def coalesce_capture(
     source: Source,
     target: Any,
@@ -124,8 +191,8 @@ def coalesce_capture(
 
     Super-packets have the timestamp, interface, link-layer header and comment of their first
     segment, and complete checksums. The comments of the others are lost. All other blocks of a
-    pcapng file are kept, and so is the format. Segments that lie more than some megabytes apart in
-    the file are not merged.
+    pcapng file are kept, and so is the format. Segments more than 256 kB apart in the file, or
+    with another pcapng block than packets between them, may be left unmerged.
 
     Args:
         source: path or binary file.
@@ -144,7 +211,7 @@ def coalesce_capture(
     }
     merger = _Merger(timeout, options)
     merger.result.truncated = copy_capture(
-        source, target, merger.rewrite, keep=_with_room, progress=progress
+        source, target, merger.rewrite, finish=merger.finish, keep=_with_room, progress=progress
     )
     return merger.result
 

@@ -6,7 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
-from gso.kernel.conformance import records
+from gso.kernel.conformance import gro, records
 from gso.kernel.conformance.compare import DIFFERENT, EQUAL, NOT_SENT, REFUSED
 from gso.kernel.conformance.run import Options, Report, compare
 from gso.kernel.errors import TestBedError, UsageError
@@ -20,11 +20,18 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the subcommand to those of ``gso-kernel``."""
     command = commands.add_parser(
         "conformance",
-        help="compare gso.segment with a real kernel, on random packets",
+        help="compare gso.segment or gso.coalesce with a real kernel, on random packets",
         description="Boot a kernel, send random super-packets through tunnels of every kind and, "
         "malformed ones too, straight to its segmenter, and compare every byte of the segments "
-        "with what gso.segment makes. Exit status: 0 all the same, 1 differences, 125 nothing can "
-        "be said.",
+        "with what gso.segment makes. With --gro, send random streams of segments to devices with "
+        "GRO, and compare what it merges with gso.coalesce. Exit status: 0 all the same, 1 "
+        "differences, 125 nothing can be said.",
+    )
+    command.add_argument(
+        "--gro",
+        action="store_true",
+        help="compare GRO with gso.coalesce. 'kept apart' are streams in which the kernel merged "
+        "what segmentation does not give back, or let a frame overtake, and gso.coalesce did not",
     )
     command.add_argument("--kernel", metavar="VERSION", help="Debian kernel (default: newest)")
     command.add_argument(
@@ -35,7 +42,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         type=_count,
         default=2000,
         metavar="N",
-        help="packets to send, half of them through tunnels (default: 2000)",
+        help="packets to send, half of them through tunnels, or streams (default: 2000)",
     )
     command.add_argument(
         "--only",
@@ -43,7 +50,8 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         default=[],
         metavar="WORD",
         help="only devices with this in their name, such as geneve, gue6080-gre or 'in vxlan'; "
-        "none: the segmenter itself; may be repeated",
+        "none: the segmenter itself; with --gro, streams with this in their headers, such as "
+        "'vxlan eth ip6' or 'gre-key'; may be repeated",
     )
     command.add_argument(
         "--differences",
@@ -85,19 +93,17 @@ def _run(options: argparse.Namespace) -> int:
         if path and not path.parent.is_dir():
             raise UsageError(f"cannot write {path}: there is no folder {path.parent}")
     screen = TerminalScreen(quiet=options.quiet)
-    report = compare(
-        Options(
-            seed=options.seed,
-            count=options.count,
-            only=options.only,
-            kernel=options.kernel,
-            replay=options.replay,
-            timeout=options.timeout,
-        ),
-        screen,
+    wanted = Options(
+        seed=options.seed,
+        count=options.count,
+        only=options.only,
+        kernel=options.kernel,
+        replay=options.replay,
+        timeout=options.timeout,
     )
+    report = gro.compare(wanted, screen) if options.gro else compare(wanted, screen)
     screen.close()
-    print(table(report))
+    print(gro_table(report) if isinstance(report, gro.Report) else table(report))
     if report.differences:
         records.write(options.differences, report.differences)
         print(f"both answers: {options.differences}, to send again with --replay")
@@ -106,7 +112,7 @@ def _run(options: argparse.Namespace) -> int:
     if options.json:
         options.json.write_text(json.dumps(report.summary(), indent=1) + "\n")
     if not report.total(EQUAL):
-        raise TestBedError("conformance", "not one packet was segmented; nothing can be said")
+        raise TestBedError("conformance", "not one packet was compared; nothing can be said")
     return int(bool(report.differences))
 
 
@@ -122,6 +128,22 @@ def table(report: Report) -> str:
     lines += [f"{kind}: not on this kernel: {why}" for kind, why in report.refused.items()]
     for one in report.differences[:_SHOWN]:
         lines.append(f"{one['name']}: {one['way']} differs {_told(one)}".rstrip())
+    if len(report.differences) > _SHOWN:
+        lines.append(f"and {len(report.differences) - _SHOWN} more")
+    lines.append(f"{report.kernel}, seed {report.seed}")
+    return "\n".join(lines)
+
+
+def gro_table(report: gro.Report) -> str:
+    """Return the result of comparing GRO, for people."""
+    columns = (*gro.VERDICTS, "frames", "merged")
+    lines = [f"{'':10}" + "".join(f"{name:>12}" for name in columns)]
+    for name, tally in sorted(report.tallies.items()):
+        lines.append(f"{name:10}" + "".join(f"{tally[column]:>12}" for column in columns))
+    lines.append(f"{'all':10}" + "".join(f"{report.total(column):>12}" for column in columns))
+    lines += [f"kept apart: {count}, {why}" for why, count in report.apart.items()]
+    lines += [f"not on this kernel: ip {line}: {why}" for line, why in report.refused.items()]
+    lines += [f"{one['name']}: {one['why']}" for one in report.differences[:_SHOWN]]
     if len(report.differences) > _SHOWN:
         lines.append(f"and {len(report.differences) - _SHOWN} more")
     lines.append(f"{report.kernel}, seed {report.seed}")

@@ -16,7 +16,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from . import applications, conformance, datagrams, health, shell, topology
+from . import applications, conformance, datagrams, gro, health, shell, topology
 from .capture import Tap
 from .datagrams import DatagramServer
 from .netns import device_counters, run
@@ -47,6 +47,8 @@ class Run:
             return self.perform_applications()
         if self.plan.get("conformance"):
             return conformance.perform(self.folder, self.plan["conformance"], self.progress)
+        if self.plan.get("gro"):
+            return gro.perform(self.folder, self.plan["gro"], self.progress)
         if self.plan.get("shell"):
             return {"modules": self.load_modules(), "status": shell.perform(self.folder, self.plan)}
         scenarios = self.plan["scenarios"]

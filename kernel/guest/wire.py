@@ -20,17 +20,17 @@ from .capture import RECORD
 from .netns import inside
 
 _TUNSETIFF = 0x400454CA
-_IFF_TAP, _IFF_NO_PI = 0x0002, 0x1000
+_IFF_TAP, _IFF_NAPI, _IFF_NO_PI = 0x0002, 0x0010, 0x1000
 _NO_OFFLOAD = bytes(10)  # an empty virtio_net_hdr: what is on a wire is complete
 _LARGEST_FRAME = 1 << 16
 
 
-def _open_tap(namespace: str, device: str) -> int:
+def open_tap(namespace: str, device: str, *, napi: bool = False) -> int:
+    """Make a TAP device, or open it. ``napi``: what is written to it goes through GRO."""
+    flags = _IFF_TAP | _IFF_NO_PI | (_IFF_NAPI if napi else 0)
     with inside(namespace):
         descriptor = os.open("/dev/net/tun", os.O_RDWR)
-        fcntl.ioctl(
-            descriptor, _TUNSETIFF, struct.pack("16sH", device.encode(), _IFF_TAP | _IFF_NO_PI)
-        )
+        fcntl.ioctl(descriptor, _TUNSETIFF, struct.pack("16sH", device.encode(), flags))
     return descriptor
 
 
@@ -38,7 +38,7 @@ class Wire:
     """Carries frames both ways and keeps those that leave the ``near`` end, in order."""
 
     def __init__(self, near: tuple[str, str], far: tuple[str, str]) -> None:
-        self._near, self._far = _open_tap(*near), _open_tap(*far)
+        self._near, self._far = open_tap(*near), open_tap(*far)
         self._records: list[bytes] = []
         self._lock = threading.Lock()
         self._broken: OSError | None = None

@@ -64,12 +64,13 @@ def test_segments_are_given_back(record):
 
 
 def test_most_are_merged():
-    """Or else the test above proves nothing; the others have options, fragments, SYN, remcsum."""
+    """Or else the test above proves nothing; the others have options, fragments, SYN, remcsum,
+    or GRE key and checksum together."""
     whole = sum(
         len(gso.coalesce(Frames.from_list(outputs(r)), tunnel_ports=PORTS, fixed_ids=True)) == 1
         for r in CUT
     )
-    assert whole > 0.85 * len(CUT)
+    assert whole > 0.8 * len(CUT)
 
 
 def test_incident():

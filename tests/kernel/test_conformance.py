@@ -43,6 +43,23 @@ def test_a_kernel_and_the_library_agree(gso_kernel, tmp_path, request):
     assert again.status == 0, again.out + again.err
 
 
+@pytest.mark.vm
+def test_gro_of_a_kernel_and_the_library_agree(gso_kernel, tmp_path, request):
+    request.getfixturevalue("test_bed")
+    done = gso_kernel(
+        "conformance", "--gro", "--seed", "2", "--count", "300", "--json", "found.json"
+    )
+    assert done.status == 0, done.out + done.err
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert found["streams"] == 300
+    assert found["differences"] == []
+    assert found["refused"] == {}
+    tallies = {row["family"]: row for row in found["tallies"]}
+    assert {"none", "vlan", "IP in IP", "gre", "vxlan", "geneve", "fou", "gue"} <= set(tallies)
+    assert all(row["merged"] > 0 for row in tallies.values())
+    assert sum(row[EQUAL] for row in tallies.values()) > 200
+
+
 # --- without a VM ------------------------------------------------------------------------------
 
 

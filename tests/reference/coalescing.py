@@ -154,7 +154,7 @@ class Segment:
                 out[at + 7] = 0
             elif h.kind == "U":
                 out[at + 4 : at + 8] = b"\0\0\0\1" if any(out[at + 6 : at + 8]) else bytes(4)
-            else:
+            elif not out[at] & 0x20:  # the kernel takes the checksum for the key
                 out[at + 4 : at + 8] = bytes(4)
         return bytes(out), [(h.kind, h.offset) for h in self.walk.headers]
 
@@ -175,6 +175,8 @@ class Packet:
             return "full"
         if one.flags & CWR or not self.fits(one, options):
             return "full"
+        if self.fixed and self.outer_ids_count(one):
+            return "full"
         fixed = self.gives_back(one, options)
         if fixed is None:
             return "full"
@@ -184,6 +186,13 @@ class Packet:
         last = len(one.payload) < size or one.flags & (URG | PSH | RST | SYN | FIN)
         last = last or (one.l4 == 17 and len(self.numbers) == 64)
         return "last" if last else "open"
+
+    def outer_ids_count(self, one):
+        """With fixed inner IDs, the kernel wants outer ones without DF fixed, too."""
+        outer = [h for h in one.walk.headers if h.kind == "4"][:-1]
+        if one.walk.inner_version == 6:
+            return False
+        return any(not one.frame[h.offset + 6] & 0x40 for h in outer)
 
     def fits(self, one, options):
         walk = one.walk

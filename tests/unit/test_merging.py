@@ -143,16 +143,36 @@ def test_wrong_usage(tmp_path, capsys):
     assert "at most 524280" in capsys.readouterr().err
 
 
-def test_memory_is_bounded_by_batches():
-    """Chunks of the file are merged for themselves; nothing is lost between them."""
-    frames = stream(3000)
-    data = build.pcap([(5, frame) for frame in frames], order="<")
-    made, result = merge(data)
-    back = []
-    for frame in made.frames:
-        back += gso.segment(frame, 100).to_list() if len(frame) > 200 else [bytes(frame)]
-    assert back == frames
-    assert result.written == len(made)
+@pytest.mark.parametrize("order", build.ORDERS)
+def test_super_packets_go_on_where_the_file_is_read_in_pieces(order):
+    """No more are written than if all of the capture had been merged at once."""
+    two = [stream(20000), stream(20000, source=OTHER)]
+    frames = [frame for pair in zip(*two, strict=True) for frame in pair]
+    for data in (
+        build.pcap([(5, frame) for frame in frames], order=order),
+        build.section(order) + build.interface(order)
+        + b"".join(build.enhanced(frame, order=order) for frame in frames),
+    ):  # fmt: skip
+        made, result = merge(data)
+        whole = gso.coalesce(gso.Frames.from_list(frames), checksum="complete")
+        assert made.frames.to_list() == whole.to_list()
+        assert result.written == len(whole)
+        assert result.packets == len(frames)
+
+
+def test_what_is_kept_back_is_written_before_another_block_and_at_damage():
+    frames = stream(4)
+    blocks = [build.enhanced(frame, order="<") for frame in frames]
+    start = build.section("<") + build.interface("<")
+    made, _ = merge(start + blocks[0] + blocks[1] + build.interface("<") + blocks[2] + blocks[3])
+    assert [len(frame) - 66 for frame in made.frames] == [200, 200]
+    target = io.BytesIO()
+    damaged = bytearray(blocks[2])
+    damaged[4:8] = b"\1\0\0\0"
+    with pytest.raises(gso.GsoError):
+        coalesce_capture(io.BytesIO(start + blocks[0] + blocks[1] + damaged), target)
+    made = gso.read_capture(io.BytesIO(target.getvalue()))
+    assert [len(frame) - 66 for frame in made.frames] == [200]
 
 
 class TestSegmentOptions:
