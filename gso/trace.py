@@ -329,14 +329,14 @@ def read_trace(source: Source, format: Format = "auto", *, threads: int = 1) -> 
 
 def _joined(batches: Iterator[Trace], expected: int) -> Trace:
     """Batches in one, put together as they come, so that each leaves its memory to the next."""
-    last = next(batches)
-    more = next(batches, None)
-    if more is None:
-        return last
+    first = last = next(batches)
+    second = next(batches, None)
+    if second is None:
+        return first
     numbers: dict[str, int] = {}
     whole: dict[str, npt.NDArray[Any]] = {}
     size = 0
-    for last in chain((last, more), batches):
+    for last in chain((first, second), batches):
         mapping = [numbers.setdefault(name, len(numbers)) for name in last.names]
         table = np.array([*mapping, -1], np.int32)
         end = size + len(last)

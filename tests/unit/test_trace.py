@@ -561,8 +561,7 @@ def columns_of(data: bytes, threads: int = 1) -> list[object]:
             [1, False, 0, [1, 3]],
         ),
         (
-            PERF.encode()
-            + b"[LOST 9223372036854775809]\n[LOST -3]\n[LOST 7\n[LOST 99999999999\n",
+            PERF.encode() + b"[LOST 9223372036854775809]\n[LOST -3]\n[LOST 7\n[LOST 99999999999\n",
             [0, False, 7, [1]],
         ),
     ],
