@@ -14,7 +14,8 @@ from gso._shape cimport (
     Slot, bit,
 )
 from gso._text cimport (
-    find, host_order, is_blank, is_digit, is_word, read_clock, read_number, skip_blanks, skip_token, starts,
+    find, host_order, is_blank, is_digit, is_word, read_clock, read_number, skip_blanks,
+    skip_token, starts,
 )
 
 cdef enum Part:
