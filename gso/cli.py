@@ -6,7 +6,6 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from importlib import metadata
 
 from gso import (
     command_coalesce,
@@ -16,7 +15,7 @@ from gso import (
     command_validate,
     command_watch,
 )
-from gso.command import EXAMPLES, UNUSABLE, Formatter, UsageError
+from gso.command import EXAMPLES, UNUSABLE, Formatter, UsageError, version
 from gso.drawing import printable
 from gso.errors import GsoError
 
@@ -57,7 +56,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EXAMPLES,
         formatter_class=Formatter,
     )
-    parser.add_argument("--version", action="version", version=f"gso {_version()}")
+    parser.add_argument("--version", action="version", version=f"gso {version()}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for add in (
         command_segment.add,
@@ -69,10 +68,3 @@ def _parser() -> argparse.ArgumentParser:
     ):
         add(commands)
     return parser
-
-
-def _version() -> str:
-    try:
-        return metadata.version("pygso")
-    except metadata.PackageNotFoundError:
-        return "(not installed)"

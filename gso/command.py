@@ -12,6 +12,7 @@ import tempfile
 import textwrap
 import time
 from collections.abc import Callable, Iterator
+from importlib import metadata
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -223,3 +224,11 @@ def show_progress(name: str) -> Iterator[Callable[[int], None] | None]:
         if shown != start:
             sys.stderr.write("\r\033[K")
             sys.stderr.flush()
+
+
+def version() -> str:
+    """Of the package, as it is installed."""
+    try:
+        return metadata.version("pygso")
+    except metadata.PackageNotFoundError:
+        return "(not installed)"

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from types import FrameType
 
+from gso.command import version
 from gso.kernel import (
     command_bisect,
     command_cache,
@@ -78,6 +79,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--version", action="version", version=f"gso-kernel {version()}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for add in (
         command_verify.add,

@@ -6,6 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
+from gso.kernel.command import Commands, count, seconds
 from gso.kernel.conformance import gro, records
 from gso.kernel.conformance.compare import DIFFERENT, EQUAL, NOT_SENT, REFUSED
 from gso.kernel.conformance.run import Options, Report, compare
@@ -16,7 +17,7 @@ _COLUMNS = (EQUAL, REFUSED, DIFFERENT, NOT_SENT)
 _SHOWN = 10  # differences named on the terminal
 
 
-def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add(commands: Commands) -> None:
     """Add the subcommand to those of ``gso-kernel``."""
     command = commands.add_parser(
         "conformance",
@@ -39,7 +40,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     )
     command.add_argument(
         "--count",
-        type=_count,
+        type=count,
         default=2000,
         metavar="N",
         help="packets to send, half of them through tunnels, or streams (default: 2000)",
@@ -72,20 +73,13 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     command.add_argument("--json", type=Path, metavar="FILE", help="write everything here too")
     command.add_argument(
         "--timeout",
-        type=float,
+        type=seconds,
         default=600.0,
         metavar="SECONDS",
         help="longest time for one boot with up to 8000 packets (default: 600)",
     )
     command.add_argument("--quiet", action="store_true", help="no progress, only the result")
     command.set_defaults(run=_run)
-
-
-def _count(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
-    return value
 
 
 def _run(options: argparse.Namespace) -> int:

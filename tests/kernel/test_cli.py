@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+from importlib import metadata
 
 import pytest
 
@@ -123,3 +124,9 @@ def test_the_cache_is_shown_and_cleared(gso_kernel, tmp_path, monkeypatch):
     assert built.exists()
     assert "deleted" in gso_kernel("cache", "clear").out
     assert not built.exists()
+
+
+def test_version(gso_kernel):
+    done = gso_kernel("--version")
+    assert done.status == 0
+    assert done.out.strip() == f"gso-kernel {metadata.version('pygso')}"
