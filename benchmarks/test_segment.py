@@ -6,7 +6,9 @@ Every peer's segments are compared with ours byte for byte before anything is ti
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +66,7 @@ class Batch:
         self.frames = Frames.from_list([self.case.frame]) if self.n == 1 else self._repeated()
         self.size = self.n * (len(self.case.payload) + self.case.segments * self.case.headers)
         self.out = np.zeros(self.size + 64, np.uint8)
+        self.pool = ThreadPoolExecutor()
 
     def _repeated(self) -> Frames:
         length = len(self.case.frame)
@@ -83,24 +86,33 @@ class Batch:
             items=self.n,
         )
 
-    def memcpy(self) -> Contestant:
+    def memcpy(self, threads: int = 1) -> Contestant:
         """Payloads into their slots: checked to be the payloads that the segments have."""
-        case = self.case
-        arguments = (
-            self.out.ctypes.data, self.frames.data.ctypes.data, self.n, case.headers,
-            len(case.payload), case.mss,
-        )  # fmt: skip
+        case, each = self.case, self.size // self.n
+        out, frames = self.out.ctypes.data, self.frames.data.ctypes.data
+        cuts = [self.n * i // threads for i in range(threads + 1)]
+        pieces = [
+            (
+                out + begin * each, frames + begin * len(case.frame), end - begin,
+                case.headers, len(case.payload), case.mss,
+            )
+            for begin, end in pairwise(cuts)
+        ]  # fmt: skip
         copy = native.limits().copy_strided
+
+        def on_threads() -> None:
+            list(self.pool.map(lambda piece: copy(*piece), pieces))
+
         self.out[:] = 0
-        copy(*arguments)
-        at = self.size - self.size // self.n
+        on_threads()
+        at = self.size - each
         for segment in expected(case):
             mine = self.out[at + case.headers : at + len(segment)]
             assert mine.tobytes() == segment[case.headers :]
             at += len(segment)
-        return python(
-            "memcpy (L)", lambda: copy(*arguments), items=self.n, leaves_out=MEMCPY, limit=True
-        )
+        name = "memcpy (L)" + (f", {threads} threads" if threads > 1 else "")
+        call = on_threads if threads > 1 else lambda: copy(*pieces[0])
+        return python(name, call, items=self.n, leaves_out=MEMCPY, limit=True)
 
     def numpy(self) -> Contestant:
         rows = self.frames.data.reshape(self.n, -1)
@@ -273,6 +285,19 @@ def test_cold_threads(contest: Contest, cold: Batch, all_cores: int) -> None:
     one = cold.ours()
     one.name = "our own single thread"
     contest(AREA, COLD_NAME, cold.ours(threads=2), one)
+
+
+def test_cold_threads_against_memcpy(contest: Contest, cold: Batch, all_cores: int) -> None:
+    """How much of two threads' gain the memory allows."""
+    if all_cores < 2:
+        pytest.skip("one core only")
+    contest(AREA, COLD_NAME, cold.ours(threads=2), cold.memcpy(threads=2))
+
+
+def test_memcpy_threads(contest: Contest, cold: Batch, all_cores: int) -> None:
+    if all_cores < 2:
+        pytest.skip("one core only")
+    contest(AREA, COLD_NAME, cold.memcpy(threads=2), cold.memcpy())
 
 
 def test_hot_threads(contest: Contest, all_cores: int) -> None:
