@@ -47,6 +47,7 @@ HEADLINES = [
     ("perf script", "read_trace", "grep -F", None),
     ("pwru", "TraceReader", "grep -F", 0.4),
     ("pwru", "TraceReader, 2 threads", "grep -F", 0.7),
+    ("rows, every second one wrong", "validate_batch", "NumPy or (L)", None),
     ("pcapng", "read_capture", "dpkt", None),
     ("pcapng, nothing to do", "gso segment", "editcap", None),
     ("pcapng, nothing to do", "gso segment", "cp", None),
