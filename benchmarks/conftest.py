@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from contest import Contest, Effort, clock
 
 import gso
+from contest import Contest, Effort, clock
 
 CORES = sorted(os.sched_getaffinity(0))
 

@@ -12,15 +12,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import cases
 import dpkt
 import pytest
-from contest import Contest, Effort, python
 from scapy import utils as scapy
-from scratch import scratch
 
+import cases
 import gso
+from contest import Contest, Effort, python
 from gso.capture import Writer
+from scratch import scratch
 
 READING, REWRITING = "reading captures", "rewriting captures"
 MSS = cases.MSS

@@ -8,13 +8,13 @@ from typing import Any
 import dpkt
 import numpy as np
 import pytest
-from contest import Contest, python
-from peers import native
-from peers.vectorised import fold
 from scapy.utils import checksum as scapy_checksum
 
 import gso
+from contest import Contest, python
 from gso import Frames
+from peers import native
+from peers.vectorised import fold
 
 AREA = "checksum"
 LENGTHS = [64, 256, 1448, 9000, 65536]

@@ -11,12 +11,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-import cases
 import numpy as np
 import pytest
-from contest import Contest, Effort, clock, python
 
+import cases
 import gso
+from contest import Contest, Effort, clock, python
 from gso import Frames
 
 AREA = "growth"

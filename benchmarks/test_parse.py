@@ -5,18 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import cases
 import dpkt
 import numpy as np
 import pytest
-from contest import Contest, Contestant, python
-from peers import native
 from scapy.layers.inet import TCP
 from scapy.layers.l2 import Ether
 from scapy.layers.vxlan import VXLAN  # noqa: F401  (so that UDP knows its port)
 
+import cases
 import gso
+from contest import Contest, Contestant, python
 from gso import Frames, SkbState
+from peers import native
 
 PARSING, VALIDATION = "parsing", "validation"
 MANY = 4096

@@ -12,17 +12,17 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import cases
 import numpy as np
 import pytest
+
+import cases
+import gso
 from cases import BIG, INCIDENT, KINDS, SIZES, VERSIONS, Case
 from contest import Contest, Contestant, python
+from gso import Frames
 from peers import native
 from peers.python import with_dpkt, with_scapy
 from peers.vectorised import as_list, with_numpy
-
-import gso
-from gso import Frames
 
 AREA = "segmentation"
 COLD = 256 << 20

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from contest import Contest
-
 from gso.kernel.paths import cache_folder
+
+from contest import Contest
 
 AREA = "test bed"
 PATCH = Path(__file__).parents[1] / "patches" / "ipvs-gue-inner-mac-header.patch"

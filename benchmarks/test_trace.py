@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from contest import Contest, Contestant, Effort, python
-from scratch import scratch
 
 import gso
+from contest import Contest, Contestant, Effort, python
+from scratch import scratch
 
 AREA = "trace scanning"
 LESS = "counts lines only, and starts a process"

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from contest import Contest, Effort, python
 
 import gso
+from contest import Contest, Effort, python
 
 FIELDS = {
     "mac_header": 36,

@@ -9,7 +9,6 @@ import sys
 from collections.abc import Sequence
 from types import FrameType
 
-from gso.command import version
 from gso.kernel import (
     command_bisect,
     command_cache,
@@ -24,6 +23,8 @@ from gso.kernel.conformance import command as conformance_command
 from gso.kernel.errors import TestBedError, UsageError
 from gso.kernel.report import commands as report_commands
 from gso.kernel.verdict import Verdict
+
+from gso.command import version
 
 _USAGE = 2
 _INTERRUPTED = 130

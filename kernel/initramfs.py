@@ -7,12 +7,11 @@ import lzma
 import shutil
 from pathlib import Path
 
-from virtme.cpiowriter import CpioWriter
-from virtme.modfinder import find_modules_from_install
-
 from gso.kernel.errors import TestBedError
 from gso.kernel.paths import GUEST, cache_folder, only_one
 from gso.kernel.run import logged
+from virtme.cpiowriter import CpioWriter
+from virtme.modfinder import find_modules_from_install
 
 _WANTED = ("virtio_pci", "9pnet_virtio", "9p", "overlay")
 _FOLDERS = ("bin", "dev", "proc", "sys", "host", "memory", "root", "modules")

@@ -8,15 +8,14 @@ import time
 from pathlib import Path
 from typing import TextIO
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
-from rich.text import Text
-
 from gso.kernel.applications import Measured, WorkloadReport, latency
 from gso.kernel.report.plots import duration
 from gso.kernel.report.write import PAGE
 from gso.kernel.results import KernelReport, Report, ScenarioReport
 from gso.kernel.verdict import Judged, Verdict
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
 _STYLES = {
     Verdict.FIXED: "bold green",

@@ -20,6 +20,7 @@ from gso.kernel.build import Bootable
 from gso.kernel.patches import Patch
 from gso.kernel.paths import patches_folder
 from gso.kernel.scenarios import FIX, Scenario, plan, select
+
 from gso.rules import SkbState
 from gso.trace import Trace, read_trace
 

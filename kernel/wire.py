@@ -7,11 +7,12 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
+from gso.kernel.evidence import Cell
+from gso.kernel.scenarios import Scenario
+
 import gso
 from gso.capture import Interface
 from gso.fields import differences
-from gso.kernel.evidence import Cell
-from gso.kernel.scenarios import Scenario
 
 _ETHERNET = 14
 _ADDRESSES, _ETH_P_8021Q = 12, 0x8100

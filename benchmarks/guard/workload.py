@@ -16,9 +16,9 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-import cases
 import numpy as np
 
+import cases
 import gso
 from gso import Frames
 from gso._checksum import simd_paths, use_simd

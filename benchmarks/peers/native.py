@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+
 from cases import Case
 from contest import Program, saved_segments
 

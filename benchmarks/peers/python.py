@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import dpkt
-from cases import Case
 from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Ether
 from scapy.layers.vxlan import VXLAN  # noqa: F401  (so that UDP knows its port)
 from scapy.packet import Raw
+
+from cases import Case
 
 
 def _recompute(header: Any, number: int) -> None:

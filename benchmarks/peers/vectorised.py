@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+
 from cases import Case
 
 Bytes = np.ndarray[Any, np.dtype[np.uint8]]

@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 
-import gso
-from gso.constants import GsoType
-from gso.errors import GsoError
 from gso.kernel.conformance.devices import DIRECT, PORTS, Device
 from gso.kernel.conformance.outcomes import Outcome, Super
 from gso.kernel.conformance.packets import ECN, TCPV4, TCPV6, UFO, USO, Packet
+
+import gso
+from gso.constants import GsoType
+from gso.errors import GsoError
 
 # What a frame does not say of itself.
 UNSAID = GsoType.TCP_FIXEDID | GsoType.UDP

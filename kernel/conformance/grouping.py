@@ -7,10 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from gso.kernel.conformance.streams import DEVICES, MOST_HELD, PORTS, Stream
+
 import gso
 from gso.constants import GsoType, Tunnel
 from gso.errors import GsoError
-from gso.kernel.conformance.streams import DEVICES, MOST_HELD, PORTS, Stream
 
 _SHOWN_BITS = 0xFFFF  # of gso_type, by the tracepoint
 _LONGEST = 0xFFFF

@@ -9,8 +9,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gso.constants import GsoType
 from gso.kernel.conformance.packets import ECN, UFO, USO, Packet
+
+from gso.constants import GsoType
 
 _PACKET = struct.Struct("<HHI")
 _OUTCOME = struct.Struct("<iHI")

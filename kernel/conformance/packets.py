@@ -9,11 +9,12 @@ import struct
 from dataclasses import dataclass
 from random import Random
 
+from gso.kernel.conformance.devices import Device
+
 from gso._checksum import checksum
 from gso._segment import segment
 from gso.constants import L4, Tunnel
 from gso.errors import GsoError
-from gso.kernel.conformance.devices import Device
 
 _VNET = struct.Struct("<BBHHHH")
 NEEDS_CSUM, ECN = 1, 0x80

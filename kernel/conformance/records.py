@@ -8,12 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from gso.constants import GsoType
 from gso.kernel.conformance.compare import DIFFERENT, Judged, as_kept
 from gso.kernel.conformance.devices import DIRECT
 from gso.kernel.conformance.outcomes import Super
 from gso.kernel.conformance.packets import NEEDS_CSUM, Packet
 from gso.kernel.errors import UsageError
+
+from gso.constants import GsoType
 
 _INNER = ("inner_mac_header", "inner_network_header", "inner_transport_header")
 _IP_VERSIONS = {"0800": 4, "86dd": 6}

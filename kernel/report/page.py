@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from gso.diagnosis_html import header_drawing
 from gso.kernel.report import plots
 from gso.kernel.report.cases import status
 from gso.kernel.report.palette import variables
+
+from gso.diagnosis_html import header_drawing
 from gso.rules import OFFSETS
 
 _STYLE = variables(":root") + Path(__file__).with_name("style.css").read_text()

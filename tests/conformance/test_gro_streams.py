@@ -4,12 +4,12 @@ from functools import cache
 
 import numpy as np
 import pytest
-
-import reference
-from gso import GsoType
 from gso.kernel.conformance import gro, records
 from gso.kernel.conformance.grouping import APART, DIFFERENT, EQUAL, coalesce, judge
 from gso.kernel.conformance.streams import DEVICES, PORTS
+
+import reference
+from gso import GsoType
 from vectorset import STREAMS
 
 

@@ -11,7 +11,6 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import capture_files as build
-
 import vectorset
 
 LONGEST = 700

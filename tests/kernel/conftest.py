@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from gso.kernel import doctor
+
 from testbed import namespaces, virtual_machines
 
 

@@ -6,9 +6,6 @@ import math
 import re
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
 from gso.kernel.applications import (
     FULL,
     PERCENTILES,
@@ -21,6 +18,8 @@ from gso.kernel.applications import (
 )
 from gso.kernel.errors import UsageError
 from gso.kernel.verdict import Outcome, Verdict
+from hypothesis import given
+from hypothesis import strategies as st
 
 FAULT = next(w for w in QUICK if w.role == "fault")
 CONTROL = next(w for w in QUICK if w.role == "control")

@@ -4,7 +4,6 @@ import struct
 from pathlib import Path
 
 import pytest
-
 from gso.kernel.guest import btf
 
 VMLINUX = Path("/sys/kernel/btf/vmlinux")

@@ -5,7 +5,6 @@ import json
 from importlib import metadata
 
 import pytest
-
 from gso.kernel.paths import patches_folder
 from gso.kernel.scenarios import SCENARIOS
 

@@ -7,15 +7,15 @@ from dataclasses import replace
 from random import Random
 
 import pytest
-
-import gso
-from gso import L4, GsoType
 from gso.kernel.conformance import odd, outcomes, packets, records
 from gso.kernel.conformance.command import table
 from gso.kernel.conformance.compare import DIFFERENT, EQUAL, NOT_SENT, REFUSED, judge
 from gso.kernel.conformance.devices import DIRECT, PORTS, devices
 from gso.kernel.conformance.outcomes import Outcome, Super
 from gso.kernel.conformance.run import Report
+
+import gso
+from gso import L4, GsoType
 from vectorset import record
 
 DEVICES = {device.kind: device for device in devices()}

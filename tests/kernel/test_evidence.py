@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
+from gso.kernel.evidence import Drop, read_frames, read_trace
 
 import gso
-from gso.kernel.evidence import Drop, read_frames, read_trace
 
 DATA = Path(__file__).parent / "data"
 PORTS = {5501: gso.Tunnel.GUE}

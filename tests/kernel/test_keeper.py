@@ -14,9 +14,9 @@ import time
 from pathlib import Path
 
 import pytest
-
 from gso.kernel.keeper import Keeper
 from gso.kernel.paths import patches_folder
+
 from testbed import virtual_machines
 
 MAIN = patches_folder() / "ipvs-gue-inner-mac-header.patch"

@@ -8,7 +8,6 @@ import tempfile
 from pathlib import Path
 
 import pytest
-
 from gso.kernel import shell
 from gso.kernel.scenarios import select
 

@@ -3,7 +3,6 @@ import re
 from pathlib import Path
 
 import pytest
-
 from gso.kernel import patches
 from gso.kernel.errors import UsageError
 from gso.kernel.patches import Patch, PatchError

@@ -13,8 +13,6 @@ from xml.etree import ElementTree as ET
 
 import jsonschema
 import pytest
-from ktap_parser import KtapError, parse
-
 from gso.kernel.errors import UsageError
 from gso.kernel.report import plots
 from gso.kernel.report.cases import suites
@@ -24,6 +22,8 @@ from gso.kernel.report.ktap import ktap
 from gso.kernel.report.load import SCHEMA, load
 from gso.kernel.report.page import page
 from gso.kernel.report.write import write
+
+from ktap_parser import KtapError, parse
 
 STORED = Path(__file__).parent / "data" / "results-applications.json.xz"
 ERROR = {"stage": "build", "message": "make ended with 2", "log": "build.log", "log_tail": "x.c:1"}

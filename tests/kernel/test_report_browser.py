@@ -15,7 +15,6 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-
 from gso.kernel.report.palette import DARK, LIGHT
 from gso.kernel.report.write import write
 

@@ -5,7 +5,6 @@ import subprocess
 import time
 
 import pytest
-
 from gso.kernel.errors import TestBedError
 from gso.kernel.run import ending, logged, output
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
 from gso.kernel.paths import patches_folder
 from gso.kernel.scenarios import SCENARIOS
 

@@ -4,11 +4,11 @@ import json
 import re
 
 import pytest
-
-import gso
 from gso.kernel.errors import UsageError
 from gso.kernel.evidence import SEGMENTERS
 from gso.kernel.scenarios import DEFAULT, SCENARIOS, plan, select
+
+import gso
 
 
 def names(scenarios) -> set[str]:

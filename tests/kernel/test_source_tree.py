@@ -7,7 +7,6 @@ import subprocess
 from pathlib import Path
 
 import pytest
-
 from gso.kernel import kconfig
 from gso.kernel.build import SourceTree
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from gso.kernel import trace
 
 import gso
 from gso.cli import main
 from gso.diagnosis import SET_INNER_MAC
-from gso.kernel import trace
 
 DATA = Path(__file__).parent / "data"
 SCENARIO = "gue-outer4-inner4-nocsum"

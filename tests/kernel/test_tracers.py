@@ -8,11 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from tracers import HELPERS, SCENARIO, build_dumper, dump, files
 
 import gso
 from gso.cli import main
 from gso.diagnosis import SET_INNER_MAC
+from tracers import HELPERS, SCENARIO, build_dumper, dump, files
 
 SEND = f"send {SCENARIO} bulk"
 NO_OFFSETS = b"0xffff888123456789 0 [curl:7] ip_output netns=4026531840 mark=0x0 len=60\n"

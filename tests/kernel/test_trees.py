@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
 from gso.kernel.paths import patches_folder
+
 from testbed import CHECKS, committed, edited, git, whole_tree
 
 pytestmark = [

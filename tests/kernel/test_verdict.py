@@ -1,7 +1,6 @@
 from pathlib import Path
 
 import pytest
-
 from gso.kernel.evidence import Cell, read_trace
 from gso.kernel.scenarios import SCENARIOS, TRAFFIC, select
 from gso.kernel.verdict import Outcome, Verdict, compare, judge, outcome, overall

@@ -10,10 +10,10 @@ import time
 from pathlib import Path
 
 import pytest
-
-import gso
 from gso.kernel.paths import patches_folder
 from gso.kernel.scenarios import select
+
+import gso
 from testbed import CHECKS, boots, edited, virtual_machines, whole_tree
 
 pytestmark = [pytest.mark.vm, pytest.mark.usefixtures("nothing_is_left_behind")]

@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import pytest
-
-import gso
 from gso.kernel.evidence import Cell, Event, Frame, Trace, read_trace
 from gso.kernel.scenarios import SCENARIOS
 from gso.kernel.wire import explain, save_capture
+
+import gso
 
 DATA = Path(__file__).parent / "data"
 NOCSUM = next(s for s in SCENARIOS if s.name == "gue-outer4-inner4-nocsum")

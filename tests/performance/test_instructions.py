@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
+
 from guard.compare import compare, nearest, stored_counts
 from guard.measure import UnableError, check_machine, identity, measure
 

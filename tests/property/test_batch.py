@@ -1,10 +1,10 @@
 """One call for many frames, and headers without payload, are the same as frame after frame."""
 
-import packets
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import gso
+import packets
 from gso import Frames, GsoError
 
 

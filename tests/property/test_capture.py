@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import io
 
-import capture_files as build
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import capture_files as build
 import gso
 from gso.capture import Interface, Reader
 

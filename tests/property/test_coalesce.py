@@ -1,11 +1,11 @@
 """coalesce and the plain-Python reference merge the same frames, and nothing is lost."""
 
 import numpy as np
-import packets
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import gso
+import packets
 import reference
 from gso import Frames, GsoError, GsoType
 

@@ -1,11 +1,11 @@
 """The compiled code and the plain-Python reference agree on everything, errors included."""
 
-import packets
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import gso
+import packets
 import reference
 from gso import GsoError
 

@@ -2,11 +2,11 @@
 
 import struct
 
-import packets
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import gso
+import packets
 import reference
 
 

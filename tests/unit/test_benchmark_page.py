@@ -6,9 +6,10 @@ import json
 import re
 import xml.etree.ElementTree as ET
 
+import pytest
+
 import charts
 import page
-import pytest
 from results import load
 
 MACHINE = {

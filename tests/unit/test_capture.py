@@ -9,10 +9,10 @@ import struct
 import subprocess
 import threading
 
-import capture_files as build
 import numpy as np
 import pytest
 
+import capture_files as build
 import gso
 from gso.capture import Interface, Reader, Writer
 

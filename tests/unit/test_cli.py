@@ -10,9 +10,9 @@ import struct
 import subprocess
 import sys
 
-import capture_files as build
 import pytest
 
+import capture_files as build
 import gso
 import handmade as packets
 import vectorset

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 import pytest
+
 from contest import Contest, Contestant, Effort, Program, clock, saved_segments
 
 

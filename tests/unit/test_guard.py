@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
+
 from guard.callgrind import read_profile
 from guard.compare import compare, nearest, store, stored_counts
 

@@ -4,10 +4,10 @@ import io
 import json
 import struct
 
-import capture_files as build
 import numpy as np
 import pytest
 
+import capture_files as build
 import gso
 import handmade
 import vectorset
