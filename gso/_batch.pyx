@@ -6,7 +6,7 @@ One thread writes to memory that grows when it must. Several first plan all fram
 each one's output starts.
 """
 
-from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.long cimport PyLong_Check
 from libc.stdint cimport int64_t, uint8_t
 from libc.string cimport memcpy
 
@@ -16,7 +16,7 @@ from gso._options cimport (
     as_error, as_gso_size, as_gso_type, drop_ports, is_partial, is_raw, take_ports,
 )
 from gso._plan cimport job, make_plan, plan, plan_size
-from gso._segment cimport STREAM, write_plan
+from gso._segment cimport RELEASE_GIL, STREAM, write_plan
 from gso._walk cimport drop_copy, fault, port_list
 
 from bisect import bisect_left
@@ -59,10 +59,9 @@ cdef class _Batch:
     cdef port_list ports
     cdef bint keep                  # errors="pass"
     cdef numbers gso_size, gso_type
-    cdef object kept                # the arrays of both
+    cdef object sizes, types        # the arrays of both
     cdef Memory data, end_memory, count_memory
-    cdef object view                # the caller's memory, read-only, or None
-    cdef Py_buffer borrowed
+    cdef bint grows                 # `data` is ours, not the caller's
     cdef uint8_t *out
     cdef int64_t *ends
     cdef int64_t *counts            # segments of each frame
@@ -70,35 +69,31 @@ cdef class _Batch:
 
     def __cinit__(self):
         self.ports.ports = self.ports.few
-        self.data, self.end_memory, self.count_memory = Memory(), Memory(), Memory()
+        self.data = Memory.__new__(Memory)
+        self.end_memory = Memory.__new__(Memory)
+        self.count_memory = Memory.__new__(Memory)
 
     def __dealloc__(self):
         drop_ports(&self.ports)
-        PyBuffer_Release(&self.borrowed)
 
     cdef int take_out(self, object out) except -1:
         """The caller's memory for the segments."""
         cdef const uint8_t *begin
         cdef Frames frames = self.frames
-        if out is None:
+        self.grows = out is None
+        if self.grows:
             return 0
-        PyObject_GetBuffer(out, &self.borrowed, PyBUF_WRITABLE)
-        begin = <const uint8_t *>self.borrowed.buf
+        self.data.borrow(out)
+        begin = <const uint8_t *>self.data.p
         if frames.n and begin < frames.buf + frames.off[frames.n] \
-                and frames.buf < begin + self.borrowed.len:
+                and frames.buf < begin + self.data.size:
             raise ValueError("out overlaps the frames")
-        self.view = memoryview(out).toreadonly().cast("B")
-        self.out = <uint8_t *>self.borrowed.buf
         return 0
 
     cdef int make_room(self, const place *end) except -1:
         """Memory for so much output."""
-        if self.view is None:
-            self.data.resize(end.byte)
-            self.out = <uint8_t *>self.data.p
-        elif end.byte > self.borrowed.len:
-            raise ValueError(
-                f"out has {self.borrowed.len} bytes, the segments need {end.byte} or more")
+        self.data.resize(end.byte)
+        self.out = <uint8_t *>self.data.p
         self.end_memory.resize((end.segment + 1) * sizeof(int64_t))
         self.ends = <int64_t *>self.end_memory.p
         self.ends[0] = 0
@@ -107,14 +102,11 @@ cdef class _Batch:
 
     cdef Segments result(self, const place *end):
         """What was written, up to `end`."""
-        if end.byte < self.data.size - self.data.size // 4:
-            # Not for less: the C library would take new pages from the system for every batch
-            self.make_room(end)
-        cdef object data = memoryview(self.data) if self.view is None else self.view
+        self.data.cut(end.byte)
+        self.end_memory.cut((end.segment + 1) * sizeof(int64_t))
         cdef Segments segments = Segments.__new__(Segments)
-        segments.adopt(
-            data[:end.byte], memoryview(self.end_memory)[:(end.segment + 1) * sizeof(int64_t)])
-        segments.counts = memoryview(self.count_memory)
+        segments.adopt(self.data, self.end_memory, end.segment)
+        segments.counts = self.count_memory
         return segments
 
     def measure(self, Py_ssize_t begin, Py_ssize_t end):
@@ -204,15 +196,21 @@ cdef class _Batch:
         self.ends[at.segment + count] = at.byte + length
 
 
-cdef object take_numbers(numbers *taken, object values, Py_ssize_t n, object name):
-    """Take an integer, or an array of n of them; returns what is to be kept alive."""
-    cdef const int64_t[::1] view
+cdef bint is_array(object values) except -1:
+    # An IntFlag is an integer, and has a length too
+    return values is not None and not PyLong_Check(values) and hasattr(values, "__len__")
+
+
+cdef void take_one(numbers *taken, int64_t number) noexcept:
+    """One number for all frames."""
+    taken.one = number
     taken.values = &taken.one
     taken.step = 0
-    # An IntFlag is an integer, and has a length too
-    if isinstance(values, int) or not hasattr(values, "__len__"):
-        taken.one = values
-        return None
+
+
+cdef object take_array(numbers *taken, object values, Py_ssize_t n, object name):
+    """One number for each frame; returns what is to be kept alive."""
+    cdef const int64_t[::1] view
     array = np.asarray(values)
     if array.size and array.dtype.kind not in "iu":
         raise TypeError(f"{name} is an integer or an array of them, not of {array.dtype}")
@@ -227,7 +225,7 @@ cdef object take_numbers(numbers *taken, object values, Py_ssize_t n, object nam
     return array
 
 
-def segment_batch(Frames frames not None, gso_size, *, threads=1, gso_type=None, out=None,
+def segment_batch(Frames frames not None, gso_size, *, Py_ssize_t threads=1, gso_type=None, out=None,
                   link_type="ethernet", tunnel_ports=None, checksum="complete", errors="raise"):
     """:func:`segment` each frame of a batch, of whatever kinds they are.
 
@@ -260,13 +258,14 @@ def segment_batch(Frames frames not None, gso_size, *, threads=1, gso_type=None,
     batch.j.layout = NULL
     batch.j.ports = &batch.ports
     take_ports(&batch.ports, tunnel_ports)
-    if not hasattr(gso_size, "__len__"):
-        gso_size = as_gso_size(gso_size)
-    if not hasattr(gso_type, "__len__"):
-        gso_type = as_gso_type(gso_type)
-    sizes = take_numbers(&batch.gso_size, gso_size, frames.n, "gso_size")
-    types = take_numbers(&batch.gso_type, gso_type, frames.n, "gso_type")
-    batch.kept = (sizes, types)
+    if is_array(gso_size):
+        batch.sizes = take_array(&batch.gso_size, gso_size, frames.n, "gso_size")
+    else:
+        take_one(&batch.gso_size, as_gso_size(gso_size))
+    if is_array(gso_type):
+        batch.types = take_array(&batch.gso_type, gso_type, frames.n, "gso_type")
+    else:
+        take_one(&batch.gso_type, as_gso_type(gso_type))
     batch.take_out(out)
     batch.count_memory.resize(frames.n * sizeof(int64_t))
     batch.counts = <int64_t *>batch.count_memory.p
@@ -280,13 +279,16 @@ cdef Segments _on_one(_Batch batch):
     cdef Py_ssize_t n = batch.frames.n, size = batch.frames.off[n] if n else 0
     cdef place at = place(0, 0, 0), end = place(n, size // 512 + n + 16, size + size // 8 + 1024)
     cdef fault why
-    cdef int state = FULL
-    if batch.view is not None:
-        end.byte = batch.borrowed.len
+    cdef int state
+    if not batch.grows:
+        end.byte = batch.data.size
     batch.make_room(&end)
     while True:
-        with nogil:
+        if size < RELEASE_GIL:
             state = batch.pass_over(&at, &end, True, &why)
+        else:
+            with nogil:
+                state = batch.pass_over(&at, &end, True, &why)
         if state == FAULT:
             raise as_error(&why, at.frame)
         if state == DONE:
@@ -296,7 +298,7 @@ cdef Segments _on_one(_Batch batch):
         if at.byte + why.offset > end.byte:
             # The caller's memory must fit, ours better has room for the next frames too
             end.byte = at.byte + why.offset
-            end.byte += 0 if batch.view is not None else at.byte // 2
+            end.byte += at.byte // 2 if batch.grows else 0
         batch.make_room(&end)
 
 

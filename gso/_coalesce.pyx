@@ -224,7 +224,7 @@ cdef class Coalesced(Frames):
     def _with(self, Frames part, key):
         """The same frames as Coalesced, without `into` and `held`: not all frames are in them."""
         cdef Coalesced some = Coalesced.__new__(Coalesced)
-        some.adopt(part.base, part.ends)
+        some.adopt(part.base, part.ends, part.n)
         some.gso_size, some.gso_segs = self.gso_size[key], self.gso_segs[key]
         some.gso_type, some.first = self.gso_type[key], self.first[key]
         return some
@@ -361,7 +361,7 @@ cdef Coalesced _result(_Memory memory, object into):
             f"frame {failed}: changed while it was being merged", reason=Reason.LAYOUT,
             field="len", offset=failed, limit=j.n)
     cdef Coalesced self = Coalesced.__new__(Coalesced)
-    self.adopt(data, ends)
+    self.adopt(data, ends, j.count)
     rows = np.empty((3, j.count), np.int64)
     types = np.empty(j.count, np.uint32)
     cdef int64_t[:, ::1] numbers = rows

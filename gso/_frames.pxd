@@ -6,11 +6,11 @@ cdef class Frames:
     cdef const uint8_t *buf
     cdef const int64_t *off
     cdef Py_ssize_t n
-    cdef object base        # the bytes: a bytes object, or a read-only memoryview
+    cdef object base        # the bytes: a bytes object, Memory, or a read-only memoryview
     cdef object ends        # the n + 1 offsets, likewise
     cdef object view        # read-only memoryview of the bytes, made when first asked for
 
-    cdef int adopt(self, object base, object ends) except -1
+    cdef int adopt(self, object base, object ends, Py_ssize_t n) except -1
     cdef object memory(self)
     cdef object one(self, object key)
     cdef Frames window(self, Py_ssize_t start, Py_ssize_t stop)
@@ -24,12 +24,16 @@ cdef class Segments(Frames):
     cdef Segments with_parents(self, Frames part, object parents)
 
 
-# Memory that can grow until somebody looks at it.
+# Memory that can grow until somebody looks at it, or a caller's.
 cdef class Memory:
     cdef char *p
     cdef Py_ssize_t size
+    cdef bint borrowed
+    cdef Py_buffer lent
 
+    cdef int borrow(self, object out) except -1
     cdef int resize(self, Py_ssize_t size) except -1
+    cdef int cut(self, Py_ssize_t size) except -1
 
 
 cdef bytes new_bytes(Py_ssize_t size)

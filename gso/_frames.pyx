@@ -5,10 +5,12 @@
 from cpython.bytes cimport (
     PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE,
 )
-from cpython.buffer cimport PyBuffer_FillInfo
+from cpython.buffer cimport (
+    PyBUF_WRITABLE, PyBuffer_FillInfo, PyBuffer_Release, PyObject_GetBuffer,
+)
 from cpython.memoryview cimport PyMemoryView_GET_BUFFER
 from libc.stdint cimport int64_t, uint8_t
-from libc.stdlib cimport free, realloc
+from cpython.mem cimport PyMem_Free, PyMem_Realloc
 from libc.string cimport memcmp, memcpy
 
 from gso._buffer cimport packed
@@ -48,13 +50,33 @@ cdef bytes new_bytes(Py_ssize_t size):
 
 
 cdef class Memory:
-    """Memory that can grow until somebody looks at it; exports its bytes read-only."""
+    """Memory of our own that can grow until somebody looks at it, or a caller's, which cannot.
+
+    Exports its bytes read-only.
+    """
 
     def __dealloc__(self):
-        free(self.p)
+        if self.borrowed:
+            PyBuffer_Release(&self.lent)
+        else:
+            PyMem_Free(self.p)
+
+    cdef int borrow(self, object out) except -1:
+        """Be the memory of a writable buffer."""
+        PyObject_GetBuffer(out, &self.lent, PyBUF_WRITABLE)
+        self.borrowed = True
+        self.p = <char *>self.lent.buf
+        self.size = self.lent.len
+        return 0
 
     cdef int resize(self, Py_ssize_t size) except -1:
-        cdef char *p = <char *>realloc(self.p, max(size, 1))
+        cdef char *p
+        if self.borrowed:
+            if size > self.lent.len:
+                raise ValueError(
+                    f"out has {self.lent.len} bytes, the segments need {size} or more")
+            return 0
+        p = <char *>PyMem_Realloc(self.p, size)
         if p is NULL:
             raise MemoryError
         self.p = p
@@ -62,14 +84,24 @@ cdef class Memory:
         want_huge_pages(p, size)
         return 0
 
+    cdef int cut(self, Py_ssize_t size) except -1:
+        """Leave off what is behind `size` bytes."""
+        if size < self.size - self.size // 4:
+            # Not for less: the C library would take new pages from the system for every batch
+            self.resize(size)
+        self.size = size
+        return 0
+
     def __getbuffer__(self, Py_buffer *view, int flags):
         PyBuffer_FillInfo(view, self, self.p, self.size, True, flags)
 
 
 cdef inline const void *_address(object base):
-    """Where the bytes of a bytes object or memoryview are."""
+    """Where the bytes of a bytes object, Memory or memoryview are."""
     if PyBytes_CheckExact(base):
         return PyBytes_AS_STRING(base)
+    if type(base) is Memory:
+        return (<Memory>base).p
     return PyMemoryView_GET_BUFFER(base).buf
 
 
@@ -98,15 +130,18 @@ cdef class Frames:
             own[i] = source[i] - first
         if first or source[last] != len(data):
             data = memoryview(data)[first:source[last]]
-        self.adopt(data, ends)
+        self.adopt(data, ends, last)
 
-    cdef int adopt(self, object base, object ends) except -1:
-        """Refer to bytes, and to offsets known good: bytes objects or contiguous memoryviews."""
+    cdef int adopt(self, object base, object ends, Py_ssize_t n) except -1:
+        """Refer to the bytes of n frames, and to offsets known good.
+
+        Both are bytes objects, Memory that grows no more, or contiguous memoryviews.
+        """
         self.base = base
         self.ends = ends
         self.buf = <const uint8_t *>_address(base)
         self.off = <const int64_t *>_address(ends)
-        self.n = len(ends) // <Py_ssize_t>sizeof(int64_t) - 1
+        self.n = n
         return 0
 
     cdef object memory(self):
@@ -134,7 +169,7 @@ cdef class Frames:
             memcpy(out + at, PyBytes_AS_STRING(parts[i]), PyBytes_GET_SIZE(parts[i]))
             at += PyBytes_GET_SIZE(parts[i])
         cdef Frames self = Frames.__new__(Frames)
-        self.adopt(data, ends)
+        self.adopt(data, ends, n)
         return self
 
     @staticmethod
@@ -238,7 +273,7 @@ cdef class Frames:
         for i in range(stop - start + 1):
             off[i] = self.off[start + i] - first if self.n else 0
         cdef Frames part = Frames.__new__(Frames)
-        part.adopt(self.memory()[first:first + off[stop - start]], ends)
+        part.adopt(self.memory()[first:first + off[stop - start]], ends, stop - start)
         return part
 
     cdef Frames gather(self, object indices):
@@ -262,7 +297,7 @@ cdef class Frames:
         for i in range(n):
             memcpy(out + off[i], self.buf + self.off[picked[i]], off[i + 1] - off[i])
         cdef Frames part = Frames.__new__(Frames)
-        part.adopt(data, ends)
+        part.adopt(data, ends, n)
         return part
 
     def __eq__(self, other):
@@ -306,7 +341,7 @@ cdef class Segments(Frames):
     cdef Segments with_parents(self, Frames part, object parents):
         """The same frames as Segments."""
         cdef Segments segments = Segments.__new__(Segments)
-        segments.adopt(part.base, part.ends)
+        segments.adopt(part.base, part.ends, part.n)
         segments.parents = _frozen(parents)
         return segments
 

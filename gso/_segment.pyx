@@ -46,7 +46,7 @@ cdef Frames segments_of(plan *p, const uint8_t *frame, Py_ssize_t size):
         off[i] = i * (p.hlen + p.step)
     off[p.count] = length
     cdef Frames segments = Frames.__new__(Frames)
-    segments.adopt(data, ends)
+    segments.adopt(data, ends, p.count)
     return segments
 
 
@@ -79,7 +79,7 @@ cdef SegmentHeaders headers_of(plan *p, const uint8_t *frame, Py_ssize_t size):
         piece[2 * i] += p.payload - frame
     cdef SegmentHeaders result = SegmentHeaders.__new__(SegmentHeaders)
     result.headers = Frames.__new__(Frames)
-    result.headers.adopt(data, ends)
+    result.headers.adopt(data, ends, p.count)
     result.pieces = pieces
     return result
 
