@@ -21,7 +21,10 @@ sanitize = (
 scalar = ["-fno-tree-vectorize"]
 
 # Only these modules call the C code; the others reach it through them.
-c_headers = {"_validate": ["gso/judge.h", "gso/judge_rows.h"]}
+c_headers = {
+    "_checksum": ["gso/simd.h", "gso/train.h"],
+    "_validate": ["gso/judge.h", "gso/judge_rows.h"],
+}
 c_sources = {"_checksum": ["gso/simd.c"], "_validate": ["gso/judge.c"]}
 
 extensions = [

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -75,8 +76,8 @@ class Batch:
 
     @classmethod
     def hot(cls, case: Case) -> Batch:
-        """As many as the caches of one core hold easily."""
-        return cls(case, max(1, min(64, (1 << 19) // len(case.frame))))
+        """As many as fit, with their segments, in half of a megabyte: caches that cores have."""
+        return cls(case, max(1, min(64, (1 << 18) // len(case.frame))))
 
     def ours(self, threads: int = 1) -> Contestant:
         """The whole batch in one call."""
@@ -101,7 +102,12 @@ class Batch:
         copy = native.limits().copy_strided
 
         def on_threads() -> None:
-            list(self.pool.map(lambda piece: copy(*piece), pieces))
+            list(self.pool.map(lambda piece: copy(*piece, 1), pieces))
+
+        def alone(repeats: int) -> float:
+            start = perf_counter()
+            copy(*pieces[0], repeats)
+            return (perf_counter() - start) / repeats
 
         self.out[:] = 0
         on_threads()
@@ -110,9 +116,10 @@ class Batch:
             mine = self.out[at + case.headers : at + len(segment)]
             assert mine.tobytes() == segment[case.headers :]
             at += len(segment)
-        name = "memcpy (L)" + (f", {threads} threads" if threads > 1 else "")
-        call = on_threads if threads > 1 else lambda: copy(*pieces[0])
-        return python(name, call, items=self.n, leaves_out=MEMCPY, limit=True)
+        facts: dict[str, Any] = {"items": self.n, "leaves_out": MEMCPY, "limit": True}
+        if threads > 1:
+            return python(f"memcpy (L), {threads} threads", on_threads, **facts)
+        return Contestant("memcpy (L)", alone, **facts)
 
     def numpy(self) -> Contestant:
         rows = self.frames.data.reshape(self.n, -1)

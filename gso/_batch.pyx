@@ -102,8 +102,12 @@ cdef class _Batch:
 
     cdef Segments result(self, const place *end):
         """What was written, up to `end`."""
-        self.data.cut(end.byte)
-        self.end_memory.cut((end.segment + 1) * sizeof(int64_t))
+        if end.byte < self.data.size - self.data.size // 4:
+            # Not for less: the C library would take new pages from the system for every batch
+            self.data.resize(end.byte)
+        # Nobody is to see what is behind
+        self.data.size = end.byte
+        self.end_memory.size = (end.segment + 1) * sizeof(int64_t)
         cdef Segments segments = Segments.__new__(Segments)
         segments.adopt(self.data, self.end_memory, end.segment)
         segments.counts = self.count_memory
@@ -225,8 +229,9 @@ cdef object take_array(numbers *taken, object values, Py_ssize_t n, object name)
     return array
 
 
-def segment_batch(Frames frames not None, gso_size, *, Py_ssize_t threads=1, gso_type=None, out=None,
-                  link_type="ethernet", tunnel_ports=None, checksum="complete", errors="raise"):
+def segment_batch(Frames frames not None, gso_size, *, Py_ssize_t threads=1, gso_type=None,
+                  out=None, link_type="ethernet", tunnel_ports=None, checksum="complete",
+                  errors="raise"):
     """:func:`segment` each frame of a batch, of whatever kinds they are.
 
     Args:

@@ -12,6 +12,24 @@ from libc.string cimport memcpy
 cdef extern from "simd.h" nogil:
     enum:
         GSO_LINE
+        GSO_TRAIN_IDS
+
+    cdef struct gso_train_id:
+        uint16_t offset
+        uint16_t ident
+        uint16_t base
+
+    cdef struct gso_train:
+        const uint8_t *header
+        size_t hlen
+        size_t step
+        gso_train_id id[GSO_TRAIN_IDS]
+        int ids
+        int tcp
+        size_t l4_header
+        uint32_t seq
+        uint16_t flags
+        uint64_t base
 
     cdef struct gso_simd:
         const char *name
@@ -20,6 +38,15 @@ cdef extern from "simd.h" nogil:
             uint64_t *sums, const uint8_t *src, const int64_t *offsets, size_t n) noexcept nogil
         uint64_t (*copy_sum)(uint8_t *dst, const uint8_t *src, size_t n) noexcept nogil
         uint64_t (*stream_sum)(uint8_t *dst, const uint8_t *src, size_t n) noexcept nogil
+        void (*train_headers)(
+            const gso_train *train, uint8_t *out, const uint8_t *src, size_t begin,
+            size_t end) noexcept nogil
+        void (*train)(
+            const gso_train *train, uint8_t *out, const uint8_t *src, size_t begin,
+            size_t end) noexcept nogil
+        void (*stream_train)(
+            const gso_train *train, uint8_t *out, const uint8_t *src, size_t begin,
+            size_t end) noexcept nogil
         void (*stream_end)() noexcept nogil
 
     void gso_prefetch(const void *p) noexcept nogil

@@ -1,6 +1,6 @@
-from libc.stdint cimport int64_t, uint8_t
+from libc.stdint cimport uint8_t
 
 from gso._plan cimport plan
 
-# Write all segments; or, given `pieces`, headers alone and where in the payload they cut.
-cdef void emit(plan *p, uint8_t *out, int64_t *pieces, bint stream) noexcept nogil
+# Write all segments, or their headers alone (for UFO, the first one's with the UDP header).
+cdef void emit(plan *p, uint8_t *out, bint headers_only, bint stream) noexcept nogil

@@ -8,22 +8,20 @@ summed in one go. Where the inner checksum is complete its payload cancels out o
 around it (local checksum offload), so those are part of the template and cost nothing per segment.
 """
 
-from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
 from gso._checksum cimport (
-    fold, get16, htonl, htons, length_sum, load16, not_zero, pseudo_sum, put16, short_sum, simd,
-    store16,
+    GSO_TRAIN_IDS, fold, get16, gso_train, htons, length_sum, load16, not_zero, pseudo_sum, put16,
+    short_sum, simd, store16,
 )
 from gso._plan cimport (
     ABSENT, COMPLETE, FRAG_HLEN, IPPROTO_TCP, IPPROTO_UDP, REMOTE, SKB_GSO_TCP_FIXEDID, UDP_HLEN,
     plan, stamped_ip,
 )
-from gso._walk cimport COPY_BLOCK, IP4, IP6, UDP, layer
+from gso._walk cimport IP4, IP6, UDP, layer
 
 cdef enum:
-    REGULAR_IDS = 2  # counting IPv4 headers of the usual packet at most
-
     IP_MF = 0x2000
     IP6_MF = 1
 
@@ -337,133 +335,88 @@ cdef uint64_t copy_payload(
     return total
 
 
-cdef uint64_t note_payload(
-    const plan *p, uint8_t *out, Py_ssize_t start, Py_ssize_t n, uint16_t check, int64_t *piece
+cdef uint64_t leave_payload(
+    const plan *p, uint8_t *out, Py_ssize_t start, Py_ssize_t n, uint16_t check
 ) noexcept nogil:
-    """Note where a segment's payload is instead of copying it; returns its sum."""
-    piece[0] = start
-    piece[1] = n
+    """The sum of a segment's payload, which stays where it is."""
     if p.ufo and start == 0:
         # The datagram's checksum is in the payload: its header goes with ours.
         memcpy(out, p.payload, UDP_HLEN)
         patch_datagram(p, out, 0, UDP_HLEN, check)
-        piece[0] += UDP_HLEN
-        piece[1] -= UDP_HLEN
         return simd.sum(out, UDP_HLEN) + simd.sum(p.payload + UDP_HLEN, n - UDP_HLEN)
     if p.inner == COMPLETE or p.outer >= 0:
         return simd.sum(p.payload + start, n)
     return 0
 
 
-cdef inline void copy_header(uint8_t *out, const uint8_t *template, Py_ssize_t hlen) noexcept nogil:
-    """Copy a header in whole blocks: up to COPY_BLOCK - 1 bytes behind it are overwritten."""
-    cdef Py_ssize_t at = 0
-    while at < hlen:
-        memcpy(out + at, template + at, COPY_BLOCK)
-        at += COPY_BLOCK
+cdef bint is_train(const plan *p) noexcept nogil:
+    """Do the segments but the last differ in IDs, sequence numbers and two checksums only?"""
+    return (p.inner == COMPLETE and not p.ufo and p.outer < 0 and not p.partial
+            and p.stamps <= GSO_TRAIN_IDS
+            and (p.accecn or p.h.l4 != IPPROTO_TCP or not p.flags & TCP_CWR))
 
 
-cdef bint is_regular(const plan *p) noexcept nogil:
-    """Do a TCP packet's inner segments differ in IDs, sequence numbers and two checksums only?"""
-    return (p.h.l4 == IPPROTO_TCP and p.inner == COMPLETE and p.outer < 0
-            and p.stamps <= REGULAR_IDS and not p.partial and p.step >= COPY_BLOCK)
-
-
-cdef struct regular:
-    # What stamp_regular() needs. A copy of its own: what is stored through a pointer to bytes
-    # might, for all that the compiler knows, change the plan.
-    stamped_ip ids[REGULAR_IDS]
-    int stamps
-    Py_ssize_t l4_header
-    uint32_t seq            # of segment 0
-    uint32_t step
-    uint16_t flags
-    uint64_t base
-
-
-cdef inline regular as_regular(const plan *p) noexcept nogil:
-    cdef regular r
+cdef gso_train as_train(const plan *p) noexcept nogil:
+    cdef gso_train t
     cdef int k
-    r.stamps = p.stamps
+    t.header = p.template.p
+    t.hlen = p.hlen
+    t.step = p.step
+    t.ids = p.stamps
     for k in range(p.stamps):
-        r.ids[k] = p.stamp[k]
-        r.ids[k].base = fold(r.ids[k].base)
-    r.l4_header = p.h.l4_header
-    r.seq = p.seq
-    r.step = <uint32_t>p.step
-    r.flags = htons(p.flags & ~(TCP_FIN | TCP_PSH | (0 if p.accecn else TCP_CWR)))
-    r.base = p.l4_base + r.flags
-    return r
+        t.id[k].offset = p.stamp[k].offset
+        t.id[k].ident = p.stamp[k].ident
+        t.id[k].base = fold(p.stamp[k].base)
+    t.l4_header = p.h.l4_header
+    t.base = p.l4_base
+    t.tcp = p.h.l4 == IPPROTO_TCP
+    t.seq = p.seq
+    t.flags = 0
+    if t.tcp:
+        t.flags = htons(p.flags & ~(TCP_FIN | TCP_PSH))
+        t.base += t.flags
+    return t
 
 
-cdef inline void stamp_regular(
-    uint8_t *out, const regular *r, Py_ssize_t i, uint64_t payload
-) noexcept nogil:
-    """:func:`stamp` for a segment of a regular plan that is neither the first nor the last."""
-    cdef uint32_t seq = htonl(r.seq + <uint32_t>i * r.step)
-    cdef uint16_t ident
-    cdef int k
-    for k in range(r.stamps):
-        ident = htons(<uint16_t>(r.ids[k].ident + i))
-        store16(out + r.ids[k].offset + 4, ident)
-        store16(out + r.ids[k].offset + 10, <uint16_t>~fold(r.ids[k].base + ident))
-    memcpy(out + r.l4_header + 4, &seq, 4)
-    store16(out + r.l4_header + 12, r.flags)
-    store16(out + r.l4_header + 16, <uint16_t>~fold(r.base + payload + seq))
+cdef void emit_train(const plan *p, uint8_t *out, bint headers_only, bint stream) noexcept nogil:
+    """All segments but the last."""
+    cdef gso_train t = as_train(p)
+    if headers_only:
+        simd.train_headers(&t, out, p.payload, 0, p.count - 1)
+    elif stream:
+        simd.stream_train(&t, out, p.payload, 0, p.count - 1)
+    else:
+        simd.train(&t, out, p.payload, 0, p.count - 1)
 
 
-cdef void emit_regular(
-    const plan *p, uint8_t *out, int64_t *pieces, bint stream, Py_ssize_t begin, Py_ssize_t end
-) noexcept nogil:
-    """Write segments `begin` to `end`, without the first and the last, of a regular plan."""
-    cdef regular r = as_regular(p)
-    cdef const uint8_t *template = p.template.p
-    cdef const uint8_t *src = p.payload + begin * p.step
-    cdef Py_ssize_t i, hlen = p.hlen, step = p.step
-    cdef uint64_t payload
-    for i in range(begin, end):
-        if stream:
-            payload = simd.stream_sum(out + hlen, src, step)
-            # Not in blocks: what streams past the caches must not lie in them too
-            memcpy(out, template, hlen)
-        elif pieces is NULL:
-            copy_header(out, template, hlen)
-            payload = simd.copy_sum(out + hlen, src, step)
-        else:
-            copy_header(out, template, hlen)
-            payload = simd.sum(src, step)
-            pieces[2 * i] = i * step
-            pieces[2 * i + 1] = step
-        stamp_regular(out, &r, i, payload)
-        src += step
-        out += hlen + step if pieces is NULL else hlen
-
-
-cdef void emit(plan *p, uint8_t *out, int64_t *pieces, bint stream) noexcept nogil:
-    """Write all segments; or, given `pieces`, headers alone and where in the payload they cut."""
-    cdef Py_ssize_t i = 0, n = p.step, start = 0
+cdef void emit(plan *p, uint8_t *out, bint headers_only, bint stream) noexcept nogil:
+    """Write all segments, or their headers alone."""
+    cdef Py_ssize_t i = 0, n, start
     cdef uint64_t payload
     cdef uint16_t check = 0
     prepare(p)
     if p.ufo:
         check = datagram_checksum(p)
-    set_length(p, p.template.p, min(n, p.length))
+    set_length(p, p.template.p, min(p.step, p.length))
+    if p.count > 1 and is_train(p):
+        emit_train(p, out, headers_only, stream)
+        i = p.count - 1
+        out += i * (p.hlen if headers_only else p.hlen + p.step)
     while i < p.count:
-        n = min(n, p.length - start)
-        if pieces is NULL:
-            payload = copy_payload(p, out + p.hlen, start, n, check, stream)
+        start = i * p.step
+        n = min(p.step, p.length - start)
+        if headers_only:
+            payload = leave_payload(p, out + p.hlen, start, n, check)
         else:
-            payload = note_payload(p, out + p.hlen, start, n, check, pieces + 2 * i)
+            payload = copy_payload(p, out + p.hlen, start, n, check, stream)
         # Only now, and without touching the template again: reading what was just written stalls.
         memcpy(out, p.template.p, p.hlen)
         if n < p.step:
             set_length(p, out, n)
         stamp(p, out, i, payload)
-        out += p.hlen + n if pieces is NULL else p.hlen + n - pieces[2 * i + 1]
-        start += n
+        out += p.hlen
+        if not headers_only:
+            out += n
+        elif p.ufo and i == 0:
+            out += UDP_HLEN
         i += 1
-        if i == 1 and p.count > 2 and is_regular(p):
-            emit_regular(p, out, pieces, stream, 1, p.count - 1)
-            out += (p.count - 2) * (p.hlen + (p.step if pieces is NULL else 0))
-            start += (p.count - 2) * p.step
-            i = p.count - 1

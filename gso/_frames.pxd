@@ -33,7 +33,6 @@ cdef class Memory:
 
     cdef int borrow(self, object out) except -1
     cdef int resize(self, Py_ssize_t size) except -1
-    cdef int cut(self, Py_ssize_t size) except -1
 
 
 cdef bytes new_bytes(Py_ssize_t size)

@@ -84,14 +84,6 @@ cdef class Memory:
         want_huge_pages(p, size)
         return 0
 
-    cdef int cut(self, Py_ssize_t size) except -1:
-        """Leave off what is behind `size` bytes."""
-        if size < self.size - self.size // 4:
-            # Not for less: the C library would take new pages from the system for every batch
-            self.resize(size)
-        self.size = size
-        return 0
-
     def __getbuffer__(self, Py_buffer *view, int flags):
         PyBuffer_FillInfo(view, self, self.p, self.size, True, flags)
 

@@ -3,7 +3,7 @@ from libc.stdint cimport uint8_t
 from gso._plan cimport plan
 
 cdef enum:
-    RELEASE_GIL = 1 << 14   # bytes of output from which it is worth the while
+    RELEASE_GIL = 1 << 17   # bytes of output from which it is worth the while
     STREAM = 1 << 24        # and from which it is not going to stay in the caches
 
 # Carry a plan out.

@@ -24,7 +24,7 @@ cdef void write_plan(
     plan *p, const uint8_t *frame, Py_ssize_t size, uint8_t *out, bint stream
 ) noexcept nogil:
     if p.gso_size:
-        emit(p, out, NULL, stream)
+        emit(p, out, False, stream)
     else:
         complete(p, frame, size, out)
 
@@ -66,17 +66,19 @@ cdef SegmentHeaders headers_of(plan *p, const uint8_t *frame, Py_ssize_t size):
     if p.gso_size == 0:
         if complete_headers(p, frame, size, out) < 0:
             raise MemoryError
-        piece[0] = 0
-        piece[1] = p.length
     elif p.length < RELEASE_GIL:
-        emit(p, out, piece, False)
+        emit(p, out, True, False)
     else:
         with nogil:
-            emit(p, out, piece, False)
+            emit(p, out, True, False)
     off[0] = 0
     for i in range(p.count):
         off[i + 1] = (i + 1) * p.hlen + extra
-        piece[2 * i] += p.payload - frame
+        piece[2 * i] = p.payload - frame + i * p.step
+        piece[2 * i + 1] = p.step
+    piece[2 * p.count - 1] = p.length - (p.count - 1) * p.step
+    piece[0] += extra
+    piece[1] -= extra
     cdef SegmentHeaders result = SegmentHeaders.__new__(SegmentHeaders)
     result.headers = Frames.__new__(Frames)
     result.headers.adopt(data, ends, p.count)

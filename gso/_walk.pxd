@@ -29,9 +29,7 @@ cdef enum:
     MAX_FRAME = 0x7fffffff
     MAX_LAYERS = 16
     FEW_BYTES = 256
-    COPY_BLOCK = 32
-    # Behind a header copy, for an IPv6 fragment header and for reading it in whole blocks
-    HEADER_ROOM = 8 + COPY_BLOCK
+    HEADER_ROOM = 8  # behind a header copy, for an IPv6 fragment header
     IP_TUNNEL_RECURSION_LIMIT = 5  # include/net/ip_tunnels.h
 
 # A header whose fields change from segment to segment. What lies between it and the next one (a

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "train.h"
+
 static uint64_t load64(const uint8_t *p)
 {
 	uint64_t v;
@@ -30,6 +32,9 @@ static uint64_t fold32(uint64_t a)
 		for (size_t i = 0; i < n; i++)                                                  \
 			sums[i] = sum(src + offsets[i], (size_t)(offsets[i + 1] - offsets[i])); \
 	}
+
+/* What DEFINE_TRAIN calls where nothing is copied. */
+#define SUM_ONLY(sum, dst, src, n) ((void)(dst), sum(src, n))
 
 /* The last n < 8 bytes as they would stand in memory before zeros. */
 static uint64_t load_tail(const uint8_t *p, size_t n)
@@ -84,12 +89,17 @@ static uint64_t baseline_copy_sum(uint8_t *dst, const uint8_t *src, size_t n)
 	return fold32(a + b);
 }
 
+#define BASELINE_SUM(dst, src, n) SUM_ONLY(baseline_sum, dst, src, n)
+DEFINE_TRAIN(, baseline_headers, BASELINE_SUM, 0)
+DEFINE_TRAIN(, baseline_train, baseline_copy_sum, 1)
+
 static void no_fence(void)
 {
 }
 
 static const struct gso_simd baseline = {
-	"baseline", baseline_sum, baseline_sums, baseline_copy_sum, baseline_copy_sum, no_fence,
+	"baseline",	baseline_sum,	  baseline_sums,  baseline_copy_sum, baseline_copy_sum,
+	baseline_headers, baseline_train, baseline_train, no_fence,
 };
 
 #if defined(__x86_64__) && defined(__GNUC__)
@@ -119,11 +129,14 @@ static void fence(void)
 	_mm_sfence();
 }
 
-/* What streams out has to stream in too: 128 bytes, far enough ahead for memory. */
-static inline void prefetch(const uint8_t *src)
+/*
+ * What streams out has to stream in too: 128 bytes, far enough ahead for memory. (Always inline:
+ * GCC leaves calls out that do nothing but prefetch.)
+ */
+static inline __attribute__((always_inline)) void prefetch(const uint8_t *src)
 {
-	_mm_prefetch((const char *)((uintptr_t)src + 2048), _MM_HINT_T0);
-	_mm_prefetch((const char *)((uintptr_t)src + 2048 + 64), _MM_HINT_T0);
+	_mm_prefetch((const char *)((uintptr_t)src + 4096), _MM_HINT_T0);
+	_mm_prefetch((const char *)((uintptr_t)src + 4096 + GSO_LINE), _MM_HINT_T0);
 }
 
 /* The sum of what follows an odd number of bytes counts with its bytes exchanged. */
@@ -204,7 +217,7 @@ static size_t until_aligned(const uint8_t *dst, size_t line, size_t n)
 
 AVX2 static uint64_t avx2_stream_sum(uint8_t *dst, const uint8_t *src, size_t n)
 {
-	size_t head = until_aligned(dst, 32, n), i = head;
+	size_t head = until_aligned(dst, GSO_LINE, n), i = head;
 	uint64_t first = avx2_copy_sum(dst, src, head), rest;
 	struct sum256 a = ZERO256, b = a;
 
@@ -221,8 +234,14 @@ AVX2 static uint64_t avx2_stream_sum(uint8_t *dst, const uint8_t *src, size_t n)
 	return first + swap_if(rest, head);
 }
 
+#define AVX2_SUM(dst, src, n) SUM_ONLY(avx2_sum, dst, src, n)
+DEFINE_TRAIN(AVX2, avx2_headers, AVX2_SUM, 0)
+DEFINE_TRAIN(AVX2, avx2_train, avx2_copy_sum, 1)
+DEFINE_TRAIN(AVX2, avx2_stream_train, avx2_stream_sum, 1)
+
 static const struct gso_simd avx2 = {
-	"avx2", avx2_sum, avx2_sums, avx2_copy_sum, avx2_stream_sum, fence,
+	"avx2",	      avx2_sum,	  avx2_sums,	     avx2_copy_sum, avx2_stream_sum,
+	avx2_headers, avx2_train, avx2_stream_train, fence,
 };
 
 /* ---- AVX-512 ---- */
@@ -301,6 +320,14 @@ INLINE512 void store512(uint8_t *dst, __m512i v, int stream)
 		_mm512_store_si512(dst, v);
 }
 
+/* The sum of `head` bytes and that of what follows them. */
+INLINE512 uint64_t join_sums512(struct sum512 first, struct sum512 rest, size_t head)
+{
+	if (head & 1)
+		return reduce512(first) + swap_if(reduce512(rest), head);
+	return reduce512(join512(first, rest));
+}
+
 /* Stores are aligned: what is copied lies at odd places, and a store across two lines costs two. */
 INLINE512 uint64_t copy512(uint8_t *dst, const uint8_t *src, size_t n, int stream)
 {
@@ -311,6 +338,8 @@ INLINE512 uint64_t copy512(uint8_t *dst, const uint8_t *src, size_t n, int strea
 	store_part(dst, v, head);
 	add512(&first, v);
 	for (; i + 128 <= n; i += 128) {
+		if (stream)
+			prefetch(src + i);
 		v = _mm512_loadu_si512(src + i);
 		w = _mm512_loadu_si512(src + i + 64);
 		store512(dst + i, v, stream);
@@ -329,7 +358,7 @@ INLINE512 uint64_t copy512(uint8_t *dst, const uint8_t *src, size_t n, int strea
 		store_part(dst + i, v, n - i);
 		add512(&b, v);
 	}
-	return reduce512(first) + swap_if(reduce512(join512(a, b)), head);
+	return join_sums512(first, join512(a, b), head);
 }
 
 AVX512 static uint64_t avx512_copy_sum(uint8_t *dst, const uint8_t *src, size_t n)
@@ -342,8 +371,113 @@ AVX512 static uint64_t avx512_stream_sum(uint8_t *dst, const uint8_t *src, size_
 	return copy512(dst, src, n, 1);
 }
 
+#define AVX512_SUM(dst, src, n) SUM_ONLY(sum512, dst, src, n)
+#define AVX512_COPY(dst, src, n) copy512(dst, src, n, 0)
+#define AVX512_STREAM(dst, src, n) copy512(dst, src, n, 1)
+DEFINE_TRAIN(AVX512, avx512_headers, AVX512_SUM, 0)
+DEFINE_TRAIN(AVX512, avx512_train, AVX512_COPY, 1)
+DEFINE_TRAIN(AVX512, avx512_stream_any_train, AVX512_STREAM, 1)
+
+/*
+ * Lines that hold a header, the end of a segment or the start of one are put together aside and
+ * leave two segments later. A line that is written in pieces would have to be read first; and what
+ * was just written in small pieces cannot be read at once in a large one.
+ */
+enum {
+	ASIDES = 4, /* taking turns */
+	LATER = 2,
+	ASIDE_SIZE = 512
+};
+
+struct aside {
+	uint8_t bytes[ASIDE_SIZE] __attribute__((aligned(GSO_LINE)));
+	uint8_t *out; /* where they go: whole lines, */
+	size_t n;
+	size_t skip; /* but for what others wrote into the first one */
+};
+
+INLINE512 void leave(const struct aside *a)
+{
+	size_t i = 0;
+
+	if (a->skip) {
+		memcpy(a->out + a->skip, a->bytes + a->skip, GSO_LINE - a->skip);
+		i = GSO_LINE;
+	}
+	for (; i < a->n; i += GSO_LINE)
+		_mm512_stream_si512((__m512i *)(a->out + i), _mm512_load_si512(a->bytes + i));
+}
+
+/* A payload whose bytes up to its first whole line go to `start`, and those after its last, of
+ * which there are *rest, to `end`. */
+INLINE512 uint64_t stream512(uint8_t *dst, const uint8_t *src, size_t n, uint8_t *start,
+			     uint8_t *end, size_t *rest)
+{
+	size_t head = until_aligned(dst, GSO_LINE, n), i = head;
+	struct sum512 a = ZERO512, b = a, first = a;
+	__m512i v = load_part(src, head), w;
+
+	_mm512_storeu_si512(start, v);
+	add512(&first, v);
+	for (; i + 128 <= n; i += 128) {
+		prefetch(src + i);
+		v = _mm512_loadu_si512(src + i);
+		w = _mm512_loadu_si512(src + i + 64);
+		_mm512_stream_si512((__m512i *)(dst + i), v);
+		_mm512_stream_si512((__m512i *)(dst + i + 64), w);
+		add512(&a, v);
+		add512(&b, w);
+	}
+	if (i + 64 <= n) {
+		v = _mm512_loadu_si512(src + i);
+		_mm512_stream_si512((__m512i *)(dst + i), v);
+		add512(&a, v);
+		i += 64;
+	}
+	*rest = n - i;
+	v = load_part(src + i, *rest);
+	_mm512_store_si512(end, v);
+	add512(&b, v);
+	return join_sums512(first, join512(a, b), head);
+}
+
+AVX512 static void avx512_stream_train(const struct gso_train *train, uint8_t *out,
+				       const uint8_t *src, size_t begin, size_t end)
+{
+	const struct gso_train t = *train;
+	struct aside asides[ASIDES];
+	size_t before = (uintptr_t)out & (GSO_LINE - 1), i;
+
+	if (t.hlen > ASIDE_SIZE - 2 * GSO_LINE || t.step < GSO_LINE) {
+		avx512_stream_any_train(train, out, src, begin, end);
+		return;
+	}
+	asides[begin % ASIDES].skip = before;
+	for (i = begin; i < end; i++) {
+		struct aside *now = &asides[i % ASIDES], *next = &asides[(i + 1) % ASIDES];
+		uint8_t *header = now->bytes + before;
+		size_t rest;
+		uint64_t sum;
+
+		if (i >= begin + LATER)
+			leave(&asides[(i - LATER) % ASIDES]);
+		sum = stream512(out + t.hlen, src, t.step, header + t.hlen, next->bytes, &rest);
+		train_stamp(&t, header, i, sum);
+		now->out = out - before;
+		now->n = (before + t.hlen + GSO_LINE - 1) & -(size_t)GSO_LINE;
+		next->skip = 0;
+		src += t.step;
+		out += t.hlen + t.step;
+		before = rest;
+	}
+	for (i = end - begin < LATER ? begin : end - LATER; i < end; i++)
+		leave(&asides[i % ASIDES]);
+	memcpy(out - before, asides[end % ASIDES].bytes, before);
+}
+
 static const struct gso_simd avx512 = {
-	"avx512", avx512_sum, avx512_sums, avx512_copy_sum, avx512_stream_sum, fence,
+	"avx512",	avx512_sum,   avx512_sums,	   avx512_copy_sum, avx512_stream_sum,
+	avx512_headers, avx512_train, avx512_stream_train, fence,
 };
 
 static int runs_avx512(void)

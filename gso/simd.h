@@ -1,4 +1,4 @@
-/* Internet checksum (RFC 1071) of a buffer, alone or fused with copying it. */
+/* Internet checksum (RFC 1071) of a buffer, alone, fused with copying it, or with segmenting it. */
 #ifndef GSO_SIMD_H
 #define GSO_SIMD_H
 
@@ -8,8 +8,36 @@
 /* What the memory takes and gives at once: a part of it that is written has to be read before. */
 #define GSO_LINE 64
 
+enum {
+	GSO_TRAIN_IDS = 2 /* counting IPv4 headers of the usual packet at most */
+};
+
+/* An IPv4 header whose ID counts. */
+struct gso_train_id {
+	uint16_t offset;
+	uint16_t ident; /* of segment 0 */
+	uint16_t base;
+};
+
 /*
- * Every function returns the sum of the buffer's 16-bit words in the machine's byte order, with a
+ * What segments of one super-packet have in common that differ in IPv4 IDs, sequence number and
+ * checksums only. The sums are those of everything but the field that changes and the checksum.
+ */
+struct gso_train {
+	const uint8_t *header;
+	size_t hlen;
+	size_t step; /* payload bytes of each */
+	struct gso_train_id id[GSO_TRAIN_IDS];
+	int ids;
+	int tcp; /* not UDP */
+	size_t l4_header;
+	uint32_t seq; /* of segment 0 */
+	uint16_t flags; /* as they lie in memory */
+	uint64_t base; /* below 2^63 */
+};
+
+/*
+ * Every sum returns the sum of the buffer's 16-bit words in the machine's byte order, with a
  * zero byte added to an odd length. It is below 2^34 for anything below 2^32 bytes, so that a few
  * of them can be added before folding.
  */
@@ -22,6 +50,16 @@ struct gso_simd {
 	uint64_t (*copy_sum)(uint8_t *dst, const uint8_t *src, size_t n);
 	/* The same past the caches, for output that is larger than they are. */
 	uint64_t (*stream_sum)(uint8_t *dst, const uint8_t *src, size_t n);
+	/*
+	 * Segments begin to end of a train, whose payloads start at src: their headers alone,
+	 * whole segments, and whole segments past the caches.
+	 */
+	void (*train_headers)(const struct gso_train *train, uint8_t *out, const uint8_t *src,
+			      size_t begin, size_t end);
+	void (*train)(const struct gso_train *train, uint8_t *out, const uint8_t *src, size_t begin,
+		      size_t end);
+	void (*stream_train)(const struct gso_train *train, uint8_t *out, const uint8_t *src,
+			     size_t begin, size_t end);
 	/* After the last streaming store, before another thread may look. */
 	void (*stream_end)(void);
 };

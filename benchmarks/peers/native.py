@@ -50,7 +50,7 @@ def limits() -> ctypes.CDLL:
     """The functions of limits.c."""
     library = ctypes.CDLL(str(_compiled("limits", ("-shared", "-fPIC"), ".so")))
     size, pointer = ctypes.c_size_t, ctypes.c_void_p
-    library.copy_strided.argtypes = [pointer, pointer, size, size, size, size]
+    library.copy_strided.argtypes = [pointer, pointer, size, size, size, size, size]
     library.copy_strided.restype = None
     library.read_and_add.argtypes = [pointer, size, size]
     library.read_and_add.restype = ctypes.c_uint64

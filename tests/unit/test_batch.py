@@ -60,6 +60,12 @@ def test_streaming_stores(offset):
     assert (out[offset + segments.nbytes :] == 0xA5).all()
 
 
+@pytest.mark.usefixtures("path")
+def test_streaming_of_all_vectors():
+    """Much room makes even little output go past the caches."""
+    assert segment(out=bytearray(1 << 24)).to_list() == OUTPUTS
+
+
 @pytest.mark.parametrize("threads", [1, 2])
 def test_into_the_callers_memory(threads):
     total = sum(map(len, OUTPUTS))
