@@ -398,7 +398,8 @@ cdef void emit(plan *p, uint8_t *out, bint headers_only, bint stream) noexcept n
     if p.ufo:
         check = datagram_checksum(p)
     set_length(p, p.template.p, min(p.step, p.length))
-    if p.count > 1 and is_train(p):
+    # For one segment a train costs more than it saves
+    if p.count > 2 and is_train(p):
         emit_train(p, out, headers_only, stream)
         i = p.count - 1
         out += i * (p.hlen if headers_only else p.hlen + p.step)
