@@ -36,6 +36,7 @@ HEADLINES = [
     ("VXLAN IPv4, 44 x 1448, 256 MiB cold", "segment_batch", "memcpy (L)", 1.2),
     ("VXLAN IPv4, 44 x 1448, 256 MiB cold", "segment_batch", "our own single thread", 1.8),
     ("VXLAN IPv4, 44 x 1448, 256 MiB cold", "memcpy (L), 2 threads", "memcpy (L)", None),
+    ("VXLAN IPv4, 44 x 1448, 256 MiB cold", "segment_batch", "memcpy (L), 2 threads", None),
     ("64 bytes, a batch, hot", "checksum_batch", "DPDK rte_raw_cksum", 1),
     ("1448 bytes, a batch, hot", "checksum_batch", "read and add", 0.9),
     ("9000 bytes, a batch, hot", "checksum_batch", "read and add", 0.9),
