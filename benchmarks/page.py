@@ -28,6 +28,7 @@ HEADLINES = [
     ("plain IPv4, 44 x 1448", "segment_batch", "wireguard-go", None),
     ("plain IPv4, 44 x 1448", "segment_batch", "kernel through TUN", 10),
     ("VXLAN IPv4, 44 x 1448", "segment_batch", "kernel through TUN", 10),
+    ("VXLAN IPv4, 44 x 1448, batch of 4", "segment_batch", "NumPy", 15),
     ("VXLAN IPv4, 44 x 1448, batch of 64", "segment_batch", "NumPy", 15),
     ("VXLAN IPv4, 44 x 1448", "segment", "dpkt", 1000),
     ("VXLAN IPv4, 44 x 1448", "segment", "scapy", 10000),

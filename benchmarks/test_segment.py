@@ -265,7 +265,7 @@ def test_batch_against_memcpy(contest: Contest, vxlan: Case, n: int) -> None:
     contest(AREA, f"{vxlan.name}, batch of {n}", batch.ours(), batch.memcpy(), batch=n)
 
 
-@pytest.mark.parametrize("n", [64, 4096])
+@pytest.mark.parametrize("n", [4, 64, 4096])
 def test_batch_against_numpy(contest: Contest, vxlan: Case, n: int) -> None:
     if vxlan.size == BIG and n > 64:
         pytest.skip("NumPy on 4096 large packets: its arrays would not fit many a machine's memory")
