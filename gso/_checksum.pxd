@@ -28,7 +28,6 @@ cdef extern from "simd.h" nogil:
         int tcp
         size_t l4_header
         uint32_t seq
-        uint16_t flags
         uint64_t base
 
     cdef struct gso_simd:

@@ -356,8 +356,9 @@ cdef bint is_train(const plan *p) noexcept nogil:
             and (p.accecn or p.h.l4 != IPPROTO_TCP or not p.flags & TCP_CWR))
 
 
-cdef gso_train as_train(const plan *p) noexcept nogil:
+cdef gso_train as_train(plan *p) noexcept nogil:
     cdef gso_train t
+    cdef uint8_t *th = p.template.p + p.h.l4_header
     cdef int k
     t.header = p.template.p
     t.hlen = p.hlen
@@ -371,14 +372,13 @@ cdef gso_train as_train(const plan *p) noexcept nogil:
     t.base = p.l4_base
     t.tcp = p.h.l4 == IPPROTO_TCP
     t.seq = p.seq
-    t.flags = 0
     if t.tcp:
-        t.flags = htons(p.flags & ~(TCP_FIN | TCP_PSH))
-        t.base += t.flags
+        put16(th + 12, p.flags & ~(TCP_FIN | TCP_PSH))
+        t.base += load16(th + 12)
     return t
 
 
-cdef void emit_train(const plan *p, uint8_t *out, bint headers_only, bint stream) noexcept nogil:
+cdef void emit_train(plan *p, uint8_t *out, bint headers_only, bint stream) noexcept nogil:
     """All segments but the last."""
     cdef gso_train t = as_train(p)
     if headers_only:

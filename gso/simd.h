@@ -32,7 +32,6 @@ struct gso_train {
 	int tcp; /* not UDP */
 	size_t l4_header;
 	uint32_t seq; /* of segment 0 */
-	uint16_t flags; /* as they lie in memory */
 	uint64_t base; /* below 2^63 */
 };
 

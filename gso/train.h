@@ -51,15 +51,15 @@ static inline void train_stamp(const struct gso_train *t, uint8_t *out, size_t i
 	for (k = 0; k < t->ids; k++) {
 		uint8_t *ip = out + t->id[k].offset;
 		uint16_t ident = htons((uint16_t)(t->id[k].ident + i));
+		uint32_t sum = (uint32_t)t->id[k].base + ident;
 
 		train_put16(ip + 4, ident);
-		train_put16(ip + 10, (uint16_t)~train_fold((uint64_t)t->id[k].base + ident));
+		train_put16(ip + 10, (uint16_t)~(sum + (sum >> 16)));
 	}
 	if (t->tcp) {
 		uint32_t seq = htonl(t->seq + (uint32_t)(i * t->step));
 
 		memcpy(th + 4, &seq, 4);
-		train_put16(th + 12, t->flags);
 		train_put16(th + 16, (uint16_t)~train_fold(t->base + payload + seq));
 	} else {
 		uint16_t check = (uint16_t)~train_fold(t->base + payload);
