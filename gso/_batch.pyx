@@ -15,8 +15,9 @@ from gso._frames cimport Frames, Memory, Segments
 from gso._options cimport (
     as_error, as_gso_size, as_gso_type, drop_ports, is_partial, is_raw, take_ports,
 )
-from gso._plan cimport job, make_plan, plan, plan_size
+from gso._plan cimport job, plan, plan_size
 from gso._segment cimport RELEASE_GIL, STREAM, write_plan
+from gso._sequel cimport flow, next_plan
 from gso._walk cimport drop_copy, fault, port_list
 
 from bisect import bisect_left
@@ -147,16 +148,18 @@ cdef class _Batch:
         of segments (value) of. FAULT: it is refused.
         """
         cdef plan p
+        cdef flow f
         cdef const uint8_t *frame
         cdef Py_ssize_t i, size, count, length
         cdef bint refused
+        f.known = False
         while at.frame < end.frame:
             i = at.frame
             frame = self.frames.buf + self.frames.off[i]
             size = self.frames.off[i + 1] - self.frames.off[i]
             self.prefetch(i + AHEAD)
-            refused = make_plan(
-                &p, why, &self.j, frame, size, self.gso_size.values[i * self.gso_size.step],
+            refused = next_plan(
+                &p, &f, why, &self.j, frame, size, self.gso_size.values[i * self.gso_size.step],
                 <unsigned int>self.gso_type.values[i * self.gso_type.step]) < 0
             count = 1 if refused else p.count
             length = size if refused else plan_size(&p)

@@ -17,7 +17,7 @@ from gso._checksum cimport (
 )
 from gso._plan cimport (
     ABSENT, COMPLETE, FRAG_HLEN, IPPROTO_TCP, IPPROTO_UDP, REMOTE, SKB_GSO_TCP_FIXEDID, UDP_HLEN,
-    plan, stamped_ip,
+    length_sums, plan, stamped_ip,
 )
 from gso._walk cimport IP4, IP6, UDP, layer
 
@@ -137,16 +137,9 @@ cdef void sum_transport(plan *p) noexcept nogil:
     p.l4_fixed = total
 
 
-cdef void prepare(plan *p) noexcept nogil:
-    """The sums that emit() needs; make_plan() alone tells the size of the output."""
-    sum_layers(p)
-    if not p.ufo:
-        sum_transport(p)
-
-
 # ---- what segments of one length have in common --------------------------------------------
 
-cdef void set_length(plan *p, uint8_t *t, Py_ssize_t n) noexcept nogil:
+cdef void set_length(plan *p, length_sums *sums, uint8_t *t, Py_ssize_t n) noexcept nogil:
     """Make the headers at `t`, a copy of the template or itself, those of `n` payload bytes.
 
     Goes from the innermost header outwards with the sum of everything inside. A right checksum
@@ -157,12 +150,12 @@ cdef void set_length(plan *p, uint8_t *t, Py_ssize_t n) noexcept nogil:
     cdef Py_ssize_t each = min(n, p.gso_size) if p.partial else n
     cdef uint8_t *head
     cdef Py_ssize_t length
-    cdef uint64_t inside
+    cdef uint64_t inside, total
     cdef bint open_inside = True
     cdef layer *one
     cdef int k, stamps = p.stamps
-    p.outer = -1
-    inside = set_transport(p, t, n, each)
+    sums.outer = -1
+    inside = set_transport(p, sums, t, n, each)
     open_inside = p.inner == REMOTE or p.inner == ABSENT
     for k in range(p.h.n - 1, -1, -1):
         one = &p.h.layers[k]
@@ -172,7 +165,7 @@ cdef void set_length(plan *p, uint8_t *t, Py_ssize_t n) noexcept nogil:
             put16(head + 2, length)
             if stamps and p.stamp[stamps - 1].offset == one.offset:
                 stamps -= 1
-                p.stamp[stamps].base = p.fixed[k] + htons(length)
+                sums.ip[stamps] = p.fixed[k] + htons(length)
             else:
                 store16(head + 10, <uint16_t>~fold(p.fixed[k] + htons(length)))
             inside += p.gap[k] + 0xffff
@@ -183,30 +176,31 @@ cdef void set_length(plan *p, uint8_t *t, Py_ssize_t n) noexcept nogil:
             put16(head + 4, length)
             inside += p.fixed[k] + htons(length)
             if p.sealed[k]:
-                seal(p, k, open_inside, inside + p.pseudo[k] + length_sum(length), head + 6)
+                total = inside + p.pseudo[k] + length_sum(length)
+                seal(sums, k, open_inside, total, head + 6)
                 store16(head + 6, not_zero(load16(head + 6)))
                 inside = <uint16_t>~fold(p.pseudo[k] + length_sum(length))
                 open_inside = False
         else:
             inside += p.fixed[k]
             if p.sealed[k]:
-                seal(p, k, open_inside, inside, head + 4)
+                seal(sums, k, open_inside, inside, head + 4)
                 inside = 0xffff
                 open_inside = False
 
 
 cdef inline void seal(
-    plan *p, int k, bint open_inside, uint64_t total, uint8_t *check
+    length_sums *sums, int k, bint open_inside, uint64_t total, uint8_t *check
 ) noexcept nogil:
     """Put the checksum of an outer layer in, or leave it to stamp() if it sums payload bytes."""
     if open_inside:
-        p.outer = k
-        p.outer_base = total
+        sums.outer = k
+        sums.outer_sum = total
     store16(check, <uint16_t>~fold(total))
 
 
 cdef uint64_t set_transport(
-    plan *p, uint8_t *t, Py_ssize_t n, Py_ssize_t each
+    plan *p, length_sums *sums, uint8_t *t, Py_ssize_t n, Py_ssize_t each
 ) noexcept nogil:
     """The innermost header; returns the sum of it and the payload, as far as known here."""
     cdef uint8_t *th = t + p.h.l4_header
@@ -219,12 +213,30 @@ cdef uint64_t set_transport(
     if p.h.l4 == IPPROTO_UDP:
         put16(th + 4, thlen + n)
         fixed += htons(<uint16_t>(thlen + n))
-    p.l4_base = pseudo + fixed
+    sums.l4 = pseudo + fixed
     if p.inner != COMPLETE:
         store16(check, fold(pseudo))
     if p.inner == REMOTE:
         return fixed + fold(pseudo)
     return <uint16_t>~fold(p.l4_pseudo + length_sum(thlen + each))
+
+
+cdef void prepare(plan *p) noexcept nogil:
+    """What emit() needs; make_plan() alone tells the size of the output."""
+    cdef uint64_t pseudo
+    if p.prepared:
+        # A sequel, of which nothing is new but the transport header
+        pseudo = p.l4_pseudo
+        sum_transport(p)
+        if p.l4_pseudo == pseudo:
+            set_transport(p, &p.full, p.template.p, p.step, p.step)
+            return
+    else:
+        sum_layers(p)
+        if not p.ufo:
+            sum_transport(p)
+    set_length(p, &p.full, p.template.p, min(p.step, p.length))
+    p.prepared = True
 
 
 # ---- segment by segment ---------------------------------------------------------------------
@@ -256,7 +268,9 @@ cdef uint64_t stamp_fragment(plan *p, uint8_t *out, Py_ssize_t i) noexcept nogil
     return htons(offset)
 
 
-cdef void stamp_ip(const plan *p, uint8_t *out, Py_ssize_t i) noexcept nogil:
+cdef void stamp_ip(
+    const plan *p, const length_sums *sums, uint8_t *out, Py_ssize_t i
+) noexcept nogil:
     """What changes in the IPv4 headers."""
     cdef const stamped_ip *s
     cdef unsigned int field
@@ -272,27 +286,29 @@ cdef void stamp_ip(const plan *p, uint8_t *out, Py_ssize_t i) noexcept nogil:
             # GSO_PARTIAL: one ID for each segment that the device will make
             field = <uint16_t>(s.ident + i * (p.step // p.gso_size if p.partial else 1))
             put16(head + 4, field)
-        store16(head + 10, <uint16_t>~fold(s.base + htons(field)))
+        store16(head + 10, <uint16_t>~fold(sums.ip[k] + htons(field)))
 
 
-cdef void stamp(plan *p, uint8_t *out, Py_ssize_t i, uint64_t payload) noexcept nogil:
+cdef void stamp(
+    plan *p, const length_sums *sums, uint8_t *out, Py_ssize_t i, uint64_t payload
+) noexcept nogil:
     """Turn a copy of the template into the headers of segment `i` whose payload has this sum."""
     cdef uint8_t *th = out + p.h.l4_header
     cdef uint8_t *check
     cdef uint16_t value
-    stamp_ip(p, out, i)
+    stamp_ip(p, sums, out, i)
     if p.ufo:
         payload += stamp_fragment(p, out, i)
     elif p.h.l4 == IPPROTO_TCP:
         payload += stamp_tcp(p, th, i)
         if p.inner == COMPLETE:
-            store16(th + 16, <uint16_t>~fold(p.l4_base + payload))
+            store16(th + 16, <uint16_t>~fold(sums.l4 + payload))
     elif p.inner == COMPLETE:
-        store16(th + 6, not_zero(<uint16_t>~fold(p.l4_base + payload)))
-    if p.outer >= 0:
-        value = <uint16_t>~fold(p.outer_base + payload)
-        check = out + p.h.layers[p.outer].offset
-        if p.h.layers[p.outer].kind == UDP:
+        store16(th + 6, not_zero(<uint16_t>~fold(sums.l4 + payload)))
+    if sums.outer >= 0:
+        value = <uint16_t>~fold(sums.outer_sum + payload)
+        check = out + p.h.layers[sums.outer].offset
+        if p.h.layers[sums.outer].kind == UDP:
             store16(check + 6, not_zero(value))
         else:
             store16(check + 4, value)
@@ -325,7 +341,7 @@ cdef uint64_t copy_payload(
     cdef uint64_t total = 0
     if stream:
         total = simd.stream_sum(out, src, n)
-    elif p.inner == COMPLETE or p.outer >= 0:
+    elif p.inner == COMPLETE or p.full.outer >= 0:
         total = simd.copy_sum(out, src, n)
     else:
         memcpy(out, src, n)
@@ -344,14 +360,14 @@ cdef uint64_t leave_payload(
         memcpy(out, p.payload, UDP_HLEN)
         patch_datagram(p, out, 0, UDP_HLEN, check)
         return simd.sum(out, UDP_HLEN) + simd.sum(p.payload + UDP_HLEN, n - UDP_HLEN)
-    if p.inner == COMPLETE or p.outer >= 0:
+    if p.inner == COMPLETE or p.full.outer >= 0:
         return simd.sum(p.payload + start, n)
     return 0
 
 
 cdef bint is_train(const plan *p) noexcept nogil:
     """Do the segments but the last differ in IDs, sequence numbers and two checksums only?"""
-    return (p.inner == COMPLETE and not p.ufo and p.outer < 0 and not p.partial
+    return (p.inner == COMPLETE and not p.ufo and p.full.outer < 0 and not p.partial
             and p.stamps <= GSO_TRAIN_IDS
             and (p.accecn or p.h.l4 != IPPROTO_TCP or not p.flags & TCP_CWR))
 
@@ -367,9 +383,9 @@ cdef gso_train as_train(plan *p) noexcept nogil:
     for k in range(p.stamps):
         t.id[k].offset = p.stamp[k].offset
         t.id[k].ident = p.stamp[k].ident
-        t.id[k].base = fold(p.stamp[k].base)
+        t.id[k].base = fold(p.full.ip[k])
     t.l4_header = p.h.l4_header
-    t.base = p.l4_base
+    t.base = p.full.l4
     t.tcp = p.h.l4 == IPPROTO_TCP
     t.seq = p.seq
     if t.tcp:
@@ -394,10 +410,11 @@ cdef void emit(plan *p, uint8_t *out, bint headers_only, bint stream) noexcept n
     cdef Py_ssize_t i = 0, n, start
     cdef uint64_t payload
     cdef uint16_t check = 0
+    cdef length_sums shorter
+    cdef const length_sums *sums = &p.full
     prepare(p)
     if p.ufo:
         check = datagram_checksum(p)
-    set_length(p, p.template.p, min(p.step, p.length))
     # For one segment a train costs more than it saves
     if p.count > 2 and is_train(p):
         emit_train(p, out, headers_only, stream)
@@ -413,8 +430,9 @@ cdef void emit(plan *p, uint8_t *out, bint headers_only, bint stream) noexcept n
         # Only now, and without touching the template again: reading what was just written stalls.
         memcpy(out, p.template.p, p.hlen)
         if n < p.step:
-            set_length(p, out, n)
-        stamp(p, out, i, payload)
+            set_length(p, &shorter, out, n)
+            sums = &shorter
+        stamp(p, sums, out, i, payload)
         out += p.hlen
         if not headers_only:
             out += n

@@ -33,7 +33,13 @@ cdef struct stamped_ip:
     uint16_t offset
     uint16_t ident
     bint fragment
-    uint64_t base           # sum of the header but for check and ID or fragment offset
+
+# Sums of what segments of one length have in common
+cdef struct length_sums:
+    uint64_t ip[MAX_LAYERS] # of each stamped IPv4 header but for check and ID or fragment offset
+    uint64_t l4             # of the innermost checksum's data but for what stamp() knows
+    int outer               # the checksum of this layer depends on payload bytes; -1 if none does
+    uint64_t outer_sum
 
 # What all frames of a call have in common
 cdef struct job:
@@ -72,14 +78,12 @@ cdef struct plan:
     bint sealed[MAX_LAYERS]         # a UDP or GRE layer with a checksum
     uint64_t l4_fixed
     uint64_t l4_pseudo
-    uint64_t l4_base        # the sum of the innermost checksum but for what stamp() knows
     uint32_t seq
     uint16_t flags
     int stamps
     stamped_ip stamp[MAX_LAYERS]
-    # The checksum of this layer depends on payload bytes; -1 if none does.
-    int outer
-    uint64_t outer_base
+    bint prepared           # the template and these sums are those of full segments
+    length_sums full
 
 
 cdef int refuse(

@@ -197,6 +197,7 @@ cdef int make_plan(
     p.gso_size = gso_size
     p.inner = PARTIAL if j.partial else COMPLETE
     p.believe = j.believe
+    p.prepared = False
     if settle_type(p, why, gso_type) < 0:
         return -1
     p.hlen = p.h.payload

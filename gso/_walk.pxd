@@ -31,6 +31,7 @@ cdef enum:
     FEW_BYTES = 256
     HEADER_ROOM = 8  # behind a header copy, for an IPv6 fragment header
     IP_TUNNEL_RECURSION_LIMIT = 5  # include/net/ip_tunnels.h
+    GRO_LEGACY_MAX_SIZE = 65536  # include/linux/netdevice.h: only larger ones are BIG TCP
 
 # A header whose fields change from segment to segment. What lies between it and the next one (a
 # tunnel header, an inner Ethernet header, IPv6 extension headers) is the same in all segments.

@@ -38,7 +38,6 @@ cdef enum:
     GRE_VERSION = 0x0007
 
     VLAN_MAX_DEPTH = 8  # include/linux/if_vlan.h
-    GRO_LEGACY_MAX_SIZE = 65536  # include/linux/netdevice.h
     IPV6_TLV_JUMBO = 194
 
 # The state of a walk: where it is, and what it must not read beyond.
