@@ -310,6 +310,12 @@ cdef Segments _on_one(_Batch batch):
         batch.make_room(&end)
 
 
+cdef list _share(object pool, object work, list begins, list ends):
+    """Do the first piece of work here, the others in the pool; returns the results in order."""
+    others = pool.map(work, begins[1:], ends[1:])
+    return [work(begins[0], ends[0]), *others]
+
+
 cdef Segments _on_threads(_Batch batch, int threads):
     """Measure the output of as many pieces of the batch as there are threads, then write them."""
     cdef Py_ssize_t n = batch.frames.n
@@ -318,10 +324,11 @@ cdef Segments _on_threads(_Batch batch, int threads):
     cuts = [bisect_left(offsets, offsets[n] * i // threads, 0, n) for i in range(threads)] + [n]
     end = place(0, 0, 0)
     places = [end]
-    with ThreadPoolExecutor(threads) as pool:
-        for cut, size in zip(cuts[1:], pool.map(batch.measure, cuts, cuts[1:]), strict=True):
+    with ThreadPoolExecutor(threads - 1) as pool:
+        for cut, size in zip(
+                cuts[1:], _share(pool, batch.measure, cuts, cuts[1:]), strict=True):
             end = place(cut, end.segment + size[0], end.byte + size[1])
             places.append(end)
         batch.make_room(&end)
-        list(pool.map(batch.write, places, places[1:]))
+        _share(pool, batch.write, places, places[1:])
     return batch.result(&end)

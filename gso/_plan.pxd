@@ -36,9 +36,9 @@ cdef struct stamped_ip:
 
 # Sums of what segments of one length have in common
 cdef struct length_sums:
-    uint64_t ip[MAX_LAYERS] # of each stamped IPv4 header but for check and ID or fragment offset
-    uint64_t l4             # of the innermost checksum's data but for what stamp() knows
-    int outer               # the checksum of this layer depends on payload bytes; -1 if none does
+    uint64_t ip[MAX_LAYERS]  # of each stamped IPv4 header but for check and ID or fragment offset
+    uint64_t l4              # of the innermost checksum's data but for what stamp() knows
+    int outer                # the checksum of this layer depends on payload bytes; -1 if none does
     uint64_t outer_sum
 
 # What all frames of a call have in common

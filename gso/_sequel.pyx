@@ -64,6 +64,7 @@ cdef void learn(
 cdef bint is_sequel(const plan *p, const flow *f, const uint8_t *head) noexcept nogil:
     """Do these headers differ from those of the plan in what may differ only?"""
     cdef uint64_t one, other, same, differ = 0
+    cdef const uint8_t *check
     cdef Py_ssize_t i
     cdef int k
     for i in range(f.words):
@@ -75,7 +76,8 @@ cdef bint is_sequel(const plan *p, const flow *f, const uint8_t *head) noexcept 
         return False
     for k in range(p.h.n):
         # A checksum of 0 is none
-        if p.h.layers[k].kind == UDP and p.sealed[k] and not load16(head + p.h.layers[k].offset + 6):
+        check = head + p.h.layers[k].offset + 6
+        if p.h.layers[k].kind == UDP and p.sealed[k] and load16(check) == 0:
             return False
     return True
 
