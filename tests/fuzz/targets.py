@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import struct
 from collections.abc import Callable
+from typing import Any
 
 import gso
 from gso.capture import Reader
@@ -78,8 +79,12 @@ def segment(data: bytes) -> None:
     if len(pieces) > MOST_COMPARED:
         return
     choice = {"gso_type": gso_type, "link_type": link, "checksum": checksum, "tunnel_ports": PORTS}
-    batch = gso.segment_batch(gso.Frames.from_list([frame, frame]), size, **choice)
-    assert batch.to_list() == pieces * 2
+    at = (flags << 8 | kind) % max(layout.payload, 1)
+    sequel = frame[:at] + bytes([frame[at] ^ (size & 0xFF or 1)]) + frame[at + 1 :]
+    batch = gso.segment_batch(
+        gso.Frames.from_list([frame, frame, sequel, frame]), size, errors="pass", **choice
+    )
+    assert batch.to_list() == pieces * 2 + alone(sequel, size, **choice) + pieces
     try:
         made = gso.segment_headers(frame, size, **choice)
     except gso.GsoError:
@@ -92,6 +97,14 @@ def segment(data: bytes) -> None:
     if gso_type is None and layout.l4:
         assert b"".join(piece[layout.payload :] for piece in pieces) == frame[layout.payload :]
         assert not size or max(map(len, pieces)) <= layout.payload + size
+
+
+def alone(frame: bytes, size: int, **choice: Any) -> list[bytes]:
+    """The segments of a frame, or itself if it is refused."""
+    try:
+        return gso.segment(frame, size, **choice).to_list()
+    except gso.GsoError:
+        return [frame]
 
 
 def checksum(data: bytes) -> None:
