@@ -551,6 +551,17 @@ const struct gso_simd *gso_simd_at(size_t i)
 	return NULL;
 }
 
+#elif defined(__aarch64__) && defined(__GNUC__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+
+#include "neon.h"
+
+const struct gso_simd *gso_simd_at(size_t i)
+{
+	if (i == 0)
+		return &baseline;
+	return i == 1 ? &neon : NULL;
+}
+
 #else
 
 const struct gso_simd *gso_simd_at(size_t i)

@@ -15,7 +15,7 @@ DATA = np.random.default_rng(1).integers(0, 256, LONGEST + 64, np.uint8)
 PATTERN = 0xA5
 
 
-@pytest.fixture(params=["baseline", "avx2", "avx512"])
+@pytest.fixture(params=["baseline", "avx2", "avx512", "neon"])
 def path(request):
     if request.param not in simd_paths():
         pytest.skip(f"this CPU has no {request.param}")
