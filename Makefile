@@ -60,10 +60,12 @@ build: $(VENV)/.built
 machine: build
 	$(BIN)/gso-kernel doctor --install
 
-# Programs that only tests use, to judge our files as others see them.
+# What only tests use: programs that judge our files as others see them, and what runs our C code
+# as another processor would.
+TEST_PACKAGES := tshark chromium valgrind gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static
 test-packages:
-	dpkg -s tshark chromium valgrind >/dev/null 2>&1 \
-	  || { $(SUDO) apt-get update -q && $(APT_INSTALL) tshark chromium valgrind; }
+	dpkg -s $(TEST_PACKAGES) >/dev/null 2>&1 \
+	  || { $(SUDO) apt-get update -q && $(APT_INSTALL) $(TEST_PACKAGES); }
 
 $(VENV)/bin/pip:
 	$(PYTHON) -c 'import ensurepip, os, sysconfig; os.stat(sysconfig.get_path("include") + "/Python.h")' \

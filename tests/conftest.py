@@ -14,12 +14,20 @@ settings.register_profile("untimed", deadline=None)
 settings.register_profile("repeatable", deadline=None, derandomize=True)
 settings.load_profile("repeatable" if os.environ.get("CI") == "true" else "untimed")
 
+PACKAGES = {
+    "aarch64-linux-gnu-gcc": "gcc-aarch64-linux-gnu libc6-dev-arm64-cross",
+    "chromium": "chromium",
+    "editcap": "tshark",
+    "gcc": "gcc",
+    "qemu-aarch64-static": "qemu-user-static",
+    "tshark": "tshark",
+}
+
 
 def program(name: str) -> str:
     path = shutil.which(name)
     if path is None:
-        package = "chromium" if name == "chromium" else "tshark"
-        message = f"{name} is not installed (Debian: apt-get install {package})"
+        message = f"{name} is not installed (Debian: apt-get install {PACKAGES[name]})"
         if os.environ.get("CI") == "true":
             pytest.fail(message)
         pytest.skip(message)
@@ -39,3 +47,19 @@ def chromium() -> str:
 @pytest.fixture(scope="session")
 def editcap() -> str:
     return program("editcap")
+
+
+@pytest.fixture(scope="session")
+def gcc() -> str:
+    return program("gcc")
+
+
+@pytest.fixture(scope="session")
+def arm64_gcc() -> str:
+    return program("aarch64-linux-gnu-gcc")
+
+
+@pytest.fixture(scope="session")
+def qemu_arm64() -> str:
+    """Runs a program for AArch64."""
+    return program("qemu-aarch64-static")
