@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,8 @@ _LARGEST = 1 << 24
 def perform(folder: Path, plan: dict[str, Any], progress: Callable[..., None]) -> dict[str, Any]:
     """Load the module, send all requests, and keep every answer as the module gave it."""
     progress(stage="modules")
-    # Built as a module by Debian, and no packet makes the kernel load it.
-    run(["modprobe", "mpls_gso"])
+    # A module in some kernels, and no packet makes them load it.
+    subprocess.run(["modprobe", "--quiet", "mpls_gso"], check=False)
     for module in plan["modules"]:
         run(["insmod", module])
     progress(stage="packets")
