@@ -12,6 +12,9 @@ GENERATED = FOLDER / "generated.json.xz"
 STREAMS = FOLDER / "gro.json.xz"
 TYPED = FOLDER / "types.json.xz"
 ACCECN = FOLDER / "accecn.json.xz"
+VNET_TUNNELS = FOLDER / "vnet_tunnels.json.xz"
+# Not super-packets that were seen between a tunnel and the segmenter
+OTHERS = (GENERATED, STREAMS, TYPED, ACCECN, VNET_TUNNELS)
 
 PORTS = {
     5555: Tunnel.FOU,
@@ -31,7 +34,7 @@ def records():
     return [
         record
         for path in sorted(FOLDER.glob("*.json.xz"))
-        if path not in (GENERATED, STREAMS, TYPED, ACCECN)
+        if path not in OTHERS
         for record in read(path)
     ]
 
@@ -52,6 +55,12 @@ def typed():
 def accecn():
     """The same with TCP_ACCECN, from a newer kernel."""
     return read(ACCECN)
+
+
+@cache
+def vnet_tunnels():
+    """Packets behind virtio headers that tell of UDP tunnels."""
+    return read(VNET_TUNNELS)
 
 
 def read(path):
