@@ -346,7 +346,7 @@ def make(r: Random, kind: str, *, uso_without_partial: bool = True) -> Request:
     """Return a random packet in one of :data:`WRAPPERS`, with random bits in its gso_type.
 
     ``uso_without_partial``: also UDP segments without CHECKSUM_PARTIAL, which kernels before
-    6.11 take but do not finish.
+    6.12 may take but not finish.
     """
     packet = _super_packet(r, jumbo=kind in _ETHERNET_INSIDE)
     fixed = r.random() < 0.35

@@ -35,8 +35,7 @@ from gso.errors import GsoError
 _PER_BOOT = 8000
 # Bytes and segments of a packet that is kept though nothing is wrong with it
 _LARGEST_SAMPLE, _MOST_SEGMENTS = 2000, 20
-# 30b03f2a0592 ("udp: Fall back to software USO if IPv6 extension headers are present"), v6.12,
-# completes UDP segments that came without CHECKSUM_PARTIAL.
+# From here on __udp_gso_segment is known to complete segments that came without CHECKSUM_PARTIAL.
 _FINISHES_USO = (6, 12)
 _LENGTH, _OUTCOME = struct.Struct("<I"), struct.Struct("<iI")
 _ANSWER, _SEGMENT = struct.Struct("=iI"), struct.Struct("=IHHHBx")
