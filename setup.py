@@ -61,7 +61,7 @@ setup(
         "gso": ["py.typed", "*.pyi", "*.pxd", "*.h"],
         "gso.kernel": ["config/*.config"],
         "gso.kernel.report": ["*.css", "*.schema.json"],
-        "gso.kernel.guest": ["*.sh"],
+        "gso.kernel.guest": ["*.sh", "segmenter/Kbuild", "segmenter/*.c"],
         "gso.kernel.patches": ["*.patch", "README.md", "LICENSE"],
     },
     ext_modules=cythonize(extensions, language_level=3),

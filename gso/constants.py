@@ -48,7 +48,7 @@ class GsoType(IntFlag):
     TCP_ECN = 1 << 2
     """CWR is cleared after the first segment. Always done for TCP, flag or not."""
     TCP_FIXEDID = 1 << 3
-    """All segments keep the innermost IPv4 ID."""
+    """All segments keep the innermost IPv4 ID. (Linux 7.3 has two bits of other values for it.)"""
     TCPV6 = 1 << 4
     FCOE = 1 << 5
     GRE = 1 << 6

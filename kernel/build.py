@@ -94,6 +94,28 @@ def modules(kernel: DebianKernel, files: Files, log: Path) -> Bootable:
     )
 
 
+def own_module(kernel: DebianKernel, source: Path) -> Path:
+    """Build a module of our own from the folder ``source``, which has a Kbuild, for a kernel."""
+    compiler = _compiler(kernel)
+    texts = {path.name: path.read_bytes() for path in sorted(source.iterdir()) if path.is_file()}
+    version = output(compiler, "--version")
+    made = cache_folder() / "modules" / _key(kernel.release, kernel.version, version, texts)
+    module = made / f"{source.name}.ko"
+    with only_one(made):
+        if not module.exists():
+            work = made / "build"
+            shutil.rmtree(work, ignore_errors=True)
+            work.mkdir()
+            _write_files(work, texts)
+            command = ["make", "-C", str(kernel.headers), f"M={work}", f"CC={compiler}"]
+            # Type information would need pahole, and nothing reads it.
+            command += ["CONFIG_DEBUG_INFO_BTF_MODULES=", "modules"]
+            logged("build", command, made / "build.log", work)
+            (work / module.name).rename(module)
+            shutil.rmtree(work)
+    return module
+
+
 def modules_built(kernel: DebianKernel, files: Files) -> bool:
     """Say whether the cache has these modules."""
     return (_modules_place(kernel, files) / "modules.json").exists()

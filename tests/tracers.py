@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from gso.kernel import debian
-from gso.kernel.run import logged
+from gso.kernel.build import own_module
 
 DUMPER = Path(__file__).parent / "kernel/dump_skbs"
 SCENARIO = "gue-outer4-inner4-nocsum"
@@ -36,10 +36,8 @@ def build_dumper(version: str | None, folder: Path) -> Path:
     """Build the module that prints packets into the kernel's log, for one of Debian's kernels."""
     kernel = debian.choose(version)
     debian.fetch(kernel)
-    shutil.copytree(DUMPER, folder, dirs_exist_ok=True)
-    make = ["make", "-C", str(kernel.headers), f"M={folder}", "modules"]
-    logged("build", make, folder / "build.log", folder)
-    return folder / f"{DUMPER.name}.ko"
+    # Into the folder that the machine sees.
+    return Path(shutil.copy(own_module(kernel, DUMPER), folder))
 
 
 def dump(module: Path) -> str:

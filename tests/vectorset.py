@@ -10,6 +10,11 @@ from gso import Tunnel
 FOLDER = Path(__file__).parent / "vectors"
 GENERATED = FOLDER / "generated.json.xz"
 STREAMS = FOLDER / "gro.json.xz"
+TYPED = FOLDER / "types.json.xz"
+ACCECN = FOLDER / "accecn.json.xz"
+VNET_TUNNELS = FOLDER / "vnet_tunnels.json.xz"
+# Not super-packets that were seen between a tunnel and the segmenter
+OTHERS = (GENERATED, STREAMS, TYPED, ACCECN, VNET_TUNNELS)
 
 PORTS = {
     5555: Tunnel.FOU,
@@ -17,7 +22,7 @@ PORTS = {
     5557: (Tunnel.FOU, 47),
     5558: Tunnel.FOU,
     5501: Tunnel.GUE,
-    # generated.json.xz
+    # generated.json.xz and types.json.xz
     4791: Tunnel.VXLAN,
     6083: Tunnel.GENEVE,
     **dict.fromkeys(range(7010, 7100), Tunnel.GENEVE),
@@ -29,7 +34,7 @@ def records():
     return [
         record
         for path in sorted(FOLDER.glob("*.json.xz"))
-        if path not in (GENERATED, STREAMS)
+        if path not in OTHERS
         for record in read(path)
     ]
 
@@ -38,6 +43,24 @@ def records():
 def generated():
     """Random packets of gso-kernel conformance, through other tunnels than those of records()."""
     return read(GENERATED)
+
+
+@cache
+def typed():
+    """Random packets with any gso_type, for devices that can do more or less."""
+    return read(TYPED)
+
+
+@cache
+def accecn():
+    """The same with TCP_ACCECN, from a newer kernel."""
+    return read(ACCECN)
+
+
+@cache
+def vnet_tunnels():
+    """Packets behind virtio headers that tell of UDP tunnels."""
+    return read(VNET_TUNNELS)
 
 
 def read(path):

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 from gso.kernel.command import Commands, count, seconds
-from gso.kernel.conformance import gro, records
+from gso.kernel.conformance import gro, records, types
 from gso.kernel.conformance.compare import DIFFERENT, EQUAL, NOT_SENT, REFUSED
 from gso.kernel.conformance.run import Options, Report, compare
 from gso.kernel.errors import TestBedError, UsageError
 from gso.kernel.screen import TerminalScreen
+from gso.kernel.trace import Screen
 
 _COLUMNS = (EQUAL, REFUSED, DIFFERENT, NOT_SENT)
 _SHOWN = 10  # differences named on the terminal
@@ -25,14 +27,21 @@ def add(commands: Commands) -> None:
         description="Boot a kernel, send random super-packets through tunnels of every kind and, "
         "malformed ones too, straight to its segmenter, and compare every byte of the segments "
         "with what gso.segment makes. With --gro, send random streams of segments to devices with "
-        "GRO, and compare what it merges with gso.coalesce. Exit status: 0 all the same, 1 "
-        "differences, 125 nothing can be said.",
+        "GRO, and compare what it merges with gso.coalesce. With --types, give the segmenter "
+        "packets that no virtio header can describe: fixed IPv4 IDs, GSO_PARTIAL, checksums that "
+        "a device completes. Exit status: 0 all the same, 1 differences, 125 nothing can be said.",
     )
     command.add_argument(
         "--gro",
         action="store_true",
         help="compare GRO with gso.coalesce. 'kept apart' are streams in which the kernel merged "
         "what segmentation does not give back, or let a frame overtake, and gso.coalesce did not",
+    )
+    command.add_argument(
+        "--types",
+        action="store_true",
+        help="hand packets with any gso_type to the segmenter by a module of our own, on devices "
+        "that take segments in pieces (GSO_PARTIAL) or complete checksums, or neither",
     )
     command.add_argument("--kernel", metavar="VERSION", help="Debian kernel (default: newest)")
     command.add_argument(
@@ -52,7 +61,7 @@ def add(commands: Commands) -> None:
         metavar="WORD",
         help="only devices with this in their name, such as geneve, gue6080-gre or 'in vxlan'; "
         "none: the segmenter itself; with --gro, streams with this in their headers, such as "
-        "'vxlan eth ip6' or 'gre-key'; may be repeated",
+        "'vxlan eth ip6' or 'gre-key'; with --types, packets in such a tunnel; may be repeated",
     )
     command.add_argument(
         "--differences",
@@ -95,7 +104,7 @@ def _run(options: argparse.Namespace) -> int:
         replay=options.replay,
         timeout=options.timeout,
     )
-    report = gro.compare(wanted, screen) if options.gro else compare(wanted, screen)
+    report = _way(options)(wanted, screen)
     screen.close()
     print(gro_table(report) if isinstance(report, gro.Report) else table(report))
     if report.differences:
@@ -110,6 +119,14 @@ def _run(options: argparse.Namespace) -> int:
     return int(bool(report.differences))
 
 
+def _way(options: argparse.Namespace) -> Callable[[Options, Screen], Report | gro.Report]:
+    if options.gro and options.types:
+        raise UsageError("--gro and --types are two runs")
+    if options.gro:
+        return gro.compare
+    return types.compare if options.types else compare
+
+
 def table(report: Report) -> str:
     """Return the result for people."""
     lines = [f"{'':16}{'tried':>8}" + "".join(f"{name:>11}" for name in _COLUMNS) + "   segments"]
@@ -120,6 +137,9 @@ def table(report: Report) -> str:
     totals = "".join(f"{report.total(name):>11}" for name in _COLUMNS)
     lines.append(f"{'all':16}{report.total():>8}{totals}{segments:>11}")
     lines += [f"{kind}: not on this kernel: {why}" for kind, why in report.refused.items()]
+    if report.types:
+        counts = ", ".join(f"{name} {count}" for name, count in report.types.items())
+        lines.append(f"segmented alike, by gso_type: {counts}")
     for one in report.differences[:_SHOWN]:
         lines.append(f"{one['name']}: {one['way']} differs {_told(one)}".rstrip())
     if len(report.differences) > _SHOWN:

@@ -45,10 +45,10 @@ class Tally:
     verdicts: Counter[str] = field(default_factory=Counter)
     segments: int = 0
 
-    def add(self, one: Judged) -> None:
+    def add(self, verdict: str, segments: int) -> None:
         """Count one more."""
-        self.verdicts[one.verdict] += 1
-        self.segments += len(one.outcome.segments)
+        self.verdicts[verdict] += 1
+        self.segments += segments
 
     def summary(self) -> dict[str, object]:
         """Return it as JSON has it."""
@@ -66,7 +66,7 @@ def judge(device: Device, outcome: Outcome) -> Judged:
     else:
         ways = _tunnelled(outcome)
     for way, ours, why in ways:
-        if not _same(outcome.segments, ours):
+        if not same(outcome.segments, ours):
             return Judged(device, outcome, DIFFERENT, way, tuple(ours), why)
     return Judged(device, outcome, EQUAL if outcome.segments else REFUSED)
 
@@ -136,7 +136,7 @@ def as_kept(packet: Packet) -> tuple[int, GsoType]:
     return size, _TYPES[kind] | GsoType.DODGY
 
 
-def _same(kernel: list[bytes], ours: list[bytes]) -> bool:
+def same(kernel: list[bytes], ours: list[bytes]) -> bool:
     """Say whether they are equal but for the ID of an IPv6 fragment header, which is random."""
     if kernel == ours:
         return True

@@ -13,7 +13,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from gso.kernel import debian, vm
+from gso.kernel import debian
 from gso.kernel.build import Bootable
 from gso.kernel.conformance import streams
 from gso.kernel.conformance.grouping import (
@@ -25,9 +25,9 @@ from gso.kernel.conformance.grouping import (
     judge,
     stays_below,
 )
-from gso.kernel.conformance.run import Options
+from gso.kernel.conformance.run import Options, boot_in
 from gso.kernel.conformance.streams import Stream
-from gso.kernel.errors import TestBedError, UsageError
+from gso.kernel.errors import UsageError
 from gso.kernel.trace import Screen
 
 _PER_BOOT = 2000
@@ -151,14 +151,7 @@ def _boot(
                 "streams": str(folder / "streams.bin"),
             }
         }
-        try:
-            guest = vm.boot(
-                bootable, plan, folder / "vm", timeout=options.timeout, stop=folder / "stop"
-            )
-        except TestBedError as error:
-            # The folder goes; what its logs say must not.
-            error.args = (f"{error}\n{error.log_tail()}",)
-            raise
+        guest = boot_in(folder, bootable, plan, options.timeout)
         report.refused |= guest["refused"]
         with (folder / "vm" / "outcome.bin").open("rb") as source:
             for stream in sent:

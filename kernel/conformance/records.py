@@ -57,7 +57,7 @@ def of(one: Judged, number: str) -> dict[str, Any]:
     }
     if len(record["inputs"]) == 1:
         record["input"] = record.pop("inputs")[0]
-        record["outer_family"] = _outer_family(record["input"]["frame"])
+        record["outer_family"] = outer_family(record["input"]["frame"])
         if not one.device.tunnels or "mpls" in one.device.kind:
             # Nothing that segmentation looks at: left over from other uses of the sk_buff
             for name in _INNER:
@@ -71,7 +71,7 @@ def of(one: Judged, number: str) -> dict[str, Any]:
     return record
 
 
-def _outer_family(frame: str) -> int | None:
+def outer_family(frame: str) -> int | None:
     """Return the IP version behind the VLAN tags of a frame in hex."""
     while frame[24:28] in ("8100", "88a8"):
         frame = frame[:24] + frame[32:]

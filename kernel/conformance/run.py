@@ -46,7 +46,11 @@ class Options:
 
 @dataclass
 class Report:
-    """What came of it. ``refused``: devices that this kernel would not make, and why."""
+    """What came of it.
+
+    ``refused``: devices that this kernel would not make, and why. ``types``: with ``--types``, how
+    many packets with each bit of gso_type it segmented as we do.
+    """
 
     kernel: str
     seed: int
@@ -54,11 +58,15 @@ class Report:
     differences: list[dict[str, Any]] = field(default_factory=list)
     samples: list[dict[str, Any]] = field(default_factory=list)
     refused: dict[str, str] = field(default_factory=dict)
+    types: Counter[str] = field(default_factory=Counter)
+
+    def count(self, family: str, verdict: str, segments: int) -> None:
+        """Count a packet that became so many segments."""
+        self.tallies.setdefault(family, Tally(family)).add(verdict, segments)
 
     def add(self, one: Judged, number: int) -> None:
         """Take a judged packet in."""
-        family = one.device.family
-        self.tallies.setdefault(family, Tally(family)).add(one)
+        self.count(one.device.family, one.verdict, len(one.outcome.segments))
         if one.verdict == DIFFERENT:
             self.differences.append(records.of(one, f"{self.seed}-{number}"))
         elif records.can_be_kept(one) and len(one.outcome.packet.frame) <= _LARGEST_SAMPLE:
@@ -77,6 +85,7 @@ class Report:
             "packets": self.total(),
             "tallies": [tally.summary() for tally in self.tallies.values()],
             "refused_devices": self.refused,
+            "types": dict(self.types),
             "differences": self.differences,
         }
 
@@ -117,22 +126,23 @@ def _boot(
         folder = Path(name)
         outcomes.write_packets(folder / "packets.bin", sent)
         used = {number for number, _ in sent}
-        try:
-            guest = vm.boot(
-                bootable,
-                _plan(folder, known, used),
-                folder / "vm",
-                timeout=options.timeout,
-                stop=folder / "stop",
-            )
-        except TestBedError as error:
-            # The folder goes; what its logs say must not.
-            error.args = (f"{error}\n{error.log_tail()}",)
-            raise
+        guest = boot_in(folder, bootable, _plan(folder, known, used), options.timeout)
         kinds = {device.name: device.kind for device in known}
         report.refused |= {kinds[name]: why for name, why in guest["refused"].items()}
         for outcome in outcomes.read(folder / "vm", sent):
             yield judge(known[outcome.device], outcome)
+
+
+def boot_in(
+    folder: Path, bootable: Bootable, plan: dict[str, Any], timeout: float
+) -> dict[str, Any]:
+    """Boot with a plan, in a folder that goes afterwards, and return the guest's results."""
+    try:
+        return vm.boot(bootable, plan, folder / "vm", timeout=timeout, stop=folder / "stop")
+    except TestBedError as error:
+        # The folder goes; what its logs say must not.
+        error.args = (f"{error}\n{error.log_tail()}",)
+        raise
 
 
 def _is_newer(packet: Packet) -> bool:

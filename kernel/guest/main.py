@@ -16,7 +16,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from . import applications, conformance, datagrams, gro, health, shell, topology
+from . import applications, conformance, datagrams, gro, health, segmenting, shell, topology
 from .capture import Tap
 from .datagrams import DatagramServer
 from .netns import device_counters, run
@@ -49,6 +49,9 @@ class Run:
             return conformance.perform(self.folder, self.plan["conformance"], self.progress)
         if self.plan.get("gro"):
             return gro.perform(self.folder, self.plan["gro"], self.progress)
+        if self.plan.get("segmenting"):
+            plan = {**self.plan["segmenting"], "modules": self.plan["modules"]}
+            return segmenting.perform(self.folder, plan, self.progress)
         if self.plan.get("shell"):
             return {"modules": self.load_modules(), "status": shell.perform(self.folder, self.plan)}
         scenarios = self.plan["scenarios"]

@@ -7,7 +7,7 @@ from dataclasses import replace
 from random import Random
 
 import pytest
-from gso.kernel.conformance import odd, outcomes, packets, records
+from gso.kernel.conformance import metadata, odd, outcomes, packets, records
 from gso.kernel.conformance.command import table
 from gso.kernel.conformance.compare import DIFFERENT, EQUAL, NOT_SENT, REFUSED, judge
 from gso.kernel.conformance.devices import DIRECT, PORTS, devices
@@ -60,6 +60,31 @@ def test_gro_of_a_kernel_and_the_library_agree(gso_kernel, tmp_path, request):
     assert sum(row[EQUAL] for row in tallies.values()) > 200
 
 
+@pytest.mark.vm
+def test_a_kernel_and_the_library_agree_on_every_gso_type(gso_kernel, tmp_path, request):
+    request.getfixturevalue("test_bed")
+    done = gso_kernel(
+        *("conformance", "--types", "--seed", "5", "--count", "300"),
+        *("--json", "found.json", "--vectors", "vectors.json.xz"),
+    )
+    assert done.status == 0, done.out + done.err
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert found["packets"] == 300
+    assert found["differences"] == []
+    tallies = {row["family"]: row for row in found["tallies"]}
+    assert set(tallies) == {
+        *("none", "mpls", "ipip", "gre", "gretap", "vxlan", "geneve", "fou", "gue"),
+    }
+    assert all(row[EQUAL] > 10 for row in tallies.values())
+    assert not any(row.get(NOT_SENT) for row in tallies.values())
+    assert sum(row.get(REFUSED, 0) for row in tallies.values()) > 10
+    seen = found["types"]
+    assert min(seen["TCP_FIXEDID"], seen["PARTIAL"], seen["UDP_L4"]) > 20
+    assert min(seen["UDP"], seen["TUNNEL_REMCSUM"]) > 0
+    again = gso_kernel("conformance", "--types", "--replay", "vectors.json.xz")
+    assert again.status == 0, again.out + again.err
+
+
 # --- without a VM ------------------------------------------------------------------------------
 
 
@@ -78,6 +103,25 @@ def test_the_same_seed_makes_the_same_packets():
 
     assert made(1) == made(1)
     assert made(1) != made(2)
+
+
+@pytest.mark.parametrize("kind", metadata.WRAPPERS)
+def test_metadata_is_that_of_the_headers(kind):
+    """The same seed makes the same, and what is written for the module has its length."""
+    r, again = Random(kind), Random(kind)
+    for _ in range(100):
+        request = metadata.make(r, kind)
+        assert metadata.make(again, kind) == request
+        assert request.encapsulation == (kind not in ("none", "mpls"))
+        assert len(request.pack()) == 26 + len(request.frame)
+        assert 0 < request.gso_size < 0xFFFF
+        layout = gso.parse(request.frame, tunnel_ports=PORTS)
+        inner = request.encapsulation or kind == "mpls"
+        start = layout.inner_transport_header if inner else layout.transport_header
+        if layout.l4 is L4.NONE:
+            continue  # behind a fragment header, at which the walk ends
+        assert layout.l4 is request.l4
+        assert not request.csum_partial or request.csum_start == start
 
 
 @pytest.mark.parametrize("version", [4, 6])
@@ -232,6 +276,9 @@ def test_the_trace_tells_the_state_of_each_packet(tmp_path):
         (["--count", "0"], "0 is not a positive number"),
         (["--replay", "missing.json.xz"], "missing.json.xz: not packets of an earlier run"),
         (["--vectors", "missing/x"], "there is no folder missing"),
+        (["--types", "--only", "nothing-like-it"], "no packet has nothing-like-it in its headers"),
+        (["--types", "--replay", "missing.json.xz"], "missing.json.xz: not packets of an earlier"),
+        (["--types", "--gro"], "--gro and --types are two runs"),
     ],
 )
 def test_wrong_usage(gso_kernel, arguments, message):

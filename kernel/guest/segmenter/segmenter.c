@@ -1,0 +1,335 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+/*
+ * /proc/gso_segmenter: hand the kernel's software GSO a packet with any metadata.
+ *
+ * A write is one request, a frame behind a struct request. Of it an sk_buff is made, on a device of
+ * our own that is never registered, and it goes the way that validate_xmit_skb() would take it. The
+ * answer can then be read from position 0: a struct answer, then each segment behind a struct
+ * segment. What the kernel refuses is in the answer; a write fails if no such packet can be made.
+ * All numbers are in the machine's own byte order.
+ */
+#include <linux/etherdevice.h>
+#include <linux/if_vlan.h>
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/mutex.h>
+#include <linux/netdevice.h>
+#include <linux/proc_fs.h>
+#include <linux/skbuff.h>
+#include <linux/uaccess.h>
+#include <linux/version.h>
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 5, 0)
+#include <net/gso.h>
+#endif
+
+#define MOST_BYTES	(1 << 19)	/* of a frame */
+#define MOST_SEGMENTS	4096
+#define HEADROOM	256		/* for the fragment header of UFO over IPv6, and more */
+
+/* What the device can do, by names that stay while the kernel's bits move. */
+#define HAS_SG		1
+#define HAS_HW_CSUM	2
+#define HAS_GSO_PARTIAL	4
+#define HAS_ALL		7
+
+/* No driver takes these in pieces, and UFO's fragments are none that a device could finish. */
+#define NEVER_PARTIAL	(NETIF_F_GSO_TUNNEL_REMCSUM | NETIF_F_GSO_UDP | NETIF_F_GSO_PARTIAL | \
+			 NETIF_F_GSO_ROBUST)
+
+/* Offsets count from the first byte of the frame, but for csum_offset. */
+struct request {
+	__u32 gso_type;
+	__u16 gso_size;
+	__u16 network_header;
+	__u16 transport_header;
+	__u16 inner_mac_header;
+	__u16 inner_network_header;
+	__u16 inner_transport_header;
+	__u16 csum_start;
+	__u16 csum_offset;
+	__u16 inner_protocol;	/* an Ethernet type, or with by_ipproto an IP protocol */
+	__u8 by_ipproto;
+	__u8 encapsulation;
+	__u8 partial;		/* CHECKSUM_PARTIAL */
+	__u8 device;
+} __packed;
+
+struct answer {
+	__s32 error;		/* what the kernel returned, 0 if there are segments */
+	__u32 count;
+} __packed;
+
+struct segment {
+	__u32 length;
+	__u16 gso_size;		/* not 0: a device is to go on with it */
+	__u16 csum_start;
+	__u16 csum_offset;
+	__u8 partial;
+	__u8 padding;
+} __packed;
+
+/* Of one open file: the answer to its last request. */
+struct exchange {
+	struct mutex lock;
+	void *answer;
+	size_t size;
+};
+
+static struct net_device *device;
+static DEFINE_MUTEX(one_by_one);
+
+static const struct net_device_ops operations = {
+	.ndo_features_check = passthru_features_check,
+};
+
+static void equip(u8 has)
+{
+	netdev_features_t features = 0, pieces = NETIF_F_GSO_MASK & ~NEVER_PARTIAL;
+
+	if (has & HAS_SG)
+		features |= NETIF_F_SG | NETIF_F_HIGHDMA;
+	if (has & HAS_HW_CSUM)
+		features |= NETIF_F_HW_CSUM;
+	if (has & HAS_GSO_PARTIAL)
+		features |= NETIF_F_GSO_PARTIAL | pieces;
+	device->features = features;
+	device->hw_enc_features = features;
+	device->vlan_features = features;
+	device->mpls_features = features;
+	device->gso_partial_features = has & HAS_GSO_PARTIAL ? pieces : 0;
+}
+
+static int check(const struct request *r, size_t length)
+{
+	if (length < ETH_HLEN || length > MOST_BYTES)
+		return -EMSGSIZE;
+	if (r->device & ~HAS_ALL || r->partial > 1 || r->encapsulation > 1 || r->by_ipproto > 1)
+		return -EINVAL;
+	/* There is no frag_list, which the kernel takes for granted with these. */
+	if (r->gso_size == GSO_BY_FRAGS || r->gso_type & SKB_GSO_FRAGLIST)
+		return -EINVAL;
+	if (r->gso_size && length / r->gso_size > MOST_SEGMENTS)
+		return -E2BIG;
+	if (r->network_header < ETH_HLEN || r->network_header > length ||
+	    r->transport_header > length || r->inner_mac_header > length ||
+	    r->inner_network_header > length || r->inner_transport_header > length)
+		return -ERANGE;
+	if ((size_t)r->csum_start + r->csum_offset + sizeof(__sum16) > length)
+		return -ERANGE;
+	/* Offsets in an sk_buff count from its head, in 16 bits. */
+	if (max3(r->transport_header, r->inner_transport_header, r->csum_start) >=
+	    U16_MAX - HEADROOM - NET_SKB_PAD)
+		return -ERANGE;
+	return 0;
+}
+
+static struct sk_buff *build(const struct request *r, const char __user *frame, size_t length)
+{
+	struct sk_buff *skb = alloc_skb(HEADROOM + length, GFP_KERNEL);
+
+	if (!skb)
+		return ERR_PTR(-ENOMEM);
+	skb_reserve(skb, HEADROOM);
+	if (copy_from_user(skb_put(skb, length), frame, length)) {
+		kfree_skb(skb);
+		return ERR_PTR(-EFAULT);
+	}
+	skb->dev = device;
+	skb_reset_mac_header(skb);
+	skb->protocol = eth_hdr(skb)->h_proto;
+	skb->mac_len = r->network_header;
+	skb_set_network_header(skb, r->network_header);
+	skb_set_transport_header(skb, r->transport_header);
+	skb_set_inner_mac_header(skb, r->inner_mac_header);
+	skb_set_inner_network_header(skb, r->inner_network_header);
+	skb_set_inner_transport_header(skb, r->inner_transport_header);
+	if (r->by_ipproto)
+		skb_set_inner_ipproto(skb, r->inner_protocol);
+	else
+		skb_set_inner_protocol(skb, htons(r->inner_protocol));
+	skb->encapsulation = r->encapsulation;
+	skb->ip_summed = r->partial ? CHECKSUM_PARTIAL : CHECKSUM_NONE;
+	skb->csum_start = skb_headroom(skb) + r->csum_start;
+	skb->csum_offset = r->csum_offset;
+	skb_shinfo(skb)->gso_size = r->gso_size;
+	skb_shinfo(skb)->gso_type = r->gso_type;
+	if (r->gso_size)
+		skb_shinfo(skb)->gso_segs = DIV_ROUND_UP(length, r->gso_size);
+	return skb;
+}
+
+/* The part of validate_xmit_skb() between the VLAN tag, which is in the frame here, and IPsec. */
+static struct sk_buff *validate(struct sk_buff *skb)
+{
+	netdev_features_t features = netif_skb_features(skb);
+	struct sk_buff *segments;
+	int error;
+
+	if (netif_needs_gso(skb, features)) {
+		segments = skb_gso_segment(skb, features);
+		if (IS_ERR(segments))
+			kfree_skb(skb);
+		else if (segments)
+			consume_skb(skb);
+		return segments ?: skb;
+	}
+	if (skb->ip_summed != CHECKSUM_PARTIAL)
+		return skb;
+	if (skb->encapsulation)
+		skb_set_inner_transport_header(skb, skb_checksum_start_offset(skb));
+	else
+		skb_set_transport_header(skb, skb_checksum_start_offset(skb));
+	error = skb_csum_hwoffload_help(skb, features);
+	if (error) {
+		kfree_skb(skb);
+		return ERR_PTR(error);
+	}
+	return skb;
+}
+
+static void describe(struct segment *to, const struct sk_buff *skb)
+{
+	*to = (struct segment){
+		.length = skb->len,
+		.gso_size = skb_shinfo(skb)->gso_size,
+		.partial = skb->ip_summed == CHECKSUM_PARTIAL,
+	};
+	if (to->partial) {
+		to->csum_start = skb_checksum_start_offset(skb);
+		to->csum_offset = skb->csum_offset;
+	}
+}
+
+/* Replace the file's answer. The segments are freed. */
+static int keep(struct exchange *x, struct sk_buff *segments)
+{
+	struct answer head = {};
+	struct sk_buff *skb;
+	size_t size = sizeof(head);
+	int error = 0;
+	void *at;
+
+	if (IS_ERR(segments)) {
+		head.error = PTR_ERR(segments);
+		segments = NULL;
+	}
+	for (skb = segments; skb; skb = skb->next) {
+		head.count++;
+		size += sizeof(struct segment) + skb->len;
+	}
+	kvfree(x->answer);
+	x->size = 0;
+	x->answer = at = kvmalloc(size, GFP_KERNEL);
+	if (!at) {
+		kfree_skb_list(segments);
+		return -ENOMEM;
+	}
+	x->size = size;
+	memcpy(at, &head, sizeof(head));
+	at += sizeof(head);
+	for (skb = segments; skb && !error; skb = skb->next) {
+		describe(at, skb);
+		at += sizeof(struct segment);
+		error = skb_copy_bits(skb, 0, at, skb->len);
+		at += skb->len;
+	}
+	kfree_skb_list(segments);
+	return error;
+}
+
+static ssize_t segmenter_write(struct file *file, const char __user *from, size_t size, loff_t *at)
+{
+	struct exchange *x = file->private_data;
+	struct sk_buff *skb;
+	struct request r;
+	int error;
+
+	if (size < sizeof(r))
+		return -EMSGSIZE;
+	if (copy_from_user(&r, from, sizeof(r)))
+		return -EFAULT;
+	error = check(&r, size - sizeof(r));
+	if (error)
+		return error;
+	skb = build(&r, from + sizeof(r), size - sizeof(r));
+	if (IS_ERR(skb))
+		return PTR_ERR(skb);
+	mutex_lock(&one_by_one);
+	equip(r.device);
+	local_bh_disable();
+	skb = validate(skb);
+	local_bh_enable();
+	mutex_unlock(&one_by_one);
+	mutex_lock(&x->lock);
+	error = keep(x, skb);
+	mutex_unlock(&x->lock);
+	return error ?: size;
+}
+
+static ssize_t segmenter_read(struct file *file, char __user *to, size_t size, loff_t *at)
+{
+	struct exchange *x = file->private_data;
+	ssize_t given;
+
+	mutex_lock(&x->lock);
+	given = simple_read_from_buffer(to, size, at, x->answer, x->size);
+	mutex_unlock(&x->lock);
+	return given;
+}
+
+static int segmenter_open(struct inode *inode, struct file *file)
+{
+	struct exchange *x = kzalloc(sizeof(*x), GFP_KERNEL);
+
+	if (!x)
+		return -ENOMEM;
+	mutex_init(&x->lock);
+	file->private_data = x;
+	return 0;
+}
+
+static int segmenter_release(struct inode *inode, struct file *file)
+{
+	struct exchange *x = file->private_data;
+
+	kvfree(x->answer);
+	kfree(x);
+	return 0;
+}
+
+static const struct proc_ops file_operations = {
+	.proc_open = segmenter_open,
+	.proc_read = segmenter_read,
+	.proc_write = segmenter_write,
+	.proc_release = segmenter_release,
+};
+
+static int __init begin(void)
+{
+	device = alloc_netdev(0, "gso%d", NET_NAME_UNKNOWN, ether_setup);
+	if (!device)
+		return -ENOMEM;
+	device->netdev_ops = &operations;
+	/* Nothing is too large, or has too many segments, to be taken in pieces. */
+	device->gso_max_segs = U16_MAX;
+	device->gso_max_size = 2 * MOST_BYTES;
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 3, 0)
+	device->gso_ipv4_max_size = 2 * MOST_BYTES;
+#endif
+	if (!proc_create("gso_segmenter", 0600, NULL, &file_operations)) {
+		free_netdev(device);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+static void __exit end(void)
+{
+	remove_proc_entry("gso_segmenter", NULL);
+	free_netdev(device);
+}
+
+module_init(begin);
+module_exit(end);
+MODULE_DESCRIPTION("Segments packets with any metadata as validate_xmit_skb does");
+MODULE_LICENSE("Dual MIT/GPL");

@@ -1,0 +1,162 @@
+"""What a 6.12 kernel made of packets with any gso_type, on devices that take some work over."""
+
+import pytest
+from gso.kernel.conformance import records, types
+from gso.kernel.conformance.types import Outcome, Segment
+
+import gso
+import reference
+from gso import GsoError, GsoType
+from vectorset import PORTS, accecn, frame, outputs, read, typed
+
+RECORDS = typed()
+NEWER = accecn()
+
+
+def options(record):
+    """The same question to us, by the rules that the test bed has for it."""
+    gso_type, checksum = types.asked(types.request_of(record))
+    return {"gso_type": gso_type, "checksum": checksum, "tunnel_ports": PORTS}
+
+
+def comparable(record, made):
+    """Segments, with the kernel's random ID in those that are IPv6 fragments."""
+    request, kernel = types.request_of(record), outputs(record)
+    ours = types.with_id_of(kernel, [bytes(segment) for segment in made], request)
+    if not request.gso_type & GsoType.UDP or request.version != 6:
+        return ours
+    # The walk along the headers ends at the fragment header.
+    ident = gso.parse(kernel[0], tunnel_ports=PORTS).payload + 4
+    return [f[:ident] + kernel[0][ident : ident + 4] + f[ident + 4 :] for f in ours]
+
+
+@pytest.mark.parametrize("record", [*RECORDS, *NEWER], ids=lambda record: record["name"])
+@pytest.mark.parametrize("segment", [gso.segment, reference.segment], ids=["gso", "reference"])
+def test_record(record, segment):
+    arguments = (frame(record), record["input"]["gso_size"])
+    if record["dropped"]:
+        assert record["error"] in ("EINVAL", "EPROTONOSUPPORT")
+        with pytest.raises(GsoError):
+            segment(*arguments, **options(record))
+    else:
+        assert comparable(record, segment(*arguments, **options(record))) == outputs(record)
+
+
+@pytest.mark.parametrize(
+    "record", [r for r in RECORDS if not r["dropped"]], ids=lambda record: record["name"]
+)
+def test_pieces_are_left_to_the_device_that_takes_them(record):
+    """With GSO_PARTIAL the kernel says of each segment whether it is to be cut again, and so do we.
+
+    That is by its length: what is longer than gso_size.
+    """
+    size, layout = record["input"]["gso_size"], gso.parse(frame(record), tunnel_ports=PORTS)
+    partial = options(record)["gso_type"] & GsoType.PARTIAL
+    for output, again in zip(outputs(record), record["output_gso_sizes"], strict=True):
+        longer = bool(partial) and len(output) - layout.payload > size
+        assert again == (size if longer else 0)
+
+
+def test_every_kind_is_there():
+    assert len(RECORDS) == 470
+    kept = [record for record in RECORDS if not record["dropped"]]
+    bits = 0
+    for record in kept:
+        bits |= record["input"]["gso_type"]
+    assert bits & GsoType.TCP_FIXEDID
+    assert bits & GsoType.TUNNEL_REMCSUM
+    assert sum(any(record["output_gso_sizes"]) for record in kept) > 30
+    assert {name for record in kept for name in record["device"]} == {
+        "sg",
+        "hw_csum",
+        "gso_partial",
+    }
+    tunnels = {record["config"].split("-")[0] for record in kept}
+    assert tunnels == {
+        *("none", "mpls", "ipip", "gre", "gretap", "vxlan", "geneve", "fou", "gue"),
+    }
+
+
+CWR = 0x80
+
+
+def test_accurate_ecn_keeps_what_is_else_cleared():
+    """Of the records with CWR and several segments, none comes out right without the bit."""
+    told = 0
+    for record in NEWER:
+        given = record["input"]
+        assert given["gso_type"] & GsoType.TCP_ACCECN
+        tcp = gso.parse(frame(record), tunnel_ports=PORTS)
+        start = tcp.inner_transport_header or tcp.transport_header
+        if len(record["outputs"]) < 2 or not frame(record)[start + 13] & CWR:
+            continue
+        told += 1
+        asked = options(record)
+        without = gso.segment(
+            frame(record),
+            given["gso_size"],
+            **{**asked, "gso_type": asked["gso_type"] & ~GsoType.TCP_ACCECN},
+        )
+        assert [bytes(segment) for segment in without] != outputs(record)
+    assert told >= 10
+
+
+# --- the test bed's own rules --------------------------------------------------------------------
+
+
+def outcome(record):
+    """The kernel's own answer once more, as the module gave it."""
+    request = types.request_of(record)
+    left = options(record)["checksum"] == "partial"
+    segments = tuple(
+        Segment(output, size, request.csum_start, request.csum_offset, left)
+        for output, size in zip(outputs(record), record["output_gso_sizes"], strict=True)
+    )
+    return Outcome(request, segments)
+
+
+SEGMENTED = next(
+    record
+    for record in RECORDS
+    if any(record["output_gso_sizes"]) and record["config"] == "vxlan-csum"
+)
+
+
+def test_the_kernels_own_answer_is_equal():
+    assert types.judge(outcome(SEGMENTED)).verdict == types.EQUAL
+
+
+@pytest.mark.parametrize("at", [0, 30, -1])
+def test_every_other_answer_is_different(at):
+    given = outcome(SEGMENTED)
+    changed = bytearray(given.segments[0].frame)
+    changed[at] ^= 1
+    first = given.segments[0]
+    first = Segment(
+        bytes(changed), first.gso_size, first.csum_start, first.csum_offset, first.partial
+    )
+    one = types.judge(Outcome(given.request, (first, *given.segments[1:])))
+    assert one.verdict == types.DIFFERENT
+    assert one.way.endswith('checksum="partial"')
+
+
+def test_a_checksum_left_to_the_wrong_one_is_different():
+    given = outcome(SEGMENTED)
+    segments = tuple(
+        Segment(s.frame, s.gso_size, s.csum_start, s.csum_offset, False) for s in given.segments
+    )
+    one = types.judge(Outcome(given.request, segments))
+    assert (one.verdict, one.way) == (types.DIFFERENT, "what is left to the device")
+
+
+def test_records_can_be_sent_again(tmp_path):
+    path = tmp_path / "x.json.xz"
+    records.write(path, RECORDS[:3])
+    assert read(path) == RECORDS[:3]
+    again = list(types.replayed(path))
+    assert [request.frame for request in again] == [frame(record) for record in RECORDS[:3]]
+    made = [
+        types.record(types.judge(outcome(record)), record["name"].rpartition("/")[2])
+        for record in RECORDS[:3]
+    ]
+    assert [one["input"] for one in made] == [record["input"] for record in RECORDS[:3]]
