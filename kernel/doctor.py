@@ -44,7 +44,7 @@ TOOLS = (
     Tool("bc", "bc", "builds whole kernels", only_for="--source"),
     Tool("flex", "flex", "builds whole kernels", only_for="--source"),
     Tool("bison", "bison", "builds whole kernels", only_for="--source"),
-    Tool("pahole", "dwarves", "type information (BTF) of whole kernels", only_for="--source"),
+    Tool("pahole", "dwarves", "type information (BTF) of kernels and modules"),
     Tool("rsync", "rsync", "copies source trees", only_for="--source"),
     Tool("nginx", "nginx-light", "the service behind IPVS", only_for="--applications"),
     Tool("h2load", "nghttp2-client", "the clients' requests", only_for="--applications"),

@@ -125,11 +125,11 @@ def verify(
         kernels=[KernelReport(target.id, target.label) for target in targets],
     )
     with _results_folder(options.results, report) as folder:
-        kvm = vm.probe_kvm()
-        report.acceleration = "KVM" if kvm.works else f"emulation ({kvm.reason})"
         run = _Run(options, series, screen, folder, keeper)
         with executor or jobs.local_executor() as machines:
             run.perform(list(zip(targets, report.kernels, strict=True)), machines)
+        kvm = vm.probe_kvm()
+        report.acceleration = "KVM" if kvm.works else f"emulation ({kvm.reason})"
         report.seconds = round(time.monotonic() - begun, 2)
     return report
 

@@ -13,6 +13,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -24,11 +25,12 @@ from gso.kernel.build import Bootable
 from gso.kernel.errors import TestBedError, UsageError, crash_line
 from gso.kernel.initramfs import initramfs
 from gso.kernel.keeper import Keeper
-from gso.kernel.paths import GUEST
+from gso.kernel.paths import GUEST, cache_folder
 from gso.kernel.run import ending
 
 _POLL_SECONDS = 0.1
-_KVM_PROBE_SECONDS = 1.0
+_KVM_PROBE_SECONDS = 5.0
+_KVM_FAILURE = b"KVM internal error"
 _MEMORY = "1G"
 # What one machine needs of the host: its own memory, QEMU, and the page cache of its files.
 MEMORY_BYTES = 5 << 28
@@ -80,30 +82,47 @@ class Kvm:
     reason: str
 
 
-@functools.cache
-def probe_kvm() -> Kvm:
-    """Find out by running a virtual CPU for a moment: /dev/kvm may exist and still not work."""
+def probe_kvm(image: Path | None = None) -> Kvm:
+    """Find out by booting a kernel up to its first words: one of Debian's, or ``image``.
+
+    /dev/kvm may exist and still not work. A virtual CPU that starts says little: where KVM emulates
+    what it cannot run, kernels stop at the first instruction that it does not know.
+    """
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
         return Kvm(False, "/dev/kvm is not there or not accessible")
-    command = ["qemu-system-x86_64", "-machine", "q35,accel=kvm", "-cpu", "host"]
-    command += ["-nodefaults", "-display", "none", "-no-reboot"]
-    try:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-        )
-    except FileNotFoundError:
-        return Kvm(False, "qemu-system-x86_64 is not installed")
-    with ending(process):
+    images = [*sorted((cache_folder() / "debian").glob("*/boot/vmlinuz-*")), image]
+    found = next((one for one in images if one and one.exists()), None)
+    return _try_kvm(found) if found else Kvm(False, "no kernel yet to try /dev/kvm with")
+
+
+@functools.cache
+def _try_kvm(image: Path) -> Kvm:
+    command = ["qemu-system-x86_64", "-machine", "q35,accel=kvm", "-cpu", "host", "-m", "512M"]
+    command += ["-nodefaults", "-display", "none", "-no-reboot", "-serial", "stdio"]
+    command += ["-kernel", str(image), "-append", "console=ttyS0 panic=-1"]
+    with tempfile.TemporaryDirectory(prefix="gso-kernel-kvm-") as name, ExitStack() as ends:
+        folder = Path(name)
+        console = folder / "console.log"
         try:
-            _, said = process.communicate(timeout=_KVM_PROBE_SECONDS)
-        except subprocess.TimeoutExpired:
-            return Kvm(True, "a virtual CPU runs")
-    first = said.decode(errors="replace").strip().splitlines()
-    return Kvm(False, first[0] if first else f"QEMU ended with {process.returncode}")
+            machine = _start(command, folder, ends)
+        except FileNotFoundError:
+            return Kvm(False, "qemu-system-x86_64 is not installed")
+        deadline = time.monotonic() + _KVM_PROBE_SECONDS
+        while machine.poll() is None and time.monotonic() < deadline:
+            said = console.read_bytes()
+            if b"Linux version" in said:
+                return Kvm(True, "a kernel starts")
+            if _KVM_FAILURE in said:
+                break
+            time.sleep(_POLL_SECONDS)
+        return Kvm(False, _why_not(console))
+
+
+def _why_not(console: Path) -> str:
+    """Return what QEMU said of KVM, or else the first that it said."""
+    lines = console.read_text(errors="replace").splitlines()
+    telling = [line for line in lines if "KVM" in line or line.startswith("qemu-system")]
+    return (telling or lines or ["a kernel says nothing"])[0].strip()
 
 
 def cpus() -> int:
@@ -171,7 +190,7 @@ def command(
 
     ``terminal``: a socket for a second serial port.
     """
-    kvm = probe_kvm().works
+    kvm = probe_kvm(kernel.image).works
     line = ["qemu-system-x86_64", "-machine", f"q35,accel={'kvm' if kvm else 'tcg'}"]
     line += ["-cpu", "host" if kvm else "max", "-smp", str(cpus()), "-m", _MEMORY]
     line += ["-nodefaults", "-display", "none", "-no-reboot", "-serial", "stdio"]
