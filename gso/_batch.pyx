@@ -20,8 +20,9 @@ from gso._segment cimport RELEASE_GIL, STREAM, write_plan
 from gso._sequel cimport flow, next_plan
 from gso._walk cimport drop_copy, fault, port_list
 
+import os
 from bisect import bisect_left
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 
 import numpy as np
 
@@ -310,10 +311,33 @@ cdef Segments _on_one(_Batch batch):
         batch.make_room(&end)
 
 
-cdef list _share(object pool, object work, list begins, list ends):
-    """Do the first piece of work here, the others in the pool; returns the results in order."""
-    others = pool.map(work, begins[1:], ends[1:])
-    return [work(begins[0], ends[0]), *others]
+# Starting threads for each call would take longer than many a batch
+_workers = None
+
+
+def _forget_workers():
+    """A fork has none of its parent's threads."""
+    global _workers
+    _workers = None
+
+
+os.register_at_fork(after_in_child=_forget_workers)
+
+
+cdef list _share(object work, list begins, list ends):
+    """Do the first piece of work here, the others in other threads; the results, in order."""
+    global _workers
+    if _workers is None:
+        _workers = ThreadPoolExecutor(os.cpu_count(), "segment_batch")
+    others = [
+        _workers.submit(work, begin, end)
+        for begin, end in zip(begins[1:], ends[1:], strict=True)
+    ]
+    try:
+        first = work(begins[0], ends[0])
+    finally:
+        wait(others)  # whatever happens, none goes on writing
+    return [first, *(other.result() for other in others)]
 
 
 cdef Segments _on_threads(_Batch batch, int threads):
@@ -324,11 +348,9 @@ cdef Segments _on_threads(_Batch batch, int threads):
     cuts = [bisect_left(offsets, offsets[n] * i // threads, 0, n) for i in range(threads)] + [n]
     end = place(0, 0, 0)
     places = [end]
-    with ThreadPoolExecutor(threads - 1) as pool:
-        for cut, size in zip(
-                cuts[1:], _share(pool, batch.measure, cuts, cuts[1:]), strict=True):
-            end = place(cut, end.segment + size[0], end.byte + size[1])
-            places.append(end)
-        batch.make_room(&end)
-        _share(pool, batch.write, places, places[1:])
+    for cut, size in zip(cuts[1:], _share(batch.measure, cuts[:-1], cuts[1:]), strict=True):
+        end = place(cut, end.segment + size[0], end.byte + size[1])
+        places.append(end)
+    batch.make_room(&end)
+    _share(batch.write, places[:-1], places[1:])
     return batch.result(&end)

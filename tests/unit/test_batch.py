@@ -1,4 +1,7 @@
 import mmap
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -191,3 +194,26 @@ def test_parse_batch_errors():
     assert len(gso.parse_batch(Frames())) == 0
     with pytest.raises(ValueError, match="skip"):
         gso.parse_batch(frames, errors="skip")
+
+
+FORK = """
+import os, signal
+import gso
+from vectorset import frame, record
+
+one = record("vxlan6-csum/v4/tail12")
+frames = gso.Frames.from_list([frame(one)] * 4)
+size = one["input"]["gso_size"]
+before = gso.segment_batch(frames, size, threads=2).to_list()
+child = os.fork()
+signal.alarm(60)
+assert gso.segment_batch(frames, size, threads=2).to_list() == before
+if child:
+    _, status = os.waitpid(child, 0)
+    assert status == 0, status
+"""
+
+
+def test_a_fork_starts_threads_of_its_own():
+    environment = {**os.environ, "PYTHONPATH": ":".join(sys.path)}
+    subprocess.run([sys.executable, "-W", "ignore", "-c", FORK], check=True, env=environment)
