@@ -16,9 +16,11 @@ settings.load_profile("repeatable" if os.environ.get("CI") == "true" else "untim
 
 PACKAGES = {
     "aarch64-linux-gnu-gcc": "gcc-aarch64-linux-gnu libc6-dev-arm64-cross",
+    "bpftrace": "bpftrace",
     "chromium": "chromium",
     "editcap": "tshark",
     "gcc": "gcc",
+    "perf": "linux-perf",
     "qemu-aarch64-static": "qemu-user-static",
     "tshark": "tshark",
 }
@@ -42,6 +44,16 @@ def tshark() -> str:
 @pytest.fixture(scope="session")
 def chromium() -> str:
     return program("chromium")
+
+
+@pytest.fixture(scope="session")
+def bpftrace() -> str:
+    return program("bpftrace")
+
+
+@pytest.fixture(scope="session")
+def perf() -> str:
+    return program("perf")
 
 
 @pytest.fixture(scope="session")

@@ -41,6 +41,7 @@ def advice(folder: Path, capsys) -> dict[str, str]:
 
 
 @pytest.mark.vm
+@pytest.mark.usefixtures("bpftrace", "perf")
 def test_the_advised_commands_record_what_is_diagnosed(in_guest, tmp_path, capsys):
     commands = advice(tmp_path, capsys)
     shown = in_guest(f"""
@@ -92,6 +93,7 @@ def test_the_kernel_s_own_dumps_are_diagnosed(in_guest, tmp_path):
 
 
 @pytest.mark.vm
+@pytest.mark.usefixtures("bpftrace")
 @pytest.mark.parametrize("sign", ["INT", "TERM"])
 def test_watch_reports_packets_of_a_live_kernel(in_guest, sign):
     watch = f"{shlex.quote(sys.executable)} -m gso watch"
