@@ -122,7 +122,7 @@ def _why_not(console: Path) -> str:
     """Return what QEMU said of KVM, or else the first that it said."""
     lines = console.read_text(errors="replace").splitlines()
     telling = [line for line in lines if "KVM" in line or line.startswith("qemu-system")]
-    return (telling or lines or ["a kernel says nothing"])[0].strip()
+    return (telling or lines or ["with it a kernel says nothing"])[0].strip()
 
 
 def cpus() -> int:

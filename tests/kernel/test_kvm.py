@@ -49,7 +49,7 @@ def test_qemu_that_refuses(probe):
 
 
 def test_a_kernel_that_says_nothing(probe):
-    assert probe("sleep 60") == vm.Kvm(False, "a kernel says nothing")
+    assert probe("sleep 60") == vm.Kvm(False, "with it a kernel says nothing")
 
 
 def test_no_kernel_to_try_it_with(probe):
