@@ -5,6 +5,7 @@ Files lie in memory where there is such a place. Programs are timed with their s
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -112,8 +113,13 @@ SEGMENT = [
 ]
 
 
+# Programs start as they are installed: Python's with its modules compiled.
+ENVIRONMENT = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+
+
 def run(*command: object) -> None:
-    subprocess.run([str(word) for word in command], check=True, capture_output=True)
+    words = [str(word) for word in command]
+    subprocess.run(words, check=True, capture_output=True, env=ENVIRONMENT)
 
 
 def tool(name: str) -> str:

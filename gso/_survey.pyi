@@ -3,14 +3,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-SURVEY_DTYPE: np.dtype[Any]
+from gso._frames import Frames
 
-def survey(
-    data: npt.NDArray[np.uint8],
-    offsets: npt.NDArray[np.int64],
-    network: npt.NDArray[np.int32],
-    transport: npt.NDArray[np.int32],
-    payload: npt.NDArray[np.int32],
-    protocols: npt.NDArray[np.uint8],
-    versions: npt.NDArray[np.uint8],
-) -> npt.NDArray[np.void]: ...
+SURVEY_DTYPE: np.dtype[Any]
+BLANK_OUTER: int
+BLANK_INNER: int
+
+def survey(frames: Frames, layouts: npt.NDArray[np.void]) -> npt.NDArray[np.void]: ...

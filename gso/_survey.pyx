@@ -5,10 +5,14 @@
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t
 from libc.string cimport memcpy
 
+from gso._frames cimport Frames
+
 import numpy as np
 
 cdef packed struct Row:
     int64_t payload         # bytes after the TCP or UDP header
+    int32_t network         # where the innermost IP header starts, or -1
+    int32_t headers         # bytes of headers in front of the payload
     uint8_t protocol        # 6, 17, or 0 for what cannot be segmented
     uint8_t version         # of the innermost IP header
     uint8_t header          # TCP: length of the header with its options
@@ -18,17 +22,39 @@ cdef packed struct Row:
     uint16_t mss            # TCP: of a SYN's option, 0 without one
     uint8_t timestamps      # TCP: the option is there
     uint8_t partial         # the checksum field holds the pseudo header's sum
+    uint8_t blank           # IPv4 headers without the checksum they need, a bit each: BLANK_*
     uint8_t[16] source
     uint8_t[16] destination
 
 SURVEY_DTYPE = np.dtype([
-    ("payload", np.int64), ("protocol", np.uint8), ("version", np.uint8), ("header", np.uint8),
-    ("flags", np.uint8), ("source_port", np.uint16), ("destination_port", np.uint16),
-    ("mss", np.uint16), ("timestamps", np.uint8), ("partial", np.uint8),
-    ("source", np.uint8, 16), ("destination", np.uint8, 16),
+    ("payload", np.int64), ("network", np.int32), ("headers", np.int32), ("protocol", np.uint8),
+    ("version", np.uint8), ("header", np.uint8), ("flags", np.uint8), ("source_port", np.uint16),
+    ("destination_port", np.uint16), ("mss", np.uint16), ("timestamps", np.uint8),
+    ("partial", np.uint8), ("blank", np.uint8), ("source", np.uint8, 16),
+    ("destination", np.uint8, 16),
 ])
 
+cpdef enum:
+    BLANK_OUTER = 1
+    BLANK_INNER = 2
+
+# A row of gso._layout.LAYOUT_DTYPE.
+cdef packed struct Layout:
+    int32_t mac_header
+    int32_t network_header
+    int32_t transport_header
+    int32_t inner_mac_header
+    int32_t inner_network_header
+    int32_t inner_transport_header
+    int32_t payload
+    int32_t tnl_hlen
+    uint8_t tunnel
+    uint8_t l4
+    uint8_t inner_version
+    uint8_t outer_version
+
 cdef enum:
+    CHECK = 10              # where an IPv4 header has its checksum
     TCP = 6
     UDP = 17
     FCS = 4
@@ -53,39 +79,53 @@ cdef inline uint32_t sum16(const uint8_t *at, Py_ssize_t size) noexcept nogil:
     return total
 
 
-def survey(const uint8_t[::1] data, const int64_t[::1] offsets, const int32_t[:] network,
-           const int32_t[:] transport, const int32_t[:] payload, const uint8_t[:] protocols,
-           const uint8_t[:] versions):
-    """Describe each frame of (data, offsets): array of SURVEY_DTYPE.
+def survey(Frames frames not None, const Layout[::1] layouts):
+    """Describe each frame: array of SURVEY_DTYPE.
 
-    The other arguments come from `gso.parse_batch`: for each frame where the innermost IP header,
-    the innermost TCP or UDP header and its payload start (-1 for none), the innermost protocol
-    and IP version. They are checked against the frame's length.
+    `layouts` comes from `gso.parse_batch`, and is checked against the frames' lengths.
     """
-    cdef Py_ssize_t i, n = offsets.shape[0] - 1
-    if n < 0 or offsets[0] < 0 or offsets[n] > data.shape[0]:
-        raise ValueError("offsets leave the data")
-    if not n == network.shape[0] == transport.shape[0] == payload.shape[0] == protocols.shape[0]:
-        raise ValueError(f"{n} frames but {network.shape[0]} rows of their layout")
-    if versions.shape[0] != n:
-        raise ValueError(f"{n} frames but {versions.shape[0]} IP versions")
+    cdef Py_ssize_t i, n = frames.n
+    if layouts.shape[0] != n:
+        raise ValueError(f"{n} frames but {layouts.shape[0]} rows of their layout")
     rows = np.zeros(n, SURVEY_DTYPE)
     cdef Row[::1] out = rows
-    if not n or not data.shape[0]:
-        return rows
     with nogil:
         for i in range(n):
-            if offsets[i + 1] <= offsets[i] or network[i] < 0 or transport[i] <= network[i]:
-                continue
-            if payload[i] > offsets[i + 1] - offsets[i] or payload[i] <= transport[i]:
-                continue
-            _survey(&data[offsets[i]], offsets[i + 1] - offsets[i], network[i], transport[i],
-                    payload[i], protocols[i], versions[i], &out[i])
+            _survey(frames.buf + frames.off[i], frames.off[i + 1] - frames.off[i], &layouts[i],
+                    &out[i])
     return rows
 
 
-cdef void _survey(const uint8_t *frame, int64_t size, int32_t network, int32_t transport,
-                  int32_t payload, uint8_t protocol, uint8_t version, Row *row) noexcept nogil:
+cdef void _survey(const uint8_t *frame, int64_t size, const Layout *layout,
+                  Row *row) noexcept nogil:
+    cdef bint tunnelled = layout.inner_network_header >= 0
+    cdef int32_t outer = layout.network_header, inner = layout.inner_network_header
+    cdef int32_t network = inner if tunnelled else outer
+    cdef int32_t transport = (
+        layout.inner_transport_header if tunnelled else layout.transport_header)
+    row.network = network
+    row.headers = layout.payload
+    if (layout.outer_version if tunnelled else layout.inner_version) == 4:
+        row.blank = _is_blank(frame, size, outer) * BLANK_OUTER
+    if tunnelled and layout.inner_version == 4:
+        row.blank |= _is_blank(frame, size, inner) * BLANK_INNER
+    if network >= 0 and network < transport < layout.payload <= size:
+        _describe(frame, size, network, transport, layout.payload, layout.l4,
+                  layout.inner_version, row)
+
+
+cdef bint _is_blank(const uint8_t *frame, int64_t size, int32_t network) noexcept nogil:
+    """Whether an IPv4 header has 0 for a checksum that is not 0, as devices are given it."""
+    cdef const uint8_t *ip = frame + network
+    cdef int64_t length
+    if network < 0 or size - network < 20 or be16(ip + CHECK):
+        return False
+    length = min(<int64_t>(ip[0] & 15) * 4, size - network)
+    return sum16(ip, length & ~1) % 0xffff != 0
+
+
+cdef void _describe(const uint8_t *frame, int64_t size, int32_t network, int32_t transport,
+                    int32_t payload, uint8_t protocol, uint8_t version, Row *row) noexcept nogil:
     cdef const uint8_t *ip = frame + network
     cdef const uint8_t *l4 = frame + transport
     cdef int32_t addresses = 12 if version == 4 else 8

@@ -81,6 +81,9 @@ def as_written(block: Block) -> bytes:
 def runs(packets: Packets) -> Iterator[tuple[Packets, str]]:
     """The packets in pieces of one link type each."""
     records, section = packets.records, packets.section
+    if (records["interface"] == records["interface"][0]).all():
+        yield packets, section.interfaces[records["interface"][0]].link_type
+        return
     used, which = np.unique(records["interface"], return_inverse=True)
     links = [section.interfaces[i].link_type for i in used.tolist()]
     kinds = np.array([_number(link) for link in links])[which]

@@ -25,8 +25,8 @@ Source: TypeAlias = "str | os.PathLike[str] | IO[bytes]"
 Int64s: TypeAlias = "npt.NDArray[np.int64]"
 Records: TypeAlias = "npt.NDArray[np.void]"
 
-CHUNK = 1 << 20
-"""Bytes to read, or write, at a time: what a core's cache holds."""
+CHUNK = 4 << 20
+"""Bytes to read, or write, at a time: so many that what each step costs is little beside them."""
 MOST_RECORDS = 1 << 14
 """Packets to deal with at a time."""
 

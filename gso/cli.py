@@ -6,26 +6,29 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
 
-from gso import (
-    command_coalesce,
-    command_diagnose,
-    command_explain,
-    command_segment,
-    command_validate,
-    command_watch,
-)
 from gso.command import EXAMPLES, UNUSABLE, Formatter, UsageError, version
-from gso.drawing import printable
 from gso.errors import GsoError
+from gso.text import printable
 
+_COMMANDS = {
+    "segment": "turn super-packets in a capture into the packets of the wire",
+    "coalesce": "merge the segments in a capture into super-packets",
+    "explain": "draw one packet of a capture: headers, offsets, values, checksums",
+    "diagnose": "find wrong header offsets in a log of pwru, perf, ftrace or dmesg",
+    "validate": "judge the lengths and checksums of a capture's packets",
+    "watch": "diagnose the tunnel packets of this host as they pass (root)",
+}
 _INTERRUPTED = 130
 _BROKEN_PIPE = 141
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit status."""
-    options = _parser().parse_args(arguments)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    options = _parser(arguments).parse_args(arguments)
     try:
         status: int = options.run(options)
         sys.stdout.flush()
@@ -49,22 +52,28 @@ def _complain(message: str) -> int:
     return UNUSABLE
 
 
-def _parser() -> argparse.ArgumentParser:
+class _Version(argparse.Action):
+    """Finds the version out when it is asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        sys.stdout.write(f"gso {version()}\n")
+        parser.exit()
+
+
+def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
+    """Of these arguments; no other command's module is imported."""
     parser = argparse.ArgumentParser(
         prog="gso",
         description="Segment, coalesce, explain and judge packets as the Linux kernel does.",
         epilog=EXAMPLES,
         formatter_class=Formatter,
     )
-    parser.add_argument("--version", action="version", version=f"gso {version()}")
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for add in (
-        command_segment.add,
-        command_coalesce.add,
-        command_explain.add,
-        command_diagnose.add,
-        command_validate.add,
-        command_watch.add,
-    ):
-        add(commands)
+    for name, purpose in _COMMANDS.items():
+        command = commands.add_parser(
+            name, help=purpose, epilog=EXAMPLES, formatter_class=Formatter
+        )
+        if name in arguments:
+            import_module(f"gso.command_{name}").add(command)
     return parser

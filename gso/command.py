@@ -12,13 +12,12 @@ import tempfile
 import textwrap
 import time
 from collections.abc import Callable, Iterator
-from importlib import metadata
 from pathlib import Path
 from typing import Any, NoReturn
 
 from gso.compressed import DamagedError, compressing
 from gso.constants import Tunnel
-from gso.drawing import printable
+from gso.text import printable
 
 FINE, FINDINGS, UNUSABLE = 0, 1, 2
 REPORT_WIDTH = 96
@@ -64,22 +63,6 @@ class Formatter(argparse.RawDescriptionHelpFormatter):
 def terminal_width() -> int:
     """Columns of the terminal; 100 if there is none."""
     return shutil.get_terminal_size((100, 24)).columns
-
-
-def add_command(
-    commands: Any,
-    name: str,
-    run: Callable[[argparse.Namespace], int],
-    *,
-    help: str,
-    description: str,
-) -> argparse.ArgumentParser:
-    """Make a subcommand known; `run` does it and returns its exit status."""
-    command: argparse.ArgumentParser = commands.add_parser(
-        name, help=help, description=description, epilog=EXAMPLES, formatter_class=Formatter
-    )
-    command.set_defaults(run=run)
-    return command
 
 
 def add_input(command: argparse.ArgumentParser) -> None:
@@ -228,6 +211,9 @@ def show_progress(name: str) -> Iterator[Callable[[int], None] | None]:
 
 def version() -> str:
     """Of the package, as it is installed."""
+    # Costs as much time as all else that is imported here.
+    from importlib import metadata  # noqa: PLC0415
+
     try:
         return metadata.version("pygso")
     except metadata.PackageNotFoundError:

@@ -7,13 +7,11 @@ import dataclasses
 import json
 import sys
 from collections.abc import Iterator
-from typing import Any
 
 from gso.command import (
     FINDINGS,
     FINE,
     UsageError,
-    add_command,
     add_common,
     add_input,
     add_output,
@@ -36,15 +34,10 @@ types and the format. A super-packet has the timestamp and the comment of its fi
 """
 
 
-def add(commands: Any) -> None:
-    """Make the subcommand known."""
-    command = add_command(
-        commands,
-        "coalesce",
-        _coalesce,
-        help="merge the segments in a capture into super-packets",
-        description=_COALESCE,
-    )
+def add(command: argparse.ArgumentParser) -> None:
+    """Describe the subcommand."""
+    command.description = _COALESCE
+    command.set_defaults(run=_coalesce)
     add_input(command)
     add_output(command)
     command.add_argument(

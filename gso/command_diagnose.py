@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from gso.command import FINDINGS, FINE, REPORT_WIDTH, add_command, plural, wrapped
+from gso.command import FINDINGS, FINE, REPORT_WIDTH, plural, wrapped
 from gso.diagnosis import Case, Diagnosis, Event, diagnose, drawing
-from gso.drawing import printable
 from gso.recorders import NEEDS
 from gso.rules import RULES
+from gso.text import printable
 from gso.trace import TraceReader
 
 __all__ = ["add", "as_json", "report"]
@@ -29,15 +29,10 @@ and which call is missing. The format is found from the content; gzip, bzip2, xz
 """
 
 
-def add(commands: Any) -> None:
-    """Make the subcommand known."""
-    command = add_command(
-        commands,
-        "diagnose",
-        _diagnose,
-        help="find wrong header offsets in a log of pwru, perf, ftrace or dmesg",
-        description=_DIAGNOSE,
-    )
+def add(command: argparse.ArgumentParser) -> None:
+    """Describe the subcommand."""
+    command.description = _DIAGNOSE
+    command.set_defaults(run=_diagnose)
     command.add_argument("logs", metavar="LOG", nargs="+", help="file, or - for standard input")
     command.add_argument(
         "--format",

@@ -14,7 +14,6 @@ from gso.command import (
     FINDINGS,
     FINE,
     UsageError,
-    add_command,
     add_common,
     add_input,
     open_source,
@@ -32,15 +31,10 @@ offsets, and whether lengths and checksums are right (exit status 1 if one is wr
 """
 
 
-def add(commands: Any) -> None:
-    """Make the subcommand known."""
-    command = add_command(
-        commands,
-        "explain",
-        _explain,
-        help="draw one packet of a capture: headers, offsets, values, checksums",
-        description=_EXPLAIN,
-    )
+def add(command: argparse.ArgumentParser) -> None:
+    """Describe the subcommand."""
+    command.description = _EXPLAIN
+    command.set_defaults(run=_explain)
     add_input(command)
     command.add_argument(
         "-n",

@@ -12,7 +12,6 @@ from gso.command import (
     FINDINGS,
     FINE,
     UsageError,
-    add_command,
     add_common,
     add_input,
     add_output,
@@ -38,15 +37,10 @@ connections without a handshake then stay as they are.
 """
 
 
-def add(commands: Any) -> None:
-    """Make the subcommand known."""
-    command = add_command(
-        commands,
-        "segment",
-        _segment,
-        help="turn super-packets in a capture into the packets of the wire",
-        description=_SEGMENT,
-    )
+def add(command: argparse.ArgumentParser) -> None:
+    """Describe the subcommand."""
+    command.description = _SEGMENT
+    command.set_defaults(run=_segment)
     add_input(command)
     add_output(command)
     command.add_argument(

@@ -12,7 +12,6 @@ from gso.capture import Reader
 from gso.command import (
     FINDINGS,
     FINE,
-    add_command,
     add_common,
     add_input,
     open_source,
@@ -20,9 +19,9 @@ from gso.command import (
     positive,
     wrapped,
 )
-from gso.drawing import printable
 from gso.frame_rules import validate_frame
 from gso.rules import Finding, Severity
+from gso.text import printable
 
 _MOST_PACKETS = 10
 
@@ -32,15 +31,10 @@ checksums and, with --mtu, its size. Several packets with the same fault are rep
 """
 
 
-def add(commands: Any) -> None:
-    """Make the subcommand known."""
-    command = add_command(
-        commands,
-        "validate",
-        _validate,
-        help="judge the lengths and checksums of a capture's packets",
-        description=_VALIDATE,
-    )
+def add(command: argparse.ArgumentParser) -> None:
+    """Describe the subcommand."""
+    command.description = _VALIDATE
+    command.set_defaults(run=_validate)
     add_input(command)
     command.add_argument("--mtu", metavar="N", type=positive, help="largest IP packet in bytes")
     add_common(command)

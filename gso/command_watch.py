@@ -7,17 +7,15 @@ import json
 import signal
 import sys
 from types import FrameType
-from typing import Any
 
 from gso.command import (
     FINDINGS,
     FINE,
     UsageError,
-    add_command,
 )
 from gso.command_diagnose import as_json, report
 from gso.diagnosis import Survey
-from gso.drawing import printable
+from gso.text import printable
 from gso.watch import WatchError, kernel_functions, lacking, program, watch
 
 _DESCRIPTION = """\
@@ -27,15 +25,10 @@ or use --seconds or --count). Needs root, bpftrace, and a kernel with BTF and kp
 """
 
 
-def add(commands: Any) -> None:
-    """Make the subcommand known."""
-    command = add_command(
-        commands,
-        "watch",
-        _watch,
-        help="diagnose the tunnel packets of this host as they pass (root)",
-        description=_DESCRIPTION,
-    )
+def add(command: argparse.ArgumentParser) -> None:
+    """Describe the subcommand."""
+    command.description = _DESCRIPTION
+    command.set_defaults(run=_watch)
     command.add_argument("--seconds", metavar="N", type=_seconds, help="end after N seconds")
     command.add_argument("--count", metavar="N", type=_count, help="end after N events")
     command.add_argument("--json", action="store_true", help="report as JSON")

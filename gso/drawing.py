@@ -14,8 +14,9 @@ from gso.checks import Check, Status, check
 from gso.errors import GsoError
 from gso.fields import Field, TunnelPorts, dissect
 from gso.svg import Box, Kind, Mark, packet_drawing
+from gso.text import printable
 
-__all__ = ["describe", "draw", "draw_svg", "printable"]
+__all__ = ["describe", "draw", "draw_svg"]
 
 Style: TypeAlias = Callable[[str, str], str]
 """Takes a text and what it is: "title", "right", "wrong" or "note"."""
@@ -126,11 +127,6 @@ def faults(description: dict[str, Any]) -> int:
         for header in description["headers"]
         for one in header["fields"]
     )
-
-
-def printable(text: str) -> str:
-    """Text out of a file, safe to show: nothing in it can command the terminal."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def moment(nanoseconds: int) -> str:

@@ -19,7 +19,7 @@ from gso._checksum import checksum
 from gso._frames import Frames
 from gso._layout import parse_batch
 from gso._segment import segment
-from gso._survey import survey
+from gso._survey import BLANK_INNER, BLANK_OUTER, survey
 from gso.capture_copy import Packer, copy_capture, runs
 from gso.capture_format import LINKS, Int64s, Source
 from gso.capture_reader import Packets
@@ -64,7 +64,6 @@ class Summary:
 
     Attributes:
         packets: read.
-        written: packets written.
         segmented: super-packets that became more than one.
         segments: what those became.
         completed: packets whose checksum waited for an offload and was filled in.
@@ -74,7 +73,6 @@ class Summary:
     """
 
     packets: int = 0
-    written: int = 0
     segmented: int = 0
     segments: int = 0
     completed: int = 0
@@ -86,6 +84,11 @@ class Summary:
     def unchanged(self) -> int:
         """Packets written as they were."""
         return self.packets - self.segmented - self.completed
+
+    @property
+    def written(self) -> int:
+        """Packets written."""
+        return self.unchanged + self.completed + self.segments
 
     @property
     def fine(self) -> bool:
@@ -141,7 +144,6 @@ class _Segmenter:
             long = packets.records["captured"] > (self._gso_size or _USUAL_DATAGRAM)
             for i in np.flatnonzero(long).tolist():
                 self._note(i, f"frames of link type {link_type} cannot be looked into")
-        self.summary.written += len(frames) + len(packets.records) - len(np.unique(parents))
         return self._packer.pack(packets, frames, parents, skip)
 
     def _replace(
@@ -151,39 +153,26 @@ class _Segmenter:
         layouts = parse_batch(
             frames, link_type=kind, tunnel_ports=self._tunnel_ports, errors="mark"
         )
-        inner = layouts["inner_network_header"] >= 0
-        network = np.where(inner, layouts["inner_network_header"], layouts["network_header"])
-        rows = survey(
-            frames.data,
-            frames.offsets,
-            network,
-            np.where(inner, layouts["inner_transport_header"], layouts["transport_header"]),
-            layouts["payload"],
-            layouts["l4"],
-            layouts["inner_version"],
-        )
+        rows = survey(frames, layouts)
         sizes, flows = self._sizes(rows)
         cut = packets.records["captured"] < packets.records["original"]
         for i in np.flatnonzero(cut & (sizes > 0)).tolist():
             self._note(i, "the capture has not got all of its bytes (snaplen)")
         waiting = np.zeros(len(frames), np.bool_)
         if self._checksum == "complete":
-            waiting = rows["partial"] != 0
-            blank = _blank_headers(frames, layouts, np.flatnonzero(~cut & (sizes == 0)))
-            if blank:
-                frames = _with_header_checksums(frames, blank)
-                waiting[list(blank)] = True
+            blank = (rows["blank"] != 0) & (sizes == 0) & ~cut
+            waiting = (rows["partial"] != 0) | blank
+            if blank.any():
+                frames = _with_header_checksums(frames, layouts, rows["blank"] * blank)
         chosen = np.flatnonzero(((sizes > 0) | waiting) & ~cut)
         if not len(chosen):
             return Frames(), chosen
         if len(chosen) < len(frames):
-            frames = frames[chosen]
-        headers = layouts["payload"][chosen].astype(np.int64)
-        self._reserve(frames.lengths, rows["payload"][chosen], headers, sizes[chosen])
-        types = self._types(frames, rows[chosen], network[chosen])
-        made, parents = self._segment(frames, sizes[chosen], types, chosen, kind)
-        self._count(np.bincount(parents, minlength=len(rows)), sizes, flows)
-        return made, parents
+            frames, rows, sizes = frames[chosen], rows[chosen], sizes[chosen]
+            flows = flows and [flows[i] for i in chosen.tolist()]
+        made, pieces = self._segment(frames, sizes, rows, chosen, kind)
+        self._count(pieces, sizes, flows)
+        return made, np.repeat(chosen, pieces)
 
     def _sizes(self, rows: npt.NDArray[np.void]) -> tuple[Int64s, list[Flow | None] | None]:
         """Payload bytes per segment for what needs segmentation, else 0."""
@@ -203,15 +192,13 @@ class _Segmenter:
         tcp = (rows["protocol"] == TCP) & (rows["payload"] > self._gso_size)
         return np.where(tcp, self._gso_size, sizes), None
 
-    def _types(
-        self, frames: Frames, rows: npt.NDArray[np.void], network: npt.NDArray[np.int32]
-    ) -> Int64s:
+    def _types(self, frames: Frames, rows: npt.NDArray[np.void]) -> Int64s:
         """The gso_type of each, as far as the frame does not tell."""
         types = np.zeros(len(rows), np.int64)
         if self._udp == "ufo":
             types[rows["protocol"] == UDP] = int(GsoType.UDP)
         if self._fixed_ids:
-            flags = frames.data[frames.offsets[:-1] + network + 6]
+            flags = frames.data[frames.offsets[:-1] + rows["network"] + 6]
             may = (rows["protocol"] == TCP) & (rows["version"] == 4) & (flags & 0x40 != 0)
             types[may] = int(GsoType.TCP_FIXEDID)
         return types
@@ -220,35 +207,44 @@ class _Segmenter:
         self,
         frames: Frames,
         sizes: Int64s,
-        types: Int64s,
+        rows: npt.NDArray[np.void],
         numbers: Int64s,
         kind: Literal["ethernet", "raw"],
     ) -> tuple[Frames, Int64s]:
-        """Segments and their packets' numbers; what is refused is noted and left out."""
+        """Segments, and how many each packet became; what is refused is noted, and became none."""
         options: Any = {
             "link_type": kind,
             "tunnel_ports": self._tunnel_ports,
             "checksum": self._checksum,
         }
+        types = self._types(frames, rows)
         made: Frames
         made = segments = segment_batch(
-            frames, sizes, gso_type=types, out=self._room.data, errors="pass", **options
+            frames,
+            sizes,
+            gso_type=types,
+            out=self._room_for(frames, rows, sizes),
+            errors="pass",
+            **options,
         )
-        parents = segments.parent
+        pieces = np.bincount(segments.parent, minlength=len(frames))
         # A packet longer than its segments that is still one was passed on as it is.
-        refused = (np.bincount(parents, minlength=len(frames)) == 1) & (sizes > 0)
-        for i in np.flatnonzero(refused).tolist():
-            self._refused(int(numbers[i]), frames[i], int(sizes[i]), int(types[i]), options)
+        refused = (pieces == 1) & (sizes > 0)
         if refused.any():
-            made, parents = segments[~refused[parents]], parents[~refused[parents]]
-        return made, numbers[parents]
+            for i in np.flatnonzero(refused).tolist():
+                self._refused(int(numbers[i]), frames[i], int(sizes[i]), int(types[i]), options)
+            made = segments[~refused[segments.parent]]
+            pieces[refused] = 0
+        return made, pieces
 
-    def _reserve(self, lengths: Int64s, payloads: Int64s, headers: Int64s, sizes: Int64s) -> None:
+    def _room_for(self, frames: Frames, rows: npt.NDArray[np.void], sizes: Int64s) -> memoryview:
         """Room for segments, kept from batch to batch: the system is slow to hand out memory."""
-        pieces = -(-payloads // np.where(sizes > 0, sizes, payloads + 1)) + 1
-        need = int((pieces * (headers + _FRAGMENT_HEADER) + lengths + _TRAILER).sum())
+        pieces = rows["payload"] // np.where(sizes > 0, sizes, rows["payload"] + 1) + 2
+        more = pieces * (rows["headers"] + _FRAGMENT_HEADER) + _TRAILER
+        need = frames.nbytes + int(more.sum())
         if need > len(self._room):
             self._room = np.empty(need + need // 8, np.uint8)
+        return self._room.data
 
     def _refused(
         self, number: int, frame: memoryview, size: int, gso_type: int, options: Any
@@ -261,9 +257,7 @@ class _Segmenter:
     def _note(self, index: int, reason: str) -> None:
         self.summary.note(reason, self.summary.packets + index + 1)
 
-    def _count(
-        self, pieces: npt.NDArray[np.intp], sizes: Int64s, flows: list[Flow | None] | None
-    ) -> None:
+    def _count(self, pieces: Int64s, sizes: Int64s, flows: list[Flow | None] | None) -> None:
         cut = pieces > 1
         self.summary.segmented += int(cut.sum())
         self.summary.segments += int(pieces[cut].sum())
@@ -276,39 +270,18 @@ class _Segmenter:
                 flow.gso_sizes.add(int(sizes[i]))
 
 
-def _blank_headers(
-    frames: Frames, layouts: npt.NDArray[np.void], among: Int64s
-) -> dict[int, list[int]]:
-    """Frames with IPv4 headers that a device was to sum, as on Windows, and where those are."""
-    blank: dict[int, list[int]] = {}
-    chosen = layouts[among]
-    tunnelled = chosen["inner_network_header"] >= 0
-    outer = np.where(tunnelled, chosen["outer_version"], chosen["inner_version"])
-    for name, is_ipv4 in (
-        ("network_header", outer == 4),
-        ("inner_network_header", tunnelled & (chosen["inner_version"] == 4)),
-    ):
-        rows = among[is_ipv4]
-        heads = layouts[name][rows]
-        at = frames.offsets[rows] + heads + _CHECK
-        empty = (frames.data[at] | frames.data[at + 1]) == 0
-        for row, head in zip(rows[empty].tolist(), heads[empty].tolist(), strict=True):
-            if _header_checksum(frames[row][head:]):
-                blank.setdefault(row, []).append(head)
-    return blank
-
-
-def _header_checksum(packet: memoryview) -> int:
-    return checksum(packet[: (packet[0] & 15) * 4])
-
-
-def _with_header_checksums(frames: Frames, blank: Mapping[int, list[int]]) -> Frames:
+def _with_header_checksums(
+    frames: Frames, layouts: npt.NDArray[np.void], blank: npt.NDArray[np.uint8]
+) -> Frames:
+    """The frames with those IPv4 headers summed that a device was to sum, as on Windows."""
     data = frames.data.copy()
-    for row, heads in blank.items():
-        for head in heads:
-            at = int(frames.offsets[row]) + head
-            value = _header_checksum(frames[row][head:])
-            data[at + _CHECK : at + _CHECK + 2] = value >> 8, value & 0xFF
+    for i in np.flatnonzero(blank).tolist():
+        for bit, name in ((BLANK_OUTER, "network_header"), (BLANK_INNER, "inner_network_header")):
+            if blank[i] & bit:
+                head = int(layouts[name][i])
+                header = frames[i][head : head + (frames[i][head] & 15) * 4]
+                at = int(frames.offsets[i]) + head + _CHECK
+                data[at : at + 2] = np.frombuffer(checksum(header).to_bytes(2, "big"), np.uint8)
     return Frames(data, frames.offsets)
 
 
