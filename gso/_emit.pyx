@@ -19,7 +19,7 @@ from gso._plan cimport (
     ABSENT, COMPLETE, FRAG_HLEN, IPPROTO_TCP, IPPROTO_UDP, REMOTE, SKB_GSO_TCP_FIXEDID, UDP_HLEN,
     length_sums, plan, stamped_ip,
 )
-from gso._walk cimport IP4, IP6, UDP, layer
+from gso._walk cimport FEW_BYTES, IP4, IP6, UDP, layer
 
 cdef enum:
     IP_MF = 0x2000
@@ -110,15 +110,13 @@ cdef uint64_t transport_pseudo(const plan *p, const uint8_t *th) noexcept nogil:
     whether it has. So without a virtio header that says it, the field is believed only if it holds
     a pseudo header's sum.
     """
-    cdef uint64_t pseudo = pseudo_sum(
-        p.template.p + p.h.ip_header, p.h.inner_version == 4, p.h.l4)
-    cdef uint64_t routed = routed_pseudo(p)
+    cdef uint64_t pseudo = p.addresses
     cdef Py_ssize_t length = p.hlen - p.h.l4_header + p.length
     cdef uint16_t field = load16(th + (16 if p.h.l4 == IPPROTO_TCP else 6))
     if p.believe:
         pseudo = field + <uint64_t><uint16_t>~fold(length_sum(length))
-    elif routed and fold(routed + length_sum(length)) == field:
-        pseudo = routed
+    elif p.routed and fold(p.routed + length_sum(length)) == field:
+        pseudo = p.routed
     elif fold(pseudo + length_sum(length)) != field:
         return pseudo
     if p.h.l4 == IPPROTO_UDP and get16(th + 4) != <uint16_t>length:
@@ -207,22 +205,25 @@ cdef uint64_t set_transport(
     plan *p, length_sums *sums, uint8_t *t, Py_ssize_t n, Py_ssize_t each
 ) noexcept nogil:
     """The innermost header; returns the sum of it and the payload, as far as known here."""
-    cdef uint8_t *th = t + p.h.l4_header
-    cdef Py_ssize_t thlen = p.hlen - p.h.l4_header
-    cdef uint8_t *check = th + (16 if p.h.l4 == IPPROTO_TCP else 6)
-    cdef uint64_t pseudo, fixed = p.l4_fixed
     if p.ufo:
         return 0
-    pseudo = p.l4_pseudo + length_sum(thlen + n)
-    if p.h.l4 == IPPROTO_UDP:
-        put16(th + 4, thlen + n)
-        fixed += htons(<uint16_t>(thlen + n))
-    sums.l4 = pseudo + fixed
-    if p.inner != COMPLETE:
-        store16(check, fold(pseudo))
+    sums.l4 = set_inner(p, t, n)
     if p.inner == REMOTE:
-        return fixed + fold(pseudo)
-    return <uint16_t>~fold(p.l4_pseudo + length_sum(thlen + each))
+        return sums.l4
+    return <uint16_t>~fold(p.l4_pseudo + length_sum(p.hlen - p.h.l4_header + each))
+
+
+cdef inline uint64_t set_inner(const plan *p, uint8_t *t, Py_ssize_t n) noexcept nogil:
+    """The innermost header; returns what it and the pseudo header add to the innermost checksum."""
+    cdef uint8_t *th = t + p.h.l4_header
+    cdef Py_ssize_t length = p.hlen - p.h.l4_header + n
+    cdef uint64_t pseudo = p.l4_pseudo + length_sum(length), fixed = p.l4_fixed
+    if p.h.l4 == IPPROTO_UDP:
+        put16(th + 4, length)
+        fixed += htons(<uint16_t>length)
+    if p.inner != COMPLETE:
+        store16(th + (16 if p.h.l4 == IPPROTO_TCP else 6), fold(pseudo))
+    return pseudo + fixed
 
 
 cdef void prepare(plan *p) noexcept nogil:
@@ -233,13 +234,17 @@ cdef void prepare(plan *p) noexcept nogil:
         pseudo = p.l4_pseudo
         sum_transport(p)
         if p.l4_pseudo == pseudo:
-            set_transport(p, &p.full, p.template.p, p.step, p.step)
+            p.full.l4 = set_inner(p, p.template.p, p.step)
             return
     else:
         sum_layers(p)
         if not p.ufo:
+            p.addresses = pseudo_sum(
+                p.template.p + p.h.ip_header, p.h.inner_version == 4, p.h.l4)
+            p.routed = routed_pseudo(p)
             sum_transport(p)
     set_length(p, &p.full, p.template.p, min(p.step, p.length))
+    begin_trains(p)
     p.prepared = True
 
 
@@ -369,62 +374,91 @@ cdef uint64_t leave_payload(
     return 0
 
 
-cdef bint is_train(const plan *p) noexcept nogil:
-    """Do the segments but the last differ in IDs, sequence numbers and two checksums only?"""
-    return (p.inner == COMPLETE and not p.ufo and p.full.outer < 0 and not p.partial
-            and p.stamps <= GSO_TRAIN_IDS
-            and (p.accecn or p.h.l4 != IPPROTO_TCP or not p.flags & TCP_CWR))
+# ---- trains ---------------------------------------------------------------------------------
 
-
-cdef gso_train as_train(plan *p) noexcept nogil:
-    cdef gso_train t
-    cdef uint8_t *th = p.template.p + p.h.l4_header
+cdef void begin_trains(plan *p) noexcept nogil:
+    """What the segments of all packets of a flow have in common, if they are regular."""
+    cdef gso_train *t = &p.train
     cdef int k
+    p.regular = (p.inner == COMPLETE and not p.ufo and not p.partial and p.full.outer < 0
+                 and p.stamps <= GSO_TRAIN_IDS and p.hlen <= FEW_BYTES)
+    if not p.regular:
+        return
     t.header = p.template.p
     t.hlen = p.hlen
     t.step = p.step
     t.ids = p.stamps
     for k in range(p.stamps):
         t.id[k].offset = p.stamp[k].offset
-        t.id[k].ident = p.stamp[k].ident
         t.id[k].base = fold(p.full.ip[k])
     t.l4_header = p.h.l4_header
-    t.base = p.full.l4
     t.tcp = p.h.l4 == IPPROTO_TCP
-    t.seq = p.seq
-    if t.tcp:
-        put16(th + 12, p.flags & ~(TCP_FIN | TCP_PSH))
-        t.base += load16(th + 12)
-    return t
+    p.last = p.train
+    p.last.header = p.last_header
+    p.last.step = 0
 
 
-cdef void emit_train(plan *p, uint8_t *out, bint headers_only, bint stream) noexcept nogil:
-    """All segments but the last."""
-    cdef gso_train t = as_train(p)
-    if headers_only:
-        simd.train_headers(&t, out, p.payload, 0, p.count - 1)
-    elif stream:
-        simd.stream_train(&t, out, p.payload, 0, p.count - 1)
+cdef uint64_t set_flags(const plan *p, uint8_t *th, uint16_t flags) noexcept nogil:
+    """Put the flags into a TCP header; returns their sum, or 0 for UDP."""
+    if p.h.l4 != IPPROTO_TCP:
+        return 0
+    put16(th + 12, flags)
+    return htons(flags)
+
+
+cdef void set_trains(plan *p, Py_ssize_t n) noexcept nogil:
+    """What is this packet's own; `n` payload bytes are in its last segment."""
+    cdef uint8_t *th = p.template.p + p.h.l4_header
+    cdef uint8_t *last = p.last_header + p.h.l4_header
+    cdef length_sums sums
+    cdef int k
+    for k in range(p.stamps):
+        p.train.id[k].ident = p.last.id[k].ident = p.stamp[k].ident
+    if p.last.step == <size_t>n:
+        memcpy(last, th, p.hlen - p.h.l4_header)
     else:
-        simd.train(&t, out, p.payload, 0, p.count - 1)
+        memcpy(p.last_header, p.template.p, p.hlen)
+        set_length(p, &sums, p.last_header, n)
+        for k in range(p.stamps):
+            p.last.id[k].base = fold(sums.ip[k])
+        p.last.step = n
+    p.last.base = set_inner(p, p.last_header, n) + set_flags(p, last, p.flags)
+    p.train.base = p.full.l4 + set_flags(p, th, p.flags & ~(TCP_FIN | TCP_PSH))
+    p.train.seq = p.seq
+    # A train of one, whose sequence number is to count in steps of its own
+    p.last.seq = p.seq + <uint32_t>((p.count - 1) * (p.step - n))
+
+
+cdef void emit_trains(plan *p, uint8_t *out, bint headers_only, bint stream) noexcept nogil:
+    """Write all segments, or their headers alone: several, as make_plan() sees to."""
+    cdef Py_ssize_t others = p.count - 1, start = others * p.step
+    cdef uint8_t *last = out + others * p.hlen
+    set_trains(p, p.length - start)
+    if headers_only:
+        simd.train_headers(&p.train, out, p.payload, 0, others)
+        simd.train_headers(&p.last, last, p.payload + start, others, p.count)
+    elif stream:
+        simd.stream_train(&p.train, out, p.payload, 0, others)
+        simd.stream_train(&p.last, last + start, p.payload + start, others, p.count)
+    else:
+        simd.train(&p.train, out, p.payload, 0, others)
+        simd.train(&p.last, last + start, p.payload + start, others, p.count)
 
 
 cdef void emit(plan *p, uint8_t *out, bint headers_only, bint stream) noexcept nogil:
     """Write all segments, or their headers alone."""
-    cdef Py_ssize_t i = 0, n, start
+    cdef Py_ssize_t i, n, start
     cdef uint64_t payload
     cdef uint16_t check = 0
     cdef length_sums shorter
     cdef const length_sums *sums = &p.full
     prepare(p)
+    if p.regular and (p.accecn or p.h.l4 != IPPROTO_TCP or not p.flags & TCP_CWR):
+        emit_trains(p, out, headers_only, stream)
+        return
     if p.ufo:
         check = datagram_checksum(p)
-    # For one segment a train costs more than it saves
-    if p.count > 2 and is_train(p):
-        emit_train(p, out, headers_only, stream)
-        i = p.count - 1
-        out += i * (p.hlen if headers_only else p.hlen + p.step)
-    while i < p.count:
+    for i in range(p.count):
         start = i * p.step
         n = min(p.step, p.length - start)
         if headers_only:
@@ -442,4 +476,3 @@ cdef void emit(plan *p, uint8_t *out, bint headers_only, bint stream) noexcept n
             out += n
         elif p.ufo and i == 0:
             out += UDP_HLEN
-        i += 1

@@ -2,7 +2,8 @@
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
-from gso._walk cimport MAX_LAYERS, fault, header_copy, headers, port_list
+from gso._checksum cimport gso_train
+from gso._walk cimport FEW_BYTES, MAX_LAYERS, fault, header_copy, headers, port_list
 
 cdef enum:  # gso.GsoType
     SKB_GSO_TCPV4 = 1 << 0
@@ -76,6 +77,8 @@ cdef struct plan:
     uint64_t gap[MAX_LAYERS]        # and, for IPv4, of what is between it and the next layer
     uint64_t pseudo[MAX_LAYERS]     # of a UDP layer, without its length
     bint sealed[MAX_LAYERS]         # a UDP or GRE layer with a checksum
+    uint64_t addresses              # of the innermost pseudo header but for the length,
+    uint64_t routed                 # and with the address that a routing header names; 0: none
     uint64_t l4_fixed
     uint64_t l4_pseudo
     uint32_t seq
@@ -84,6 +87,10 @@ cdef struct plan:
     stamped_ip stamp[MAX_LAYERS]
     bint prepared           # the template and these sums are those of full segments
     length_sums full
+    bint regular            # segments differ in IDs, sequence numbers, checksums; the last in length
+    gso_train train         # then all segments but the last
+    gso_train last          # and that one; a step of 0: not known yet
+    uint8_t last_header[FEW_BYTES]
 
 
 cdef int refuse(

@@ -17,6 +17,10 @@ from gso._plan cimport (
 )
 from gso._walk cimport FEW_BYTES, GRO_LEGACY_MAX_SIZE, IP4, IP6, UDP, fault, layer
 
+cdef enum:
+    HALF = FEW_BYTES // 2   # more than most headers have
+
+
 cdef void free_field(flow *f, Py_ssize_t offset, Py_ssize_t n) noexcept nogil:
     """A field may differ."""
     memset(f.same + offset, 0, n)
@@ -92,7 +96,10 @@ cdef bint read_sequel(
     cdef int k
     if size < FEW_BYTES or size > GRO_LEGACY_MAX_SIZE or length <= f.gso_size:
         return False
-    memcpy(head, frame, FEW_BYTES)
+    if p.hlen <= HALF:
+        memcpy(head, frame, HALF)
+    else:
+        memcpy(head, frame, FEW_BYTES)
     if not is_sequel(p, f, head):
         return False
     if p.prepared:
