@@ -2,6 +2,7 @@
 # cython: initializedcheck=False, embedsignature=False
 """Batches of frames in Arrow's large-binary layout: one run of bytes and n + 1 offsets into it."""
 
+cimport cython
 from cpython.bytes cimport (
     PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE,
 )
@@ -97,6 +98,7 @@ cdef inline const void *_address(object base):
     return PyMemoryView_GET_BUFFER(base).buf
 
 
+@cython.freelist(8)
 cdef class Frames:
     """An immutable batch of frames: ``frames[i]`` is ``data[offsets[i]:offsets[i + 1]]``.
 

@@ -87,9 +87,9 @@ cdef struct plan:
     stamped_ip stamp[MAX_LAYERS]
     bint prepared           # the template and these sums are those of full segments
     length_sums full
-    bint regular            # segments differ in IDs, sequence numbers, checksums; the last in length
-    gso_train train         # then all segments but the last
-    gso_train last          # and that one; a step of 0: not known yet
+    bint regular            # segments differ in IDs, sequence numbers and checksums only,
+    gso_train train         # all but the last, which may be shorter
+    gso_train last          # and is a train of its own; a step of 0: not known yet
     uint8_t last_header[FEW_BYTES]
 
 

@@ -2,6 +2,7 @@
 # cython: initializedcheck=False, embedsignature=False
 """Segmentation as the Linux kernel's software GSO does it (net/ipv4/*_offload.c, skb_segment)."""
 
+cimport cython
 from cpython.buffer cimport PyBuffer_Release
 from cpython.bytes cimport PyBytes_AS_STRING
 from libc.stdint cimport int64_t, uint8_t
@@ -160,6 +161,7 @@ def segment_vouched(frame, gso_size, *, gso_type, layout, link_type, checksum):
     return run(frame, gso_size, gso_type, layout, link_type, None, checksum, False, True)
 
 
+@cython.freelist(8)
 cdef class SegmentHeaders:
     """Headers of segments, and where each one's payload is; see :func:`segment_headers`.
 
