@@ -104,3 +104,20 @@ def test_sizes_and_types_of_their_own():
             for segment in gso.segment(one, n, gso_type=kind, tunnel_ports=PORTS).to_list()
         ]
         assert segments.to_list() == expected
+
+
+def test_last_segments():
+    """Whatever the last segment's length and flags are, and were in the frame before."""
+    for one, size, _ in CASES:
+        layout = gso.parse(one, tunnel_ports=PORTS)
+        if layout.l4 != gso.L4.TCP:
+            continue
+        th = layout.inner_transport_header or layout.transport_header
+        payload = one[layout.payload :] * 4
+        wraps = one[: th + 4] + b"\xff\xff\xff\x00" + one[th + 8 : layout.payload]
+        frames = []
+        for pieces in (1, 2, 1, 3):
+            for rest in (12, 12, size, size, 13, 12):
+                for bits in (0x00, 0x00, 0x80, 0x09):  # CWR; PSH and FIN
+                    frames.append(flipped(wraps, th + 13, bits) + payload[: pieces * size + rest])
+        check(frames, size)
