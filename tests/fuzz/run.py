@@ -1,4 +1,4 @@
-"""Build with AddressSanitizer and UBSan, run the unit tests, then fuzz: see README.md here.
+"""Build with AddressSanitizer and UBSan, run the tests, then fuzz: see README.md here.
 
 Exits 1 if a test fails or the fuzzer finds something, and says where the input is that did it.
 """
@@ -16,6 +16,7 @@ import sys
 import zipfile
 from pathlib import Path
 from shlex import quote
+from typing import Any
 
 from seeds import seeds
 from targets import TARGETS
@@ -48,7 +49,7 @@ def main() -> int:
         print(f"sanitize: {missing}", file=sys.stderr)
         return 2
     build()
-    failed = 0 if options.no_tests else unit_tests()
+    failed = 0 if options.no_tests else run_tests()
     targets = options.target or [*TARGETS, LOGS]
     for target in targets:
         seconds = max(1, options.seconds // len(targets))
@@ -103,17 +104,26 @@ def sanitized() -> dict[str, str]:
     }
 
 
-def unit_tests() -> int:
-    print("sanitize: unit tests", flush=True)
+def run_tests() -> int:
+    """The unit tests and, in the background, the property tests."""
+    print("sanitize: unit and property tests", flush=True)
     # The pytest command, and another current directory: "python -m" and "python -c" look there
     # first, where the usual build of the library may be.
     command = [Path(sys.executable).with_name("pytest"), "-q", "-p", "no:cacheprovider"]
     command += ["-c", ROOT / "pyproject.toml", "--rootdir", ROOT]
-    command += [ROOT / "tests" / name for name in ("unit", "property")]
     # The sanitizer's own memory is many times what this one allows.
     command += ["--ignore", ROOT / "tests" / "unit" / "test_memory.py"]
     WORK.mkdir(parents=True, exist_ok=True)
-    return int(subprocess.run(command, cwd=WORK, env=sanitized(), check=False).returncode != 0)
+    options: dict[str, Any] = {"cwd": WORK, "env": sanitized()}
+    with (WORK / "property.log").open("w+b") as log:
+        background = subprocess.Popen(
+            [*command, ROOT / "tests" / "property"], stdout=log, stderr=log, **options
+        )
+        unit = subprocess.run([*command, ROOT / "tests" / "unit"], check=False, **options)
+        failed = background.wait() or unit.returncode
+        log.seek(0)
+        sys.stdout.write(log.read().decode("utf-8", "replace"))
+    return int(failed != 0)
 
 
 def fuzz(target: str, seconds: int) -> int:
