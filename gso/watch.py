@@ -155,11 +155,18 @@ def _whole_events(
     deadline: float | None,
     stopped: Callable[[], bool],
 ) -> Iterator[bytes]:
-    """What bpftrace prints, cut where an event begins, or where nothing follows for a moment."""
+    """What bpftrace prints, cut where an event begins, or where nothing follows for a moment.
+
+    To end, bpftrace is asked to: what happened before is still on its way from the kernel.
+    """
     assert process.stdout is not None
     pipe = process.stdout.fileno()
     kept = b""
-    while not stopped() and (deadline is None or time.monotonic() < deadline):
+    patience: float | None = None
+    while patience is None or time.monotonic() < patience:
+        if patience is None and (stopped() or (deadline and time.monotonic() >= deadline)):
+            process.send_signal(signal.SIGINT)
+            patience = time.monotonic() + _GRACE_SECONDS
         ready, _, _ = select.select([pipe], [], [], _POLL_SECONDS)
         data = os.read(pipe, 1 << 16) if ready else b""
         kept += data
@@ -169,7 +176,8 @@ def _whole_events(
             yield _without_notes(kept[:end])
         kept = kept[end:][-_MOST_KEPT:]
         if ready and not data:
-            _check_end(process)
+            if patience is None:
+                _check_end(process)
             return
 
 

@@ -101,7 +101,7 @@ def test_watch_reports_packets_of_a_live_kernel(in_guest, sign):
 {watch} --json > told 2> said &
 attached 4
 {SEND}
-for _ in $(seq 100); do grep -q tnl_hlen said && break; sleep 0.1; done
+for _ in $(seq 600); do grep -q tnl_hlen said && break; sleep 0.1; done
 cp said early
 kill -{sign} $!
 wait $!

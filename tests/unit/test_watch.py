@@ -95,6 +95,25 @@ def test_an_interrupt_ends_it_with_the_report(tmp_path, capsys):
 
 
 @pytest.mark.usefixtures("host")
+@pytest.mark.parametrize("seconds", [[], ["--seconds", "1"]])
+def test_what_happened_before_the_end_is_in_the_report(tmp_path, capsys, seconds):
+    """bpftrace prints the last events when it is asked to end."""
+    ready = tmp_path / "ready"
+    trap = f"trap 'cat {RECORDED}; kill $!; exit 1' INT"
+    program = bpftrace(tmp_path, f"{trap}; sleep 60 & touch {ready}; wait")
+
+    def interrupt() -> None:
+        while not ready.exists():
+            time.sleep(0.1)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    if not seconds:
+        threading.Thread(target=interrupt).start()
+    assert main(["watch", "--bpftrace", program, *seconds]) == 1
+    assert "4 packets" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("host")
 def test_what_bpftrace_complains_of_is_told(tmp_path, capsys):
     program = bpftrace(tmp_path, "echo 'ERROR: no BTF' >&2; exit 1")
     assert main(["watch", "--bpftrace", program]) == 2
