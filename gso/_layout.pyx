@@ -30,10 +30,6 @@ LAYOUT_DTYPE = np.dtype([
     ("outer_version", np.uint8),
 ])
 
-cdef enum:
-    ROW_SIZE = 36  # sizeof the members of `headers` that LAYOUT_DTYPE names
-
-
 cdef object _or_none(int32_t offset):
     return None if offset < 0 else offset
 

@@ -6,8 +6,12 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t
 from libc.string cimport memcpy
 
 from gso._frames cimport Frames
+from gso._layout cimport ROW_SIZE
+from gso._walk cimport headers
 
 import numpy as np
+
+from gso._layout import LAYOUT_DTYPE
 
 cdef packed struct Row:
     int64_t payload         # bytes after the TCP or UDP header
@@ -38,21 +42,6 @@ cpdef enum:
     BLANK_OUTER = 1
     BLANK_INNER = 2
 
-# A row of gso._layout.LAYOUT_DTYPE.
-cdef packed struct Layout:
-    int32_t mac_header
-    int32_t network_header
-    int32_t transport_header
-    int32_t inner_mac_header
-    int32_t inner_network_header
-    int32_t inner_transport_header
-    int32_t payload
-    int32_t tnl_hlen
-    uint8_t tunnel
-    uint8_t l4
-    uint8_t inner_version
-    uint8_t outer_version
-
 cdef enum:
     CHECK = 10              # where an IPv4 header has its checksum
     TCP = 6
@@ -79,39 +68,40 @@ cdef inline uint32_t sum16(const uint8_t *at, Py_ssize_t size) noexcept nogil:
     return total
 
 
-def survey(Frames frames not None, const Layout[::1] layouts):
+def survey(Frames frames not None, layouts):
     """Describe each frame: array of SURVEY_DTYPE.
 
     `layouts` comes from `gso.parse_batch`, and is checked against the frames' lengths.
     """
     cdef Py_ssize_t i, n = frames.n
-    if layouts.shape[0] != n:
-        raise ValueError(f"{n} frames but {layouts.shape[0]} rows of their layout")
+    cdef headers h
+    if layouts.dtype != LAYOUT_DTYPE:
+        raise TypeError(f"layouts are of LAYOUT_DTYPE, not of {layouts.dtype}")
+    if layouts.shape != (n,):
+        raise ValueError(f"{n} frames but layouts of shape {layouts.shape}")
+    cdef const uint8_t[::1] places = layouts.view(np.uint8)
     rows = np.zeros(n, SURVEY_DTYPE)
     cdef Row[::1] out = rows
     with nogil:
         for i in range(n):
-            _survey(frames.buf + frames.off[i], frames.off[i + 1] - frames.off[i], &layouts[i],
-                    &out[i])
+            memcpy(&h, &places[i * ROW_SIZE], ROW_SIZE)
+            _survey(frames.buf + frames.off[i], frames.off[i + 1] - frames.off[i], &h, &out[i])
     return rows
 
 
-cdef void _survey(const uint8_t *frame, int64_t size, const Layout *layout,
-                  Row *row) noexcept nogil:
-    cdef bint tunnelled = layout.inner_network_header >= 0
-    cdef int32_t outer = layout.network_header, inner = layout.inner_network_header
+cdef void _survey(const uint8_t *frame, int64_t size, const headers *h, Row *row) noexcept nogil:
+    cdef bint tunnelled = h.inner_network_header >= 0
+    cdef int32_t outer = h.network_header, inner = h.inner_network_header
     cdef int32_t network = inner if tunnelled else outer
-    cdef int32_t transport = (
-        layout.inner_transport_header if tunnelled else layout.transport_header)
+    cdef int32_t transport = h.inner_transport_header if tunnelled else h.transport_header
     row.network = network
-    row.headers = layout.payload
-    if (layout.outer_version if tunnelled else layout.inner_version) == 4:
+    row.headers = h.payload
+    if (h.outer_version if tunnelled else h.inner_version) == 4:
         row.blank = _is_blank(frame, size, outer) * BLANK_OUTER
-    if tunnelled and layout.inner_version == 4:
+    if tunnelled and h.inner_version == 4:
         row.blank |= _is_blank(frame, size, inner) * BLANK_INNER
-    if network >= 0 and network < transport < layout.payload <= size:
-        _describe(frame, size, network, transport, layout.payload, layout.l4,
-                  layout.inner_version, row)
+    if network >= 0 and network < transport < h.payload <= size:
+        _describe(frame, size, network, transport, h.payload, h.l4, h.inner_version, row)
 
 
 cdef bint _is_blank(const uint8_t *frame, int64_t size, int32_t network) noexcept nogil:
