@@ -143,8 +143,9 @@ static const struct gso_simd baseline = {
 
 #include <immintrin.h>
 
-#define AVX2 __attribute__((target("avx2")))
-#define AVX512 __attribute__((target("avx512f,avx512bw,avx512vl,bmi2")))
+/* prfchw: CPUs that lack it do nothing instead. */
+#define AVX2 __attribute__((target("avx2,prfchw")))
+#define AVX512 __attribute__((target("avx512f,avx512bw,avx512vl,bmi2,prfchw")))
 
 /* Without this GCC loads an operand of two instructions twice, the costliest thing here. */
 #define KEEP(v) __asm__("" : "+v"(v))
@@ -170,10 +171,19 @@ static void fence(void)
  * What streams out has to stream in too: 128 bytes, far enough ahead for memory, and for the
  * second-level cache as well. (Always inline: GCC leaves calls out that do nothing but prefetch.)
  */
-static inline __attribute__((always_inline)) void prefetch(const uint8_t *src)
+INLINE void prefetch(const uint8_t *src)
 {
 	_mm_prefetch((const char *)((uintptr_t)src + 4096), _MM_HINT_T0);
 	_mm_prefetch((const char *)((uintptr_t)src + 4096 + GSO_LINE), _MM_HINT_T0);
+}
+
+/*
+ * Have the line that is written 512 bytes later brought to the first-level cache: a store that
+ * misses it holds up all behind it.
+ */
+INLINE void own(uint8_t *dst)
+{
+	__builtin_prefetch(dst + 512, 1);
 }
 
 /* The sum of what follows an odd number of bytes counts with its bytes exchanged. */
@@ -236,6 +246,7 @@ AVX2 static uint64_t avx2_copy_sum(uint8_t *dst, const uint8_t *src, size_t n)
 	for (; i + 64 <= n; i += 64) {
 		__m256i v = LOAD256(src + i), w = LOAD256(src + i + 32);
 
+		own(dst + i);
 		_mm256_storeu_si256((__m256i *)(dst + i), v);
 		_mm256_storeu_si256((__m256i *)(dst + i + 32), w);
 		add256(&a, v);
@@ -399,8 +410,12 @@ INLINE512 uint64_t copy512(uint8_t *dst, const uint8_t *src, size_t n, int strea
 	store_part(dst, v, head);
 	add512(&first, v);
 	for (; i + 128 <= n; i += 128) {
-		if (stream)
+		if (stream) {
 			prefetch(src + i);
+		} else {
+			own(dst + i);
+			own(dst + i + GSO_LINE);
+		}
 		v = _mm512_loadu_si512(src + i);
 		w = _mm512_loadu_si512(src + i + 64);
 		store512(dst + i, v, stream);
