@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from gso.kernel import debian
+from gso.kernel import debian, kvm
 from gso.kernel.errors import TestBedError
-from gso.kernel.vm import probe_kvm
 
 # Administrators' tools are in sbin, which is not on every user's path.
 SEARCH_PATH = f"{os.environ.get('PATH', '')}:/usr/local/sbin:/usr/sbin:/sbin"
@@ -74,9 +73,9 @@ def examine() -> list[Finding]:
     found = [_tool(tool, shutil.which(tool.program, path=SEARCH_PATH)) for tool in TOOLS]
     found += [_tool(t, t.program if Path(t.program).exists() else None) for t in LIBRARIES]
     found += [_virtme_ng(), _kernels()]
-    kvm = probe_kvm()
-    detail = kvm.reason if kvm.works else f"{kvm.reason}; kernels run under emulation"
-    return [*found, Finding("KVM", kvm.works, detail, required=False)]
+    native = kvm.probe(again=True)
+    detail = native.reason if native.works else f"{native.reason}; kernels run under emulation"
+    return [*found, Finding("KVM", native.works, detail, required=False)]
 
 
 def _tool(tool: Tool, path: str | None) -> Finding:

@@ -6,7 +6,8 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,22 @@ def logged(stage: str, command: Sequence[str], log: Path, folder: Path) -> None:
             status = process.wait()
     if status:
         raise TestBedError(stage, f"{' '.join(command[:3])} ... ended with {status}", log)
+
+
+@contextmanager
+def started(command: Sequence[str], log: Path, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Have a command run in ``folder``, its output in ``log``, until the block is left."""
+    with log.open("wb") as sink:
+        process = subprocess.Popen(
+            command,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=sink,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    with ending(process):
+        yield process
 
 
 class ending:  # noqa: N801  (used like contextlib's own)

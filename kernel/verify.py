@@ -22,7 +22,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from gso.kernel import jobs, vm
+from gso.kernel import jobs, kvm, vm
 from gso.kernel.application_boots import ApplicationBoots
 from gso.kernel.applications import Workload
 from gso.kernel.build import Bootable, SourceTree
@@ -128,8 +128,8 @@ def verify(
         run = _Run(options, series, screen, folder, keeper)
         with executor or jobs.local_executor() as machines:
             run.perform(list(zip(targets, report.kernels, strict=True)), machines)
-        kvm = vm.probe_kvm()
-        report.acceleration = "KVM" if kvm.works else f"emulation ({kvm.reason})"
+        native = kvm.probe()
+        report.acceleration = "KVM" if native.works else f"emulation ({native.reason})"
         report.seconds = round(time.monotonic() - begun, 2)
     return report
 

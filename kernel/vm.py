@@ -6,31 +6,27 @@ dies or hangs is seen as exactly that, and never as a kernel that failed the tes
 
 from __future__ import annotations
 
-import functools
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from gso.kernel import kvm
 from gso.kernel.build import Bootable
 from gso.kernel.errors import TestBedError, UsageError, crash_line
 from gso.kernel.initramfs import initramfs
 from gso.kernel.keeper import Keeper
-from gso.kernel.paths import GUEST, cache_folder
-from gso.kernel.run import ending
+from gso.kernel.paths import GUEST
+from gso.kernel.run import started
 
 _POLL_SECONDS = 0.1
-_KVM_PROBE_SECONDS = 5.0
-_KVM_FAILURE = b"KVM internal error"
 _MEMORY = "1G"
 # What one machine needs of the host: its own memory, QEMU, and the page cache of its files.
 MEMORY_BYTES = 5 << 28
@@ -74,64 +70,13 @@ def _telling_log(folder: Path) -> Path:
     return guest if told else folder / "console.log"
 
 
-@dataclass(frozen=True)
-class Kvm:
-    """Whether hardware virtualisation works, and if not, why."""
-
-    works: bool
-    reason: str
-
-
-def probe_kvm(image: Path | None = None) -> Kvm:
-    """Find out by booting a kernel up to its first words: one of Debian's, or ``image``.
-
-    /dev/kvm may exist and still not work. A virtual CPU that starts says little: where KVM emulates
-    what it cannot run, kernels stop at the first instruction that it does not know.
-    """
-    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
-        return Kvm(False, "/dev/kvm is not there or not accessible")
-    images = [*sorted((cache_folder() / "debian").glob("*/boot/vmlinuz-*")), image]
-    found = next((one for one in images if one and one.exists()), None)
-    return _try_kvm(found) if found else Kvm(False, "no kernel yet to try /dev/kvm with")
-
-
-@functools.cache
-def _try_kvm(image: Path) -> Kvm:
-    command = ["qemu-system-x86_64", "-machine", "q35,accel=kvm", "-cpu", "host", "-m", "512M"]
-    command += ["-nodefaults", "-display", "none", "-no-reboot", "-serial", "stdio"]
-    command += ["-kernel", str(image), "-append", "console=ttyS0 panic=-1"]
-    with tempfile.TemporaryDirectory(prefix="gso-kernel-kvm-") as name, ExitStack() as ends:
-        folder = Path(name)
-        console = folder / "console.log"
-        try:
-            machine = _start(command, folder, ends)
-        except FileNotFoundError:
-            return Kvm(False, "qemu-system-x86_64 is not installed")
-        deadline = time.monotonic() + _KVM_PROBE_SECONDS
-        while machine.poll() is None and time.monotonic() < deadline:
-            said = console.read_bytes()
-            if b"Linux version" in said:
-                return Kvm(True, "a kernel starts")
-            if _KVM_FAILURE in said:
-                break
-            time.sleep(_POLL_SECONDS)
-        return Kvm(False, _why_not(console))
-
-
-def _why_not(console: Path) -> str:
-    """Return what QEMU said of KVM, or else the first that it said."""
-    lines = console.read_text(errors="replace").splitlines()
-    telling = [line for line in lines if "KVM" in line or line.startswith("qemu-system")]
-    return (telling or lines or ["with it a kernel says nothing"])[0].strip()
-
-
 def cpus() -> int:
     """Return the processors of one machine.
 
     Emulated processors patch each other's code unsafely (seen with QEMU 7.2: the kernel dies in
     its own static branches), so under emulation there is only one.
     """
-    return 2 if probe_kvm().works else 1
+    return 2 if kvm.probe().works else 1
 
 
 def boot(
@@ -153,7 +98,7 @@ def boot(
     with _shared(kernel, plan, folder), ExitStack() as ends:
         terminal = keeper.socket if keeper else None
         line = command(kernel, folder, initramfs(kernel.modules_folder), terminal)
-        machine = _start(line, folder, ends)
+        machine = ends.enter_context(started(line, folder / "console.log", folder))
         _watch(machine, folder, timeout, stop)
         found = _results(folder)
         if keeper:
@@ -190,9 +135,9 @@ def command(
 
     ``terminal``: a socket for a second serial port.
     """
-    kvm = probe_kvm(kernel.image).works
-    line = ["qemu-system-x86_64", "-machine", f"q35,accel={'kvm' if kvm else 'tcg'}"]
-    line += ["-cpu", "host" if kvm else "max", "-smp", str(cpus()), "-m", _MEMORY]
+    native = kvm.probe(kernel.image).works
+    line = ["qemu-system-x86_64", "-machine", f"q35,accel={'kvm' if native else 'tcg'}"]
+    line += ["-cpu", "host" if native else "max", "-smp", str(cpus()), "-m", _MEMORY]
     line += ["-nodefaults", "-display", "none", "-no-reboot", "-serial", "stdio"]
     line += ["-serial", f"unix:{terminal},server=on,wait=off"] if terminal else []
     line += _share("gso.root", Path("/"), read_only=True)
@@ -220,20 +165,6 @@ def guest_python() -> str:
         if os.access(candidate, os.X_OK):
             return candidate
     raise TestBedError("set-up", "no Python for the guest: neither /usr/bin/python3 nor this one")
-
-
-def _start(line: list[str], folder: Path, ends: ExitStack) -> subprocess.Popen[bytes]:
-    with (folder / "console.log").open("wb") as sink:
-        machine = subprocess.Popen(
-            line,
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            stdout=sink,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    ends.enter_context(ending(machine))
-    return machine
 
 
 def _watch(machine: subprocess.Popen[bytes], folder: Path, timeout: float, stop: Path) -> None:
