@@ -1,4 +1,4 @@
-"""Build the compiled core: one extension per ``.pyx`` file in ``gso/``."""
+"""Build the compiled core: an extension for each ``.pyx`` file in ``gso/``, and one they share."""
 
 import os
 from pathlib import Path
@@ -48,22 +48,38 @@ extensions = [
     for source in sorted((HERE / "gso").glob("*.pyx"))
 ]
 
-setup(
-    # The folder kernel/ is installed inside gso: a top-level module "kernel" is taken on PyPI.
-    packages=[
-        *("gso", "gso.kernel", "gso.kernel.guest", "gso.kernel.report", "gso.kernel.patches"),
-        *("gso.kernel.conformance", "gso.kernel.scenarios", "gso.kernel.scenarios.families"),
-    ],
-    package_dir={"gso": "gso", "gso.kernel": "kernel", "gso.kernel.patches": "patches"},
-    # Only what is named here, not everything that the sdist has.
-    include_package_data=False,
-    package_data={
-        "gso": ["py.typed", "*.pyi", "*.pxd", "*.h"],
-        "gso.kernel": ["config/*.config"],
-        "gso.kernel.report": ["*.css", "*.schema.json"],
-        "gso.kernel.guest": ["*.sh", "segmenter/Kbuild", "segmenter/*.c"],
-        "gso.kernel.patches": ["*.patch", "README.md", "LICENSE"],
-    },
-    ext_modules=cythonize(extensions, language_level=3),
-    options={"build_ext": {"parallel": os.cpu_count() or 1}},
+# What Cython needs for typed memoryviews, once instead of in each module.
+shared = "gso._cyutility"
+extensions.append(
+    Extension(
+        shared,
+        ["gso/_cyutility.c"],
+        extra_compile_args=["-O3", *sanitize],
+        extra_link_args=sanitize,
+    )
 )
+
+# The processes that translate modules may import this file.
+if __name__ == "__main__":
+    cores = os.cpu_count() or 1
+    setup(
+        # The folder kernel/ is installed inside gso: a top-level module "kernel" is taken on PyPI.
+        packages=[
+            *("gso", "gso.kernel", "gso.kernel.guest", "gso.kernel.report", "gso.kernel.patches"),
+            *("gso.kernel.conformance", "gso.kernel.scenarios", "gso.kernel.scenarios.families"),
+        ],
+        package_dir={"gso": "gso", "gso.kernel": "kernel", "gso.kernel.patches": "patches"},
+        # Only what is named here, not everything that the sdist has.
+        include_package_data=False,
+        package_data={
+            "gso": ["py.typed", "*.pyi", "*.pxd", "*.h"],
+            "gso.kernel": ["config/*.config"],
+            "gso.kernel.report": ["*.css", "*.schema.json"],
+            "gso.kernel.guest": ["*.sh", "segmenter/Kbuild", "segmenter/*.c"],
+            "gso.kernel.patches": ["*.patch", "README.md", "LICENSE"],
+        },
+        ext_modules=cythonize(
+            extensions, language_level=3, nthreads=cores, shared_utility_qualified_name=shared
+        ),
+        options={"build_ext": {"parallel": cores}},
+    )

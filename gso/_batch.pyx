@@ -348,9 +348,9 @@ cdef Segments _on_threads(_Batch batch, int threads):
     cuts = [bisect_left(offsets, offsets[n] * i // threads, 0, n) for i in range(threads)] + [n]
     end = place(0, 0, 0)
     places = [end]
-    for cut, size in zip(cuts[1:], _share(batch.measure, cuts[:-1], cuts[1:]), strict=True):
+    for cut, size in zip(cuts[1:], _share(batch.measure, cuts[:threads], cuts[1:]), strict=True):
         end = place(cut, end.segment + size[0], end.byte + size[1])
         places.append(end)
     batch.make_room(&end)
-    _share(batch.write, places[:-1], places[1:])
+    _share(batch.write, places[:threads], places[1:])
     return batch.result(&end)
