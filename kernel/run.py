@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from gso.kernel.errors import TestBedError
 
@@ -38,15 +38,7 @@ def logged(stage: str, command: Sequence[str], log: Path, folder: Path) -> None:
         sink.write(f"$ {' '.join(command)}\n".encode())
         sink.flush()
         try:
-            process = subprocess.Popen(
-                command,
-                cwd=folder,
-                stdin=subprocess.DEVNULL,
-                stdout=sink,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                env=_plain_language(),
-            )
+            process = _start(command, sink, folder, _plain_language())
         except FileNotFoundError:
             raise TestBedError(
                 stage, f"{command[0]} is not installed; see gso-kernel doctor"
@@ -61,16 +53,23 @@ def logged(stage: str, command: Sequence[str], log: Path, folder: Path) -> None:
 def started(command: Sequence[str], log: Path, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
     """Have a command run in ``folder``, its output in ``log``, until the block is left."""
     with log.open("wb") as sink:
-        process = subprocess.Popen(
-            command,
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            stdout=sink,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+        process = _start(command, sink, folder)
     with ending(process):
         yield process
+
+
+def _start(
+    command: Sequence[str], sink: IO[bytes], folder: Path, environment: dict[str, str] | None = None
+) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        command,
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stdout=sink,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+        env=environment,
+    )
 
 
 class ending:  # noqa: N801  (used like contextlib's own)
