@@ -97,3 +97,55 @@ def test_a_log_needs_no_more_memory_for_its_length():
         used[megabytes] = kilobytes / 1000
     assert used[120] < 200
     assert used[120] < used[60] * 1.2
+
+
+CAPTURE = """
+import io
+import gso
+from gso.rewrite import segment_capture
+from vectorset import record, frame
+
+def pcapng(frames):
+    file = io.BytesIO()
+    gso.write_capture(file, frames, format="pcapng")
+    return file.getvalue()
+
+one = record("vxlan6-csum/v4/tail12")
+header = pcapng([])
+block = pcapng([frame(one)] * 100).removeprefix(header)
+
+class Capture(io.RawIOBase):
+    left, rest = MEGABYTES * 10**6 // len(block), header
+    def readinto(self, room):
+        if not self.rest and self.left:
+            self.left, self.rest = self.left - 1, block
+        data, self.rest = self.rest[:len(room)], self.rest[len(room):]
+        room[:len(data)] = data
+        return len(data)
+
+class Nowhere(io.RawIOBase):
+    def write(self, data):
+        return len(data)
+
+summary = segment_capture(Capture(), Nowhere(), one["input"]["gso_size"])
+peak = next(row for row in open("/proc/self/status") if row.startswith("VmHWM:")).split()[1]
+print(summary.packets, summary.segmented, peak)
+"""
+
+
+@pytest.mark.skipif("asan" in os.environ.get("LD_PRELOAD", ""), reason="ASan keeps freed memory")
+def test_a_capture_needs_no_more_memory_for_its_length():
+    used = {}
+    for megabytes in (60, 240):
+        done = subprocess.run(
+            [sys.executable, "-c", CAPTURE.replace("MEGABYTES", str(megabytes))],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={**os.environ, "PYTHONPATH": ":".join(sys.path)},
+        )
+        packets, segmented, kilobytes = map(int, done.stdout.split())
+        assert packets == segmented > 300 * megabytes
+        used[megabytes] = kilobytes / 1000
+    assert used[240] < 200
+    assert used[240] < used[60] * 1.2
