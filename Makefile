@@ -13,7 +13,8 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 APT_INSTALL := $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -q --yes --no-install-recommends
 # The packages as they are installed (kernel/ is gso.kernel), for the type checker.
 TYPES := build/types
-SOURCES := pyproject.toml setup.py $(wildcard gso/*.pyx gso/*.pxd gso/*.c gso/*.h)
+SOURCES := pyproject.toml setup.py \
+	$(shell find gso -name '*.pyx' -o -name '*.pxd' -o -name '*.h' -o -name '[a-z]*.c')
 
 .PHONY: verify verify-all test bench guard sanitize lint build machine test-packages clean
 
@@ -50,7 +51,7 @@ sanitize: build
 lint: build
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/cython-lint gso/*.pyx gso/*.pxd
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/cython-lint gso
 	mkdir -p $(TYPES)/gso
 	ln -sfn $(CURDIR)/gso/* $(CURDIR)/kernel $(TYPES)/gso/
 	MYPYPATH=$(TYPES) $(BIN)/mypy --package gso
@@ -80,4 +81,5 @@ $(VENV)/.built: $(VENV)/bin/pip $(SOURCES)
 	touch $@
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info gso/*.so gso/_*.c
+	rm -rf $(VENV) build dist *.egg-info
+	find gso -name '*.so' -delete -o -name '_*.c' -delete

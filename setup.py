@@ -1,10 +1,10 @@
-"""Build the compiled core: an extension for each ``.pyx`` file in ``gso/``, and one they share."""
+"""Build the compiled core: an extension for each ``.pyx`` below ``gso/``, and one they share."""
 
 import os
 from pathlib import Path
 
 from Cython.Build import cythonize
-from setuptools import Extension, setup
+from setuptools import Extension, find_packages, setup
 
 HERE = Path(__file__).parent
 
@@ -21,18 +21,26 @@ sanitize = (
 scalar = ["-fno-tree-vectorize"]
 
 # Only these modules call the C code; the others reach it through them.
-c_headers = {
-    "_checksum": [f"gso/{name}.h" for name in ("simd", "train", "x86", "avx2", "avx512", "neon")],
-    "_validate": ["gso/judge.h", "gso/judge_rows.h"],
+c_sources = {
+    "gso.buffers._checksum": ["gso/buffers/simd/simd.c"],
+    "gso.rules._judge": ["gso/rules/judge.c"],
 }
-c_sources = {"_checksum": ["gso/simd.c"], "_validate": ["gso/judge.c"]}
+# A module that cimports another includes its C headers, too.
+include_dirs = ["gso/buffers/simd", "gso/rules", "gso/traces"]
+headers = [str(path.relative_to(HERE)) for path in sorted((HERE / "gso").rglob("*.h"))]
+
+
+def module_name(path: Path) -> str:
+    """Return the name under which a file below ``gso/`` is imported."""
+    return ".".join(path.relative_to(HERE).with_suffix("").parts)
+
 
 extensions = [
     Extension(
-        f"gso.{source.stem}",
-        [f"gso/{source.name}", *c_sources.get(source.stem, [])],
-        include_dirs=["gso"],
-        depends=c_headers.get(source.stem, ["gso/simd.h", "gso/token.h"]),
+        module_name(source),
+        [str(source.relative_to(HERE)), *c_sources.get(module_name(source), [])],
+        include_dirs=include_dirs,
+        depends=headers,
         extra_compile_args=[
             "-O3",
             "-Wall",
@@ -41,11 +49,11 @@ extensions = [
             "-Wno-psabi",  # vectors are passed only where they are inlined
             "-fwrapv",  # numbers of untrusted input are subtracted before they are judged
             *sanitize,
-            *([] if source.stem in c_sources else scalar),
+            *([] if module_name(source) in c_sources else scalar),
         ],
         extra_link_args=sanitize,
     )
-    for source in sorted((HERE / "gso").glob("*.pyx"))
+    for source in sorted((HERE / "gso").rglob("*.pyx"))
 ]
 
 # What Cython needs for typed memoryviews, once instead of in each module.
@@ -65,14 +73,16 @@ if __name__ == "__main__":
     setup(
         # The folder kernel/ is installed inside gso: a top-level module "kernel" is taken on PyPI.
         packages=[
-            *("gso", "gso.kernel", "gso.kernel.guest", "gso.kernel.report", "gso.kernel.patches"),
-            *("gso.kernel.conformance", "gso.kernel.scenarios", "gso.kernel.scenarios.families"),
+            *find_packages(include=["gso", "gso.*"]),
+            *(f"gso.{name}" for name in find_packages(include=["kernel", "kernel.*"])),
+            "gso.kernel.patches",
         ],
         package_dir={"gso": "gso", "gso.kernel": "kernel", "gso.kernel.patches": "patches"},
         # Only what is named here, not everything that the sdist has.
         include_package_data=False,
         package_data={
-            "gso": ["py.typed", "*.pyi", "*.pxd", "*.h"],
+            "": ["*.pyi", "*.pxd", "*.h"],
+            "gso": ["py.typed", "buffers/simd/*.h"],
             "gso.kernel": ["config/*.config"],
             "gso.kernel.report": ["*.css", "*.schema.json"],
             "gso.kernel.guest": ["*.sh", "segmenter/Kbuild", "segmenter/*.c"],

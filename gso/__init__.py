@@ -1,7 +1,6 @@
 """Segment, coalesce and validate packets exactly as the Linux kernel does."""
 
-from gso._batch import segment_batch
-from gso._checksum import (
+from gso.buffers._checksum import (
     checksum,
     checksum_batch,
     checksum_update,
@@ -9,14 +8,13 @@ from gso._checksum import (
     pseudo_header,
     simd_path,
 )
-from gso._coalesce import Coalesced, coalesce
-from gso._frames import Frames, Segments
-from gso._layout import LAYOUT_DTYPE, Layout, parse, parse_batch
-from gso._segment import SegmentHeaders, segment, segment_headers
+from gso.buffers._frames import Frames, Segments
 from gso.capture import Capture, read_capture, write_capture
+from gso.coalescing._coalesce import Coalesced, coalesce
 from gso.constants import L4, GsoType, Reason, Tunnel
 from gso.diagnosis import Case, Diagnosis, diagnose
 from gso.errors import GsoError
+from gso.headers._layout import LAYOUT_DTYPE, Layout, parse, parse_batch
 from gso.rules import (
     RULES,
     SKB_DTYPE,
@@ -30,8 +28,10 @@ from gso.rules import (
     validate,
     validate_batch,
 )
-from gso.trace import Trace, TraceReader, read_trace
-from gso.virtio import VirtioNetFlags, VirtioNetGso, VirtioNetHeader, segment_vnet
+from gso.segmentation._batch import segment_batch
+from gso.segmentation._segment import SegmentHeaders, segment, segment_headers
+from gso.segmentation.virtio import VirtioNetFlags, VirtioNetGso, VirtioNetHeader, segment_vnet
+from gso.traces.reader import Trace, TraceReader, read_trace
 
 __all__ = [
     "L4",

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
-from gso.command import EXAMPLES, UNUSABLE, Formatter, UsageError, version
+from gso.commands.common import EXAMPLES, UNUSABLE, Formatter, UsageError, version
 from gso.errors import GsoError
-from gso.text import printable
+from gso.printable import printable
 
 _COMMANDS = {
     "segment": "turn super-packets in a capture into the packets of the wire",
@@ -75,5 +75,5 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
             name, help=purpose, epilog=EXAMPLES, formatter_class=Formatter
         )
         if name in arguments:
-            import_module(f"gso.command_{name}").add(command)
+            import_module(f"gso.commands.{name}").add(command)
     return parser

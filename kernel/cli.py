@@ -9,22 +9,20 @@ import sys
 from collections.abc import Sequence
 from types import FrameType
 
-from gso.kernel import (
-    command_bisect,
-    command_cache,
-    command_doctor,
-    command_list,
-    command_shell,
-    command_trace,
-    command_verify,
-    doctor,
-)
-from gso.kernel.conformance import command as conformance_command
+from gso.kernel.commands import bisect as command_bisect
+from gso.kernel.commands import cache as command_cache
+from gso.kernel.commands import conformance as conformance_command
+from gso.kernel.commands import doctor as command_doctor
+from gso.kernel.commands import list as command_list
+from gso.kernel.commands import report as report_commands
+from gso.kernel.commands import shell as command_shell
+from gso.kernel.commands import trace as command_trace
+from gso.kernel.commands import verify as command_verify
 from gso.kernel.errors import TestBedError, UsageError
-from gso.kernel.report import commands as report_commands
-from gso.kernel.verdict import Verdict
+from gso.kernel.judging.verdict import Verdict
+from gso.kernel.runs import doctor
 
-from gso.command import version
+from gso.commands.common import version
 
 _USAGE = 2
 _INTERRUPTED = 130

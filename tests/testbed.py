@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from gso.kernel import debian
+from gso.kernel.trees import debian
 
 # How the tests build whole kernels: one build, minutes long, serves them all.
 CHECKS = ("--config", "leaks", "--config", "locks")

@@ -76,5 +76,5 @@ def measure(*only: str, dearer: bool = False) -> dict[str, Counter[str]]:
         if done.returncode:
             raise RuntimeError(f"the workload failed under valgrind:\n{done.stderr[-3000:]}")
         return read_profiles(
-            sorted(Path(folder).glob("out.*"), key=_number), f"{Path(gso.__file__).parent}/_"
+            sorted(Path(folder).glob("out.*"), key=_number), f"{Path(gso.__file__).parent}/"
         )

@@ -21,7 +21,7 @@ import numpy as np
 import cases
 import gso
 from gso import Frames
-from gso._checksum import simd_paths, use_simd
+from gso.buffers._checksum import simd_paths, use_simd
 
 Work = Callable[[], object]
 

@@ -16,7 +16,16 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from . import applications, conformance, datagrams, gro, health, segmenting, shell, topology
+from . import (
+    applications,
+    conformance_gro,
+    conformance_tunnels,
+    conformance_types,
+    datagrams,
+    health,
+    shell,
+    topology,
+)
 from .capture import Tap
 from .datagrams import DatagramServer
 from .netns import device_counters, run
@@ -46,12 +55,12 @@ class Run:
         if self.plan.get("applications"):
             return self.perform_applications()
         if self.plan.get("conformance"):
-            return conformance.perform(self.folder, self.plan["conformance"], self.progress)
+            return conformance_tunnels.perform(self.folder, self.plan["conformance"], self.progress)
         if self.plan.get("gro"):
-            return gro.perform(self.folder, self.plan["gro"], self.progress)
+            return conformance_gro.perform(self.folder, self.plan["gro"], self.progress)
         if self.plan.get("segmenting"):
             plan = {**self.plan["segmenting"], "modules": self.plan["modules"]}
-            return segmenting.perform(self.folder, plan, self.progress)
+            return conformance_types.perform(self.folder, plan, self.progress)
         if self.plan.get("shell"):
             return {"modules": self.load_modules(), "status": shell.perform(self.folder, self.plan)}
         scenarios = self.plan["scenarios"]

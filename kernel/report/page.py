@@ -14,7 +14,7 @@ from gso.kernel.report import plots
 from gso.kernel.report.cases import status
 from gso.kernel.report.palette import variables
 
-from gso.diagnosis_html import header_drawing
+from gso.drawing.diagnosis_page import header_drawing
 from gso.rules import OFFSETS
 
 _STYLE = variables(":root") + Path(__file__).with_name("style.css").read_text()

@@ -4,9 +4,10 @@ from functools import cache
 
 import numpy as np
 import pytest
-from gso.kernel.conformance import gro, records
-from gso.kernel.conformance.grouping import APART, DIFFERENT, EQUAL, coalesce, judge
-from gso.kernel.conformance.streams import DEVICES, PORTS
+from gso.kernel.conformance.gro import run as gro
+from gso.kernel.conformance.gro.compare import APART, DIFFERENT, EQUAL, coalesce, judge
+from gso.kernel.conformance.gro.streams import DEVICES, PORTS
+from gso.kernel.conformance.tunnels import records
 
 import reference
 from gso import GsoType

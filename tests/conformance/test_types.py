@@ -1,8 +1,9 @@
 """What a 6.12 kernel made of packets with any gso_type, on devices that take some work over."""
 
 import pytest
-from gso.kernel.conformance import records, types
-from gso.kernel.conformance.types import Outcome, Segment
+from gso.kernel.conformance.tunnels import records
+from gso.kernel.conformance.types import run as types
+from gso.kernel.conformance.types.run import Outcome, Segment
 
 import gso
 import reference

@@ -24,7 +24,7 @@ import numpy as np
 from log_mutator import FORMATS, Mutator
 
 import gso
-from gso import trace as reader
+from gso.traces import reader
 
 CASES = (1, 3, 10, 300, 300, 300)
 """How many are read together; the first lines of a log are read in other ways than the rest."""

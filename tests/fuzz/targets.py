@@ -13,10 +13,10 @@ from typing import Any
 
 import gso
 from gso.capture import Reader
-from gso.checks import check
-from gso.fields import differences, dissect
-from gso.merging import coalesce_capture
-from gso.rewrite import segment_capture
+from gso.headers.checks import check
+from gso.headers.fields import differences, dissect
+from gso.rewriting.coalesce import coalesce_capture
+from gso.rewriting.segment import segment_capture
 
 PORTS = {
     5501: gso.Tunnel.GUE,

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gso.kernel import doctor
+from gso.kernel.runs import doctor
 
 from testbed import namespaces, virtual_machines
 

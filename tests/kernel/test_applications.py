@@ -6,7 +6,8 @@ import math
 import re
 
 import pytest
-from gso.kernel.applications import (
+from gso.kernel.errors import UsageError
+from gso.kernel.judging.applications import (
     FULL,
     PERCENTILES,
     QUICK,
@@ -16,8 +17,7 @@ from gso.kernel.applications import (
     judge,
     latency,
 )
-from gso.kernel.errors import UsageError
-from gso.kernel.verdict import Outcome, Verdict
+from gso.kernel.judging.verdict import Outcome, Verdict
 from hypothesis import given
 from hypothesis import strategies as st
 

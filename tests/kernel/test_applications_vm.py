@@ -7,12 +7,12 @@ from xml.etree import ElementTree as ET
 
 import jsonschema
 import pytest
-from gso.kernel.applications import QUICK
+from gso.kernel.judging.applications import QUICK
 from gso.kernel.paths import patches_folder
 from gso.kernel.report.load import SCHEMA
+from gso.kernel.report.terminal import TerminalScreen
+from gso.kernel.runs.verify import Options, verify
 from gso.kernel.scenarios import SCENARIOS
-from gso.kernel.screen import TerminalScreen
-from gso.kernel.verify import Options, verify
 
 from ktap_parser import parse
 

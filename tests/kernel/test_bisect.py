@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from gso.kernel import debian
+from gso.kernel.trees import debian
 
 pytestmark = [
     pytest.mark.vm,

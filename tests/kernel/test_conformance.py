@@ -7,12 +7,14 @@ from dataclasses import replace
 from random import Random
 
 import pytest
-from gso.kernel.conformance import metadata, odd, outcomes, packets, records
-from gso.kernel.conformance.command import table
-from gso.kernel.conformance.compare import DIFFERENT, EQUAL, NOT_SENT, REFUSED, judge
-from gso.kernel.conformance.devices import DIRECT, PORTS, devices
-from gso.kernel.conformance.outcomes import Outcome, Super
-from gso.kernel.conformance.run import Report
+from gso.kernel.commands.conformance import table
+from gso.kernel.conformance.tunnels import malformed as odd
+from gso.kernel.conformance.tunnels import outcomes, packets, records
+from gso.kernel.conformance.tunnels.compare import DIFFERENT, EQUAL, NOT_SENT, REFUSED, judge
+from gso.kernel.conformance.tunnels.devices import DIRECT, PORTS, devices
+from gso.kernel.conformance.tunnels.outcomes import Outcome, Super
+from gso.kernel.conformance.tunnels.run import Report
+from gso.kernel.conformance.types import requests as metadata
 
 import gso
 from gso import L4, GsoType

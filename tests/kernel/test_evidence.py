@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from gso.kernel.evidence import Drop, read_frames, read_trace
+from gso.kernel.judging.evidence import Drop, read_frames, read_trace
 
 import gso
 

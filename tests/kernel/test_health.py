@@ -1,6 +1,6 @@
 """What a kernel's log and its counters give away."""
 
-from gso.kernel import health
+from gso.kernel.judging import kernel_log as health
 
 WARNING = """\
 [    1.000000] gso: scenario gue-a, traffic bulk

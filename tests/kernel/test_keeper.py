@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 import pytest
-from gso.kernel.keeper import Keeper
+from gso.kernel.machine.kept_shell import Keeper
 from gso.kernel.paths import patches_folder
 
 from testbed import virtual_machines

@@ -1,6 +1,6 @@
 """What is read from /sys/kernel/debug/kmemleak, in the forms of Linux 6.1 and 6.12."""
 
-from gso.kernel import kmemleak
+from gso.kernel.judging import kmemleak
 
 HEAD = """\
 unreferenced object 0xffff88800{number:03x}0000 (size {size}):

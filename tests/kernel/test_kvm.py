@@ -4,7 +4,7 @@ import json
 import os
 
 import pytest
-from gso.kernel import kvm
+from gso.kernel.machine import kvm
 
 
 @pytest.fixture

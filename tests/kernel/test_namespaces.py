@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from gso.kernel import shell
+from gso.kernel.runs import shell
 from gso.kernel.scenarios import select
 
 pytestmark = pytest.mark.usefixtures("nothing_is_left_behind")

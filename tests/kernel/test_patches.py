@@ -3,10 +3,10 @@ import re
 from pathlib import Path
 
 import pytest
-from gso.kernel import patches
 from gso.kernel.errors import UsageError
-from gso.kernel.patches import Patch, PatchError
 from gso.kernel.paths import patches_folder
+from gso.kernel.trees import patches
+from gso.kernel.trees.patches import Patch, PatchError
 
 NAME = "net/netfilter/ipvs/ip_vs_xmit.c"
 LINE = b"\tskb_set_inner_mac_header(skb, skb_inner_network_offset(skb));\n"

@@ -6,7 +6,7 @@ import time
 
 import pytest
 from gso.kernel.errors import TestBedError
-from gso.kernel.run import ending, logged, output
+from gso.kernel.processes import ending, logged, output
 
 
 def group_exists(number: int) -> bool:

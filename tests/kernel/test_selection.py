@@ -5,7 +5,7 @@ import re
 
 import pytest
 from gso.kernel.errors import UsageError
-from gso.kernel.evidence import SEGMENTERS
+from gso.kernel.judging.evidence import SEGMENTERS
 from gso.kernel.scenarios import DEFAULT, SCENARIOS, plan, select
 
 import gso

@@ -7,8 +7,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from gso.kernel import kconfig
-from gso.kernel.build import SourceTree
+from gso.kernel.trees import kconfig
+from gso.kernel.trees.build import SourceTree
 
 MAKEFILE = """\
 VERSION = 6

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from gso.kernel import trace
+from gso.kernel.runs import record as trace
 
 import gso
 from gso.cli import main

@@ -1,10 +1,10 @@
 from pathlib import Path
 
 import pytest
-from gso.kernel.evidence import Cell, read_trace
+from gso.kernel.judging.evidence import Cell, read_trace
+from gso.kernel.judging.verdict import Outcome, Verdict, compare, judge, outcome, overall
+from gso.kernel.judging.wire_check import Explanation
 from gso.kernel.scenarios import SCENARIOS, TRAFFIC, select
-from gso.kernel.verdict import Outcome, Verdict, compare, judge, outcome, overall
-from gso.kernel.wire import Explanation
 
 DATA = Path(__file__).parent / "data"
 FAULT = next(s for s in SCENARIOS if s.name == "gue-outer4-inner4-nocsum")

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
-from gso.kernel.evidence import Cell, Event, Frame, Trace, read_trace
+from gso.kernel.judging.evidence import Cell, Event, Frame, Trace, read_trace
+from gso.kernel.judging.wire_check import explain, save_capture
 from gso.kernel.scenarios import SCENARIOS
-from gso.kernel.wire import explain, save_capture
 
 import gso
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from gso.kernel.judging.results import Report
+from gso.kernel.judging.verdict import Verdict
 from gso.kernel.paths import patches_folder
-from gso.kernel.results import Report
+from gso.kernel.report.terminal import TerminalScreen
+from gso.kernel.runs.verify import Options, verify
 from gso.kernel.scenarios import SCENARIOS
-from gso.kernel.screen import TerminalScreen
-from gso.kernel.verdict import Verdict
-from gso.kernel.verify import Options, verify
 
 from testbed import boots, edited
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -91,9 +92,11 @@ def test_an_sdist_and_its_wheel_have_all_that_is_needed_elsewhere(tmp_path):
     (sdist,) = tmp_path.glob("pygso-*.tar.gz")
     with tarfile.open(sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-    tracked = {f"gso/{path.name}" for path in (source / "gso").iterdir()}
-    assert {name for name in names if name.startswith("gso/")} == {
-        name for name in tracked if not name.startswith("gso/_") or not name.endswith(".c")
+    tracked = {
+        str(path.relative_to(source)) for path in (source / "gso").rglob("*") if path.is_file()
+    }
+    assert {name for name in names if name.startswith("gso/") and not name.endswith("/")} == {
+        name for name in tracked if not re.search(r"/_\w+\.c$", name)
     }
     assert not any(name.startswith(("tests", "benchmarks")) for name in names)
     shutil.rmtree(source)
@@ -113,7 +116,7 @@ def test_an_sdist_and_its_wheel_have_all_that_is_needed_elsewhere(tmp_path):
         assert needed in names
     stubs = {name for name in names if name.endswith(".pyi")}
     compiled = {name.split(".")[0] for name in names if name.endswith(".so")}
-    assert "gso/_segment" in compiled
+    assert "gso/segmentation/_segment" in compiled
     assert {f"{name}.pyi" for name in compiled - {"gso/_cyutility"}} <= stubs
     assert not any(name.startswith(("tests", "benchmarks", "kernel/")) for name in names)
     # No sources but those of the module that is built for the guest's kernel

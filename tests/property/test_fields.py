@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import vectorset
-from gso.fields import differences, dissect
+from gso.headers.fields import differences, dissect
 
 SEEDS = [
     bytes.fromhex(record["outputs"][-1])[:200]

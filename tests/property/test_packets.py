@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import gso
-from gso._lives import AFTER_FREE, CONSUMES, DROPS, ENTERS, Lives
-from gso.command_diagnose import as_json
-from gso.packets import Follower
+from gso.commands.diagnose import as_json
+from gso.diagnosis._packet_table import AFTER_FREE, CONSUMES, DROPS, ENTERS, Lives
+from gso.diagnosis.follower import Follower
 from reference import following
 from reference import lives as reference
 

@@ -145,7 +145,7 @@ def test_the_scanner_reads_what_json_reads(data, rows, shapes):
 def test_threads_read_the_same_json(parts, size):
     with pytest.MonkeyPatch.context() as patch:
         for name in ("_PIECE", "_BLOCK", "_SAMPLE"):
-            patch.setattr(f"gso.trace.{name}", size)
+            patch.setattr(f"gso.traces.reader.{name}", size)
         compare(b"\n".join(parts), threads=2)
 
 

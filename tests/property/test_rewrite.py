@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import gso
 import handmade
-from gso.rewrite import segment_capture
+from gso.rewriting.segment import segment_capture
 
 PAYLOAD = bytes(range(251)) * 40
 TCP = st.builds(

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 import gso
 from gso import GsoError
-from gso.command_diagnose import as_json, report
-from gso.diagnosis_html import page
+from gso.commands.diagnose import as_json, report
+from gso.drawing.diagnosis_page import page
 
 HERE = Path(__file__).parents[1]
 REAL = (HERE / "kernel/data/incident-unpatched.trace").read_bytes().splitlines()
@@ -133,9 +133,9 @@ def test_threads_read_the_same(lines, kind, size, threads):
     data = b"\n".join(lines)
     whole = gso.read_trace(io.BytesIO(data), kind)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("gso.trace._PIECE", size)
-        patch.setattr("gso.trace._BLOCK", 64)
-        patch.setattr("gso.trace._SAMPLE", 64)
+        patch.setattr("gso.traces.reader._PIECE", size)
+        patch.setattr("gso.traces.reader._BLOCK", 64)
+        patch.setattr("gso.traces.reader._SAMPLE", 64)
         split = gso.read_trace(io.BytesIO(data), kind, threads=threads)
     assert split.state.tolist() == whole.state.tolist()
     for name in whole.columns:

@@ -1,4 +1,4 @@
-"""The packets of a log, event by event in plain Python: the judge of `gso.packets`.
+"""The packets of a log, event by event in plain Python: the judge of `gso.diagnosis.follower`.
 
 It keeps every packet, suspicious or not, for ever, and so forgets none.
 """
@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from gso import diagnosis
-from gso._lives import AFTER_FREE, CONSUMES, DROPS, ENTERS, SEGMENTS, Lives
-from gso.event import Event
-from gso.packets import (
+from gso.diagnosis._packet_table import AFTER_FREE, CONSUMES, DROPS, ENTERS, SEGMENTS, Lives
+from gso.diagnosis.event import Event
+from gso.diagnosis.follower import (
     _AFTER_FREE,
     _CONSUMERS,
     _ENTRIES,
@@ -27,7 +27,7 @@ from gso.packets import (
     place_name,
 )
 from gso.rules import explain
-from gso.trace import Trace
+from gso.traces.reader import Trace
 
 MOST_EVENTS = 24
 MOST_NAMES = 1000
@@ -188,7 +188,7 @@ def encapsulator(packet: Packet) -> str:
 
 
 class Follower:
-    """Takes the place of `gso.packets.Follower`."""
+    """Takes the place of `gso.diagnosis.follower.Follower`."""
 
     forgotten = 0
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from gso._lives import AFTER_FREE, CONSUMES, DROPS, ENTERS
+from gso.diagnosis._packet_table import AFTER_FREE, CONSUMES, DROPS, ENTERS
 
 HASHED = 1 << 32
 

@@ -8,7 +8,7 @@ import pytest
 
 import gso
 from gso import Frames, GsoError, GsoType, Reason, Segments
-from gso._checksum import simd_path, simd_paths, use_simd
+from gso.buffers._checksum import simd_path, simd_paths, use_simd
 from vectorset import PORTS, frame, outputs, record, records
 
 GOOD = [

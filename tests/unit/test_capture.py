@@ -15,7 +15,7 @@ import pytest
 import capture_files as build
 import gso
 from gso.capture import Interface, Reader, Writer
-from gso.capture_format import CHUNK
+from gso.capture.format import CHUNK
 
 START = 1_700_000_000 * 10**9
 FRAMES = [bytes(range(60)), b"x" * 61, b"", bytes(1514), b"yz" * 32000]

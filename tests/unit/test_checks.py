@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import vectorset
-from gso.checks import Status, check
+from gso.headers.checks import Status, check
 
 WHOLE = [record for record in vectorset.records() if record["input_source"] != "injected"]
 PLAIN = next(

@@ -7,8 +7,8 @@ import pytest
 
 import gso
 import reference
-from gso import _checksum
-from gso._checksum import simd_path, simd_paths, use_simd
+from gso.buffers import _checksum
+from gso.buffers._checksum import simd_path, simd_paths, use_simd
 
 LONGEST = 9001
 DATA = np.random.default_rng(1).integers(0, 256, LONGEST + 64, np.uint8)

@@ -18,7 +18,7 @@ import handmade as packets
 import vectorset
 from gso.capture import Interface
 from gso.cli import main
-from gso.rewrite import segment_capture
+from gso.rewriting.segment import segment_capture
 
 START = 1_700_000_000 * 10**9
 PAYLOAD = bytes(range(256)) * 20

@@ -15,10 +15,10 @@ import pytest
 import gso
 import handmade as packets
 from gso.cli import main
-from gso.command_diagnose import as_json, report
+from gso.commands.diagnose import as_json, report
 from gso.diagnosis import SET_INNER_MAC, drawing
-from gso.diagnosis_html import page
-from gso.recorders import COMMANDS, NEEDS
+from gso.diagnosis.recorders import COMMANDS, NEEDS
+from gso.drawing.diagnosis_page import page
 
 DATA = Path(__file__).parents[1] / "kernel/data"
 UNPATCHED, PATCHED = DATA / "incident-unpatched.trace", DATA / "incident-patched.trace"

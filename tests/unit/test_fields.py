@@ -8,7 +8,7 @@ import pytest
 
 import vectorset
 from gso import Tunnel
-from gso.fields import Field, differences, dissect
+from gso.headers.fields import Field, differences, dissect
 
 ETHERNET = bytes.fromhex("020000000b01 020000000a01")
 IPV4 = struct.pack(">BBHHHBBH4s4s", 0x45, 0, 60, 7, 0x4000, 64, 6, 0, b"\n\0\0\1", b"\n\0\0\2")

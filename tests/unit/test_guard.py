@@ -20,8 +20,8 @@ positions: line
 events: Ir
 summary: 9999
 
-ob=(1) /home/x/gso/_layout.cpython-311.so
-fl=(1) gso/_layout.c
+ob=(1) /home/x/gso/headers/_layout.cpython-311.so
+fl=(1) gso/headers/_layout.c
 fn=(1) walk
 12 100
 +3 20
@@ -47,13 +47,13 @@ totals: 9999
 
 
 def test_own_instructions_of_our_objects_are_counted():
-    title, counts = read_profile(PROFILE.splitlines(), "/home/x/gso/_")
+    title, counts = read_profile(PROFILE.splitlines(), "/home/x/gso/")
     assert title == "parse_batch, ten kinds"
     assert counts == {"walk": 131, "parse_batch": 11}
 
 
 def test_objects_elsewhere_are_not_counted():
-    assert read_profile(PROFILE.splitlines(), "/home/y/gso/_")[1] == {}
+    assert read_profile(PROFILE.splitlines(), "/home/y/gso/")[1] == {}
 
 
 def test_a_dearer_case_fails_and_names_its_dearest_function():

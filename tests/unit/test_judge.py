@@ -13,10 +13,11 @@ import pytest
 
 import gso
 from gso import GsoType as G
-from gso import SkbState, Tunnel, _validate
+from gso import SkbState, Tunnel
+from gso.rules import _judge
 from reference.skb_rules import verdicts
 
-PATHS = _validate.judge_paths()
+PATHS = _judge.judge_paths()
 # An IPv4 GUE packet as it should be, and one of a virtual machine, both to be segmented.
 TUNNELLED = SkbState(
     mac_header=36, network_header=50, transport_header=70, inner_mac_header=82,
@@ -93,10 +94,10 @@ def expected() -> list[dict[str, bool]]:
 
 @pytest.fixture(params=PATHS)
 def path(request):
-    _validate.use_judge(request.param)
-    assert _validate.judge_path() == request.param
+    _judge.use_judge(request.param)
+    assert _judge.judge_path() == request.param
     yield request.param
-    _validate.use_judge(os.environ.get("GSO_SIMD"))
+    _judge.use_judge(os.environ.get("GSO_SIMD"))
 
 
 def masks(verdict: dict[str, bool]) -> tuple[int, int]:
@@ -115,7 +116,7 @@ def test_the_sample_reaches_every_verdict_of_every_rule():
 
 @pytest.mark.usefixtures("path")
 def test_every_path_judges_as_the_reference_does():
-    violated, judged = _validate.judge_batch(gso.skb_array(states()))
+    violated, judged = _judge.judge_batch(gso.skb_array(states()))
     for state, verdict, *found in zip(
         states(), expected(), violated.tolist(), judged.tolist(), strict=True
     ):
@@ -125,9 +126,9 @@ def test_every_path_judges_as_the_reference_does():
 @pytest.mark.usefixtures("path")
 def test_every_path_ends_where_the_rows_do():
     rows = gso.skb_array(states()[:400])
-    whole, judged = _validate.judge_batch(rows)
+    whole, judged = _judge.judge_batch(rows)
     for start, end in ((0, 0), (0, 1), (3, 130), (0, 127), (0, 128), (0, 129), (7, 264), (0, 400)):
-        part = _validate.judge_batch(rows[start:end])
+        part = _judge.judge_batch(rows[start:end])
         assert part[0].tolist() == whole[start:end].tolist()
         assert part[1].tolist() == judged[start:end].tolist()
 
@@ -154,7 +155,7 @@ def test_a_rule_that_lacks_fields_names_them():
 
 
 def test_the_environment_forces_a_path():
-    code = "from gso import _validate; print(_validate.judge_path())"
+    code = "from gso.rules import _judge; print(_judge.judge_path())"
     for wanted in PATHS:
         done = subprocess.run(
             [sys.executable, "-c", code],

@@ -102,7 +102,7 @@ def test_a_log_needs_no_more_memory_for_its_length():
 CAPTURE = """
 import io
 import gso
-from gso.rewrite import segment_capture
+from gso.rewriting.segment import segment_capture
 from vectorset import record, frame
 
 def pcapng(frames):

@@ -12,8 +12,8 @@ import gso
 import handmade
 import vectorset
 from gso.cli import main
-from gso.merging import coalesce_capture
-from gso.rewrite import segment_capture
+from gso.rewriting.coalesce import coalesce_capture
+from gso.rewriting.segment import segment_capture
 from handmade import OTHER, ethernet, segment, stream, with_id
 
 

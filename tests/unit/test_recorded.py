@@ -8,7 +8,7 @@ import pytest
 
 import gso
 from gso.diagnosis import SET_INNER_MAC
-from gso.recorders import RECORDED
+from gso.diagnosis.recorders import RECORDED
 
 TRACES = Path(__file__).parents[1] / "vectors/traces"
 FORMATS = {"bpftrace": "ftrace", "ftrace": "ftrace", "perf": "perf"}

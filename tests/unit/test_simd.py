@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from gso._checksum import simd_paths
+from gso.buffers._checksum import simd_paths
 
 HARNESS = Path(__file__).with_name("simd_harness.c")
-CORE = Path(__file__).parents[2] / "gso"
+CORE = Path(__file__).parents[2] / "gso/buffers/simd"
 FAULTS = re.findall(r"FAULT\((\w+), (\w+)\),", HARNESS.read_text())
 
 

@@ -13,7 +13,7 @@ import pytest
 
 import gso
 from gso import GsoError
-from gso._scan_pwru import PwruScanner
+from gso.traces._pwru import PwruScanner
 
 DATA = Path(__file__).parents[1] / "kernel/data"
 TUPLE = "172.70.4.34:33259->172.70.64.149:5501(udp)"
@@ -431,7 +431,7 @@ def test_a_mark_in_a_pipe_may_come_byte_by_byte(monkeypatch):
         def read(self, size=-1, /):
             return super().read(min(size, 3))
 
-    monkeypatch.setattr("gso.trace._SAMPLE", 7)
+    monkeypatch.setattr("gso.traces.reader._SAMPLE", 7)
     for encoding in ("utf-8-sig", "utf-16"):
         same(gso.read_trace(Slow(PWRU.encode(encoding)), "pwru"), read(PWRU, "pwru"))
 

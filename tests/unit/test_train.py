@@ -9,7 +9,7 @@ import pytest
 import gso
 import reference
 from gso import Frames
-from gso._checksum import simd_path, simd_paths, use_simd
+from gso.buffers._checksum import simd_path, simd_paths, use_simd
 from handmade import tcp, udp, with_id
 
 STREAMED = 1 << 24

@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 
 import gso
-from gso import command_watch, recorders, watch
 from gso.cli import main
-from gso.diagnosis import SET_INNER_MAC
+from gso.commands import watch as command_watch
+from gso.diagnosis import SET_INNER_MAC, recorders
+from gso.diagnosis import live as watch
 
 RECORDED = Path(__file__).parents[1] / "vectors/traces/bpftrace.txt"
 KERNEL = frozenset({"ip_vs_tunnel_xmit", "__dev_queue_xmit", "skb_udp_tunnel_segment"})

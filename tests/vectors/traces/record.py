@@ -15,7 +15,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parents[1]))
 
-from gso.recorders import COMMANDS  # noqa: E402
+from gso.diagnosis.recorders import COMMANDS  # noqa: E402
 from tracers import HELPERS, SCENARIO, build_dumper, dump, files  # noqa: E402
 
 KERNELS = {"unpatched": ["--unpatched"], "patched": ["--patched", "ipvs-gue-inner-mac-header"]}

@@ -1,3 +1,0 @@
-from gso._scan import Scanner
-
-class DmesgScanner(Scanner): ...

@@ -1,0 +1,1 @@
+"""Bytes in memory: borrowed, held in batches, read as words, copied and summed."""

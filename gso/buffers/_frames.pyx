@@ -1,0 +1,391 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
+# cython: initializedcheck=False, embedsignature=False
+"""Batches of frames in Arrow's large-binary layout: one run of bytes and n + 1 offsets into it."""
+
+cimport cython
+from cpython.bytes cimport (
+    PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE,
+)
+from cpython.buffer cimport (
+    PyBUF_WRITABLE, PyBuffer_FillInfo, PyBuffer_Release, PyObject_GetBuffer,
+)
+from cpython.memoryview cimport PyMemoryView_GET_BUFFER
+from libc.stdint cimport int64_t, uint8_t
+from cpython.mem cimport PyMem_Free, PyMem_Realloc
+from libc.string cimport memcmp, memcpy
+
+from gso.buffers._borrow cimport packed
+
+from operator import index
+
+import numpy as np
+
+
+cdef extern from *:
+    """
+    #include <stdint.h>
+    #include <sys/mman.h>
+
+    /*
+     * Much fresh memory costs more to map, page by page, than to fill. Large pages make that cheap;
+     * for little memory it would be dear, as the kernel may have to make room for one first.
+     */
+    static void want_huge_pages(char *p, Py_ssize_t size)
+    {
+    #ifdef MADV_HUGEPAGE
+        const uintptr_t huge = 2 << 20;
+        uintptr_t start = ((uintptr_t)p + huge - 1) & -huge;
+        uintptr_t end = ((uintptr_t)p + size) & -huge;
+
+        if (size >= 16 << 20)
+            madvise((void *)start, end - start, MADV_HUGEPAGE);
+    #endif
+    }
+    """
+    void want_huge_pages(char *p, Py_ssize_t size)
+
+
+cdef bytes new_bytes(Py_ssize_t size):
+    """Uninitialised bytes: the caller fills every one before anybody else sees the object."""
+    return PyBytes_FromStringAndSize(NULL, size)
+
+
+cdef class Memory:
+    """Memory of our own that can grow until somebody looks at it, or a caller's, which cannot.
+
+    Exports its bytes read-only.
+    """
+
+    def __dealloc__(self):
+        if self.borrowed:
+            PyBuffer_Release(&self.lent)
+        else:
+            PyMem_Free(self.p)
+
+    cdef int borrow(self, object out) except -1:
+        """Be the memory of a writable buffer."""
+        PyObject_GetBuffer(out, &self.lent, PyBUF_WRITABLE)
+        self.borrowed = True
+        self.p = <char *>self.lent.buf
+        self.size = self.lent.len
+        return 0
+
+    cdef int resize(self, Py_ssize_t size) except -1:
+        cdef char *p
+        if self.borrowed:
+            if size > self.lent.len:
+                raise ValueError(
+                    f"out has {self.lent.len} bytes, the segments need {size} or more")
+            return 0
+        p = <char *>PyMem_Realloc(self.p, size)
+        if p is NULL:
+            raise MemoryError
+        self.p = p
+        self.size = size
+        want_huge_pages(p, size)
+        return 0
+
+    def __getbuffer__(self, Py_buffer *view, int flags):
+        PyBuffer_FillInfo(view, self, self.p, self.size, True, flags)
+
+
+cdef inline const void *_address(object base):
+    """Where the bytes of a bytes object, Memory or memoryview are."""
+    if PyBytes_CheckExact(base):
+        return PyBytes_AS_STRING(base)
+    if type(base) is Memory:
+        return (<Memory>base).p
+    return PyMemoryView_GET_BUFFER(base).buf
+
+
+@cython.freelist(8)
+cdef class Frames:
+    """An immutable batch of frames: ``frames[i]`` is ``data[offsets[i]:offsets[i + 1]]``.
+
+    ``Frames(data, offsets)`` refers to the bytes of `data`, any contiguous buffer, without
+    copying them, and copies `offsets`, n + 1 integers that never decrease. Bytes before the first
+    and after the last offset are left out, so that ``offsets[0]`` is always 0 and ``offsets[n]``
+    always ``len(data)``.
+
+    Raises ValueError for offsets that are empty, decrease or leave `data`.
+    """
+
+    def __init__(self, data=b"", offsets=(0,)):
+        if self.ends is not None:
+            raise TypeError("Frames are immutable")
+        if not PyBytes_CheckExact(data):
+            data = _flat(data)
+        cdef int64_t[::1] source = _checked_offsets(offsets, len(data))
+        cdef Py_ssize_t i, last = source.shape[0] - 1
+        cdef int64_t first = source[0]
+        cdef bytes ends = new_bytes((last + 1) * sizeof(int64_t))
+        cdef int64_t *own = <int64_t *>PyBytes_AS_STRING(ends)
+        for i in range(last + 1):
+            own[i] = source[i] - first
+        if first or source[last] != len(data):
+            data = memoryview(data)[first:source[last]]
+        self.adopt(data, ends, last)
+
+    cdef int adopt(self, object base, object ends, Py_ssize_t n) except -1:
+        """Refer to the bytes of n frames, and to offsets known good.
+
+        Both are bytes objects, Memory that grows no more, or contiguous memoryviews.
+        """
+        self.base = base
+        self.ends = ends
+        self.buf = <const uint8_t *>_address(base)
+        self.off = <const int64_t *>_address(ends)
+        self.n = n
+        return 0
+
+    cdef object memory(self):
+        if self.view is None:
+            self.view = memoryview(b"" if self.base is None else self.base)
+        return self.view
+
+    @staticmethod
+    def from_list(frames):
+        """Copy a sequence of buffers (bytes, memoryview, ndarray...) into a new batch."""
+        frames = list(frames)
+        cdef Py_ssize_t i, n = len(frames), total = 0, at = 0
+        cdef bytes ends = new_bytes((n + 1) * sizeof(int64_t))
+        cdef int64_t *off = <int64_t *>PyBytes_AS_STRING(ends)
+        # The sizes are taken from the same exports as the bytes: a buffer cannot change its size
+        # while it is exported, but it can between two exports.
+        parts = [part if PyBytes_CheckExact(part) else packed(part) for part in frames]
+        off[0] = 0
+        for i in range(n):
+            total += PyBytes_GET_SIZE(parts[i])
+            off[i + 1] = total
+        cdef bytes data = new_bytes(total)
+        cdef char *out = PyBytes_AS_STRING(data)
+        for i in range(n):
+            memcpy(out + at, PyBytes_AS_STRING(parts[i]), PyBytes_GET_SIZE(parts[i]))
+            at += PyBytes_GET_SIZE(parts[i])
+        cdef Frames self = Frames.__new__(Frames)
+        self.adopt(data, ends, n)
+        return self
+
+    @staticmethod
+    def from_arrow(array):
+        """Take a pyarrow Array or ChunkedArray of (large) binary, zero-copy where it is large.
+
+        Raises ValueError if there are nulls, TypeError if it is not binary.
+        """
+        import pyarrow as pa
+
+        if isinstance(array, pa.ChunkedArray):
+            array = array.combine_chunks()
+        if isinstance(array, pa.ChunkedArray):  # older pyarrow keeps zero or one chunk
+            array = array.chunk(0) if array.num_chunks else pa.array([], pa.large_binary())
+        if not (pa.types.is_binary(array.type) or pa.types.is_large_binary(array.type)
+                or pa.types.is_fixed_size_binary(array.type)):
+            raise TypeError(f"expected an Arrow array of binary, not of {array.type}")
+        if array.null_count:
+            raise ValueError(f"{array.null_count} of {len(array)} Arrow values are null")
+        array = array.cast(pa.large_binary())
+        if not len(array):
+            return Frames()
+        _, offsets, data = array.buffers()
+        window = np.frombuffer(offsets, np.int64)[array.offset:array.offset + len(array) + 1]
+        return Frames(b"" if data is None else data, window)
+
+    def to_arrow(self):
+        """A pyarrow LargeBinaryArray of the same memory (pyarrow is not a dependency)."""
+        import pyarrow as pa
+
+        buffers = [None, pa.py_buffer(self.offsets), pa.py_buffer(self.data)]
+        return pa.LargeBinaryArray.from_buffers(pa.large_binary(), self.n, buffers)
+
+    @property
+    def data(self):
+        """All bytes: read-only uint8 array of shape (total,)."""
+        return np.frombuffer(self.memory(), np.uint8)
+
+    @property
+    def offsets(self):
+        """Where frames start and end in `data`: read-only int64 array of shape (n + 1,)."""
+        return np.frombuffer(_EMPTY_INDEX if self.ends is None else self.ends, np.int64)
+
+    @property
+    def lengths(self):
+        """Length of each frame: int64 array of shape (n,)."""
+        return np.diff(self.offsets)
+
+    @property
+    def nbytes(self):
+        """Total bytes of all frames."""
+        return self.off[self.n] if self.n else 0
+
+    def to_list(self):
+        """Copies of the frames: a list of bytes."""
+        cdef Py_ssize_t i
+        return [
+            PyBytes_FromStringAndSize(<const char *>self.buf + self.off[i],
+                                      self.off[i + 1] - self.off[i])
+            for i in range(self.n)
+        ]
+
+    def __len__(self):
+        return self.n
+
+    def __getitem__(self, key):
+        if isinstance(key, slice):
+            start, stop, step = key.indices(self.n)
+            if step == 1:
+                return self.window(start, max(start, stop))
+            return self.gather(np.arange(start, stop, step, np.int64))
+        if not hasattr(key, "__len__"):
+            return self.one(index(key))
+        picked = np.asarray(key)
+        if picked.dtype == bool:
+            if picked.shape != (self.n,):
+                raise IndexError(f"mask of shape {picked.shape} for a batch of {self.n}")
+            return self.gather(np.flatnonzero(picked))
+        if picked.ndim != 1 or (picked.size and picked.dtype.kind not in "iu"):
+            raise TypeError("a frame is indexed by an integer, a slice, a mask or integers")
+        return self.gather(picked)
+
+    cdef object one(self, object key):
+        if not -self.n <= key < self.n:
+            raise IndexError(f"frame {key} of a batch of {self.n}")
+        cdef Py_ssize_t i = key if key >= 0 else key + self.n
+        return self.memory()[self.off[i]:self.off[i + 1]]
+
+    def __iter__(self):
+        cdef Py_ssize_t i
+        view = self.memory()
+        for i in range(self.n):
+            yield view[self.off[i]:self.off[i + 1]]
+
+    cdef Frames window(self, Py_ssize_t start, Py_ssize_t stop):
+        """Frames start to stop of the same memory."""
+        cdef Py_ssize_t i
+        cdef bytes ends = new_bytes((stop - start + 1) * sizeof(int64_t))
+        cdef int64_t *off = <int64_t *>PyBytes_AS_STRING(ends)
+        cdef int64_t first = self.off[start] if self.n else 0
+        for i in range(stop - start + 1):
+            off[i] = self.off[start + i] - first if self.n else 0
+        cdef Frames part = Frames.__new__(Frames)
+        part.adopt(self.memory()[first:first + off[stop - start]], ends, stop - start)
+        return part
+
+    cdef Frames gather(self, object indices):
+        """Copies of the frames with these numbers, in this order."""
+        cdef int64_t[::1] picked = np.array(indices, np.int64)
+        cdef Py_ssize_t i, n = picked.shape[0]
+        cdef int64_t k, at = 0
+        cdef bytes ends = new_bytes((n + 1) * sizeof(int64_t))
+        cdef int64_t *off = <int64_t *>PyBytes_AS_STRING(ends)
+        off[0] = 0
+        for i in range(n):
+            k = picked[i]
+            if not -self.n <= k < self.n:
+                raise IndexError(f"frame {k} of a batch of {self.n}")
+            if k < 0:
+                picked[i] = k = k + self.n
+            at += self.off[k + 1] - self.off[k]
+            off[i + 1] = at
+        cdef bytes data = new_bytes(at)
+        cdef char *out = PyBytes_AS_STRING(data)
+        for i in range(n):
+            memcpy(out + off[i], self.buf + self.off[picked[i]], off[i + 1] - off[i])
+        cdef Frames part = Frames.__new__(Frames)
+        part.adopt(data, ends, n)
+        return part
+
+    def __eq__(self, other):
+        if not isinstance(other, Frames):
+            return NotImplemented
+        cdef Frames that = other
+        if self.n != that.n:
+            return False
+        if self.n == 0:
+            return True
+        return (
+            memcmp(self.off, that.off, (self.n + 1) * sizeof(int64_t)) == 0
+            and memcmp(self.buf, that.buf, self.off[self.n]) == 0
+        )
+
+    __hash__ = None
+
+    def __repr__(self):
+        return f"<gso.{type(self).__name__}: {self.n} frames, {self.nbytes} bytes>"
+
+    def __reduce__(self):
+        return Frames, (self.data, self.offsets)
+
+
+cdef class Segments(Frames):
+    """Frames that know which input frame each came from."""
+
+    def __init__(self, data=b"", offsets=(0,), parent=()):
+        Frames.__init__(self, data, offsets)
+        numbers = np.ascontiguousarray(parent, np.int64)
+        if numbers.shape != (self.n,):
+            raise ValueError(f"{self.n} frames but parents of shape {numbers.shape}")
+        self.parents = _frozen(numbers.copy())
+
+    cdef Frames window(self, Py_ssize_t start, Py_ssize_t stop):
+        return self.with_parents(Frames.window(self, start, stop), self.parent[start:stop].copy())
+
+    cdef Frames gather(self, object indices):
+        return self.with_parents(Frames.gather(self, indices), self.parent[indices])
+
+    cdef Segments with_parents(self, Frames part, object parents):
+        """The same frames as Segments."""
+        cdef Segments segments = Segments.__new__(Segments)
+        segments.adopt(part.base, part.ends, part.n)
+        segments.parents = _frozen(parents)
+        return segments
+
+    @property
+    def parent(self):
+        """Which input each segment came from: read-only int64 array of shape (n,)."""
+        if self.parents is None:
+            counts = np.frombuffer(b"" if self.counts is None else self.counts, np.int64)
+            self.parents = _frozen(np.repeat(np.arange(len(counts)), counts))
+        return self.parents
+
+    def __reduce__(self):
+        return Segments, (self.data, self.offsets, self.parent)
+
+
+cdef object _frozen(object array):
+    array.flags.writeable = False
+    return array
+
+
+cdef object _flat(object data):
+    """Read-only memoryview of the bytes of `data`, shared if they lie in one run."""
+    view = memoryview(data).toreadonly()
+    if view.c_contiguous:
+        try:
+            return view.cast("B")
+        except TypeError:  # memoryview.cast knows no structured or foreign-endian items
+            pass
+    return memoryview(packed(data))
+
+
+_EMPTY_INDEX = bytes(sizeof(int64_t))
+
+
+cdef int64_t[::1] _checked_offsets(object offsets, Py_ssize_t size):
+    """A private copy of `offsets` that never decreases and stays within 0 and `size`."""
+    array = np.asarray(offsets)
+    if array.ndim != 1 or not array.size:
+        raise ValueError(f"offsets need one dimension and at least one number, got {array.shape}")
+    if array.dtype.kind not in "iu":
+        raise TypeError(f"offsets are integers, not {array.dtype}")
+    if array.dtype == np.uint64 and array.max() > np.iinfo(np.int64).max:
+        raise ValueError(f"offset {array.max()} is beyond the {size} bytes of data")
+    cdef int64_t[::1] copy = np.array(array, np.int64)
+    cdef int64_t before = 0
+    cdef Py_ssize_t i
+    for i in range(copy.shape[0]):
+        if copy[i] < before:
+            raise ValueError(f"offset {i} is {copy[i]}, less than the {before} before it")
+        before = copy[i]
+    if before > size:
+        raise ValueError(f"the last offset is {before}, but data has {size} bytes")
+    return copy

@@ -1,0 +1,530 @@
+"""Read capture files, whole or in batches. Use it through `gso.capture`."""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+import struct
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from gso.buffers._frames import Frames
+from gso.capture import format as form
+from gso.capture._records import (
+    ENHANCED_PACKET_BLOCK,
+    MAX_BLOCK,
+    OBSOLETE_PACKET_BLOCK,
+    PCAP_RECORD,
+    RECORD_DTYPE,
+    SIMPLE_PACKET_BLOCK,
+    gather,
+    nanoseconds,
+    scan_pcap,
+    scan_pcapng,
+)
+from gso.capture.format import (
+    CHUNK,
+    MOST_RECORDS,
+    Format,
+    Int64s,
+    Interface,
+    Order,
+    Records,
+    Source,
+    damaged,
+    is_path,
+)
+from gso.compressed import LONGEST_MAGIC, DamagedError, Expander, compression
+from gso.constants import Reason
+from gso.errors import GsoError
+
+Bytes: TypeAlias = "npt.NDArray[np.uint8]"
+Clock: TypeAlias = "tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64], Int64s]"
+
+_MAX_INTERFACES = 1 << 16
+_PACKET_BLOCKS = (OBSOLETE_PACKET_BLOCK, SIMPLE_PACKET_BLOCK, ENHANCED_PACKET_BLOCK)
+_PCAP_MAGICS = tuple(
+    struct.pack(order + "I", magic)
+    for order in "<>"
+    for magic in (form.PCAP_MICROSECONDS, form.PCAP_NANOSECONDS)
+)
+_LZ4 = b"\x04\x22\x4d\x18"
+
+
+@dataclass(frozen=True, eq=False)
+class Capture:
+    """Captured packets.
+
+    Attributes:
+        frames: the packets' bytes.
+        timestamps: nanoseconds since 1970-01-01 UTC, int64, shape (n,).
+        interfaces: every interface that the file describes (one for pcap).
+        interface_ids: index into `interfaces` of each packet, int64, shape (n,).
+        original_lengths: each packet's bytes on the wire, more than the frame has if the capture
+            cut it (snaplen); int64, shape (n,).
+        comments: each packet's comment or None; lines of text where there are several.
+        format: ``"pcap"`` or ``"pcapng"``.
+        truncated: what the file's end lacks, if its last record is cut off.
+    """
+
+    frames: Frames
+    timestamps: Int64s
+    interfaces: tuple[Interface, ...]
+    interface_ids: Int64s
+    original_lengths: Int64s
+    comments: Sequence[str | None]
+    format: Format = "pcapng"
+    truncated: str | None = None
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    @property
+    def link_type(self) -> str:
+        """What all frames start with (``"ethernet"``, ``"raw"``...), or ``"mixed"``."""
+        used = np.unique(self.interface_ids) if len(self) else range(len(self.interfaces))
+        types = {self.interfaces[i].link_type for i in used}
+        return types.pop() if len(types) == 1 else "mixed" if types else "ethernet"
+
+
+@dataclass
+class Section:
+    """What applies to the packets of one pcapng section, or of one pcap file."""
+
+    order: Order
+    base: int = 0
+    """Interface 0 of this section is number `base` of the file."""
+    interfaces: list[Interface] = field(default_factory=list)
+    _clock: Clock | None = None
+
+    @property
+    def clock(self) -> Clock:
+        """How `nanoseconds` has to read the ticks of each interface.
+
+        Made once, as a file may have many thousand interfaces.
+        """
+        if self._clock is None or len(self._clock[0]) != len(self.interfaces):
+            self._clock = (
+                np.full(len(self.interfaces), 10**9, np.uint64),
+                np.array([i.ticks_per_second for i in self.interfaces], np.uint64),
+                np.array([i.offset for i in self.interfaces], np.int64),
+            )
+        return self._clock
+
+    @property
+    def swapped(self) -> bool:
+        """Whether the byte order is not this machine's."""
+        return (self.order == "<") != (np.little_endian)
+
+
+@dataclass(frozen=True)
+class Block:
+    """A file header or a pcapng block that is not a packet."""
+
+    raw: bytes
+    kind: int
+    section: Section
+
+
+@dataclass(frozen=True)
+class Packets:
+    """Packets that follow one another in the file; valid until the reader takes its next step."""
+
+    buffer: Bytes
+    records: Records
+    section: Section
+    origin: int
+    """Offset in the file of ``buffer[0]``."""
+
+    def offsets(self, skips: npt.NDArray[np.uint32]) -> Int64s:
+        """Where each packet starts after `gather` has put them together, and the end."""
+        captured = self.records["captured"].astype(np.int64)
+        captured -= np.minimum(captured, skips[self.records["interface"]])
+        ends = np.zeros(len(captured) + 1, np.int64)
+        np.cumsum(captured, out=ends[1:])
+        return ends
+
+    def frames(self, skips: npt.NDArray[np.uint32] | None = None) -> Frames:
+        """Copy of the packets, each without the first ``skips[interface]`` bytes."""
+        if skips is None:
+            skips = np.zeros(len(self.section.interfaces), np.uint32)
+        offsets = self.offsets(skips)
+        data = np.empty(offsets[-1], np.uint8)
+        gather(self.buffer, self.records, skips, data)
+        return Frames(data.data, offsets)
+
+    def timestamps(self) -> Int64s:
+        """Nanoseconds since 1970."""
+        ticks = self.records["ticks"]
+        interfaces = self.section.interfaces
+        if len(ticks) and self.records["kind"][0] == PCAP_RECORD:
+            fraction = 10**9 // interfaces[0].ticks_per_second
+            whole: Int64s = (ticks >> np.uint64(32)).astype(np.int64) * 10**9
+            whole += (ticks & np.uint64(0xFFFFFFFF)).astype(np.int64) * fraction
+            return whole
+        out = np.empty(len(ticks), np.int64)
+        nanoseconds(self.records, *self.section.clock, out, self.origin)
+        return out
+
+    def comments(self) -> list[str | None]:
+        """Each packet's comment."""
+        found: list[str | None] = [None] * len(self.records)
+        for i in np.flatnonzero(self.records["options_length"]):
+            start, length = int(self.records["options"][i]), int(self.records["options_length"][i])
+            body = self.buffer[start : start + length].tobytes()
+            found[i] = form.comment(body, self.section.order, self.origin + start)
+        return found
+
+
+class Reader:
+    """Reads a capture file in batches, in memory that does not depend on the file's size.
+
+    Iterating gives a `Capture` for each stretch of about `chunk_size` bytes, whose `interfaces`
+    are those described up to there. `source` is a path or a binary file, which may be a pipe;
+    gzip, bzip2, xz and, with a module for it, zstd are recognised. Raises GsoError for a damaged
+    file, at the place where it is.
+
+    Attributes:
+        format: ``"pcap"`` or ``"pcapng"``.
+        interfaces: the interfaces described so far.
+        position: bytes of the file (after decompression) read so far.
+        truncated: after the last batch, what the file's end lacks, or None.
+    """
+
+    def __init__(self, source: Source, *, chunk_size: int = CHUNK) -> None:
+        if chunk_size <= 0:
+            raise ValueError(f"chunk_size is {chunk_size}, at least 1 is needed")
+        self.interfaces: list[Interface] = []
+        self.truncated: str | None = None
+        self._owned = is_path(source)
+        self._file: Any = io.FileIO(source, "r") if is_path(source) else source
+        self._stream: Any = self._file
+        self._buffer = np.empty(max(chunk_size, 64), np.uint8)
+        self._start = self._stop = self._origin = 0
+        try:
+            self._open()
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self) -> None:
+        self._fill(LONGEST_MAGIC)
+        self._compression = compression(self._peek(LONGEST_MAGIC))
+        if self._compression:
+            head = self._peek(self._available)
+            try:
+                self._stream = Expander(self._compression, head, self._file)
+            except DamagedError as error:
+                raise _unreadable(str(error)) from None
+            self._start = self._stop = 0
+        self._fill(4)
+        magic = self._peek(4)
+        self.format: Format = "pcapng"
+        if magic in _PCAP_MAGICS:
+            self.format = "pcap"
+        elif magic != struct.pack("<I", form.SECTION_HEADER):
+            raise _unknown_magic(magic)
+
+    def __enter__(self) -> Reader:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file, if the reader was given its path."""
+        if self._owned:
+            self._file.close()
+
+    @property
+    def position(self) -> int:
+        """Bytes of the file (after decompression) read so far."""
+        return self._origin + self._start
+
+    def __iter__(self) -> Iterator[Capture]:
+        for part in self.parts():
+            if isinstance(part, Packets):
+                yield self.describe(part, part.frames())
+
+    def describe(self, packets: Packets, frames: Frames | None = None) -> Capture:
+        """All that the file says of `packets`, with `frames` or without any."""
+        records = packets.records
+        return Capture(
+            Frames() if frames is None else frames,
+            packets.timestamps(),
+            tuple(self.interfaces),
+            records["interface"].astype(np.int64) + packets.section.base,
+            records["original"].astype(np.int64),
+            packets.comments(),
+            self.format,
+        )
+
+    def parts(self) -> Iterator[Block | Packets]:
+        """Everything in the file, in order: what a program that rewrites a capture needs."""
+        yield from self._pcap() if self.format == "pcap" else self._pcapng()
+        self.close()
+
+    # --- pcap ---
+
+    def _pcap(self) -> Iterator[Block | Packets]:
+        if not self._fill(form.PcapHeader.SIZE):
+            raise self._cut_header(form.PcapHeader.SIZE)
+        raw = self._take(form.PcapHeader.SIZE)
+        header = form.PcapHeader.unpack(raw)
+        section = Section(header.order, 0, [header.interface])
+        self.interfaces.append(header.interface)
+        yield Block(raw, PCAP_RECORD, section)
+        records = np.empty(MOST_RECORDS, RECORD_DTYPE)
+        while True:
+            found, after = scan_pcap(
+                self._buffer, self._start, self._stop, section.swapped, records, self._origin
+            )
+            if found:
+                yield self._found(records[:found], section, after)
+            elif not self._fill(self._record_size(section.order)):
+                return self._note_truncation(self._record_size(section.order))
+
+    def _record_size(self, order: Order) -> int:
+        """Size of the pcap record at hand, or of its header while that is not whole."""
+        if self._available < 16:
+            return 16
+        return 16 + int(struct.unpack_from(order + "I", self._peek(12), 8)[0])
+
+    # --- pcapng ---
+
+    def _pcapng(self) -> Iterator[Block | Packets]:
+        section = Section("<")
+        records = np.empty(MOST_RECORDS, RECORD_DTYPE)
+        while True:
+            interfaces = section.interfaces
+            found, after = scan_pcapng(
+                self._buffer,
+                self._start,
+                self._stop,
+                section.swapped,
+                len(interfaces),
+                interfaces[0].snaplen if interfaces else 0,
+                records,
+                self._origin,
+            )
+            if found:
+                yield self._found(records[:found], section, after)
+                continue
+            if not self._fill(12):
+                return self._note_truncation(12)
+            kind, size = self._next_block(section.order)
+            if not self._fill(size):
+                return self._note_truncation(size)
+            if kind not in _PACKET_BLOCKS:
+                section = yield from self._block(kind, size, section)
+
+    def _next_block(self, order: Order) -> tuple[int, int]:
+        """Type and size of the block at hand, whose first 12 bytes are there."""
+        head = self._peek(12)
+        kind = struct.unpack_from(order + "I", head)[0]
+        if kind == form.SECTION_HEADER:
+            order = form.section_order(head[8:], self.position + 8)
+        size = struct.unpack_from(order + "I", head, 4)[0]
+        least = 28 if kind == form.SECTION_HEADER else 12
+        if size > MAX_BLOCK:
+            wrong, limit, reason = f"is more than {MAX_BLOCK}", MAX_BLOCK, Reason.TOO_LONG
+        elif size < least:
+            wrong = f"is less than the {least} bytes of its fixed fields"
+            limit, reason = least, Reason.BAD_HEADER
+        elif size % 4:
+            wrong, limit, reason = "is not a multiple of 4", 4, Reason.BAD_HEADER
+        else:
+            return kind, size
+        text = f"block total length {size} {wrong}"
+        raise damaged(self.position, text, "block total length", limit, reason)
+
+    def _block(
+        self, kind: int, size: int, section: Section
+    ) -> Generator[Block | Packets, None, Section]:
+        """Deal with a block that is not a packet; returns the section it leads to."""
+        offset = self.position
+        raw = self._take(size)
+        if kind == form.SECTION_HEADER:
+            section = Section(form.section_order(raw[8:12], offset + 8), len(self.interfaces))
+        _check_block(raw, section.order, offset)
+        if kind == form.SECTION_HEADER:
+            _check_version(raw, section.order, offset)
+        elif kind == form.INTERFACE_DESCRIPTION:
+            self._describe(form.unpack_interface(raw, section.order, offset), section, offset)
+        yield Block(raw, kind, section)
+        return section
+
+    def _describe(self, interface: Interface, section: Section, offset: int) -> None:
+        if len(self.interfaces) >= _MAX_INTERFACES:
+            raise damaged(
+                offset,
+                f"interface {len(self.interfaces) + 1} of the file, at most {_MAX_INTERFACES} fit",
+                "interface description",
+                _MAX_INTERFACES,
+                Reason.TOO_LONG,
+            )
+        section.interfaces.append(interface)
+        self.interfaces.append(interface)
+
+    # --- the buffer ---
+
+    @property
+    def _available(self) -> int:
+        return self._stop - self._start
+
+    def _peek(self, size: int) -> bytes:
+        return self._buffer[self._start : min(self._start + size, self._stop)].tobytes()
+
+    def _take(self, size: int) -> bytes:
+        taken = self._peek(size)
+        self._start += size
+        return taken
+
+    def _found(self, records: Records, section: Section, after: int) -> Packets:
+        self._start = after
+        return Packets(self._buffer, records, section, self._origin)
+
+    def _fill(self, need: int) -> bool:
+        """Have `need` bytes at hand; False if the file ends before."""
+        if need <= self._available:
+            return True
+        rest = self._buffer[self._start : self._stop]
+        if need > len(self._buffer):
+            self._buffer = np.empty(need, np.uint8)
+        self._buffer[: len(rest)] = rest
+        self._origin += self._start
+        self._start, self._stop = 0, len(rest)
+        while self._stop < need:
+            count = self._read(self._buffer.data[self._stop :])
+            if not count:
+                return False
+            self._stop += count
+        return True
+
+    def _read(self, into: memoryview) -> int:
+        try:
+            return int(self._stream.readinto(into) or 0)
+        except EOFError:
+            self.truncated = f"the {self._compression} stream is cut off"
+            return 0
+        except DamagedError as error:
+            offset, kind = self._origin + self._stop, str(self._compression)
+            raise damaged(offset, str(error), kind, offset, Reason.BAD_HEADER) from error
+
+    def _note_truncation(self, need: int) -> None:
+        if self._available:
+            self.truncated = (
+                f"the last record, at byte {self.position}, is cut off: it has "
+                f"{self._available} of {'at least ' * (need <= 16)}{need} bytes"
+            )
+
+    def _cut_header(self, need: int) -> GsoError:
+        return damaged(
+            self.position,
+            f"the file ends after {self._available} of the {need} bytes of its header",
+            "file header",
+            need,
+            Reason.TRUNCATED,
+        )
+
+    def size_hint(self) -> int:
+        """Size of the file, 0 if nobody knows."""
+        try:
+            status = os.fstat(self._file.fileno())
+        except (AttributeError, OSError):
+            return 0
+        known = stat.S_ISREG(status.st_mode) and self._stream is self._file
+        return status.st_size if known else 0
+
+
+def _unknown_magic(magic: bytes) -> GsoError:
+    text = f"starts with {magic.hex()}: neither pcap nor pcapng" if magic else "is empty"
+    if magic == _LZ4:
+        text = "is compressed with lz4: decompress it first (lz4 -d)"
+    return GsoError(
+        f"not a capture: the file {text}",
+        reason=Reason.UNSUPPORTED if magic else Reason.TRUNCATED,
+        field="magic number",
+        offset=0,
+        limit=4,
+    )
+
+
+def _unreadable(text: str) -> GsoError:
+    return GsoError(
+        f"not readable here: {text}", reason=Reason.UNSUPPORTED, field="compression", offset=0,
+        limit=LONGEST_MAGIC,
+    )  # fmt: skip
+
+
+def _check_block(raw: bytes, order: Order, offset: int) -> None:
+    trailer = struct.unpack(order + "I", raw[-4:])[0]
+    if trailer != len(raw):
+        raise damaged(
+            offset,
+            f"block total length is {len(raw)} at the block's start but {trailer} at its end",
+            "block total length",
+            len(raw),
+            Reason.BAD_HEADER,
+        )
+
+
+def _check_version(raw: bytes, order: Order, offset: int) -> None:
+    major, minor = struct.unpack_from(order + "HH", raw, 12)
+    if major != 1:
+        raise damaged(
+            offset + 12,
+            f"pcapng version {major}.{minor}, only major version 1 is known",
+            "version",
+            1,
+            Reason.UNSUPPORTED,
+        )
+
+
+def read_capture(source: Source) -> Capture:
+    """Read a whole pcap or pcapng file, which may be compressed.
+
+    `source` is a path or a binary file. Raises OSError if it cannot be opened, and GsoError if it
+    is no capture or damaged, with the byte offset; a cut-off last record is left out and reported
+    in the result's `truncated`.
+    """
+    data = np.empty(0, np.uint8)
+    used = 0
+    offsets: list[Int64s] = [np.zeros(1, np.int64)]
+    batches: list[Capture] = []
+    with Reader(source) as reader:
+        data = np.empty(reader.size_hint(), np.uint8)
+        for part in reader.parts():
+            if not isinstance(part, Packets):
+                continue
+            skips = np.zeros(len(part.section.interfaces), np.uint32)
+            ends = part.offsets(skips)[1:] + used
+            if ends[-1] > len(data):
+                grown = np.empty(max(2 * len(data), int(ends[-1])), np.uint8)
+                grown[:used] = data[:used]
+                data = grown
+            used = gather(part.buffer, part.records, skips, data, used)
+            offsets.append(ends)
+            batches.append(reader.describe(part))
+    none = np.zeros(0, np.int64)
+    return Capture(
+        Frames(data[:used].data, np.concatenate(offsets)),
+        np.concatenate([none, *(batch.timestamps for batch in batches)]),
+        tuple(reader.interfaces),
+        np.concatenate([none, *(batch.interface_ids for batch in batches)]),
+        np.concatenate([none, *(batch.original_lengths for batch in batches)]),
+        [text for batch in batches for text in batch.comments],
+        reader.format,
+        reader.truncated,
+    )

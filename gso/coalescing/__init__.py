@@ -1,0 +1,1 @@
+"""Segments into super-packets, as the kernel's GRO does it."""

@@ -1,0 +1,40 @@
+from typing import Literal, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from gso.buffers._frames import Frames
+from gso.headers._layout import LinkType, TunnelPorts
+
+class Coalesced(Frames):
+    @overload
+    def __getitem__(self, key: int) -> memoryview: ...
+    @overload
+    def __getitem__(self, key: slice | npt.ArrayLike) -> Coalesced: ...
+    @property
+    def gso_size(self) -> npt.NDArray[np.int64]: ...
+    @property
+    def gso_segs(self) -> npt.NDArray[np.int64]: ...
+    @property
+    def gso_type(self) -> npt.NDArray[np.uint32]: ...
+    @property
+    def first(self) -> npt.NDArray[np.int64]: ...
+    @property
+    def into(self) -> npt.NDArray[np.int64]: ...
+    @property
+    def held(self) -> npt.NDArray[np.int64]: ...
+
+def coalesce(
+    frames: Frames,
+    *,
+    link_type: LinkType = "ethernet",
+    tunnel_ports: TunnelPorts | None = None,
+    udp_gro: bool = True,
+    fixed_ids: bool = False,
+    gro_max_size: int = 65536,
+    max_flows: int = 65536,
+    interfaces: npt.ArrayLike | None = None,
+    timestamps: npt.ArrayLike | None = None,
+    timeout: int = 0,
+    checksum: Literal["partial", "complete"] = "partial",
+) -> Coalesced: ...

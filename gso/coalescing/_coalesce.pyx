@@ -1,0 +1,415 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
+# cython: initializedcheck=False, embedsignature=False
+"""Merging of segments into super-packets as the Linux kernel's software GRO does it.
+
+One pass decides (_merge), a second one copies.
+"""
+
+from cpython.bytes cimport PyBytes_AS_STRING
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy, memmove
+
+from gso.buffers._checksum cimport (
+    behind, fold, length_sum, load16, not_zero, pseudo_sum, put16, short_sum, simd, store16,
+)
+from gso.buffers._frames cimport Frames, new_bytes
+from gso.coalescing._gro cimport NOBODY, decide, held, job, packet
+from gso.headers._arguments cimport drop_ports, is_partial, is_raw, take_ports
+from gso.segmentation._plan cimport IPPROTO_TCP, IPPROTO_UDP
+from gso.headers._walk cimport (
+    IP4, IP6, UDP, drop_copy, fault, header_copy, headers, layer, port_list, read_headers,
+)
+
+from operator import index
+from os import urandom
+
+import numpy as np
+
+from gso.constants import Reason
+from gso.errors import GsoError
+
+cdef enum:
+    GRO_MAX_SIZE = 8 * 65535
+    ETH_HLEN = 14
+    JUMBO_HLEN = 8
+    UDP_HLEN = 8
+    PSH = 0x08
+    FIN = 0x01
+    GRO_LEGACY_MAX_SIZE = 65536
+
+# ---- output ---------------------------------------------------------------------------------
+
+cdef Py_ssize_t place(job *j, int64_t *ends) noexcept nogil:
+    """Where each packet goes; returns the bytes of all."""
+    cdef Py_ssize_t k, total = 0
+    cdef int64_t link = 0 if j.raw else ETH_HLEN
+    cdef packet *one
+    ends[0] = 0
+    for k in range(j.count):
+        one = &j.packets[k]
+        if one.count == 1 or one.headers - link - 40 + one.length <= 0xffff:
+            one.jumbo = 0
+        one.at = total
+        total += one.headers + one.jumbo + one.length
+        ends[k + 1] = total
+        if one.count == 1:
+            one.gso_size = one.gso_type = 0
+    return total
+
+
+cdef void copy_frames(job *j, uint8_t *out) noexcept nogil:
+    """Copy frames to where they go, headers only of the first."""
+    cdef const uint8_t *frame
+    cdef packet *one
+    cdef Py_ssize_t i, size, n
+    for i in range(j.n):
+        one = &j.packets[j.into[i]]
+        frame = j.data + j.off[i]
+        size = j.off[i + 1] - j.off[i]
+        if one.count == 1:
+            memcpy(out + one.at, frame, size)
+            continue
+        if one.first == i:
+            memcpy(out + one.at, frame, one.headers)
+            one.at += one.headers + one.jumbo
+            one.length = 0  # counts again what has been copied
+        n = size - one.headers
+        one.payload_sum += behind(
+            simd.copy_sum(out + one.at, frame + one.headers, n), one.length)
+        one.at += n
+        one.length += n
+
+
+cdef int finish(job *j, packet *one, uint8_t *out) noexcept nogil:
+    """Make the first frame's headers, at `out`, those of the whole packet. -1: they have changed.
+
+    (tcp_gro_complete, inet_gro_complete and so on; checksums of tunnels are completed too.)
+    """
+    cdef headers h
+    cdef header_copy copy
+    cdef fault why
+    cdef uint64_t inside
+    cdef int failed = read_headers(&h, &why, &copy, out, one.headers, j.raw, j.ports)
+    drop_copy(&copy)
+    if failed or h.payload != one.headers or h.l4 == 0 or h.refusal.field is not NULL:
+        return -1
+    inside = finish_transport(j, one, &h, out)
+    finish_layers(&h, out, one.headers + one.length, inside)
+    if one.jumbo:
+        insert_jumbo(&h, out, one.headers + one.length)
+    return 0
+
+
+cdef uint64_t finish_transport(
+    const job *j, const packet *one, const headers *h, uint8_t *out
+) noexcept nogil:
+    """Returns the sum of the transport header and what is behind it."""
+    cdef uint8_t *th = out + h.l4_header
+    cdef uint8_t *check = th + (16 if h.l4 == IPPROTO_TCP else 6)
+    cdef Py_ssize_t thlen = one.headers - h.l4_header
+    cdef uint64_t inside, pseudo = pseudo_sum(out + h.ip_header, h.inner_version == 4, h.l4)
+    pseudo += length_sum(thlen + one.length)
+    if h.l4 == IPPROTO_TCP:
+        th[13] |= one.flags & (FIN | PSH)
+    else:
+        put16(th + 4, thlen + one.length)
+    store16(check, fold(pseudo))
+    if h.remcsum:
+        return short_sum(th, thlen) + one.payload_sum
+    if not j.partial:
+        store16(check, 0)
+        inside = short_sum(th, thlen) + one.payload_sum
+        store16(check, <uint16_t>~fold(pseudo + inside))
+        if h.l4 == IPPROTO_UDP:
+            store16(check, not_zero(load16(check)))
+    # Once complete, everything adds up to 0 with the pseudo header
+    return <uint16_t>~fold(pseudo)
+
+
+cdef void finish_layers(
+    const headers *h, uint8_t *out, Py_ssize_t end, uint64_t inside
+) noexcept nogil:
+    cdef Py_ssize_t length, next_offset = h.l4_header
+    cdef const layer *one
+    cdef uint8_t *head
+    cdef uint64_t pseudo
+    cdef int k
+    for k in range(h.n - 1, -1, -1):
+        one = &h.layers[k]
+        head = out + one.offset
+        length = end - one.offset
+        if one.kind == IP4:
+            put16(head + 2, length if length <= 0xffff else 0)  # iph_set_totlen
+            store16(head + 10, 0)
+            store16(head + 10, <uint16_t>~fold(short_sum(head, 20)))
+        elif one.kind == IP6:
+            put16(head + 4, length - 40 if length - 40 <= 0xffff else 0)
+        elif one.kind == UDP:
+            put16(head + 4, length)
+            if load16(head + 6):
+                pseudo = pseudo_sum(out + h.layers[k - 1].offset, h.layers[k - 1].kind == IP4,
+                                    IPPROTO_UDP) + length_sum(length)
+                store16(head + 6, 0)
+                inside += short_sum(head, next_offset - one.offset) + pseudo
+                store16(head + 6, not_zero(<uint16_t>~fold(inside)))
+                inside = <uint16_t>~fold(pseudo)
+                next_offset = one.offset
+                continue
+        else:
+            store16(head + 4, 0)
+            inside += short_sum(head, next_offset - one.offset)
+            store16(head + 4, <uint16_t>~fold(inside))
+            inside = 0xffff
+            next_offset = one.offset
+            continue
+        inside += short_sum(head, next_offset - one.offset)
+        next_offset = one.offset
+
+
+cdef void insert_jumbo(const headers *h, uint8_t *out, Py_ssize_t end) noexcept nogil:
+    """BIG TCP: a hop-by-hop header with the length that payload_len cannot hold."""
+    cdef uint8_t *jumbo = out + h.ip_header + 40
+    cdef uint32_t length = <uint32_t>(end - h.ip_header - 40 + JUMBO_HLEN)
+    memmove(jumbo + JUMBO_HLEN, jumbo, h.payload - h.ip_header - 40)
+    jumbo[0] = out[h.ip_header + 6]
+    jumbo[1] = 0
+    jumbo[2] = 194  # IPV6_TLV_JUMBO
+    jumbo[3] = 4
+    put16(jumbo + 4, length >> 16)
+    put16(jumbo + 6, length)
+    out[h.ip_header + 6] = 0
+
+
+cdef Py_ssize_t write(job *j, uint8_t *out, const int64_t *ends) noexcept nogil:
+    """Returns -1, or the number of a frame that has changed."""
+    cdef Py_ssize_t k
+    copy_frames(j, out)
+    for k in range(j.count):
+        if j.packets[k].count > 1 and finish(j, &j.packets[k], out + ends[k]):
+            return j.packets[k].first
+    return -1
+
+
+# ---- the door -------------------------------------------------------------------------------
+
+cdef class Coalesced(Frames):
+    """The frames of :func:`coalesce`: super-packets, and frames that were not merged.
+
+    They are in the order of their first frames.
+    """
+
+    cdef readonly object gso_size
+    """Payload bytes of each but the last segment, 0 for a frame alone: int64 array of shape (n,)"""
+    cdef readonly object gso_segs
+    """How many frames went into each: int64 array of shape (n,)."""
+    cdef readonly object gso_type
+    """:class:`gso.GsoType` of each, 0 for a frame alone: uint32 array of shape (n,)."""
+    cdef readonly object first
+    """Number of the first frame in each: int64 array of shape (n,)."""
+    cdef readonly object into
+    """Which output each input frame went into: int64 array with one number for each input."""
+    cdef readonly object held
+    """Numbers of the outputs that could take up more frames, were there any: int64 array."""
+
+    def __init__(self, *args):
+        raise TypeError("Coalesced come from gso.coalesce")
+
+    cdef Frames window(self, Py_ssize_t start, Py_ssize_t stop):
+        return self._with(Frames.window(self, start, stop), slice(start, stop))
+
+    cdef Frames gather(self, object indices):
+        return self._with(Frames.gather(self, indices), indices)
+
+    def _with(self, Frames part, key):
+        """The same frames as Coalesced, without `into` and `held`: not all frames are in them."""
+        cdef Coalesced some = Coalesced.__new__(Coalesced)
+        some.adopt(part.base, part.ends, part.n)
+        some.gso_size, some.gso_segs = self.gso_size[key], self.gso_segs[key]
+        some.gso_type, some.first = self.gso_type[key], self.first[key]
+        return some
+
+    def __reduce__(self):
+        return _restore, (self.data, self.offsets, self.gso_size, self.gso_segs, self.gso_type,
+                          self.first, self.into, self.held)
+
+
+def _restore(data, offsets, gso_size, gso_segs, gso_type, first, into, waiting):
+    cdef Coalesced self = Coalesced.__new__(Coalesced)
+    Frames.__init__(self, data, offsets)
+    self.gso_size, self.gso_segs, self.gso_type = gso_size, gso_segs, gso_type
+    self.first, self.into, self.held = first, into, waiting
+    return self
+
+
+cdef class _Memory:
+    """What a call needs while it runs."""
+
+    cdef job j
+    cdef port_list ports
+
+    def __cinit__(self):
+        self.ports.ports = self.ports.few
+
+    def __dealloc__(self):
+        drop_ports(&self.ports)
+        free(self.j.packets)
+        free(self.j.slots)
+        free(self.j.buckets)
+
+    cdef int reserve(self, Py_ssize_t n, Py_ssize_t max_flows) except -1:
+        cdef Py_ssize_t buckets = 16, k
+        cdef job *j = &self.j
+        while buckets < 2 * min(n, max_flows):
+            buckets *= 2
+        j.max_held = <int32_t>max(min(n, max_flows), 1)
+        j.packets = <packet *>malloc(max(n, 1) * sizeof(packet))
+        j.slots = <held *>malloc(j.max_held * sizeof(held))
+        j.buckets = <int32_t *>malloc(buckets * sizeof(int32_t))
+        if j.packets is NULL or j.slots is NULL or j.buckets is NULL:
+            raise MemoryError
+        for k in range(buckets):
+            j.buckets[k] = NOBODY
+        j.mask = buckets - 1
+        j.free = j.oldest = j.newest = NOBODY
+        j.unused = 0
+        j.count = 0
+        return 0
+
+
+def coalesce(Frames frames not None, *, link_type="ethernet", tunnel_ports=None, udp_gro=True,
+             fixed_ids=False, gro_max_size=65536, max_flows=65536, interfaces=None,
+             timestamps=None, timeout=0, checksum="partial"):
+    """Merge segments into super-packets as the Linux kernel's software GRO does (6.12).
+
+    :func:`segment` of each super-packet, with its `gso_size` (and, with `fixed_ids`, its
+    `gso_type`), gives its frames back byte for byte. Frames that cannot be merged, for whatever
+    reason, pass unchanged. The order of frames within a flow is kept.
+
+    A packet takes up frames of its flow while sequence numbers and IPv4 IDs count up and everything
+    else in the headers, TCP options, window and acknowledgement included, is the same; it ends
+    with a shorter segment, with PSH, FIN, URG, SYN or RST, or when the next frame does not fit.
+    Wrong lengths or checksums, IP options, fragments and two tunnels inside each other keep a
+    frame from being merged.
+
+    The kernel merges more only where segmentation would not give the frames back (outer IPv4 IDs
+    that jump under DF, UDP with fixed IDs, urgent pointers, wrong outer UDP lengths, BIG TCP with
+    extension headers), or where a damaged frame of the same flow would be overtaken. `gso_type` has
+    every bit that segmentation needs; the kernel's GRO forgets the UDP tunnel around GRE, GRE_CSUM
+    and TUNNEL_REMCSUM.
+
+    Args:
+        frames: segments, of whatever flows and kinds.
+        link_type, tunnel_ports: as for :func:`parse`.
+        udp_gro: merge UDP datagrams too, up to 64 (the kernel: UDP_GRO, rx-udp-gro-forwarding).
+        fixed_ids: merge TCP segments with DF whose IPv4 ID stays the same too, as the kernel does.
+            They get TCP_FIXEDID in `gso_type`, which :func:`segment` cannot know from the packet.
+        gro_max_size: a packet is shorter than this, not counting the Ethernet header; over 65536
+            is BIG TCP, up to 524280.
+        max_flows: packets that may wait for more at a time; beyond that the oldest is complete.
+        interfaces: number of the device each frame came from, those of one are merged: int64 array
+            of shape (len(frames),). None: all came from the same.
+        timestamps: nanoseconds, one for each frame: int64 array of shape (len(frames),).
+        timeout: with `timestamps`, how many nanoseconds a packet waits (gro_flush_timeout).
+        checksum: "partial" as the kernel does, the innermost checksum field then holds the sum of
+            the pseudo header (CHECKSUM_PARTIAL); or "complete".
+
+    Returns :class:`Coalesced`.
+
+    Kernel: dev_gro_receive, inet_gro_receive, ipv6_gro_receive, tcp_gro_receive,
+    udp_gro_receive_segment, skb_gro_receive, and those of the tunnels.
+    """
+    cdef _Memory memory = _Memory()
+    cdef job *j = &memory.j
+    cdef int64_t[::1] into_view
+    j.data, j.off, j.n = frames.buf, frames.off, frames.n
+    j.raw = is_raw(link_type)
+    j.partial = is_partial(checksum)
+    j.udp, j.fixed_ids = udp_gro, fixed_ids
+    j.max_size = _within("gro_max_size", gro_max_size, 1, GRO_MAX_SIZE)
+    j.timeout = _within("timeout", timeout, 0, (1 << 63) - 1)
+    j.ports = &memory.ports
+    cdef bytes seed = urandom(sizeof(j.seed))
+    memcpy(j.seed, PyBytes_AS_STRING(seed), sizeof(j.seed))
+    j.seed[1] |= 1
+    take_ports(&memory.ports, tunnel_ports)
+    memory.reserve(frames.n, _within("max_flows", max_flows, 1, 1 << 24))
+    stamps = _numbers("timestamps", timestamps, frames.n)
+    devices = _numbers("interfaces", interfaces, frames.n)
+    j.times = _first(stamps)
+    j.interfaces = _first(devices)
+    into = np.empty(frames.n, np.int64)
+    into_view = into
+    if frames.n:
+        j.into = &into_view[0]
+        with nogil:
+            decide(j)
+    return _result(memory, into)
+
+
+cdef Coalesced _result(_Memory memory, object into):
+    cdef job *j = &memory.j
+    cdef bytes ends = new_bytes((j.count + 1) * sizeof(int64_t))
+    cdef int64_t *off = <int64_t *>PyBytes_AS_STRING(ends)
+    cdef Py_ssize_t k, failed = -1, total = place(j, off)
+    cdef bytes data = new_bytes(total)
+    cdef uint8_t *out = <uint8_t *>PyBytes_AS_STRING(data)
+    with nogil:
+        failed = write(j, out, off)
+    if failed >= 0:
+        raise GsoError(
+            f"frame {failed}: changed while it was being merged", reason=Reason.LAYOUT,
+            field="len", offset=failed, limit=j.n)
+    cdef Coalesced self = Coalesced.__new__(Coalesced)
+    self.adopt(data, ends, j.count)
+    rows = np.empty((3, j.count), np.int64)
+    types = np.empty(j.count, np.uint32)
+    cdef int64_t[:, ::1] numbers = rows
+    cdef uint32_t[::1] bits = types
+    for k in range(j.count):
+        numbers[0, k] = j.packets[k].gso_size
+        numbers[1, k] = j.packets[k].count
+        numbers[2, k] = j.packets[k].first
+        bits[k] = j.packets[k].gso_type
+    waiting = _held(j)
+    for array in (rows, types, into, waiting):
+        array.flags.writeable = False
+    self.gso_size, self.gso_segs, self.first = rows
+    self.gso_type, self.into, self.held = types, into, waiting
+    return self
+
+
+cdef object _held(const job *j):
+    """Numbers of the packets that still could take up frames, in order."""
+    cdef list numbers = []
+    cdef int32_t slot = j.oldest
+    while slot != NOBODY:
+        numbers.append(j.slots[slot].packet)
+        slot = j.slots[slot].newer
+    return np.array(numbers, np.int64)
+
+
+cdef object _numbers(object name, object values, Py_ssize_t n):
+    """A copy of the caller's array, or None."""
+    if values is None:
+        return None
+    array = np.array(values, np.int64)
+    if array.shape != (n,):
+        raise ValueError(f"{name} have shape {array.shape} for {n} frames")
+    return array
+
+
+cdef const int64_t *_first(object array) except? NULL:
+    """Where the numbers are, which lasts as long as `array`."""
+    cdef const int64_t[::1] view
+    if array is None or not array.size:
+        return NULL
+    view = array
+    return &view[0]
+
+
+cdef object _within(object name, object value, object least, object most):
+    value = index(value)
+    if not least <= value <= most:
+        raise ValueError(f"{name} is between {least} and {most}, not {value}")
+    return value

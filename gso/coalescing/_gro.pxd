@@ -1,0 +1,61 @@
+"""What a call of coalesce() decides: which frames become which packets."""
+
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+
+from gso.headers._walk cimport headers, port_list
+
+cdef enum:
+    NOBODY = -1
+
+# A packet of the output: one frame, or several merged.
+cdef struct packet:
+    int64_t first
+    int64_t count
+    int64_t gso_size        # payload of the first frame; 0 if it is the only one
+    int64_t length          # of all payload
+    int64_t at              # where the next byte goes in the output
+    uint64_t payload_sum
+    int32_t headers         # length of the headers
+    int32_t jumbo           # room for the header of BIG TCP
+    uint32_t gso_type
+    uint8_t flags           # TCP: FIN and PSH of the last segment
+
+# A packet that may still take up frames.
+cdef struct held:
+    headers h
+    uint64_t hash
+    int64_t packet
+    int32_t next_in_bucket  # the newest first
+    int32_t older
+    int32_t newer
+    bint fixed_id
+
+# What a call was asked to do, and its memory.
+cdef struct job:
+    const uint8_t *data
+    const int64_t *off
+    Py_ssize_t n
+    const int64_t *times
+    const int64_t *interfaces
+    int64_t timeout
+    bint raw
+    bint udp
+    bint fixed_ids
+    bint partial
+    int64_t max_size
+    const port_list *ports
+    uint64_t seed[2]
+    packet *packets
+    int64_t *into
+    Py_ssize_t count        # packets
+    held *slots
+    int32_t max_held
+    int32_t unused          # slots not used so far
+    int32_t free            # a list of slots that were, by next_in_bucket
+    int32_t oldest
+    int32_t newest
+    int32_t *buckets
+    uint64_t mask
+
+# Put every frame into a packet.
+cdef void decide(job *j) noexcept nogil

@@ -1,0 +1,525 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
+# cython: initializedcheck=False, embedsignature=False
+"""Which segments the Linux kernel's software GRO merges into super-packets.
+
+Each frame is first judged alone: is it a segment, with every length and checksum right?
+(inet_gro_receive and so on.) A packet that is *held* may take up those that follow; it is found by
+a hash of the innermost addresses and ports, and must have the same headers but for what counts up
+from segment to segment (tcp_gro_receive, inet_gro_flush).
+
+Beyond the kernel's rules, what segmentation would not give back byte for byte is not merged.
+"""
+
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.string cimport memcmp, memcpy
+
+from gso.buffers._checksum cimport fold, get16, length_sum, load16, pseudo_sum, short_sum, simd
+from gso.segmentation._plan cimport (
+    IPPROTO_TCP, IPPROTO_UDP, SKB_GSO_GRE, SKB_GSO_GRE_CSUM, SKB_GSO_IPXIP4, SKB_GSO_IPXIP6,
+    SKB_GSO_TCP_ECN, SKB_GSO_TCP_FIXEDID, SKB_GSO_TCPV4, SKB_GSO_TCPV6, SKB_GSO_TUNNEL_REMCSUM,
+    SKB_GSO_UDP_L4, SKB_GSO_UDP_TUNNEL, SKB_GSO_UDP_TUNNEL_CSUM,
+)
+from gso.headers._walk cimport (
+    GENEVE_HEADER, GPE_HEADER, GRE, GRE_HEADER, GUE_HEADER, IP4, IP6, MPLS_STACK, NSH_HEADER, UDP,
+    VXLAN_HEADER, drop_copy, fault, header_copy, headers, layer, read_headers,
+)
+
+cdef extern from *:
+    """
+    #include <stdint.h>
+
+    static inline uint64_t mix(uint64_t a, uint64_t b)
+    {
+        __uint128_t product = (__uint128_t)a * b;
+
+        return (uint64_t)product ^ (uint64_t)(product >> 64);
+    }
+    """
+    uint64_t mix(uint64_t a, uint64_t b) noexcept nogil
+
+cdef enum:
+    IP_DF = 0x4000
+    MAX_GRO_SKBS = 8                # net/core/gro.c: packets held in one bucket
+    UDP_GRO_CNT_MAX = 64
+    T_GRE = 4                       # gso.Tunnel
+    GRE_KEY = 0x2000
+    GRE_KEY_AND_CSUM = 0xa000
+    ETH_HLEN = 14
+    UDP_HLEN = 8
+    JUMBO_HLEN = 8
+    GRO_LEGACY_MAX_SIZE = 65536     # include/linux/netdevice.h
+
+    FIN = 0x01
+    SYN = 0x02
+    RST = 0x04
+    PSH = 0x08
+    URG = 0x20
+    CWR = 0x80
+
+    BY_ETHERTYPE = (1 << GRE_HEADER | 1 << VXLAN_HEADER | 1 << GPE_HEADER | 1 << GENEVE_HEADER)
+
+# A frame under consideration.
+cdef struct frame:
+    headers h
+    header_copy copy
+    const uint8_t *p
+    Py_ssize_t size
+    int64_t i
+    int64_t payload         # bytes of it
+    uint64_t hash           # 0: no flow is known
+
+
+# ---- one frame ------------------------------------------------------------------------------
+
+cdef uint64_t flow_hash(
+    const job *j, const headers *h, const uint8_t *p, Py_ssize_t i
+) noexcept nogil:
+    """Of the interface, the innermost addresses, protocol and ports; 0 if there are none."""
+    cdef const uint8_t *address
+    cdef uint64_t total = j.seed[0], word
+    cdef int k, words
+    if h.l4 == 0:
+        return 0
+    if j.interfaces is not NULL:
+        total = mix(total ^ <uint64_t>j.interfaces[i], j.seed[1])
+    words = 1 if h.inner_version == 4 else 4
+    address = p + h.ip_header + (12 if h.inner_version == 4 else 8)
+    for k in range(words):
+        memcpy(&word, address + 8 * k, 8)
+        total = mix(total ^ word, j.seed[1])
+    word = 0
+    memcpy(&word, p + h.l4_header, 4)
+    total = mix(total ^ word ^ <uint64_t>h.l4 << 32, j.seed[1])
+    return total | 1
+
+
+cdef bint is_segment(const job *j, const frame *f) noexcept nogil:
+    """Could this frame be part of a super-packet, going by its headers?"""
+    cdef const headers *h = &f.h
+    cdef int k, levels = 0
+    if h.l4 == 0 or h.refusal.field is not NULL or h.jumbo >= 0 or h.routing >= 0:
+        return False
+    if h.steps & (1 << MPLS_STACK | 1 << NSH_HEADER) or not usual_tunnel(f):
+        return False
+    for k in range(h.n):
+        levels += h.layers[k].kind == IP4 or h.layers[k].kind == IP6
+        if not right_layer(f, k):
+            return False
+    if levels > 2:  # encap_mark: one tunnel
+        return False
+    if h.l4 == IPPROTO_UDP:
+        if not j.udp or load16(f.copy.p + h.l4_header + 6) == 0 or f.payload == 0:
+            return False
+        if get16(f.copy.p + h.l4_header + 4) != f.size - h.l4_header:
+            return False
+    return True
+
+
+cdef bint usual_tunnel(const frame *f) noexcept nogil:
+    """Nothing in the tunnel header that GRO does not know, though segmentation repeats it."""
+    cdef const headers *h = &f.h
+    cdef const uint8_t *p = f.copy.p + h.transport_header
+    if h.tunnel == T_GRE:
+        return get16(p) & ~GRE_KEY_AND_CSUM == 0
+    if h.steps & 1 << GENEVE_HEADER:  # version 0, no OAM
+        return p[UDP_HLEN] & 0xc0 == 0 and p[UDP_HLEN + 1] & 0x80 == 0
+    if h.steps & 1 << GUE_HEADER and p[UDP_HLEN] & 0xc0 == 0:
+        return usual_gue(p + UDP_HLEN)
+    return True
+
+
+cdef bint usual_gue(const uint8_t *gue) noexcept nogil:
+    """validate_gue_flags: of all flags, private ones, and of those remote checksum offload."""
+    cdef unsigned int words = gue[0] & 31, flags = get16(gue + 2)
+    if flags == 0:
+        return True
+    if flags != 1 or words < 1 or gue[4] & 0x7f or gue[5] or get16(gue + 6):
+        return False
+    return words >= 2 or not gue[4] & 0x80
+
+
+cdef bint right_layer(const frame *f, int k) noexcept nogil:
+    """An outer header as segmentation writes it, but for UDP and GRE checksums."""
+    cdef const layer *one = &f.h.layers[k]
+    cdef const uint8_t *head = f.copy.p + one.offset
+    cdef Py_ssize_t length = f.size - one.offset
+    if one.kind == IP4:
+        # ip_fast_csum; a header checksum of 0 is written as 0
+        return (
+            head[0] == 0x45 and get16(head + 2) == length and get16(head + 6) & ~IP_DF == 0
+            and load16(head + 10) != 0xffff and fold(short_sum(head, 20)) == 0xffff
+        )
+    if one.kind == IP6:
+        return get16(head + 4) == length - 40
+    if one.kind == UDP:
+        return get16(head + 4) == length
+    return load16(head + 6) == 0  # GRE: the reserved half
+
+
+cdef bint right_checksums(const frame *f) noexcept nogil:
+    """Whether all checksums of a segment are right, and as segmentation writes them."""
+    cdef const headers *h = &f.h
+    cdef const uint8_t *p = f.copy.p
+    cdef const uint8_t *th = p + h.l4_header
+    cdef Py_ssize_t length = f.size - h.l4_header, next_offset = h.l4_header
+    cdef uint16_t check = load16(th + (16 if h.l4 == IPPROTO_TCP else 6))
+    cdef uint64_t pseudo = pseudo_sum(p + h.ip_header, h.inner_version == 4, h.l4)
+    cdef uint64_t inside = short_sum(th, h.payload - h.l4_header)
+    cdef bint sealed = False
+    cdef const layer *one
+    cdef int k
+    inside += simd.sum(f.p + h.payload, f.payload)
+    pseudo += length_sum(length)
+    if h.remcsum:
+        if check != fold(pseudo):
+            return False
+    elif fold(pseudo + inside) != 0xffff or (h.l4 == IPPROTO_TCP and check == 0xffff):
+        return False
+    for k in range(h.n - 1, -1, -1):
+        one = &h.layers[k]
+        inside += short_sum(p + one.offset, next_offset - one.offset)
+        next_offset = one.offset
+        if one.kind == UDP and load16(p + one.offset + 6):
+            sealed = True
+            pseudo = pseudo_sum(
+                p + h.layers[k - 1].offset, h.layers[k - 1].kind == IP4, IPPROTO_UDP)
+            if fold(inside + pseudo + length_sum(f.size - one.offset)) != 0xffff:
+                return False
+        elif one.kind == GRE:
+            if load16(p + one.offset + 4) == 0xffff or fold(inside) != 0xffff:
+                return False
+    # gue_gro_remcsum, vxlan_gro_remcsum: csum_valid
+    return sealed or not h.remcsum
+
+
+# ---- a frame and a held packet --------------------------------------------------------------
+
+cdef inline bint differs(
+    const uint8_t *a, const uint8_t *b, Py_ssize_t start, Py_ssize_t stop
+) noexcept nogil:
+    return stop > start and memcmp(a + start, b + start, stop - start) != 0
+
+
+cdef bint same_flow(
+    const headers *h, const headers *g, const uint8_t *a, const uint8_t *b
+) noexcept nogil:
+    """Whether both are of one flow in one tunnel: NAPI_GRO_CB(p)->same_flow."""
+    cdef Py_ssize_t at = 0, start
+    cdef int k
+    if h.n != g.n or h.l4 != g.l4 or h.l4_header != g.l4_header:
+        return False
+    for k in range(h.n):
+        start = h.layers[k].offset
+        if start != g.layers[k].offset or h.layers[k].kind != g.layers[k].kind:
+            return False
+        if differs(a, b, at, start):  # Ethernet, VLAN, tunnel and extension headers
+            return False
+        if h.layers[k].kind == IP4:
+            if a[start + 9] != b[start + 9] or differs(a, b, start + 12, start + 20):
+                return False
+            at = start + 20
+        elif h.layers[k].kind == IP6:
+            if (a[start] ^ b[start]) & 0xf0 or (a[start + 1] ^ b[start + 1]) & 0x0f:
+                return False
+            if differs(a, b, start + 2, start + 4) or a[start + 6] != b[start + 6]:
+                return False
+            if differs(a, b, start + 8, start + 40):
+                return False
+            at = start + 40
+        elif h.layers[k].kind == UDP:
+            if differs(a, b, start, start + 4):
+                return False
+            if (load16(a + start + 6) == 0) != (load16(b + start + 6) == 0):
+                return False
+            at = start + 8
+        else:
+            if differs(a, b, start, start + 4):
+                return False
+            # gre_gro_receive takes the checksum, which comes first, for the key
+            if get16(a + start) & GRE_KEY and differs(a, b, start + 4, start + 8):
+                return False
+            at = start + 8
+    return not differs(a, b, at, h.l4_header + 4)
+
+
+cdef bint network_continues(
+    const job *j, held *one, const uint8_t *a, const uint8_t *b, int64_t count
+) noexcept nogil:
+    """Do the IP headers at `a` go on from those of the first frame at `b`? (inet_gro_flush)"""
+    cdef const headers *h = &one.h
+    cdef const uint8_t *x
+    cdef const uint8_t *y
+    cdef uint16_t step
+    cdef bint fixed = one.fixed_id
+    cdef int k
+    for k in range(h.n):
+        x = a + h.layers[k].offset
+        y = b + h.layers[k].offset
+        if h.layers[k].kind == IP4:
+            if x[1] != y[1] or x[8] != y[8] or load16(x + 6) != load16(y + 6):
+                return False
+            step = <uint16_t>(get16(x + 4) - get16(y + 4))
+            if h.layers[k].inner and (fixed or count == 1) and step == 0:
+                if not (j.fixed_ids and h.l4 == IPPROTO_TCP and get16(x + 6) & IP_DF):
+                    return False
+                fixed = True
+            elif step != <uint16_t>count:
+                # The kernel lets outer IDs be anything with DF, but segmentation counts
+                return False
+            elif fixed and (h.layers[k].inner or not get16(x + 6) & IP_DF):
+                # ip_fixedid is one for both: without DF, the outer ID would have to stay, too
+                return False
+        elif h.layers[k].kind == IP6:
+            if (x[0] ^ y[0]) & 0x0f or (x[1] ^ y[1]) & 0xf0 or x[7] != y[7]:
+                return False
+    one.fixed_id = fixed
+    return True
+
+
+cdef inline uint32_t sequence(const uint8_t *th) noexcept nogil:
+    return <uint32_t>get16(th + 4) << 16 | get16(th + 6)
+
+
+cdef bint transport_continues(
+    const headers *h, const uint8_t *a, const uint8_t *b, const packet *to, int64_t payload
+) noexcept nogil:
+    """Does the TCP or UDP header at `a` go on from the one at `b`? (tcp_gro_receive)"""
+    cdef const uint8_t *x = a + h.l4_header
+    cdef const uint8_t *y = b + h.l4_header
+    if payload == 0 or payload > to.gso_size:
+        return False
+    if h.l4 == IPPROTO_UDP:
+        return True
+    if x[13] & CWR or (x[13] ^ y[13]) & ~(CWR | FIN | PSH) or x[12] != y[12]:
+        return False
+    if differs(x, y, 8, 12) or differs(x, y, 14, 16) or differs(x, y, 18, h.payload - h.l4_header):
+        return False
+    return sequence(x) == <uint32_t>(sequence(y) + to.length)
+
+
+cdef bint fits(const job *j, const headers *h, const packet *to, int64_t payload) noexcept nogil:
+    """skb_gro_receive: lengths count from the network header that the device found."""
+    cdef int64_t link = 0 if j.raw else ETH_HLEN
+    cdef int64_t length = h.payload - link + to.length + payload
+    if length >= j.max_size:
+        return False
+    if length < GRO_LEGACY_MAX_SIZE:
+        return True
+    if h.l4 != IPPROTO_TCP or h.n > 1 or h.steps & 1 << GRE_HEADER or h.network_header != link:
+        return False
+    # Segmentation takes the jumbo header out only right before TCP
+    return h.inner_version == 4 or h.l4_header == h.ip_header + 40
+
+
+# ---- the held packets -----------------------------------------------------------------------
+
+cdef void release(job *j, int32_t slot) noexcept nogil:
+    """The packet is complete: nothing is added to it any more."""
+    cdef held *one = &j.slots[slot]
+    cdef int32_t *link = &j.buckets[one.hash & j.mask]
+    while link[0] != slot:
+        link = &j.slots[link[0]].next_in_bucket
+    link[0] = one.next_in_bucket
+    if one.older != NOBODY:
+        j.slots[one.older].newer = one.newer
+    else:
+        j.oldest = one.newer
+    if one.newer != NOBODY:
+        j.slots[one.newer].older = one.older
+    else:
+        j.newest = one.older
+    one.next_in_bucket = j.free
+    j.free = slot
+
+
+cdef void release_flow(job *j, uint64_t hash) noexcept nogil:
+    """Complete whatever is held of these addresses and ports, so that nothing overtakes it."""
+    cdef int32_t slot = j.buckets[hash & j.mask], following
+    while slot != NOBODY:
+        following = j.slots[slot].next_in_bucket
+        if j.slots[slot].hash == hash:
+            release(j, slot)
+        slot = following
+
+
+cdef int32_t find(job *j, const frame *f) noexcept nogil:
+    """The held packet of the frame's flow, or NOBODY."""
+    cdef int32_t slot = j.buckets[f.hash & j.mask], following
+    cdef held *one
+    cdef int64_t first
+    while slot != NOBODY:
+        one = &j.slots[slot]
+        following = one.next_in_bucket
+        if one.hash == f.hash:
+            first = j.packets[one.packet].first
+            if j.times is not NULL and too_late(j, first, f.i):
+                release(j, slot)
+            elif same_interface(j, first, f.i) and same_flow(
+                    &f.h, &one.h, f.copy.p, j.data + j.off[first]):
+                return slot
+        slot = following
+    return NOBODY
+
+
+cdef inline bint same_interface(const job *j, int64_t first, int64_t i) noexcept nogil:
+    return j.interfaces is NULL or j.interfaces[first] == j.interfaces[i]
+
+
+cdef bint too_late(const job *j, int64_t first, int64_t i) noexcept nogil:
+    cdef int64_t elapsed = <int64_t>(<uint64_t>j.times[i] - <uint64_t>j.times[first])
+    return elapsed < 0 or elapsed > j.timeout
+
+
+cdef void thin_out(job *j, uint64_t hash) noexcept nogil:
+    """gro_flush_oldest: the same addresses in ever more tunnels must not cost ever more."""
+    cdef int32_t slot = j.buckets[hash & j.mask], last = NOBODY
+    cdef int alike = 0
+    while slot != NOBODY:
+        if j.slots[slot].hash == hash:
+            alike += 1
+            last = slot
+        slot = j.slots[slot].next_in_bucket
+    if alike >= MAX_GRO_SKBS:
+        release(j, last)
+
+
+cdef void hold(job *j, const frame *f, int64_t number) noexcept nogil:
+    """Let packet `number`, whose first frame this is, take up others."""
+    cdef int32_t slot
+    cdef held *one
+    cdef int32_t *bucket = &j.buckets[f.hash & j.mask]
+    thin_out(j, f.hash)
+    if j.free == NOBODY and j.unused == j.max_held:
+        release(j, j.oldest)
+    slot = j.free
+    if slot != NOBODY:
+        j.free = j.slots[slot].next_in_bucket
+    else:
+        slot = j.unused
+        j.unused += 1
+    one = &j.slots[slot]
+    one.h = f.h
+    one.hash = f.hash
+    one.packet = number
+    one.fixed_id = False
+    one.next_in_bucket = bucket[0]
+    bucket[0] = slot
+    one.older = j.newest
+    one.newer = NOBODY
+    if j.newest != NOBODY:
+        j.slots[j.newest].newer = slot
+    else:
+        j.oldest = slot
+    j.newest = slot
+
+
+cdef bint join(job *j, int32_t slot, const frame *f) noexcept nogil:
+    """Put the frame behind a held packet of its flow. The packet is complete if it cannot be."""
+    cdef held *one = &j.slots[slot]
+    cdef packet *to = &j.packets[one.packet]
+    cdef const uint8_t *first = j.data + j.off[to.first]
+    cdef const uint8_t *th = f.copy.p + f.h.l4_header
+    cdef bint last
+    if (
+        f.h.payload != one.h.payload or not fits(j, &f.h, to, f.payload)
+        or not transport_continues(&f.h, f.copy.p, first, to, f.payload)
+        or not network_continues(j, one, f.copy.p, first, to.count)
+    ):
+        release(j, slot)
+        return False
+    last = f.payload < to.gso_size
+    to.count += 1
+    to.length += f.payload
+    if one.fixed_id:
+        to.gso_type |= SKB_GSO_TCP_FIXEDID
+    if f.h.l4 == IPPROTO_TCP:
+        to.flags |= th[13] & (FIN | PSH)
+        last |= th[13] & (URG | PSH | RST | SYN | FIN) != 0
+    else:
+        last |= to.count == UDP_GRO_CNT_MAX
+    j.into[f.i] = one.packet
+    if last:
+        release(j, slot)
+    return True
+
+
+cdef uint32_t type_of(const headers *h, const uint8_t *p) noexcept nogil:
+    """skb_shinfo(skb)->gso_type."""
+    cdef uint32_t bits = SKB_GSO_UDP_L4
+    cdef int k, levels = 0
+    if h.l4 == IPPROTO_TCP:
+        bits = SKB_GSO_TCPV4 if h.inner_version == 4 else SKB_GSO_TCPV6
+        if p[h.l4_header + 13] & CWR:
+            bits |= SKB_GSO_TCP_ECN
+    if h.steps & 1 << GRE_HEADER:
+        bits |= SKB_GSO_GRE
+    for k in range(h.n):
+        if h.layers[k].kind == UDP:
+            bits |= (SKB_GSO_UDP_TUNNEL_CSUM if load16(p + h.layers[k].offset + 6)
+                     else SKB_GSO_UDP_TUNNEL)
+        elif h.layers[k].kind == GRE:
+            bits ^= SKB_GSO_GRE | SKB_GSO_GRE_CSUM
+        else:
+            levels += 1
+    if h.remcsum:
+        bits |= SKB_GSO_TUNNEL_REMCSUM
+    # IP in IP, directly or in FOU and GUE: the other tunnels say what is inside by Ethernet type
+    if levels == 2 and not h.steps & BY_ETHERTYPE:
+        bits |= SKB_GSO_IPXIP4 if h.outer_version == 4 else SKB_GSO_IPXIP6
+    return bits
+
+
+cdef bint may_lead(const frame *f) noexcept nogil:
+    """Whether more may follow this frame (tcp_gro_receive, out_check_final)."""
+    if f.h.l4 == IPPROTO_UDP:
+        return True
+    return f.payload > 0 and f.copy.p[f.h.l4_header + 13] & (URG | PSH | RST | SYN | FIN) == 0
+
+
+cdef void consider(job *j, frame *f) noexcept nogil:
+    """Decide on one frame."""
+    cdef bint segment = is_segment(j, f) and right_checksums(f)
+    cdef packet *own
+    cdef int32_t slot
+    if segment:
+        slot = find(j, f)
+        if slot != NOBODY and join(j, slot, f):
+            return
+    elif f.hash:
+        release_flow(j, f.hash)
+    own = &j.packets[j.count]
+    own.first = f.i
+    own.count = 1
+    own.gso_size = own.length = f.payload
+    own.headers = f.h.payload
+    own.jumbo = 0
+    own.payload_sum = own.flags = 0
+    own.gso_type = 0
+    j.into[f.i] = j.count
+    if segment and may_lead(f):
+        own.gso_type = type_of(&f.h, f.copy.p)
+        own.flags = f.copy.p[f.h.l4_header + 13] if f.h.l4 == IPPROTO_TCP else 0
+        if f.h.inner_version == 6:
+            own.jumbo = JUMBO_HLEN  # if it comes to that
+        hold(j, f, j.count)
+    j.count += 1
+
+
+cdef void decide(job *j) noexcept nogil:
+    """Which packet each frame goes into."""
+    cdef frame f
+    cdef fault why
+    cdef Py_ssize_t i
+    for i in range(j.n):
+        f.i = i
+        f.p = j.data + j.off[i]
+        f.size = j.off[i + 1] - j.off[i]
+        f.hash = 0
+        if read_headers(&f.h, &why, &f.copy, f.p, f.size, j.raw, j.ports):
+            f.h.l4 = 0
+            f.h.payload = 0
+        else:
+            f.hash = flow_hash(j, &f.h, f.copy.p, i)
+        f.payload = f.size - f.h.payload
+        consider(j, &f)
+        drop_copy(&f.copy)

@@ -1,0 +1,1 @@
+"""The subcommands of ``gso``, one file each."""

@@ -1,0 +1,108 @@
+"""``gso coalesce``: merge the segments of a capture into super-packets."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import sys
+from collections.abc import Iterator
+
+from gso.commands.common import (
+    FINDINGS,
+    FINE,
+    UsageError,
+    add_common,
+    add_input,
+    add_output,
+    open_source,
+    open_target,
+    plural,
+    positive,
+    show_progress,
+)
+from gso.rewriting.coalesce import Merged, coalesce_capture
+
+_GRO_MAX_SIZE = 8 * 65535
+
+_COALESCE = """\
+Copy a capture with the segments of each flow merged as the kernel's software GRO merges them, into
+super-packets of up to 64 kB: what the host's network stack handles when the wire carries this.
+Only what `gso segment` would turn back into the same bytes is merged; packets that are not
+segments, or are damaged, or stand alone, stay as they are, and so do timestamps, interfaces, link
+types and the format. A super-packet has the timestamp and the comment of its first segment.
+"""
+
+
+def add(command: argparse.ArgumentParser) -> None:
+    """Describe the subcommand."""
+    command.description = _COALESCE
+    command.set_defaults(run=_coalesce)
+    add_input(command)
+    add_output(command)
+    command.add_argument(
+        "--timeout",
+        metavar="US",
+        type=positive,
+        default=1000,
+        help="microseconds between the first and the last segment of a super-packet, at most "
+        "(default: %(default)s)",
+    )
+    command.add_argument(
+        "--max-size",
+        metavar="N",
+        type=positive,
+        default=65536,
+        help="IP packets are shorter than this; over 65536 is BIG TCP, up to 524280 "
+        "(default: %(default)s)",
+    )
+    command.add_argument("--keep-udp", action="store_true", help="merge TCP only, not UDP")
+    command.add_argument(
+        "--fixed-ids",
+        action="store_true",
+        help="merge TCP segments whose IPv4 ID stays the same too; segmenting them again needs "
+        "--fixed-ids too",
+    )
+    add_common(command)
+
+
+def _coalesce(options: argparse.Namespace) -> int:
+    if options.max_size > _GRO_MAX_SIZE:
+        raise UsageError(f"--max-size {options.max_size}: at most {_GRO_MAX_SIZE}")
+    source = open_source(options.input)
+    with (
+        open_target(options.output, options.input) as target,
+        show_progress(options.input) as progress,
+    ):
+        merged = coalesce_capture(
+            source,
+            target,
+            tunnel_ports=dict(options.tunnel_port),
+            udp_gro=not options.keep_udp,
+            fixed_ids=options.fixed_ids,
+            gro_max_size=options.max_size,
+            timeout=options.timeout,
+            progress=progress,
+        )
+    report = sys.stderr if options.output == "-" else sys.stdout
+    if options.json:
+        numbers = {"written": merged.written, "unchanged": merged.unchanged}
+        json.dump(dataclasses.asdict(merged) | numbers, report, indent=2)
+        report.write("\n")
+    else:
+        report.writelines(f"{line}\n" for line in _report(merged))
+    return FINE if merged.truncated is None else FINDINGS
+
+
+def _report(merged: Merged) -> Iterator[str]:
+    yield f"{plural(merged.packets, 'packet')} read, {merged.written} written"
+    most = f" of up to {plural(merged.most_segments, 'segment')}" if merged.super_packets else ""
+    yield (
+        f"  {plural(merged.merged, 'packet')} became "
+        f"{plural(merged.super_packets, 'super-packet')}{most}"
+    )
+    yield f"  {plural(merged.unchanged, 'packet')} unchanged"
+    for link_type, count in merged.unknown_links.items():
+        yield f"{plural(count, 'packet')} of link type {link_type} cannot be looked into"
+    if merged.truncated:
+        yield f"the input is cut off: {merged.truncated}"

@@ -1,0 +1,220 @@
+"""What the subcommands of ``gso`` share: statuses, options, help."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import os
+import shutil
+import sys
+import tempfile
+import textwrap
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NoReturn
+
+from gso.compressed import DamagedError, compressing
+from gso.constants import Tunnel
+from gso.printable import printable
+
+FINE, FINDINGS, UNUSABLE = 0, 1, 2
+REPORT_WIDTH = 96
+
+_TUNNELS = {
+    "gue": Tunnel.GUE,
+    "fou": Tunnel.FOU,
+    "vxlan": Tunnel.VXLAN,
+    "vxlan-gpe": Tunnel.VXLAN_GPE,
+    "geneve": Tunnel.GENEVE,
+    "none": Tunnel.NONE,
+}
+
+EXAMPLES = """\
+examples:
+  gso segment host.pcapng wire.pcapng --gso-size 1448
+  tcpdump -w - -i eth0 | gso segment - - --gso-size 1448 | tshark -r -
+  gso segment host.pcap wire.pcap             segment sizes from the TCP handshakes
+  gso coalesce wire.pcapng host.pcapng        what GRO would make of it
+  gso explain host.pcapng -n 7 --tunnel-port 5501=gue
+  gso validate host.pcapng --mtu 1500
+  gso diagnose pwru.log.gz                    which header offset is wrong, and who left it so
+  gso watch --seconds 60                      the same of this host's own packets
+
+exit status:
+  0  all is well
+  1  something was found: see the report
+  2  wrong usage, or an input that cannot be used
+"""
+
+
+class UsageError(Exception):
+    """What is wrong with the usage or the input, and what to do next."""
+
+
+class Formatter(argparse.RawDescriptionHelpFormatter):
+    """Help as wide as the terminal, examples as they are written."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=30, width=min(100, terminal_width()))
+
+
+def terminal_width() -> int:
+    """Columns of the terminal; 100 if there is none."""
+    return shutil.get_terminal_size((100, 24)).columns
+
+
+def add_input(command: argparse.ArgumentParser) -> None:
+    """The capture to read."""
+    command.add_argument("input", metavar="IN", help="pcap or pcapng file, or - for a pipe")
+
+
+def add_output(command: argparse.ArgumentParser) -> None:
+    """The capture to write."""
+    command.add_argument("output", metavar="OUT", help="file to write, or - for a pipe")
+
+
+def add_common(command: argparse.ArgumentParser) -> None:
+    """Options of every subcommand that reads a capture."""
+    command.add_argument(
+        "--tunnel-port",
+        metavar="PORT=TUNNEL",
+        action="append",
+        type=_tunnel_port,
+        default=[],
+        help="UDP destination port of a tunnel: gue, fou, vxlan, vxlan-gpe, geneve or none; "
+        "fou:47 for a FOU port that carries IP protocol 47. Known without: 4789 vxlan, "
+        "4790 vxlan-gpe, 6080 gue, 6081 geneve. May be given several times",
+    )
+    command.add_argument("--json", action="store_true", help="report as JSON")
+
+
+def _tunnel_port(text: str) -> tuple[int, Tunnel | tuple[Tunnel, int]]:
+    port, _, kind = text.partition("=")
+    name, _, protocol = kind.partition(":")
+    if not port.isdecimal() or not 0 < int(port) < 1 << 16 or name not in _TUNNELS:
+        _refuse(f"{text!r} is not PORT=TUNNEL, such as 5501=gue ({', '.join(_TUNNELS)})")
+    if not protocol:
+        return int(port), _TUNNELS[name]
+    if name != "fou" or not protocol.isdecimal() or not 0 < int(protocol) < 256:
+        _refuse(f"{text!r}: only fou takes an IP protocol, 1 to 255, such as 5557=fou:47")
+    return int(port), (Tunnel.FOU, int(protocol))
+
+
+def _refuse(message: str) -> NoReturn:
+    raise argparse.ArgumentTypeError(message)
+
+
+def positive(text: str) -> int:
+    """An option's value that counts something."""
+    if not text.isdecimal() or not 0 < int(text) < 1 << 31:
+        _refuse(f"{text!r} is not a number from 1 to {(1 << 31) - 1}")
+    return int(text)
+
+
+def open_source(name: str) -> str | io.FileIO:
+    """The input of this name, or standard input for ``-``."""
+    if name != "-":
+        return name
+    if sys.stdin.isatty():
+        raise UsageError("the capture is to come from standard input, but that is a terminal")
+    return io.FileIO(sys.stdin.fileno(), closefd=False)
+
+
+def plural(count: int, word: str) -> str:
+    """``1 packet``, ``2 packets``."""
+    return f"{count} {word}{'' if count == 1 else 's'}"
+
+
+def wrapped(label: str, text: str, indent: str = "  ") -> Iterator[str]:
+    """A paragraph of a report; the text is made safe to show."""
+    yield from textwrap.wrap(
+        label + printable(text),
+        REPORT_WIDTH,
+        initial_indent=indent,
+        subsequent_indent=indent + "  ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+@contextlib.contextmanager
+def open_target(name: str, source: str) -> Iterator[Any]:
+    """The file to write: under another name until it is complete, unless it is a pipe or device."""
+    if name == "-":
+        if sys.stdout.isatty():
+            raise UsageError("a capture is binary: write it to a file or a pipe, not a terminal")
+        yield io.FileIO(sys.stdout.fileno(), "w", closefd=False)
+        return
+    path = Path(name).resolve()  # a link is to stay one
+    if source != "-" and path.exists() and path.samefile(source):
+        raise UsageError(f"{name}: IN and OUT are the same file, choose another name for OUT")
+    if path.exists() and not path.is_file():
+        with path.open("wb", buffering=0) as file, _compressing(name, file) as target:
+            yield target
+        return
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with io.FileIO(handle, "w") as file, _compressing(name, file) as target:
+            yield target
+        Path(temporary).chmod(0o666 & ~_umask())
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink()
+        raise
+
+
+@contextlib.contextmanager
+def _compressing(name: str, file: Any) -> Iterator[Any]:
+    try:
+        with compressing(name, file) as target:
+            yield target
+    except DamagedError as error:
+        raise UsageError(f"{name}: {error}") from None
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+@contextlib.contextmanager
+def show_progress(name: str) -> Iterator[Callable[[int], None] | None]:
+    """Shows how far a long run has come, if somebody is watching."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    size = Path(name).stat().st_size if name != "-" else 0
+    start = shown = time.monotonic()
+
+    def progress(position: int) -> None:
+        nonlocal shown
+        now = time.monotonic()
+        if now - shown < 0.2:
+            return
+        shown = now
+        part = f"{100 * position / size:3.0f} % of " if size else ""
+        total = f"{size / 1e6:.0f}" if size else f"{position / 1e6:.0f}"
+        rate = position / (now - start) / 1e6
+        sys.stderr.write(f"\r{part}{total} MB, {rate:.0f} MB/s \033[K")
+        sys.stderr.flush()
+
+    try:
+        yield progress
+    finally:
+        if shown != start:
+            sys.stderr.write("\r\033[K")
+            sys.stderr.flush()
+
+
+def version() -> str:
+    """Of the package, as it is installed."""
+    # Costs as much time as all else that is imported here.
+    from importlib import metadata  # noqa: PLC0415
+
+    try:
+        return metadata.version("pygso")
+    except metadata.PackageNotFoundError:
+        return "(not installed)"

@@ -1,0 +1,168 @@
+"""``gso segment``: turn super-packets in a capture into the packets of the wire."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from gso.commands.common import (
+    FINDINGS,
+    FINE,
+    UsageError,
+    add_common,
+    add_input,
+    add_output,
+    open_source,
+    open_target,
+    plural,
+    positive,
+    show_progress,
+)
+from gso.rewriting.segment import Summary, segment_capture
+
+_MOST_FLOWS = 20
+
+_SEGMENT = """\
+Copy a capture with its super-packets (of TSO, GSO, GRO or UDP GSO) segmented, so that it holds what
+the wire carried: packets that can be sent, with right lengths and checksums. Everything else stays
+as it is: other packets, timestamps, comments, interfaces, link types and the format. Checksums that
+a network device was to complete are completed.
+
+Without --gso-size, TCP segment sizes come from each connection's handshake in the capture: the
+smaller MSS of the two SYNs, less the TCP options of the packet (12 bytes for timestamps). UDP and
+connections without a handshake then stay as they are.
+"""
+
+
+def add(command: argparse.ArgumentParser) -> None:
+    """Describe the subcommand."""
+    command.description = _SEGMENT
+    command.set_defaults(run=_segment)
+    add_input(command)
+    add_output(command)
+    command.add_argument(
+        "--gso-size",
+        metavar="N",
+        type=positive,
+        help="payload bytes per segment, headers not counted (1448 for TCP with timestamps and "
+        "an MTU of 1500)",
+    )
+    udp = command.add_mutually_exclusive_group()
+    udp.add_argument(
+        "--keep-udp",
+        dest="udp",
+        action="store_const",
+        const="keep",
+        default="uso",
+        help="apply --gso-size to TCP only, not to UDP",
+    )
+    udp.add_argument(
+        "--ufo",
+        dest="udp",
+        action="store_const",
+        const="ufo",
+        help="make IP fragments of UDP, with N bytes each in multiples of 8, not datagrams",
+    )
+    command.add_argument(
+        "--fixed-ids",
+        action="store_true",
+        help="all segments of a TCP packet with DF keep its IPv4 ID, instead of counting up",
+    )
+    command.add_argument(
+        "--partial",
+        action="store_true",
+        help="leave the innermost checksums to a network device (CHECKSUM_PARTIAL)",
+    )
+    add_common(command)
+
+
+def _segment(options: argparse.Namespace) -> int:
+    if options.udp == "ufo" and (options.gso_size or 8) < 8:
+        raise UsageError(f"--gso-size {options.gso_size}: fragments have 8 bytes or more")
+    source = open_source(options.input)
+    with (
+        open_target(options.output, options.input) as target,
+        show_progress(options.input) as progress,
+    ):
+        summary = segment_capture(
+            source,
+            target,
+            options.gso_size,
+            tunnel_ports=dict(options.tunnel_port),
+            udp=options.udp,
+            fixed_ids=options.fixed_ids,
+            checksum="partial" if options.partial else "complete",
+            progress=progress,
+        )
+    report = sys.stderr if options.output == "-" else sys.stdout
+    if options.json:
+        json.dump(_as_json(summary), report, indent=2)
+        report.write("\n")
+    else:
+        report.writelines(f"{line}\n" for line in _report(summary, options.gso_size))
+    return FINE if summary.fine else FINDINGS
+
+
+def _report(summary: Summary, gso_size: int | None) -> Iterator[str]:
+    yield f"{plural(summary.packets, 'packet')} read, {summary.written} written"
+    size = f" of up to {gso_size} bytes of payload" if gso_size else ""
+    yield (
+        f"  {plural(summary.segmented, 'super-packet')} became "
+        f"{plural(summary.segments, 'segment')}{size}"
+    )
+    yield f"  {plural(summary.completed, 'packet')} had the checksum completed"
+    yield f"  {plural(summary.unchanged, 'packet')} unchanged"
+    for flow in summary.flows[:_MOST_FLOWS]:
+        yield f"flow {flow.name}: {flow.source()}"
+        if flow.packets:
+            sizes = " or ".join(map(str, sorted(flow.gso_sizes)))
+            yield (
+                f"  {plural(flow.packets, 'super-packet')} became "
+                f"{plural(flow.segments, 'segment')} of {sizes} bytes of payload"
+            )
+        if flow.skipped:
+            yield (
+                f"  {plural(flow.skipped, 'super-packet')} of up to {flow.longest} bytes of "
+                "payload left unchanged: say --gso-size N"
+            )
+    if len(summary.flows) > _MOST_FLOWS:
+        yield f"and {plural(len(summary.flows) - _MOST_FLOWS, 'flow')} more: see --json"
+    for note in summary.notes.values():
+        numbers = ", ".join(map(str, note.packets)) + ("..." * (note.count > len(note.packets)))
+        count = plural(note.count, "packet")
+        yield f"{count} left unchanged (number {numbers}): {note.reason}"
+    if summary.truncated:
+        yield f"the input is cut off: {summary.truncated}"
+
+
+def _as_json(summary: Summary) -> dict[str, Any]:
+    return {
+        "packets": summary.packets,
+        "written": summary.written,
+        "segmented": summary.segmented,
+        "segments": summary.segments,
+        "completed": summary.completed,
+        "unchanged": summary.unchanged,
+        "truncated": summary.truncated,
+        "flows": [
+            {
+                "flow": flow.name,
+                "mss": flow.mss,
+                "announced": flow.announced,
+                "peer": flow.peer,
+                "source": flow.source(),
+                "gso_sizes": sorted(flow.gso_sizes),
+                "packets": flow.packets,
+                "segments": flow.segments,
+                "skipped": flow.skipped,
+            }
+            for flow in summary.flows
+        ],
+        "notes": [
+            {"reason": note.reason, "count": note.count, "packets": note.packets}
+            for note in summary.notes.values()
+        ],
+    }

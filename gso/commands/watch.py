@@ -1,0 +1,104 @@
+"""``gso watch``: diagnose a live host."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+from types import FrameType
+
+from gso.commands.common import (
+    FINDINGS,
+    FINE,
+    UsageError,
+)
+from gso.commands.diagnose import as_json, report
+from gso.diagnosis import Survey
+from gso.diagnosis.live import WatchError, kernel_functions, lacking, program, watch
+from gso.printable import printable
+
+_DESCRIPTION = """\
+Attach a bpftrace program to the running kernel and diagnose its tunnel packets as they pass: says
+at once when one has a wrong header offset, and gives the whole diagnosis at the end (interrupt it,
+or use --seconds or --count). Needs root, bpftrace, and a kernel with BTF and kprobes.
+"""
+
+
+def add(command: argparse.ArgumentParser) -> None:
+    """Describe the subcommand."""
+    command.description = _DESCRIPTION
+    command.set_defaults(run=_watch)
+    command.add_argument("--seconds", metavar="N", type=_seconds, help="end after N seconds")
+    command.add_argument("--count", metavar="N", type=_count, help="end after N events")
+    command.add_argument("--json", action="store_true", help="report as JSON")
+    command.add_argument(
+        "--bpftrace", metavar="PROGRAM", default="bpftrace", help="the bpftrace to run"
+    )
+    command.add_argument(
+        "--print-program",
+        action="store_true",
+        help="print the bpftrace program for this kernel, and do not run it",
+    )
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not a positive number of seconds")
+    return value
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of events from 1 on")
+    return int(text)
+
+
+def _watch(options: argparse.Namespace) -> int:
+    try:
+        text = program(kernel_functions())
+        if options.print_program:
+            sys.stdout.write(text)
+            return FINE
+        missing = lacking(options.bpftrace)
+        if missing:
+            raise WatchError("this host lacks " + "; ".join(missing))
+        return _diagnose(text, options)
+    except WatchError as error:
+        raise UsageError(f"watch: {error}") from None
+
+
+def _diagnose(text: str, options: argparse.Namespace) -> int:
+    stopped: list[int] = []
+
+    def stop(number: int, _: FrameType | None) -> None:
+        stopped.append(number)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    survey = Survey()
+    told: set[tuple[str, ...]] = set()
+    sys.stderr.write("watching; interrupt to end\n")
+    try:
+        for batch in watch(
+            text,
+            bpftrace=options.bpftrace,
+            seconds=options.seconds,
+            count=options.count,
+            stopped=lambda: bool(stopped),
+        ):
+            survey.add(batch)
+            for rules, message in survey.wrong():
+                if rules not in told:
+                    told.add(rules)
+                    sys.stderr.write(f"{', '.join(rules)}: {printable(message)}\n")
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    diagnosis = survey.finish()
+    if options.json:
+        json.dump(as_json([("this host", diagnosis)]), sys.stdout, indent=2)
+        sys.stdout.write("\n")
+    else:
+        sys.stdout.writelines(f"{line}\n" for line in report("this host", diagnosis))
+    return FINE if diagnosis.clean else FINDINGS

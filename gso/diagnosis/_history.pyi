@@ -1,0 +1,79 @@
+from collections import Counter
+from collections.abc import Callable, Container
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gso.diagnosis.event import Event
+from gso.traces.reader import Trace
+
+class Rows:
+    batch: Trace
+    def __init__(
+        self, batch: Trace, kinds: npt.NDArray[np.uint8], encapsulators: Container[str]
+    ) -> None: ...
+
+class Collected:
+    since: int
+    begin: int
+    mask: int
+    functions: dict[str, None]
+    encapsulators: tuple[str, ...]
+    results: dict[str, int]
+    reason: str
+    drop_location: str
+    stack_text: str
+    @property
+    def events(self) -> list[Event]: ...
+    @property
+    def before(self) -> Event | None: ...
+    @property
+    def bad(self) -> Event | None: ...
+    @property
+    def drop(self) -> Event | None: ...
+    @property
+    def dropped(self) -> bool: ...
+    @property
+    def first_line(self) -> int: ...
+    @property
+    def outer_length(self) -> int: ...
+
+class Tally:
+    rules: tuple[str, ...]
+    function: str
+    packets: int
+    dropped: int
+    flows: Counter[str]
+    devices: Counter[str]
+    example: Any
+    def __init__(self, rules: tuple[str, ...], function: str) -> None: ...
+    @property
+    def times(self) -> tuple[int, int] | None: ...
+
+def tally_packets(
+    packets: list[Any],
+    known: dict[Any, Any],
+    judge: Callable[[Any], tuple[Tally, int] | None],
+    timed: bool,
+    most: int,
+) -> list[Any]: ...
+def begin(
+    packets: dict[int, Any],
+    given_up: set[int],
+    make: Callable[[], Collected],
+    lives: npt.NDArray[np.int64],
+    rows: npt.NDArray[np.int64],
+    base: int,
+    remembered: int,
+) -> list[int]: ...
+def feed(
+    packets: dict[int, Any],
+    rows: Rows,
+    start: int,
+    base: int,
+    lives: npt.NDArray[np.int64],
+    violated: npt.NDArray[np.uint64],
+    chosen: npt.NDArray[np.int64],
+    collected: npt.NDArray[np.bool_] | None,
+) -> None: ...

@@ -1,0 +1,46 @@
+"""One event of one packet, as it is shown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+
+from gso.rules import SkbState
+from gso.rules._judge import SKB_DTYPE
+
+__all__ = ["Event"]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event of one packet.
+
+    Attributes:
+        line: of the log, counted from 1.
+        time: nanoseconds, None where the log has none; since the packet's first event where the
+            log's times are relative.
+        cpu: -1 where the log has none.
+        function: where it was seen.
+        flow, device: as the log prints them, or empty.
+        data: the sk_buff's fields there, the bytes of a row of `gso.SKB_DTYPE`.
+    """
+
+    line: int
+    time: int | None
+    cpu: int
+    function: str
+    flow: str
+    device: str
+    data: bytes
+
+    @property
+    def row(self) -> np.void:
+        """The sk_buff's fields there, of `gso.SKB_DTYPE`."""
+        return cast("np.void", np.frombuffer(self.data, SKB_DTYPE)[0])
+
+    @property
+    def state(self) -> SkbState:
+        """The sk_buff's fields there."""
+        return SkbState.from_row(self.row)

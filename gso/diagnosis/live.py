@@ -1,0 +1,194 @@
+"""Running bpftrace on a live host, and what it needs to run."""
+
+from __future__ import annotations
+
+import os
+import re
+import select
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from gso.diagnosis.follower import ENCAPSULATORS
+from gso.diagnosis.recorders import TUNNEL_SEGMENTERS, bpftrace_program
+from gso.traces._events import EventScanner
+from gso.traces.reader import Trace
+
+__all__ = ["WatchError", "kernel_functions", "lacking", "program", "watch"]
+
+# Functions whose first argument is the sk_buff. Encapsulators show it as it was before.
+_FUNCTIONS = (*ENCAPSULATORS, "__dev_queue_xmit", *TUNNEL_SEGMENTERS)
+_SKB_NOT_FIRST = {
+    *("iptunnel_xmit", "udp_tunnel_xmit_skb", "udp_tunnel6_xmit_skb", "wg_socket_send_skb_to_peer"),
+}
+_BTF = Path("/sys/kernel/btf/vmlinux")
+_SYMBOLS = Path("/proc/kallsyms")
+_TRACING = (Path("/sys/kernel/tracing"), Path("/sys/kernel/debug/tracing"))
+_GRACE_SECONDS = 5.0
+_POLL_SECONDS = 0.5
+_MOST_KEPT = 1 << 20
+
+
+class WatchError(Exception):
+    """Why the host cannot be watched, and what to do about it."""
+
+
+def kernel_functions() -> frozenset[str]:
+    """Names of the functions in the running kernel and its modules."""
+    try:
+        text = _SYMBOLS.read_text(errors="replace")
+    except OSError:
+        return frozenset()
+    return frozenset(re.findall(r"^\S+ [tT] (\S+)", text, re.MULTILINE))
+
+
+def program(functions: Collection[str]) -> str:
+    """The bpftrace program for a kernel that has these functions.
+
+    Raises:
+        WatchError: there is none among them where a tunnel could be seen.
+    """
+    present = [name for name in _FUNCTIONS if name in functions and name not in _SKB_NOT_FIRST]
+    if not present:
+        raise WatchError(
+            "the kernel has no function to attach to: none of "
+            f"{', '.join(TUNNEL_SEGMENTERS)}, __dev_queue_xmit is in {_SYMBOLS}"
+        )
+    return bpftrace_program(present)
+
+
+def lacking(bpftrace: str) -> list[str]:
+    """What this host lacks to be watched, each with what to do; empty if nothing."""
+    found = []
+    if os.geteuid():
+        found.append("root: attaching to the kernel needs it (sudo gso watch)")
+    if shutil.which(bpftrace) is None:
+        found.append(f"{bpftrace}: it is not installed (Debian: apt-get install bpftrace)")
+    if not _BTF.exists():
+        found.append(f"BTF: {_BTF} is not there (the kernel needs CONFIG_DEBUG_INFO_BTF=y)")
+    if not any(_exists(folder / "kprobe_events") for folder in _TRACING):
+        found.append(
+            f"kprobes: {_TRACING[0]}/kprobe_events is not there (the kernel needs "
+            "CONFIG_KPROBE_EVENTS=y, and tracefs: mount -t tracefs tracefs /sys/kernel/tracing)"
+        )
+    return found
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except PermissionError:
+        return True  # only root may look, which is said already
+
+
+def watch(
+    text: str,
+    *,
+    bpftrace: str = "bpftrace",
+    seconds: float | None = None,
+    count: int | None = None,
+    stopped: Callable[[], bool] = lambda: False,
+) -> Iterator[Trace]:
+    """Run a bpftrace program and yield its events as they arrive.
+
+    Args:
+        text: the program.
+        bpftrace: the command that runs it.
+        seconds: end after so long, counted from the start of bpftrace.
+        count: end after so many events.
+        stopped: asked now and then whether to end.
+
+    Raises:
+        WatchError: bpftrace cannot run it, with what it says.
+    """
+    deadline = None if seconds is None else time.monotonic() + seconds
+    scanner = EventScanner()
+    events = 0
+    with _running([bpftrace, "-B", "none", "-e", text]) as process:
+        for lines in _whole_events(process, scanner, deadline, stopped):
+            scanner.feed(lines, 0)
+            columns, state, names = scanner.take()
+            read, _, damaged, lost = scanner.totals
+            yield Trace(
+                "ftrace", columns, state, names, read, damaged, list(scanner.damaged_lines), lost
+            )
+            events += len(state)
+            if count is not None and events >= count:
+                return
+
+
+@contextmanager
+def _running(command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
+    try:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,  # an interrupt of the terminal is ours to pass on
+        )
+    except OSError as error:
+        raise WatchError(f"{command[0]} cannot be run: {error.strerror}") from None
+    try:
+        yield process
+    finally:
+        for sign in (signal.SIGINT, signal.SIGKILL):
+            if process.poll() is None:
+                process.send_signal(sign)
+                try:
+                    process.communicate(timeout=_GRACE_SECONDS)
+                except subprocess.TimeoutExpired:
+                    continue
+        for pipe in (process.stdout, process.stderr):
+            if pipe:
+                pipe.close()
+        process.wait()
+
+
+def _whole_events(
+    process: subprocess.Popen[bytes],
+    scanner: EventScanner,
+    deadline: float | None,
+    stopped: Callable[[], bool],
+) -> Iterator[bytes]:
+    """What bpftrace prints, cut where an event begins, or where nothing follows for a moment.
+
+    To end, bpftrace is asked to: what happened before is still on its way from the kernel.
+    """
+    assert process.stdout is not None
+    pipe = process.stdout.fileno()
+    kept = b""
+    patience: float | None = None
+    while patience is None or time.monotonic() < patience:
+        if patience is None and (stopped() or (deadline and time.monotonic() >= deadline)):
+            process.send_signal(signal.SIGINT)
+            patience = time.monotonic() + _GRACE_SECONDS
+        ready, _, _ = select.select([pipe], [], [], _POLL_SECONDS)
+        data = os.read(pipe, 1 << 16) if ready else b""
+        kept += data
+        whole = kept.rfind(b"\n") + 1
+        end = scanner.last_event(kept[:whole]) if data else whole
+        if end:
+            yield _without_notes(kept[:end])
+        kept = kept[end:][-_MOST_KEPT:]
+        if ready and not data:
+            if patience is None:
+                _check_end(process)
+            return
+
+
+def _without_notes(lines: bytes) -> bytes:
+    """Without what bpftrace says of itself."""
+    return re.sub(rb"(?m)^(Attaching \d+ probes?\.\.\.)?\n", b"", lines)
+
+
+def _check_end(process: subprocess.Popen[bytes]) -> None:
+    assert process.stderr is not None
+    said = process.stderr.read().decode(errors="replace").strip()
+    status = process.wait()
+    if status:
+        raise WatchError(f"bpftrace ended with {status}: {said or 'it said nothing'}")

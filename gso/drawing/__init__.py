@@ -1,0 +1,1 @@
+"""Text, SVG and HTML for people."""

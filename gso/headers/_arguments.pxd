@@ -1,0 +1,11 @@
+from libc.stdint cimport int64_t
+
+from gso.headers._walk cimport fault, port_list
+
+cdef int take_ports(port_list *ports, object tunnel_ports) except -1
+cdef void drop_ports(port_list *ports) noexcept
+cdef bint is_raw(object link_type) except -1
+cdef object as_error(const fault *why, object index=*)
+cdef unsigned int as_gso_type(object gso_type) except? 0xffff
+cdef int64_t as_gso_size(object gso_size) except? -1
+cdef bint is_partial(object checksum) except -1

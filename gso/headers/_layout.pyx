@@ -1,0 +1,233 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
+# cython: initializedcheck=False, embedsignature=False
+"""Layouts: what a walk along a frame's headers found, for Python."""
+
+from cpython.buffer cimport PyBuffer_Release
+from libc.stdint cimport int32_t, int64_t, uint8_t
+from libc.string cimport memcpy, memset
+
+from gso.buffers._borrow cimport borrow
+from gso.buffers._frames cimport Frames
+from gso.headers._arguments cimport as_error, drop_ports, is_raw, take_ports
+from gso.headers._walk cimport drop_copy, fault, header_copy, headers, port_list, read_headers
+
+import numpy as np
+
+from gso.constants import L4, Tunnel
+
+LAYOUT_DTYPE = np.dtype([
+    ("mac_header", np.int32),
+    ("network_header", np.int32),
+    ("transport_header", np.int32),
+    ("inner_mac_header", np.int32),
+    ("inner_network_header", np.int32),
+    ("inner_transport_header", np.int32),
+    ("payload", np.int32),
+    ("tnl_hlen", np.int32),
+    ("tunnel", np.uint8),
+    ("l4", np.uint8),
+    ("inner_version", np.uint8),
+    ("outer_version", np.uint8),
+])
+
+cdef object _or_none(int32_t offset):
+    return None if offset < 0 else offset
+
+
+cdef class Layout:
+    """Where the headers of a frame are, from :func:`parse`. Offsets are from its first byte.
+
+    The names are those of the kernel's struct sk_buff. Offsets that the frame has no header for
+    are None. With several tunnels inside each other, `tunnel` is the outermost, the outer headers
+    are those in front of it, and the inner headers are the innermost.
+    """
+
+    def __init__(self):
+        raise TypeError("a Layout comes from gso.parse")
+
+    @property
+    def link_type(self):
+        """"ethernet" or "raw"."""
+        return self.link
+
+    @property
+    def mac_header(self):
+        """Start of the link-layer header: 0."""
+        return self.h.mac_header
+
+    @property
+    def network_header(self):
+        """Start of the outer IP, MPLS or NSH header, or of what is behind the link-layer header."""
+        return _or_none(self.h.network_header)
+
+    @property
+    def transport_header(self):
+        """End of the outer IP header and its extension headers: TCP, UDP, GRE or an inner IP."""
+        return _or_none(self.h.transport_header)
+
+    @property
+    def inner_mac_header(self):
+        """Start of the innermost packet: an Ethernet header if it has one, else the IP header."""
+        return _or_none(self.h.inner_mac_header)
+
+    @property
+    def inner_network_header(self):
+        """Start of the innermost network header."""
+        return _or_none(self.h.inner_network_header)
+
+    @property
+    def inner_transport_header(self):
+        """Start of the innermost TCP or UDP header, or of what is there instead."""
+        return _or_none(self.h.inner_transport_header)
+
+    @property
+    def payload(self):
+        """Start of the data behind the last header that is understood."""
+        return self.h.payload
+
+    @property
+    def tnl_hlen(self):
+        """Length of the tunnel headers: ``inner_mac_header - transport_header``, 0 without them."""
+        return self.h.tnl_hlen
+
+    @property
+    def tunnel(self):
+        """The outermost :class:`Tunnel`."""
+        return Tunnel(self.h.tunnel)
+
+    @property
+    def l4(self):
+        """The innermost transport protocol, an :class:`L4`."""
+        return L4(self.h.l4)
+
+    @property
+    def inner_version(self):
+        """IP version of the innermost IP header: 4, 6, or 0 if there is none."""
+        return self.h.inner_version
+
+    @property
+    def outer_version(self):
+        """IP version of the outermost IP header, the same as `inner_version` without a tunnel."""
+        return self.h.outer_version
+
+    def __eq__(self, other):
+        if not isinstance(other, Layout):
+            return NotImplemented
+        return all(getattr(self, name) == getattr(other, name) for name in _NAMES)
+
+    __hash__ = None
+
+    def __repr__(self):
+        parts = ", ".join(f"{name}={_shown(getattr(self, name))}" for name in _NAMES)
+        return f"Layout({parts})"
+
+
+def _shown(value):
+    return str(value) if type(value) in (int, type(None)) else repr(value)
+
+
+_NAMES = (*LAYOUT_DTYPE.names, "link_type")
+
+
+def parse(frame, *, link_type="ethernet", tunnel_ports=None):
+    """Find the headers of a frame.
+
+    Args:
+        frame: any buffer. Length and checksum fields in it are not believed.
+        link_type: "ethernet", or "raw" where the frame starts with an IP header.
+        tunnel_ports: maps a UDP destination port to a :class:`Tunnel`, or to
+            ``(Tunnel.FOU, ip_protocol)`` where a FOU port carries something other than the IP
+            version in its first nibble. The IANA ports (VXLAN 4789, VXLAN-GPE 4790, Geneve 6081,
+            GUE 6080) are known; Tunnel.NONE says that a port is none of them.
+
+    A packet that is neither TCP nor UDP has `l4` NONE; its `payload` is what was not understood.
+
+    Raises GsoError if a header is cut short (TRUNCATED) or impossible (BAD_HEADER).
+    """
+    cdef port_list ports
+    take_ports(&ports, tunnel_ports)
+    try:
+        return _parse_one(frame, link_type, &ports)
+    finally:
+        drop_ports(&ports)
+
+
+def parse_announced(frame, inner_network_header, inner_version, *, link_type="ethernet"):
+    """:func:`parse` of a frame whose virtio header tells of UDP tunnels, whatever their ports.
+
+    Args:
+        inner_network_header: where the packet in the tunnel starts; 0 if there is no UDP tunnel.
+        inner_version: its IP version.
+    """
+    cdef port_list ports
+    take_ports(&ports, None)
+    ports.inner = inner_network_header
+    ports.inner_version = inner_version
+    return _parse_one(frame, link_type, &ports)
+
+
+cdef Layout _parse_one(object frame, object link_type, const port_list *ports):
+    cdef header_copy copy
+    cdef fault why
+    cdef Py_buffer view
+    cdef int failed
+    cdef Layout self = Layout.__new__(Layout)
+    cdef bint raw = is_raw(link_type)
+    self.link = link_type
+    borrow(frame, &view)
+    failed = read_headers(&self.h, &why, &copy, <const uint8_t *>view.buf, view.len, raw, ports)
+    drop_copy(&copy)
+    PyBuffer_Release(&view)
+    if failed:
+        raise as_error(&why)
+    return self
+
+
+def parse_batch(Frames frames not None, *, link_type="ethernet", tunnel_ports=None,
+                errors="raise"):
+    """:func:`parse` of each frame: array of :data:`LAYOUT_DTYPE` and shape (len(frames),).
+
+    Offsets that a frame has no header for are -1. With ``errors="mark"`` a frame that
+    :func:`parse` raises GsoError for gets a row of -1 offsets, `l4` and `tunnel` 0.
+    """
+    if errors not in ("raise", "mark"):
+        raise ValueError(f'errors is "raise" or "mark", not {errors!r}')
+    result = np.zeros(frames.n, LAYOUT_DTYPE)
+    cdef uint8_t[::1] rows = result.view(np.uint8)
+    cdef bint raw = is_raw(link_type), mark = errors == "mark"
+    cdef port_list ports
+    cdef Py_ssize_t failed = -1
+    cdef fault why
+    take_ports(&ports, tunnel_ports)
+    if frames.n:
+        with nogil:
+            failed = _parse_all(frames.buf, frames.off, frames.n, &rows[0], raw, &ports, mark, &why)
+    drop_ports(&ports)
+    if failed >= 0:
+        raise as_error(&why, failed)
+    return result
+
+
+cdef Py_ssize_t _parse_all(
+    const uint8_t *data, const int64_t *off, Py_ssize_t n, uint8_t *rows, bint raw,
+    const port_list *ports, bint mark, fault *why
+) noexcept nogil:
+    """Returns -1, or the number of the frame that `why` is about."""
+    cdef headers h
+    cdef header_copy copy
+    cdef Py_ssize_t i
+    cdef int failed
+    for i in range(n):
+        failed = read_headers(&h, why, &copy, data + off[i], off[i + 1] - off[i], raw, ports)
+        drop_copy(&copy)
+        if failed and not mark:
+            return i
+        if failed:
+            memset(rows + i * ROW_SIZE, 0xff, ROW_SIZE - 8)  # eight offsets of -1, tnl_hlen and
+            memset(rows + i * ROW_SIZE + ROW_SIZE - 8, 0, 8)  # four bytes of 0
+        else:
+            memcpy(rows + i * ROW_SIZE, &h, ROW_SIZE)
+    return -1
+
+
+assert LAYOUT_DTYPE.itemsize == ROW_SIZE

@@ -1,0 +1,683 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
+# cython: initializedcheck=False, embedsignature=False
+"""Where the headers of a frame are: one walk along the chain of headers, whatever they are.
+
+Each step looks at one header, notes what the operations need to know of it, moves on to its end
+and says which kind of header comes next. Every tunnel is one step that can follow any other.
+"""
+
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy
+
+from gso.buffers._checksum cimport get16
+
+cdef enum:
+    ETH_P_IP = 0x0800
+    ETH_P_TEB = 0x6558
+    ETH_P_8021Q = 0x8100
+    ETH_P_IPV6 = 0x86DD
+    ETH_P_MPLS_UC = 0x8847
+    ETH_P_MPLS_MC = 0x8848
+    ETH_P_8021AD = 0x88A8
+    ETH_P_NSH = 0x894F
+
+    IPPROTO_HOPOPTS = 0
+    IPPROTO_IPIP = 4
+    IPPROTO_TCP = 6
+    IPPROTO_UDP = 17
+    IPPROTO_IPV6 = 41
+    IPPROTO_ROUTING = 43
+    IPPROTO_GRE = 47
+    IPPROTO_DSTOPTS = 60
+
+    GRE_CSUM = 0x8000
+    GRE_ROUTING = 0x4000
+    GRE_KEY = 0x2000
+    GRE_SEQ = 0x1000
+    GRE_VERSION = 0x0007
+
+    VLAN_MAX_DEPTH = 8  # include/linux/if_vlan.h
+    IPV6_TLV_JUMBO = 194
+
+# The state of a walk: where it is, and what it must not read beyond.
+cdef struct cursor:
+    const uint8_t *p
+    Py_ssize_t have
+    Py_ssize_t size
+    Py_ssize_t off
+    headers *h
+    fault *why
+    const port_list *ports
+    int ip_levels
+    int tunnels             # entered so far
+    bint new_packet         # nothing of the packet inside the last tunnel header seen yet
+    bint later_fragment     # what follows the IP header need not be a transport header
+    bint in_udp             # inside a UDP tunnel, since the last IP header
+
+
+cdef step fail(
+    cursor *c, reason_t why, const char *field, const char *text, Py_ssize_t offset,
+    int64_t limit, int64_t value
+) noexcept nogil:
+    c.why[0] = fault(why, field, text, offset, limit, value)
+    return FAILED
+
+
+cdef void refuse(
+    cursor *c, const char *field, const char *text, Py_ssize_t offset, int64_t limit,
+    int64_t value
+) noexcept nogil:
+    """Note that this frame has a layout but cannot be segmented. The outermost cause counts."""
+    if c.h.refusal.field is NULL:
+        c.h.refusal = fault(UNSUPPORTED, field, text, offset, limit, value)
+
+
+cdef inline step need(cursor *c, Py_ssize_t n, const char *field) noexcept nogil:
+    """DONE if the next `n` bytes can be read."""
+    return DONE if c.off + n <= c.have else lacking(c, n, field)
+
+
+cdef step lacking(cursor *c, Py_ssize_t n, const char *field) noexcept nogil:
+    """Why the next `n` bytes cannot be read."""
+    cdef Py_ssize_t end = c.off + n
+    if end > c.size:
+        return fail(
+            c, TRUNCATED, field,
+            "{field} at byte {offset} ends at byte {value}, but the frame has {limit} bytes",
+            c.off, c.size, end)
+    if end > MAX_HEADER:
+        return fail(
+            c, TOO_LONG, field,
+            "{field} at byte {offset} ends at byte {value}, beyond header offset {limit}",
+            c.off, MAX_HEADER, end)
+    return BEYOND
+
+
+cdef void enter(cursor *c, tunnel kind) noexcept nogil:
+    """A tunnel header starts here, or (IP in IP) its packet does."""
+    if c.ports.inner >= 0 and kind != FOU and kind != NSH:
+        # nsh_gso_segment alone needs to know nothing from the sk_buff
+        refuse(c, "gso_type", "the virtio header does not tell of the tunnel (gso.Tunnel {value}) "
+               "at byte {offset}", c.off, 0, kind)
+    if c.tunnels == 0:
+        c.h.tunnel = kind
+    c.tunnels += 1
+    c.new_packet = True
+
+
+cdef void inner_mac(cursor *c) noexcept nogil:
+    """The packet in the tunnel starts here."""
+    if c.new_packet:
+        c.h.inner_mac_header = <int32_t>c.off
+        c.new_packet = False
+
+
+cdef void network(cursor *c) noexcept nogil:
+    """A network header starts here."""
+    if c.tunnels == 0:
+        c.h.network_header = <int32_t>c.off
+    else:
+        inner_mac(c)
+        c.h.inner_network_header = <int32_t>c.off
+
+
+cdef layer *add_layer(cursor *c, layer_kind kind) noexcept nogil:
+    cdef layer *one = &c.h.layers[c.h.n]
+    c.h.n += 1  # at most three an IP level, and the levels are counted
+    one.kind = kind
+    one.offset = <uint16_t>c.off
+    one.hlen = 0
+    one.inner = False
+    return one
+
+
+cdef step by_ethertype(cursor *c, unsigned int proto, Py_ssize_t field) noexcept nogil:
+    """What an Ethernet type announces; `field` is where it stands."""
+    if proto == ETH_P_IP:
+        return IPV4
+    if proto == ETH_P_IPV6:
+        return IPV6
+    if proto == ETH_P_TEB:
+        return ETHERNET
+    if proto == ETH_P_MPLS_UC or proto == ETH_P_MPLS_MC:
+        return MPLS_STACK
+    if proto == ETH_P_NSH:
+        return NSH_HEADER
+    refuse(c, "h_proto", "no segmentation of protocol {value:#06x} (byte {offset})",
+           field, proto, proto)
+    network(c)
+    return DONE
+
+
+cdef step by_protocol(cursor *c, unsigned int proto, Py_ssize_t field) noexcept nogil:
+    """What an IP protocol number announces outside an IP header, in a tunnel header."""
+    if proto == IPPROTO_IPIP:
+        return IPV4
+    if proto == IPPROTO_IPV6:
+        return IPV6
+    if proto == IPPROTO_GRE:
+        return GRE_HEADER
+    return unknown(c, "protocol", proto, field)
+
+
+cdef step by_next_protocol(cursor *c, unsigned int proto, Py_ssize_t field) noexcept nogil:
+    """NSH and VXLAN-GPE next protocol (RFC 8300, section 2.2; tun_p_to_eth_p)."""
+    if proto == 1:
+        return IPV4
+    if proto == 2:
+        return IPV6
+    if proto == 3:
+        return ETHERNET
+    if proto == 4:
+        return NSH_HEADER
+    if proto == 5:
+        return MPLS_STACK
+    return unknown(c, "next_protocol", proto, field)
+
+
+cdef step by_nibble(cursor *c, const char *field) noexcept nogil:
+    """IPv4 or IPv6, as the version in the first nibble says."""
+    cdef step state = need(c, 1, field)
+    if state != DONE:
+        return state
+    cdef unsigned int version = c.p[c.off] >> 4
+    if version == 4:
+        return IPV4
+    if version == 6:
+        return IPV6
+    return unknown(c, "version", version, c.off)
+
+
+cdef step unknown(
+    cursor *c, const char *field, unsigned int value, Py_ssize_t where
+) noexcept nogil:
+    refuse(c, field, "no segmentation of {field} {value} (byte {offset})", where, value, value)
+    return DONE
+
+
+cdef step ethernet(cursor *c) noexcept nogil:
+    cdef step state = need(c, 14, "ethhdr")
+    cdef unsigned int proto, tags = 0
+    if state != DONE:
+        return state
+    if c.tunnels:
+        c.new_packet = True
+        inner_mac(c)
+    c.off += 14
+    proto = get16(c.p + c.off - 2)
+    while proto == ETH_P_8021Q or proto == ETH_P_8021AD:
+        tags += 1
+        if tags == VLAN_MAX_DEPTH:
+            refuse(c, "vlan_hdr", "VLAN tag {value} at byte {offset}, the kernel follows fewer "
+                   "than {limit}", c.off, VLAN_MAX_DEPTH, tags)
+            network(c)
+            return DONE
+        state = need(c, 4, "vlan_hdr")
+        if state != DONE:
+            return state
+        c.off += 4
+        proto = get16(c.p + c.off - 2)
+    return by_ethertype(c, proto, c.off - 2)
+
+
+cdef bint too_deep(cursor *c) noexcept nogil:
+    """The kernel gives up at the sixth IP header (gso_recursion_inc_test)."""
+    c.ip_levels += 1
+    if c.ip_levels <= IP_TUNNEL_RECURSION_LIMIT:
+        return False
+    refuse(c, "encapsulation", "IP header {value} at byte {offset}, the kernel follows {limit}",
+           c.off, IP_TUNNEL_RECURSION_LIMIT, c.ip_levels)
+    return True
+
+
+cdef void end_of_ip(cursor *c, int version) noexcept nogil:
+    """The IP header and its extension headers end here."""
+    if c.tunnels == 0:
+        c.h.transport_header = <int32_t>c.off
+    else:
+        c.h.inner_transport_header = <int32_t>c.off
+    if c.h.outer_version == 0:
+        c.h.outer_version = version
+    c.h.inner_version = version
+    c.in_udp = False
+
+
+cdef step after_ip(cursor *c, unsigned int proto, Py_ssize_t field, int version) noexcept nogil:
+    """What follows an IP header."""
+    end_of_ip(c, version)
+    if proto == IPPROTO_TCP:
+        return TRANSPORT_TCP
+    if proto == IPPROTO_UDP:
+        return TRANSPORT_UDP
+    if proto == IPPROTO_GRE:
+        enter(c, T_GRE)
+        return GRE_HEADER
+    if proto == IPPROTO_IPIP:
+        enter(c, IPIP if version == 4 else IP6TNL)
+        return IPV4
+    if proto == IPPROTO_IPV6:
+        enter(c, SIT if version == 4 else IP6TNL)
+        return IPV6
+    return unknown(c, "protocol" if version == 4 else "nexthdr", proto, field)
+
+
+cdef step ipv4(cursor *c) noexcept nogil:
+    cdef step state = need(c, 20, "iphdr")
+    cdef Py_ssize_t start = c.off
+    cdef const uint8_t *iph = c.p + start
+    cdef layer *one
+    cdef unsigned int hlen, frag_off
+    if state != DONE:
+        return state
+    network(c)
+    if too_deep(c):
+        return DONE
+    hlen = (iph[0] & 15) * 4
+    if hlen < 20:
+        return fail(c, BAD_HEADER, "ihl", "ihl at byte {offset} is {value}, less than {limit}",
+                    start, 5, hlen // 4)
+    state = need(c, hlen, "ihl")
+    if state != DONE:
+        return state
+    one = add_layer(c, IP4)
+    one.hlen = hlen
+    c.h.ip_header = <int32_t>start
+    frag_off = get16(iph + 6)
+    c.h.fragment = frag_off & 0x3fff != 0
+    c.later_fragment = frag_off & 0x1fff != 0
+    c.h.fragment_at = c.h.jumbo = c.h.routing = -1
+    c.off += hlen
+    return after_ip(c, iph[9], start + 9, 4)
+
+
+cdef step ipv6(cursor *c) noexcept nogil:
+    cdef step state = need(c, 40, "ipv6hdr")
+    cdef Py_ssize_t start = c.off, field = start + 6
+    cdef unsigned int proto, length
+    cdef bint unfragmentable = True, routed = False
+    if state != DONE:
+        return state
+    network(c)
+    if too_deep(c):
+        return DONE
+    add_layer(c, IP6)
+    c.h.ip_header = <int32_t>start
+    c.h.fragment = c.later_fragment = False
+    c.h.jumbo = c.h.routing = -1
+    c.off += 40
+    c.h.fragment_at = <int32_t>c.off
+    c.h.fragment_next = <int32_t>field
+    proto = c.p[field]
+    # The kernel follows these three, in any order and number (ipv6_gso_pull_exthdrs).
+    while proto == IPPROTO_HOPOPTS or proto == IPPROTO_ROUTING or proto == IPPROTO_DSTOPTS:
+        state = need(c, 8, "ipv6_opt_hdr")
+        if state != DONE:
+            return state
+        length = (c.p[c.off + 1] + 1) * 8
+        state = need(c, length, "hdrlen")
+        if state != DONE:
+            return state
+        if proto == IPPROTO_HOPOPTS and is_jumbo(c, start):
+            c.h.jumbo = <int32_t>c.off
+        if proto == IPPROTO_ROUTING:
+            routed = True
+            if c.p[c.off + 3]:
+                c.h.routing = <int32_t>c.off
+        # ip6_find_1stfragopt: destination options after a routing header can be fragmented
+        if proto == IPPROTO_DSTOPTS and routed:
+            unfragmentable = False
+        field = c.off
+        proto = c.p[field]
+        c.off += length
+        if unfragmentable:
+            c.h.fragment_at = <int32_t>c.off
+            c.h.fragment_next = <int32_t>field
+    return after_ip(c, proto, field, 6)
+
+
+cdef bint is_jumbo(cursor *c, Py_ssize_t ip_header) noexcept nogil:
+    """The header of BIG TCP, which segmentation takes out again (ipv6_has_hopopt_jumbo)."""
+    cdef const uint8_t *opt = c.p + c.off
+    # Behind a VLAN tag or an inner Ethernet header skb->protocol does not say IPv6.
+    cdef bint told = ip_header == 0 or ip_header == 14
+    if c.tunnels:
+        told = c.h.inner_mac_header == ip_header
+    return (
+        told and c.off == ip_header + 40 and c.size - ip_header > GRO_LEGACY_MAX_SIZE
+        and opt[0] == IPPROTO_TCP and opt[1] == 0 and opt[2] == IPV6_TLV_JUMBO
+    )
+
+
+cdef step bad_transport(cursor *c, step state) noexcept nogil:
+    """A fragment with no whole transport header in it is a packet like any other."""
+    if state == FAILED and c.h.fragment:
+        return unknown(c, "frag_off", get16(c.p + c.h.ip_header + 6), c.h.ip_header + 6)
+    return state
+
+
+cdef step transport_tcp(cursor *c) noexcept nogil:
+    cdef Py_ssize_t start = c.off
+    cdef unsigned int doff
+    cdef step state = need(c, 20, "tcphdr")
+    if state != DONE:
+        return bad_transport(c, state)
+    doff = c.p[start + 12] >> 4
+    if doff < 5:
+        return bad_transport(c, fail(
+            c, BAD_HEADER, "doff", "doff at byte {offset} is {value}, less than {limit}",
+            start + 12, 5, doff))
+    state = need(c, doff * 4, "doff")
+    if state != DONE:
+        return bad_transport(c, state)
+    c.h.l4 = IPPROTO_TCP
+    c.h.l4_header = <int32_t>start
+    c.off += doff * 4
+    return DONE
+
+
+cdef port udp_tunnel(cursor *c, uint16_t dest) noexcept nogil:
+    """The tunnel at this UDP port: the caller's choice, or IANA's."""
+    cdef Py_ssize_t i
+    cdef tunnel known = NONE
+    if c.ports.inner >= 0:
+        return port(dest, NONE, 0)
+    for i in range(c.ports.n):
+        if c.ports.ports[i].number == dest:
+            return c.ports.ports[i]
+    if dest == 4789:
+        known = VXLAN
+    elif dest == 4790:
+        known = VXLAN_GPE
+    elif dest == 6081:
+        known = GENEVE
+    elif dest == 6080:
+        known = GUE
+    return port(dest, known, 0)
+
+
+cdef step announced_tunnel(cursor *c, Py_ssize_t start) noexcept nogil:
+    """A UDP tunnel of which only the place of the packet inside is known, which is enough."""
+    enter(c, FOU)
+    add_layer(c, UDP)
+    if c.ports.inner < start + 8:
+        return fail(c, BAD_HEADER, "inner_nh_offset", "inner_nh_offset is {offset}, inside the UDP "
+                    "header, which ends at byte {limit}", c.ports.inner, start + 8, c.ports.inner)
+    c.off = c.ports.inner
+    c.in_udp = True
+    return IPV6 if c.ports.inner_version == 6 else IPV4
+
+
+cdef step transport_udp(cursor *c) noexcept nogil:
+    cdef Py_ssize_t start = c.off
+    cdef port found
+    cdef step state = need(c, 8, "udphdr")
+    if state != DONE:
+        return bad_transport(c, state)
+    if c.ports.inner > 0 and c.tunnels == 0:
+        return announced_tunnel(c, start)
+    found = udp_tunnel(c, get16(c.p + start + 2))
+    if found.tunnel == NONE or c.later_fragment:
+        c.off += 8
+        c.h.l4 = IPPROTO_UDP
+        c.h.l4_header = <int32_t>start
+        return DONE
+    enter(c, <tunnel>found.tunnel)
+    add_layer(c, UDP)
+    c.off += 8
+    c.in_udp = True
+    if found.tunnel == FOU:
+        if found.protocol:
+            return by_protocol(c, found.protocol, start + 2)
+        return by_nibble(c, "fou")
+    if found.tunnel == GUE:
+        return GUE_HEADER
+    if found.tunnel == VXLAN:
+        return VXLAN_HEADER
+    if found.tunnel == VXLAN_GPE:
+        return GPE_HEADER
+    return GENEVE_HEADER
+
+
+cdef step gre(cursor *c) noexcept nogil:
+    """RFC 2784 with the key and sequence number of RFC 2890."""
+    cdef Py_ssize_t start = c.off
+    cdef unsigned int flags, length = 4
+    cdef step state = need(c, 4, "gre_base_hdr")
+    if state != DONE:
+        return state
+    flags = get16(c.p + start)
+    if flags & (GRE_ROUTING | GRE_VERSION):
+        refuse(c, "flags", "GRE flags {value:#06x} at byte {offset}: source routing or version "
+               "other than 0", start, flags & (GRE_ROUTING | GRE_VERSION), flags)
+        return DONE
+    length += 4 * (flags & GRE_CSUM != 0)
+    length += 4 * (flags & GRE_KEY != 0)
+    length += 4 * (flags & GRE_SEQ != 0)
+    state = need(c, length, "gre_base_hdr")
+    if state != DONE:
+        return state
+    if flags & GRE_SEQ:
+        refuse(c, "flags", "GRE flags {value:#06x} at byte {offset}: sequence numbers "
+               "({limit:#06x}) would repeat", start, GRE_SEQ, flags)
+    if flags & GRE_CSUM:
+        if c.in_udp:
+            # To the kernel this GRE header is a part of the UDP tunnel's, left as it is.
+            refuse(c, "flags", "GRE flags {value:#06x} at byte {offset}: a checksum ({limit:#06x}) "
+                   "inside a UDP tunnel", start, GRE_CSUM, flags)
+        add_layer(c, GRE)
+    c.off += length
+    c.new_packet = True
+    return by_ethertype(c, get16(c.p + start + 2), start + 2)
+
+
+cdef step gue(cursor *c) noexcept nogil:
+    """draft-ietf-intarea-gue: version 0 has a header, version 1 is an IP packet itself."""
+    cdef Py_ssize_t start = c.off
+    cdef const uint8_t *p = c.p + start
+    cdef unsigned int length
+    cdef step state = need(c, 4, "guehdr")
+    if state != DONE:
+        return state
+    if p[0] >> 6 == 1:
+        return by_nibble(c, "guehdr")
+    if p[0] >> 6:
+        return unknown(c, "version", p[0] >> 6, start)
+    length = 4 + (p[0] & 31) * 4
+    state = need(c, length, "hlen")
+    if state != DONE:
+        return state
+    # GUE_FLAG_PRIV alone, so that the private flags are the first field; GUE_PFLAG_REMCSUM
+    if length >= 12 and get16(p + 2) == 1 and p[4] & 0x80:
+        c.h.remcsum = True
+    c.off += length
+    if p[0] & 0x20:
+        return unknown(c, "control", p[1], start + 1)
+    return by_protocol(c, p[1], start + 1)
+
+
+cdef step vxlan(cursor *c, bint gpe) noexcept nogil:
+    """RFC 7348, or draft-ietf-nvo3-vxlan-gpe."""
+    cdef Py_ssize_t start = c.off
+    cdef step state = need(c, 8, "vxlanhdr")
+    if state != DONE:
+        return state
+    c.off += 8
+    if gpe and c.p[start] & 0x04:  # VXLAN_HF_NP: says what is inside
+        return by_next_protocol(c, c.p[start + 3], start + 3)
+    if not gpe and c.p[start + 1] & 0x20:  # VXLAN_HF_RCO
+        c.h.remcsum = True
+    return ETHERNET
+
+
+cdef step geneve(cursor *c) noexcept nogil:
+    """RFC 8926."""
+    cdef Py_ssize_t start = c.off
+    cdef step state = need(c, 8, "genevehdr")
+    if state != DONE:
+        return state
+    state = need(c, 8 + (c.p[start] & 63) * 4, "opt_len")
+    if state != DONE:
+        return state
+    c.off += 8 + (c.p[start] & 63) * 4
+    return by_ethertype(c, get16(c.p + start + 2), start + 2)
+
+
+cdef void enter_below_ip(cursor *c, tunnel kind) noexcept nogil:
+    """MPLS and NSH start where a network header does, with no transport header before them."""
+    network(c)
+    if c.tunnels == 0:
+        c.h.transport_header = <int32_t>c.off
+    enter(c, kind)
+
+
+cdef step mpls(cursor *c) noexcept nogil:
+    """RFC 3032: labels down to the bottom of the stack, then IP."""
+    cdef step state
+    enter_below_ip(c, MPLS)
+    while True:
+        state = need(c, 4, "mpls_shim_hdr")
+        if state != DONE:
+            return state
+        c.off += 4
+        if c.p[c.off - 2] & 1:
+            return by_nibble(c, "mpls_shim_hdr")
+
+
+cdef step nsh(cursor *c) noexcept nogil:
+    """RFC 8300."""
+    cdef Py_ssize_t start = c.off
+    cdef unsigned int length
+    cdef step state = need(c, 8, "nshhdr")
+    if state != DONE:
+        return state
+    length = (c.p[start + 1] & 63) * 4
+    if length < 8:
+        return fail(c, BAD_HEADER, "length", "NSH length at byte {offset} is {value} bytes, less "
+                    "than {limit}", start + 1, 8, length)
+    state = need(c, length, "length")
+    if state != DONE:
+        return state
+    enter_below_ip(c, NSH)
+    c.off += length
+    return by_next_protocol(c, c.p[start + 3], start + 3)
+
+
+cdef step follow(cursor *c, step kind) noexcept nogil:
+    if kind == ETHERNET:
+        return ethernet(c)
+    elif kind == IPV4:
+        return ipv4(c)
+    elif kind == IPV6:
+        return ipv6(c)
+    elif kind == TRANSPORT_TCP:
+        return transport_tcp(c)
+    elif kind == TRANSPORT_UDP:
+        return transport_udp(c)
+    elif kind == GRE_HEADER:
+        return gre(c)
+    elif kind == GUE_HEADER:
+        return gue(c)
+    elif kind == VXLAN_HEADER:
+        return vxlan(c, False)
+    elif kind == GPE_HEADER:
+        return vxlan(c, True)
+    elif kind == GENEVE_HEADER:
+        return geneve(c)
+    elif kind == MPLS_STACK:
+        return mpls(c)
+    return nsh(c)
+
+
+cdef void mark_inner(headers *h) noexcept nogil:
+    """Mark the IP headers that GSO_TCP_FIXEDID and UFO are about.
+
+    inet_gso_segment: those below the first in a stack of IP headers, and all below a UDP or GRE
+    tunnel, which clears skb->encapsulation; all if there is no tunnel.
+    """
+    cdef int i, levels = 0
+    for i in range(h.n):
+        levels += h.layers[i].kind == IP4 or h.layers[i].kind == IP6
+    cdef bint inner = levels == 1
+    for i in range(h.n):
+        h.layers[i].inner = inner
+        inner = True
+
+
+cdef int walk(
+    headers *h, fault *why, const uint8_t *p, Py_ssize_t have, Py_ssize_t size, bint raw,
+    const port_list *ports
+) noexcept nogil:
+    cdef cursor c
+    cdef step kind
+    c.p = p
+    c.have = have
+    c.size = size
+    c.off = 0
+    c.h = h
+    c.why = why
+    c.ports = ports
+    c.ip_levels = c.tunnels = 0
+    c.new_packet = c.later_fragment = c.in_udp = False
+    h.mac_header = h.tnl_hlen = 0
+    h.network_header = h.transport_header = -1
+    h.inner_mac_header = h.inner_network_header = h.inner_transport_header = -1
+    h.tunnel = h.l4 = h.inner_version = h.outer_version = 0
+    h.ip_header = h.l4_header = h.jumbo = h.routing = h.fragment_at = h.fragment_next = -1
+    h.fragment = h.remcsum = False
+    h.n = h.steps = 0
+    h.refusal.field = NULL
+    kind = by_nibble(&c, "iphdr") if raw else ETHERNET
+    if raw and kind == DONE:
+        network(&c)
+    while kind != DONE:
+        if kind == FAILED:
+            return -1
+        if kind == BEYOND:
+            return 1
+        h.steps |= 1 << kind
+        kind = follow(&c, kind)
+    h.payload = <int32_t>c.off
+    if h.transport_header >= 0 and h.inner_mac_header >= 0:
+        h.tnl_hlen = h.inner_mac_header - h.transport_header
+    mark_inner(h)
+    return 0
+
+
+cdef void drop_copy(header_copy *copy) noexcept nogil:
+    if copy.p != copy.few:
+        free(copy.p)
+
+
+cdef int read_headers(
+    headers *h, fault *why, header_copy *copy, const uint8_t *frame, Py_ssize_t size, bint raw,
+    const port_list *ports
+) noexcept nogil:
+    """Walk a private copy of the headers, as the frame's memory may change under our eyes.
+
+    Returns 0, or -1 with `why` filled in. The copy is to be dropped with drop_copy either way.
+    """
+    cdef Py_ssize_t have
+    cdef int more
+    copy.p = copy.few
+    if size > MAX_FRAME:
+        why[0] = fault(TOO_LONG, "len", "a frame of {offset} bytes, the limit is {limit}",
+                       size, MAX_FRAME, size)
+        return -1
+    if size >= FEW_BYTES:
+        have = FEW_BYTES
+        memcpy(copy.p, frame, FEW_BYTES)  # a length known beforehand is copied without a call
+    else:
+        have = size
+        memcpy(copy.p, frame, have)
+    more = walk(h, why, copy.p, have, size, raw, ports)
+    if more <= 0:
+        return more
+    have = min(size, MAX_HEADER)
+    copy.p = <uint8_t *>malloc(have + HEADER_ROOM)
+    if copy.p is NULL:
+        copy.p = copy.few
+        why[0] = fault(TOO_LONG, "len", "no memory for {offset} header bytes", have, 0, 0)
+        return -1
+    memcpy(copy.p, frame, have)
+    return walk(h, why, copy.p, have, size, raw, ports)

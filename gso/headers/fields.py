@@ -1,0 +1,372 @@
+"""What every byte of a frame means, and which fields differ between two frames.
+
+    for field in gso.headers.fields.dissect(frame, tunnel_ports={5555: gso.Tunnel.GUE}):
+        print(field.offset, field.header, field.name, field.text)
+
+    for difference in gso.headers.fields.differences(expected, actual):
+        print(difference)          # inner tcp checksum at 92: expected 0x1c46, actual 0x0000
+
+One loop walks the rows of `gso.headers.protocols`. Nothing is refused: what a frame is too short
+for, or what no row describes, is shown as bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from gso.constants import Tunnel
+from gso.headers.protocols import (
+    BY_IP_PROTOCOL,
+    BYTES,
+    PROTOCOLS,
+    Context,
+    Protocol,
+    Spec,
+    Values,
+    ip_version,
+    no_size,
+    show_data,
+)
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+__all__ = ["Difference", "Field", "differences", "dissect"]
+
+TunnelPorts: TypeAlias = "Mapping[int, Tunnel | tuple[Tunnel, int]]"
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field of one header.
+
+    Attributes:
+        header: the protocol, as ``"tcp"`` or, in a tunnel, ``"outer ipv4"`` and ``"inner ipv4"``.
+        name: what its specification calls the field; ``"payload"`` for what no header describes.
+        offset: byte of the frame where it starts.
+        bits: its width.
+        value: its number, host order; the bytes themselves for payload and opaque data.
+        text: the value for people: an address, a name, a decoded flag.
+        bit: how far into the byte at `offset` it starts, from the most significant bit.
+    """
+
+    header: str
+    name: str
+    offset: int
+    bits: int
+    value: int | bytes
+    text: str
+    bit: int = 0
+
+    @property
+    def end(self) -> int:
+        """The byte after its last one."""
+        return self.offset + (self.bit + self.bits + 7) // 8
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A field, or a run of bytes, in which two frames differ; None where one has no such field."""
+
+    header: str
+    name: str
+    offset: int
+    expected: Field | None
+    actual: Field | None
+
+    def __str__(self) -> str:
+        expected, actual = (
+            "absent" if side is None else side.text for side in (self.expected, self.actual)
+        )
+        moved = ""
+        if self.expected and self.actual and self.expected.offset != self.actual.offset:
+            moved = f" (at {self.actual.offset})"
+        return (
+            f"{self.header} {self.name} at {self.offset}: expected {expected}, "
+            f"actual {actual}{moved}"
+        )
+
+
+# --- the walk ----------------------------------------------------------------------------------
+
+_FCS = 4
+_PADDED = 64
+"""Longest Ethernet frame that may have been padded, with its frame check sequence."""
+_MOST_HEADERS = 64
+"""Far more than any network has; noise can look like thousands of MPLS labels."""
+_FIRST = {
+    "ethernet": "ethernet",
+    "linux_sll": "linux_sll",
+    "linux_sll2": "linux_sll2",
+    "null": "loopback",
+    "loop": "loopback",
+}
+_PORTS = {4789: Tunnel.VXLAN, 4790: Tunnel.VXLAN_GPE, 6080: Tunnel.GUE, 6081: Tunnel.GENEVE}
+_UDP_TUNNELS = {
+    Tunnel.FOU: "fou",
+    Tunnel.GUE: "gue",
+    Tunnel.VXLAN: "vxlan",
+    Tunnel.VXLAN_GPE: "vxlan-gpe",
+    Tunnel.GENEVE: "geneve",
+}
+
+
+@dataclass
+class Header:
+    """One header of a frame: bytes `offset` to `end`, its numeric fields by name in `values`."""
+
+    protocol: Protocol
+    level: int
+    """How many tunnels or IP headers are around it."""
+    offset: int
+    values: Values = field(default_factory=dict)
+    fields: list[Field] = field(default_factory=list)
+    end: int = 0
+    name: str = ""
+
+
+def _tunnel_on_port(tunnel: Tunnel | tuple[Tunnel, int]) -> str | None:
+    if isinstance(tunnel, tuple):
+        return BY_IP_PROTOCOL.get(tunnel[1])
+    return _UDP_TUNNELS.get(tunnel)
+
+
+def _context(layout: Any, tunnel_ports: TunnelPorts | None) -> Context:
+    ports = {**_PORTS, **(tunnel_ports or {})}
+    context = Context({port: _tunnel_on_port(tunnel) for port, tunnel in ports.items()})
+    if layout is not None:
+        context.tunnel = _UDP_TUNNELS.get(layout.tunnel)
+        context.known = context.tunnel is not None
+    return context
+
+
+def _walk(data: bytes, link_type: str, context: Context) -> Iterator[Header]:
+    name = _FIRST.get(link_type)
+    if link_type in ("raw", "ipv4", "ipv6"):
+        name = ip_version(data)
+    at = level = 0
+    level_has_ip = False
+    for _ in range(_MOST_HEADERS):
+        if name is None:
+            return
+        if name in ("ipv4", "ipv6"):
+            level += level_has_ip
+            level_has_ip = True
+        header = Header(PROTOCOLS[name], level, at)
+        whole = _read(header, data)
+        yield header
+        at = header.end
+        if not whole:
+            return
+        if header.protocol.encapsulates:
+            level += 1
+            level_has_ip = False
+        name = header.protocol.follows(header.values, data[at : at + 4], context)
+
+
+def _read(header: Header, data: bytes) -> bool:
+    """Fill in the header's fields; False if the frame or a length leaves no room for them."""
+    protocol, start = header.protocol, header.offset
+    whole = len(data) - start >= protocol.fixed
+    header.end = min(start + protocol.fixed, len(data))
+    _read_fields(header, protocol.fields, data, start, header.end)
+    if not whole:
+        return False
+    size = protocol.size(header.values)
+    end = min(start + max(size, protocol.fixed), len(data))
+    if end > header.end:
+        body = data[header.end : end]
+        specs = protocol.options(header.values, body)
+        _read_fields(header, specs, data, header.end, end)
+        header.end = end
+    return end - start >= size and (size >= protocol.fixed or protocol.size is no_size)
+
+
+def _read_fields(header: Header, specs: Iterable[Spec], data: bytes, start: int, end: int) -> None:
+    """Fields from `start` to `end`; what the specs do not cover becomes a last one."""
+    at = start * 8
+    for spec in specs:
+        bits = spec.bits or end * 8 - at
+        if at + bits > end * 8:
+            break
+        _add(header, spec, data, at, bits)
+        at += bits
+    if at % 8 and at < end * 8:
+        _add(header, Spec("unread bits", 8 - at % 8), data, at, 8 - at % 8)
+        at += 8 - at % 8
+    if at < end * 8:
+        _add(header, Spec("data", BYTES, show_data), data, at, end * 8 - at)
+
+
+def _add(header: Header, spec: Spec, data: bytes, at: int, bits: int) -> None:
+    first, stop = at // 8, (at + bits + 7) // 8
+    raw = data[first:stop]
+    value: int | bytes = raw
+    if spec.text is not show_data:
+        value = int.from_bytes(raw, "big") >> (stop * 8 - at - bits) & (1 << bits) - 1
+        header.values[spec.name] = value
+    text = spec.text(value)
+    header.fields.append(Field("", spec.name, first, bits, value, text, at % 8))
+
+
+def packet_end(headers: list[Header], size: int) -> int:
+    """Where the packet ends and a trailer may follow, in a frame of `size` bytes.
+
+    The innermost IP header's word is taken for it if what it leaves can be a trailer: the padding
+    of a short Ethernet frame, or a frame check sequence. The length in the IP header of a
+    super-packet may be anything.
+    """
+    starts = [header.offset for header in headers if header.protocol.name == "ethernet"]
+    padded = size - (starts[-1] if starts else 0) <= _PADDED
+    for header in reversed(headers):
+        if header.protocol.name == "ipv4" and "total length" in header.values:
+            end = header.offset + header.values["total length"]
+        elif header.protocol.name == "ipv6" and header.values.get("payload length"):
+            end = header.offset + 40 + header.values["payload length"]
+        else:
+            continue
+        trailer = padded or size - end == _FCS
+        return end if trailer and headers[-1].end <= end <= size else size
+    return size
+
+
+def _names(headers: list[Header]) -> Iterator[str]:
+    """Protocol names, told apart: by how far inside a tunnel they are, then by counting."""
+    carried = [h.level for h in headers if not h.protocol.encapsulates]
+    levels = {carried[0]: "outer ", carried[-1]: "inner "} if carried else {}
+    seen: dict[str, int] = {}
+    for header in headers:
+        name = header.protocol.name
+        if len(levels) == 2 and not header.protocol.encapsulates:
+            name = levels.get(header.level, "middle ") + name
+        seen[name] = seen.get(name, 0) + 1
+        yield name if seen[name] == 1 else f"{name} {seen[name]}"
+
+
+def read_headers(
+    data: bytes,
+    layout: Any = None,
+    *,
+    link_type: str = "ethernet",
+    tunnel_ports: TunnelPorts | None = None,
+) -> list[Header]:
+    """The headers of a frame, the outermost first; the arguments are those of `dissect`."""
+    headers = list(_walk(data, link_type, _context(layout, tunnel_ports)))
+    for header, name in zip(headers, _names(headers), strict=True):
+        header.name = name
+    return headers
+
+
+def dissect(
+    frame: Buffer,
+    layout: Any = None,
+    *,
+    link_type: str = "ethernet",
+    tunnel_ports: TunnelPorts | None = None,
+) -> list[Field]:
+    """Every field of a frame, in order; together they cover each of its bytes exactly once.
+
+    Args:
+        frame: the bytes.
+        layout: the frame's `gso.Layout`, if there is one: it tells what the outer UDP carries.
+        link_type: what the frame starts with, as `Capture.link_type` has it.
+        tunnel_ports: UDP destination ports of tunnels, as for `gso.parse`.
+    """
+    data = bytes(memoryview(frame))
+    headers = read_headers(data, layout, link_type=link_type, tunnel_ports=tunnel_ports)
+    fields = [replace(found, header=one.name) for one in headers for found in one.fields]
+    start = headers[-1].end if headers else 0
+    end = packet_end(headers, len(data))
+    for header, first, stop in (("payload", start, end), ("trailer", end, len(data))):
+        if first < stop:
+            part = data[first:stop]
+            fields.append(Field(header, "data", first, len(part) * 8, part, show_data(part)))
+    return fields
+
+
+# --- differences -------------------------------------------------------------------------------
+
+_MOST_RANGES = 16
+
+
+def differences(
+    expected: Buffer,
+    actual: Buffer,
+    layout: Any = None,
+    *,
+    link_type: str = "ethernet",
+    tunnel_ports: TunnelPorts | None = None,
+) -> list[Difference]:
+    """The fields in which two frames differ, in order; empty if and only if no byte differs.
+
+    Long data is compared by runs of differing bytes, and by its length. The other arguments are
+    those of `dissect`.
+    """
+    if bytes(memoryview(expected)) == bytes(memoryview(actual)):
+        return []
+    left, right = (
+        _keyed(dissect(frame, layout, link_type=link_type, tunnel_ports=tunnel_ports))
+        for frame in (expected, actual)
+    )
+    found: list[Difference] = []
+    for key in [*left, *(key for key in right if key not in left)]:
+        found += _compare(left.get(key), right.get(key))
+    return found
+
+
+def _keyed(fields: list[Field]) -> dict[tuple[str, str, int], Field]:
+    """Fields by header, name, and how many of that name came before (options repeat)."""
+    keyed: dict[tuple[str, str, int], Field] = {}
+    seen: dict[tuple[str, str], int] = {}
+    for one in fields:
+        count = seen.get((one.header, one.name), 0)
+        seen[one.header, one.name] = count + 1
+        keyed[one.header, one.name, count] = one
+    return keyed
+
+
+def _compare(expected: Field | None, actual: Field | None) -> list[Difference]:
+    one = expected or actual
+    if one is None or (expected and actual and expected.value == actual.value):
+        return []
+    if (
+        expected
+        and actual
+        and isinstance(expected.value, bytes)
+        and isinstance(actual.value, bytes)
+    ):
+        return list(_compare_data(expected, actual, expected.value, actual.value))
+    return [Difference(one.header, one.name, one.offset, expected, actual)]
+
+
+def _compare_data(
+    expected: Field, actual: Field, left: bytes, right: bytes
+) -> Iterator[Difference]:
+    common = min(len(left), len(right))
+    unequal = np.frombuffer(left, np.uint8, common) != np.frombuffer(right, np.uint8, common)
+    edges = np.flatnonzero(np.diff(unequal, prepend=False, append=False)).reshape(-1, 2).tolist()
+    if len(edges) > _MOST_RANGES:
+        edges = [*edges[: _MOST_RANGES - 1], [edges[_MOST_RANGES - 1][0], edges[-1][1]]]
+    for start, stop in edges:
+        sides = [
+            Field(
+                side.header, "data", side.offset + start, 8 * (stop - start), part, show_data(part)
+            )
+            for side, part in ((expected, left[start:stop]), (actual, right[start:stop]))
+        ]
+        name = f"{expected.name} bytes {start} to {stop - 1}"
+        yield Difference(expected.header, name, expected.offset + start, *sides)
+    if len(left) != len(right):
+        yield Difference(
+            expected.header,
+            f"{expected.name} length",
+            expected.offset,
+            *(
+                replace(side, value=len(part), text=f"{len(part)} bytes")
+                for side, part in ((expected, left), (actual, right))
+            ),
+        )

@@ -1,0 +1,1 @@
+"""A capture in, another one out: segmented or coalesced."""

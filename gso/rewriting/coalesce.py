@@ -1,0 +1,230 @@
+"""Merge the segments of a capture into super-packets, and leave everything else as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gso.buffers._frames import Frames
+from gso.capture._records import PCAP_RECORD
+from gso.capture.format import INTERFACE_DESCRIPTION, LINKS, Source
+from gso.capture.reader import Block, Packets
+from gso.coalescing._coalesce import Coalesced, coalesce
+from gso.rewriting.copy import Packer, as_written, copy_capture, runs
+
+if TYPE_CHECKING:
+    from gso.headers._layout import TunnelPorts
+
+_LONGEST_FRAME = 1 << 20
+_NANOSECONDS = 1000
+_MOST_KEPT = 1 << 18
+
+
+@dataclass
+class Merged:
+    """What became of a capture.
+
+    Attributes:
+        packets: read.
+        merged: of them, those that went into super-packets.
+        super_packets: that they became.
+        most_segments: the most packets that went into one.
+        unknown_links: packets of link types that cannot be looked into, by its name.
+        truncated: what the file's end lacks.
+    """
+
+    packets: int = 0
+    merged: int = 0
+    super_packets: int = 0
+    most_segments: int = 0
+    unknown_links: dict[str, int] = field(default_factory=dict)
+    truncated: str | None = None
+
+    @property
+    def written(self) -> int:
+        """Packets written."""
+        return self.packets - self.merged + self.super_packets
+
+    @property
+    def unchanged(self) -> int:
+        """Packets written as they were."""
+        return self.packets - self.merged
+
+
+class _Merger:
+    def __init__(self, timeout: int | None, options: dict[str, Any]) -> None:
+        self.result = Merged()
+        self._timeout = timeout
+        self._options = options
+        self._packer, self._keeper = Packer(), Packer()
+        # The last packets of a piece of the file, where a super-packet may go on in the next one.
+        self._kept: Packets | None = None
+
+    def rewrite(self, packets: Packets) -> Iterator[memoryview]:
+        """The bytes to write in place of these packets; a piece lasts until the next but one."""
+        self.result.packets += len(packets.records)
+        kept, self._kept = self._kept, None
+        parts = list(runs(_joined(kept, packets) if kept else packets))
+        for part, link_type in parts[:-1]:
+            yield self._part(part, link_type, last=False)
+        yield self._part(*parts[-1], last=True)
+
+    def finish(self) -> Iterator[memoryview]:
+        """The same for packets that have been kept back."""
+        kept, self._kept = self._kept, None
+        for part, link_type in runs(kept) if kept else ():
+            yield self._part(part, link_type, last=False)
+
+    def _part(self, packets: Packets, link_type: str, *, last: bool) -> memoryview:
+        """The same for packets of one link type. `last`: it may go on."""
+        if link_type in LINKS:
+            return self._run(packets, link_type, last=last)
+        unknown = self.result.unknown_links
+        unknown[link_type] = unknown.get(link_type, 0) + len(packets.records)
+        return self._packer.pack(packets, Frames(), np.empty(0, np.int64))
+
+    def _run(self, packets: Packets, link_type: str, *, last: bool) -> memoryview:
+        """The same for packets of one link type that is known."""
+        kind, skip = LINKS[link_type]
+        skips = np.full(len(packets.section.interfaces), skip, np.uint32)
+        times = None if self._timeout is None else packets.timestamps()
+        made = coalesce(
+            packets.frames(skips),
+            link_type=kind,
+            interfaces=self._flows(packets, skip),
+            timestamps=times,
+            timeout=(self._timeout or 0) * _NANOSECONDS,
+            checksum="complete",
+            **self._options,
+        )
+        cut = self._cut(packets, made, times) if last else len(packets.records)
+        done = int(np.searchsorted(made.first, cut))
+        if cut < len(packets.records):
+            later = np.flatnonzero(made.into[cut:] >= done) + cut
+            self._kept = self._alone(packets, later)
+        several = np.flatnonzero(made.gso_segs[:done] > 1)
+        self._count(made, several)
+        first = Packets(
+            packets.buffer, packets.records[made.first[:done]], packets.section, packets.origin
+        )
+        return self._packer.pack(first, made[several], several, skip)
+
+    def _alone(self, packets: Packets, which: Any) -> Packets:
+        """A copy of some of the packets, in a buffer of their own."""
+        records = packets.records[which]
+        some = Packets(packets.buffer, records, packets.section, packets.origin)
+        buffer = np.frombuffer(self._keeper.pack(some, Frames(), np.empty(0, np.int64)), np.uint8)
+        lengths = records["block_length"].astype(np.int64)
+        _move(records, np.cumsum(lengths) - lengths - records["block"])
+        return Packets(buffer, records, packets.section, packets.origin)
+
+    def _cut(self, packets: Packets, made: Coalesced, times: Any) -> int:
+        """From which packet on to wait for what follows in the file.
+
+        All that has been merged before it is complete, but for super-packets that would make us
+        keep more than _MOST_KEPT bytes.
+        """
+        count = len(packets.records)
+        waiting = made.first[made.held]
+        if times is not None and self._timeout is not None:
+            waiting = waiting[times[waiting] >= times[-1] - self._timeout * _NANOSECONDS]
+        behind = np.cumsum(packets.records["block_length"][::-1], dtype=np.int64)
+        affordable = count - int(np.searchsorted(behind, _MOST_KEPT, side="right"))
+        return max(int(waiting.min(initial=count)), affordable)
+
+    @staticmethod
+    def _flows(packets: Packets, skip: int) -> Any:
+        """Packets are merged that came through one interface, with the same bytes skipped."""
+        interfaces = packets.records["interface"].astype(np.int64)
+        if not skip:
+            return interfaces
+        places = packets.records["data"][:, np.newaxis] + np.arange(skip)
+        heads = np.take(packets.buffer, places, mode="clip").view(f"V{skip}").ravel()
+        _, numbers = np.unique(heads, return_inverse=True)
+        return interfaces << 32 | numbers
+
+    def _count(self, made: Coalesced, several: Any) -> None:
+        counts = made.gso_segs[several]
+        self.result.super_packets += len(several)
+        self.result.merged += int(counts.sum())
+        self.result.most_segments = max(self.result.most_segments, counts.max(initial=0).item())
+
+
+def _joined(kept: Packets, packets: Packets) -> Packets:
+    """Packets that were kept, and those that follow them."""
+    first, last = packets.records[0], packets.records[-1]
+    start, stop = int(first["block"]), int(last["block"]) + int(last["block_length"])
+    shift = len(kept.buffer) - start
+    records = np.concatenate([kept.records, packets.records])
+    _move(records[len(kept.records) :], shift)
+    return Packets(
+        np.concatenate([kept.buffer, packets.buffer[start:stop]]),
+        records,
+        packets.section,
+        packets.origin - shift,
+    )
+
+
+def _move(records: Any, by: Any) -> None:
+    for name in ("block", "data"):
+        records[name] += by
+    # Without options it is any place.
+    options = records["options"] + by
+    records["options"] = np.where(records["options_length"], options, records["block"])
+
+
+def coalesce_capture(
+    source: Source,
+    target: Any,
+    *,
+    tunnel_ports: TunnelPorts | None = None,
+    udp_gro: bool = True,
+    fixed_ids: bool = False,
+    gro_max_size: int = 65536,
+    timeout: int | None = 1000,
+    progress: Callable[[int], None] | None = None,
+) -> Merged:
+    """Copy a capture with segments merged; memory does not depend on its size.
+
+    Super-packets have the timestamp, interface, link-layer header and comment of their first
+    segment, and complete checksums. The comments of the others are lost. All other blocks of a
+    pcapng file are kept, and so is the format. Segments more than 256 kB apart in the file, or
+    with another pcapng block than packets between them, may be left unmerged.
+
+    Args:
+        source: path or binary file.
+        target: binary file to write to.
+        tunnel_ports, udp_gro, fixed_ids, gro_max_size: as for `gso.coalesce`.
+        timeout: microseconds between the first and the last segment, at most; None: any time.
+        progress: called now and then with the number of bytes read.
+
+    Raises GsoError for a damaged capture; what precedes the damage has been written by then.
+    """
+    options = {
+        "tunnel_ports": tunnel_ports,
+        "udp_gro": udp_gro,
+        "fixed_ids": fixed_ids,
+        "gro_max_size": gro_max_size,
+    }
+    merger = _Merger(timeout, options)
+    merger.result.truncated = copy_capture(
+        source, target, merger.rewrite, finish=merger.finish, keep=_with_room, progress=progress
+    )
+    return merger.result
+
+
+def _with_room(block: Block) -> bytes:
+    """The block, but a limit on captured bytes is raised: readers cut longer packets off."""
+    raw = as_written(block)
+    place = {PCAP_RECORD: 16, INTERFACE_DESCRIPTION: 12}.get(block.kind)
+    if place is None:
+        return raw
+    order = "little" if block.section.order == "<" else "big"
+    limit = int.from_bytes(raw[place : place + 4], order)  # type: ignore[arg-type]
+    if limit == 0 and block.kind == INTERFACE_DESCRIPTION:
+        return raw
+    limit = max(limit, _LONGEST_FRAME)
+    return raw[:place] + limit.to_bytes(4, order) + raw[place + 4 :]  # type: ignore[arg-type]

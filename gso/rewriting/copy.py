@@ -1,0 +1,165 @@
+"""Copy a capture with some of its packets replaced or left out, in memory of a fixed size."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from gso.buffers._frames import Frames
+from gso.capture._records import pack, packed_size
+from gso.capture.format import LINKS, SECTION_HEADER, Int64s, Source
+from gso.capture.reader import Block, Packets, Reader
+from gso.capture.writer import write_all
+from gso.errors import GsoError
+
+
+def copy_capture(
+    source: Source,
+    target: Any,
+    replace: Callable[[Packets], Iterator[memoryview]],
+    *,
+    finish: Callable[[], Iterator[memoryview]] | None = None,
+    keep: Callable[[Block], bytes] | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> str | None:
+    """Copy everything but the packets, in whose place goes what `replace` gives.
+
+    Args:
+        source: path or binary file.
+        target: binary file to write to.
+        replace: the bytes to write for some packets; each piece must last until the next but one.
+        finish: the bytes to write for packets that `replace` has kept back; called wherever
+            something else than packets follows.
+        keep: what to write for any other block, by default :func:`as_written`.
+        progress: called now and then with the number of bytes read.
+
+    Returns what the file's end lacks, or None. Raises GsoError for a damaged capture; what precedes
+    the damage has been written by then.
+    """
+    keep = keep or as_written
+    finish = finish or _nothing
+    with Reader(source) as reader, _output(target) as write:
+        try:
+            for part in reader.parts():
+                if isinstance(part, Block):
+                    _write_all(write, finish())
+                    write(keep(part))
+                else:
+                    _write_all(write, replace(part))
+                if progress is not None:
+                    progress(reader.position)
+        except GsoError:
+            _write_all(write, finish())
+            raise
+        _write_all(write, finish())
+        return reader.truncated
+
+
+def _nothing() -> Iterator[memoryview]:
+    return iter(())
+
+
+def _write_all(write: Callable[[bytes | memoryview], None], pieces: Iterator[memoryview]) -> None:
+    for piece in pieces:
+        write(piece)
+
+
+def as_written(block: Block) -> bytes:
+    """The block itself; a section loses its length in bytes, which is not known in advance."""
+    if block.kind == SECTION_HEADER:
+        return block.raw[:16] + b"\xff" * 8 + block.raw[24:]
+    return block.raw
+
+
+def runs(packets: Packets) -> Iterator[tuple[Packets, str]]:
+    """The packets in pieces of one link type each."""
+    records, section = packets.records, packets.section
+    if (records["interface"] == records["interface"][0]).all():
+        yield packets, section.interfaces[records["interface"][0]].link_type
+        return
+    used, which = np.unique(records["interface"], return_inverse=True)
+    links = [section.interfaces[i].link_type for i in used.tolist()]
+    kinds = np.array([_number(link) for link in links])[which]
+    edges = np.flatnonzero(np.diff(kinds)) + 1
+    for start, stop in pairwise([0, *edges.tolist(), len(records)]):
+        yield (
+            Packets(packets.buffer, records[start:stop], section, packets.origin),
+            links[which[start]],
+        )
+
+
+def _number(link_type: str) -> int:
+    """A number for each way to treat a link type."""
+    return list(LINKS).index(link_type) if link_type in LINKS else -1
+
+
+class Packer:
+    """Makes the bytes of a capture file; a result lasts until the next but one."""
+
+    def __init__(self) -> None:
+        self._buffer = self._other = np.empty(0, np.uint8)
+
+    def pack(self, packets: Packets, frames: Frames, parents: Int64s, skip: int = 0) -> memoryview:
+        """The packets, but ``frames[i]`` instead of packet ``parents[i]``.
+
+        A packet may have several frames, in a row. Each gets its timestamp, interface and first
+        `skip` bytes; the first one also its options.
+        """
+        records = packets.records
+        first = np.searchsorted(parents, np.arange(len(records) + 1))
+        skips = np.full(len(packets.section.interfaces), skip, np.uint32)
+        # A replacement is as long as it is: the packet's length on the wire is no longer true.
+        records["original"][parents] = 0
+        need = packed_size(records, frames.offsets, first, skips)
+        # The buffer before may still be on its way to the disk.
+        self._buffer, self._other = self._other, self._buffer
+        if need > len(self._buffer):
+            self._buffer = np.empty(need, np.uint8)
+        size = pack(
+            packets.buffer,
+            records,
+            frames.data,
+            frames.offsets,
+            first,
+            skips,
+            packets.section.swapped,
+            self._buffer,
+        )
+        return self._buffer.data[:size]
+
+
+@contextlib.contextmanager
+def _output(file: Any) -> Iterator[Callable[[bytes | memoryview], None]]:
+    """A function that writes: to a disk while the next piece is being made, else at once.
+
+    Nobody knows how long a write to a pipe takes, and a thread in it could not be interrupted.
+    """
+    if not _is_on_disk(file):
+        yield lambda piece: write_all(file, piece)
+        return
+    last: Future[None] | None = None
+
+    def write(piece: bytes | memoryview) -> None:
+        nonlocal last
+        before, last = last, writer.submit(write_all, file, piece)
+        if before is not None:
+            before.result()
+
+    with ThreadPoolExecutor(1, "gso-write") as writer:
+        yield write
+        if last is not None:
+            last.result()
+
+
+def _is_on_disk(file: Any) -> bool:
+    try:
+        return stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+    except (AttributeError, OSError):
+        return False

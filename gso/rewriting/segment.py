@@ -1,0 +1,325 @@
+"""Segment the super-packets of a capture, and leave everything else as it is.
+
+Captures taken on a host hold what its network stack handled, not what the wire carried: packets of
+up to 64 kB (or more) before segmentation offload or after GRO, with lengths and checksums that the
+device was going to fill in. `segment_capture` writes the capture that the wire would have given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from gso.buffers._checksum import checksum
+from gso.buffers._frames import Frames
+from gso.capture.format import LINKS, Int64s, Source
+from gso.capture.reader import Packets
+from gso.constants import GsoType
+from gso.errors import GsoError
+from gso.headers._layout import parse_batch
+from gso.rewriting._packet_info import BLANK_INNER, BLANK_OUTER, survey
+from gso.rewriting.copy import Packer, copy_capture, runs
+from gso.rewriting.handshakes import Flow, Handshakes
+from gso.segmentation._batch import segment_batch
+from gso.segmentation._segment import segment
+
+if TYPE_CHECKING:
+    from gso.constants import Tunnel
+
+UdpWay: TypeAlias = Literal["uso", "ufo", "keep"]
+TunnelPorts: TypeAlias = "Mapping[int, Tunnel | tuple[Tunnel, int]]"
+
+TCP = 6
+UDP = 17
+_LONGEST_WORTH_A_NOTE = 8
+_USUAL_DATAGRAM = 1472  # what an Ethernet frame holds
+_FRAGMENT_HEADER = 8  # of IPv6, with UFO
+_CHECK = 10  # where an IPv4 header has its checksum
+_TRAILER = 64  # bytes after the packet that go into the last segment, at most
+
+
+@dataclass
+class Note:
+    """Packets that were left as they are though they may be super-packets, for one reason."""
+
+    reason: str
+    count: int = 0
+    packets: list[int] = field(default_factory=list)
+    """Numbers of the first few, counted from 1."""
+
+    def add(self, number: int) -> None:
+        """One more, packet `number` of the capture."""
+        self.count += 1
+        if len(self.packets) < _LONGEST_WORTH_A_NOTE:
+            self.packets.append(number)
+
+
+@dataclass
+class Summary:
+    """What became of a capture.
+
+    Attributes:
+        packets: read.
+        segmented: super-packets that became more than one.
+        segments: what those became.
+        completed: packets whose checksum waited for an offload and was filled in.
+        notes: super-packets left unchanged, by reason.
+        flows: TCP connections, where segment sizes came from their handshakes.
+        truncated: what the file's end lacks.
+    """
+
+    packets: int = 0
+    segmented: int = 0
+    segments: int = 0
+    completed: int = 0
+    notes: dict[str, Note] = field(default_factory=dict)
+    flows: list[Flow] = field(default_factory=list)
+    truncated: str | None = None
+
+    @property
+    def unchanged(self) -> int:
+        """Packets written as they were."""
+        return self.packets - self.segmented - self.completed
+
+    @property
+    def written(self) -> int:
+        """Packets written."""
+        return self.unchanged + self.completed + self.segments
+
+    @property
+    def fine(self) -> bool:
+        """Whether every super-packet was segmented, and the file was whole."""
+        return not self.notes and self.truncated is None and not any(f.skipped for f in self.flows)
+
+    def note(self, reason: str, number: int) -> None:
+        """Packet `number` was left unchanged for this reason."""
+        self.notes.setdefault(reason, Note(reason)).add(number)
+
+
+class _Segmenter:
+    """Decides on each packet, and replaces those that need it."""
+
+    def __init__(
+        self,
+        gso_size: int | None,
+        tunnel_ports: TunnelPorts | None,
+        *,
+        udp: UdpWay,
+        fixed_ids: bool,
+        checksum: Literal["complete", "partial"],
+    ) -> None:
+        self.summary = Summary()
+        self._fixed_ids = fixed_ids
+        self._checksum = checksum
+        self._gso_size = gso_size
+        self._tunnel_ports = tunnel_ports
+        self._udp = udp
+        self._handshakes = Handshakes()
+        self._packer = Packer()
+        self._room = np.empty(0, np.uint8)
+
+    def finish(self, truncated: str | None) -> Summary:
+        self.summary.truncated = truncated
+        self.summary.flows = [f for f in self._handshakes if f.packets or f.skipped]
+        return self.summary
+
+    def rewrite(self, packets: Packets) -> Iterator[memoryview]:
+        """The bytes to write in place of these packets; a piece lasts until the next but one."""
+        for part, link_type in runs(packets):
+            yield self._run(part, link_type)
+            self.summary.packets += len(part.records)
+
+    def _run(self, packets: Packets, link_type: str) -> memoryview:
+        """The same for packets of one link type."""
+        frames, parents, skip = Frames(), np.empty(0, np.int64), 0
+        if link_type in LINKS:
+            kind, skip = LINKS[link_type]
+            skips = np.full(len(packets.section.interfaces), skip, np.uint32)
+            frames, parents = self._replace(packets, packets.frames(skips), kind)
+        else:
+            long = packets.records["captured"] > (self._gso_size or _USUAL_DATAGRAM)
+            for i in np.flatnonzero(long).tolist():
+                self._note(i, f"frames of link type {link_type} cannot be looked into")
+        return self._packer.pack(packets, frames, parents, skip)
+
+    def _replace(
+        self, packets: Packets, frames: Frames, kind: Literal["ethernet", "raw"]
+    ) -> tuple[Frames, Int64s]:
+        """New frames, and which packet each replaces."""
+        layouts = parse_batch(
+            frames, link_type=kind, tunnel_ports=self._tunnel_ports, errors="mark"
+        )
+        rows = survey(frames, layouts)
+        sizes, flows = self._sizes(rows)
+        cut = packets.records["captured"] < packets.records["original"]
+        for i in np.flatnonzero(cut & (sizes > 0)).tolist():
+            self._note(i, "the capture has not got all of its bytes (snaplen)")
+        waiting = np.zeros(len(frames), np.bool_)
+        if self._checksum == "complete":
+            blank = (rows["blank"] != 0) & (sizes == 0) & ~cut
+            waiting = (rows["partial"] != 0) | blank
+            if blank.any():
+                frames = _with_header_checksums(frames, layouts, rows["blank"] * blank)
+        chosen = np.flatnonzero(((sizes > 0) | waiting) & ~cut)
+        if not len(chosen):
+            return Frames(), chosen
+        if len(chosen) < len(frames):
+            frames, rows, sizes = frames[chosen], rows[chosen], sizes[chosen]
+            flows = flows and [flows[i] for i in chosen.tolist()]
+        made, pieces = self._segment(frames, sizes, rows, chosen, kind)
+        self._count(pieces, sizes, flows)
+        return made, np.repeat(chosen, pieces)
+
+    def _sizes(self, rows: npt.NDArray[np.void]) -> tuple[Int64s, list[Flow | None] | None]:
+        """Payload bytes per segment for what needs segmentation, else 0."""
+        if self._gso_size is None:
+            udp = (rows["protocol"] == UDP) & (rows["payload"] > _USUAL_DATAGRAM)
+            for i in np.flatnonzero(udp).tolist():
+                self._note(i, "UDP has no handshake that tells the size, say --gso-size N")
+            return self._handshakes.sizes(rows)
+        udp = rows["protocol"] == UDP
+        if self._udp == "ufo":
+            # What is cut is the whole datagram, at multiples of 8
+            fragment = self._gso_size & ~7
+            sizes = np.where(udp & (rows["payload"] + 8 > self._gso_size), fragment, 0)
+        else:
+            sizes = np.where(udp & (rows["payload"] > self._gso_size), self._gso_size, 0)
+            sizes *= self._udp == "uso"
+        tcp = (rows["protocol"] == TCP) & (rows["payload"] > self._gso_size)
+        return np.where(tcp, self._gso_size, sizes), None
+
+    def _types(self, frames: Frames, rows: npt.NDArray[np.void]) -> Int64s:
+        """The gso_type of each, as far as the frame does not tell."""
+        types = np.zeros(len(rows), np.int64)
+        if self._udp == "ufo":
+            types[rows["protocol"] == UDP] = int(GsoType.UDP)
+        if self._fixed_ids:
+            flags = frames.data[frames.offsets[:-1] + rows["network"] + 6]
+            may = (rows["protocol"] == TCP) & (rows["version"] == 4) & (flags & 0x40 != 0)
+            types[may] = int(GsoType.TCP_FIXEDID)
+        return types
+
+    def _segment(
+        self,
+        frames: Frames,
+        sizes: Int64s,
+        rows: npt.NDArray[np.void],
+        numbers: Int64s,
+        kind: Literal["ethernet", "raw"],
+    ) -> tuple[Frames, Int64s]:
+        """Segments, and how many each packet became; what is refused is noted, and became none."""
+        options: Any = {
+            "link_type": kind,
+            "tunnel_ports": self._tunnel_ports,
+            "checksum": self._checksum,
+        }
+        types = self._types(frames, rows)
+        made: Frames
+        made = segments = segment_batch(
+            frames,
+            sizes,
+            gso_type=types,
+            out=self._room_for(frames, rows, sizes),
+            errors="pass",
+            **options,
+        )
+        pieces = np.bincount(segments.parent, minlength=len(frames))
+        # A packet longer than its segments that is still one was passed on as it is.
+        refused = (pieces == 1) & (sizes > 0)
+        if refused.any():
+            for i in np.flatnonzero(refused).tolist():
+                self._refused(int(numbers[i]), frames[i], int(sizes[i]), int(types[i]), options)
+            made = segments[~refused[segments.parent]]
+            pieces[refused] = 0
+        return made, pieces
+
+    def _room_for(self, frames: Frames, rows: npt.NDArray[np.void], sizes: Int64s) -> memoryview:
+        """Room for segments, kept from batch to batch: the system is slow to hand out memory."""
+        pieces = rows["payload"] // np.where(sizes > 0, sizes, rows["payload"] + 1) + 2
+        more = pieces * (rows["headers"] + _FRAGMENT_HEADER) + _TRAILER
+        need = frames.nbytes + int(more.sum())
+        if need > len(self._room):
+            self._room = np.empty(need + need // 8, np.uint8)
+        return self._room.data
+
+    def _refused(
+        self, number: int, frame: memoryview, size: int, gso_type: int, options: Any
+    ) -> None:
+        try:
+            segment(frame, size, gso_type=gso_type, **options)
+        except GsoError as error:
+            self._note(number, f"the kernel would refuse it: {error.reason} {error.field}")
+
+    def _note(self, index: int, reason: str) -> None:
+        self.summary.note(reason, self.summary.packets + index + 1)
+
+    def _count(self, pieces: Int64s, sizes: Int64s, flows: list[Flow | None] | None) -> None:
+        cut = pieces > 1
+        self.summary.segmented += int(cut.sum())
+        self.summary.segments += int(pieces[cut].sum())
+        self.summary.completed += int((pieces == 1).sum())
+        for i in np.flatnonzero(cut).tolist() if flows is not None else ():
+            flow = flows[i] if flows is not None else None
+            if flow is not None:
+                flow.packets += 1
+                flow.segments += int(pieces[i])
+                flow.gso_sizes.add(int(sizes[i]))
+
+
+def _with_header_checksums(
+    frames: Frames, layouts: npt.NDArray[np.void], blank: npt.NDArray[np.uint8]
+) -> Frames:
+    """The frames with those IPv4 headers summed that a device was to sum, as on Windows."""
+    data = frames.data.copy()
+    for i in np.flatnonzero(blank).tolist():
+        for bit, name in ((BLANK_OUTER, "network_header"), (BLANK_INNER, "inner_network_header")):
+            if blank[i] & bit:
+                head = int(layouts[name][i])
+                header = frames[i][head : head + (frames[i][head] & 15) * 4]
+                at = int(frames.offsets[i]) + head + _CHECK
+                data[at : at + 2] = np.frombuffer(checksum(header).to_bytes(2, "big"), np.uint8)
+    return Frames(data, frames.offsets)
+
+
+def segment_capture(
+    source: Source,
+    target: Any,
+    gso_size: int | None = None,
+    *,
+    tunnel_ports: TunnelPorts | None = None,
+    udp: UdpWay = "uso",
+    fixed_ids: bool = False,
+    checksum: Literal["complete", "partial"] = "complete",
+    progress: Callable[[int], None] | None = None,
+) -> Summary:
+    """Copy a capture, with super-packets segmented; memory does not depend on its size.
+
+    Packets of up to `gso_size` bytes of payload stay as they are, byte for byte, unless a checksum
+    waits for an offload, that of an IPv4 header included: then it is completed. Segments have the
+    timestamp, interface and link-layer header of their packet, the first one also its comment. All
+    other blocks of a pcapng file are kept, and so is the format.
+
+    Args:
+        source: path or binary file.
+        target: binary file to write to.
+        gso_size: payload bytes per segment. None: for TCP, from the connection's handshake;
+            connections without one, and UDP, stay as they are.
+        tunnel_ports: UDP destination ports of tunnels, as for `gso.parse`.
+        udp: what `gso_size` does to UDP: "uso" makes datagrams, "ufo" IP fragments of that many
+            bytes (in multiples of 8), "keep" nothing.
+        fixed_ids: all segments of a TCP packet with DF keep its IPv4 ID (TCP_FIXEDID).
+        checksum: "partial" leaves the innermost checksum to a device, as `gso.segment` does, and
+            packets that need no segmentation alone.
+        progress: called now and then with the number of bytes read.
+
+    Raises GsoError for a damaged capture; what precedes the damage has been written by then.
+    """
+    if udp == "ufo" and gso_size is not None and gso_size < 8:
+        raise ValueError(f"fragments have 8 bytes or more, gso_size is {gso_size}")
+    segmenter = _Segmenter(gso_size, tunnel_ports, udp=udp, fixed_ids=fixed_ids, checksum=checksum)
+    truncated = copy_capture(source, target, segmenter.rewrite, progress=progress)
+    return segmenter.finish(truncated)

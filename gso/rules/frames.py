@@ -1,0 +1,132 @@
+"""Whether the bytes of a frame are what may be on a wire: lengths, checksums, fragments, size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from gso.headers.checks import Check, Status, check
+from gso.headers.fields import Header, TunnelPorts, packet_end, read_headers
+from gso.rules import Finding, Findings, Severity
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+__all__ = ["FRAME_RULES", "validate_frame"]
+
+FRAME_RULES = (
+    "frame-length",
+    "frame-checksum",
+    "frame-partial-checksum",
+    "frame-header",
+    "frame-mtu",
+)
+
+
+def validate_frame(
+    frame: Buffer,
+    *,
+    link_type: str = "ethernet",
+    tunnel_ports: TunnelPorts | None = None,
+    mtu: int | None = None,
+    complete: bool = True,
+) -> Findings:
+    """Judge one frame: header lengths, length fields, checksums and, with `mtu`, its size.
+
+    The arguments are those of `gso.validate`; `complete` is False for a frame that the capture cut.
+    """
+    data = bytes(memoryview(frame))
+    options = {"link_type": link_type, "tunnel_ports": tunnel_ports}
+    headers = read_headers(data, **options)  # type: ignore[arg-type]
+    found = list(_headers(headers, len(data), complete=complete))
+    checks = check(data, complete=complete, **options)  # type: ignore[arg-type]
+    found += [finding for one in checks for finding in _field(one)]
+    if mtu is not None:
+        found += _oversize(headers, packet_end(headers, len(data)), mtu)
+    lacking = {} if mtu is not None else {"frame-mtu": ("mtu",)}
+    if not complete:
+        lacking["frame-length"] = ("the bytes that the capture cut off",)
+    judged = [rule for rule in FRAME_RULES if rule not in lacking]
+    return Findings(found, judged, lacking)
+
+
+def _field(one: Check) -> Iterator[Finding]:
+    where = f"{one.header} {one.name} at {one.offset}"
+    values = {"offset": one.offset, "value": one.value}
+    if one.expected is not None:
+        values["expected"] = one.expected
+    if one.status is Status.PARTIAL:
+        yield Finding(
+            "frame-partial-checksum",
+            Severity.WARNING,
+            f"{where} is 0x{one.value:04x}, the sum of the pseudo header alone",
+            values,
+            "none on the sending host: a device completes it (CHECKSUM_PARTIAL). A receiver that "
+            "gets it over a wire drops the packet and counts InCsumErrors.",
+            "The capture was made on the sending host, before the device; or a segmenter did not "
+            "finish the checksum.",
+        )
+    elif one.status is Status.WRONG and one.name == "checksum":
+        yield Finding(
+            "frame-checksum",
+            Severity.ERROR,
+            f"{where} is 0x{one.value:04x}, should be 0x{one.expected or 0:04x}",
+            values,
+            "the receiver drops the packet: InHdrErrors for IPv4, InCsumErrors for TCP and UDP.",
+            "A header was changed without its checksum, or the frame was damaged.",
+        )
+    elif one.status is Status.WRONG:
+        yield Finding(
+            "frame-length",
+            Severity.ERROR,
+            f"{where} is {one.value}, should be {one.expected}",
+            values,
+            "the receiver trims the packet to that length or drops it (InTruncatedPkts, "
+            "InHdrErrors; for UDP InErrors).",
+            "A super-packet was captured before it was segmented, or a segment kept the length of "
+            "the packet it was cut from: GSO_PARTIAL leaves this in the last one (b10b446ce7ad).",
+        )
+
+
+def _headers(headers: list[Header], size: int, *, complete: bool) -> Iterator[Finding]:
+    for header in headers:
+        values = header.values
+        name = header.name or header.protocol.name
+        words = {"ipv4": "header length", "tcp": "data offset"}.get(header.protocol.name, "")
+        if values.get(words, 5) < 5:
+            yield _bad(header, f"{name} {words} is {values[words]}, less than 5")
+        if complete and header.offset + header.protocol.fixed > size:
+            need = header.protocol.fixed
+            yield _bad(
+                header,
+                f"{name} at {header.offset} needs {need} bytes, the frame has "
+                f"{max(size - header.offset, 0)} there",
+            )
+
+
+def _bad(header: Header, message: str) -> Finding:
+    return Finding(
+        "frame-header",
+        Severity.ERROR,
+        message,
+        {"offset": header.offset},
+        "ip_rcv, ip6_rcv or the transport protocol drops the packet and counts InHdrErrors or "
+        "InErrs; inet_gso_segment and tcp_gso_segment return -EINVAL.",
+        "The frame was cut or damaged, or the headers before it are of another kind: see "
+        "--tunnel-port.",
+    )
+
+
+def _oversize(headers: list[Header], end: int, mtu: int) -> Iterator[Finding]:
+    first = next((one for one in headers if one.protocol.name in ("ipv4", "ipv6")), None)
+    if first is None or end - first.offset <= mtu:
+        return
+    length = end - first.offset
+    yield Finding(
+        "frame-mtu",
+        Severity.ERROR,
+        f"the IP packet has {length} bytes, more than the MTU of {mtu}",
+        {"length": length, "mtu": mtu},
+        "no device sends it: ip_forward answers with ICMP, drivers drop it.",
+        "The packet still has to be segmented or fragmented.",
+    )

@@ -1,0 +1,1 @@
+"""One super-packet into segments, as the kernel's GSO does it."""

@@ -1,0 +1,21 @@
+from typing import Literal
+
+import numpy.typing as npt
+from typing_extensions import Buffer
+
+from gso.buffers._frames import Frames, Segments
+from gso.constants import GsoType
+from gso.headers._layout import LinkType, TunnelPorts
+
+def segment_batch(
+    frames: Frames,
+    gso_size: int | npt.ArrayLike,
+    *,
+    threads: int = 1,
+    gso_type: GsoType | int | npt.ArrayLike | None = None,
+    out: Buffer | None = None,
+    link_type: LinkType = "ethernet",
+    tunnel_ports: TunnelPorts | None = None,
+    checksum: Literal["complete", "partial"] = "complete",
+    errors: Literal["raise", "pass"] = "raise",
+) -> Segments: ...

@@ -1,0 +1,356 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
+# cython: initializedcheck=False, embedsignature=False
+"""Segmentation of many frames in one call, on as many threads as wanted.
+
+One thread writes to memory that grows when it must. Several first plan all frames, to learn where
+each one's output starts.
+"""
+
+from cpython.long cimport PyLong_Check
+from libc.stdint cimport int64_t, uint8_t
+from libc.string cimport memcpy
+
+from gso.buffers._checksum cimport GSO_LINE, gso_prefetch, simd
+from gso.buffers._frames cimport Frames, Memory, Segments
+from gso.headers._arguments cimport (
+    as_error, as_gso_size, as_gso_type, drop_ports, is_partial, is_raw, take_ports,
+)
+from gso.segmentation._plan cimport job, plan, plan_size
+from gso.segmentation._segment cimport RELEASE_GIL, STREAM, write_plan
+from gso.segmentation._plan_reuse cimport flow, next_plan
+from gso.headers._walk cimport drop_copy, fault, port_list
+
+import os
+from bisect import bisect_left
+from concurrent.futures import ThreadPoolExecutor, wait
+
+import numpy as np
+
+from gso.constants import Reason
+from gso.errors import GsoError
+
+cdef extern from "Python.h":
+    Py_ssize_t PY_SSIZE_T_MAX
+
+cdef enum:
+    AHEAD = 4  # frames
+    HEADER_LINES = 4
+
+    FAULT = -1
+    DONE = 0
+    FULL = 1
+
+# One number for each frame, or one for all and a step of 0
+cdef struct numbers:
+    const int64_t *values
+    Py_ssize_t step
+    int64_t one
+
+# How far a pass has come
+cdef struct place:
+    Py_ssize_t frame
+    Py_ssize_t segment
+    Py_ssize_t byte
+
+
+cdef class _Batch:
+    """What the passes over a batch share."""
+
+    cdef Frames frames
+    cdef job j
+    cdef port_list ports
+    cdef bint keep                  # errors="pass"
+    cdef numbers gso_size, gso_type
+    cdef object sizes, types        # the arrays of both
+    cdef Memory data, end_memory, count_memory
+    cdef bint grows                 # `data` is ours, not the caller's
+    cdef uint8_t *out
+    cdef int64_t *ends
+    cdef int64_t *counts            # segments of each frame
+    cdef bint stream
+
+    def __cinit__(self):
+        self.ports.ports = self.ports.few
+        self.data = Memory.__new__(Memory)
+        self.end_memory = Memory.__new__(Memory)
+        self.count_memory = Memory.__new__(Memory)
+
+    def __dealloc__(self):
+        drop_ports(&self.ports)
+
+    cdef int take_out(self, object out) except -1:
+        """The caller's memory for the segments."""
+        cdef const uint8_t *begin
+        cdef Frames frames = self.frames
+        self.grows = out is None
+        if self.grows:
+            return 0
+        self.data.borrow(out)
+        begin = <const uint8_t *>self.data.p
+        if frames.n and begin < frames.buf + frames.off[frames.n] \
+                and frames.buf < begin + self.data.size:
+            raise ValueError("out overlaps the frames")
+        return 0
+
+    cdef int make_room(self, const place *end) except -1:
+        """Memory for so much output."""
+        self.data.resize(end.byte)
+        self.out = <uint8_t *>self.data.p
+        self.end_memory.resize((end.segment + 1) * sizeof(int64_t))
+        self.ends = <int64_t *>self.end_memory.p
+        self.ends[0] = 0
+        self.stream = end.byte >= STREAM
+        return 0
+
+    cdef Segments result(self, const place *end):
+        """What was written, up to `end`."""
+        if end.byte < self.data.size - self.data.size // 4:
+            # Not for less: the C library would take new pages from the system for every batch
+            self.data.resize(end.byte)
+        # Nobody is to see what is behind
+        self.data.size = end.byte
+        self.end_memory.size = (end.segment + 1) * sizeof(int64_t)
+        cdef Segments segments = Segments.__new__(Segments)
+        segments.adopt(self.data, self.end_memory, end.segment)
+        segments.counts = self.count_memory
+        return segments
+
+    def measure(self, Py_ssize_t begin, Py_ssize_t end):
+        """Number of segments and bytes of output of frames begin to end."""
+        cdef place at = place(begin, 0, 0), limit = place(end, PY_SSIZE_T_MAX, PY_SSIZE_T_MAX)
+        cdef fault why
+        cdef int state
+        with nogil:
+            state = self.pass_over(&at, &limit, False, &why)
+        if state == FAULT:
+            raise as_error(&why, at.frame)
+        return at.segment, at.byte
+
+    def write(self, place at, place limit):
+        """Write the frames between two places known from :meth:`measure`."""
+        cdef fault why
+        cdef int state
+        with nogil:
+            state = self.pass_over(&at, &limit, True, &why)
+        if state == FAULT:
+            raise as_error(&why, at.frame)
+        if state == FULL or at.byte != limit.byte or at.segment != limit.segment:
+            raise GsoError(
+                f"frame {at.frame}: changed while the batch was being segmented: output that was "
+                f"to end at byte {limit.byte} is at {at.byte}",
+                reason=Reason.LAYOUT, field="len", offset=at.byte, limit=limit.byte)
+
+    cdef int pass_over(
+        self, place *at, const place *end, bint write, fault *why
+    ) noexcept nogil:
+        """Go on from `at` to `end`.
+
+        FULL: there is no room for the next frame, which `why` tells the size (offset) and number
+        of segments (value) of. FAULT: it is refused.
+        """
+        cdef plan p
+        cdef flow f
+        cdef const uint8_t *frame
+        cdef Py_ssize_t i, size, count, length
+        cdef bint refused
+        f.known = False
+        while at.frame < end.frame:
+            i = at.frame
+            frame = self.frames.buf + self.frames.off[i]
+            size = self.frames.off[i + 1] - self.frames.off[i]
+            self.prefetch(i + AHEAD)
+            refused = next_plan(
+                &p, &f, why, &self.j, frame, size, self.gso_size.values[i * self.gso_size.step],
+                <unsigned int>self.gso_type.values[i * self.gso_type.step]) < 0
+            count = 1 if refused else p.count
+            length = size if refused else plan_size(&p)
+            if refused and not self.keep:
+                drop_copy(&p.template)
+                return FAULT
+            if length > end.byte - at.byte or count > end.segment - at.segment:
+                why.offset = length
+                why.value = count
+                drop_copy(&p.template)
+                return FULL
+            if write:
+                if refused:
+                    memcpy(self.out + at.byte, frame, size)
+                else:
+                    write_plan(&p, frame, size, self.out + at.byte, self.stream)
+                self.number(at, count, length, 0 if refused else p.hlen + p.step)
+            drop_copy(&p.template)
+            at.segment += count
+            at.byte += length
+            at.frame += 1
+        if write and self.stream:
+            simd.stream_end()
+        return DONE
+
+    cdef inline void prefetch(self, Py_ssize_t i) noexcept nogil:
+        """Have a frame's headers in the caches by the time they are read."""
+        cdef int k
+        if i < self.frames.n:
+            for k in range(HEADER_LINES):
+                gso_prefetch(self.frames.buf + self.frames.off[i] + k * GSO_LINE)
+
+    cdef void number(
+        self, const place *at, Py_ssize_t count, Py_ssize_t length, Py_ssize_t each
+    ) noexcept nogil:
+        """Note how many segments a frame has, and where they end."""
+        cdef Py_ssize_t k
+        self.counts[at.frame] = count
+        for k in range(count - 1):
+            self.ends[at.segment + k + 1] = at.byte + (k + 1) * each
+        self.ends[at.segment + count] = at.byte + length
+
+
+cdef bint is_array(object values) except -1:
+    # An IntFlag is an integer, and has a length too
+    return values is not None and not PyLong_Check(values) and hasattr(values, "__len__")
+
+
+cdef void take_one(numbers *taken, int64_t number) noexcept:
+    """One number for all frames."""
+    taken.one = number
+    taken.values = &taken.one
+    taken.step = 0
+
+
+cdef object take_array(numbers *taken, object values, Py_ssize_t n, object name):
+    """One number for each frame; returns what is to be kept alive."""
+    cdef const int64_t[::1] view
+    array = np.asarray(values)
+    if array.size and array.dtype.kind not in "iu":
+        raise TypeError(f"{name} is an integer or an array of them, not of {array.dtype}")
+    if array.shape != (n,):
+        raise ValueError(f"{name} has shape {array.shape} for {n} frames")
+    if n:
+        # A copy, which cannot change between two passes
+        array = np.array(array, np.int64)
+        view = array
+        taken.values = &view[0]
+        taken.step = 1
+    return array
+
+
+def segment_batch(Frames frames not None, gso_size, *, Py_ssize_t threads=1, gso_type=None,
+                  out=None, link_type="ethernet", tunnel_ports=None, checksum="complete",
+                  errors="raise"):
+    """:func:`segment` each frame of a batch, of whatever kinds they are.
+
+    Args:
+        frames: the super-packets.
+        gso_size: an integer, or one for each frame (array of shape (len(frames),)).
+        threads: how many threads share the work, without the GIL.
+        gso_type: a :class:`GsoType` or None for all, or an array with one for each frame.
+        out: a writable buffer to put the segments in, which must not overlap the frames. The
+            result refers to it. None: new memory.
+        link_type, tunnel_ports, checksum: as for :func:`segment`.
+        errors: "raise" GsoError for the first frame that is refused, or "pass" such frames on
+            unchanged.
+
+    Returns :class:`Segments`: the segments of all frames, in order, with their ``parent``.
+
+    Raises GsoError with the number of the frame in its message, and ValueError if `out` is too
+    small. Then `out` may hold segments of some frames.
+    """
+    if errors not in ("raise", "pass"):
+        raise ValueError(f'errors is "raise" or "pass", not {errors!r}')
+    if threads < 1:
+        raise ValueError(f"threads is at least 1, got {threads}")
+    cdef _Batch batch = _Batch()
+    batch.frames = frames
+    batch.keep = errors == "pass"
+    batch.j.partial = is_partial(checksum)
+    batch.j.believe = False
+    batch.j.raw = is_raw(link_type)
+    batch.j.layout = NULL
+    batch.j.ports = &batch.ports
+    take_ports(&batch.ports, tunnel_ports)
+    if is_array(gso_size):
+        batch.sizes = take_array(&batch.gso_size, gso_size, frames.n, "gso_size")
+    else:
+        take_one(&batch.gso_size, as_gso_size(gso_size))
+    if is_array(gso_type):
+        batch.types = take_array(&batch.gso_type, gso_type, frames.n, "gso_type")
+    else:
+        take_one(&batch.gso_type, as_gso_type(gso_type))
+    batch.take_out(out)
+    batch.count_memory.resize(frames.n * sizeof(int64_t))
+    batch.counts = <int64_t *>batch.count_memory.p
+    if min(threads, frames.n) > 1:
+        return _on_threads(batch, min(threads, frames.n))
+    return _on_one(batch)
+
+
+cdef Segments _on_one(_Batch batch):
+    """Write frame after frame, and make more room for the one that does not fit."""
+    cdef Py_ssize_t n = batch.frames.n, size = batch.frames.off[n] if n else 0
+    cdef place at = place(0, 0, 0), end = place(n, size // 512 + n + 16, size + size // 8 + 1024)
+    cdef fault why
+    cdef int state
+    if not batch.grows:
+        end.byte = batch.data.size
+    batch.make_room(&end)
+    while True:
+        if size < RELEASE_GIL:
+            state = batch.pass_over(&at, &end, True, &why)
+        else:
+            with nogil:
+                state = batch.pass_over(&at, &end, True, &why)
+        if state == FAULT:
+            raise as_error(&why, at.frame)
+        if state == DONE:
+            return batch.result(&at)
+        if at.segment + why.value > end.segment:
+            end.segment = at.segment + at.segment // 2 + why.value
+        if at.byte + why.offset > end.byte:
+            # The caller's memory must fit, ours better has room for the next frames too
+            end.byte = at.byte + why.offset
+            end.byte += at.byte // 2 if batch.grows else 0
+        batch.make_room(&end)
+
+
+# Starting threads for each call would take longer than many a batch
+_workers = None
+
+
+def _forget_workers():
+    """A fork has none of its parent's threads."""
+    global _workers
+    _workers = None
+
+
+os.register_at_fork(after_in_child=_forget_workers)
+
+
+cdef list _share(object work, list begins, list ends):
+    """Do the first piece of work here, the others in other threads; the results, in order."""
+    global _workers
+    if _workers is None:
+        _workers = ThreadPoolExecutor(os.cpu_count(), "segment_batch")
+    others = [
+        _workers.submit(work, begin, end)
+        for begin, end in zip(begins[1:], ends[1:], strict=True)
+    ]
+    try:
+        first = work(begins[0], ends[0])
+    finally:
+        wait(others)  # whatever happens, none goes on writing
+    return [first, *(other.result() for other in others)]
+
+
+cdef Segments _on_threads(_Batch batch, int threads):
+    """Measure the output of as many pieces of the batch as there are threads, then write them."""
+    cdef Py_ssize_t n = batch.frames.n
+    cdef place end
+    offsets = batch.frames.offsets
+    cuts = [bisect_left(offsets, offsets[n] * i // threads, 0, n) for i in range(threads)] + [n]
+    end = place(0, 0, 0)
+    places = [end]
+    for cut, size in zip(cuts[1:], _share(batch.measure, cuts[:threads], cuts[1:]), strict=True):
+        end = place(cut, end.segment + size[0], end.byte + size[1])
+        places.append(end)
+    batch.make_room(&end)
+    _share(batch.write, places[:threads], places[1:])
+    return batch.result(&end)

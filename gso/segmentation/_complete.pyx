@@ -1,0 +1,138 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
+# cython: initializedcheck=False, embedsignature=False
+"""Packets that need no segmentation: only their checksums are completed (skb_checksum_help)."""
+
+from libc.stdint cimport uint8_t, uint16_t, uint64_t
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy
+
+from gso.buffers._checksum cimport (
+    behind, fold, get16, length_sum, load16, not_zero, pseudo_sum, short_sum, simd, store16,
+)
+from gso.segmentation._plan cimport COMPLETE, IPPROTO_TCP, IPPROTO_UDP, REMOTE, plan
+from gso.headers._walk cimport GRE, IP4, IP6, MAX_LAYERS, UDP, layer
+
+
+cdef Py_ssize_t within(Py_ssize_t end, Py_ssize_t start, Py_ssize_t least) noexcept nogil:
+    """The end that a length field gives, unless it cannot be."""
+    return end if least <= end < start else start
+
+
+cdef int find_ends(const plan *p, Py_ssize_t size, Py_ssize_t *ends) noexcept nogil:
+    """Where each layer's packet ends: Ethernet padding belongs to no packet.
+
+    Returns how many layers are whole. The one behind them, if any, is an IPv4 fragment, whose
+    checksums cover more than itself.
+    """
+    cdef const uint8_t *head
+    cdef const layer *one
+    cdef Py_ssize_t end = size
+    cdef int k
+    for k in range(p.h.n):
+        one = &p.h.layers[k]
+        head = p.template.p + one.offset
+        if one.kind == IP4:
+            end = within(one.offset + get16(head + 2), end, p.h.payload)
+        elif one.kind == IP6:
+            end = within(one.offset + 40 + get16(head + 4), end, p.h.payload)
+        elif one.kind == UDP:
+            end = within(one.offset + get16(head + 4), end, p.h.payload)
+        ends[k] = end
+        if one.kind == IP4 and get16(head + 6) & 0x3fff:
+            return k
+    ends[p.h.n] = end
+    return p.h.n
+
+
+cdef uint64_t complete_transport(
+    plan *p, uint8_t *out, Py_ssize_t start, Py_ssize_t end
+) noexcept nogil:
+    """Complete the innermost checksum; returns the sum of out[start:end]."""
+    cdef uint8_t *check = out + start + (16 if p.h.l4 == IPPROTO_TCP else 6)
+    cdef uint64_t pseudo
+    cdef uint16_t given, value
+    if p.h.l4 == 0 or (p.h.l4 == IPPROTO_UDP and load16(check) == 0):
+        return simd.sum(out + start, end - start)
+    pseudo = pseudo_sum(out + p.h.ip_header, p.h.inner_version == 4, p.h.l4)
+    pseudo += length_sum(end - start)
+    if p.inner != COMPLETE:
+        store16(check, fold(pseudo))
+        if p.inner == REMOTE:
+            return simd.sum(out + start, end - start)
+    else:
+        given = load16(check)
+        store16(check, 0)
+        value = <uint16_t>~fold(pseudo + simd.sum(out + start, end - start))
+        # skb_checksum_help sends 0 as 0xffff, for TCP too; a field that is right stays as it is
+        store16(check, not_zero(value) if given else value)
+    return <uint16_t>~fold(pseudo)
+
+
+cdef void complete_layer(
+    plan *p, int k, uint8_t *out, Py_ssize_t next_offset, Py_ssize_t end, uint64_t *inside
+) noexcept nogil:
+    """Complete the checksum of an outer header; adds the header to the sum of what is inside."""
+    cdef const layer *one = &p.h.layers[k]
+    cdef uint8_t *head = out + one.offset
+    cdef Py_ssize_t hlen = next_offset - one.offset
+    cdef uint64_t pseudo
+    if one.kind == UDP and p.sealed[k]:
+        one = &p.h.layers[k - 1]
+        pseudo = pseudo_sum(out + one.offset, one.kind == IP4, IPPROTO_UDP)
+        pseudo += length_sum(out + end - head)
+        store16(head + 6, 0)
+        inside[0] += pseudo + short_sum(head, hlen)
+        store16(head + 6, not_zero(<uint16_t>~fold(inside[0])))
+        inside[0] = <uint16_t>~fold(pseudo)
+        return
+    elif one.kind == GRE and p.sealed[k] and p.inner != REMOTE:
+        # With remote checksum offload it is right already: of what the receiver makes of the packet
+        store16(head + 4, 0)
+        inside[0] += short_sum(head, hlen)
+        store16(head + 4, <uint16_t>~fold(inside[0]))
+        inside[0] = 0xffff
+        return
+    inside[0] += short_sum(head, hlen)
+
+
+cdef void complete(plan *p, const uint8_t *frame, Py_ssize_t size, uint8_t *out) noexcept nogil:
+    """gso_size 0: copy the frame and complete its checksums (skb_checksum_help).
+
+    IPv4 headers stay as they are: no kernel leaves their checksum to be completed.
+    """
+    cdef Py_ssize_t ends[MAX_LAYERS + 1]
+    cdef Py_ssize_t start = p.h.l4_header if p.h.l4 else p.h.payload
+    cdef Py_ssize_t end, covered, next_offset
+    cdef uint64_t inside
+    cdef int k, whole
+    memcpy(out, p.template.p, p.h.payload)
+    memcpy(out + p.h.payload, frame + p.h.payload, size - p.h.payload)
+    whole = find_ends(p, size, ends)
+    covered = end = ends[whole]
+    if whole < p.h.n:
+        start = p.h.layers[whole].offset
+        inside = simd.sum(out + start, end - start)
+    else:
+        if p.h.l4 == IPPROTO_UDP:
+            covered = within(start + get16(out + start + 4), end, p.h.payload)
+        inside = complete_transport(p, out, start, covered)
+    next_offset = start
+    for k in range(whole - 1, -1, -1):
+        if ends[k] > covered:
+            inside += behind(simd.sum(out + covered, ends[k] - covered), covered - start)
+            covered = ends[k]
+        complete_layer(p, k, out, next_offset, covered, &inside)
+        next_offset = p.h.layers[k].offset
+
+
+cdef int complete_headers(
+    plan *p, const uint8_t *frame, Py_ssize_t size, uint8_t *out
+) noexcept nogil:
+    """gso_size 0 for segment_headers: complete a copy, and keep its headers."""
+    cdef uint8_t *whole = <uint8_t *>malloc(size + 1)
+    if whole is NULL:
+        return -1
+    complete(p, frame, size, whole)
+    memcpy(out, whole, p.h.payload)
+    free(whole)
+    return 0

@@ -1,0 +1,478 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
+# cython: initializedcheck=False, embedsignature=False
+"""From a plan to segments, or to their headers alone.
+
+The template is set for the length of the full segments; each segment is a copy of it with its
+number stamped in (the last one with its length, too), and a piece of the payload that is copied and
+summed in one go. Where the inner checksum is complete its payload cancels out of the checksums
+around it (local checksum offload), so those are part of the template and cost nothing per segment.
+"""
+
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from libc.string cimport memcpy
+
+from gso.buffers._checksum cimport (
+    GSO_TRAIN_IDS, fold, get16, gso_train, htons, length_sum, load16, not_zero, pseudo_sum, put16,
+    short_sum, simd, store16,
+)
+from gso.segmentation._plan cimport (
+    ABSENT, COMPLETE, FRAG_HLEN, IPPROTO_TCP, IPPROTO_UDP, REMOTE, SKB_GSO_TCP_FIXEDID, UDP_HLEN,
+    length_sums, plan, stamped_ip,
+)
+from gso.headers._walk cimport FEW_BYTES, IP4, IP6, UDP, layer
+
+cdef enum:
+    IP_MF = 0x2000
+    IP6_MF = 1
+
+    # TCP flags as they stand in the 16 bits with doff
+    TCP_FIN = 0x01
+    TCP_PSH = 0x08
+    TCP_CWR = 0x80
+
+# ---- what all segments have in common -------------------------------------------------------
+
+cdef inline uint64_t less(const uint8_t *field) noexcept nogil:
+    """Added to a sum, takes the field out of it. (Clearing the field first, in memory that is then
+    read in larger units, would stall the processor.)"""
+    return <uint16_t>~load16(field)
+
+
+cdef void sum_layers(plan *p) noexcept nogil:
+    """Sum what is the same in all segments."""
+    cdef uint8_t *t = p.template.p
+    cdef uint8_t *head
+    cdef Py_ssize_t hlen
+    cdef uint64_t total
+    cdef layer *one
+    cdef int k
+    p.stamps = 0
+    for k in range(p.h.n):
+        one = &p.h.layers[k]
+        head = t + one.offset
+        hlen = (p.h.layers[k + 1].offset if k + 1 < p.h.n else p.h.l4_header) - one.offset
+        if one.kind == IP4:
+            p.gap[k] = short_sum(head + one.hlen, hlen - one.hlen)
+            total = short_sum(head, one.hlen) + less(head + 2) + less(head + 10)
+            total += add_stamp(p, one, head)
+        elif one.kind == IP6:
+            total = short_sum(head, hlen) + less(head + 4)
+        elif one.kind == UDP:
+            total = short_sum(head, hlen) + less(head + 4)
+            if p.sealed[k]:
+                total += less(head + 6)
+            one = &p.h.layers[k - 1]
+            p.pseudo[k] = pseudo_sum(t + one.offset, one.kind == IP4, IPPROTO_UDP)
+            if p.believe and p.sealed[k]:
+                # __skb_udp_tunnel_segment starts from what the field holds, right or wrong
+                p.pseudo[k] = <uint16_t>~fold(length_sum(t + p.hlen - head + p.length))
+                p.pseudo[k] += load16(head + 6)
+        else:
+            total = short_sum(head, hlen)
+            if p.sealed[k]:
+                total += less(head + 4) + less(head + 6)
+                put16(head + 6, 0)
+        p.fixed[k] = total
+
+
+cdef uint64_t add_stamp(plan *p, const layer *one, const uint8_t *head) noexcept nogil:
+    """Note an IPv4 header with an ID that counts, or a fragment offset, and what to take off."""
+    cdef stamped_ip *s = &p.stamp[p.stamps]
+    s.fragment = p.ufo and one.inner
+    if one.inner and p.gso_type & SKB_GSO_TCP_FIXEDID and not s.fragment:
+        return 0
+    s.offset = one.offset
+    s.ident = get16(head + 4)
+    p.stamps += 1
+    return less(head + (6 if s.fragment else 4))
+
+
+cdef uint64_t routed_pseudo(const plan *p) noexcept nogil:
+    """Pseudo header towards the final destination that a routing header names (RFC 8200, 8.1)."""
+    cdef const uint8_t *ip = p.template.p + p.h.ip_header
+    cdef const uint8_t *routing = p.template.p + p.h.routing
+    cdef const uint8_t *last
+    if p.h.routing < 0 or routing[1] < 2:
+        return 0
+    if routing[2] == 4:  # segment routing lists the addresses backwards (RFC 8754)
+        last = routing + 8
+    elif routing[2] == 0 or routing[2] == 2:
+        last = routing + 8 + (routing[1] // 2 - 1) * 16
+    else:
+        return 0
+    return short_sum(ip + 8, 16) + short_sum(last, 16) + htons(p.h.l4)
+
+
+cdef uint64_t transport_pseudo(const plan *p, const uint8_t *th) noexcept nogil:
+    """The innermost pseudo header without the length.
+
+    The kernel starts from what CHECKSUM_PARTIAL left in the field, which a frame does not say
+    whether it has. So without a virtio header that says it, the field is believed only if it holds
+    a pseudo header's sum.
+    """
+    cdef uint64_t pseudo = p.addresses
+    cdef Py_ssize_t length = p.hlen - p.h.l4_header + p.length
+    cdef uint16_t field = load16(th + (16 if p.h.l4 == IPPROTO_TCP else 6))
+    if p.believe:
+        pseudo = field + <uint64_t><uint16_t>~fold(length_sum(length))
+    elif p.routed and fold(p.routed + length_sum(length)) == field:
+        pseudo = p.routed
+    elif fold(pseudo + length_sum(length)) != field:
+        return pseudo
+    if p.h.l4 == IPPROTO_UDP and get16(th + 4) != <uint16_t>length:
+        # __udp_gso_segment takes the old length from the header, even where it is wrong
+        pseudo += length_sum(length) + <uint16_t>~load16(th + 4)
+    return pseudo
+
+
+cdef void sum_transport(plan *p) noexcept nogil:
+    """The innermost header: note what changes and sum the rest."""
+    cdef const uint8_t *th = p.template.p + p.h.l4_header
+    cdef uint64_t total = short_sum(th, p.hlen - p.h.l4_header)
+    p.l4_pseudo = transport_pseudo(p, th)
+    if p.h.l4 == IPPROTO_TCP:
+        p.seq = <uint32_t>get16(th + 4) << 16 | get16(th + 6)
+        p.flags = get16(th + 12)
+        total += less(th + 4) + less(th + 6) + less(th + 12) + less(th + 16)
+    else:
+        total += less(th + 4) + less(th + 6)
+    p.l4_fixed = total
+
+
+# ---- what segments of one length have in common --------------------------------------------
+
+cdef void set_length(plan *p, length_sums *sums, uint8_t *t, Py_ssize_t n) noexcept nogil:
+    """Make the headers at `t`, a copy of the template or itself, those of `n` payload bytes.
+
+    Goes from the innermost header outwards with the sum of everything inside. A right checksum
+    makes the sum of all it covers, pseudo header included, 0 (0xffff): what is inside a sealed
+    layer is not needed to know what that layer adds to those around it.
+    """
+    # GSO_PARTIAL: a device will make segments of gso_size, and expects their lengths
+    cdef Py_ssize_t each = min(n, p.gso_size) if p.partial else n
+    cdef uint8_t *head
+    cdef Py_ssize_t length
+    cdef uint64_t inside, total
+    cdef bint open_inside = True
+    cdef layer *one
+    cdef int k, stamps = p.stamps
+    sums.outer = -1
+    inside = set_transport(p, sums, t, n, each)
+    open_inside = p.inner == REMOTE or p.inner == ABSENT
+    for k in range(p.h.n - 1, -1, -1):
+        one = &p.h.layers[k]
+        head = t + one.offset
+        length = p.hlen + each - one.offset
+        if one.kind == IP4:
+            put16(head + 2, length)
+            if stamps and p.stamp[stamps - 1].offset == one.offset:
+                stamps -= 1
+                sums.ip[stamps] = p.fixed[k] + htons(length)
+            else:
+                store16(head + 10, <uint16_t>~fold(p.fixed[k] + htons(length)))
+            inside += p.gap[k] + 0xffff
+        elif one.kind == IP6:
+            put16(head + 4, length - 40)
+            inside += p.fixed[k] + htons(length - 40)
+        elif one.kind == UDP:
+            put16(head + 4, length)
+            inside += p.fixed[k] + htons(length)
+            if p.sealed[k]:
+                total = inside + p.pseudo[k] + length_sum(length)
+                seal(sums, k, open_inside, total, head + 6)
+                store16(head + 6, not_zero(load16(head + 6)))
+                inside = <uint16_t>~fold(p.pseudo[k] + length_sum(length))
+                open_inside = False
+        else:
+            inside += p.fixed[k]
+            if p.sealed[k]:
+                seal(sums, k, open_inside, inside, head + 4)
+                inside = 0xffff
+                open_inside = False
+
+
+cdef inline void seal(
+    length_sums *sums, int k, bint open_inside, uint64_t total, uint8_t *check
+) noexcept nogil:
+    """Put the checksum of an outer layer in, or leave it to stamp() if it sums payload bytes."""
+    if open_inside:
+        sums.outer = k
+        sums.outer_sum = total
+    store16(check, <uint16_t>~fold(total))
+
+
+cdef uint64_t set_transport(
+    plan *p, length_sums *sums, uint8_t *t, Py_ssize_t n, Py_ssize_t each
+) noexcept nogil:
+    """The innermost header; returns the sum of it and the payload, as far as known here."""
+    if p.ufo:
+        return 0
+    sums.l4 = set_inner(p, t, n)
+    if p.inner == REMOTE:
+        return sums.l4
+    return <uint16_t>~fold(p.l4_pseudo + length_sum(p.hlen - p.h.l4_header + each))
+
+
+cdef inline uint64_t set_inner(const plan *p, uint8_t *t, Py_ssize_t n) noexcept nogil:
+    """The innermost header; returns what it and the pseudo header add to the innermost checksum."""
+    cdef uint8_t *th = t + p.h.l4_header
+    cdef Py_ssize_t length = p.hlen - p.h.l4_header + n
+    cdef uint64_t pseudo = p.l4_pseudo + length_sum(length), fixed = p.l4_fixed
+    if p.h.l4 == IPPROTO_UDP:
+        put16(th + 4, length)
+        fixed += htons(<uint16_t>length)
+    if p.inner != COMPLETE:
+        store16(th + (16 if p.h.l4 == IPPROTO_TCP else 6), fold(pseudo))
+    return pseudo + fixed
+
+
+cdef void prepare(plan *p) noexcept nogil:
+    """What emit() needs; make_plan() alone tells the size of the output."""
+    cdef uint64_t pseudo
+    if p.prepared:
+        # A sequel, of which nothing is new but the transport header
+        pseudo = p.l4_pseudo
+        sum_transport(p)
+        if p.l4_pseudo == pseudo:
+            p.full.l4 = set_inner(p, p.template.p, p.step)
+            return
+    else:
+        sum_layers(p)
+        if not p.ufo:
+            p.addresses = pseudo_sum(
+                p.template.p + p.h.ip_header, p.h.inner_version == 4, p.h.l4)
+            p.routed = routed_pseudo(p)
+            sum_transport(p)
+    set_length(p, &p.full, p.template.p, min(p.step, p.length))
+    begin_trains(p)
+    p.prepared = True
+
+
+# ---- segment by segment ---------------------------------------------------------------------
+
+cdef uint64_t stamp_tcp(plan *p, uint8_t *th, Py_ssize_t i) noexcept nogil:
+    """Sequence number and flags (tcp_gso_segment); returns their sum."""
+    cdef uint32_t seq = p.seq + <uint32_t>(i * p.step)
+    cdef uint16_t flags = p.flags
+    if i + 1 < p.count:
+        flags &= ~(TCP_FIN | TCP_PSH)
+    if i and not p.accecn:
+        flags &= ~TCP_CWR
+    put16(th + 4, seq >> 16)
+    put16(th + 6, seq)
+    put16(th + 12, flags)
+    return htons(seq >> 16) + <uint64_t>htons(<uint16_t>seq) + htons(flags)
+
+
+cdef uint64_t stamp_fragment(plan *p, uint8_t *out, Py_ssize_t i) noexcept nogil:
+    """IPv6 fragment header; returns the sum of what is put in."""
+    # ipv6_gso_segment counts in lengths of the whole IPv6 payload, extension headers included
+    cdef Py_ssize_t each = p.hlen + p.step - p.h.ip_header - 40 - FRAG_HLEN
+    cdef unsigned int offset = <uint16_t>(i * each)
+    if p.h.inner_version == 4:
+        return 0
+    if i + 1 < p.count:
+        offset |= IP6_MF
+    put16(out + p.h.fragment_at + 2, offset)
+    return htons(offset)
+
+
+cdef void stamp_ip(
+    const plan *p, const length_sums *sums, uint8_t *out, Py_ssize_t i
+) noexcept nogil:
+    """What changes in the IPv4 headers."""
+    cdef const stamped_ip *s
+    cdef unsigned int field
+    cdef uint8_t *head
+    cdef int k
+    for k in range(p.stamps):
+        s = &p.stamp[k]
+        head = out + s.offset
+        if s.fragment:
+            field = <uint16_t>((i * p.step) >> 3) | (IP_MF if i + 1 < p.count else 0)
+            put16(head + 6, field)
+        else:
+            # GSO_PARTIAL: one ID for each segment that the device will make
+            field = <uint16_t>(s.ident + i * (p.step // p.gso_size if p.partial else 1))
+            put16(head + 4, field)
+        store16(head + 10, <uint16_t>~fold(sums.ip[k] + htons(field)))
+
+
+cdef void stamp(
+    plan *p, const length_sums *sums, uint8_t *out, Py_ssize_t i, uint64_t payload
+) noexcept nogil:
+    """Turn a copy of the template into the headers of segment `i` whose payload has this sum."""
+    cdef uint8_t *th = out + p.h.l4_header
+    cdef uint8_t *check
+    cdef uint16_t value
+    stamp_ip(p, sums, out, i)
+    if p.ufo:
+        payload += stamp_fragment(p, out, i)
+    elif p.h.l4 == IPPROTO_TCP:
+        payload += stamp_tcp(p, th, i)
+        if p.inner == COMPLETE:
+            store16(th + 16, <uint16_t>~fold(sums.l4 + payload))
+    elif p.inner == COMPLETE:
+        store16(th + 6, not_zero(<uint16_t>~fold(sums.l4 + payload)))
+    if sums.outer >= 0:
+        value = <uint16_t>~fold(sums.outer_sum + payload)
+        check = out + p.h.layers[sums.outer].offset
+        if p.h.layers[sums.outer].kind == UDP:
+            store16(check + 6, not_zero(value))
+        else:
+            store16(check + 4, value)
+
+
+cdef uint16_t datagram_checksum(const plan *p) noexcept nogil:
+    """UFO: the UDP checksum over all fragments (udp4_ufo_fragment)."""
+    cdef const uint8_t *ip = p.template.p + p.h.ip_header
+    cdef uint64_t total = pseudo_sum(ip, p.h.inner_version == 4, IPPROTO_UDP)
+    total += length_sum(p.length) + short_sum(p.payload, 6)
+    return not_zero(<uint16_t>~fold(total + simd.sum(p.payload + 8, p.length - 8)))
+
+
+cdef void patch_datagram(
+    const plan *p, uint8_t *piece, Py_ssize_t start, Py_ssize_t n, uint16_t check
+) noexcept nogil:
+    """Put the UDP checksum where it lies in this piece of the datagram."""
+    cdef const uint8_t *byte = <const uint8_t *>&check
+    cdef int i
+    for i in range(2):
+        if start <= 6 + i < start + n:
+            piece[6 + i - start] = byte[i]
+
+
+cdef uint64_t copy_payload(
+    const plan *p, uint8_t *out, Py_ssize_t start, Py_ssize_t n, uint16_t check, bint stream
+) noexcept nogil:
+    """Copy a segment's payload; returns its sum, or anything where nothing needs it."""
+    cdef const uint8_t *src = p.payload + start
+    cdef uint64_t total = 0
+    if stream:
+        total = simd.stream_sum(out, src, n)
+    elif p.inner == COMPLETE or p.full.outer >= 0:
+        total = simd.copy_sum(out, src, n)
+    else:
+        memcpy(out, src, n)
+    if p.ufo and start < 8:
+        patch_datagram(p, out, start, n, check)
+        total = simd.sum(out, n)
+    return total
+
+
+cdef uint64_t leave_payload(
+    const plan *p, uint8_t *out, Py_ssize_t start, Py_ssize_t n, uint16_t check
+) noexcept nogil:
+    """The sum of a segment's payload, which stays where it is."""
+    if p.ufo and start == 0:
+        # The datagram's checksum is in the payload: its header goes with ours.
+        memcpy(out, p.payload, UDP_HLEN)
+        patch_datagram(p, out, 0, UDP_HLEN, check)
+        return simd.sum(out, UDP_HLEN) + simd.sum(p.payload + UDP_HLEN, n - UDP_HLEN)
+    if p.inner == COMPLETE or p.full.outer >= 0:
+        return simd.sum(p.payload + start, n)
+    return 0
+
+
+# ---- trains ---------------------------------------------------------------------------------
+
+cdef void begin_trains(plan *p) noexcept nogil:
+    """What the segments of all packets of a flow have in common, if they are regular."""
+    cdef gso_train *t = &p.train
+    cdef int k
+    p.regular = (p.inner == COMPLETE and not p.ufo and not p.partial and p.full.outer < 0
+                 and p.stamps <= GSO_TRAIN_IDS and p.hlen <= FEW_BYTES)
+    if not p.regular:
+        return
+    t.header = p.template.p
+    t.hlen = p.hlen
+    t.step = p.step
+    t.ids = p.stamps
+    for k in range(p.stamps):
+        t.id[k].offset = p.stamp[k].offset
+        t.id[k].base = fold(p.full.ip[k])
+    t.l4_header = p.h.l4_header
+    t.tcp = p.h.l4 == IPPROTO_TCP
+    p.last = p.train
+    p.last.header = p.last_header
+    p.last.step = 0
+
+
+cdef uint64_t set_flags(const plan *p, uint8_t *th, uint16_t flags) noexcept nogil:
+    """Put the flags into a TCP header; returns their sum, or 0 for UDP."""
+    if p.h.l4 != IPPROTO_TCP:
+        return 0
+    put16(th + 12, flags)
+    return htons(flags)
+
+
+cdef void set_trains(plan *p, Py_ssize_t n) noexcept nogil:
+    """What is this packet's own; `n` payload bytes are in its last segment."""
+    cdef uint8_t *th = p.template.p + p.h.l4_header
+    cdef uint8_t *last = p.last_header + p.h.l4_header
+    cdef length_sums sums
+    cdef int k
+    for k in range(p.stamps):
+        p.train.id[k].ident = p.last.id[k].ident = p.stamp[k].ident
+    if p.last.step == <size_t>n:
+        memcpy(last, th, p.hlen - p.h.l4_header)
+    else:
+        memcpy(p.last_header, p.template.p, p.hlen)
+        set_length(p, &sums, p.last_header, n)
+        for k in range(p.stamps):
+            p.last.id[k].base = fold(sums.ip[k])
+        p.last.step = n
+    p.last.base = set_inner(p, p.last_header, n) + set_flags(p, last, p.flags)
+    p.train.base = p.full.l4 + set_flags(p, th, p.flags & ~(TCP_FIN | TCP_PSH))
+    p.train.seq = p.seq
+    # A train of one, whose sequence number is to count in steps of its own
+    p.last.seq = p.seq + <uint32_t>((p.count - 1) * (p.step - n))
+
+
+cdef void emit_trains(plan *p, uint8_t *out, bint headers_only, bint stream) noexcept nogil:
+    """Write all segments, or their headers alone: several, as make_plan() sees to."""
+    cdef Py_ssize_t others = p.count - 1, start = others * p.step
+    cdef uint8_t *last = out + others * p.hlen
+    set_trains(p, p.length - start)
+    if headers_only:
+        simd.train_headers(&p.train, out, p.payload, 0, others)
+        simd.train_headers(&p.last, last, p.payload + start, others, p.count)
+    elif stream:
+        simd.stream_train(&p.train, out, p.payload, 0, others)
+        simd.stream_train(&p.last, last + start, p.payload + start, others, p.count)
+    else:
+        simd.train(&p.train, out, p.payload, 0, others)
+        simd.train(&p.last, last + start, p.payload + start, others, p.count)
+
+
+cdef void emit(plan *p, uint8_t *out, bint headers_only, bint stream) noexcept nogil:
+    """Write all segments, or their headers alone."""
+    cdef Py_ssize_t i, n, start
+    cdef uint64_t payload
+    cdef uint16_t check = 0
+    cdef length_sums shorter
+    cdef const length_sums *sums = &p.full
+    prepare(p)
+    if p.regular and (p.accecn or p.h.l4 != IPPROTO_TCP or not p.flags & TCP_CWR):
+        emit_trains(p, out, headers_only, stream)
+        return
+    if p.ufo:
+        check = datagram_checksum(p)
+    for i in range(p.count):
+        start = i * p.step
+        n = min(p.step, p.length - start)
+        if headers_only:
+            payload = leave_payload(p, out + p.hlen, start, n, check)
+        else:
+            payload = copy_payload(p, out + p.hlen, start, n, check, stream)
+        # Only now, and without touching the template again: reading what was just written stalls.
+        memcpy(out, p.template.p, p.hlen)
+        if n < p.step:
+            set_length(p, &shorter, out, n)
+            sums = &shorter
+        stamp(p, sums, out, i, payload)
+        out += p.hlen
+        if not headers_only:
+            out += n
+        elif p.ufo and i == 0:
+            out += UDP_HLEN

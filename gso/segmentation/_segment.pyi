@@ -1,0 +1,50 @@
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from typing_extensions import Buffer
+
+from gso.buffers._frames import Frames
+from gso.constants import GsoType
+from gso.headers._layout import Layout, LinkType, TunnelPorts
+
+def segment(
+    frame: Buffer,
+    gso_size: int,
+    *,
+    gso_type: GsoType | int | None = None,
+    layout: Layout | None = None,
+    link_type: LinkType = "ethernet",
+    tunnel_ports: TunnelPorts | None = None,
+    checksum: Literal["complete", "partial"] = "complete",
+) -> Frames: ...
+def segment_vouched(
+    frame: Buffer,
+    gso_size: int,
+    *,
+    gso_type: GsoType | int,
+    layout: Layout,
+    link_type: LinkType,
+    checksum: Literal["complete", "partial"],
+) -> Frames: ...
+
+class SegmentHeaders:
+    @property
+    def headers(self) -> Frames: ...
+    @property
+    def payload(self) -> npt.NDArray[np.int64]: ...
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[Any]: ...
+    def __getitem__(self, i: int) -> Any: ...
+
+def segment_headers(
+    frame: Buffer,
+    gso_size: int,
+    *,
+    gso_type: GsoType | int | None = None,
+    layout: Layout | None = None,
+    link_type: LinkType = "ethernet",
+    tunnel_ports: TunnelPorts | None = None,
+    checksum: Literal["complete", "partial"] = "complete",
+) -> SegmentHeaders: ...

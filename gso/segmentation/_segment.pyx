@@ -1,0 +1,208 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
+# cython: initializedcheck=False, embedsignature=False
+"""Segmentation as the Linux kernel's software GSO does it (net/ipv4/*_offload.c, skb_segment)."""
+
+cimport cython
+from cpython.buffer cimport PyBuffer_Release
+from cpython.bytes cimport PyBytes_AS_STRING
+from libc.stdint cimport int64_t, uint8_t
+
+from gso.buffers._borrow cimport borrow
+from gso.buffers._checksum cimport simd
+from gso.segmentation._complete cimport complete, complete_headers
+from gso.segmentation._emit cimport emit
+from gso.buffers._frames cimport Frames, new_bytes
+from gso.headers._layout cimport Layout
+from gso.headers._arguments cimport (
+    as_error, as_gso_size, as_gso_type, drop_ports, is_partial, is_raw, take_ports,
+)
+from gso.segmentation._plan cimport UDP_HLEN, job, make_plan, plan, plan_size, refuse
+from gso.headers._walk cimport GSO_SIZE, drop_copy, fault, port_list
+
+import numpy as np
+
+cdef void write_plan(
+    plan *p, const uint8_t *frame, Py_ssize_t size, uint8_t *out, bint stream
+) noexcept nogil:
+    if p.gso_size:
+        emit(p, out, False, stream)
+    else:
+        complete(p, frame, size, out)
+
+
+cdef Frames segments_of(plan *p, const uint8_t *frame, Py_ssize_t size):
+    """The segments of a plan as Frames."""
+    cdef Py_ssize_t i, length = plan_size(p)
+    cdef bytes data = new_bytes(length), ends = new_bytes((p.count + 1) * sizeof(int64_t))
+    cdef uint8_t *out = <uint8_t *>PyBytes_AS_STRING(data)
+    cdef int64_t *off = <int64_t *>PyBytes_AS_STRING(ends)
+    if length < RELEASE_GIL:
+        write_plan(p, frame, size, out, False)
+    else:
+        with nogil:
+            write_plan(p, frame, size, out, length >= STREAM)
+            if length >= STREAM:
+                simd.stream_end()
+    for i in range(p.count):
+        off[i] = i * (p.hlen + p.step)
+    off[p.count] = length
+    cdef Frames segments = Frames.__new__(Frames)
+    segments.adopt(data, ends, p.count)
+    return segments
+
+
+cdef SegmentHeaders headers_of(plan *p, const uint8_t *frame, Py_ssize_t size):
+    """The headers of a plan's segments."""
+    cdef fault why
+    cdef Py_ssize_t i, extra = UDP_HLEN if p.ufo else 0, length = p.count * p.hlen + extra
+    if p.ufo and p.gso_size < UDP_HLEN:
+        refuse(&why, GSO_SIZE, "gso_size", "gso_size {offset} cuts the UDP header ({limit} bytes)",
+               p.gso_size, UDP_HLEN, p.gso_size)
+        raise as_error(&why)
+    cdef bytes data = new_bytes(length), ends = new_bytes((p.count + 1) * sizeof(int64_t))
+    cdef bytes pieces = new_bytes(p.count * 2 * sizeof(int64_t))
+    cdef uint8_t *out = <uint8_t *>PyBytes_AS_STRING(data)
+    cdef int64_t *off = <int64_t *>PyBytes_AS_STRING(ends)
+    cdef int64_t *piece = <int64_t *>PyBytes_AS_STRING(pieces)
+    if p.gso_size == 0:
+        if complete_headers(p, frame, size, out) < 0:
+            raise MemoryError
+    elif p.length < RELEASE_GIL:
+        emit(p, out, True, False)
+    else:
+        with nogil:
+            emit(p, out, True, False)
+    off[0] = 0
+    for i in range(p.count):
+        off[i + 1] = (i + 1) * p.hlen + extra
+        piece[2 * i] = p.payload - frame + i * p.step
+        piece[2 * i + 1] = p.step
+    piece[2 * p.count - 1] = p.length - (p.count - 1) * p.step
+    piece[0] += extra
+    piece[1] -= extra
+    cdef SegmentHeaders result = SegmentHeaders.__new__(SegmentHeaders)
+    result.headers = Frames.__new__(Frames)
+    result.headers.adopt(data, ends, p.count)
+    result.pieces = pieces
+    return result
+
+
+cdef object run(
+    object frame, object gso_size, object gso_type, object layout, object link_type,
+    object tunnel_ports, object checksum, bint headers_only, bint believe=False
+):
+    """Borrow the frame, plan, write, and give everything back."""
+    cdef plan p
+    cdef job j
+    cdef port_list ports
+    cdef fault why
+    cdef Py_buffer view
+    cdef int64_t size = as_gso_size(gso_size)
+    cdef unsigned int bits = as_gso_type(gso_type)
+    j.partial = is_partial(checksum)
+    j.believe = believe
+    j.raw = is_raw(link_type)
+    j.layout = NULL
+    j.ports = &ports
+    if layout is not None:
+        j.layout = &(<Layout?>layout).h
+    take_ports(&ports, tunnel_ports)
+    p.template.p = p.template.few
+    try:
+        borrow(frame, &view)
+        try:
+            if make_plan(&p, &why, &j, <const uint8_t *>view.buf, view.len, size, bits):
+                raise as_error(&why)
+            if headers_only:
+                return headers_of(&p, <const uint8_t *>view.buf, view.len)
+            return segments_of(&p, <const uint8_t *>view.buf, view.len)
+        finally:
+            PyBuffer_Release(&view)
+    finally:
+        drop_copy(&p.template)
+        drop_ports(&ports)
+
+
+def segment(frame, gso_size, *, gso_type=None, layout=None, link_type="ethernet",
+            tunnel_ports=None, checksum="complete"):
+    """Segment a super-packet exactly as the Linux kernel's software GSO does (6.12).
+
+    Args:
+        frame: the super-packet, any buffer. Length and checksum fields, IPv4 header checksums
+            included, may hold anything: all are computed anew.
+        gso_size: payload bytes per segment, headers not counted (for UFO: bytes of IP payload per
+            fragment). 0: no segmentation; transport and tunnel checksums are completed, the frame
+            else unchanged.
+        gso_type: :class:`GsoType`. Of the groups transport (TCPV4, TCPV6, UDP, UDP_L4), UDP tunnel
+            and GRE, one that has no bit set is taken from the frame: segments for a UDP packet, an
+            outer checksum where the field is not 0, remote checksum offload where the header says
+            so. None is 0.
+        layout: from :func:`parse` of this frame or one with the same headers, to save parsing.
+        link_type, tunnel_ports: as for :func:`parse`.
+        checksum: "complete", or "partial": the innermost checksum field holds the sum of the
+            pseudo header for hardware to complete (CHECKSUM_PARTIAL).
+
+    Returns :class:`Frames`: the segments in transmit order.
+
+    Raises GsoError for what the kernel refuses: see :class:`Reason`.
+
+    Kernel: __skb_gso_segment, inet_gso_segment, ipv6_gso_segment, tcp_gso_segment,
+    __udp_gso_segment, udp4_ufo_fragment, __skb_udp_tunnel_segment, gre_gso_segment.
+    """
+    return run(
+        frame, gso_size, gso_type, layout, link_type, tunnel_ports, checksum, False)
+
+
+def segment_vouched(frame, gso_size, *, gso_type, layout, link_type, checksum):
+    """:func:`segment` of a frame whose virtio header says that it is CHECKSUM_PARTIAL.
+
+    What the checksum field holds is believed, as the kernel does, even if it is wrong.
+    """
+    return run(frame, gso_size, gso_type, layout, link_type, None, checksum, False, True)
+
+
+@cython.freelist(8)
+cdef class SegmentHeaders:
+    """Headers of segments, and where each one's payload is; see :func:`segment_headers`.
+
+    Unpacks into the two: ``headers, payload = segment_headers(...)``.
+    """
+
+    cdef readonly Frames headers
+    cdef bytes pieces
+
+    def __init__(self):
+        raise TypeError("SegmentHeaders come from gso.segment_headers")
+
+    @property
+    def payload(self):
+        """Offset in the frame and length of each payload: int64 array of shape (n, 2)."""
+        return np.frombuffer(self.pieces, np.int64).reshape(-1, 2)
+
+    def __len__(self):
+        return 2
+
+    def __iter__(self):
+        return iter((self.headers, self.payload))
+
+    def __getitem__(self, i):
+        return (self.headers, self.payload)[i]
+
+    def __repr__(self):
+        return f"<gso.SegmentHeaders: {len(self.headers)} segments>"
+
+
+def segment_headers(frame, gso_size, *, gso_type=None, layout=None, link_type="ethernet",
+                    tunnel_ports=None, checksum="complete"):
+    """The headers of the segments that :func:`segment` makes, without copying the payload.
+
+    Header `i` followed by ``frame[offset:offset + length]``, with ``(offset, length)`` being
+    ``payload[i]``, is segment `i`: give both to ``socket.sendmsg``. Checksums are complete.
+    For UFO the first header includes the UDP header, as its checksum is not in the frame.
+
+    Args and errors as for :func:`segment`; UFO needs a gso_size of at least 8 here.
+
+    Returns :class:`SegmentHeaders`.
+    """
+    return run(
+        frame, gso_size, gso_type, layout, link_type, tunnel_ports, checksum, True)

@@ -1,0 +1,464 @@
+"""virtio network headers, and what the kernel makes of a packet behind one.
+
+A virtio header is how TAP devices, packet sockets and virtual machines say what is left to be done
+to a packet: a checksum, segmentation. The checks are those of virtio_net_hdr_to_skb and, for the
+tunnel fields, virtio_net_hdr_tnl_to_skb (include/linux/virtio_net.h), in their order.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import astuple, dataclass
+from enum import IntFlag
+from typing import TYPE_CHECKING, Literal, NoReturn, TypeAlias
+
+from gso.buffers._checksum import checksum as internet_checksum
+from gso.buffers._frames import Frames
+from gso.constants import L4, GsoType, Reason
+from gso.errors import GsoError
+from gso.headers._layout import Layout, parse_announced
+from gso.segmentation._segment import segment, segment_vouched
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+    from gso.headers._layout import LinkType
+
+ByteOrder: TypeAlias = Literal["little", "big", "native"]
+
+_ORDERS = {"little": "<", "big": ">", "native": "="}
+_BASIC = "BBHHHH"
+SIZES = (10, 12, 20, 24)
+
+_ETH_HLEN = 14
+_ETH_P_IP = (b"\x08\x00", b"\x86\xdd")
+_IP_HLEN = {4: 20, 6: 40}
+_UDP_HLEN = 8
+_UDP_MAX_SEGMENTS = 128
+_TCP_MIN_GSO_SIZE = 8
+_GSO_BY_FRAGS = 0xFFFF
+
+
+class VirtioNetFlags(IntFlag):
+    """``flags`` of a virtio header (VIRTIO_NET_HDR_F_*)."""
+
+    NEEDS_CSUM = 1
+    """csum_start and csum_offset say which checksum is to be completed."""
+    DATA_VALID = 2
+    """The checksum was found right."""
+    RSC_INFO = 4
+    """csum_start and csum_offset count coalesced segments and duplicate ACKs instead."""
+    UDP_TUNNEL_CSUM = 8
+    """The outer UDP header has a checksum."""
+
+
+class VirtioNetGso(IntFlag):
+    """``gso_type`` of a virtio header (VIRTIO_NET_HDR_GSO_*): a kind, and bits added to it."""
+
+    NONE = 0
+    TCPV4 = 1
+    UDP = 3
+    """UFO."""
+    TCPV6 = 4
+    UDP_L4 = 5
+    """USO."""
+    UDP_TUNNEL_IPV4 = 0x20
+    UDP_TUNNEL_IPV6 = 0x40
+    ECN = 0x80
+
+
+_TUNNELS = VirtioNetGso.UDP_TUNNEL_IPV4 | VirtioNetGso.UDP_TUNNEL_IPV6
+# The kernel's type, the length of the transport header without options, where its checksum is
+_KINDS = {
+    int(VirtioNetGso.TCPV4): (GsoType.TCPV4, L4.TCP, 20, 16),
+    int(VirtioNetGso.TCPV6): (GsoType.TCPV6, L4.TCP, 20, 16),
+    int(VirtioNetGso.UDP): (GsoType.UDP, L4.UDP, 8, 6),
+    int(VirtioNetGso.UDP_L4): (GsoType.UDP_L4, L4.UDP, 8, 6),
+}
+
+
+@dataclass(frozen=True)
+class VirtioNetHeader:
+    """``struct virtio_net_hdr`` and its longer forms (virtio 1.x, section 5.1.6).
+
+    ====  ======================================  ==============================================
+    size  struct                                  has
+    ====  ======================================  ==============================================
+    10    virtio_net_hdr                          up to csum_offset: TUN, TAP and packet sockets
+    12    virtio_net_hdr_v1                       num_buffers too
+    20    virtio_net_hdr_v1_hash                  hash_value and hash_report too
+    24    virtio_net_hdr_v1_hash_tunnel           all
+    ====  ======================================  ==============================================
+
+    Attributes:
+        flags: :class:`VirtioNetFlags`; bits without a name are kept.
+        gso_type: :class:`VirtioNetGso`, likewise.
+        hdr_len: bytes of headers, a hint.
+        gso_size: payload bytes per segment.
+        csum_start: where the checksum starts; offsets count from the first byte of the packet.
+        csum_offset: where, from there, it is put.
+        num_buffers: how many receive buffers the packet fills.
+        hash_value: of the receiver's flow hash.
+        hash_report: which kind of hash that is (VIRTIO_NET_HASH_REPORT_*).
+        outer_th_offset: where the outer UDP header is.
+        inner_nh_offset: where the packet in the UDP tunnel has its IP header.
+    """
+
+    flags: int = 0
+    gso_type: int = 0
+    hdr_len: int = 0
+    gso_size: int = 0
+    csum_start: int = 0
+    csum_offset: int = 0
+    num_buffers: int = 0
+    hash_value: int = 0
+    hash_report: int = 0
+    outer_th_offset: int = 0
+    inner_nh_offset: int = 0
+
+    @classmethod
+    def unpack(
+        cls, buffer: Buffer, size: int | None = None, *, byteorder: ByteOrder = "little"
+    ) -> VirtioNetHeader:
+        """Read the header at the start of `buffer`.
+
+        Args:
+            size: 10, 12, 20 or 24. None: the length of `buffer` if that is one of these, else 10.
+            byteorder: "little" (virtio 1.x, and all x86 and arm64 machines), "big" or "native":
+                that of a legacy device. Hash and tunnel fields are always little-endian.
+
+        Raises GsoError (TRUNCATED) if the buffer is shorter, ValueError for another size.
+        """
+        view = memoryview(buffer).cast("B")
+        if size is None:
+            size = len(view) if len(view) in SIZES else SIZES[0]
+        _check_size(size)
+        if len(view) < size:
+            _refuse(
+                Reason.TRUNCATED,
+                "virtio_net_hdr",
+                size,
+                len(view),
+                f"a virtio header of {size} bytes, but there are {len(view)}",
+            )
+        order = _order(byteorder)
+        values = struct.unpack_from(order + _BASIC, view)
+        if size >= 12:
+            values += struct.unpack_from(order + "H", view, 10)
+        if size >= 20:
+            values += struct.unpack_from("<IH", view, 12)
+        if size >= 24:
+            values += struct.unpack_from("<HH", view, 20)
+        return cls(*values)
+
+    def pack(self, size: int | None = None, *, byteorder: ByteOrder = "little") -> bytes:
+        """The header's bytes.
+
+        Args:
+            size: 10, 12, 20 or 24. None: the shortest that has a place for all that is not 0.
+            byteorder: as for :meth:`unpack`.
+
+        Raises ValueError if a field does not fit: its place, or the size.
+        """
+        least = self._least_size()
+        size = least if size is None else size
+        _check_size(size)
+        if size < least:
+            raise ValueError(f"the header has fields that need {least} bytes, not {size}")
+        order = _order(byteorder)
+        values = astuple(self)
+        try:
+            packed = struct.pack(order + _BASIC, *values[:6])
+            packed += struct.pack(order + "H", values[6])
+            packed += struct.pack("<IHHHH", *values[7:9], 0, *values[9:])
+        except struct.error as error:
+            raise ValueError(f"{self}: a field is out of range: {error}") from None
+        return packed[:size]
+
+    def _least_size(self) -> int:
+        if self.outer_th_offset or self.inner_nh_offset:
+            return 24
+        if self.hash_value or self.hash_report:
+            return 20
+        return 12 if self.num_buffers else 10
+
+
+def _check_size(size: int) -> None:
+    if size not in SIZES:
+        raise ValueError(f"a virtio header has {', '.join(map(str, SIZES))} bytes, not {size}")
+
+
+def _order(byteorder: str) -> str:
+    if byteorder not in _ORDERS:
+        raise ValueError(f'byteorder is "little", "big" or "native", not {byteorder!r}')
+    return _ORDERS[byteorder]
+
+
+def _refuse(reason: Reason, field: str, offset: int, limit: int, message: str) -> NoReturn:
+    raise GsoError(message, reason=reason, field=field, offset=offset, limit=limit)
+
+
+def segment_vnet(
+    buffer: Buffer,
+    *,
+    header_size: int = 10,
+    byteorder: ByteOrder = "little",
+    link_type: LinkType = "ethernet",
+    checksum: Literal["complete", "partial"] = "complete",
+) -> Frames:
+    """Segment a packet with a virtio header in front, as the kernel does one from a TAP device.
+
+    Unlike in :func:`gso.segment`, the virtio header says everything: what the packet is, where its
+    innermost checksum starts, and whether it is in a UDP tunnel (with the 24-byte form; the port
+    means nothing here). Without GSO, or with a packet that is too small for it, NEEDS_CSUM has
+    that checksum completed and the packet is else unchanged.
+
+    Args:
+        buffer: header and packet. Offsets in the header and in errors count from the packet's
+            first byte.
+        header_size: 10, 12, 20 or 24 (TUNSETVNETHDRSZ, PACKET_VNET_HDR_SZ).
+        byteorder: as for :meth:`VirtioNetHeader.unpack`.
+        link_type: "ethernet" (TAP, packet sockets, virtio-net) or "raw" (TUN).
+        checksum: as for :func:`gso.segment`; "partial" completes none.
+
+    Returns :class:`Frames`, without virtio headers.
+
+    Raises GsoError for what the kernel refuses (6.12; tunnels: 6.17).
+
+    Kernel: virtio_net_hdr_to_skb, virtio_net_hdr_tnl_to_skb, skb_checksum_help.
+    """
+    view = memoryview(buffer).cast("B")
+    header = VirtioNetHeader.unpack(view, header_size, byteorder=byteorder)
+    return _Packet(header, view[header_size:], link_type).segments(checksum)
+
+
+class _Packet:
+    """One packet and what its header says of it."""
+
+    def __init__(self, header: VirtioNetHeader, frame: memoryview, link_type: LinkType) -> None:
+        self.header = header
+        self.frame = frame
+        self.link_type: LinkType = link_type
+        self.needs_csum = bool(header.flags & VirtioNetFlags.NEEDS_CSUM)
+        self.tunnel = header.gso_type & _TUNNELS
+        self.kind = header.gso_type & ~(VirtioNetGso.ECN | _TUNNELS)
+        self.inner_version = 6 if self.kind == VirtioNetGso.TCPV6 else 4
+
+    def segments(self, checksum: Literal["complete", "partial"]) -> Frames:
+        header = self.header
+        self.check_hdr_len()
+        self.check_type()
+        if self.tunnel:
+            self.check_tunnel()
+        if self.needs_csum:
+            self.check_csum()
+        if not self.kind:
+            return self.one(checksum)
+        layout = None if self.needs_csum else self.dissect()
+        start = self.transport(layout)
+        size = self.check_size(start)
+        uncounted = start + (0 if self.kind == VirtioNetGso.UDP else _KINDS[self.kind][2])
+        if len(self.frame) - uncounted <= size:
+            return self.one(checksum)  # "Too small packets are not really GSO ones"
+        layout = layout or self.parse()
+        self.check_layout(layout)
+        gso_type = _KINDS[self.kind][0]
+        if self.tunnel:
+            outer = header.flags & VirtioNetFlags.UDP_TUNNEL_CSUM
+            gso_type |= GsoType.UDP_TUNNEL_CSUM if outer else GsoType.UDP_TUNNEL
+        run = segment_vouched if self.needs_csum else segment
+        return run(
+            self.frame,
+            size,
+            gso_type=gso_type,
+            layout=layout,
+            link_type=self.link_type,
+            checksum=checksum,
+        )
+
+    def one(self, checksum: str) -> Frames:
+        """No segmentation (skb_checksum_help)."""
+        if not self.needs_csum or checksum == "partial":
+            return Frames.from_list([self.frame])
+        packet = bytearray(self.frame)
+        at = self.header.csum_start + self.header.csum_offset
+        # Not only UDP sends 0 as 0xffff here
+        value = internet_checksum(self.frame[self.header.csum_start :]) or 0xFFFF
+        packet[at : at + 2] = value.to_bytes(2, "big")
+        return Frames.from_list([packet])
+
+    def check_hdr_len(self) -> None:
+        """tun_get_user, packet_snd: the headers must be there."""
+        header, size = self.header, len(self.frame)
+        length = header.hdr_len
+        if self.needs_csum:
+            length = max(length, header.csum_start + header.csum_offset + 2)
+        if length > size:
+            _refuse(
+                Reason.TRUNCATED,
+                "hdr_len",
+                length,
+                size,
+                f"the virtio header asks for {length} bytes of headers, the packet has {size}",
+            )
+
+    def check_type(self) -> None:
+        kind, gso_type = self.kind, self.header.gso_type
+        if kind and kind not in _KINDS:
+            known = ", ".join(map(str, _KINDS))
+            self.bad_type(gso_type, f"is not NONE (0) or one of {known} with bits added")
+        if kind and self.header.gso_size == 0:
+            _refuse(Reason.GSO_SIZE, "gso_size", 0, 1, "gso_size is 0, it must be 1 or more")
+        if not kind and gso_type & VirtioNetGso.ECN:
+            self.bad_type(gso_type, "has ECN without a kind of segmentation")
+
+    def bad_type(self, gso_type: int, problem: str) -> NoReturn:
+        _refuse(
+            Reason.GSO_TYPE,
+            "gso_type",
+            gso_type,
+            int(VirtioNetGso.UDP_L4),
+            f"virtio gso_type {gso_type:#04x} {problem}",
+        )
+
+    def check_tunnel(self) -> None:
+        header, gso_type = self.header, self.header.gso_type
+        if self.tunnel == _TUNNELS:
+            self.bad_type(gso_type, "has an outer IPv4 and an outer IPv6 header")
+        if self.kind in (VirtioNetGso.NONE, VirtioNetGso.UDP):
+            self.bad_type(gso_type, "has a UDP tunnel that carries neither TCP segments nor USO")
+        if not self.needs_csum:
+            self.bad_checksum("flags", header.flags, 1, "a UDP tunnel needs NEEDS_CSUM")
+        outer = _IP_HLEN[6 if self.tunnel == VirtioNetGso.UDP_TUNNEL_IPV6 else 4]
+        outer += _ETH_HLEN if self.link_type == "ethernet" else 0
+        self.check_offset("outer_th_offset", header.outer_th_offset, outer)
+        inner = header.outer_th_offset + _UDP_HLEN
+        self.check_offset("inner_nh_offset", header.inner_nh_offset, inner)
+        self.check_inner_transport()
+        if self.kind == VirtioNetGso.UDP_L4 and header.inner_nh_offset < len(self.frame):
+            self.inner_version = 6 if self.frame[header.inner_nh_offset] >> 4 == 6 else 4
+            self.check_inner_transport()
+
+    def check_inner_transport(self) -> None:
+        least = self.header.inner_nh_offset + _IP_HLEN[self.inner_version]
+        self.check_offset("csum_start", self.header.csum_start, least)
+
+    def check_offset(self, name: str, value: int, least: int) -> None:
+        if value < least:
+            _refuse(
+                Reason.BAD_HEADER,
+                name,
+                value,
+                least,
+                f"{name} is {value}, the headers in front of it end at byte {least} or later",
+            )
+
+    def bad_checksum(self, field: str, offset: int, limit: int, message: str) -> NoReturn:
+        _refuse(Reason.CHECKSUM, field, offset, limit, message)
+
+    def check_csum(self) -> None:
+        header, size = self.header, len(self.frame)
+        least = _KINDS[self.kind][2] if self.kind else 0
+        end = header.csum_start + max(least, header.csum_offset + 2)
+        if end > size:
+            _refuse(
+                Reason.TRUNCATED,
+                "csum_start",
+                header.csum_start,
+                size,
+                f"the transport header that csum_start {header.csum_start} names ends at byte "
+                f"{end}, the packet has {size}",
+            )
+        network = 40 if self.kind == VirtioNetGso.TCPV6 else 20
+        if header.csum_start < network:
+            self.bad_checksum(
+                "csum_start",
+                header.csum_start,
+                network,
+                f"csum_start is {header.csum_start}, inside an IP header of {network} bytes",
+            )
+
+    def parse(self) -> Layout:
+        inner = self.header.inner_nh_offset if self.tunnel else 0
+        return parse_announced(self.frame, inner, self.inner_version, link_type=self.link_type)
+
+    def dissect(self) -> Layout:
+        """Without NEEDS_CSUM the packet's headers must be those that gso_type says."""
+        layout = self.parse()
+        l4 = _KINDS[self.kind][1]
+        ethertype = bytes(self.frame[12:14])
+        if self.link_type == "ethernet" and ethertype not in _ETH_P_IP:
+            # skb_flow_dissect_flow_keys_basic looks for a VLAN tag where the IP header is
+            self.bad_type(
+                self.header.gso_type,
+                f"is for IP, the packet is of type 0x{ethertype.hex()}, and without NEEDS_CSUM the "
+                "kernel looks no further",
+            )
+        if layout.l4 != l4:
+            self.bad_type(self.header.gso_type, f"is for {l4.name}, the packet is {layout.l4.name}")
+        return layout
+
+    def transport(self, layout: Layout | None) -> int:
+        """Where the innermost transport header starts."""
+        if layout is None:
+            return self.header.csum_start
+        start = layout.inner_transport_header
+        if start is None:
+            start = layout.transport_header
+        assert start is not None  # there is an L4 header
+        return start
+
+    def check_size(self, start: int) -> int:
+        """The checks on gso_size; returns it as the kernel goes on with it."""
+        header, size = self.header, self.header.gso_size
+        _, l4, thlen, field = _KINDS[self.kind]
+        if self.needs_csum and self.kind != VirtioNetGso.UDP and header.csum_offset != field:
+            self.bad_checksum(
+                "csum_offset",
+                header.csum_offset,
+                field,
+                f"csum_offset is {header.csum_offset}, the checksum of {l4.name} is at {field}",
+            )
+        if self.kind == VirtioNetGso.UDP_L4:
+            if not self.needs_csum:
+                self.bad_checksum("flags", header.flags, 1, "UDP_L4 needs NEEDS_CSUM")
+            most = size * _UDP_MAX_SEGMENTS
+            payload = len(self.frame) - start - thlen
+            if payload > most:
+                _refuse(
+                    Reason.GSO_SIZE,
+                    "gso_size",
+                    payload,
+                    most,
+                    f"a payload of {payload} bytes needs more than {_UDP_MAX_SEGMENTS} segments "
+                    f"of gso_size {size}",
+                )
+            if header.gso_type & VirtioNetGso.ECN:
+                self.bad_type(header.gso_type, "has ECN for UDP")
+        elif l4 is L4.TCP:
+            size = max(size, _TCP_MIN_GSO_SIZE)
+        if size == _GSO_BY_FRAGS:
+            _refuse(
+                Reason.GSO_SIZE,
+                "gso_size",
+                size,
+                _GSO_BY_FRAGS - 1,
+                f"gso_size {size} is more than {_GSO_BY_FRAGS - 1}",
+            )
+        return size
+
+    def check_layout(self, layout: Layout) -> None:
+        """What the segmenter itself finds wrong (inet_gso_segment, tcp_gso_segment)."""
+        header = self.header
+        if self.tunnel and layout.inner_network_header is None:
+            self.bad_type(header.gso_type, "has a UDP tunnel, the packet has no UDP header")
+        if layout.l4 is L4.NONE or not self.needs_csum or self.kind == VirtioNetGso.UDP:
+            return  # the segmenter says why, or there is nothing to say
+        start = self.transport(layout)
+        if start != header.csum_start:
+            self.bad_checksum(
+                "csum_start",
+                header.csum_start,
+                start,
+                f"csum_start is {header.csum_start}, but the transport header is at byte {start}",
+            )

@@ -1,0 +1,1 @@
+"""The sk_buff record: its struct, its dtype, its Python face."""

@@ -1,0 +1,1 @@
+"""Logs of pwru, perf, ftrace and dmesg, read into columns."""

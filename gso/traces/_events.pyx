@@ -1,0 +1,237 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
+# cython: initializedcheck=False
+"""Lines of perf script, ftrace and trace-cmd: one grammar."""
+
+from libc.stdint cimport int32_t, int64_t
+from libc.string cimport memchr, memcmp
+
+from gso.traces._names cimport intern, intern_like
+from gso.traces._scanner cimport READ_EVENT, Scanner
+from gso.traces._shape cimport (
+    CPU_BIT, FIRST_PART, FUNCTION_BIT, PROCESS_BIT, RETURNS_BIT, TIME_BIT, Slot, bit,
+)
+from gso.traces._text cimport (
+    find, hex_digit, is_blank, is_digit, is_word, read_number, read_time, skip_blanks, skip_token,
+    starts,
+)
+
+
+cdef enum Part:
+    PROCESS = FIRST_PART    # all before the CPU
+    CPU
+    TIME                    # and flags before it
+    NAME                    # of the event and of the function
+
+
+cdef inline bint is_stack_mark(const char *p, const char *end) noexcept nogil:
+    """Whether the line announces the stack of the event before it."""
+    return end - p > 13 and memcmp(end - 13, b"<stack trace>", 13) == 0
+
+
+cdef inline bint is_all_digits(const char *p, const char *end) noexcept nogil:
+    while p < end and is_digit(p[0]):
+        p += 1
+    return p == end
+
+
+cdef class EventScanner(Scanner):
+    """Scans events of tracers into columns; see `Scanner`."""
+
+    cdef bint _begins(self, const char *p, const char *end) noexcept nogil:
+        cdef const char *at
+        p = skip_blanks(p, end)
+        if p == end or p[0] == c"#" or starts(p, end, b"=>", 2):
+            return False
+        at = self._cpu(p, end)
+        return at != NULL and not starts(at, end, b"[LOST ", 6) and not is_stack_mark(at, end)
+
+    cdef int _scan(self, const char *p, const char *end) noexcept nogil:
+        cdef const char *at = skip_blanks(p, end)
+        cdef const char *cpu
+        cdef int64_t number = 0
+        if at[0] == c"#" or starts(at, end, b"Attaching ", 10):
+            return 0                    # what tracers say of themselves
+        if starts(at, end, b"=>", 2):
+            at = skip_blanks(at + 2, end)
+            self._stack_line(at, self._symbol_end(at, end))
+            return 0
+        cpu = self._cpu(at, end)
+        if cpu == NULL:
+            return self._chain_line(p, at, end)
+        if starts(cpu, end, b"[LOST ", 6):
+            # More than 32 bits hold is damage, and might overflow the total
+            if read_number(cpu + 6, skip_token(cpu + 6, end), 10, &number) \
+                    and number > 0 and number >> 32 == 0:
+                self.lost += number
+            return 0
+        if is_stack_mark(cpu, end):
+            return 0                    # it belongs to the event before
+        self._new()
+        if self._fields(p, cpu, end) < 0:
+            self._undo()
+            return -1
+        return READ_EVENT
+
+    cdef const char *_cpu(self, const char *p, const char *end) noexcept nogil:
+        """Where "[030]" or "[LOST" stands, or the time if there is no CPU; NULL without either."""
+        cdef const char *at = p
+        cdef int64_t time
+        while at < end:
+            at = <const char *>memchr(at, c"[", end - at)
+            if at == NULL:
+                break
+            if starts(at, end, b"[LOST ", 6):
+                return at
+            if at > p and end - at > 2 and is_digit(at[1]):
+                p = at + 1
+                while p < end and is_digit(p[0]):
+                    p += 1
+                if p < end and p[0] == c"]":
+                    return at
+            at += 1
+        # perf script of one process alone has no CPU column.
+        at = p
+        while at < end:
+            at = skip_blanks(at, end)
+            p = skip_token(at, end)
+            if p - at > 3 and (p - 1)[0] == c":" and read_time(at, p - 1, &time):
+                return at
+            at = p
+        return NULL
+
+    cdef int _fields(self, const char *p, const char *cpu, const char *end) noexcept nogil:
+        self._process(skip_blanks(p, end), cpu)
+        self._note(PROCESS, bit(PROCESS_BIT), p, cpu)
+        if cpu[0] == c"[":
+            p = self._take(CPU, bit(CPU_BIT), cpu, end)
+        else:
+            p = cpu
+            self.shape.broken = True
+        p = self._take(TIME, bit(TIME_BIT), p, end)
+        if p == NULL:
+            return -1
+        p = self._take(NAME, bit(FUNCTION_BIT) | bit(RETURNS_BIT), p, end)
+        if p == NULL:
+            return -1
+        return self._pairs(p, end)
+
+    cdef const char *_part(self, const Slot *slot, const char *p, const char *end) noexcept nogil:
+        if slot.kind == PROCESS:
+            return self._process_again(p, end)
+        if slot.kind == CPU:
+            return self._cpu_number(p, end)
+        if slot.kind == TIME:
+            return self._time(p, end)
+        return self._name(p, end)
+
+    cdef const char *_process_again(self, const char *p, const char *end) noexcept nogil:
+        cdef const char *at = skip_blanks(p, end)
+        cdef const char *cpu
+        # What another kind of line begins or ends with.
+        if at == end or at[0] == c"#" or starts(at, end, b"=>", 2) \
+                or starts(at, end, b"Attaching ", 10):
+            return NULL
+        cpu = self._cpu(at, end)
+        if cpu == NULL or cpu[0] != c"[":
+            return NULL
+        self._process(at, cpu)
+        return cpu
+
+    cdef void _process(self, const char *p, const char *cpu) noexcept nogil:
+        """"comm-12" or "comm 12" or "comm 12/13": the last word is, or has, the process number."""
+        cdef const char *name = cpu
+        while name > p and is_blank((name - 1)[0]):
+            name -= 1
+        while name > p and (is_digit((name - 1)[0]) or (name - 1)[0] == c"/"):
+            name -= 1
+        while name > p and (is_blank((name - 1)[0]) or (name - 1)[0] == c"-"):
+            name -= 1
+        self.row.process = intern_like(&self.names, self.last.process, p, name - p)
+
+    cdef const char *_cpu_number(self, const char *p, const char *end) noexcept nogil:
+        """[030]"""
+        cdef int64_t number = 0
+        cdef const char *close = <const char *>memchr(p, c"]", end - p)
+        if p == end or p[0] != c"[" or close == NULL:
+            return NULL
+        if close - p < 2 or not is_all_digits(p + 1, close):
+            return NULL
+        read_number(p + 1, close, 10, &number)
+        self.row.cpu = <int32_t>min(number, 1 << 20)
+        return close + 1
+
+    cdef const char *_time(self, const char *p, const char *end) noexcept nogil:
+        """Up to two words of flags may come before the time."""
+        cdef const char *stop
+        cdef int words = 0
+        while True:
+            p = skip_blanks(p, end)
+            stop = skip_token(p, end)
+            if stop - p > 1 and (stop - 1)[0] == c":" and read_time(p, stop - 1, &self.row.time):
+                return stop
+            words += 1
+            if p >= end or words > 2:
+                return NULL
+            p = stop
+
+    cdef const char *_name(self, const char *p, const char *end) noexcept nogil:
+        """The function, from "probe:NAME:" and "(SYMBOL+0x4/0x9 [module])"."""
+        cdef const char *stop
+        cdef const char *name
+        cdef const char *last
+        cdef const char *close
+        cdef const char *arrow
+        self.row.returns = 0
+        p = skip_blanks(p, end)
+        stop = skip_token(p, end)
+        # perf prints the number of occurrences before the name if it is asked to.
+        if stop > p and (stop - 1)[0] != c":" and is_digit(p[0]):
+            p = skip_blanks(stop, end)
+            stop = skip_token(p, end)
+        if stop - p < 2:
+            return NULL
+        name = p
+        last = stop - 1 if (stop - 1)[0] == c":" else stop
+        while p < last:
+            if p[0] == c":":
+                name = p + 1
+            p += 1
+        p = skip_blanks(stop, end)
+        if p < end and p[0] == c"(":
+            close = <const char *>memchr(p, c")", end - p)
+            if close == NULL:
+                return NULL
+            arrow = find(p, close, b"<- ", 3)
+            if arrow != NULL:
+                self.row.returns = 1
+                p = arrow - 1
+            if close - p > 3 and not (p[1] == c"0" and p[2] == c"x") and not self._is_address(
+                    p + 1, close):
+                name, last = p + 1, self._symbol_end(p + 1, close)
+            p = close + 1
+        if self.row.returns and last - name > 8 and memcmp(last - 8, b"__return", 8) == 0:
+            last -= 8                   # perf probe's name for FUNCTION%return
+        if name == last:
+            return NULL
+        self.row.function = intern(&self.names, name, last - name)
+        return p
+
+    cdef bint _is_address(self, const char *p, const char *end) noexcept nogil:
+        cdef int digits = 0
+        while p < end and hex_digit(p[0]) >= 0:
+            digits += 1
+            p += 1
+        return digits >= 8 and (p == end or is_blank(p[0]))
+
+    cdef int _chain_line(self, const char *p, const char *at, const char *end) noexcept nogil:
+        """A line of a call chain: "    ffffffff85070e60 __dev_queue_xmit+0x1 ([kernel])"."""
+        cdef const char *stop
+        if at == p:
+            return -1
+        stop = skip_token(at, end)
+        if self._is_address(at, stop):
+            at = skip_blanks(stop, end)
+        if at < end and (is_word(at[0]) or at[0] == c"["):
+            self._stack_line(at, self._symbol_end(at, end))
+            return 0
+        return -1

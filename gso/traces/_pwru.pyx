@@ -1,0 +1,439 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
+# cython: initializedcheck=False
+"""Lines of pwru, of every version."""
+
+from libc.stdint cimport INT64_MIN, int32_t, int64_t, uint64_t
+from libc.string cimport memchr
+
+from gso.traces._names cimport intern, intern_like
+from gso.traces._row cimport T_ETHERTYPE, T_NUMBER, T_OFFSET, Key, Row, put
+from gso.traces._scanner cimport (
+    DAMAGED_EVENT, EVENT, NOBODY, NONE, READ, READ_EVENT, Scanner, find_key,
+)
+from gso.traces._shape cimport (
+    CPU_BIT, DEVICE_BIT, FIRST_PART, FLOW, FLOW_BIT, FUNCTION_BIT, IFINDEX_BIT, LENGTH_BIT,
+    LOCATION_BIT, MTU_BIT, NETNS_BIT, POINTER_BIT, PROCESS_BIT, PROTOCOL_BIT, REASON_BIT, TIME_BIT,
+    Slot, bit,
+)
+from gso.traces._text cimport (
+    find, host_order, is_blank, is_digit, is_word, read_clock, read_number, skip_blanks,
+    skip_token, starts,
+)
+
+cdef enum Part:
+    START = FIRST_PART      # the clock, if there is one, and the pointer
+    CPU
+    BRACKETED               # [process]
+    PROCESS
+    FUNCTION
+    BARE_FUNCTION           # with no flow before it
+    TIME
+    NETNS
+    MARK
+    INTERFACE
+    PROTOCOL
+    MTU
+    LENGTH
+    CONTROL                 # what --output-skb-cb prints
+    NETNS_NAME
+    CALLER
+
+cdef int64_t NO_TIME = INT64_MIN
+
+
+cdef class PwruScanner(Scanner):
+    """Scans events of pwru into columns; see `Scanner`."""
+
+    # Which columns the header line names.
+    cdef bint has_names, has_caller
+
+    def __cinit__(self, *_, **__):
+        self.bare_flows = True
+
+    cdef bint _names_columns(self, const char *p, const char *end) noexcept nogil:
+        p = skip_blanks(p, end)
+        return starts(p, end, b"SKB ", 4) or starts(p, end, b"TIME ", 5)
+
+    cdef bint _begins(self, const char *p, const char *end) noexcept nogil:
+        cdef const char *at
+        cdef int64_t clock, pointer
+        return self._start_of(p, end, &at, &clock, &pointer) == 1
+
+    cdef int _scan(self, const char *p, const char *end) noexcept nogil:
+        cdef const char *at = skip_blanks(p, end)
+        cdef int64_t clock, pointer
+        cdef int start
+        if self._names_columns(at, end):
+            self.has_names = find(at, end, b"NETNS NAME", 10) != NULL
+            self.has_caller = find(at, end, b"CALLER", 6) != NULL
+            self.shape.usable = False
+            return READ
+        start = self._start_of(p, end, &at, &clock, &pointer)
+        if start == 0:
+            return self._more(at, end)
+        if start < 0:
+            self.owner = DAMAGED_EVENT
+            return -1
+        self._new()
+        self.row.pointer = <uint64_t>pointer
+        self.row.time = clock
+        self._note(START, bit(POINTER_BIT) | (bit(TIME_BIT) if clock != NO_TIME else 0),
+                   p, at).flag = clock != NO_TIME
+        if self._fields(at, end) < 0:
+            self._undo()
+            return -1
+        return READ_EVENT
+
+    cdef int _start_of(self, const char *p, const char *end, const char **rest, int64_t *clock,
+                       int64_t *pointer) noexcept nogil:
+        """1 for a line that begins an event, 0 for one behind an event, -1 for a damaged one.
+
+        `rest` is what is still to be read.
+        """
+        cdef const char *at = skip_blanks(p, end)
+        cdef const char *stop = skip_token(at, end)
+        clock[0] = NO_TIME
+        rest[0] = at
+        if is_digit(at[0]) and not starts(at, end, b"0x", 2):
+            clock[0] = read_clock(at, stop)
+            if clock[0] == NO_TIME:
+                return 0
+            at = skip_blanks(stop, end)
+            stop = skip_token(at, end)
+        if not starts(at, end, b"0x", 2):
+            return 0
+        if not read_number(at, stop, 16, pointer):
+            return -1
+        rest[0] = stop
+        if skip_blanks(stop, end) == end:
+            rest[0] = p
+            return -1 if clock[0] == NO_TIME and stop - p < 14 else 0
+        return 1
+
+    cdef const char *_part(self, const Slot *slot, const char *p, const char *end) noexcept nogil:
+        cdef const char *at = skip_blanks(p, end)
+        cdef int64_t clock, pointer
+        if slot.kind == START:
+            if self._start_of(p, end, &at, &clock, &pointer) != 1 \
+                    or (clock != NO_TIME) != slot.flag:
+                return NULL
+            self.row.pointer = <uint64_t>pointer
+            if slot.flag:
+                self.row.time = clock
+            return at
+        if at == end:
+            return NULL
+        if slot.kind == CPU:
+            return self._cpu(at, end)
+        if slot.kind == BRACKETED:
+            return self._bracketed(at, end)
+        if slot.kind == PROCESS:
+            return self._process(at, end)
+        if slot.kind == FUNCTION:
+            return self._function(at, end)
+        if slot.kind == BARE_FUNCTION:
+            return self._function(at, end) if self._is_function(at, end) else NULL
+        if slot.kind == TIME:
+            return self._time(at, end)
+        if NETNS <= slot.kind <= LENGTH:
+            return self._column(slot.kind, at, end)
+        if slot.kind == CONTROL:
+            return skip_token(at, end) if starts(at, end, b"[0x", 3) else NULL
+        if slot.kind == NETNS_NAME:
+            return self._netns_name(at, end)
+        return self._caller(at, end)
+
+    cdef int _fields(self, const char *p, const char *end) noexcept nogil:
+        cdef const char *at = self._take(CPU, bit(CPU_BIT), p, end)
+        if at != NULL:
+            p = at
+        else:
+            self.shape.broken = True    # a number that comes to stand here would be the CPU
+        p = skip_blanks(p, end)
+        self.hex_proto = p < end and p[0] == c"["
+        if self.hex_proto:
+            return self._line_old(p, end)
+        return self._line_new(p, end)
+
+    cdef const char *_cpu(self, const char *p, const char *end) noexcept nogil:
+        cdef const char *stop = skip_token(p, end)
+        cdef int64_t number = 0
+        if p[0] == c"[" or not read_number(p, stop, 10, &number) or not 0 <= number <= 1 << 20:
+            return NULL
+        self.row.cpu = <int32_t>number
+        return stop
+
+    cdef int _line_old(self, const char *p, const char *end) noexcept nogil:
+        """[process] FUNCTION [time] netns=... mark=... ifindex=... proto=... TUPLE, up to v1.0.6.
+
+        There proto is hexadecimal, without saying so; 8 is IPv4 in network order.
+        """
+        cdef const char *at = self._take(BRACKETED, bit(PROCESS_BIT), p, end)
+        if at == NULL:
+            return -1
+        p = self._take(FUNCTION, bit(FUNCTION_BIT) | bit(REASON_BIT), at, end)
+        if p == NULL:
+            return -1
+        at = self._take_time(p, end)
+        return self._pairs(p if at == NULL else at, end)
+
+    cdef const char *_bracketed(self, const char *p, const char *end) noexcept nogil:
+        cdef const char *close = <const char *>memchr(p, c"]", end - p)
+        if p[0] != c"[" or close == NULL:
+            return NULL
+        self.row.process = intern_like(&self.names, self.last.process, p + 1, close - p - 1)
+        return close + 1
+
+    cdef const char *_time(self, const char *p, const char *end) noexcept nogil:
+        """Nanoseconds since the boot, or since the packet was last seen: 0 for the first."""
+        cdef const char *stop = skip_token(p, end)
+        cdef int64_t number = 0
+        if not is_digit(p[0]) or not read_number(p, stop, 10, &number):
+            return NULL
+        # The clock's time, if the line has one, is better than this column.
+        if self.shape.slots[0].flag:
+            return stop
+        self.row.time = number
+        return stop
+
+    cdef const char *_take_time(self, const char *p, const char *end) noexcept nogil:
+        """The time of an event that is read in full, as the first one always is."""
+        cdef const char *at = self._take(TIME, bit(TIME_BIT), p, end)
+        if at != NULL and self.events == 1 and self.row.time == 0 \
+                and not self.shape.slots[0].flag:
+            self.relative = True
+        return at
+
+    cdef const char *_function(self, const char *p, const char *end) noexcept nogil:
+        """NAME, NAME(REASON), "NAME (2)" or NAME(tc), and the blanks behind it."""
+        cdef const char *stop = skip_token(p, end)
+        cdef const char *name_end = p
+        cdef const char *close
+        while name_end < stop and name_end[0] != c"(":
+            name_end += 1
+        self.row.function = intern(&self.names, p, name_end - p)
+        self.row.reason = NONE
+        p = skip_blanks(name_end, end)
+        if p < end and p[0] == c"(":
+            close = <const char *>memchr(p, c")", end - p)
+            if close != NULL:
+                if not starts(p, end, b"(tc)", 4) and not starts(p, end, b"(xdp)", 5):
+                    self.row.reason = intern(&self.names, p + 1, close - p - 1)
+                p = close + 1
+            else:
+                self.shape.broken = True        # a bracket anywhere behind it would close it
+        return skip_blanks(p, end)
+
+    cdef int _line_new(self, const char *p, const char *end) noexcept nogil:
+        """PROCESS [TIME] [NETNS MARK IFACE PROTO MTU LEN] [cb] [name] [TUPLE] FUNC [CALLER] ..."""
+        cdef const char *at = self._take(PROCESS, bit(PROCESS_BIT), p, end)
+        p = p if at == NULL else at
+        at = self._meta(p, end)
+        if at == NULL:
+            # Without these columns, or with the time before them.
+            at = self._take_time(p, end)
+            if at != NULL:
+                p = at
+                at = self._meta(p, end)
+        if at != NULL:
+            p = at
+        else:
+            self.shape.broken = True
+        at = self._take(CONTROL, 0, p, end)
+        p = p if at == NULL else at
+        at = self._take(NETNS_NAME, 0, p, end)
+        p = skip_blanks(p if at == NULL else at, end)
+        at = skip_token(p, end)
+        if find(p, at, b"->", 2) != NULL:
+            self._note(FLOW, bit(FLOW_BIT), p, at)
+            self._flow(p, at)
+            p = self._take(FUNCTION, bit(FUNCTION_BIT) | bit(REASON_BIT), at, end)
+            if p == NULL:
+                return -1               # cut off behind the flow
+        else:
+            # Whether it is told from a flow or a name, see `_is_function`.
+            at = self._take(BARE_FUNCTION, bit(FUNCTION_BIT) | bit(REASON_BIT), p, end)
+            self.shape.broken |= at == NULL
+            p = at if at != NULL or p == end else self._function(p, end)
+        if p == NULL:
+            return -1
+        if self.has_caller:
+            at = self._take(CALLER, bit(LOCATION_BIT), p, end)
+            p = p if at == NULL else at
+        return self._pairs(p, end)
+
+    cdef const char *_netns_name(self, const char *p, const char *end) noexcept nogil:
+        """The name of the namespace, if one stands before the flow or the function."""
+        cdef const char *stop = skip_token(p, end)
+        cdef const char *next = skip_blanks(stop, end)
+        cdef const char *next_stop = skip_token(next, end)
+        cdef bint flow_follows = find(next, next_stop, b"->", 2) != NULL
+        if next == end or find(p, stop, b"->", 2) != NULL:
+            return NULL
+        if not flow_follows and not self.has_names:
+            return NULL
+        if memchr(next, c"=", next_stop - next) != NULL:
+            return NULL
+        self.shape.broken |= not flow_follows
+        return stop
+
+    cdef bint _is_function(self, const char *p, const char *end) noexcept nogil:
+        """Whether a function can be told from the flow or the name that may stand before it."""
+        cdef const char *stop = skip_token(p, end)
+        cdef const char *next = skip_blanks(stop, end)
+        # Then the next word decided that this is no name, and the next line's may decide otherwise.
+        self.shape.broken |= find(next, skip_token(next, end), b"->", 2) != NULL
+        return not starts(p, end, b"[0x", 3) and find(p, stop, b"->", 2) == NULL \
+            and self._netns_name(p, end) == NULL
+
+    cdef const char *_caller(self, const char *p, const char *end) noexcept nogil:
+        cdef const char *stop = skip_token(p, end)
+        if memchr(p, c"=", stop - p) != NULL:
+            return NULL
+        self.shape.broken |= find(p, stop, b"->", 2) != NULL
+        self.row.location = intern(&self.names, p, self._symbol_end(p, stop) - p)
+        return stop
+
+    cdef const char *_process(self, const char *p, const char *end) noexcept nogil:
+        cdef const char *stop = self._process_end(p, end)
+        if p[0] == c"[":
+            return NULL
+        self.row.process = intern_like(&self.names, self.last.process, p, stop - p)
+        return stop
+
+    cdef const char *_process_end(self, const char *p, const char *end) noexcept nogil:
+        """The process ends with ":" and its number; its path may have spaces."""
+        cdef const char *stop = p
+        cdef const char *at
+        cdef int words = 0
+        while stop < end and words < 4:
+            stop = skip_token(skip_blanks(stop, end), end)
+            at = stop
+            while at > p and is_digit((at - 1)[0]):
+                at -= 1
+            if at < stop and at > p and (at - 1)[0] == c":":
+                return stop
+            words += 1
+        self.shape.broken = True        # four words decided, not the process alone
+        return skip_token(p, end)
+
+    cdef const char *_meta(self, const char *p, const char *end) noexcept nogil:
+        """The six columns of numbers; NULL if they are not here. Returns what comes behind."""
+        cdef const char *start = p
+        cdef const char *stop
+        cdef uint64_t decides
+        cdef int kind
+        cdef Row before = self.row[0]
+        for kind in range(NETNS, LENGTH + 1):
+            p = skip_blanks(p, end)
+            p = self._column(kind, p, end) if p < end else NULL
+            if p == NULL:
+                self.row[0] = before
+                return NULL
+        p = start
+        for kind in range(NETNS, LENGTH + 1):
+            stop = skip_token(skip_blanks(p, end), end)
+            if kind == LENGTH:
+                stop = self._length_end(skip_blanks(p, end), end)
+            decides = (bit(NETNS_BIT) if kind == NETNS
+                       else bit(DEVICE_BIT) | bit(IFINDEX_BIT) if kind == INTERFACE
+                       else bit(PROTOCOL_BIT) if kind == PROTOCOL
+                       else bit(MTU_BIT) if kind == MTU
+                       else bit(LENGTH_BIT) if kind == LENGTH else 0)
+            self._note(kind, decides, p, stop)
+            p = stop
+        return p
+
+    cdef const char *_column(self, int kind, const char *p, const char *end) noexcept nogil:
+        """One of the six: NETNS MARK IFACE PROTO MTU LEN."""
+        cdef Row *row = self.row
+        cdef const char *stop = skip_token(p, end)
+        cdef int64_t value = 0
+        if kind == INTERFACE:
+            self._interface(p, stop)
+            return stop
+        if kind == LENGTH:
+            stop = self._length_end(p, stop)
+        if kind == PROTOCOL and not starts(p, stop, b"0x", 2):
+            return NULL
+        if not read_number(p, stop, 16 if kind == MARK or kind == PROTOCOL else 10, &value):
+            return NULL
+        if kind == NETNS:
+            row.netns = value
+        elif kind == PROTOCOL:
+            row.skb.protocol = self.nothing.skb.protocol
+            put(&row.skb, 48, 4, host_order(value))
+        elif kind == MTU:
+            row.mtu = <int32_t>min(value, 0x7fffffff)
+        elif kind == LENGTH:
+            row.skb.length = self.nothing.skb.length
+            put(&row.skb, 24, 4, value)
+        return stop
+
+    cdef const char *_length_end(self, const char *p, const char *end) noexcept nogil:
+        """The name of the namespace may touch the length."""
+        while p < end and is_digit(p[0]):
+            p += 1
+        return p
+
+    cdef void _interface(self, const char *p, const char *end) noexcept nogil:
+        """"eth0:2": the name, and the interface's number."""
+        cdef const char *at = end
+        cdef int64_t number = 0
+        # Were it a number, the time before these columns could be taken for the first of them.
+        self.shape.broken |= starts(p, end, b"0x", 2)
+        while at > p and is_digit((at - 1)[0]):
+            at -= 1
+        if at > p and (at - 1)[0] == c":" and at < end:
+            read_number(at, end, 10, &number)
+            self.row.ifindex = <int32_t>min(number, 0x7fffffff)
+            at -= 1
+        else:
+            self.row.ifindex = NONE
+            at = end
+        self.row.device = intern_like(&self.names, self.last.device, p, at - p)
+
+    cdef int _more(self, const char *p, const char *end) noexcept nogil:
+        """Lines behind an event: its stack, or its sk_buff as C prints it."""
+        cdef const char *stop
+        cdef bint dump = memchr(b".({}),][\"", p[0], 9) != NULL or find(p, end, b" = ", 3) != NULL
+        if not dump:
+            if not is_word(p[0]) or is_digit(p[0]) and not starts(p, end, b"0x", 2):
+                return -1
+            stop = p
+            while stop < end and is_word(stop[0]):
+                stop += 1
+            if stop < end and not is_blank(stop[0]) and stop[0] != c"+" and stop[0] != c"(":
+                return -1
+        if self.owner != EVENT:
+            return -1 if self.owner == NOBODY else 0
+        if dump:
+            return self._dump_line(p, end)
+        self._stack_line(p, stop)
+        return 0
+
+    cdef int _dump_line(self, const char *p, const char *end) noexcept nogil:
+        """.inner_mac_header = (__u16)68, - and fields that are zero are left out."""
+        cdef const char *key
+        cdef const char *stop
+        cdef const Key *found
+        cdef bint hex_offsets = False
+        self.shape.usable = False       # the row is no longer what the event's line says
+        while True:
+            p = find(p, end, b".", 1)
+            if p == NULL:
+                return 0
+            key = p
+            while p < end and is_word(p[0]):
+                p += 1
+            found = find_key(key, p - key)
+            p = skip_blanks(p, end)
+            if p >= end or p[0] != c"=":
+                continue
+            p = skip_blanks(p + 1, end)
+            stop = <const char *>memchr(p, c",", end - p)
+            if stop == NULL:
+                stop = end
+            if found != NULL and found.target in (T_NUMBER, T_OFFSET, T_ETHERTYPE):
+                self._store(found, p, stop, &hex_offsets)
+            p = stop

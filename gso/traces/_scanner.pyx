@@ -1,0 +1,729 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
+# cython: initializedcheck=False
+"""Lines of trace text into columns: what all formats have in common.
+
+One pass over the bytes, without the GIL. Names are kept once each, as numbers into a table. Nothing
+is ever read behind a line's end, and no line can make more than one event.
+"""
+
+from libc.stdint cimport INT64_MIN, int8_t, int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport free
+from libc.string cimport memchr, memcpy
+
+import os
+
+import numpy as np
+
+from gso.traces._tuple cimport FLOW_ROOM, flow_of
+from gso.traces._names cimport intern_like
+from gso.traces._row cimport (
+    T_DATA, T_DEVICE, T_ETHERTYPE, T_IFINDEX, T_LOCATION, T_MTU, T_NETNS, T_NUMBER, T_OFFSET,
+    T_POINTER, T_REASON, T_RESULT, put,
+)
+from gso.traces._shape cimport FLOW, FLOW_BIT, LONGEST_SHAPE, PAIR, SLOTS, WORD, bit, key_bit
+from gso.traces._text cimport (
+    find, host_order, is_blank, is_digit, read_number, same_text, shared, skip_blanks, skip_key,
+    skip_token, starts,
+)
+from gso.skb._skb cimport Skb
+
+from gso.rules._judge import FIELDS, SKB_DTYPE, unknown_rows
+from gso.traces.name_table import NameTable
+
+DAMAGED_KEPT = 10
+# Bytes of a line that is still read. A line of pwru has 300, a dump of an sk_buff some 10000.
+LONGEST_LINE = 1 << 20
+
+COLUMNS = {
+    "line": np.int64, "time": np.int64, "skb": np.uint64, "netns": np.int64, "result": np.int64,
+    "cpu": np.int32, "function": np.int32, "process": np.int32, "device": np.int32,
+    "reason": np.int32, "flow": np.int32, "stack": np.int32, "location": np.int32,
+    "ifindex": np.int32, "mtu": np.int32, "returns": np.int8,
+}
+
+
+# --- keys --------------------------------------------------------------------------------------
+
+cdef enum:
+    KEY_SLOTS = 256
+
+cdef Key[KEY_SLOTS] KEYS
+
+
+cdef inline uint32_t key_slot(const char *text, int64_t size) noexcept nogil:
+    return (<uint8_t>text[0] * 31 + <uint8_t>text[size - 1] * 7 + <uint8_t>text[size // 2] * 3
+            + size) & (KEY_SLOTS - 1)
+
+
+def _add_key(name, int target, int at=0, int width=0):
+    cdef bytes text = name.encode()
+    cdef const char *raw = text
+    cdef uint32_t slot = key_slot(raw, len(text))
+    while KEYS[slot].size:
+        slot = (slot + 1) & (KEY_SLOTS - 1)
+    memcpy(KEYS[slot].name, raw, len(text))
+    KEYS[slot].size, KEYS[slot].target = <int8_t>len(text), <int8_t>target
+    KEYS[slot].at, KEYS[slot].width = <int8_t>at, <int8_t>width
+
+
+def _add_keys():
+    for name in FIELDS:
+        kind, at = SKB_DTYPE.fields[name][:2]
+        target = T_NUMBER
+        if name.endswith("_header") or name == "csum_start":
+            target = T_OFFSET
+        elif name in ("protocol", "inner_protocol"):
+            target = T_ETHERTYPE
+        elif name in ("payload", "tunnel", "l4"):
+            continue            # not fields of the kernel's
+        _add_key(name, target, at, kind.itemsize)
+        if name == "protocol":
+            _add_key("proto", target, at, kind.itemsize)
+    for name in ("skb", "skbaddr"):
+        _add_key(name, T_POINTER)
+    for name in ("dev", "iface", "device", "name"):
+        _add_key(name, T_DEVICE)
+    for name in ("result", "ret", "retval", "arg1"):
+        _add_key(name, T_RESULT)
+    for name, target in (("reason", T_REASON), ("location", T_LOCATION), ("netns", T_NETNS),
+                         ("ifindex", T_IFINDEX), ("mtu", T_MTU), ("data", T_DATA)):
+        _add_key(name, target)
+
+
+_add_keys()
+
+
+cdef const Key *find_key(const char *text, int64_t size) noexcept nogil:
+    cdef uint32_t slot
+    if not 0 < size < 28:
+        return NULL
+    slot = key_slot(text, size)
+    while KEYS[slot].size:
+        if KEYS[slot].size == size and same_text(KEYS[slot].name, text, size):
+            return &KEYS[slot]
+        slot = (slot + 1) & (KEY_SLOTS - 1)
+    return NULL
+
+
+cdef inline const char *trimmed(const char *p, const char *end) noexcept nogil:
+    """Where the line ends without the white space behind it."""
+    while end > p and ((end - 1)[0] in (c"\n", c"\r") or is_blank((end - 1)[0])):
+        end -= 1
+    return end
+
+
+cdef inline bint is_bare(const char *key_end, const char *end) noexcept nogil:
+    """Whether a word has no value: what would be its key ends here, at a blank, "=" or ":"."""
+    return key_end == end or is_blank(key_end[0]) or (
+        key_end[0] == c":" and (end - key_end < 2 or key_end[1] != c" "))
+
+
+cdef inline const char *value_of(const char *p, const char *end, const char **value,
+                                 const char **stop) noexcept nogil:
+    """Find the value at `p` without its quotes; returns what is behind it, NULL if it is cut."""
+    cdef char close
+    if p < end and (p[0] == c'"' or p[0] == c"{" or p[0] == c"("):
+        value[0] = p + 1 if p[0] == c'"' else p
+        close = c'"' if p[0] == c'"' else c"}" if p[0] == c"{" else c")"
+        stop[0] = <const char *>memchr(p + 1, close, end - p - 1)
+        if stop[0] == NULL:
+            return NULL
+        p = stop[0] + 1
+        if value[0][0] == c"(" and p < end and not is_blank(p[0]):
+            p = stop[0] = skip_token(p, end)        # a C type, and the number behind it
+        return p
+    value[0] = p
+    stop[0] = p = skip_token(p, end)
+    while stop[0] > value[0] and ((stop[0] - 1)[0] == c"," or (stop[0] - 1)[0] == c";"):
+        stop[0] -= 1
+    return p
+
+
+cdef class Scanner:
+    """Scans blocks of whole lines into columns of up to `rows` events.
+
+    This is what all formats have in common; each has a class of its own.
+
+    Args:
+        rows: most events of one batch.
+        room: bytes of names after which a batch ends early.
+    """
+
+    def __cinit__(self, Py_ssize_t rows=65536, int64_t room=1 << 24):
+        if rows < 1:
+            raise ValueError(f"a batch cannot have {rows} rows")
+        self.capacity = rows
+        self.owner = NOBODY
+        self.room = room
+        self.damaged_lines = []
+        cdef Skb[::1] nothing = unknown_rows(1)
+        self.nothing.skb = nothing[0]
+        self.nothing.time = self.nothing.result = INT64_MIN
+        self.nothing.netns = NONE
+        self.nothing.cpu = self.nothing.function = self.nothing.process = NONE
+        self.nothing.device = self.nothing.reason = self.nothing.flow = self.nothing.stack = NONE
+        self.nothing.location = self.nothing.ifindex = self.nothing.mtu = NONE
+        self.row, self.last = &self.events_read[0], &self.events_read[1]
+        self.row[0] = self.last[0] = self.nothing
+        self.shapes = os.environ.get("GSO_SHAPES") != "0"
+        self._start()
+        self._allocate()
+
+    def __dealloc__(self):
+        free(self.names.text)
+        free(self.names.entries)
+        free(self.names.slots)
+
+    def _start(self):
+        cdef int32_t i
+        self.count = self.stack_size = 0
+        self.in_stack = self.pending = self.shape.usable = False
+        if self.events:
+            self.owner = DAMAGED_EVENT
+        self.names.used = self.names.count = 0
+        for i in range(self.names.slot_count):
+            self.names.slots[i] = NONE
+        self.columns = None
+
+    def _allocate(self):
+        # One piece of memory for all: the one of the batch before is of the same size, and as a
+        # whole free to be used again.
+        cdef Py_ssize_t at = 0
+        kinds = {**COLUMNS, "state": SKB_DTYPE}
+        order = sorted(kinds, key=lambda name: -np.dtype(kinds[name]).alignment)
+        memory = np.empty(self.capacity * sum(np.dtype(kinds[name]).itemsize for name in order),
+                          np.uint8)
+        arrays = {}
+        for name in order:
+            size = self.capacity * np.dtype(kinds[name]).itemsize
+            arrays[name] = memory[at:at + size].view(kinds[name])
+            at += size
+        self.columns = {name: arrays[name] for name in COLUMNS}
+        self.state = arrays["state"]
+        self.skbs = self.state
+        self.lines, self.times = self.columns["line"], self.columns["time"]
+        self.netns, self.results = self.columns["netns"], self.columns["result"]
+        self.pointers, self.cpus = self.columns["skb"], self.columns["cpu"]
+        self.functions, self.processes = self.columns["function"], self.columns["process"]
+        self.devices, self.reasons = self.columns["device"], self.columns["reason"]
+        self.flows, self.stacks = self.columns["flow"], self.columns["stack"]
+        self.locations, self.ifindexes = self.columns["location"], self.columns["ifindex"]
+        self.mtus, self.returns = self.columns["mtu"], self.columns["returns"]
+
+    @property
+    def totals(self):
+        """(lines read, events found, damaged lines, events the kernel lost)."""
+        return self.line, self.events, self.damaged, self.lost
+
+    def remember_header(self, const uint8_t[::1] line):
+        """Take the names of columns from a line of an earlier part of the log, uncounted."""
+        self.feed(line, 0)
+        self.line = 0
+
+    def _complain(self, text):
+        self.damaged += 1
+        if len(self.damaged_lines) < DAMAGED_KEPT:
+            self.damaged_lines.append((self.line, text.decode("utf-8", "replace")))
+
+    def feed(self, const uint8_t[::1] block, Py_ssize_t start):
+        """Scan the lines of a block from byte `start` on; the block ends with a whole line.
+
+        Returns (byte to go on at, whether the batch is full: then `take` it and go on).
+        """
+        cdef const char *base = <const char *>&block[0] if block.shape[0] else NULL
+        cdef const char *end = base + block.shape[0]
+        cdef const char *p = base + start
+        cdef const char *stop
+        cdef const char *last
+        cdef int status
+        cdef int64_t longest = LONGEST_LINE, stack_lines
+        self.behind = NULL
+        if self.columns is None:
+            self._allocate()
+        if not 0 <= start <= block.shape[0]:
+            raise ValueError(f"byte {start} is not in a block of {block.shape[0]}")
+        while p < end:
+            status = READ
+            with nogil:
+                while p < end:
+                    stop = <const char *>memchr(p, c"\n", end - p)
+                    if stop == NULL:
+                        stop = end
+                    last = trimmed(p, stop)
+                    # The batch may only end where an event does: its stack comes behind it. The
+                    # names of one batch are bounded too: the next one starts with none.
+                    if (self.count == self.capacity or self.names.used > self.room) \
+                            and self._begins(p, last):
+                        status = 2
+                        break
+                    self.line += 1
+                    if last == p:
+                        p = stop + 1
+                        continue
+                    self.line_start = p
+                    if stop - p <= longest and self._read_like_before(p, last):
+                        p = stop + 1 + self._skip_stack(stop + 1, end)
+                        continue
+                    stack_lines = self.stack_lines
+                    status = self._scan(p, last) if stop - p <= longest else self._too_long()
+                    if status < 0:
+                        break
+                    p = stop + 1
+                    if status == READ_EVENT:
+                        self.shape.usable = self.shapes and not self.shape.broken
+                        self.shape.text = self.line_start
+                        self.shape.size = <int32_t>(last - self.line_start)
+                        p += self._skip_stack(p, end)
+                    elif self.stack_lines == stack_lines:
+                        self.behind = NULL          # more than a stack is there
+            if status < 0:
+                self.shape.usable = False
+                self.behind = NULL
+            if status == 2:
+                return p - base, True
+            if status == -2:
+                raise MemoryError("no memory for the names in the trace")
+            if status == -1:
+                self._complain((<bytes>p[:min(last - p, 80)]))
+                p = stop + 1
+        self._keep_shape()
+        return block.shape[0], False
+
+    def take(self):
+        """(columns, rows of SKB_DTYPE, names) of the batch so far; the next one starts empty."""
+        if self.pending:
+            self._store_event(self.row)
+        if self.columns is None:
+            self._allocate()
+        n = self.count
+        columns = {name: column[:n] for name, column in self.columns.items()}
+        ends = np.empty(self.names.count + 1, np.int64)
+        cdef int64_t[::1] end = ends
+        cdef int32_t i
+        end[0] = 0
+        for i in range(self.names.count):
+            end[i + 1] = self.names.entries[i].start + self.names.entries[i].size
+        names = NameTable(self.names.text[:self.names.used] if self.names.used else b"", ends)
+        result = columns, self.state[:n], names
+        self._start()
+        return result
+
+    # --- lines, in the words of a format ---
+
+    def last_event(self, const uint8_t[::1] block):
+        """The byte at which the last event of a block of whole lines begins; 0 without one."""
+        cdef const char *base = <const char *>&block[0] if block.shape[0] else NULL
+        cdef const char *stop = base + block.shape[0]
+        cdef const char *p
+        while stop > base:
+            p = stop - 1
+            while p > base and (p - 1)[0] != c"\n":
+                p -= 1
+            if self._begins(p, trimmed(p, stop)):
+                return p - base
+            stop = p
+        return 0
+
+    def last_header(self, const uint8_t[::1] block):
+        """The last line of a block that names its columns, empty if there is none."""
+        cdef const char *base = <const char *>&block[0] if block.shape[0] else NULL
+        cdef const char *end = base + block.shape[0]
+        cdef const char *p = base
+        cdef const char *stop
+        cdef const char *found = end
+        with nogil:
+            while p < end:
+                stop = <const char *>memchr(p, c"\n", end - p)
+                if stop == NULL:
+                    stop = end
+                if self._names_columns(p, trimmed(p, stop)):
+                    found = p
+                p = stop + 1
+        return bytes(block[found - base:]).split(b"\n", 1)[0]
+
+    cdef bint _names_columns(self, const char *p, const char *end) noexcept nogil:
+        """Whether this line names the columns of those behind it."""
+        return False
+
+    cdef bint _begins(self, const char *p, const char *end) noexcept nogil:
+        """Whether this line is the start of another event: exactly those that call `_new`."""
+        return False
+
+    cdef int _scan(self, const char *p, const char *end) noexcept nogil:
+        """Read a line that is not empty: -1 for a damaged line, -2 for no memory."""
+        return -1
+
+    cdef int _too_long(self) noexcept nogil:
+        self.owner = DAMAGED_EVENT
+        return -1
+
+    cdef void _new(self) noexcept nogil:
+        """Begin an event, of which nothing is known yet."""
+        self.row, self.last = self.last, self.row
+        self.row[0] = self.nothing
+        self._begin()
+        self.shape.usable = self.shape.broken = False
+        self.shape.count = 0
+        self.shape.decided = 0
+
+    cdef void _begin(self) noexcept nogil:
+        if self.stack_size and self.behind != NULL and not self.stack.usable:
+            self._keep_stack(self.last)
+        if self.pending:
+            self._store_event(self.last)
+        self.row.line = self.line
+        self.count += 1
+        self.events += 1
+        self.pending = True
+        self.in_stack = False
+        self.owner = EVENT
+
+    cdef void _undo(self) noexcept nogil:
+        """Take back the event whose line turned out to be damaged."""
+        self.count -= 1
+        self.events -= 1
+        self.pending = False
+        self.owner = DAMAGED_EVENT
+
+    cdef void _store_event(self, Row *row) noexcept nogil:
+        """Put an event, with the stack behind it, into the columns."""
+        cdef Py_ssize_t i = self.count - 1
+        if self.stack_size:
+            row.stack = max(NONE, intern_like(&self.names, self.last_stack, self.stack_text,
+                                              self.stack_size))
+            self.last_stack = row.stack
+            self.stack_size = 0
+        self.lines[i] = row.line
+        self.times[i], self.results[i] = row.time, row.result
+        self.pointers[i], self.netns[i] = row.pointer, row.netns
+        self.cpus[i], self.functions[i] = row.cpu, row.function
+        self.processes[i], self.devices[i] = row.process, row.device
+        self.reasons[i], self.flows[i] = row.reason, row.flow
+        self.stacks[i], self.locations[i] = row.stack, row.location
+        self.ifindexes[i], self.mtus[i] = row.ifindex, row.mtu
+        self.returns[i] = row.returns
+        self.skbs[i] = row.skb
+
+    cdef void _stack_line(self, const char *p, const char *end) noexcept nogil:
+        """Keep one function of the stack of the last event."""
+        cdef int64_t size = end - p
+        self.stack_lines += 1
+        self.stack.usable = False
+        if self.owner != EVENT or size <= 0 or self.stack_size + size + 1 > STACK_BYTES:
+            return
+        if self.stack_size:
+            self.stack_text[self.stack_size] = c"\n"
+            self.stack_size += 1
+        memcpy(&self.stack_text[self.stack_size], p, size)
+        self.stack_size += <int32_t>size
+
+    # --- stacks that come again ---
+
+    cdef void _keep_stack(self, const Row *event) noexcept nogil:
+        """Keep the text of the lines behind an event, which are its stack and nothing else."""
+        self.stack.size = <int32_t>min(self.line_start - self.behind, STACK_BYTES + 1)
+        if self.stack.size > STACK_BYTES:
+            return
+        memcpy(self.stack.text, self.behind, self.stack.size)
+        self.stack.lines = self.line - event.line - 1
+        self.stack.functions_size = self.stack_size
+        self.stack.usable = self.shapes
+
+    cdef int64_t _skip_stack(self, const char *p, const char *end) noexcept nogil:
+        """Bytes behind an event that are the same stack as the last one was."""
+        self.behind = p
+        if not self.stack.usable or end - p < self.stack.size:
+            return 0
+        if shared(p, self.stack.text, self.stack.size) < self.stack.size:
+            return 0
+        self.line += self.stack.lines
+        self.stack_size = self.stack.functions_size     # stack_text has it still
+        return self.stack.size
+
+    # --- lines of the same shape, see `gso.traces._shape` ---
+
+    cdef bint _read_like_before(self, const char *p, const char *end) noexcept nogil:
+        """Read a line of the shape of the last event's; False if it is not of that shape."""
+        cdef Shape *shape = &self.shape
+        cdef Slot *slot = &shape.slots[0]
+        cdef Slot *slots_end = slot + shape.count
+        cdef const char *at = p
+        cdef const char *old = shape.text
+        cdef const char *old_end = old + shape.size
+        cdef const char *stop
+        cdef int64_t same
+        cdef int32_t place, shift
+        # "<stack trace>" at its end would make it no event.
+        if not shape.usable or (end - 1)[0] == c">":
+            return False
+        self.last[0] = self.row[0]
+        self.row, self.last = self.last, self.row
+        self.row.stack = NONE
+        while True:
+            same = shared(at, old, min(end - at, old_end - old))
+            at += same
+            old += same
+            place = <int32_t>(old - shape.text)
+            shift = <int32_t>(at - p) - place
+            # Slots that ended before this place have the same text. One that ends here has not:
+            # its text may be longer than it was.
+            while slot < slots_end and (slot.end < place or at == end and old == old_end):
+                slot.start += shift
+                slot.end += shift
+                slot += 1
+            if at == end and old == old_end and not shape.broken:
+                self._begin()
+                shape.text, shape.size = p, <int32_t>(end - p)
+                return True
+            if slot == slots_end or slot.start > place:
+                break
+            at = p + slot.start + shift
+            stop = self._slot_again(slot, at, end)
+            if stop == NULL:
+                break
+            old = shape.text + slot.end
+            slot.start, slot.end = <int32_t>(at - p), <int32_t>(stop - p)
+            slot += 1
+            at = stop
+        self.row, self.last = self.last, self.row
+        # Nothing of the shape was changed before its first slot: lines behind an event leave it.
+        shape.usable = slot == &shape.slots[0]
+        return False
+
+    cdef const char *_slot_again(self, const Slot *slot, const char *p,
+                                 const char *end) noexcept nogil:
+        """Read a slot of another text; returns where it ends, NULL if it is none of its kind."""
+        cdef const char *stop
+        cdef int64_t number = 0
+        cdef bint flow
+        if slot.kind == PAIR:
+            return self._pair_again(slot, p, end)
+        if slot.kind != FLOW and slot.kind != WORD:
+            return self._part(slot, p, end)
+        p = skip_blanks(p, end)
+        stop = skip_token(p, end)
+        if stop == p or not is_bare(skip_key(p, end), end) or starts(p, end, b"[0x", 3):
+            return NULL
+        # A number may stand for something else there.
+        if is_digit(p[0]) and read_number(p, stop, 10, &number):
+            return NULL
+        # With "=" in it, it may be no flow for those who look at it from the word before.
+        if memchr(p, c"=", stop - p) != NULL:
+            return NULL
+        flow = find(p, stop, b"->", 2) != NULL
+        if slot.kind == WORD:
+            if flow and not slot.flag:
+                return NULL
+            return stop
+        if not flow:
+            return NULL
+        self.row.flow = NONE
+        self._flow(p, stop)
+        return stop
+
+    cdef const char *_pair_again(self, const Slot *slot, const char *p,
+                                 const char *end) noexcept nogil:
+        cdef const char *value
+        cdef const char *stop
+        cdef bint hex_offsets = slot.hex_before
+        p = value_of(skip_blanks(p, end) if slot.flag else p, end, &value, &stop)
+        if p == NULL or slot.key == NULL:
+            return p
+        if slot.key.target == T_DATA and self.bare_flows:
+            return NULL                 # whether there is a flow in it decides about a later word
+        self._forget(slot.key)
+        if self._store(slot.key, value, stop, &hex_offsets) < 0 or hex_offsets != slot.hex_after:
+            return NULL
+        return p
+
+    cdef void _forget(self, const Key *key) noexcept nogil:
+        """Make unknown what this key names."""
+        if key.target <= T_ETHERTYPE:
+            memcpy(<char *>&self.row.skb + key.at, <char *>&self.nothing.skb + key.at, key.width)
+        elif key.target == T_POINTER:
+            self.row.pointer = 0
+        elif key.target == T_NETNS:
+            self.row.netns = NONE
+        elif key.target == T_RESULT:
+            self.row.result = INT64_MIN
+        elif key.target == T_IFINDEX:
+            self.row.ifindex = NONE
+        elif key.target == T_MTU:
+            self.row.mtu = NONE
+        elif key.target == T_DATA:
+            self.row.flow = NONE
+
+    cdef const char *_part(self, const Slot *slot, const char *p, const char *end) noexcept nogil:
+        """Read a part of an event's line; returns where it ends, NULL if it is not there.
+
+        It may have blanks before it. What it decides is as in a new row, or decided anew.
+        """
+        return NULL
+
+    cdef const char *_take(self, int kind, uint64_t decides, const char *p,
+                           const char *end) noexcept nogil:
+        """Read a part, and note that it is there."""
+        cdef Slot slot
+        cdef const char *stop
+        slot.kind, slot.flag = <int8_t>kind, 0
+        stop = self._part(&slot, p, end)
+        if stop != NULL:
+            self._note(kind, decides, p, stop)
+        return stop
+
+    cdef Slot *_note(self, int kind, uint64_t decides, const char *p,
+                     const char *stop) noexcept nogil:
+        """Add a slot to the shape of this line; `decides` are the bits of what it decides."""
+        cdef Slot *slot = &self.shape.slots[self.shape.count]
+        # Of two slots that decide the same the later counts: not to be known from one of them.
+        if self.shape.count == SLOTS - 1 or self.shape.decided & decides:
+            self.shape.broken = True
+            return slot
+        self.shape.count += 1
+        self.shape.decided |= decides
+        slot.start = <int32_t>(p - self.line_start)
+        slot.end = <int32_t>(stop - self.line_start)
+        slot.kind, slot.flag, slot.key = <int8_t>kind, 0, NULL
+        return slot
+
+    cdef void _keep_shape(self) noexcept nogil:
+        """Keep the text of the last event's line, before its block goes."""
+        if not self.shape.usable or self.shape.text == self.shape.kept:
+            return
+        self.shape.usable = self.shape.size <= LONGEST_SHAPE
+        if self.shape.usable:
+            memcpy(self.shape.kept, self.shape.text, self.shape.size)
+            self.shape.text = self.shape.kept
+
+    # --- key=value ---
+
+    cdef int _pairs(self, const char *p, const char *end) noexcept nogil:
+        """All key=value of the rest of a line; other words are passed over."""
+        cdef const char *key
+        cdef const char *key_end
+        cdef const char *value
+        cdef const char *stop
+        cdef bint hex_offsets = False, flow
+        cdef Slot *slot
+        cdef const Key *found
+        while True:
+            p = skip_blanks(p, end)
+            if p >= end:
+                return 0
+            key = p
+            key_end = skip_key(p, end)
+            if is_bare(key_end, end):
+                p = skip_token(key_end, end)
+                flow = self.bare_flows and find(key, p, b"->", 2) != NULL
+                if flow and self.row.flow < 0:
+                    self._note(FLOW, bit(FLOW_BIT), key, p)
+                    self._flow(key, p)
+                else:
+                    self._note(WORD, 0, key, p).flag = not self.bare_flows or self.row.flow >= 0
+                continue
+            # "reason: NOT_SPECIFIED" is how tracepoints print it.
+            p = key_end + 1 if key_end[0] == c"=" else skip_blanks(key_end + 2, end)
+            p = value_of(p, end, &value, &stop)
+            if p == NULL:
+                return -1
+            while key < key_end and (key[0] == c"." or key[0] == c"("):
+                key += 1
+            if starts(key, key_end, b"skb->", 5):
+                key += 5
+            found = find_key(key, key_end - key)
+            slot = self._note(PAIR, key_bit(found) if found != NULL else 0,
+                              key_end + (1 if key_end[0] == c"=" else 2), p)
+            slot.flag, slot.key = key_end[0] != c"=", found
+            slot.hex_before = hex_offsets
+            if found != NULL and self._store(found, value, stop, &hex_offsets) < 0:
+                return -2
+            slot.hex_after = hex_offsets
+
+    cdef void _flow(self, const char *p, const char *end) noexcept nogil:
+        """Keep the first flow of a line: a second one is that of the tunnel."""
+        if self.row.flow < 0:
+            self.row.flow = max(NONE, intern_like(&self.names, self.last.flow, p, end - p))
+
+    cdef void _data(self, const char *p, const char *end) noexcept nogil:
+        """{0x406fd0e8050045,0x...}: the packet's first bytes, 8 in a number, lowest first."""
+        cdef uint64_t[24] words
+        cdef char[FLOW_ROOM] text
+        cdef const char *stop
+        cdef int count = 0
+        cdef int64_t size
+        p += 1
+        while p < end and count < 24:
+            stop = <const char *>memchr(p, c",", end - p)
+            if stop == NULL:
+                stop = end
+            if not read_number(p, stop, 16, <int64_t *>&words[count]):
+                break
+            count += 1
+            p = stop + 1
+        size = flow_of(<const uint8_t *>&words[0], 8 * count, text)
+        if size > 0:
+            self._flow(text, text + size)
+
+    cdef int _store(self, const Key *key, const char *value, const char *stop,
+                    bint *hex_offsets) noexcept nogil:
+        """Put a value where its key says; -2 for no memory. What cannot be read stays unknown."""
+        cdef Row *row = self.row
+        cdef int64_t number = 0
+        cdef int32_t name
+        cdef int base = 10
+        if key.target == T_DATA:
+            if value[0] == c"{":
+                self._data(value, stop)
+            return 0
+        if key.target in (T_DEVICE, T_REASON, T_LOCATION):
+            if key.target == T_LOCATION:
+                stop = self._symbol_end(value, stop)
+            name = intern_like(&self.names, self.last.device, value, stop - value)
+            if name == -2:
+                return -2
+            if key.target == T_DEVICE:
+                row.device = name
+            elif key.target == T_REASON:
+                row.reason = name
+            else:
+                row.location = name
+            return 0
+        if key.target == T_POINTER:
+            if read_number(value, stop, 16, &number):
+                row.pointer = <uint64_t>number
+            # libtraceevent of old prints everything in hexadecimal, the 0x left out.
+            if key.size == 3 and stop - value > 1 and value[1] != c"x":
+                hex_offsets[0] = True
+            return 0
+        if (hex_offsets[0] and key.target == T_OFFSET
+                or self.hex_proto and key.target == T_ETHERTYPE and key.size == 5):
+            base = 16
+        if not read_number(value, stop, base, &number):
+            return 0                    # such as (fault)
+        if key.target == T_NUMBER:
+            if key.at == 60:            # tnl_hlen, a 32-bit int: the difference of two u16
+                number = <int32_t>number
+                if not -0xffff <= number <= 0xffff:
+                    return 0
+            elif number < 0:
+                return 0                # no field can be: the line is damaged there
+            put(&row.skb, key.at, key.width, number)
+        elif key.target == T_OFFSET:
+            put(&row.skb, key.at, key.width, number & 0xffff)
+        elif key.target == T_ETHERTYPE and number >= 0:
+            put(&row.skb, key.at, key.width, host_order(number))
+        elif key.target == T_NETNS:
+            row.netns = number
+        elif key.target == T_RESULT:
+            row.result = number
+        elif 0 <= number <= 0x7fffffff:
+            if key.target == T_IFINDEX:
+                row.ifindex = <int32_t>number
+            else:
+                row.mtu = <int32_t>number
+        return 0
+
+    cdef const char *_symbol_end(self, const char *p, const char *end) noexcept nogil:
+        while p < end and p[0] != c"+" and p[0] != c")" and not is_blank(p[0]):
+            p += 1
+        return p

@@ -1,0 +1,1 @@
+"""The subcommands of ``gso-kernel``, one file each."""

@@ -1,0 +1,43 @@
+"""``gso-kernel cache``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from gso.kernel.commands.common import Commands, seconds
+from gso.kernel.trees import cache
+
+
+def add(commands: Commands) -> None:
+    """Make the subcommand known."""
+    command = commands.add_parser("cache", help="show or clear what was downloaded and built")
+    command.add_argument(
+        "action",
+        nargs="?",
+        choices=["show", "clear"],
+        default="show",
+        help="show lists it with its size and age (the default), clear deletes it",
+    )
+    command.add_argument(
+        "--older-than",
+        type=seconds,
+        default=0.0,
+        metavar="DAYS",
+        help="only what was not made or changed for so many days",
+    )
+    command.set_defaults(run=_cache)
+
+
+def _cache(options: argparse.Namespace) -> int:
+    if options.action == "clear":
+        shown, busy = cache.clear(options.older_than)
+        for entry in busy:
+            print(f"in use, kept: {entry.path}", file=sys.stderr)
+    else:
+        shown = [entry for entry in cache.entries() if entry.days >= options.older_than]
+    for entry in shown:
+        print(f"{entry.size / 1e6:10,.1f} MB  {entry.days:5.1f} days  {entry.path}")
+    total = sum(entry.size for entry in shown) / 1e6
+    print(f"{total:10,.1f} MB  {'deleted' if options.action == 'clear' else 'in all'}")
+    return 0

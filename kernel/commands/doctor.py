@@ -1,0 +1,48 @@
+"""``gso-kernel doctor``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict
+
+from gso.kernel.commands.common import Commands
+from gso.kernel.runs import doctor
+
+
+def add(commands: Commands) -> None:
+    """Make the subcommand known."""
+    command = commands.add_parser(
+        "doctor",
+        help="say what is missing on this machine and how to get it",
+        description="Exit status: 0 all is there, 1 something is missing.",
+    )
+    command.add_argument("--install", action="store_true", help="get it from Debian, with sudo")
+    command.add_argument(
+        "--applications",
+        action="store_true",
+        help="with --install: nginx and the clients of verify --applications, too; Debian starts "
+        "nginx on port 80 of this machine",
+    )
+    command.add_argument("--json", action="store_true", help="for machines")
+    command.set_defaults(run=_doctor)
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    findings = doctor.examine()
+    if options.install:
+        doctor.install(findings, applications=options.applications)
+        findings = doctor.examine()
+    if options.json:
+        print(json.dumps([asdict(finding) for finding in findings], indent=1))
+    else:
+        for finding in findings:
+            mark = "ok" if finding.present else "MISSING" if finding.required else "no"
+            print(f"{mark:8}{finding.name:20} {finding.detail}")
+        packages = sorted({f.package for f in findings if not f.present and f.package})
+        if packages:
+            print(
+                f"\nto get what is missing: gso-kernel doctor --install, or\n"
+                f"  apt-get install {' '.join(packages)}"
+            )
+    return int(any(f.required and not f.present for f in findings))

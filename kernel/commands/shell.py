@@ -1,0 +1,66 @@
+"""``gso-kernel shell``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from gso.kernel.commands.common import Commands, add_selection, find_patch, seconds
+from gso.kernel.judging.results import PATCHED, UNPATCHED
+from gso.kernel.runs import shell
+from gso.kernel.scenarios import FIX, select
+from gso.kernel.trees.build import SourceTree
+from gso.kernel.trees.patches import Patch
+from gso.kernel.trees.targets import DebianTarget, TreeTarget
+
+
+def add(commands: Commands) -> None:
+    """Make the subcommand known."""
+    command = commands.add_parser(
+        "shell",
+        help="look around in the topology by hand",
+        description="Set up client, director and worker with their tunnels, in a VM or in "
+        "namespaces of this host, and run commands there; the command send sends traffic. "
+        "Exit status: that of the shell; 125 when the topology cannot be had.",
+    )
+    where = command.add_mutually_exclusive_group()
+    where.add_argument(
+        "--topology",
+        action="store_true",
+        help="no VM: in namespaces of this host, as far as its kernel has what is needed",
+    )
+    where.add_argument("--kernel", metavar="VERSION", help="Debian kernel (default: newest)")
+    where.add_argument("--source", type=Path, metavar="DIR", help="kernel tree, built small")
+    variant = command.add_mutually_exclusive_group()
+    variant.add_argument(
+        "--unpatched", action="store_true", help="the kernel with the fault (the default)"
+    )
+    variant.add_argument(
+        "--patched", action="append", default=[], type=Path, metavar="PATCH", help="with this patch"
+    )
+    add_selection(command)
+    command.add_argument(
+        "--command", metavar="COMMAND", help="run this and end; no terminal needed"
+    )
+    command.add_argument(
+        "--timeout",
+        type=seconds,
+        default=300.0,
+        metavar="SECONDS",
+        help="longest time for --command in a VM, boot included (default: 300)",
+    )
+    command.set_defaults(run=_shell)
+
+
+def _shell(options: argparse.Namespace) -> int:
+    scenarios = select(options.only, options.without)
+    if options.topology:
+        return shell.in_namespaces(scenarios, options.command)
+    return shell.in_machine(
+        TreeTarget(SourceTree(options.source)) if options.source else DebianTarget(options.kernel),
+        series=[Patch.read(find_patch(path)) for path in options.patched or [Path(FIX)]],
+        variant=PATCHED if options.patched else UNPATCHED,
+        scenarios=scenarios,
+        command=options.command,
+        timeout=options.timeout,
+    )

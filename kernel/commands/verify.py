@@ -1,0 +1,236 @@
+"""``gso-kernel verify`` and ``gso-kernel build``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from gso.kernel.commands.common import (
+    Commands,
+    add_selection,
+    check_writable,
+    count,
+    find_patch,
+    seconds,
+)
+from gso.kernel.errors import UsageError
+from gso.kernel.judging import applications
+from gso.kernel.judging.applications import Workload
+from gso.kernel.judging.results import VARIANTS
+from gso.kernel.machine.kept_shell import Keeper
+from gso.kernel.paths import cache_folder
+from gso.kernel.report.terminal import TerminalScreen
+from gso.kernel.runs.verify import Options, build, outlook, verify
+from gso.kernel.scenarios import select
+
+
+def add(commands: Commands) -> None:
+    """Make both subcommands known."""
+    _add_verify(commands)
+    _add_build(commands)
+
+
+def _add_verify(commands: Commands) -> None:
+    command = commands.add_parser(
+        "verify",
+        help="say whether a patch fixes the fault",
+        description="Exit status: 0 fixed, 1 not fixed (or worse), 2 wrong usage, "
+        "125 nothing can be said, which makes git bisect run skip the commit.",
+    )
+    command.add_argument(
+        "patches",
+        nargs="*",
+        type=Path,
+        metavar="PATCH",
+        help="unified diff, mbox series, or the name of a patch that comes with this package (see "
+        "list); several are applied in order, as one series",
+    )
+    _add_targets(command)
+    add_selection(command)
+    command.add_argument(
+        "--results",
+        type=Path,
+        default=Path("results"),
+        metavar="DIR",
+        help="folder for the evidence of all runs (default: results)",
+    )
+    command.add_argument("--json", type=Path, metavar="FILE", help="write everything here too")
+    command.add_argument(
+        "--timeout",
+        type=seconds,
+        default=300.0,
+        metavar="SECONDS",
+        help="longest time for one boot with its traffic (default: 300)",
+    )
+    command.add_argument(
+        "--repeat",
+        type=count,
+        default=1,
+        metavar="N",
+        help="boot and measure so many times, and say which scenarios are flaky",
+    )
+    command.add_argument(
+        "--applications",
+        action="store_true",
+        help="send the requests of real applications, too: nginx behind IPVS, HTTP/1.1 and HTTP/2 "
+        "of 100 bytes to 4 MB; one boot more for each kernel",
+    )
+    command.add_argument(
+        "--quick",
+        action="store_true",
+        help="with --applications: fewer requests, none above 100 kB, a quarter of the time",
+    )
+    command.add_argument(
+        "--keep-vm",
+        choices=VARIANTS,
+        help="when all is judged, open a shell in the machine of this variant, as the traffic left "
+        "it; the machine ends with the shell",
+    )
+    command.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="say what would be fetched, built and booted, and do nothing",
+    )
+    command.add_argument("--quiet", action="store_true", help="no progress, only the result")
+    command.set_defaults(run=_verify)
+
+
+def _add_build(commands: Commands) -> None:
+    command = commands.add_parser("build", help="build what verify would boot, and say where it is")
+    command.add_argument("patches", nargs="*", type=Path, metavar="PATCH", help="as in verify")
+    _add_targets(command)
+    command.add_argument("--quiet", action="store_true", help="no progress, only the result")
+    command.set_defaults(run=_build)
+
+
+def _add_targets(command: argparse.ArgumentParser) -> None:
+    """Add the options that say which kernels."""
+    kernels = command.add_argument_group("kernels", "several make one run with one report")
+    kernels.add_argument(
+        "--kernel",
+        action="append",
+        default=[],
+        metavar="VERSION",
+        help="Debian kernel, such as 6.1 (default: newest); may be given several times",
+    )
+    kernels.add_argument(
+        "--source",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="DIR",
+        help="kernel tree, dirty or clean, built small; may be given several times",
+    )
+    kernels.add_argument(
+        "--commit",
+        metavar="REV",
+        help="that commit of the --source repository; without PATCH it is itself the patch",
+    )
+    kernels.add_argument(
+        "--range",
+        metavar="A..B",
+        help="each commit of the --source repository in this range as the patch, in order",
+    )
+    kernels.add_argument(
+        "--image",
+        nargs=2,
+        default=[],
+        type=Path,
+        metavar=("UNPATCHED", "PATCHED"),
+        help="two bzImages built elsewhere, compared as they are, without PATCH",
+    )
+    kernels.add_argument(
+        "--modules",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="DIR",
+        help="lib/modules/RELEASE of the images: once for both, or twice",
+    )
+    kernels.add_argument(
+        "--config",
+        action="append",
+        default=[],
+        metavar="FRAGMENT",
+        help="configuration of --source kernels beside the standard one: a file, leaks (kmemleak) "
+        "or locks (lockdep)",
+    )
+    kernels.add_argument(
+        "--as-is",
+        action="store_true",
+        help="compare with the tree as it is, even where it has the fix of the fault",
+    )
+
+
+def _verify(options: argparse.Namespace) -> int:
+    if options.json:
+        check_writable(options.json)
+    wanted = _options(options)
+    if options.dry_run:
+        print(*outlook(wanted), sep="\n")
+        return 0
+    with ExitStack() as ends:
+        keeper = ends.enter_context(Keeper(options.keep_vm)) if options.keep_vm else None
+        screen = TerminalScreen(quiet=options.quiet)
+        try:
+            report = verify(wanted, screen, keeper=keeper)
+        finally:
+            screen.close()
+        screen.finish(report)
+        if options.json:
+            options.json.write_text(json.dumps(report.summary(), indent=1) + "\n")
+        if keeper:
+            keeper.attach()
+    return report.verdict.exit_status
+
+
+def _build(options: argparse.Namespace) -> int:
+    wanted = Options(
+        patches=[find_patch(path) for path in options.patches],
+        results=Path(),
+        **_targets(options),
+    )
+    screen = TerminalScreen(quiet=options.quiet)
+    folder = cache_folder() / "logs"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, variant, kernel in build(wanted, folder, screen):
+        print(f"{name} {variant}: {kernel.image}", *kernel.modules)
+    return 0
+
+
+def _options(options: argparse.Namespace) -> Options:
+    return Options(
+        patches=[find_patch(path) for path in options.patches],
+        results=options.results,
+        **_targets(options),
+        timeout=options.timeout,
+        repeat=options.repeat,
+        scenarios=select(options.only, options.without),
+        applications=_workloads(options),
+    )
+
+
+def _targets(options: argparse.Namespace) -> dict[str, Any]:
+    return {
+        "kernels": options.kernel,
+        "sources": options.source,
+        "fault": not options.as_is,
+        "commit": options.commit,
+        "range": options.range,
+        "images": options.image,
+        "modules": options.modules,
+        "config": options.config,
+    }
+
+
+def _workloads(options: argparse.Namespace) -> Sequence[Workload]:
+    if not options.applications:
+        if options.quick:
+            raise UsageError("--quick says how long --applications take; it is nothing alone")
+        return ()
+    applications.check_programs()
+    return applications.QUICK if options.quick else applications.FULL

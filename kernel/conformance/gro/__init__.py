@@ -1,0 +1,1 @@
+"""Streams through the kernel's GRO, compared with ``gso.coalesce``."""

@@ -1,0 +1,1 @@
+"""Packets through tunnel devices, compared with ``gso.segment``."""

@@ -1,0 +1,154 @@
+"""The kernel's answer and ours to the same packet."""
+
+from __future__ import annotations
+
+import errno
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import partial
+
+from gso.kernel.conformance.tunnels.devices import DIRECT, PORTS, Device
+from gso.kernel.conformance.tunnels.outcomes import Outcome, Super
+from gso.kernel.conformance.tunnels.packets import ECN, TCPV4, TCPV6, UFO, USO, Packet
+
+import gso
+from gso.constants import GsoType
+from gso.errors import GsoError
+
+# What a frame does not say of itself.
+UNSAID = GsoType.TCP_FIXEDID | GsoType.UDP
+
+# By virtio_net_hdr_to_skb, and by segmentation in a device before its tunnel
+_REFUSALS = (errno.EINVAL, errno.ENOMEM)
+
+EQUAL, REFUSED, DIFFERENT, NOT_SENT = "equal", "refused", "different", "not sent"
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One packet: the verdict, and our answer where it differs."""
+
+    device: Device
+    outcome: Outcome
+    verdict: str
+    way: str = ""
+    ours: tuple[bytes, ...] = ()
+    why: str = ""
+
+
+@dataclass
+class Tally:
+    """The verdicts on the packets of one family of devices."""
+
+    family: str
+    verdicts: Counter[str] = field(default_factory=Counter)
+    segments: int = 0
+
+    def add(self, verdict: str, segments: int) -> None:
+        """Count one more."""
+        self.verdicts[verdict] += 1
+        self.segments += segments
+
+    def summary(self) -> dict[str, object]:
+        """Return it as JSON has it."""
+        return {"family": self.family, **self.verdicts, "segments": self.segments}
+
+
+def judge(device: Device, outcome: Outcome) -> Judged:
+    """Compare in every way that can be asked for; the first that differs counts."""
+    if outcome.error not in (0, *_REFUSALS):
+        return Judged(device, outcome, NOT_SENT, why=outcome.problem)
+    if device.name == DIRECT:
+        ways = _direct(outcome)
+    elif outcome.error > 0:
+        ways = _not_taken(device, outcome)
+    else:
+        ways = _tunnelled(outcome)
+    for way, ours, why in ways:
+        if not same(outcome.segments, ours):
+            return Judged(device, outcome, DIFFERENT, way, tuple(ours), why)
+    return Judged(device, outcome, EQUAL if outcome.segments else REFUSED)
+
+
+_Way = tuple[str, list[bytes], str]
+
+
+def _tunnelled(outcome: Outcome) -> Iterable[_Way]:
+    for way, mask in (("gso_type", ~0), ("gso_type=None", int(UNSAID))):
+        ours: list[bytes] = []
+        reasons = []
+        for one in outcome.supers:
+            try:
+                ours += answer(one, one.gso_type & mask)
+            except GsoError as error:
+                reasons.append(str(error))
+        yield way, ours, "; ".join(reasons)
+
+
+def answer(one: Super, gso_type: int) -> list[bytes]:
+    """Return what `gso` makes of a packet."""
+    if not one.gso_size and not one.partial:
+        return [one.frame]
+    made = gso.segment(one.frame, one.gso_size, gso_type=GsoType(gso_type), tunnel_ports=PORTS)
+    return [bytes(segment) for segment in made]
+
+
+def _direct(outcome: Outcome) -> Iterable[_Way]:
+    packet = outcome.packet
+    yield "segment_vnet", *_tried(lambda: gso.segment_vnet(packet.vnet + packet.frame))
+    if packet.sound and not outcome.error:
+        size, gso_type = as_kept(packet)
+        if not size and packet.gso_type:
+            return  # too small for GSO: perhaps a fragment, of which a frame does not say enough
+        for way, bits in (("gso_type", gso_type), ("gso_type=None", gso_type & UNSAID)):
+            yield way, *_tried(partial(gso.segment, packet.frame, size, gso_type=bits))
+
+
+def _not_taken(device: Device, outcome: Outcome) -> Iterable[_Way]:
+    """The device itself had to segment, before its tunnel, and would not."""
+    packet = outcome.packet
+    yield (
+        "segment_vnet",
+        *_tried(lambda: gso.segment_vnet(packet.vnet + packet.frame, link_type=device.link)),
+    )
+
+
+def _tried(segment: Callable[[], gso.Frames]) -> tuple[list[bytes], str]:
+    try:
+        return [bytes(frame) for frame in segment()], ""
+    except GsoError as error:
+        return [], str(error)
+
+
+_TYPES = {TCPV4: GsoType.TCPV4, TCPV6: GsoType.TCPV6, UFO: GsoType.UDP, USO: GsoType.UDP_L4}
+
+
+def as_kept(packet: Packet) -> tuple[int, GsoType]:
+    """Return gso_size and gso_type as the kernel keeps them (virtio_net_hdr_to_skb)."""
+    kind = packet.gso_type & ~ECN
+    if kind not in _TYPES:
+        return 0, GsoType(0)
+    headers = {UFO: 0, USO: 8}.get(kind, 20)
+    size = packet.gso_size if headers < 20 else max(packet.gso_size, 8)
+    if len(packet.frame) - packet.csum_start - headers <= size:
+        return 0, GsoType(0)
+    return size, _TYPES[kind] | GsoType.DODGY
+
+
+def same(kernel: list[bytes], ours: list[bytes]) -> bool:
+    """Say whether they are equal but for the ID of an IPv6 fragment header, which is random."""
+    if kernel == ours:
+        return True
+    if [len(frame) for frame in kernel] != [len(frame) for frame in ours]:
+        return False
+    try:
+        ident = gso.parse(ours[0], tunnel_ports=PORTS).payload + 4
+    except GsoError:
+        return False
+    before = ours[0][ident - 4 : ident]
+    if before[:2] not in (b"\x11\0", b"\x3c\0"):
+        return False
+    return [f[:ident] + f[ident + 4 :] for f in kernel] == [
+        f[:ident] + f[ident + 4 :] for f in ours
+    ]

@@ -1,0 +1,122 @@
+"""What the guest brought home of each packet: super-packets, what the kernel noted, segments."""
+
+from __future__ import annotations
+
+import os
+import re
+import struct
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gso.kernel.conformance.tunnels.packets import ECN, UFO, USO, Packet
+
+from gso.constants import GsoType
+
+_PACKET = struct.Struct("<HHI")
+_OUTCOME = struct.Struct("<iHI")
+_LENGTH = struct.Struct("<I")
+
+CHECKSUM_PARTIAL = 3  # include/linux/skbuff.h
+NO_DEVICE = -1
+
+_OFFSETS = (
+    *("mac_header", "network_header", "transport_header", "inner_mac_header"),
+    *("inner_network_header", "inner_transport_header", "csum_start", "csum_offset"),
+)
+_MARK = re.compile(r"tracing_mark_write: packet (\d+)")
+_RECEIVED = re.compile(r"_entry: dev=.*? ip_summed=(\d+) .*? gso_size=(\d+) gso_type=(\w+)")
+_SEGMENTED = re.compile(
+    r"gso_segment: .*" + " ".join(f"{name}=(\\d+)" for name in (*_OFFSETS, "head", "origin"))
+)
+
+
+@dataclass
+class Super:
+    """A packet as it came to the segmenting device. ``offsets``: where it was segmented."""
+
+    frame: bytes
+    gso_size: int = 0
+    gso_type: int = 0
+    partial: bool = False
+    offsets: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass
+class Outcome:
+    """``error``: of the sending, 0 if there was none."""
+
+    device: int
+    packet: Packet
+    error: int
+    supers: list[Super]
+    segments: list[bytes]
+
+    @property
+    def problem(self) -> str:
+        """Why the packet was not sent."""
+        return os.strerror(self.error) if self.error > 0 else "no such device"
+
+
+def write_packets(path: Path, packets: Sequence[tuple[int, Packet]]) -> None:
+    """Write the packets, each with the number of its device, for the guest."""
+    with path.open("wb") as sink:
+        for device, packet in packets:
+            body = packet.vnet + packet.frame
+            sink.write(_PACKET.pack(device, packet.protocol, len(body)) + body)
+
+
+def read(folder: Path, packets: Sequence[tuple[int, Packet]]) -> Iterator[Outcome]:
+    """Read what became of the packets."""
+    notes = _notes((folder / "metadata.txt").read_text(), len(packets))
+    with (folder / "outcome.bin").open("rb") as source:
+        for number, (device, packet) in enumerate(packets):
+            error, n_supers, n_segments = _OUTCOME.unpack(source.read(_OUTCOME.size))
+            frames = [
+                source.read(_LENGTH.unpack(source.read(_LENGTH.size))[0])
+                for _ in range(n_supers + n_segments)
+            ]
+            supers = [Super(frame) for frame in frames[:n_supers]]
+            _annotate(supers, notes[number], number, _high_bits(packet))
+            yield Outcome(device, packet, error, supers, frames[n_supers:])
+
+
+_Note = tuple[str, tuple[int, ...]]
+
+
+def _notes(text: str, count: int) -> list[list[_Note]]:
+    """The trace's lines by packet."""
+    found: list[list[_Note]] = [[] for _ in range(count)]
+    number = 0
+    for line in text.splitlines():
+        if match := _MARK.search(line):
+            number = int(match[1])
+        elif match := _RECEIVED.search(line):
+            found[number].append(("received", tuple(int(value, 0) for value in match.groups())))
+        elif match := _SEGMENTED.search(line):
+            found[number].append(("segmented", tuple(map(int, match.groups()))))
+    return found
+
+
+def _high_bits(packet: Packet) -> GsoType:
+    """What the tracepoint leaves out of gso_type: it shows 16 bits."""
+    return {UFO: GsoType.UDP, USO: GsoType.UDP_L4}.get(packet.gso_type & ~ECN, GsoType(0))
+
+
+def _annotate(supers: list[Super], notes: list[_Note], number: int, high: int) -> None:
+    received = [values for kind, values in notes if kind == "received"]
+    if len(received) != len(supers):
+        raise ValueError(
+            f"packet {number}: {len(supers)} packets were captured, the trace has {len(received)}"
+        )
+    for one, (summed, size, kind) in zip(supers, received, strict=True):
+        one.partial, one.gso_size = summed == CHECKSUM_PARTIAL, size
+        one.gso_type = kind | high if size else kind
+    segmented = [values for kind, values in notes if kind == "segmented"]
+    # Those that are segmented come in the order in which they arrived.
+    for one, values in zip((one for one in supers if one.gso_size), segmented, strict=False):
+        origin = values[-1] - values[-2]
+        one.offsets = {
+            name: value - (0 if name == "csum_offset" else origin)
+            for name, value in zip(_OFFSETS, values, strict=False)
+        }

@@ -1,0 +1,222 @@
+"""One run: make packets, boot, send them, compare."""
+
+from __future__ import annotations
+
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from itertools import islice
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from gso.kernel.conformance.tunnels import malformed as odd
+from gso.kernel.conformance.tunnels import outcomes, packets, records
+from gso.kernel.conformance.tunnels.compare import DIFFERENT, Judged, Tally, judge
+from gso.kernel.conformance.tunnels.devices import DIRECT, Device, devices
+from gso.kernel.conformance.tunnels.packets import Packet
+from gso.kernel.errors import TestBedError, UsageError
+from gso.kernel.machine import vm
+from gso.kernel.runs.record import Screen
+from gso.kernel.trees import debian
+from gso.kernel.trees.build import Bootable
+
+_FIRST_ALIKE = (6, 2)
+_ETHERNET_IP = 34
+_ODD = 0.8  # of the packets for the segmenting device
+_PER_BOOT = 8000
+_LARGEST_SAMPLE = 2000  # bytes of a packet that is kept though nothing is wrong with it
+_SAMPLES, _DIRECT_SAMPLES = 1, 20  # of each device, transport, IP version and outcome
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is tried. The same seed, count and selection make the same packets.
+
+    ``only``: words of which a device's kind must have one. ``replay``: packets of an earlier run
+    instead.
+    """
+
+    seed: int = 0
+    count: int = 1000
+    only: Sequence[str] = ()
+    kernel: str | None = None
+    replay: Path | None = None
+    timeout: float = 600.0
+
+
+@dataclass
+class Report:
+    """What came of it.
+
+    ``refused``: devices that this kernel would not make, and why. ``types``: with ``--types``, how
+    many packets with each bit of gso_type it segmented as we do.
+    """
+
+    kernel: str
+    seed: int
+    tallies: dict[str, Tally] = field(default_factory=dict)
+    differences: list[dict[str, Any]] = field(default_factory=list)
+    samples: list[dict[str, Any]] = field(default_factory=list)
+    refused: dict[str, str] = field(default_factory=dict)
+    types: Counter[str] = field(default_factory=Counter)
+
+    def count(self, family: str, verdict: str, segments: int) -> None:
+        """Count a packet that became so many segments."""
+        self.tallies.setdefault(family, Tally(family)).add(verdict, segments)
+
+    def add(self, one: Judged, number: int) -> None:
+        """Take a judged packet in."""
+        self.count(one.device.family, one.verdict, len(one.outcome.segments))
+        if one.verdict == DIFFERENT:
+            self.differences.append(records.of(one, f"{self.seed}-{number}"))
+        elif records.can_be_kept(one) and len(one.outcome.packet.frame) <= _LARGEST_SAMPLE:
+            self.samples.append(records.of(one, f"{self.seed}-{number}"))
+
+    def total(self, verdict: str | None = None) -> int:
+        """Return how many packets there were, of one verdict or of all."""
+        counters = [tally.verdicts for tally in self.tallies.values()]
+        return sum(c.total() if verdict is None else c[verdict] for c in counters)
+
+    def summary(self) -> dict[str, Any]:
+        """Return everything but the packets that agree."""
+        return {
+            "kernel": self.kernel,
+            "seed": self.seed,
+            "packets": self.total(),
+            "tallies": [tally.summary() for tally in self.tallies.values()],
+            "refused_devices": self.refused,
+            "types": dict(self.types),
+            "differences": self.differences,
+        }
+
+
+def compare(options: Options, screen: Screen) -> Report:
+    """Boot a kernel, send all packets through it, and judge every answer."""
+    known = devices()
+    kernel = debian.choose(options.kernel)
+    source = _replayed(options.replay, known) if options.replay else _made(options, known)
+    if tuple(map(int, kernel.release.split(".")[:2])) < _FIRST_ALIKE:
+        source = ((number, packet) for number, packet in source if not _is_newer(packet))
+    screen.stage(f"fetching Debian's kernel {kernel.release}")
+    debian.fetch(kernel)
+    bootable = Bootable(kernel.image, modules_folder=kernel.modules_folder)
+    report = Report(f"Debian {kernel.release}", options.seed)
+    kept: Counter[tuple[object, ...]] = Counter()
+    samples: list[dict[str, Any]] = []
+    number = 0
+    while sent := list(islice(source, _PER_BOOT)):
+        screen.stage(f"booting, and sending {len(sent)} packets")
+        for one in _boot(options, bootable, known, sent, report):
+            report.add(one, number)
+            number += 1
+        samples += _thinned(report.samples, kept)
+        report.samples = []
+    report.samples = samples
+    return report
+
+
+def _boot(
+    options: Options,
+    bootable: Bootable,
+    known: list[Device],
+    sent: list[tuple[int, Packet]],
+    report: Report,
+) -> Iterator[Judged]:
+    with tempfile.TemporaryDirectory(prefix="gso-conformance-") as name:
+        folder = Path(name)
+        outcomes.write_packets(folder / "packets.bin", sent)
+        used = {number for number, _ in sent}
+        guest = boot_in(folder, bootable, _plan(folder, known, used), options.timeout)
+        kinds = {device.name: device.kind for device in known}
+        report.refused |= {kinds[name]: why for name, why in guest["refused"].items()}
+        for outcome in outcomes.read(folder / "vm", sent):
+            yield judge(known[outcome.device], outcome)
+
+
+def boot_in(
+    folder: Path, bootable: Bootable, plan: dict[str, Any], timeout: float
+) -> dict[str, Any]:
+    """Boot with a plan, in a folder that goes afterwards, and return the guest's results."""
+    try:
+        return vm.boot(bootable, plan, folder / "vm", timeout=timeout, stop=folder / "stop")
+    except TestBedError as error:
+        # The folder goes; what its logs say must not.
+        error.args = (f"{error}\n{error.log_tail()}",)
+        raise
+
+
+def _is_newer(packet: Packet) -> bool:
+    """Say whether kernels before _FIRST_ALIKE treat this virtio_net_hdr differently.
+
+    Without e9dc9ee56bf5 ("linux/virtio_net.h: Support USO offload in vnet header") they refuse
+    USO, and csum_start may lie in the IP header.
+    """
+    early = bool(packet.flags & packets.NEEDS_CSUM) and packet.csum_start & 0xFFFF < _ETHERNET_IP
+    return packet.gso_type & 0x7F == packets.USO or (early and packet.protocol == 0)
+
+
+def _made(options: Options, known: list[Device]) -> Iterator[tuple[int, Packet]]:
+    chosen = [
+        number
+        for number, device in enumerate(known)
+        if not options.only or any(word in device.kind for word in options.only)
+    ]
+    if not chosen:
+        kinds = ", ".join(device.kind for device in known)
+        raise UsageError(
+            f"no device has {' or '.join(options.only)} in its name; there are {kinds}"
+        )
+    return _random(Random(options.seed), options.count, known, chosen)
+
+
+def _random(
+    r: Random, count: int, known: list[Device], chosen: list[int]
+) -> Iterator[tuple[int, Packet]]:
+    direct = [number for number in chosen if known[number].name == DIRECT]
+    for number in range(count):
+        # The segmenting device takes anything, and as much of it as all tunnels together.
+        index = direct[0] if direct and number % 2 else chosen[number // 2 % len(chosen)]
+        device = known[index]
+        if device.name == DIRECT and r.random() < _ODD:
+            yield index, odd.make(r)
+        else:
+            yield index, packets.make(r, device)
+
+
+def _replayed(path: Path, known: list[Device]) -> Iterator[tuple[int, Packet]]:
+    numbers = {device.kind: number for number, device in enumerate(known)}
+    for kind, packet in records.packets_of(path):
+        if kind not in numbers:
+            raise UsageError(f"{path}: no device is called {kind!r} now")
+        yield numbers[kind], packet
+
+
+def _plan(folder: Path, known: list[Device], used: set[int]) -> dict[str, Any]:
+    wanted = [asdict(device) for device in known]
+    for number, device in enumerate(wanted):
+        if number not in used:
+            device["ip"] = device["tc"] = ()
+    return {
+        "conformance": {
+            "devices": wanted,
+            "direct": DIRECT,
+            "packets": str(folder / "packets.bin"),
+        }
+    }
+
+
+def _thinned(
+    samples: list[dict[str, Any]], kept: Counter[tuple[object, ...]]
+) -> list[dict[str, Any]]:
+    """Keep a few of each kind."""
+    found = []
+    for one in samples:
+        key = tuple(
+            one[name] for name in ("config", "tunnel", "inner_l4", "inner_family", "dropped")
+        )
+        kept[key] += 1
+        if kept[key] <= (_DIRECT_SAMPLES if one["input_source"] == "injected" else _SAMPLES):
+            found.append(one)
+    return found

@@ -1,0 +1,1 @@
+"""Any ``gso_type`` through our own kernel module, compared with ``gso.segment_vnet``."""

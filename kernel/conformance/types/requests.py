@@ -1,0 +1,443 @@
+"""Random super-packets with the metadata that an sk_buff has, for the module in guest/segmenter/.
+
+The metadata is what a sender of such headers gives: other than through a virtio header any gso_type
+can be had, and a device that takes segments in pieces or completes checksums.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import IntFlag
+from random import Random
+
+from gso.kernel.conformance.tunnels.devices import PORTS
+from gso.kernel.conformance.tunnels.packets import (
+    ECN,
+    NEEDS_CSUM,
+    TCPV4,
+    TCPV6,
+    UFO,
+    USO,
+    Packet,
+    edge16,
+    in_ethernet,
+    ip_packet,
+    ipv4,
+    ipv6,
+    pack16,
+    partial,
+    set_lengths,
+    shifted,
+)
+
+from gso.constants import L4, GsoType
+from gso.headers._layout import parse
+
+_REQUEST = struct.Struct("=IHHHHHHHHHBBBB")
+_ETH_P_IP, _ETH_P_IPV6, _ETH_P_TEB, _ETH_P_MPLS = 0x0800, 0x86DD, 0x6558, 0x8847
+_IPIP, _IPV6, _GRE = 4, 41, 47
+_IP_DF = 0x40
+_MOST_SEGMENTS = 150  # more than the kernel allows for USO from virtio; larger ones tell no more
+_LONGEST = 0xFFFF
+
+_TRANSPORT = {TCPV4: GsoType.TCPV4, TCPV6: GsoType.TCPV6, UFO: GsoType.UDP, USO: GsoType.UDP_L4}
+_ALL_TRANSPORTS = GsoType.TCPV4 | GsoType.TCPV6 | GsoType.UDP | GsoType.UDP_L4
+# Say nothing that changes a segment. (Nor does FRAGLIST, but the module makes no frag_list, which
+# the kernel takes for granted with it.)
+_HARMLESS = (GsoType.DODGY, GsoType.TCP_ECN)
+
+
+class Device(IntFlag):
+    """What the device can do, as the module names it."""
+
+    SG = 1
+    HW_CSUM = 2
+    GSO_PARTIAL = 4
+
+
+_NOTHING_SPECIAL = Device(0)
+_IN_PIECES = Device.SG | Device.HW_CSUM | Device.GSO_PARTIAL
+_DEVICES = (
+    *(
+        _NOTHING_SPECIAL,
+        Device.SG,
+        Device.SG | Device.HW_CSUM,
+        Device.SG | Device.HW_CSUM,
+        Device.HW_CSUM,
+    ),
+    *(_IN_PIECES, _IN_PIECES, _IN_PIECES, Device.SG | Device.GSO_PARTIAL),
+)
+
+
+@dataclass
+class Request:
+    """An sk_buff. ``kind``: its headers in words; other names are the kernel's, as in a record."""
+
+    kind: str
+    frame: bytes
+    gso_size: int
+    gso_type: int
+    csum_partial: bool
+    csum_start: int
+    csum_offset: int
+    network_header: int
+    transport_header: int
+    inner_mac_header: int = 0
+    inner_network_header: int = 0
+    inner_transport_header: int = 0
+    inner_protocol: int = 0
+    inner_ipproto: bool = False
+    encapsulation: bool = False
+    device: Device = _NOTHING_SPECIAL
+    version: int = 0
+    l4: L4 = L4.NONE
+
+    @property
+    def family(self) -> str:
+        """The tunnel without its options, for tables."""
+        return self.kind.split("-")[0]
+
+    def pack(self) -> bytes:
+        """Return it as the module takes it: a struct request, then the frame."""
+        head = _REQUEST.pack(
+            self.gso_type,
+            self.gso_size,
+            self.network_header,
+            self.transport_header,
+            self.inner_mac_header,
+            self.inner_network_header,
+            self.inner_transport_header,
+            self.csum_start,
+            self.csum_offset,
+            self.inner_protocol,
+            self.inner_ipproto,
+            self.encapsulation,
+            self.csum_partial,
+            self.device,
+        )
+        return head + self.frame
+
+
+# --- headers around a packet ---------------------------------------------------------------------
+
+
+@dataclass
+class _Stack:
+    """A packet that grows outwards, and what its senders noted in the sk_buff."""
+
+    packet: Packet
+    words: list[str]
+    gso_type: GsoType
+    inner_protocol: int = 0
+    inner_ipproto: bool = False
+    encapsulation: bool = False
+    dont_fragment: bool = False
+    summed: bool = False  # CHECKSUM_PARTIAL
+
+    def encapsulated(self, bits: GsoType, inner_protocol: int, *, by_ipproto: bool = False) -> None:
+        """Note a tunnel; the innermost one's words on what is inside stay."""
+        self.gso_type |= bits
+        if not self.encapsulation:
+            self.inner_protocol, self.inner_ipproto = inner_protocol, by_ipproto
+        self.encapsulation = True
+
+
+_Wrapper = Callable[[Random, _Stack], None]
+
+
+def _network(r: Random, s: _Stack, version: int, protocol: int, length: int) -> bytearray:
+    header = ipv4(r, protocol) if version == 4 else ipv6(r, protocol, whole=True)
+    if version == 4 and s.dont_fragment:
+        header[6] |= _IP_DF
+    set_lengths(header, version, length)
+    return header
+
+
+def _put(s: _Stack, head: bytes, protocol: int) -> None:
+    s.packet = shifted(s.packet, head)
+    s.packet.protocol = protocol
+
+
+def _in_ip(r: Random, s: _Stack, protocol: int, head: bytes = b"") -> int:
+    version = r.choice((4, 6))
+    network = _network(r, s, version, protocol, len(head + s.packet.frame))
+    _put(s, bytes(network) + head, _ETH_P_IP if version == 4 else _ETH_P_IPV6)
+    return version
+
+
+def _ip_in_ip(r: Random, s: _Stack) -> None:
+    """IP in IP. The kernel's own devices make one level, its segmenter follows more.
+
+    Only UFO goes wrong with more: IP headers in the middle become those of fragments.
+    """
+    levels = 1 if s.gso_type & GsoType.UDP else r.choice((1, 1, 1, 2, 3))
+    for _ in range(levels):
+        protocol = _ipproto(s.packet)
+        version = _in_ip(r, s, protocol)
+        s.encapsulated(_ipxip(version), protocol, by_ipproto=True)
+
+
+def _ipproto(packet: Packet) -> int:
+    return _IPIP if packet.protocol == _ETH_P_IP else _IPV6
+
+
+def _ipxip(version: int) -> GsoType:
+    return GsoType.IPXIP4 if version == 4 else GsoType.IPXIP6
+
+
+def _ethernet_inside(r: Random, s: _Stack) -> None:
+    s.packet = in_ethernet(r, s.packet, tags=r.choice((0, 0, 0, 1, 2)))
+    s.packet.protocol = _ETH_P_TEB
+
+
+def _gre_head(r: Random, s: _Stack, *, may_sum: bool) -> tuple[bytes, GsoType]:
+    flags = r.choice((0, 0x2000, 0x8000, 0xA000)) & (0xFFFF if may_sum else 0x7FFF)
+    rest = r.randbytes(4 * bin(flags).count("1"))
+    bits = GsoType.GRE_CSUM if flags & 0x8000 else GsoType.GRE
+    return pack16(flags, s.packet.protocol) + rest, bits
+
+
+def _gre(r: Random, s: _Stack) -> None:
+    head, bits = _gre_head(r, s, may_sum=True)
+    s.words += ["csum"] * (bits is GsoType.GRE_CSUM)
+    s.encapsulated(bits, s.packet.protocol)
+    _in_ip(r, s, _GRE, head)
+
+
+def _gretap(r: Random, s: _Stack) -> None:
+    _ethernet_inside(r, s)
+    _gre(r, s)
+
+
+def _in_udp(r: Random, s: _Stack, port: int, head: bytes) -> int:
+    """UDP, its checksum that of the pseudo header as udp_set_csum leaves it (or none)."""
+    version, summed = r.choice((4, 6)), r.random() < 0.5
+    length = 8 + len(head + s.packet.frame)
+    network = _network(r, s, version, int(L4.UDP), length)
+    check = 0
+    if summed:
+        source, destination = addresses(network, version)
+        check = partial(source, destination, int(L4.UDP), length)
+        s.words.append("csum")
+    s.gso_type |= GsoType.UDP_TUNNEL_CSUM if summed else GsoType.UDP_TUNNEL
+    udp = pack16(r.getrandbits(16), port, length, check)
+    _put(s, bytes(network) + udp + head, _ETH_P_IP if version == 4 else _ETH_P_IPV6)
+    return version
+
+
+def _remcsum(r: Random, s: _Stack) -> bool:
+    """Leave the checksum to the receiver: only where one is still to be made, and where it may."""
+    if not s.summed or s.gso_type & GsoType.UDP or r.random() < 0.7:
+        return False
+    s.gso_type |= GsoType.TUNNEL_REMCSUM
+    s.words.append("remcsum")
+    return True
+
+
+def _vxlan(r: Random, s: _Stack) -> None:
+    _ethernet_inside(r, s)
+    flags, vni = 0x08000000, r.getrandbits(24) << 8
+    if _remcsum(r, s):
+        flags |= 0x00200000
+        vni |= s.packet.csum_start // 2 & 0x7F | (0x80 if s.packet.l4 is L4.UDP else 0)
+    s.encapsulated(GsoType(0), _ETH_P_TEB)
+    _in_udp(r, s, 4789, struct.pack(">II", flags, vni))
+
+
+def _vxlan_gpe(r: Random, s: _Stack) -> None:
+    following = 1 if s.packet.protocol == _ETH_P_IP else 2
+    s.encapsulated(GsoType(0), s.packet.protocol)
+    _in_udp(r, s, 4790, struct.pack(">II", 0x0C000000 | following, r.getrandbits(24) << 8))
+
+
+def _geneve(r: Random, s: _Stack) -> None:
+    if r.random() < 0.7:
+        _ethernet_inside(r, s)
+    options = r.choice((b"", b"\x01\x02\x80\x01\x11\x22\x33\x44", b"\x01\x02\0\x1f" + bytes(124)))
+    s.encapsulated(GsoType(0), s.packet.protocol)
+    head = bytes([len(options) // 4, 0]) + pack16(s.packet.protocol)
+    _in_udp(r, s, 6081, head + r.randbytes(3) + b"\0" + options)
+
+
+def _gue_head(r: Random, s: _Stack, protocol: int) -> bytes:
+    if protocol == _GRE or not _remcsum(r, s):
+        return bytes([0, protocol, 0, 0])
+    start = s.packet.csum_start
+    options = struct.pack(">IHH", 1 << 31, start, start + s.packet.csum_offset)
+    return bytes([2, protocol, 0, 1]) + options
+
+
+def _foo(r: Random, s: _Stack, port: int, head: bytes) -> None:
+    """FOU or GUE around an IP packet."""
+    protocol = _ipproto(s.packet)
+    s.encapsulated(GsoType(0), protocol, by_ipproto=True)
+    version = _in_udp(r, s, port, head)
+    s.gso_type |= _ipxip(version)
+
+
+def _fou(r: Random, s: _Stack) -> None:
+    _foo(r, s, 5555, b"")
+
+
+def _gue(r: Random, s: _Stack) -> None:
+    _foo(r, s, 6080, _gue_head(r, s, _ipproto(s.packet)))
+
+
+def _gre_in_foo(r: Random, s: _Stack) -> None:
+    """GRE in FOU or GUE: the segmenter copies its header, so it can have no checksum."""
+    if r.random() < 0.5:
+        _ethernet_inside(r, s)
+        s.words.append("tap")
+    head, bits = _gre_head(r, s, may_sum=False)
+    s.encapsulated(bits, s.packet.protocol)
+    if r.random() < 0.5:
+        _in_udp(r, s, 5557, head)
+    else:
+        _in_udp(r, s, 6080, _gue_head(r, s, _GRE) + head)
+
+
+def _mpls(r: Random, s: _Stack) -> None:
+    """MPLS, with no tunnel in it: both are told by where the same inner header starts."""
+    labels = r.randrange(1, 4)
+    head = b"".join(
+        struct.pack(">I", r.getrandbits(20) << 12 | (n + 1 == labels) << 8 | 64)
+        for n in range(labels)
+    )
+    s.inner_protocol = s.packet.protocol
+    _put(s, head, _ETH_P_MPLS)
+
+
+def _nothing(_r: Random, _s: _Stack) -> None:
+    """No tunnel."""
+
+
+WRAPPERS: dict[str, _Wrapper] = {
+    "none": _nothing,
+    "mpls": _mpls,
+    "ipip": _ip_in_ip,
+    "gre": _gre,
+    "gretap": _gretap,
+    "vxlan": _vxlan,
+    "vxlan-gpe": _vxlan_gpe,
+    "geneve": _geneve,
+    "fou": _fou,
+    "gue": _gue,
+    "gre in foo": _gre_in_foo,
+}
+
+
+# Right behind a tunnel header the kernel takes the jumbo header of BIG TCP out of the wrong place:
+# 8 bytes too many are left between the tunnel and IPv6, or "next header" is nonsense.
+_ETHERNET_INSIDE = ("none", "gretap", "vxlan")
+
+# --- whole requests ------------------------------------------------------------------------------
+
+
+def addresses(network: bytes | bytearray, version: int) -> tuple[bytes, bytes]:
+    """Return source and destination of an IP header."""
+    if version == 4:
+        return bytes(network[12:16]), bytes(network[16:20])
+    return bytes(network[8:24]), bytes(network[24:40])
+
+
+def make(r: Random, kind: str, *, uso_without_partial: bool = True) -> Request:
+    """Return a random packet in one of :data:`WRAPPERS`, with random bits in its gso_type.
+
+    ``uso_without_partial``: also UDP segments without CHECKSUM_PARTIAL, which kernels before
+    6.12 may take but not finish.
+    """
+    packet = _super_packet(r, jumbo=kind in _ETHERNET_INSIDE)
+    fixed = r.random() < 0.35
+    stack = _Stack(packet, [kind], _TRANSPORT[packet.gso_type & ~ECN])
+    stack.dont_fragment = fixed and r.random() < 0.8
+    if stack.dont_fragment and packet.version == 4:
+        _change(packet, 6, bytes([packet.frame[6] | _IP_DF]))
+    stack.summed = bool(packet.flags)
+    if stack.gso_type & GsoType.UDP_L4 and uso_without_partial and r.random() < 0.05:
+        stack.summed = False
+    elif stack.gso_type & GsoType.UDP and r.random() < 0.2:
+        stack.summed = False
+        _change(packet, packet.csum_start + packet.csum_offset, pack16(edge16(r)))
+    WRAPPERS[kind](r, stack)
+    stack.packet = in_ethernet(r, stack.packet, tags=r.choice((0, 0, 0, 1, 1, 2, 3)))
+    if fixed:
+        stack.gso_type |= GsoType.TCP_FIXEDID
+    for bit in _HARMLESS:
+        if r.random() < 0.15:
+            stack.gso_type |= bit
+    if stack.summed and r.random() < 0.06:
+        stack.gso_type = _contradictory(r, stack.gso_type)
+    return _finished(r, stack)
+
+
+def _super_packet(r: Random, *, jumbo: bool) -> Packet:
+    """Return a TCP or UDP packet to be segmented."""
+    while True:
+        packet = ip_packet(r, r.choice((4, 6)), big=jumbo)
+        if packet.gso_type and packet.l4 is not L4.NONE:
+            break
+    if packet.l4 is L4.TCP and packet.flags and len(packet.frame) < _LONGEST and r.random() < 0.03:
+        _enlarge(r, packet)
+    return packet
+
+
+def _enlarge(r: Random, packet: Packet) -> None:
+    """Make the packet longer than GSO_BY_FRAGS, at which pieces end, whatever its lengths say."""
+    packet.frame += r.randbytes(r.randrange(66000, 120000) - len(packet.frame))
+    packet.gso_size = r.choice((1448, 8948, 16000, 32767, 32768, 40000))
+    source, destination = addresses(packet.frame, packet.version)
+    length = len(packet.frame) - packet.csum_start
+    check = partial(source, destination, int(packet.l4), length)
+    _change(packet, packet.csum_start + packet.csum_offset, pack16(check))
+
+
+def _change(packet: Packet, at: int, data: bytes) -> None:
+    packet.frame = packet.frame[:at] + data + packet.frame[at + len(data) :]
+
+
+def _contradictory(r: Random, gso_type: GsoType) -> GsoType:
+    """Return it with other bits for the transport.
+
+    UDP (UFO) comes alone: beside another the kernel would write fragment offsets into segments,
+    and no sender can ask for that.
+    """
+    others = r.choice(
+        (GsoType.TCPV4, GsoType.TCPV6, GsoType.UDP_L4, GsoType.SCTP, GsoType.TCPV4 | GsoType.TCPV6)
+    )
+    if not gso_type & GsoType.UDP and r.random() < 0.5:
+        return gso_type | others
+    return gso_type & ~_ALL_TRANSPORTS | others
+
+
+def _finished(r: Random, s: _Stack) -> Request:
+    packet, layout = s.packet, parse(s.packet.frame, tunnel_ports=PORTS)
+    size = packet.gso_size
+    if len(packet.frame) > _LONGEST:
+        # The kernel would write segments whose lengths do not fit their fields; we refuse.
+        size = min(size, _LONGEST - 1000)
+    size = min(max(size, -(-len(packet.frame) // _MOST_SEGMENTS)), _LONGEST - 1)
+    sums = bool(packet.flags & NEEDS_CSUM)
+    assert layout.network_header is not None
+    assert layout.transport_header is not None
+    return Request(
+        kind="-".join(s.words).replace(" ", "-"),
+        frame=packet.frame,
+        gso_size=size,
+        gso_type=int(s.gso_type),
+        csum_partial=s.summed,
+        csum_start=packet.csum_start if sums else 0,
+        csum_offset=packet.csum_offset if sums else 0,
+        network_header=layout.network_header,
+        transport_header=layout.transport_header,
+        inner_mac_header=layout.inner_mac_header or 0,
+        inner_network_header=layout.inner_network_header or 0,
+        inner_transport_header=layout.inner_transport_header or 0,
+        inner_protocol=s.inner_protocol,
+        inner_ipproto=s.inner_ipproto,
+        encapsulation=s.encapsulation,
+        device=r.choice(_DEVICES),
+        version=packet.version,
+        l4=packet.l4,
+    )

@@ -1,0 +1,360 @@
+"""One run of ``conformance --types``: make packets with metadata, boot, segment them, compare."""
+
+from __future__ import annotations
+
+import errno
+import json
+import lzma
+import struct
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from random import Random
+from typing import Any, Literal
+
+from gso.kernel.conformance.tunnels.compare import DIFFERENT, EQUAL, NOT_SENT, REFUSED, same
+from gso.kernel.conformance.tunnels.devices import PORTS
+from gso.kernel.conformance.tunnels.records import outer_family
+from gso.kernel.conformance.tunnels.run import Options, Report, boot_in
+from gso.kernel.conformance.types import requests as metadata
+from gso.kernel.conformance.types.requests import WRAPPERS, Device, Request
+from gso.kernel.errors import UsageError
+from gso.kernel.paths import GUEST
+from gso.kernel.runs.record import Screen
+from gso.kernel.trees import debian
+from gso.kernel.trees.build import Bootable, own_module
+
+import gso
+from gso.buffers._checksum import checksum
+from gso.constants import L4, GsoType
+from gso.errors import GsoError
+
+_PER_BOOT = 8000
+# Bytes and segments of a packet that is kept though nothing is wrong with it
+_LARGEST_SAMPLE, _MOST_SEGMENTS = 2000, 20
+# From here on __udp_gso_segment is known to complete segments that came without CHECKSUM_PARTIAL.
+_FINISHES_USO = (6, 12)
+_LENGTH, _OUTCOME = struct.Struct("<I"), struct.Struct("<iI")
+_ANSWER, _SEGMENT = struct.Struct("=iI"), struct.Struct("=IHHHBx")
+
+# Bits that change what a packet becomes, of which a few examples each are kept.
+_TELLING = GsoType.TCP_FIXEDID | GsoType.UDP | GsoType.UDP_L4 | GsoType.TUNNEL_REMCSUM
+_NO_PIECES = GsoType.UDP | GsoType.TUNNEL_REMCSUM
+
+
+@dataclass(frozen=True)
+class Segment:
+    """``gso_size``: not 0 where a device goes on with it. ``partial``: it completes a checksum."""
+
+    frame: bytes
+    gso_size: int
+    csum_start: int
+    csum_offset: int
+    partial: bool
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """``unfit``: errno where the module could not make the packet; ``error``: the kernel's."""
+
+    request: Request
+    segments: tuple[Segment, ...]
+    error: int = 0
+    unfit: int = 0
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One packet: the verdict, and our answer where it differs."""
+
+    outcome: Outcome
+    verdict: str
+    way: str = ""
+    ours: tuple[bytes, ...] = ()
+    why: str = ""
+
+
+# --- the same question to gso --------------------------------------------------------------------
+
+
+def completes(request: Request) -> bool:
+    """Say whether the device is left to complete the innermost checksum.
+
+    __udp_gso_segment forgets what the device can where CHECKSUM_PARTIAL is not set.
+    """
+    uso = request.gso_type & GsoType.UDP_L4 and request.l4 is L4.UDP
+    return bool(request.device & Device.HW_CSUM) and (request.csum_partial or not uso)
+
+
+def asked(request: Request) -> tuple[GsoType, Literal["complete", "partial"]]:
+    """Return the options with which ``gso.segment`` is to do what the kernel does for the device.
+
+    __skb_gso_segment makes pieces only where the device takes pieces of that type, and skb_segment
+    only where it completes checksums and gathers.
+    """
+    gso_type = GsoType(request.gso_type)
+    whole = Device.SG | Device.HW_CSUM | Device.GSO_PARTIAL
+    if completes(request) and request.device & whole == whole and not gso_type & _NO_PIECES:
+        gso_type |= GsoType.PARTIAL
+    return gso_type, "partial" if completes(request) else "complete"
+
+
+def judge(outcome: Outcome) -> Judged:
+    """Compare in every way that can be asked for; the first that differs counts."""
+    if outcome.unfit:
+        return Judged(outcome, NOT_SENT, why=f"no such packet: errno {outcome.unfit}")
+    kernel = [finished(outcome.request, segment) for segment in outcome.segments]
+    gso_type, wanted = asked(outcome.request)
+    for way in dict.fromkeys((wanted, "partial" if gso_type & GsoType.PARTIAL else wanted)):
+        ours, why = _segmented(outcome.request, gso_type, way)
+        if not same(kernel, with_id_of(kernel, ours, outcome.request)):
+            return Judged(outcome, DIFFERENT, f'{gso_type!r}, checksum="{way}"', tuple(ours), why)
+    if kernel and not _left_alike(outcome):
+        return Judged(outcome, DIFFERENT, "what is left to the device", tuple(ours))
+    return Judged(outcome, EQUAL if kernel else REFUSED)
+
+
+def _segmented(
+    request: Request, gso_type: GsoType, way: Literal["complete", "partial"]
+) -> tuple[list[bytes], str]:
+    try:
+        made = gso.segment(
+            request.frame, request.gso_size, gso_type=gso_type, checksum=way, tunnel_ports=PORTS
+        )
+    except GsoError as error:
+        return [], str(error)
+    return [bytes(segment) for segment in made], ""
+
+
+def with_id_of(kernel: list[bytes], ours: list[bytes], request: Request) -> list[bytes]:
+    """Return our fragments with the kernel's ID, where a tunnel's checksum covers it.
+
+    It is random in IPv6 fragments, and else :func:`same` looks over it.
+    """
+    gre = request.gso_type & GsoType.GRE_CSUM
+    sealed = gre or request.gso_type & GsoType.UDP_TUNNEL_CSUM
+    if not (kernel and ours and sealed and request.version == 6 and request.gso_type & GsoType.UDP):
+        return ours
+    ident = gso.parse(ours[0], tunnel_ports=PORTS).payload + 4
+    check = request.transport_header + (4 if gre else 6)
+    return [_with_word(frame, ident, kernel[0][ident : ident + 4], check) for frame in ours]
+
+
+def _with_word(frame: bytes, at: int, new: bytes, check: int) -> bytes:
+    """Return a frame with other bytes, and a checksum over them brought up to date (RFC 1624)."""
+    changed = bytearray(frame)
+    old = frame[check : check + 2] + frame[at : at + len(new)]
+    value = checksum(bytes(byte ^ 0xFF for byte in old) + new) or 0xFFFF
+    changed[at : at + len(new)] = new
+    changed[check : check + 2] = value.to_bytes(2, "big")
+    return bytes(changed)
+
+
+def _is_outer(request: Request, segment: Segment) -> bool:
+    return request.encapsulation and segment.csum_start < request.inner_network_header
+
+
+def finished(request: Request, segment: Segment) -> bytes:
+    """Return a segment with its outer checksum, which the kernel leaves to a device that can.
+
+    That is so where nothing inside is left to do: around a fragment, or with remote checksum
+    offload. ``gso.segment`` leaves the innermost checksum undone, or none.
+    """
+    if not segment.partial or not _is_outer(request, segment):
+        return segment.frame
+    at = segment.csum_start + segment.csum_offset
+    value = checksum(segment.frame[segment.csum_start :]) or 0xFFFF
+    return segment.frame[:at] + value.to_bytes(2, "big") + segment.frame[at + 2 :]
+
+
+def _left_alike(outcome: Outcome) -> bool:
+    """Say whether the kernel left those checksums to the device that it was asked to leave.
+
+    A fragment's is complete, and that of remote checksum offload is the receiver's.
+    """
+    gso_type, way = asked(outcome.request)
+    wanted = way == "partial" and not gso_type & _NO_PIECES
+    left = {
+        segment.partial and not _is_outer(outcome.request, segment) for segment in outcome.segments
+    }
+    return left == {wanted}
+
+
+# --- one run -------------------------------------------------------------------------------------
+
+
+def compare(options: Options, screen: Screen) -> Report:
+    """Boot a kernel, give its segmenter all packets, and judge every answer."""
+    kernel = debian.choose(options.kernel)
+    version = tuple(map(int, kernel.release.split(".")[:2]))
+    source = replayed(options.replay) if options.replay else _made(options, version)
+    screen.stage(f"fetching Debian's kernel {kernel.release}")
+    debian.fetch(kernel)
+    screen.stage("building the module that hands packets to the segmenter")
+    module = own_module(kernel, GUEST / "segmenter")
+    bootable = Bootable(kernel.image, (module,), kernel.modules_folder)
+    report = Report(f"Debian {kernel.release}", options.seed)
+    kept: Counter[tuple[object, ...]] = Counter()
+    number = 0
+    while sent := list(islice(source, _PER_BOOT)):
+        screen.stage(f"booting, and segmenting {len(sent)} packets")
+        for outcome in _boot(options, bootable, sent):
+            _add(report, judge(outcome), number, kept)
+            number += 1
+    return report
+
+
+def _made(options: Options, version: tuple[int, ...]) -> Iterator[Request]:
+    kinds = [
+        kind for kind in WRAPPERS if not options.only or any(word in kind for word in options.only)
+    ]
+    if not kinds:
+        raise UsageError(
+            f"no packet has {' or '.join(options.only)} in its headers; there are "
+            + ", ".join(WRAPPERS)
+        )
+    return _random(options, kinds, uso_without_partial=version >= _FINISHES_USO)
+
+
+def _random(
+    options: Options, kinds: Sequence[str], *, uso_without_partial: bool
+) -> Iterator[Request]:
+    for number in range(options.count):
+        # Each has a seed of its own: one packet can be made again without those before it.
+        r = Random(f"{options.seed}-{number}")
+        kind = kinds[number % len(kinds)]
+        yield metadata.make(r, kind, uso_without_partial=uso_without_partial)
+
+
+def _boot(options: Options, bootable: Bootable, sent: Sequence[Request]) -> Iterator[Outcome]:
+    with tempfile.TemporaryDirectory(prefix="gso-conformance-") as name:
+        folder = Path(name)
+        with (folder / "requests.bin").open("wb") as sink:
+            for request in sent:
+                packed = request.pack()
+                sink.write(_LENGTH.pack(len(packed)) + packed)
+        plan = {"segmenting": {"requests": str(folder / "requests.bin")}}
+        boot_in(folder, bootable, plan, options.timeout)
+        with (folder / "vm" / "outcome.bin").open("rb") as source:
+            for request in sent:
+                unfit, length = _OUTCOME.unpack(source.read(_OUTCOME.size))
+                yield read_answer(request, source.read(length), unfit)
+
+
+def read_answer(request: Request, answer: bytes, unfit: int = 0) -> Outcome:
+    """Read what the module answered."""
+    if unfit:
+        return Outcome(request, (), unfit=unfit)
+    error, count = _ANSWER.unpack_from(answer)
+    at, segments = _ANSWER.size, []
+    for _ in range(count):
+        length, size, start, offset, partial = _SEGMENT.unpack_from(answer, at)
+        at += _SEGMENT.size
+        segments.append(Segment(answer[at : at + length], size, start, offset, bool(partial)))
+        at += length
+    return Outcome(request, tuple(segments), -error)
+
+
+def _add(report: Report, one: Judged, number: int, kept: Counter[tuple[object, ...]]) -> None:
+    """Take a judged packet into the report."""
+    request, segments = one.outcome.request, one.outcome.segments
+    report.count(request.family, one.verdict, len(segments))
+    if one.verdict == EQUAL:
+        report.types.update(bit.name or "" for bit in GsoType if bit & request.gso_type)
+        report.types[GsoType.PARTIAL.name or ""] += any(segment.gso_size for segment in segments)
+    if one.verdict == DIFFERENT:
+        report.differences.append(record(one, f"{report.seed}-{number}"))
+        return
+    small = len(request.frame) <= _LARGEST_SAMPLE and len(segments) <= _MOST_SEGMENTS
+    if one.verdict in (EQUAL, REFUSED) and small:
+        key = _kind(one)
+        kept[key] += 1
+        if kept[key] == 1:
+            report.samples.append(record(one, f"{report.seed}-{number}"))
+
+
+def _kind(one: Judged) -> tuple[object, ...]:
+    """Return what is alike in packets of which one is kept as an example."""
+    request = one.outcome.request
+    telling = request.gso_type & _TELLING
+    if one.verdict == REFUSED:
+        return request.family, telling
+    pieces = any(segment.gso_size for segment in one.outcome.segments)
+    way = completes(request), request.csum_partial, pieces
+    return request.family, telling, request.version, *way
+
+
+# --- records -------------------------------------------------------------------------------------
+
+_OFFSETS = (
+    *("network_header", "transport_header", "inner_mac_header", "inner_network_header"),
+    *("inner_transport_header", "csum_start", "csum_offset"),
+)
+_AS_THEY_ARE = (*_OFFSETS, "csum_partial", "encapsulation", "inner_protocol", "inner_ipproto")
+
+
+def record(one: Judged, number: str) -> dict[str, Any]:
+    """Return a packet with the kernel's answer, and where they differ with ours, for JSON."""
+    request, segments = one.outcome.request, one.outcome.segments
+    found: dict[str, Any] = {
+        "name": f"types/{request.kind}/{number}",
+        "config": request.kind,
+        "tunnel": "none" if request.family == "none" else request.kind,
+        "via_ipvs": False,
+        "outer_family": outer_family(request.frame.hex()),
+        "inner_family": request.version or None,
+        "inner_l4": request.l4.name.lower(),
+        "description": "a random packet with a random gso_type",
+        "input_source": "built",
+        "device": [name.lower() for bit in Device if (name := bit.name) and bit & request.device],
+        "input": {
+            "frame": request.frame.hex(),
+            "gso_size": request.gso_size,
+            "gso_type": request.gso_type,
+            "gso_type_names": [bit.name for bit in GsoType if bit & request.gso_type],
+            "ip_summed": "partial" if request.csum_partial else "none",
+            **{name: getattr(request, name) for name in _AS_THEY_ARE},
+        },
+        "outputs": [finished(request, segment).hex() for segment in segments],
+        "output_gso_sizes": [segment.gso_size for segment in segments],
+        "dropped": not segments,
+        "error": errno.errorcode.get(one.outcome.error, "") if one.outcome.error else "",
+    }
+    if one.verdict == DIFFERENT:
+        found |= {
+            "way": one.way,
+            "refused_for": one.why,
+            "ours": [segment.hex() for segment in one.ours],
+        }
+    return found
+
+
+def request_of(found: dict[str, Any]) -> Request:
+    """Return the packet of a record."""
+    given = found["input"]
+    device = Device(0)
+    for name in found["device"]:
+        device |= Device[name.upper()]
+    return Request(
+        kind=found["config"],
+        frame=bytes.fromhex(given["frame"]),
+        gso_size=given["gso_size"],
+        gso_type=given["gso_type"],
+        device=device,
+        version=found["inner_family"] or 0,
+        l4=L4[found["inner_l4"].upper()],
+        **{name: given[name] for name in _AS_THEY_ARE},
+    )
+
+
+def replayed(path: Path) -> Iterator[Request]:
+    """Read the packets of an earlier run."""
+    try:
+        yield from [
+            request_of(found) for found in json.loads(lzma.decompress(path.read_bytes()))["records"]
+        ]
+    except (OSError, lzma.LZMAError, ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"{path}: not packets of an earlier run: {error}") from None

@@ -1,0 +1,155 @@
+"""The verdict: pure rules over what was measured on both kernels."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from gso.kernel.judging.evidence import Cell
+from gso.kernel.judging.wire_check import Explanation
+from gso.kernel.scenarios import Role, Scenario, Traffic
+
+
+class Outcome(str, Enum):
+    """How one scenario went on one kernel."""
+
+    PASS = "pass"
+    FAIL = "fail"
+    NOT_EXERCISED = "not exercised"  # what it is for never happened: nothing was tested
+
+
+class Verdict(str, Enum):
+    """What can be said of a scenario, or of the patch as a whole."""
+
+    FIXED = "FIXED"
+    INCOMPLETE = "INCOMPLETE"
+    NO_EFFECT = "NO EFFECT"
+    REGRESSED = "REGRESSED"
+    NOT_REPRODUCED = "NOT REPRODUCED"
+    UNAFFECTED = "UNAFFECTED"
+    INCONCLUSIVE = "INCONCLUSIVE"
+
+    @property
+    def exit_status(self) -> int:
+        """0: fixed; 125: nothing can be said (``git bisect run`` skips); 1: anything else."""
+        return {Verdict.FIXED: 0, Verdict.INCONCLUSIVE: 125}.get(self, 1)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One cell with what was found wrong in it."""
+
+    traffic: Traffic
+    cell: Cell
+    wire: Explanation
+    problems: tuple[str, ...]
+    exercised: bool
+
+    def summary(self) -> dict[str, Any]:
+        """Return the cell as it goes into the report."""
+        return {
+            **self.cell.summary(),
+            "wire": vars(self.wire),
+            "exercised": self.exercised,
+            "problems": list(self.problems),
+        }
+
+
+def judge(scenario: Scenario, traffic: Traffic, cell: Cell, wire: Explanation) -> Judged:
+    """Find what went wrong. Retransmits alone are no fault: the traffic's fate decides."""
+    problems = [*_traffic_problems(cell), *_segmentation_problems(scenario, cell, wire)]
+    return Judged(traffic, cell, wire, tuple(problems), _exercised(scenario, traffic, cell, wire))
+
+
+def _traffic_problems(cell: Cell) -> Iterator[str]:
+    result = cell.result
+    if result.get("refused"):
+        yield f"the kernel refused the set-up {result['error']}"
+    elif result["error"]:
+        yield result["error"]
+    elif not result["upload_intact"]:
+        yield "the upload arrived damaged"
+    elif not result["download_intact"]:
+        yield "the answer arrived damaged"
+    if cell.segmentation_drops:
+        names = [errno.errorcode.get(number, str(number)) for number in cell.trace.segmenter_errors]
+        why = f": the segmenter returned -{', -'.join(names)}" if names else ""
+        yield f"{cell.segmentation_drops} packets dropped in segmentation{why}"
+    if result["tx_dropped"] > cell.segmentation_drops:
+        yield f"{result['tx_dropped'] - cell.segmentation_drops} other transmit drops"
+
+
+def _segmentation_problems(scenario: Scenario, cell: Cell, wire: Explanation) -> Iterator[str]:
+    wrong = [length for length in cell.tnl_hlen if length != scenario.tnl_hlen]
+    if wrong and scenario.tnl_hlen is not None:
+        lengths = ", ".join(map(str, wrong))
+        yield f"the segmenter computed a tunnel header of {lengths} bytes, not {scenario.tnl_hlen}"
+    if scenario.segmenter is None and cell.segmenter_ran:
+        yield "the segmenter ran, although nothing was to be segmented here"
+    if not cell.segmentation_drops:
+        if wire.segments != wire.matching:
+            yield f"{wire.segments - wire.matching} of {wire.segments} segments differ"
+        yield from wire.differences
+
+
+def _exercised(scenario: Scenario, traffic: Traffic, cell: Cell, wire: Explanation) -> bool:
+    """Return whether what the traffic is for has happened at all."""
+    if not traffic.segmented:
+        return True
+    met = scenario.segmenter is None or bool(cell.trace.at(scenario.segmenter))
+    return met and wire.super_packets > 0
+
+
+def outcome(cells: list[Judged]) -> Outcome:
+    """Sum up one scenario on one kernel."""
+    if any(cell.cell.result.get("refused") for cell in cells):
+        return Outcome.NOT_EXERCISED
+    if any(cell.problems for cell in cells):
+        return Outcome.FAIL
+    if not all(cell.exercised for cell in cells):
+        return Outcome.NOT_EXERCISED
+    return Outcome.PASS
+
+
+def compare(scenario: Scenario, unpatched: Outcome, patched: Outcome) -> Verdict:
+    """Return the verdict on one scenario."""
+    return compare_outcomes(scenario.role, unpatched, patched)
+
+
+def compare_outcomes(role: Role, unpatched: Outcome, patched: Outcome) -> Verdict:
+    """Return the verdict on what has this role and went like this on both kernels."""
+    if Outcome.NOT_EXERCISED in (unpatched, patched):
+        return Verdict.INCONCLUSIVE
+    passes = (unpatched is Outcome.PASS, patched is Outcome.PASS)
+    if role == "control" and not passes[0]:
+        # What worked before the fault fails without it: the test bed itself is in doubt.
+        return Verdict.INCONCLUSIVE
+    return {
+        (True, True): (Verdict.UNAFFECTED if role == "control" else Verdict.NOT_REPRODUCED),
+        (True, False): Verdict.REGRESSED,
+        (False, True): Verdict.FIXED,
+        (False, False): Verdict.NO_EFFECT,
+    }[passes]
+
+
+def overall(verdicts: list[Verdict]) -> Verdict:
+    """Return the verdict on the patch from those on its scenarios."""
+    found = set(verdicts)
+    for decisive in (Verdict.REGRESSED, Verdict.INCONCLUSIVE):
+        if decisive in found:
+            return decisive
+    if Verdict.FIXED in found:
+        return Verdict.INCOMPLETE if Verdict.NO_EFFECT in found else Verdict.FIXED
+    return Verdict.NO_EFFECT if Verdict.NO_EFFECT in found else Verdict.NOT_REPRODUCED
+
+
+def worst(verdicts: list[Verdict]) -> Verdict:
+    """Return the verdict on several kernels: what is known to be bad, then what is not known."""
+    order = (
+        *(Verdict.REGRESSED, Verdict.NO_EFFECT, Verdict.INCOMPLETE, Verdict.INCONCLUSIVE),
+        *(Verdict.NOT_REPRODUCED, Verdict.FIXED, Verdict.UNAFFECTED),
+    )
+    return min(verdicts, key=order.index, default=Verdict.INCONCLUSIVE)

@@ -1,0 +1,186 @@
+"""Explain the wire: what the kernel sent must be what ``gso.segment`` makes of the super-packet."""
+
+from __future__ import annotations
+
+import struct
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+from gso.kernel.judging.evidence import Cell
+from gso.kernel.scenarios import Scenario
+
+import gso
+from gso.capture import Interface
+from gso.headers.fields import differences
+
+_ETHERNET = 14
+_ADDRESSES, _ETH_P_8021Q = 12, 0x8100
+_MOST_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class SuperPacket:
+    """A packet before segmentation. ``reconstructed``: no device can show it, see below."""
+
+    frame: bytes
+    gso_size: int
+    time_ns: int
+    reconstructed: bool = False
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """The comparison of one cell. ``differences``: readable, empty when all bytes agree."""
+
+    super_packets: int
+    segments: int
+    matching: int
+    reconstructed: bool
+    differences: tuple[str, ...]
+
+
+def super_packets(scenario: Scenario, cell: Cell) -> list[SuperPacket]:
+    """Return the super-packets that went to the segmenter.
+
+    The mirror shows them, except with remote checksum offload: no device takes such a packet
+    whole, so the mirror gets segments. Then the headers are those that the probe read at
+    ``__dev_queue_xmit`` and the payload is that of the same TCP packet as it came in.
+    """
+    if scenario.checksum == "remcsum":
+        return _reconstructed(cell)
+    return [
+        SuperPacket(_tagged(scenario, f.data), f.gso_size, f.time_ns)
+        for f in cell.frames["mirror"]
+        if f.gso_size
+    ]
+
+
+def _tagged(scenario: Scenario, frame: bytes) -> bytes:
+    """Return the frame with the tag that the VLAN device will add behind the MAC addresses."""
+    if not scenario.vlan:
+        return frame
+    tag = struct.pack("!HH", _ETH_P_8021Q, scenario.number)
+    return frame[:_ADDRESSES] + tag + frame[_ADDRESSES:]
+
+
+def _reconstructed(cell: Cell) -> list[SuperPacket]:
+    incoming = {
+        _identity(f.data, _ETHERNET, len(f.data)): f for f in cell.frames["ingress"] if f.gso_size
+    }
+    found = []
+    for event in cell.trace.at("__dev_queue_xmit"):
+        fields = event.fields
+        inner = fields["inner_network_header"] - fields["network_header"] + _ETHERNET
+        original = incoming.get(_identity(event.head, inner, fields["len"]))
+        if original is not None:
+            # Behind the linear part the probe read whatever lies there in memory.
+            head = event.head[: fields["len"] - fields["data_len"]]
+            frame = head + original.data[_ETHERNET + len(head) - inner :]
+            found.append(
+                SuperPacket(frame, original.gso_size, original.time_ns, reconstructed=True)
+            )
+    return found
+
+
+def _identity(head: bytes, network: int, length: int) -> tuple[bytes, int]:
+    """Return what the packet keeps through the tunnel: TCP ports and numbers, and its length."""
+    transport = network + (40 if head[network] >> 4 == 6 else 20)
+    return head[transport : transport + 12], length - network
+
+
+def _segments(scenario: Scenario, packet: SuperPacket) -> list[bytes]:
+    """Return the frames that the wire must carry for a super-packet."""
+    if scenario.segmenter is None:
+        return [packet.frame]  # the device takes it whole
+    return gso.segment(
+        packet.frame,
+        packet.gso_size,
+        tunnel_ports=scenario.tunnel_ports,
+        checksum="partial" if scenario.partial else "complete",
+    ).to_list()
+
+
+def explain(scenario: Scenario, cell: Cell) -> Explanation:
+    """Segment each super-packet and look for every segment among the frames on the wire."""
+    packets = super_packets(scenario, cell)
+    wire = Counter(frame.data for frame in cell.frames["wire"])
+    segments = matching = 0
+    missing: list[bytes] = []
+    problems: list[str] = []
+    for number, packet in enumerate(packets):
+        try:
+            expected = _segments(scenario, packet)
+        except gso.GsoError as error:
+            problems.append(f"super-packet {number} of {len(packet.frame)} bytes: {error}")
+            continue
+        for segment in expected:
+            segments += 1
+            if wire[segment] > 0:
+                wire[segment] -= 1
+                matching += 1
+            else:
+                missing.append(segment)
+    if cell.segmentation_drops:
+        # What is on the wire then are retransmissions: other packets, not comparable.
+        problems.append(f"{len(missing)} of {segments} segments were never sent")
+    else:
+        problems += _compare(missing, list(wire.elements()), scenario.tunnel_ports)
+    return Explanation(
+        len(packets),
+        segments,
+        matching,
+        any(packet.reconstructed for packet in packets),
+        tuple(problems),
+    )
+
+
+def _compare(missing: list[bytes], left: list[bytes], ports: dict[int, gso.Tunnel]) -> list[str]:
+    """Say for each missing segment how the wire's frame with the same sequence number differs."""
+    by_sequence = defaultdict(list)
+    for frame in left:
+        by_sequence[_sequence(frame, ports)].append(frame)
+    shown = []
+    for segment in missing[:_MOST_SHOWN]:
+        sequence = _sequence(segment, ports)
+        label = f"segment with TCP sequence number {sequence}, {len(segment)} bytes"
+        if sequence not in by_sequence:
+            shown.append(f"{label}: not on the wire")
+            continue
+        # A bare acknowledgement may have the same number: the nearest length is the segment.
+        actual = min(by_sequence[sequence], key=lambda frame: abs(len(frame) - len(segment)))
+        fields = "; ".join(str(d) for d in differences(segment, actual, tunnel_ports=ports))
+        shown.append(f"{label}: {fields}")
+    if len(missing) > _MOST_SHOWN:
+        shown.append(f"and {len(missing) - _MOST_SHOWN} more segments that differ")
+    return shown
+
+
+def _sequence(frame: bytes, ports: dict[int, gso.Tunnel]) -> int | None:
+    try:
+        layout = gso.parse(frame, tunnel_ports=ports)
+    except gso.GsoError:
+        return None
+    transport = layout.inner_transport_header or layout.transport_header
+    if transport is None:
+        return None
+    return int.from_bytes(frame[transport + 4 : transport + 8], "big")
+
+
+def save_capture(scenario: Scenario, cell: Cell, path: Path) -> None:
+    """Write the super-packets and the wire as one pcapng with an interface for each."""
+    entries: list[tuple[int, int, bytes, str | None]] = [
+        (p.time_ns, 0, p.frame, f"gso_size={p.gso_size}{' (reconstructed)' * p.reconstructed}")
+        for p in super_packets(scenario, cell)
+    ]
+    entries += [(f.time_ns, 1, f.data, None) for f in cell.frames["wire"]]
+    entries.sort(key=lambda entry: entry[0])
+    times, interfaces, frames, comments = zip(*entries, strict=True) if entries else ((),) * 4
+    gso.write_capture(
+        path,
+        gso.Frames.from_list(list(frames)),
+        timestamps=times,
+        interface_ids=interfaces,
+        interfaces=[Interface(name="super-packets"), Interface(name="wire")],
+        comments=comments,
+    )

@@ -1,0 +1,1 @@
+"""One virtual machine: whether it can run, its command line, its life."""

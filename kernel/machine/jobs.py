@@ -1,0 +1,102 @@
+"""One boot as a job: plain data in, plain data out, so that any executor on any machine can do it.
+
+A job shares nothing with whoever ordered it but its folder. The guest's progress appears there
+while the job runs, and a file named ``stop`` in :attr:`Job.stop`'s place ends it early.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from gso.kernel.errors import TestBedError
+from gso.kernel.machine import vm
+from gso.kernel.machine.kept_shell import Keeper
+from gso.kernel.trees.build import Bootable
+
+# "lost" says nothing about the kernel under test; "crashed" and "hung" may.
+Status = Literal["done", "crashed", "hung", "lost", "failed"]
+
+_MEMORY_FRACTION = 0.8
+
+
+@dataclass(frozen=True)
+class Job:
+    """Boot this kernel, perform this plan, leave the evidence in this folder.
+
+    ``keeper``: takes the machine over when it has results; only on this machine.
+    """
+
+    kernel: Bootable
+    plan: dict[str, Any]
+    folder: Path
+    timeout: float
+    stop: Path
+    keeper: Keeper | None = None
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a job ended; ``stage``, ``message``, ``log`` and ``log_tail`` tell of what went wrong."""
+
+    status: Status
+    seconds: float
+    guest: dict[str, Any] = field(default_factory=dict)
+    stage: str = ""
+    message: str = ""
+    log: Path | None = None
+    log_tail: str = ""
+
+    def error(self) -> TestBedError:
+        """Return what went wrong as an error."""
+        return TestBedError(self.stage, self.message, self.log)
+
+
+def run(job: Job) -> Result:
+    """Do the job on this machine."""
+    begun = time.monotonic()
+    status: Status = "failed"
+    try:
+        guest = vm.boot(
+            job.kernel,
+            job.plan,
+            job.folder,
+            timeout=job.timeout,
+            stop=job.stop,
+            keeper=job.keeper,
+        )
+    except TestBedError as error:
+        if isinstance(error, vm.VmLostError):
+            status = error.status
+        seconds = round(time.monotonic() - begun, 2)
+        return Result(status, seconds, {}, error.stage, error.message, error.log, error.log_tail())
+    return Result("done", round(time.monotonic() - begun, 2), guest)
+
+
+def events(folder: Path) -> list[dict[str, Any]]:
+    """Return what the guest has reported so far; a line still being written waits."""
+    path = folder / "progress.jsonl"
+    if not path.exists():
+        return []
+    return [json.loads(line) for line in path.read_text().split("\n")[:-1]]
+
+
+def local_slots() -> int:
+    """Return how many virtual machines this machine carries at once: by cores and free memory."""
+    cores = len(os.sched_getaffinity(0))
+    free = next(
+        int(line.split()[1]) << 10
+        for line in Path("/proc/meminfo").read_text().splitlines()
+        if line.startswith("MemAvailable:")
+    )
+    return max(1, min(cores // vm.cpus(), int(free * _MEMORY_FRACTION) // vm.MEMORY_BYTES))
+
+
+def local_executor() -> Executor:
+    """Return an executor for this machine; threads suffice, for QEMU is a process of its own."""
+    return ThreadPoolExecutor(local_slots(), thread_name_prefix="vm")

@@ -1,0 +1,83 @@
+"""Boot both variants of a kernel for the real applications, and judge what was measured."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from gso.kernel.judging import applications
+from gso.kernel.judging.applications import ApplicationsReport, Workload
+from gso.kernel.judging.results import PATCHED, UNPATCHED, KernelReport
+from gso.kernel.judging.verdict import Verdict
+from gso.kernel.machine.jobs import Result
+from gso.kernel.runs.follow import Order, Orders, Screen
+from gso.kernel.trees.build import Bootable, check_modules
+
+
+class ApplicationBoots:
+    """One boot for each variant; one that ends without results is ordered once more."""
+
+    def __init__(
+        self, orders: Orders, built: dict[str, Bootable], workloads: Sequence[Workload]
+    ) -> None:
+        self._orders, self._built, self._workloads = orders, built, workloads
+        planned = [asdict(workload) for workload in workloads]
+        self._plan: dict[str, Any] = {"scenarios": [], "applications": planned}
+        self._running = {
+            variant: self._order(variant, f"{variant}-applications") for variant in built
+        }
+
+    def _order(self, variant: str, name: str) -> Order:
+        return self._orders.submit_plan(name, self._built[variant], self._plan)
+
+    def conclude(self, report: KernelReport, screen: Screen) -> list[Verdict]:
+        """Wait for both boots and record what they say; return the verdicts."""
+        begun = time.monotonic()
+        ended = {variant: self._result(variant, report) for variant in self._built}
+        report.seconds["applications"] = round(time.monotonic() - begun, 2)
+        if all(result.status == "done" for result in ended.values()):
+            return self._judge(ended, report, screen)
+        crashed = {v for v, result in ended.items() if result.status in ("crashed", "hung")}
+        if crashed == {PATCHED} and ended[UNPATCHED].status == "done":
+            message = ended[PATCHED].message
+            report.findings.append(f"the patched kernel ended under applications, twice: {message}")
+            return [Verdict.REGRESSED]
+        lost = next(result for result in ended.values() if result.status != "done")
+        report.fail(lost.error())
+        return [Verdict.INCONCLUSIVE]
+
+    def _result(self, variant: str, report: KernelReport) -> Result:
+        order = self._running[variant]
+        result = order.result.result()
+        self._record(variant, order, result, report)
+        if result.status in ("crashed", "hung", "lost"):
+            order = self._order(variant, f"{variant}-applications-boot2")
+            result = order.result.result()
+            self._record(variant, order, result, report)
+        return result
+
+    def _record(self, variant: str, order: Order, result: Result, report: KernelReport) -> None:
+        report.boots.append(
+            {
+                "variant": variant,
+                "folder": self._orders.place(order.job.folder),
+                "status": result.status,
+                "seconds": result.seconds,
+                "message": result.message,
+            }
+        )
+
+    def _judge(
+        self, ended: dict[str, Result], report: KernelReport, screen: Screen
+    ) -> list[Verdict]:
+        for variant, result in ended.items():
+            check_modules(self._built[variant], result.guest["modules"])
+        found = {variant: result.guest["applications"] for variant, result in ended.items()}
+        compared = applications.compare(self._workloads, found[UNPATCHED], found[PATCHED])
+        for workload in compared:
+            screen.workload(workload)
+        drops = {variant: measured["drops"] for variant, measured in found.items()}
+        report.applications = ApplicationsReport(compared, drops)
+        return [workload.verdict for workload in compared]

@@ -1,0 +1,138 @@
+"""What the test bed needs on this machine, what is missing, and how to get it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+from gso.kernel.errors import TestBedError
+from gso.kernel.machine import kvm
+from gso.kernel.trees import debian
+
+# Administrators' tools are in sbin, which is not on every user's path.
+SEARCH_PATH = f"{os.environ.get('PATH', '')}:/usr/local/sbin:/usr/sbin:/sbin"
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A program, the Debian package that has it, and what it is needed for."""
+
+    program: str
+    package: str
+    purpose: str
+    only_for: str = ""  # the option of verify that alone needs it
+
+
+TOOLS = (
+    Tool("qemu-system-x86_64", "qemu-system-x86", "runs the virtual machines"),
+    Tool("busybox", "busybox-static", "the guest's first process and its mounts"),
+    Tool("modprobe", "kmod", "kernel modules in the guest"),
+    Tool("python3", "python3", "the traffic in the guest"),
+    Tool("ip", "iproute2", "namespaces, links and tunnels in the guest"),
+    Tool("ipvsadm", "ipvsadm", "IPVS services in the guest"),
+    Tool("ethtool", "ethtool", "offload settings in the guest"),
+    Tool("git", "git", "applies patches"),
+    Tool("make", "make", "builds kernels"),
+    Tool("gcc", "gcc", "builds kernels"),
+    Tool("gcc-12", "gcc-12", "Debian 12's kernels are built with it"),
+    Tool("readelf", "binutils", "build IDs of modules"),
+    Tool("xz", "xz-utils", "unpacks kernel sources"),
+    Tool("bc", "bc", "builds whole kernels", only_for="--source"),
+    Tool("flex", "flex", "builds whole kernels", only_for="--source"),
+    Tool("bison", "bison", "builds whole kernels", only_for="--source"),
+    Tool("pahole", "dwarves", "type information (BTF) of kernels and modules"),
+    Tool("rsync", "rsync", "copies source trees", only_for="--source"),
+    Tool("nginx", "nginx-light", "the service behind IPVS", only_for="--applications"),
+    Tool("h2load", "nghttp2-client", "the clients' requests", only_for="--applications"),
+    Tool("curl", "curl", "the clients' first requests", only_for="--applications"),
+)
+# Libraries without a program of their own.
+LIBRARIES = (
+    Tool("/usr/include/libelf.h", "libelf-dev", "builds whole kernels", only_for="--source"),
+    Tool("/usr/include/openssl/ssl.h", "libssl-dev", "builds whole kernels", only_for="--source"),
+)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the doctor's report."""
+
+    name: str
+    present: bool
+    detail: str
+    package: str = ""
+    required: bool = True
+    only_for: str = ""
+
+
+def examine() -> list[Finding]:
+    """Look at everything; nothing is changed."""
+    found = [_tool(tool, shutil.which(tool.program, path=SEARCH_PATH)) for tool in TOOLS]
+    found += [_tool(t, t.program if Path(t.program).exists() else None) for t in LIBRARIES]
+    found += [_virtme_ng(), _kernels()]
+    native = kvm.probe(again=True)
+    detail = native.reason if native.works else f"{native.reason}; kernels run under emulation"
+    return [*found, Finding("KVM", native.works, detail, required=False)]
+
+
+def _tool(tool: Tool, path: str | None) -> Finding:
+    use = f"{tool.purpose} ({tool.only_for} only)" if tool.only_for else tool.purpose
+    detail = path or f"{use}; Debian package {tool.package}"
+    return Finding(
+        tool.program, path is not None, detail, tool.package, not tool.only_for, tool.only_for
+    )
+
+
+def _virtme_ng() -> Finding:
+    try:
+        version = metadata.version("virtme-ng")
+    except metadata.PackageNotFoundError:
+        return Finding(
+            "virtme-ng",
+            False,
+            "finds modules and writes the initramfs; pip install 'pygso[kernel]'",
+        )
+    return Finding("virtme-ng", True, f"version {version}")
+
+
+def _kernels() -> Finding:
+    try:
+        kernels = debian.available()
+    except TestBedError as error:
+        return Finding("Debian kernels", False, f"{error.message}; --source DIR still works")
+    if not kernels:
+        return Finding("Debian kernels", False, "apt offers none; apt-get update fetches its lists")
+    return Finding("Debian kernels", True, ", ".join(kernel.release for kernel in kernels))
+
+
+def install(findings: list[Finding], *, applications: bool) -> None:
+    """Get what is missing from Debian, with sudo unless this is root already.
+
+    What ``--applications`` needs comes only when wanted: Debian starts web servers it installs.
+    """
+    wanted = [f for f in findings if applications or f.only_for != "--applications"]
+    missing = sorted({f.package for f in wanted if not f.present and f.package})
+    lists = any(f.name == "Debian kernels" and not f.present for f in findings)
+    if not missing and not lists:
+        return
+    _apt("update")
+    if missing:
+        _apt("install", "--yes", "--no-install-recommends", *missing)
+
+
+def _apt(*arguments: str) -> None:
+    command = ["apt-get", "-q", *arguments]
+    if os.geteuid():
+        command = ["sudo", *command]
+    try:
+        status = subprocess.run(
+            command, env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"}, check=False
+        ).returncode
+    except FileNotFoundError:
+        raise TestBedError("set-up", f"{command[0]} is not there; install by hand") from None
+    if status:
+        raise TestBedError("set-up", f"{' '.join(command)} ended with {status}")

@@ -1,0 +1,291 @@
+"""Record a log of real packets in a VM, in the formats that diagnosis reads.
+
+The events are those of the guest's own probes: nothing in a log was made up. Their ftrace text is
+read with `gso.read_trace` and written anew in the form of another tool.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from gso.kernel.machine import vm
+from gso.kernel.paths import patches_folder
+from gso.kernel.scenarios import FIX, Scenario, plan, select
+from gso.kernel.trees import build, debian, patches
+from gso.kernel.trees.build import Bootable
+from gso.kernel.trees.patches import Patch
+
+from gso.rules import SkbState
+from gso.traces.reader import Trace, read_trace
+
+__all__ = ["FORMATS", "Options", "record", "write"]
+
+Format = Literal["pwru", "perf", "json", "ftrace"]
+
+_TIMEOUT = 8.0  # seconds for one exchange
+_NO_TIME = -(1 << 63)
+_METADATA = (
+    *("mac_header", "network_header", "transport_header"),
+    *("inner_mac_header", "inner_network_header", "inner_transport_header", "data_len"),
+)
+_FLOW = re.compile(r"(?P<saddr>.+):(?P<sport>\d+)->(?P<daddr>.+):(?P<dport>\d+)\((?P<proto>\w+)\)")
+_PROTOCOLS = {"tcp": 6, "udp": 17}
+
+
+class Screen(Protocol):
+    """Where the run tells how far it is."""
+
+    def stage(self, text: str) -> None:
+        """A new step begins."""
+
+    def note(self, text: str) -> None:
+        """Something worth knowing was found."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is recorded. ``source`` replaces the distribution's kernel by a tree.
+
+    ``unpatched``: the known fix of the fault is taken out of the tree before ``patches`` go in.
+    """
+
+    patches: Sequence[Path] = ()
+    scenarios: Sequence[str] = ()
+    kernel: str | None = None
+    source: Path | None = None
+    unpatched: bool = False
+    timeout: float = 300.0
+
+
+def record(options: Options, screen: Screen) -> list[str]:
+    """Boot, send the scenarios' traffic, and return the lines of ftrace text of the whole run."""
+    scenarios = select(options.scenarios)
+    # vng passes paths through a shell, and Python's own choice has no odd characters.
+    with tempfile.TemporaryDirectory(prefix="gso-trace-") as name:
+        folder = Path(name)
+        kernel = _built(options, folder, screen)
+        screen.stage("booting and sending traffic")
+        guest = folder / "guest-run"
+        try:
+            vm.boot(
+                kernel,
+                {"scenarios": plan(scenarios), "timeout": _TIMEOUT},
+                guest,
+                timeout=options.timeout,
+                stop=folder / "stop",
+            )
+        except vm.VmLostError as lost:
+            # The folder goes; what its logs say must not.
+            lost.args = (f"{lost}\n{lost.log_tail()}",)
+            raise
+        return _lines(guest / "cells", scenarios)
+
+
+def _built(options: Options, folder: Path, screen: Screen) -> Bootable:
+    series = [Patch.read(path) for path in options.patches]
+    fix = Patch.read(patches_folder() / f"{FIX}.patch") if options.unpatched else None
+    log = folder / "build.log"
+    if options.source:
+        tree = build.SourceTree(options.source)
+        screen.stage(f"building {options.source}")
+        return tree.build(_files(tree.pristine, series, fix, screen), log)
+    kernel = debian.choose(options.kernel)
+    screen.stage(f"fetching Debian's kernel {kernel.release}")
+    debian.fetch(kernel)
+    if not series and fix is None:
+        return Bootable(kernel.image, modules_folder=kernel.modules_folder)
+    files = _files(lambda names: debian.source_files(kernel, names), series, fix, screen)
+    screen.stage("building its modules")
+    return build.modules(kernel, files, log)
+
+
+def _files(
+    pristine: Callable[[tuple[str, ...]], dict[str, bytes | None]],
+    series: list[Patch],
+    fix: Patch | None,
+    screen: Screen,
+) -> dict[str, bytes | None]:
+    found = patches.variants(pristine, series, fix)
+    for step in found.steps:
+        screen.note(step)
+    return found.patched
+
+
+def _lines(cells: Path, scenarios: Sequence[Scenario]) -> list[str]:
+    """The traces of all cells, in the order of their traffic, under one header."""
+    found: list[str] = []
+    for scenario in scenarios:
+        for traffic in scenario.traffic:
+            path = cells / f"{scenario.name}-{traffic.name}.trace"
+            lines = path.read_text(errors="replace").splitlines()
+            found += [line for line in lines if not found or not line.startswith("#")]
+    return found
+
+
+# --- the formats -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Event:
+    """One event, in the words that all formats share."""
+
+    skb: int
+    cpu: int
+    process: str
+    pid: int
+    time: int
+    function: str
+    returns: bool
+    result: int
+    device: str
+    flow: str
+    reason: str
+    location: str
+    stack: list[str]
+    state: SkbState
+
+
+def _events(lines: list[str]) -> Iterator[_Event]:
+    with tempfile.TemporaryFile() as file:
+        file.write("\n".join(lines).encode())
+        file.seek(0)
+        trace = read_trace(file, "ftrace")
+    for index in range(len(trace)):
+        yield _event(trace, index, lines[int(trace.line[index]) - 1])
+
+
+def _event(trace: Trace, index: int, line: str) -> _Event:
+    pid = re.search(r"-(\d+)\s+(?:\(\s*[\d-]+\)\s+)?\[\d+\]", line)
+    stack = [name for name in trace.text("stack", index).split("\n") if name]
+    return _Event(
+        skb=int(trace.skb[index]),
+        cpu=max(int(trace.cpu[index]), 0),
+        process=trace.text("process", index),
+        pid=int(pid[1]) if pid else 0,
+        time=max(int(trace.time[index]), 0),
+        function=trace.text("function", index),
+        returns=bool(trace.returns[index]),
+        result=int(trace.result[index]),
+        device=trace.text("device", index),
+        flow=trace.text("flow", index),
+        reason=trace.text("reason", index),
+        location=trace.text("location", index),
+        # The tracer's own frames come first.
+        stack=[name for name in stack if not name.startswith("trace_event_raw_event")],
+        state=trace.skb_state(index),
+    )
+
+
+def _pwru(event: _Event) -> Iterator[str]:
+    """As pwru 1.0.8 and later print it. It sees no returns."""
+    if event.returns:
+        return
+    known = event.state.known
+    metadata = "".join(f" {name}={known[name]}" for name in _METADATA if name in known)
+    yield (
+        f"{event.skb:#018x} {event.cpu:<3} {f'{event.process}:{event.pid}':<16} {event.time:<16} "
+        f"{0:<10} {0:<8} {event.device or '<none>':^16} {known.get('protocol', 0):#06x} {0:<5} "
+        f"{known.get('len', 0):<5} {event.flow} {_with_reason(event)}{metadata}"
+    )
+    if event.function == "kfree_skb":
+        yield "kfree_skb_reason"
+    yield from event.stack
+
+
+_PWRU_HEADER = (
+    "SKB                CPU PROCESS          TIMESTAMP        NETNS      MARK/x        IFACE       "
+    "PROTO  MTU   LEN   TUPLE FUNC"
+)
+
+
+def _with_reason(event: _Event) -> str:
+    if event.function != "kfree_skb":
+        return event.function
+    return f"kfree_skb_reason(SKB_DROP_REASON_{event.reason or 'NOT_SPECIFIED'})"
+
+
+def _json(event: _Event) -> Iterator[str]:
+    """As pwru --output-json --output-skb prints it: what is zero or empty is left out."""
+    if event.returns:
+        return
+    known = event.state.known
+    flow = _FLOW.fullmatch(event.flow)
+    found: dict[str, Any] = {
+        "skb": f"{event.skb:#x}",
+        "cpu": event.cpu,
+        "process": f"{event.process}:{event.pid}",
+        "func": _with_reason(event),
+        "time": event.time,
+        "iface": event.device,
+        "len": known.get("len", 0),
+        "tuple": _tuple(flow) if flow else None,
+        "stack": "".join(f"\n{name}" for name in event.stack),
+        "skb_metadata": _dump(known),
+    }
+    yield json.dumps({key: value for key, value in found.items() if value or key == "time"})
+
+
+def _dump(known: dict[str, int]) -> str:
+    shown = [
+        f" .{name} = ({'unsigned int' if name == 'data_len' else '__u16'}){known[name]},\n"
+        for name in _METADATA
+        if known.get(name)
+    ]
+    return "\n(struct sk_buff){\n" + "".join(shown) + "}" if shown else ""
+
+
+def _tuple(flow: re.Match[str]) -> dict[str, Any]:
+    ports = {name: int(flow[name]) for name in ("sport", "dport")}
+    addresses = {name: flow[name] for name in ("saddr", "daddr")}
+    return {**addresses, **ports, "proto": _PROTOCOLS.get(flow["proto"], 0)}
+
+
+def _perf(event: _Event) -> Iterator[str]:
+    """As perf script prints it, with the call chain behind it; addresses were not recorded: 0."""
+    time = f"{event.time // 10**9:5}.{event.time % 10**9 // 1000:06}"
+    head = f"{event.process:<16} {event.pid:>5} [{event.cpu:03}] {time}: "
+    known = event.state.known
+    if event.returns:
+        yield f"{head}probe:{event.function}__return: (0 <- {event.function}) arg1={event.result}"
+    elif event.location:
+        yield (
+            f"{head}skb:kfree_skb: skbaddr={event.skb:#x} protocol={known.get('protocol', 0)} "
+            f"location={event.location} reason: {event.reason}"
+        )
+    else:
+        fields = "".join(f" {name}={known[name]:#x}" for name in _METADATA if name in known)
+        yield (
+            f'{head}probe:{event.function}: ({event.function}+0x0) dev="{event.device}" '
+            f"skb={event.skb:#x}{fields} len={known.get('len', 0)}"
+        )
+    yield from (f"\t{0:016x} {name}+0x0 ([kernel.kallsyms])" for name in event.stack)
+    if event.stack:
+        yield ""
+
+
+_FORMATS: dict[str, Callable[[_Event], Iterator[str]]] = {
+    "pwru": _pwru,
+    "perf": _perf,
+    "json": _json,
+}
+FORMATS = (*_FORMATS, "ftrace")
+
+
+def write(lines: list[str], format: str, path: Path) -> int:
+    """Write a recorded trace; returns how many lines the file has."""
+    out = lines
+    if format != "ftrace":
+        out = [_PWRU_HEADER] if format == "pwru" else []
+        for event in _events(lines):
+            out += _FORMATS[format](event)
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text("".join(f"{line}\n" for line in out))
+    shutil.move(partial, path)
+    return len(out)

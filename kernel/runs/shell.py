@@ -1,0 +1,113 @@
+"""A shell in the topology: in namespaces of this host, or in a VM with the kernel under test."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from gso.kernel.errors import TestBedError, UsageError
+from gso.kernel.guest.shell import OUTPUT, STATUS
+from gso.kernel.machine import vm
+from gso.kernel.machine.kept_shell import Keeper
+from gso.kernel.paths import GUEST, patches_folder
+from gso.kernel.scenarios import FIX, Scenario, plan
+from gso.kernel.trees.patches import Patch
+from gso.kernel.trees.targets import Target
+
+# Network namespaces get their names by a mount. Where mounts and processes are this shell's own,
+# the kernel takes everything back when it ends, however it ends.
+_SET_UP = """
+if [ -d /run/netns ]; then mount -t tmpfs tmpfs /run/netns; else mount -t tmpfs tmpfs /run; fi &&
+exec "$@"
+"""
+
+
+def in_namespaces(scenarios: Sequence[Scenario], command: str | None) -> int:
+    """Build the topology in namespaces of this host; return the exit status of the shell.
+
+    Works as root and, where the kernel lets users make namespaces, as anybody. What the host's
+    kernel lacks is said for each scenario; modules are loaded only as the kernel itself does.
+    """
+    if shutil.which("unshare") is None:
+        raise UsageError("unshare is not installed; it is in the package util-linux")
+    own = ["--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation", "private"]
+    if os.geteuid() != 0:
+        # Only in a network namespace of its own may a user go back where he came from.
+        own += ["--user", "--map-root-user", "--net"]
+    _check_namespaces(own)
+    with tempfile.TemporaryDirectory(prefix="gso-kernel-") as name:
+        folder = Path(name)
+        shutil.copytree(GUEST, folder / "guest", ignore=shutil.ignore_patterns("__pycache__"))
+        wanted = {"command": command, "to_file": False}
+        (folder / "plan.json").write_text(
+            json.dumps({"scenarios": plan(scenarios), "shell": wanted})
+        )
+        guest = [vm.guest_python(), "-IB", str(folder / "guest"), str(folder), "shell"]
+        return subprocess.call(["unshare", *own, "sh", "-c", _SET_UP, "sh", *guest])
+
+
+def _check_namespaces(own: list[str]) -> None:
+    """Say before anything else where this user may make no namespaces."""
+    done = subprocess.run(["unshare", *own, "true"], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise TestBedError(
+            "set-up",
+            f"{done.stderr.strip()}. This kernel gives this user no namespaces: run the command as "
+            "root, or allow them to all (sysctl user.max_user_namespaces, and where it exists "
+            "kernel.unprivileged_userns_clone), or leave --topology out for a VM",
+        )
+
+
+def in_machine(
+    target: Target,
+    *,
+    series: list[Patch],
+    variant: str,
+    scenarios: Sequence[Scenario],
+    command: str | None,
+    timeout: float,
+) -> int:
+    """Boot one variant of a kernel with the topology; return the exit status of the shell."""
+    if command is None and not sys.stdin.isatty():
+        raise UsageError("the shell needs a terminal; --command runs a command without one")
+    wanted = {"command": command, "to_file": True}
+    with ExitStack() as ends:
+        folder = Path(ends.enter_context(tempfile.TemporaryDirectory(prefix="gso-kernel-")))
+        keeper = None if command else ends.enter_context(Keeper(variant))
+        target.prepare(series, Patch.read(patches_folder() / f"{FIX}.patch"))
+        kernel = target.build(variant, folder / "build.log")
+        print(f"booting {target.label}, {variant}", file=sys.stderr)
+        guest = vm.boot(
+            kernel,
+            {"scenarios": plan(scenarios), "shell": wanted},
+            folder / "vm",
+            timeout=timeout,
+            stop=folder / "stop",
+            keeper=keeper,
+        )
+        _pass_on(folder / "vm")
+        if keeper and not guest["status"]:
+            keeper.attach()
+            return _left(folder / "vm")
+        return int(guest["status"])
+
+
+def _pass_on(machine: Path) -> None:
+    """Print what the command and the set-up before it said in the VM."""
+    sys.stderr.write((machine / "guest.log").read_text(errors="replace"))
+    output = machine / OUTPUT
+    if output.exists():
+        sys.stdout.write(output.read_text(errors="replace"))
+
+
+def _left(machine: Path) -> int:
+    """Return the status that the user left the shell with; none when the machine was ended."""
+    status = machine / STATUS
+    return int(status.read_text()) if status.exists() else 0

@@ -1,0 +1,300 @@
+"""Verify patches on a matrix of kernels: the same traffic through both variants of each.
+
+Builds happen one after the other in the calling thread; each kernel's boots are ordered as soon as
+it is built (:mod:`gso.kernel.machine.jobs`) and judged in order while later kernels are still
+being built (:mod:`gso.kernel.runs.follow`).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shlex
+import shutil
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from gso.kernel.errors import TestBedError, UsageError
+from gso.kernel.judging.applications import Workload
+from gso.kernel.judging.results import VARIANTS, KernelReport, Report
+from gso.kernel.machine import jobs, kvm, vm
+from gso.kernel.machine.kept_shell import Keeper
+from gso.kernel.paths import patches_folder
+from gso.kernel.processes import output
+from gso.kernel.report.write import write
+from gso.kernel.runs.application_boots import ApplicationBoots
+from gso.kernel.runs.follow import Kernel, Orders, Screen, follow, order
+from gso.kernel.scenarios import FIX, Scenario, select
+from gso.kernel.trees.build import Bootable, SourceTree
+from gso.kernel.trees.patches import Patch, read_series
+from gso.kernel.trees.repository import Repository
+from gso.kernel.trees.targets import (
+    CommitTarget,
+    DebianTarget,
+    ImageTarget,
+    Target,
+    TreeTarget,
+    distinct,
+)
+
+_SMALLEST_GROUP = 4
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to verify and how. No ``kernels`` and no ``sources``: Debian's newest kernel."""
+
+    patches: Sequence[Path]
+    results: Path
+    kernels: Sequence[str] = ()
+    sources: Sequence[Path] = ()
+    fault: bool = True  # take the known fix out of the unpatched tree
+    commit: str | None = None  # of the only source; without patches it is the patch itself
+    range: str | None = None  # commits of the only source, each the patch itself
+    images: Sequence[Path] = ()  # unpatched and patched, compared as they are
+    modules: Sequence[Path] = ()  # lib/modules/RELEASE of the images: one for both, or two
+    config: Sequence[str] = ()  # configuration fragments for sources, beside the standard ones
+    timeout: float = 300.0
+    repeat: int = 1
+    scenarios: Sequence[Scenario] = field(default_factory=select)
+    applications: Sequence[Workload] = ()
+
+    def targets(self) -> list[Target]:
+        """Return the kernels that were asked for."""
+        self._check()
+        chosen: list[Target] = [DebianTarget(kernel) for kernel in self.kernels]
+        if self.images:
+            chosen.append(ImageTarget(self.images, self.modules))
+        for source in self.sources:
+            if self.patches:
+                chosen.append(TreeTarget(SourceTree(source, self.commit, self.config)))
+            else:
+                chosen += [CommitTarget(source, each, self.config) for each in self._commits()]
+        return distinct(chosen or [DebianTarget(None)])
+
+    def _commits(self) -> list[str]:
+        if self.range:
+            return Repository(self.sources[0]).range(self.range)
+        return [self.commit] if self.commit else []
+
+    def _check(self) -> None:
+        """Refuse combinations that mean nothing."""
+        if (self.commit or self.range) and len(self.sources) != 1:
+            raise UsageError("--commit and --range need one --source, the repository")
+        if self.range and self.patches:
+            raise UsageError("the commits of --range are the patches: give no PATCH with it")
+        itself = bool(self.images or self.commit or self.range)
+        if not self.patches and (not itself or self.kernels):
+            raise UsageError("no PATCH given; only --commit, --range and --image do without one")
+        if self.patches and self.images:
+            raise UsageError("a PATCH cannot be applied to --image; compare two images without one")
+        if self.modules and not self.images:
+            raise UsageError("--modules belong to --image")
+
+
+def verify(
+    options: Options,
+    screen: Screen,
+    executor: Executor | None = None,
+    keeper: Keeper | None = None,
+) -> Report:
+    """Build, boot, measure, judge. Whatever prevents a verdict ends in INCONCLUSIVE, with why.
+
+    ``executor`` gets the boots as picklable :class:`gso.kernel.machine.jobs.Job`; it must reach the
+    cache and the results folder. The default runs as many on this machine as its memory and cores
+    carry. ``keeper`` takes over the machine of its variant; then there is one kernel and one boot
+    of each.
+    """
+    begun = time.monotonic()
+    series = [patch for path in options.patches for patch in read_series(path)]
+    targets = options.targets()
+    if keeper and (len(targets) != 1 or options.repeat != 1):
+        raise UsageError("one machine can be kept: give one kernel or commit, and no --repeat")
+    report = Report(
+        patches=[patch.name for patch in series],
+        command=shlex.join(["gso-kernel", *sys.argv[1:]]),
+        started=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        environment=_environment(),
+        kernels=[KernelReport(target.id, target.label) for target in targets],
+    )
+    with _results_folder(options.results, report) as folder:
+        run = _Run(options, series, screen, folder, keeper)
+        with executor or jobs.local_executor() as machines:
+            run.perform(list(zip(targets, report.kernels, strict=True)), machines)
+        native = kvm.probe()
+        report.acceleration = "KVM" if native.works else f"emulation ({native.reason})"
+        report.seconds = round(time.monotonic() - begun, 2)
+    return report
+
+
+def build(options: Options, folder: Path, screen: Screen) -> Iterator[tuple[str, str, Bootable]]:
+    """Make both variants of each kernel ready, logs in ``folder``; yield id, variant and kernel."""
+    series = [patch for path in options.patches for patch in read_series(path)]
+    fix = Patch.read(patches_folder() / f"{FIX}.patch") if options.fault else None
+    for target in options.targets():
+        screen.stage(f"preparing {target.label}")
+        for step in target.prepare(series, fix):
+            screen.note(step)
+        for variant in VARIANTS:
+            screen.stage(f"building the {variant} kernel")
+            yield target.id, variant, target.build(variant, folder / f"{target.id}-{variant}.log")
+
+
+def outlook(options: Options) -> list[str]:
+    """Return, line by line, what :func:`verify` would fetch, build and boot; nothing is done."""
+    series = [patch for path in options.patches for patch in read_series(path)]
+    fix = Patch.read(patches_folder() / f"{FIX}.patch") if options.fault else None
+    lines = []
+    targets = options.targets()
+    for target in targets:
+        lines.append(f"{target.id}: {target.label}")
+        try:
+            lines += [f"  {line}" for line in target.outlook(series, fix)]
+        except TestBedError as error:
+            lines.append(f"  {error}")
+    boots = len(targets) * len(VARIANTS) * options.repeat
+    at_once = min(boots, jobs.local_slots())
+    names = ", ".join(scenario.name for scenario in options.scenarios)
+    example = vm.command(Bootable(Path("IMAGE")), Path("FOLDER"), Path("INITRAMFS"))
+    return [
+        *lines,
+        f"{boots} boots, {at_once} at once, up to {options.timeout:g} s each",
+        f"  scenarios: {names}",
+        f"  each: {shlex.join(example)}",
+    ]
+
+
+def _environment() -> dict[str, Any]:
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    try:
+        qemu = output("qemu-system-x86_64", "--version").splitlines()[0]
+    except TestBedError:
+        qemu = "not installed"
+    return {
+        "pygso": metadata.version("pygso"),
+        "virtme-ng": metadata.version("virtme-ng"),
+        "qemu": qemu,
+        "python": platform.python_version(),
+        "host": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "cores": len(os.sched_getaffinity(0)),
+        "memory_bytes": memory,
+    }
+
+
+@contextmanager
+def _results_folder(parent: Path, report: Report) -> Iterator[Path]:
+    """Make the run's folder; it gets its name when it is complete, and goes when interrupted."""
+    name = "+".join(report.patches or [kernel.id for kernel in report.kernels])[:80]
+    stem = f"{time.strftime('%Y%m%d-%H%M%S')}-{name}"
+    final = parent.resolve() / stem
+    partial = final.with_name(f".{stem}.partial")
+    try:
+        partial.mkdir(parents=True)
+    except OSError as error:
+        raise UsageError(f"cannot make the results folder {partial}: {error.strerror}") from None
+    try:
+        yield partial
+    except (KeyboardInterrupt, UsageError):
+        shutil.rmtree(partial)
+        raise
+    for kernel in report.kernels:
+        if kernel.error:
+            kernel.error["log"] = kernel.error["log"].replace(str(partial), str(final))
+    report.folder = final
+    (partial / "results.json").write_text(json.dumps(report.summary(), indent=1))
+    partial.rename(final)
+    # Last: whatever the report may stumble over, the run is kept.
+    write(final)
+
+
+class _Run:
+    def __init__(
+        self,
+        options: Options,
+        series: list[Patch],
+        screen: Screen,
+        folder: Path,
+        keeper: Keeper | None,
+    ) -> None:
+        self._options, self._series = options, series
+        self._screen, self._folder, self._keeper = screen, folder, keeper
+        self._stop = folder / "stop"
+        self._fix = Patch.read(patches_folder() / f"{FIX}.patch") if options.fault else None
+
+    def perform(self, kernels: list[tuple[Target, KernelReport]], machines: Executor) -> None:
+        """Build each kernel and order its boots; judge them, in order, in one other thread."""
+        with ThreadPoolExecutor(1, thread_name_prefix="judge") as judge:
+            judged: list[Future[None]] = []
+            try:
+                for target, report in kernels:
+                    built = self._build(target, report)
+                    if built is not None:
+                        kernel = self._order(report, built, len(kernels), machines)
+                        judged.append(judge.submit(follow, kernel, report, self._screen))
+                for future in judged:
+                    future.result()
+            except BaseException:
+                self._stop.touch()
+                raise
+
+    def _build(self, target: Target, report: KernelReport) -> dict[str, Bootable] | None:
+        """Return both variants, or nothing when one cannot be made: other kernels go on."""
+        folder = self._folder / target.id
+        folder.mkdir()
+        try:
+            self._screen.stage(f"preparing {target.label}")
+            with _timed(report, "prepare"):
+                report.steps = target.prepare(self._series, self._fix)
+            for step in report.steps:
+                self._screen.note(step)
+            built = {v: self._built(target, report, v, folder) for v in VARIANTS}
+            config = built[VARIANTS[-1]].config
+            if config:
+                shutil.copy2(config, folder / "config")
+            return built
+        except TestBedError as error:
+            report.fail(error)
+            self._screen.note(f"{target.label}: {error}")
+            return None
+
+    def _built(self, target: Target, report: KernelReport, variant: str, folder: Path) -> Bootable:
+        self._screen.stage(f"building the {variant} kernel")
+        with _timed(report, f"build {variant}"):
+            return target.build(variant, folder / f"build-{variant}.log")
+
+    def _order(
+        self, report: KernelReport, built: dict[str, Bootable], kernels: int, machines: Executor
+    ) -> Kernel:
+        slots = jobs.local_slots()
+        self._screen.stage(f"booting {report.label}, both variants")
+        orders = Orders(machines, self._folder / report.id, self._stop, self._options.timeout)
+        spare = slots // (len(VARIANTS) * kernels * self._options.repeat)
+        # What is kept has all scenarios set up.
+        groups = _groups(self._options.scenarios, 1 if self._keeper else spare)
+        kernel = order(orders, built, groups, self._options.repeat, self._keeper)
+        if self._options.applications:
+            boots = ApplicationBoots(orders, built, self._options.applications)
+            kernel = replace(kernel, applications=boots)
+        return kernel
+
+
+def _groups(scenarios: Sequence[Scenario], spare: int) -> list[tuple[Scenario, ...]]:
+    """Divide the scenarios among as many boots as there are machines to spare, but not too thin."""
+    number = max(1, min(spare, len(scenarios) // _SMALLEST_GROUP))
+    size = -(-len(scenarios) // number)
+    return [tuple(scenarios[at : at + size]) for at in range(0, len(scenarios), size)]
+
+
+@contextmanager
+def _timed(report: KernelReport, stage: str) -> Iterator[None]:
+    begun = time.monotonic()
+    yield
+    report.seconds[stage] = round(time.monotonic() - begun, 2)

@@ -1,0 +1,1 @@
+"""Kernel sources: fetched, patched, configured, built, kept."""

@@ -1,0 +1,85 @@
+"""Kernel configurations from fragments, with every option checked after Kconfig has had its say."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from gso.kernel.errors import TestBedError, UsageError
+from gso.kernel.paths import PACKAGE
+from gso.kernel.processes import logged
+
+_FOLDER = PACKAGE / "config"
+# One fragment a need: what every small kernel has, and what is had on request.
+STANDARD = ("machine", "userspace", "network", "probes", "watchdogs")
+_WANTED = re.compile(r"^(?:CONFIG_(\w+)=\S+|# CONFIG_(\w+) is not set)$", re.MULTILINE)
+_ENTRY = re.compile(r"^\s*(?:menu)?config (\w+)\n((?:[ \t].*\n|\n)*)", re.MULTILINE)
+
+
+def fragment(name: str) -> str:
+    """Return a fragment of the package by its name, or of the user by its path."""
+    path = _FOLDER / f"{name}.config"
+    if not path.is_file():
+        path = Path(name)
+    if not path.is_file():
+        own = ", ".join(sorted(known.stem for known in _FOLDER.glob("*.config")))
+        raise UsageError(f"no configuration fragment {name}: neither a file nor one of {own}")
+    return path.read_text()
+
+
+def fragments(extra: Sequence[str] = ()) -> str:
+    """Return the standard fragments and the extra ones as one text."""
+    return "\n".join(fragment(name) for name in (*STANDARD, *extra))
+
+
+def configure(tree: Path, objects: Path, wanted: str, log: Path) -> None:
+    """Make ``objects/.config`` with what is wanted and otherwise as little as possible.
+
+    Every time, for another commit may have other options; kconfig leaves an equal file alone.
+    """
+    merged = objects / "wanted.config"
+    merged.write_text(wanted)
+    make = ["make", "-C", str(tree), f"O={objects}", f"KCONFIG_ALLCONFIG={merged}", "allnoconfig"]
+    logged("configure", make, log, objects)
+    check(wanted, (objects / ".config").read_text(), tree)
+
+
+def check(wanted: str, config: str, tree: Path) -> None:
+    """Raise an error that names each option that did not stick, and what it may depend on."""
+    have = set(config.splitlines())
+    missing = [
+        (match[0], match[1] or match[2])
+        for match in _WANTED.finditer(wanted)
+        # An option that Kconfig does not even show is as good as unset.
+        if match[0] not in have and not (match[2] and f"CONFIG_{match[2]}=" not in config)
+    ]
+    if not missing:
+        return
+    entries = _entries(tree, {name for _, name in missing})
+    reasons = [f"{line}: {_reason(entries.get(name), config)}" for line, name in missing]
+    raise TestBedError("configure", "options that did not stick:\n" + "\n".join(reasons))
+
+
+def _entries(tree: Path, names: set[str]) -> dict[str, str]:
+    """Return the Kconfig text of some options."""
+    found: dict[str, str] = {}
+    for path in sorted(tree.rglob("Kconfig*")):
+        if path.is_file() and path.suffix != ".o":
+            for match in _ENTRY.finditer(path.read_text(errors="replace")):
+                if match[1] in names:
+                    found.setdefault(match[1], match[2])
+    return found
+
+
+def _reason(entry: str | None, config: str) -> str:
+    if entry is None:
+        return "this tree's Kconfig files have no such option"
+    depends = re.findall(r"^\s+depends on (.+?)\s*$", entry, re.MULTILINE)
+    names = dict.fromkeys(re.findall(r"\b[A-Z][A-Z0-9_]+\b", " ".join(depends)))
+    unset = [name for name in names if f"CONFIG_{name}=" not in config]
+    if unset:
+        return f"depends on {' and '.join(depends)}; not set: {', '.join(unset)}"
+    if not re.search(r'^\s+(?:bool|tristate|string|int|hex)\s+"', entry, re.MULTILINE):
+        return "has no prompt: only another option's select can set it"
+    return f"depends on {' and '.join(depends)}" if depends else "another option excludes it"

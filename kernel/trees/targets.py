@@ -1,0 +1,199 @@
+"""The kernels of a run: each knows how to make its unpatched and its patched variant."""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+
+from gso.kernel.errors import UsageError
+from gso.kernel.judging.results import PATCHED, UNPATCHED, VARIANTS
+from gso.kernel.trees import build, debian, patches
+from gso.kernel.trees.build import Bootable, SourceTree
+from gso.kernel.trees.patches import Files, Patch, Variants
+
+
+class Target(ABC):
+    """One kernel. ``id`` names its folder, ``label`` is for people."""
+
+    id: str
+    label: str
+
+    @abstractmethod
+    def prepare(self, series: list[Patch], fix: Patch | None) -> tuple[str, ...]:
+        """Fetch what is needed and work out the two variants; return the steps that were taken."""
+
+    @abstractmethod
+    def build(self, variant: str, log: Path) -> Bootable:
+        """Make one variant ready to boot."""
+
+    @abstractmethod
+    def outlook(self, series: list[Patch], fix: Patch | None) -> list[str]:
+        """Say what preparing and building would do; nothing is fetched or built."""
+
+
+class PatchedTarget(Target):
+    """A kernel whose source is at hand, so that patches can be applied to it."""
+
+    _variants: Variants
+
+    def prepare(self, series: list[Patch], fix: Patch | None) -> tuple[str, ...]:
+        """Apply the series; where the tree has ``fix`` already, take it out first."""
+        self._fetch()
+        self._variants = patches.variants(self._pristine, series, fix)
+        return self._variants.steps
+
+    def build(self, variant: str, log: Path) -> Bootable:
+        """Build the variant, or find it in the cache."""
+        chosen = self._variants
+        return self._build(chosen.unpatched if variant == UNPATCHED else chosen.patched, log)
+
+    def outlook(self, series: list[Patch], fix: Patch | None) -> list[str]:
+        """Say what would be fetched, which patches apply, and which builds the cache lacks."""
+        missing = self._missing()
+        if missing:
+            return [*missing, "which patches apply is known when that is here"]
+        found = patches.variants(self._pristine, series, fix)
+        variants = ((UNPATCHED, found.unpatched), (PATCHED, found.patched))
+        return [
+            *found.steps,
+            *(f"{name}: {self._build_outlook(files)}" for name, files in variants),
+        ]
+
+    def _missing(self) -> list[str]:
+        """Return what has to be fetched, as commands."""
+        return []
+
+    @abstractmethod
+    def _build_outlook(self, files: Files) -> str: ...
+
+    def _fetch(self) -> None:
+        """Get what is not here yet."""
+
+    @abstractmethod
+    def _pristine(self, names: tuple[str, ...]) -> dict[str, bytes | None]: ...
+
+    @abstractmethod
+    def _build(self, files: Files, log: Path) -> Bootable: ...
+
+
+class DebianTarget(PatchedTarget):
+    """Debian's kernel as it is, with the touched modules rebuilt."""
+
+    def __init__(self, wanted: str | None) -> None:
+        self._kernel = debian.choose(wanted)
+        self.id = f"debian-{self._kernel.version.split('-')[0]}"
+        self.label = f"Debian {self._kernel.release} ({self._kernel.version})"
+
+    def _fetch(self) -> None:
+        debian.fetch(self._kernel)
+
+    def _missing(self) -> list[str]:
+        if debian.fetched(self._kernel):
+            return []
+        return [f"fetch: {' '.join(debian.download_command(self._kernel))}"]
+
+    def _build_outlook(self, files: Files) -> str:
+        if build.modules_built(self._kernel, files):
+            return f"modules of {self._kernel.release} are in the cache"
+        return f"modules of {self._kernel.release} are built from {', '.join(sorted(files))}"
+
+    def _pristine(self, names: tuple[str, ...]) -> dict[str, bytes | None]:
+        return debian.source_files(self._kernel, names)
+
+    def _build(self, files: Files, log: Path) -> Bootable:
+        return build.modules(self._kernel, files, log)
+
+
+class TreeTarget(PatchedTarget):
+    """A source tree, or a commit of one, built small and whole."""
+
+    def __init__(self, tree: SourceTree) -> None:
+        self._tree = tree
+        where = f"{tree.version()} from {tree.source}"
+        self.id, self.label = f"tree-{tree.version()}", where
+        if tree.repository and tree.commit:
+            self.id = f"commit-{tree.commit[:12]}"
+            self.label = f"{where}, commit {tree.repository.subject(tree.commit)}"
+
+    def _pristine(self, names: tuple[str, ...]) -> dict[str, bytes | None]:
+        return self._tree.pristine(names)
+
+    def _build_outlook(self, files: Files) -> str:
+        return self._tree.outlook(files)
+
+    def _build(self, files: Files, log: Path) -> Bootable:
+        return self._tree.build(files, log)
+
+
+class CommitTarget(Target):
+    """A commit as the patch: its parent is the unpatched kernel."""
+
+    def __init__(self, source: Path, commit: str, extra: Sequence[str] = ()) -> None:
+        patched = SourceTree(source, commit, extra)
+        assert patched.repository
+        assert patched.commit
+        parent = patched.repository.parent(patched.commit)
+        self._trees = {UNPATCHED: SourceTree(source, parent, extra), PATCHED: patched}
+        self._subject = patched.repository.subject(patched.commit)
+        self.id = f"commit-{patched.commit[:12]}"
+        self.label = f"{patched.version()} from {patched.source}, commit {self._subject}"
+
+    def prepare(self, series: list[Patch], fix: Patch | None) -> tuple[str, ...]:  # noqa: ARG002
+        """Nothing is applied: the commit is the patch."""
+        return (f"the unpatched kernel is the parent of commit {self._subject}",)
+
+    def outlook(self, series: list[Patch], fix: Patch | None) -> list[str]:  # noqa: ARG002
+        """Say which of the two builds the cache lacks."""
+        return [f"{name}: {tree.outlook({})}" for name, tree in self._trees.items()]
+
+    def build(self, variant: str, log: Path) -> Bootable:
+        """Build the commit or its parent, or find it in the cache."""
+        return self._trees[variant].build({}, log)
+
+
+class ImageTarget(Target):
+    """Two kernels that were built elsewhere, each an image with its modules (or none)."""
+
+    def __init__(self, images: Sequence[Path], modules: Sequence[Path]) -> None:
+        for image in images:
+            if not image.is_file():
+                raise UsageError(f"{image} is not a kernel image: no such file")
+        for folder in modules:
+            if not (folder / "modules.builtin").is_file():
+                raise UsageError(f"{folder} is no lib/modules/RELEASE folder: no modules.builtin")
+            if folder.resolve().parts[-3:-1] != ("lib", "modules"):
+                raise UsageError(f"{folder} must be named lib/modules/RELEASE, as depmod wants it")
+        if len(modules) not in (0, 1, len(images)):
+            raise UsageError(f"{len(images)} images, but {len(modules)} folders of modules")
+        folders: list[Path | None] = [folder.resolve() for folder in modules] or [None]
+        folders *= len(images) // len(folders)
+        self._kernels = {
+            variant: Bootable(image.resolve(), modules_folder=folder)
+            for variant, image, folder in zip(VARIANTS, images, folders, strict=True)
+        }
+        self.id = f"image-{re.sub(r'[^A-Za-z0-9._+-]', '_', images[-1].name)}"
+        self.label = f"{images[-1]} against {images[0]}"
+
+    def prepare(self, series: list[Patch], fix: Patch | None) -> tuple[str, ...]:  # noqa: ARG002
+        """Nothing is applied: the images are as they are."""
+        return ("two images compared as they are",)
+
+    def outlook(self, series: list[Patch], fix: Patch | None) -> list[str]:  # noqa: ARG002
+        """Nothing is fetched or built."""
+        return [f"{name}: {kernel.image} as it is" for name, kernel in self._kernels.items()]
+
+    def build(self, variant: str, log: Path) -> Bootable:  # noqa: ARG002
+        """Return the image."""
+        return self._kernels[variant]
+
+
+def distinct(targets: Sequence[Target]) -> list[Target]:
+    """Return the targets with ids that differ: they become folders."""
+    seen: dict[str, int] = {}
+    for target in targets:
+        seen[target.id] = seen.get(target.id, 0) + 1
+        if seen[target.id] > 1:
+            target.id = f"{target.id}-{seen[target.id]}"
+    return list(targets)
