@@ -62,17 +62,18 @@ class DebianKernel:
 def available() -> list[DebianKernel]:
     """Return the kernels that apt knows, newest first."""
     architecture = output("dpkg", "--print-architecture").strip()
+    # The newest source can be newer than any image: Debian signs the images some days later.
     sources = {
         package["Version"]: package["Package"]
         for package in _show(_names("^linux-source-[0-9.]+$"))
         if _SOURCE.match(package["Package"])
     }
     plain = re.compile(rf"linux-image-(\d+\.\d+\.\d+[^-]*(?:-\d+)?-{architecture})$")
-    found = [
+    found = {
         DebianKernel(match[1], package["Version"], sources[package["Version"]])
         for package in _show(_names(f"^linux-image-[0-9].*-{architecture}$"))
         if (match := plain.match(package["Package"])) and package["Version"] in sources
-    ]
+    }
     return sorted(found, key=functools.cmp_to_key(_compare), reverse=True)
 
 
@@ -84,9 +85,10 @@ def _names(pattern: str) -> list[str]:
 
 
 def _show(names: list[str]) -> list[dict[str, str]]:
+    """Return what apt knows of these packages, in all their versions (``NAME=VERSION``: in one)."""
     if not names:
         return []
-    text = output("apt-cache", "show", "--no-all-versions", *names)
+    text = output("apt-cache", "show", *names)
     return [
         dict(re.findall(r"^([A-Za-z-]+): (.*)$", stanza, re.MULTILINE))
         for stanza in text.split("\n\n")
@@ -156,7 +158,7 @@ def _download(kernel: DebianKernel) -> None:
 
 def _packages(kernel: DebianKernel) -> list[str]:
     headers = f"linux-headers-{kernel.release}"
-    (shown,) = _show([headers])
+    shown = _show([f"{headers}={kernel.version}"])[0]
     needed = re.findall(r"linux-(?:headers-\S+-common|kbuild-[^\s,]+)", shown["Depends"])
     return [f"linux-image-{kernel.release}", headers, *needed, kernel.source_package]
 
