@@ -75,9 +75,15 @@ $(VENV)/bin/pip:
 	  || { $(SUDO) apt-get update -q && $(APT_INSTALL) python3-venv python3-dev gcc libc6-dev; }
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.built: $(VENV)/bin/pip $(SOURCES)
+# What the project needs, and the project itself in place of a copy (editable).
+$(VENV)/.installed: $(VENV)/bin/pip pyproject.toml
 	$(BIN)/pip install --quiet --upgrade 'setuptools>=77' 'cython>=3.1'
 	$(BIN)/pip install --quiet --no-build-isolation --editable '.[kernel,arrow,test,bench,lint]'
+	touch $@
+
+# Only what changed is compiled again.
+$(VENV)/.built: $(VENV)/.installed $(SOURCES)
+	$(BIN)/python setup.py --quiet build_ext --inplace
 	touch $@
 
 clean:
