@@ -7,7 +7,6 @@ while the job runs, and a file named ``stop`` in :attr:`Job.stop`'s place ends i
 from __future__ import annotations
 
 import json
-import os
 import time
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -15,14 +14,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from gso.kernel.errors import TestBedError
-from gso.kernel.machine import vm
+from gso.kernel.machine import capacity, vm
 from gso.kernel.machine.kept_shell import Keeper
 from gso.kernel.trees.build import Bootable
 
 # "lost" says nothing about the kernel under test; "crashed" and "hung" may.
 Status = Literal["done", "crashed", "hung", "lost", "failed"]
-
-_MEMORY_FRACTION = 0.8
 
 
 @dataclass(frozen=True)
@@ -86,17 +83,6 @@ def events(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().split("\n")[:-1]]
 
 
-def local_slots() -> int:
-    """Return how many virtual machines this machine carries at once: by cores and free memory."""
-    cores = len(os.sched_getaffinity(0))
-    free = next(
-        int(line.split()[1]) << 10
-        for line in Path("/proc/meminfo").read_text().splitlines()
-        if line.startswith("MemAvailable:")
-    )
-    return max(1, min(cores // vm.cpus(), int(free * _MEMORY_FRACTION) // vm.MEMORY_BYTES))
-
-
 def local_executor() -> Executor:
     """Return an executor for this machine; threads suffice, for QEMU is a process of its own."""
-    return ThreadPoolExecutor(local_slots(), thread_name_prefix="vm")
+    return ThreadPoolExecutor(capacity.local_slots(), thread_name_prefix="vm")

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from gso.kernel.errors import TestBedError, UsageError, crash_line
-from gso.kernel.machine import kvm
+from gso.kernel.machine import capacity, kvm
 from gso.kernel.machine.initramfs import initramfs
 from gso.kernel.machine.kept_shell import Keeper
 from gso.kernel.paths import GUEST
@@ -28,8 +28,6 @@ from gso.kernel.trees.build import Bootable
 
 _POLL_SECONDS = 0.1
 _MEMORY = "1G"
-# What one machine needs of the host: its own memory, QEMU, and the page cache of its files.
-MEMORY_BYTES = 5 << 28
 # The guest reports after each exchange, and those have time limits of a few seconds.
 _STALL_SECONDS = 60.0
 
@@ -70,15 +68,6 @@ def _telling_log(folder: Path) -> Path:
     return guest if told else folder / "console.log"
 
 
-def cpus() -> int:
-    """Return the processors of one machine.
-
-    Emulated processors patch each other's code unsafely (seen with QEMU 7.2: the kernel dies in
-    its own static branches), so under emulation there is only one.
-    """
-    return 2 if kvm.probe().works else 1
-
-
 def boot(
     kernel: Bootable,
     plan: dict[str, Any],
@@ -90,12 +79,13 @@ def boot(
 ) -> dict[str, Any]:
     """Boot, run the plan, and return the guest's results; raise :class:`VmLostError`.
 
+    Where the host has as many machines as it carries, this waits for one of them to end first.
     ``folder`` is shared with the guest and keeps its evidence. The VM ends early when the file
     ``stop`` appears. It ends with its results, unless a ``keeper`` takes it over then.
     """
     if keeper:
         plan = {**plan, "console": keeper.console()}
-    with _shared(kernel, plan, folder), ExitStack() as ends:
+    with capacity.place(stop), _shared(kernel, plan, folder), ExitStack() as ends:
         terminal = keeper.socket if keeper else None
         line = command(kernel, folder, initramfs(kernel.modules_folder), terminal)
         machine = ends.enter_context(started(line, folder / "console.log", folder))
@@ -137,7 +127,7 @@ def command(
     """
     native = kvm.probe(kernel.image).works
     line = ["qemu-system-x86_64", "-machine", f"q35,accel={'kvm' if native else 'tcg'}"]
-    line += ["-cpu", "host" if native else "max", "-smp", str(cpus()), "-m", _MEMORY]
+    line += ["-cpu", "host" if native else "max", "-smp", str(capacity.cpus()), "-m", _MEMORY]
     line += ["-nodefaults", "-display", "none", "-no-reboot", "-serial", "stdio"]
     line += ["-serial", f"unix:{terminal},server=on,wait=off"] if terminal else []
     line += _share("gso.root", Path("/"), read_only=True)

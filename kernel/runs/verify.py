@@ -25,7 +25,7 @@ from typing import Any
 from gso.kernel.errors import TestBedError, UsageError
 from gso.kernel.judging.applications import Workload
 from gso.kernel.judging.results import VARIANTS, KernelReport, Report
-from gso.kernel.machine import jobs, kvm, vm
+from gso.kernel.machine import capacity, jobs, kvm, vm
 from gso.kernel.machine.kept_shell import Keeper
 from gso.kernel.paths import patches_folder
 from gso.kernel.processes import output
@@ -161,7 +161,7 @@ def outlook(options: Options) -> list[str]:
         except TestBedError as error:
             lines.append(f"  {error}")
     boots = len(targets) * len(VARIANTS) * options.repeat
-    at_once = min(boots, jobs.local_slots())
+    at_once = min(boots, capacity.local_slots())
     names = ", ".join(scenario.name for scenario in options.scenarios)
     example = vm.command(Bootable(Path("IMAGE")), Path("FOLDER"), Path("INITRAMFS"))
     return [
@@ -273,7 +273,7 @@ class _Run:
     def _order(
         self, report: KernelReport, built: dict[str, Bootable], kernels: int, machines: Executor
     ) -> Kernel:
-        slots = jobs.local_slots()
+        slots = capacity.local_slots()
         self._screen.stage(f"booting {report.label}, both variants")
         orders = Orders(machines, self._folder / report.id, self._stop, self._options.timeout)
         spare = slots // (len(VARIANTS) * kernels * self._options.repeat)
