@@ -62,16 +62,18 @@ class DebianKernel:
 def available() -> list[DebianKernel]:
     """Return the kernels that apt knows, newest first."""
     architecture = output("dpkg", "--print-architecture").strip()
+    # Each question makes apt read all its lists, so both kinds of package are asked for at once.
+    packages = _show(_names(f"^linux-(source-[0-9.]+|image-[0-9].*-{architecture})$"))
     # The newest source can be newer than any image: Debian signs the images some days later.
     sources = {
         package["Version"]: package["Package"]
-        for package in _show(_names("^linux-source-[0-9.]+$"))
+        for package in packages
         if _SOURCE.match(package["Package"])
     }
     plain = re.compile(rf"linux-image-(\d+\.\d+\.\d+[^-]*(?:-\d+)?-{architecture})$")
     found = {
         DebianKernel(match[1], package["Version"], sources[package["Version"]])
-        for package in _show(_names(f"^linux-image-[0-9].*-{architecture}$"))
+        for package in packages
         if (match := plain.match(package["Package"])) and package["Version"] in sources
     }
     return sorted(found, key=functools.cmp_to_key(_compare), reverse=True)
