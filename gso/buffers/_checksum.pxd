@@ -8,6 +8,8 @@ from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
+from gso.buffers._bytes cimport load16
+
 
 cdef extern from "simd.h" nogil:
     enum:
@@ -62,27 +64,6 @@ cdef extern from "<arpa/inet.h>" nogil:
 cdef const gso_simd *simd
 
 
-cdef inline uint16_t load16(const uint8_t *p) noexcept nogil:
-    """A 16-bit field as it lies in memory."""
-    cdef uint16_t value
-    memcpy(&value, p, 2)
-    return value
-
-
-cdef inline void store16(uint8_t *p, uint16_t value) noexcept nogil:
-    memcpy(p, &value, 2)
-
-
-cdef inline uint16_t get16(const uint8_t *p) noexcept nogil:
-    """A 16-bit field in host order."""
-    return <uint16_t>(p[0] << 8 | p[1])
-
-
-cdef inline void put16(uint8_t *p, unsigned int value) noexcept nogil:
-    p[0] = <uint8_t>(value >> 8)
-    p[1] = <uint8_t>value
-
-
 cdef inline uint16_t fold(uint64_t total) noexcept nogil:
     """The sum in 16 bits; 0 only if `total` is 0."""
     # Adding the halves the other way round too carries from the upper into the lower one and back
@@ -110,13 +91,6 @@ cdef inline uint64_t short_sum(const uint8_t *p, size_t n) noexcept nogil:
     return total
 
 
-cdef inline uint64_t pseudo_sum(const uint8_t *ip, bint v4, unsigned int proto) noexcept nogil:
-    """Pseudo header without the length, from an IP header."""
-    if v4:
-        return short_sum(ip + 12, 8) + htons(proto)
-    return short_sum(ip + 8, 32) + htons(proto)
-
-
 cdef inline uint64_t length_sum(Py_ssize_t n) noexcept nogil:
     """What a 32-bit length adds to a pseudo header."""
     return htons(<uint16_t>(n >> 16)) + <uint64_t>htons(<uint16_t>n)
@@ -127,7 +101,7 @@ cdef inline uint16_t not_zero(uint16_t check) noexcept nogil:
     return check if check else 0xffff
 
 
-cdef inline uint64_t behind(uint64_t total, Py_ssize_t distance) noexcept nogil:
+cdef inline uint64_t sum_at(uint64_t total, Py_ssize_t distance) noexcept nogil:
     """A sum of bytes as it counts `distance` bytes into a checksum's data."""
     cdef uint16_t folded = fold(total)
     return <uint16_t>(folded << 8 | folded >> 8) if distance & 1 else folded

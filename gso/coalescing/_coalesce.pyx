@@ -2,7 +2,7 @@
 # cython: initializedcheck=False, embedsignature=False
 """Merging of segments into super-packets as the Linux kernel's software GRO does it.
 
-One pass decides (_merge), a second one copies.
+One pass decides which frames are merged (_gro), a second one copies.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING
@@ -10,15 +10,21 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memmove
 
-from gso.buffers._checksum cimport (
-    behind, fold, length_sum, load16, not_zero, pseudo_sum, put16, short_sum, simd, store16,
-)
+from gso.buffers._bytes cimport load16, put16, store16
+from gso.buffers._checksum cimport fold, length_sum, not_zero, short_sum, simd, sum_at
 from gso.buffers._frames cimport Frames, new_bytes
-from gso.coalescing._gro cimport NOBODY, decide, held, job, packet
+from gso.coalescing._gro cimport NO_SLOT, assign_frames, gro_state, held_packet, packet
 from gso.headers._arguments cimport drop_ports, is_partial, is_raw, take_ports
-from gso.segmentation._plan cimport IPPROTO_TCP, IPPROTO_UDP
+from gso.headers._numbers cimport (
+    ETH_HLEN, GRE_CHECK, GRO_MAX_SIZE, IPPROTO_HOPOPTS, IPPROTO_TCP, IPPROTO_UDP, IPV4_CHECK,
+    IPV4_HLEN, IPV4_TOT_LEN, IPV6_EXT_HDRLEN, IPV6_EXT_NEXTHDR, IPV6_HLEN, IPV6_NEXTHDR,
+    IPV6_PAYLOAD_LEN, IPV6_TLV_AT, IPV6_TLV_JUMBO, IPV6_TLV_JUMBO_LEN, JUMBO_AT, JUMBO_HLEN,
+    TCPHDR_FIN, TCPHDR_PSH, TCP_CHECK, TCP_FLAGS, UDP_CHECK, UDP_LEN,
+)
+from gso.headers._pseudo_header cimport pseudo_sum
 from gso.headers._walk cimport (
-    IP4, IP6, UDP, drop_copy, fault, header_copy, headers, layer, port_list, read_headers,
+    LAYER_IPV4, LAYER_IPV6, LAYER_UDP, drop_copy, fault, header_copy, headers, layer, port_list,
+    read_headers,
 )
 
 from operator import index
@@ -29,18 +35,9 @@ import numpy as np
 from gso.constants import Reason
 from gso.errors import GsoError
 
-cdef enum:
-    GRO_MAX_SIZE = 8 * 65535
-    ETH_HLEN = 14
-    JUMBO_HLEN = 8
-    UDP_HLEN = 8
-    PSH = 0x08
-    FIN = 0x01
-    GRO_LEGACY_MAX_SIZE = 65536
-
 # ---- output ---------------------------------------------------------------------------------
 
-cdef Py_ssize_t place(job *j, int64_t *ends) noexcept nogil:
+cdef Py_ssize_t lay_out(gro_state *j, int64_t *ends) noexcept nogil:
     """Where each packet goes; returns the bytes of all."""
     cdef Py_ssize_t k, total = 0
     cdef int64_t link = 0 if j.raw else ETH_HLEN
@@ -48,7 +45,7 @@ cdef Py_ssize_t place(job *j, int64_t *ends) noexcept nogil:
     ends[0] = 0
     for k in range(j.count):
         one = &j.packets[k]
-        if one.count == 1 or one.headers - link - 40 + one.length <= 0xffff:
+        if one.count == 1 or one.headers - link - IPV6_HLEN + one.length <= 0xffff:
             one.jumbo = 0
         one.at = total
         total += one.headers + one.jumbo + one.length
@@ -58,7 +55,7 @@ cdef Py_ssize_t place(job *j, int64_t *ends) noexcept nogil:
     return total
 
 
-cdef void copy_frames(job *j, uint8_t *out) noexcept nogil:
+cdef void copy_frames(gro_state *j, uint8_t *out) noexcept nogil:
     """Copy frames to where they go, headers only of the first."""
     cdef const uint8_t *frame
     cdef packet *one
@@ -75,13 +72,13 @@ cdef void copy_frames(job *j, uint8_t *out) noexcept nogil:
             one.at += one.headers + one.jumbo
             one.length = 0  # counts again what has been copied
         n = size - one.headers
-        one.payload_sum += behind(
+        one.payload_sum += sum_at(
             simd.copy_sum(out + one.at, frame + one.headers, n), one.length)
         one.at += n
         one.length += n
 
 
-cdef int finish(job *j, packet *one, uint8_t *out) noexcept nogil:
+cdef int finish(gro_state *j, packet *one, uint8_t *out) noexcept nogil:
     """Make the first frame's headers, at `out`, those of the whole packet. -1: they have changed.
 
     (tcp_gro_complete, inet_gro_complete and so on; checksums of tunnels are completed too.)
@@ -102,18 +99,18 @@ cdef int finish(job *j, packet *one, uint8_t *out) noexcept nogil:
 
 
 cdef uint64_t finish_transport(
-    const job *j, const packet *one, const headers *h, uint8_t *out
+    const gro_state *j, const packet *one, const headers *h, uint8_t *out
 ) noexcept nogil:
     """Returns the sum of the transport header and what is behind it."""
     cdef uint8_t *th = out + h.l4_header
-    cdef uint8_t *check = th + (16 if h.l4 == IPPROTO_TCP else 6)
+    cdef uint8_t *check = th + (TCP_CHECK if h.l4 == IPPROTO_TCP else UDP_CHECK)
     cdef Py_ssize_t thlen = one.headers - h.l4_header
     cdef uint64_t inside, pseudo = pseudo_sum(out + h.ip_header, h.inner_version == 4, h.l4)
     pseudo += length_sum(thlen + one.length)
     if h.l4 == IPPROTO_TCP:
-        th[13] |= one.flags & (FIN | PSH)
+        th[TCP_FLAGS] |= one.flags & (TCPHDR_FIN | TCPHDR_PSH)
     else:
-        put16(th + 4, thlen + one.length)
+        put16(th + UDP_LEN, thlen + one.length)
     store16(check, fold(pseudo))
     if h.remcsum:
         return short_sum(th, thlen) + one.payload_sum
@@ -132,6 +129,7 @@ cdef void finish_layers(
 ) noexcept nogil:
     cdef Py_ssize_t length, next_offset = h.l4_header
     cdef const layer *one
+    cdef const layer *outer  # the IP header around it
     cdef uint8_t *head
     cdef uint64_t pseudo
     cdef int k
@@ -139,27 +137,29 @@ cdef void finish_layers(
         one = &h.layers[k]
         head = out + one.offset
         length = end - one.offset
-        if one.kind == IP4:
-            put16(head + 2, length if length <= 0xffff else 0)  # iph_set_totlen
-            store16(head + 10, 0)
-            store16(head + 10, <uint16_t>~fold(short_sum(head, 20)))
-        elif one.kind == IP6:
-            put16(head + 4, length - 40 if length - 40 <= 0xffff else 0)
-        elif one.kind == UDP:
-            put16(head + 4, length)
-            if load16(head + 6):
-                pseudo = pseudo_sum(out + h.layers[k - 1].offset, h.layers[k - 1].kind == IP4,
-                                    IPPROTO_UDP) + length_sum(length)
-                store16(head + 6, 0)
+        if one.kind == LAYER_IPV4:
+            put16(head + IPV4_TOT_LEN, length if length <= 0xffff else 0)  # iph_set_totlen
+            store16(head + IPV4_CHECK, 0)
+            store16(head + IPV4_CHECK, <uint16_t>~fold(short_sum(head, IPV4_HLEN)))
+        elif one.kind == LAYER_IPV6:
+            length -= IPV6_HLEN
+            put16(head + IPV6_PAYLOAD_LEN, length if length <= 0xffff else 0)
+        elif one.kind == LAYER_UDP:
+            put16(head + UDP_LEN, length)
+            if load16(head + UDP_CHECK):
+                outer = &h.layers[k - 1]
+                pseudo = pseudo_sum(out + outer.offset, outer.kind == LAYER_IPV4, IPPROTO_UDP)
+                pseudo += length_sum(length)
+                store16(head + UDP_CHECK, 0)
                 inside += short_sum(head, next_offset - one.offset) + pseudo
-                store16(head + 6, not_zero(<uint16_t>~fold(inside)))
+                store16(head + UDP_CHECK, not_zero(<uint16_t>~fold(inside)))
                 inside = <uint16_t>~fold(pseudo)
                 next_offset = one.offset
                 continue
         else:
-            store16(head + 4, 0)
+            store16(head + GRE_CHECK, 0)
             inside += short_sum(head, next_offset - one.offset)
-            store16(head + 4, <uint16_t>~fold(inside))
+            store16(head + GRE_CHECK, <uint16_t>~fold(inside))
             inside = 0xffff
             next_offset = one.offset
             continue
@@ -169,19 +169,19 @@ cdef void finish_layers(
 
 cdef void insert_jumbo(const headers *h, uint8_t *out, Py_ssize_t end) noexcept nogil:
     """BIG TCP: a hop-by-hop header with the length that payload_len cannot hold."""
-    cdef uint8_t *jumbo = out + h.ip_header + 40
-    cdef uint32_t length = <uint32_t>(end - h.ip_header - 40 + JUMBO_HLEN)
-    memmove(jumbo + JUMBO_HLEN, jumbo, h.payload - h.ip_header - 40)
-    jumbo[0] = out[h.ip_header + 6]
-    jumbo[1] = 0
-    jumbo[2] = 194  # IPV6_TLV_JUMBO
-    jumbo[3] = 4
-    put16(jumbo + 4, length >> 16)
-    put16(jumbo + 6, length)
-    out[h.ip_header + 6] = 0
+    cdef uint8_t *jumbo = out + h.ip_header + IPV6_HLEN
+    cdef uint32_t length = <uint32_t>(end - h.ip_header - IPV6_HLEN + JUMBO_HLEN)
+    memmove(jumbo + JUMBO_HLEN, jumbo, h.payload - h.ip_header - IPV6_HLEN)
+    jumbo[IPV6_EXT_NEXTHDR] = out[h.ip_header + IPV6_NEXTHDR]
+    jumbo[IPV6_EXT_HDRLEN] = 0
+    jumbo[IPV6_TLV_AT] = IPV6_TLV_JUMBO
+    jumbo[IPV6_TLV_AT + 1] = IPV6_TLV_JUMBO_LEN
+    put16(jumbo + JUMBO_AT, length >> 16)
+    put16(jumbo + JUMBO_AT + 2, length)
+    out[h.ip_header + IPV6_NEXTHDR] = IPPROTO_HOPOPTS
 
 
-cdef Py_ssize_t write(job *j, uint8_t *out, const int64_t *ends) noexcept nogil:
+cdef Py_ssize_t write(gro_state *j, uint8_t *out, const int64_t *ends) noexcept nogil:
     """Returns -1, or the number of a frame that has changed."""
     cdef Py_ssize_t k
     copy_frames(j, out)
@@ -245,7 +245,7 @@ def _restore(data, offsets, gso_size, gso_segs, gso_type, first, into, waiting):
 cdef class _Memory:
     """What a call needs while it runs."""
 
-    cdef job j
+    cdef gro_state j
     cdef port_list ports
 
     def __cinit__(self):
@@ -259,19 +259,19 @@ cdef class _Memory:
 
     cdef int reserve(self, Py_ssize_t n, Py_ssize_t max_flows) except -1:
         cdef Py_ssize_t buckets = 16, k
-        cdef job *j = &self.j
+        cdef gro_state *j = &self.j
         while buckets < 2 * min(n, max_flows):
             buckets *= 2
         j.max_held = <int32_t>max(min(n, max_flows), 1)
         j.packets = <packet *>malloc(max(n, 1) * sizeof(packet))
-        j.slots = <held *>malloc(j.max_held * sizeof(held))
+        j.slots = <held_packet *>malloc(j.max_held * sizeof(held_packet))
         j.buckets = <int32_t *>malloc(buckets * sizeof(int32_t))
         if j.packets is NULL or j.slots is NULL or j.buckets is NULL:
             raise MemoryError
         for k in range(buckets):
-            j.buckets[k] = NOBODY
+            j.buckets[k] = NO_SLOT
         j.mask = buckets - 1
-        j.free = j.oldest = j.newest = NOBODY
+        j.free = j.oldest = j.newest = NO_SLOT
         j.unused = 0
         j.count = 0
         return 0
@@ -320,7 +320,7 @@ def coalesce(Frames frames not None, *, link_type="ethernet", tunnel_ports=None,
     udp_gro_receive_segment, skb_gro_receive, and those of the tunnels.
     """
     cdef _Memory memory = _Memory()
-    cdef job *j = &memory.j
+    cdef gro_state *j = &memory.j
     cdef int64_t[::1] into_view
     j.data, j.off, j.n = frames.buf, frames.off, frames.n
     j.raw = is_raw(link_type)
@@ -343,15 +343,15 @@ def coalesce(Frames frames not None, *, link_type="ethernet", tunnel_ports=None,
     if frames.n:
         j.into = &into_view[0]
         with nogil:
-            decide(j)
+            assign_frames(j)
     return _result(memory, into)
 
 
 cdef Coalesced _result(_Memory memory, object into):
-    cdef job *j = &memory.j
+    cdef gro_state *j = &memory.j
     cdef bytes ends = new_bytes((j.count + 1) * sizeof(int64_t))
     cdef int64_t *off = <int64_t *>PyBytes_AS_STRING(ends)
-    cdef Py_ssize_t k, failed = -1, total = place(j, off)
+    cdef Py_ssize_t k, failed = -1, total = lay_out(j, off)
     cdef bytes data = new_bytes(total)
     cdef uint8_t *out = <uint8_t *>PyBytes_AS_STRING(data)
     with nogil:
@@ -379,11 +379,11 @@ cdef Coalesced _result(_Memory memory, object into):
     return self
 
 
-cdef object _held(const job *j):
+cdef object _held(const gro_state *j):
     """Numbers of the packets that still could take up frames, in order."""
     cdef list numbers = []
     cdef int32_t slot = j.oldest
-    while slot != NOBODY:
+    while slot != NO_SLOT:
         numbers.append(j.slots[slot].packet)
         slot = j.slots[slot].newer
     return np.array(numbers, np.int64)

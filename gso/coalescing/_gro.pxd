@@ -5,7 +5,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from gso.headers._walk cimport headers, port_list
 
 cdef enum:
-    NOBODY = -1
+    NO_SLOT = -1
 
 # A packet of the output: one frame, or several merged.
 cdef struct packet:
@@ -21,7 +21,7 @@ cdef struct packet:
     uint8_t flags           # TCP: FIN and PSH of the last segment
 
 # A packet that may still take up frames.
-cdef struct held:
+cdef struct held_packet:
     headers h
     uint64_t hash
     int64_t packet
@@ -31,7 +31,7 @@ cdef struct held:
     bint fixed_id
 
 # What a call was asked to do, and its memory.
-cdef struct job:
+cdef struct gro_state:
     const uint8_t *data
     const int64_t *off
     Py_ssize_t n
@@ -48,7 +48,7 @@ cdef struct job:
     packet *packets
     int64_t *into
     Py_ssize_t count        # packets
-    held *slots
+    held_packet *slots
     int32_t max_held
     int32_t unused          # slots not used so far
     int32_t free            # a list of slots that were, by next_in_bucket
@@ -58,4 +58,4 @@ cdef struct job:
     uint64_t mask
 
 # Put every frame into a packet.
-cdef void decide(job *j) noexcept nogil
+cdef void assign_frames(gro_state *j) noexcept nogil

@@ -1,1 +1,1 @@
-"""For compiled code only: see _merge.pxd."""
+"""For compiled code only: see _gro.pxd."""

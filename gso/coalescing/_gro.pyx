@@ -13,15 +13,26 @@ Beyond the kernel's rules, what segmentation would not give back byte for byte i
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy
 
-from gso.buffers._checksum cimport fold, get16, length_sum, load16, pseudo_sum, short_sum, simd
-from gso.segmentation._plan cimport (
-    IPPROTO_TCP, IPPROTO_UDP, SKB_GSO_GRE, SKB_GSO_GRE_CSUM, SKB_GSO_IPXIP4, SKB_GSO_IPXIP6,
-    SKB_GSO_TCP_ECN, SKB_GSO_TCP_FIXEDID, SKB_GSO_TCPV4, SKB_GSO_TCPV6, SKB_GSO_TUNNEL_REMCSUM,
-    SKB_GSO_UDP_L4, SKB_GSO_UDP_TUNNEL, SKB_GSO_UDP_TUNNEL_CSUM,
+from gso.buffers._bytes cimport get16, load16
+from gso.buffers._checksum cimport fold, length_sum, short_sum, simd
+from gso.headers._numbers cimport (
+    ETH_HLEN, GENEVE_FLAGS, GENEVE_OAM, GENEVE_VERSION_MASK, GRE_CHECK, GRE_CHECK_HLEN, GRE_CSUM,
+    GRE_KEY, GRE_RESERVED1, GRO_LEGACY_MAX_SIZE, GUE_FLAGS, GUE_FLAG_PRIV, GUE_HLEN_MASK,
+    GUE_PFLAG_REMCSUM, GUE_PRIVATE_FLAGS, GUE_VERSION_SHIFT, IPPROTO_TCP, IPPROTO_UDP,
+    IPV4_ADDRESSES_LEN, IPV4_CHECK, IPV4_FRAG_OFF, IPV4_HLEN, IPV4_ID, IPV4_NO_OPTIONS,
+    IPV4_PROTOCOL, IPV4_SADDR, IPV4_TOS, IPV4_TOT_LEN, IPV4_TTL, IPV6_ADDRESSES_LEN, IPV6_FLOW_LBL,
+    IPV6_HLEN, IPV6_HOP_LIMIT, IPV6_NEXTHDR, IPV6_PAYLOAD_LEN, IPV6_SADDR, IP_DF, JUMBO_HLEN,
+    L4_PORTS_LEN, MAX_GRO_SKBS, SKB_GSO_GRE, SKB_GSO_GRE_CSUM, SKB_GSO_IPXIP4, SKB_GSO_IPXIP6,
+    SKB_GSO_TCPV4, SKB_GSO_TCPV6, SKB_GSO_TCP_ECN, SKB_GSO_TCP_FIXEDID, SKB_GSO_TUNNEL_REMCSUM,
+    SKB_GSO_UDP_L4, SKB_GSO_UDP_TUNNEL, SKB_GSO_UDP_TUNNEL_CSUM, TCPHDR_CWR, TCPHDR_FIN,
+    TCPHDR_PSH, TCPHDR_RST, TCPHDR_SYN, TCPHDR_URG, TCP_ACK_SEQ, TCP_CHECK, TCP_DOFF, TCP_FLAGS,
+    TCP_SEQ, TCP_URG_PTR, TCP_WINDOW, UDP_CHECK, UDP_GRO_CNT_MAX, UDP_HLEN, UDP_LEN,
 )
+from gso.headers._pseudo_header cimport pseudo_sum
 from gso.headers._walk cimport (
-    GENEVE_HEADER, GPE_HEADER, GRE, GRE_HEADER, GUE_HEADER, IP4, IP6, MPLS_STACK, NSH_HEADER, UDP,
-    VXLAN_HEADER, drop_copy, fault, header_copy, headers, layer, read_headers,
+    LAYER_GRE, LAYER_IPV4, LAYER_IPV6, LAYER_UDP, STEP_GENEVE, STEP_GPE, STEP_GRE, STEP_GUE,
+    STEP_MPLS, STEP_NSH, STEP_VXLAN, TUNNEL_GRE, drop_copy, fault, header_copy, headers, layer,
+    read_headers,
 )
 
 cdef extern from *:
@@ -38,25 +49,9 @@ cdef extern from *:
     uint64_t mix(uint64_t a, uint64_t b) noexcept nogil
 
 cdef enum:
-    IP_DF = 0x4000
-    MAX_GRO_SKBS = 8                # net/core/gro.c: packets held in one bucket
-    UDP_GRO_CNT_MAX = 64
-    T_GRE = 4                       # gso.Tunnel
-    GRE_KEY = 0x2000
-    GRE_KEY_AND_CSUM = 0xa000
-    ETH_HLEN = 14
-    UDP_HLEN = 8
-    JUMBO_HLEN = 8
-    GRO_LEGACY_MAX_SIZE = 65536     # include/linux/netdevice.h
-
-    FIN = 0x01
-    SYN = 0x02
-    RST = 0x04
-    PSH = 0x08
-    URG = 0x20
-    CWR = 0x80
-
-    BY_ETHERTYPE = (1 << GRE_HEADER | 1 << VXLAN_HEADER | 1 << GPE_HEADER | 1 << GENEVE_HEADER)
+    TCPHDR_LAST = TCPHDR_URG | TCPHDR_PSH | TCPHDR_RST | TCPHDR_SYN | TCPHDR_FIN
+    # Steps of tunnels that say by Ethernet type what they carry
+    BY_ETHERTYPE = (1 << STEP_GRE | 1 << STEP_VXLAN | 1 << STEP_GPE | 1 << STEP_GENEVE)
 
 # A frame under consideration.
 cdef struct frame:
@@ -72,7 +67,7 @@ cdef struct frame:
 # ---- one frame ------------------------------------------------------------------------------
 
 cdef uint64_t flow_hash(
-    const job *j, const headers *h, const uint8_t *p, Py_ssize_t i
+    const gro_state *j, const headers *h, const uint8_t *p, Py_ssize_t i
 ) noexcept nogil:
     """Of the interface, the innermost addresses, protocol and ports; 0 if there are none."""
     cdef const uint8_t *address
@@ -83,34 +78,34 @@ cdef uint64_t flow_hash(
     if j.interfaces is not NULL:
         total = mix(total ^ <uint64_t>j.interfaces[i], j.seed[1])
     words = 1 if h.inner_version == 4 else 4
-    address = p + h.ip_header + (12 if h.inner_version == 4 else 8)
+    address = p + h.ip_header + (IPV4_SADDR if h.inner_version == 4 else IPV6_SADDR)
     for k in range(words):
         memcpy(&word, address + 8 * k, 8)
         total = mix(total ^ word, j.seed[1])
     word = 0
-    memcpy(&word, p + h.l4_header, 4)
+    memcpy(&word, p + h.l4_header, L4_PORTS_LEN)
     total = mix(total ^ word ^ <uint64_t>h.l4 << 32, j.seed[1])
     return total | 1
 
 
-cdef bint is_segment(const job *j, const frame *f) noexcept nogil:
+cdef bint is_segment(const gro_state *j, const frame *f) noexcept nogil:
     """Could this frame be part of a super-packet, going by its headers?"""
     cdef const headers *h = &f.h
     cdef int k, levels = 0
     if h.l4 == 0 or h.refusal.field is not NULL or h.jumbo >= 0 or h.routing >= 0:
         return False
-    if h.steps & (1 << MPLS_STACK | 1 << NSH_HEADER) or not usual_tunnel(f):
+    if h.steps & (1 << STEP_MPLS | 1 << STEP_NSH) or not usual_tunnel(f):
         return False
     for k in range(h.n):
-        levels += h.layers[k].kind == IP4 or h.layers[k].kind == IP6
+        levels += h.layers[k].kind == LAYER_IPV4 or h.layers[k].kind == LAYER_IPV6
         if not right_layer(f, k):
             return False
     if levels > 2:  # encap_mark: one tunnel
         return False
     if h.l4 == IPPROTO_UDP:
-        if not j.udp or load16(f.copy.p + h.l4_header + 6) == 0 or f.payload == 0:
+        if not j.udp or load16(f.copy.p + h.l4_header + UDP_CHECK) == 0 or f.payload == 0:
             return False
-        if get16(f.copy.p + h.l4_header + 4) != f.size - h.l4_header:
+        if get16(f.copy.p + h.l4_header + UDP_LEN) != f.size - h.l4_header:
             return False
     return True
 
@@ -119,23 +114,27 @@ cdef bint usual_tunnel(const frame *f) noexcept nogil:
     """Nothing in the tunnel header that GRO does not know, though segmentation repeats it."""
     cdef const headers *h = &f.h
     cdef const uint8_t *p = f.copy.p + h.transport_header
-    if h.tunnel == T_GRE:
-        return get16(p) & ~GRE_KEY_AND_CSUM == 0
-    if h.steps & 1 << GENEVE_HEADER:  # version 0, no OAM
-        return p[UDP_HLEN] & 0xc0 == 0 and p[UDP_HLEN + 1] & 0x80 == 0
-    if h.steps & 1 << GUE_HEADER and p[UDP_HLEN] & 0xc0 == 0:
-        return usual_gue(p + UDP_HLEN)
+    cdef const uint8_t *inside = p + UDP_HLEN
+    if h.tunnel == TUNNEL_GRE:
+        return get16(p) & ~(GRE_KEY | GRE_CSUM) == 0
+    if h.steps & 1 << STEP_GENEVE:  # version 0, no OAM
+        return inside[0] & GENEVE_VERSION_MASK == 0 and inside[GENEVE_FLAGS] & GENEVE_OAM == 0
+    if h.steps & 1 << STEP_GUE and inside[0] >> GUE_VERSION_SHIFT == 0:
+        return usual_gue(inside)
     return True
 
 
 cdef bint usual_gue(const uint8_t *gue) noexcept nogil:
     """validate_gue_flags: of all flags, private ones, and of those remote checksum offload."""
-    cdef unsigned int words = gue[0] & 31, flags = get16(gue + 2)
+    cdef unsigned int words = gue[0] & GUE_HLEN_MASK, flags = get16(gue + GUE_FLAGS)
+    cdef const uint8_t *private = gue + GUE_PRIVATE_FLAGS
     if flags == 0:
         return True
-    if flags != 1 or words < 1 or gue[4] & 0x7f or gue[5] or get16(gue + 6):
+    if flags != GUE_FLAG_PRIV or words < 1:
         return False
-    return words >= 2 or not gue[4] & 0x80
+    if private[0] & ~GUE_PFLAG_REMCSUM or private[1] or get16(private + 2):
+        return False
+    return words >= 2 or not private[0] & GUE_PFLAG_REMCSUM
 
 
 cdef bint right_layer(const frame *f, int k) noexcept nogil:
@@ -143,17 +142,18 @@ cdef bint right_layer(const frame *f, int k) noexcept nogil:
     cdef const layer *one = &f.h.layers[k]
     cdef const uint8_t *head = f.copy.p + one.offset
     cdef Py_ssize_t length = f.size - one.offset
-    if one.kind == IP4:
+    if one.kind == LAYER_IPV4:
         # ip_fast_csum; a header checksum of 0 is written as 0
         return (
-            head[0] == 0x45 and get16(head + 2) == length and get16(head + 6) & ~IP_DF == 0
-            and load16(head + 10) != 0xffff and fold(short_sum(head, 20)) == 0xffff
+            head[0] == IPV4_NO_OPTIONS and get16(head + IPV4_TOT_LEN) == length
+            and get16(head + IPV4_FRAG_OFF) & ~IP_DF == 0
+            and load16(head + IPV4_CHECK) != 0xffff and fold(short_sum(head, IPV4_HLEN)) == 0xffff
         )
-    if one.kind == IP6:
-        return get16(head + 4) == length - 40
-    if one.kind == UDP:
-        return get16(head + 4) == length
-    return load16(head + 6) == 0  # GRE: the reserved half
+    if one.kind == LAYER_IPV6:
+        return get16(head + IPV6_PAYLOAD_LEN) == length - IPV6_HLEN
+    if one.kind == LAYER_UDP:
+        return get16(head + UDP_LEN) == length
+    return load16(head + GRE_RESERVED1) == 0
 
 
 cdef bint right_checksums(const frame *f) noexcept nogil:
@@ -162,7 +162,7 @@ cdef bint right_checksums(const frame *f) noexcept nogil:
     cdef const uint8_t *p = f.copy.p
     cdef const uint8_t *th = p + h.l4_header
     cdef Py_ssize_t length = f.size - h.l4_header, next_offset = h.l4_header
-    cdef uint16_t check = load16(th + (16 if h.l4 == IPPROTO_TCP else 6))
+    cdef uint16_t check = load16(th + (TCP_CHECK if h.l4 == IPPROTO_TCP else UDP_CHECK))
     cdef uint64_t pseudo = pseudo_sum(p + h.ip_header, h.inner_version == 4, h.l4)
     cdef uint64_t inside = short_sum(th, h.payload - h.l4_header)
     cdef bint sealed = False
@@ -179,14 +179,14 @@ cdef bint right_checksums(const frame *f) noexcept nogil:
         one = &h.layers[k]
         inside += short_sum(p + one.offset, next_offset - one.offset)
         next_offset = one.offset
-        if one.kind == UDP and load16(p + one.offset + 6):
+        if one.kind == LAYER_UDP and load16(p + one.offset + UDP_CHECK):
             sealed = True
             pseudo = pseudo_sum(
-                p + h.layers[k - 1].offset, h.layers[k - 1].kind == IP4, IPPROTO_UDP)
+                p + h.layers[k - 1].offset, h.layers[k - 1].kind == LAYER_IPV4, IPPROTO_UDP)
             if fold(inside + pseudo + length_sum(f.size - one.offset)) != 0xffff:
                 return False
-        elif one.kind == GRE:
-            if load16(p + one.offset + 4) == 0xffff or fold(inside) != 0xffff:
+        elif one.kind == LAYER_GRE:
+            if load16(p + one.offset + GRE_CHECK) == 0xffff or fold(inside) != 0xffff:
                 return False
     # gue_gro_remcsum, vxlan_gro_remcsum: csum_valid
     return sealed or not h.remcsum
@@ -204,6 +204,8 @@ cdef bint same_flow(
     const headers *h, const headers *g, const uint8_t *a, const uint8_t *b
 ) noexcept nogil:
     """Whether both are of one flow in one tunnel: NAPI_GRO_CB(p)->same_flow."""
+    cdef const uint8_t *x
+    cdef const uint8_t *y
     cdef Py_ssize_t at = 0, start
     cdef int k
     if h.n != g.n or h.l4 != g.l4 or h.l4_header != g.l4_header:
@@ -214,36 +216,42 @@ cdef bint same_flow(
             return False
         if differs(a, b, at, start):  # Ethernet, VLAN, tunnel and extension headers
             return False
-        if h.layers[k].kind == IP4:
-            if a[start + 9] != b[start + 9] or differs(a, b, start + 12, start + 20):
+        x = a + start
+        y = b + start
+        if h.layers[k].kind == LAYER_IPV4:
+            if x[IPV4_PROTOCOL] != y[IPV4_PROTOCOL]:
                 return False
-            at = start + 20
-        elif h.layers[k].kind == IP6:
-            if (a[start] ^ b[start]) & 0xf0 or (a[start + 1] ^ b[start + 1]) & 0x0f:
+            if differs(x, y, IPV4_SADDR, IPV4_SADDR + IPV4_ADDRESSES_LEN):
                 return False
-            if differs(a, b, start + 2, start + 4) or a[start + 6] != b[start + 6]:
+            at = start + IPV4_HLEN
+        elif h.layers[k].kind == LAYER_IPV6:
+            if (x[0] ^ y[0]) & 0xf0 or (x[IPV6_FLOW_LBL] ^ y[IPV6_FLOW_LBL]) & 0x0f:
                 return False
-            if differs(a, b, start + 8, start + 40):
+            if differs(x, y, IPV6_FLOW_LBL + 1, IPV6_PAYLOAD_LEN):
                 return False
-            at = start + 40
-        elif h.layers[k].kind == UDP:
-            if differs(a, b, start, start + 4):
+            if x[IPV6_NEXTHDR] != y[IPV6_NEXTHDR]:
                 return False
-            if (load16(a + start + 6) == 0) != (load16(b + start + 6) == 0):
+            if differs(x, y, IPV6_SADDR, IPV6_SADDR + IPV6_ADDRESSES_LEN):
                 return False
-            at = start + 8
+            at = start + IPV6_HLEN
+        elif h.layers[k].kind == LAYER_UDP:
+            if differs(x, y, 0, L4_PORTS_LEN):
+                return False
+            if (load16(x + UDP_CHECK) == 0) != (load16(y + UDP_CHECK) == 0):
+                return False
+            at = start + UDP_HLEN
         else:
-            if differs(a, b, start, start + 4):
+            if differs(x, y, 0, GRE_CHECK):
                 return False
             # gre_gro_receive takes the checksum, which comes first, for the key
-            if get16(a + start) & GRE_KEY and differs(a, b, start + 4, start + 8):
+            if get16(x) & GRE_KEY and differs(x, y, GRE_CHECK, GRE_CHECK_HLEN):
                 return False
-            at = start + 8
-    return not differs(a, b, at, h.l4_header + 4)
+            at = start + GRE_CHECK_HLEN
+    return not differs(a, b, at, h.l4_header + L4_PORTS_LEN)
 
 
 cdef bint network_continues(
-    const job *j, held *one, const uint8_t *a, const uint8_t *b, int64_t count
+    const gro_state *j, held_packet *one, const uint8_t *a, const uint8_t *b, int64_t count
 ) noexcept nogil:
     """Do the IP headers at `a` go on from those of the first frame at `b`? (inet_gro_flush)"""
     cdef const headers *h = &one.h
@@ -255,29 +263,34 @@ cdef bint network_continues(
     for k in range(h.n):
         x = a + h.layers[k].offset
         y = b + h.layers[k].offset
-        if h.layers[k].kind == IP4:
-            if x[1] != y[1] or x[8] != y[8] or load16(x + 6) != load16(y + 6):
+        if h.layers[k].kind == LAYER_IPV4:
+            if x[IPV4_TOS] != y[IPV4_TOS] or x[IPV4_TTL] != y[IPV4_TTL]:
                 return False
-            step = <uint16_t>(get16(x + 4) - get16(y + 4))
+            if load16(x + IPV4_FRAG_OFF) != load16(y + IPV4_FRAG_OFF):
+                return False
+            step = <uint16_t>(get16(x + IPV4_ID) - get16(y + IPV4_ID))
             if h.layers[k].inner and (fixed or count == 1) and step == 0:
-                if not (j.fixed_ids and h.l4 == IPPROTO_TCP and get16(x + 6) & IP_DF):
+                if not (j.fixed_ids and h.l4 == IPPROTO_TCP and get16(x + IPV4_FRAG_OFF) & IP_DF):
                     return False
                 fixed = True
             elif step != <uint16_t>count:
                 # The kernel lets outer IDs be anything with DF, but segmentation counts
                 return False
-            elif fixed and (h.layers[k].inner or not get16(x + 6) & IP_DF):
+            elif fixed and (h.layers[k].inner or not get16(x + IPV4_FRAG_OFF) & IP_DF):
                 # ip_fixedid is one for both: without DF, the outer ID would have to stay, too
                 return False
-        elif h.layers[k].kind == IP6:
-            if (x[0] ^ y[0]) & 0x0f or (x[1] ^ y[1]) & 0xf0 or x[7] != y[7]:
+        elif h.layers[k].kind == LAYER_IPV6:
+            # The traffic class
+            if (x[0] ^ y[0]) & 0x0f or (x[IPV6_FLOW_LBL] ^ y[IPV6_FLOW_LBL]) & 0xf0:
+                return False
+            if x[IPV6_HOP_LIMIT] != y[IPV6_HOP_LIMIT]:
                 return False
     one.fixed_id = fixed
     return True
 
 
 cdef inline uint32_t sequence(const uint8_t *th) noexcept nogil:
-    return <uint32_t>get16(th + 4) << 16 | get16(th + 6)
+    return <uint32_t>get16(th + TCP_SEQ) << 16 | get16(th + TCP_SEQ + 2)
 
 
 cdef bint transport_continues(
@@ -290,14 +303,20 @@ cdef bint transport_continues(
         return False
     if h.l4 == IPPROTO_UDP:
         return True
-    if x[13] & CWR or (x[13] ^ y[13]) & ~(CWR | FIN | PSH) or x[12] != y[12]:
+    if x[TCP_FLAGS] & TCPHDR_CWR or x[TCP_DOFF] != y[TCP_DOFF]:
         return False
-    if differs(x, y, 8, 12) or differs(x, y, 14, 16) or differs(x, y, 18, h.payload - h.l4_header):
+    if (x[TCP_FLAGS] ^ y[TCP_FLAGS]) & ~(TCPHDR_CWR | TCPHDR_FIN | TCPHDR_PSH):
+        return False
+    if differs(x, y, TCP_ACK_SEQ, TCP_DOFF) or differs(x, y, TCP_WINDOW, TCP_CHECK):
+        return False
+    if differs(x, y, TCP_URG_PTR, h.payload - h.l4_header):  # and the options
         return False
     return sequence(x) == <uint32_t>(sequence(y) + to.length)
 
 
-cdef bint fits(const job *j, const headers *h, const packet *to, int64_t payload) noexcept nogil:
+cdef bint fits(
+    const gro_state *j, const headers *h, const packet *to, int64_t payload
+) noexcept nogil:
     """skb_gro_receive: lengths count from the network header that the device found."""
     cdef int64_t link = 0 if j.raw else ETH_HLEN
     cdef int64_t length = h.payload - link + to.length + payload
@@ -305,26 +324,26 @@ cdef bint fits(const job *j, const headers *h, const packet *to, int64_t payload
         return False
     if length < GRO_LEGACY_MAX_SIZE:
         return True
-    if h.l4 != IPPROTO_TCP or h.n > 1 or h.steps & 1 << GRE_HEADER or h.network_header != link:
+    if h.l4 != IPPROTO_TCP or h.n > 1 or h.steps & 1 << STEP_GRE or h.network_header != link:
         return False
     # Segmentation takes the jumbo header out only right before TCP
-    return h.inner_version == 4 or h.l4_header == h.ip_header + 40
+    return h.inner_version == 4 or h.l4_header == h.ip_header + IPV6_HLEN
 
 
 # ---- the held packets -----------------------------------------------------------------------
 
-cdef void release(job *j, int32_t slot) noexcept nogil:
+cdef void release(gro_state *j, int32_t slot) noexcept nogil:
     """The packet is complete: nothing is added to it any more."""
-    cdef held *one = &j.slots[slot]
+    cdef held_packet *one = &j.slots[slot]
     cdef int32_t *link = &j.buckets[one.hash & j.mask]
     while link[0] != slot:
         link = &j.slots[link[0]].next_in_bucket
     link[0] = one.next_in_bucket
-    if one.older != NOBODY:
+    if one.older != NO_SLOT:
         j.slots[one.older].newer = one.newer
     else:
         j.oldest = one.newer
-    if one.newer != NOBODY:
+    if one.newer != NO_SLOT:
         j.slots[one.newer].older = one.older
     else:
         j.newest = one.older
@@ -332,22 +351,22 @@ cdef void release(job *j, int32_t slot) noexcept nogil:
     j.free = slot
 
 
-cdef void release_flow(job *j, uint64_t hash) noexcept nogil:
+cdef void release_flow(gro_state *j, uint64_t hash) noexcept nogil:
     """Complete whatever is held of these addresses and ports, so that nothing overtakes it."""
     cdef int32_t slot = j.buckets[hash & j.mask], following
-    while slot != NOBODY:
+    while slot != NO_SLOT:
         following = j.slots[slot].next_in_bucket
         if j.slots[slot].hash == hash:
             release(j, slot)
         slot = following
 
 
-cdef int32_t find(job *j, const frame *f) noexcept nogil:
+cdef int32_t find(gro_state *j, const frame *f) noexcept nogil:
     """The held packet of the frame's flow, or NOBODY."""
     cdef int32_t slot = j.buckets[f.hash & j.mask], following
-    cdef held *one
+    cdef held_packet *one
     cdef int64_t first
-    while slot != NOBODY:
+    while slot != NO_SLOT:
         one = &j.slots[slot]
         following = one.next_in_bucket
         if one.hash == f.hash:
@@ -358,23 +377,23 @@ cdef int32_t find(job *j, const frame *f) noexcept nogil:
                     &f.h, &one.h, f.copy.p, j.data + j.off[first]):
                 return slot
         slot = following
-    return NOBODY
+    return NO_SLOT
 
 
-cdef inline bint same_interface(const job *j, int64_t first, int64_t i) noexcept nogil:
+cdef inline bint same_interface(const gro_state *j, int64_t first, int64_t i) noexcept nogil:
     return j.interfaces is NULL or j.interfaces[first] == j.interfaces[i]
 
 
-cdef bint too_late(const job *j, int64_t first, int64_t i) noexcept nogil:
+cdef bint too_late(const gro_state *j, int64_t first, int64_t i) noexcept nogil:
     cdef int64_t elapsed = <int64_t>(<uint64_t>j.times[i] - <uint64_t>j.times[first])
     return elapsed < 0 or elapsed > j.timeout
 
 
-cdef void thin_out(job *j, uint64_t hash) noexcept nogil:
+cdef void thin_out(gro_state *j, uint64_t hash) noexcept nogil:
     """gro_flush_oldest: the same addresses in ever more tunnels must not cost ever more."""
-    cdef int32_t slot = j.buckets[hash & j.mask], last = NOBODY
+    cdef int32_t slot = j.buckets[hash & j.mask], last = NO_SLOT
     cdef int alike = 0
-    while slot != NOBODY:
+    while slot != NO_SLOT:
         if j.slots[slot].hash == hash:
             alike += 1
             last = slot
@@ -383,16 +402,16 @@ cdef void thin_out(job *j, uint64_t hash) noexcept nogil:
         release(j, last)
 
 
-cdef void hold(job *j, const frame *f, int64_t number) noexcept nogil:
+cdef void hold(gro_state *j, const frame *f, int64_t number) noexcept nogil:
     """Let packet `number`, whose first frame this is, take up others."""
     cdef int32_t slot
-    cdef held *one
+    cdef held_packet *one
     cdef int32_t *bucket = &j.buckets[f.hash & j.mask]
     thin_out(j, f.hash)
-    if j.free == NOBODY and j.unused == j.max_held:
+    if j.free == NO_SLOT and j.unused == j.max_held:
         release(j, j.oldest)
     slot = j.free
-    if slot != NOBODY:
+    if slot != NO_SLOT:
         j.free = j.slots[slot].next_in_bucket
     else:
         slot = j.unused
@@ -405,17 +424,17 @@ cdef void hold(job *j, const frame *f, int64_t number) noexcept nogil:
     one.next_in_bucket = bucket[0]
     bucket[0] = slot
     one.older = j.newest
-    one.newer = NOBODY
-    if j.newest != NOBODY:
+    one.newer = NO_SLOT
+    if j.newest != NO_SLOT:
         j.slots[j.newest].newer = slot
     else:
         j.oldest = slot
     j.newest = slot
 
 
-cdef bint join(job *j, int32_t slot, const frame *f) noexcept nogil:
+cdef bint join(gro_state *j, int32_t slot, const frame *f) noexcept nogil:
     """Put the frame behind a held packet of its flow. The packet is complete if it cannot be."""
-    cdef held *one = &j.slots[slot]
+    cdef held_packet *one = &j.slots[slot]
     cdef packet *to = &j.packets[one.packet]
     cdef const uint8_t *first = j.data + j.off[to.first]
     cdef const uint8_t *th = f.copy.p + f.h.l4_header
@@ -433,8 +452,8 @@ cdef bint join(job *j, int32_t slot, const frame *f) noexcept nogil:
     if one.fixed_id:
         to.gso_type |= SKB_GSO_TCP_FIXEDID
     if f.h.l4 == IPPROTO_TCP:
-        to.flags |= th[13] & (FIN | PSH)
-        last |= th[13] & (URG | PSH | RST | SYN | FIN) != 0
+        to.flags |= th[TCP_FLAGS] & (TCPHDR_FIN | TCPHDR_PSH)
+        last |= th[TCP_FLAGS] & TCPHDR_LAST != 0
     else:
         last |= to.count == UDP_GRO_CNT_MAX
     j.into[f.i] = one.packet
@@ -449,15 +468,15 @@ cdef uint32_t type_of(const headers *h, const uint8_t *p) noexcept nogil:
     cdef int k, levels = 0
     if h.l4 == IPPROTO_TCP:
         bits = SKB_GSO_TCPV4 if h.inner_version == 4 else SKB_GSO_TCPV6
-        if p[h.l4_header + 13] & CWR:
+        if p[h.l4_header + TCP_FLAGS] & TCPHDR_CWR:
             bits |= SKB_GSO_TCP_ECN
-    if h.steps & 1 << GRE_HEADER:
+    if h.steps & 1 << STEP_GRE:
         bits |= SKB_GSO_GRE
     for k in range(h.n):
-        if h.layers[k].kind == UDP:
-            bits |= (SKB_GSO_UDP_TUNNEL_CSUM if load16(p + h.layers[k].offset + 6)
+        if h.layers[k].kind == LAYER_UDP:
+            bits |= (SKB_GSO_UDP_TUNNEL_CSUM if load16(p + h.layers[k].offset + UDP_CHECK)
                      else SKB_GSO_UDP_TUNNEL)
-        elif h.layers[k].kind == GRE:
+        elif h.layers[k].kind == LAYER_GRE:
             bits ^= SKB_GSO_GRE | SKB_GSO_GRE_CSUM
         else:
             levels += 1
@@ -473,17 +492,17 @@ cdef bint may_lead(const frame *f) noexcept nogil:
     """Whether more may follow this frame (tcp_gro_receive, out_check_final)."""
     if f.h.l4 == IPPROTO_UDP:
         return True
-    return f.payload > 0 and f.copy.p[f.h.l4_header + 13] & (URG | PSH | RST | SYN | FIN) == 0
+    return f.payload > 0 and f.copy.p[f.h.l4_header + TCP_FLAGS] & TCPHDR_LAST == 0
 
 
-cdef void consider(job *j, frame *f) noexcept nogil:
+cdef void assign_frame(gro_state *j, frame *f) noexcept nogil:
     """Decide on one frame."""
     cdef bint segment = is_segment(j, f) and right_checksums(f)
     cdef packet *own
     cdef int32_t slot
     if segment:
         slot = find(j, f)
-        if slot != NOBODY and join(j, slot, f):
+        if slot != NO_SLOT and join(j, slot, f):
             return
     elif f.hash:
         release_flow(j, f.hash)
@@ -498,14 +517,14 @@ cdef void consider(job *j, frame *f) noexcept nogil:
     j.into[f.i] = j.count
     if segment and may_lead(f):
         own.gso_type = type_of(&f.h, f.copy.p)
-        own.flags = f.copy.p[f.h.l4_header + 13] if f.h.l4 == IPPROTO_TCP else 0
+        own.flags = f.copy.p[f.h.l4_header + TCP_FLAGS] if f.h.l4 == IPPROTO_TCP else 0
         if f.h.inner_version == 6:
             own.jumbo = JUMBO_HLEN  # if it comes to that
         hold(j, f, j.count)
     j.count += 1
 
 
-cdef void decide(job *j) noexcept nogil:
+cdef void assign_frames(gro_state *j) noexcept nogil:
     """Which packet each frame goes into."""
     cdef frame f
     cdef fault why
@@ -521,5 +540,5 @@ cdef void decide(job *j) noexcept nogil:
         else:
             f.hash = flow_hash(j, &f.h, f.copy.p, i)
         f.payload = f.size - f.h.payload
-        consider(j, &f)
+        assign_frame(j, &f)
         drop_copy(&f.copy)

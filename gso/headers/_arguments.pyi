@@ -1,1 +1,1 @@
-"""For compiled code only: see _options.pxd."""
+"""For compiled code only: see _arguments.pxd."""

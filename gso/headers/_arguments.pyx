@@ -6,8 +6,11 @@ from cpython.long cimport PyLong_CheckExact
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from libc.stdint cimport int64_t
 
-from gso.segmentation._plan cimport GSO_BY_FRAGS
-from gso.headers._walk cimport FOU, GENEVE, GUE, NONE, VXLAN, VXLAN_GPE, fault, port, port_list
+from gso.headers._numbers cimport GSO_BY_FRAGS
+from gso.headers._walk cimport (
+    TUNNEL_FOU, TUNNEL_GENEVE, TUNNEL_GUE, TUNNEL_NONE, TUNNEL_VXLAN, TUNNEL_VXLAN_GPE, fault, port,
+    port_list,
+)
 
 import operator
 
@@ -56,17 +59,22 @@ cdef int take_ports(port_list *ports, object tunnel_ports) except -1:
     return 0
 
 
+_UDP_TUNNELS = (
+    TUNNEL_NONE, TUNNEL_FOU, TUNNEL_GUE, TUNNEL_VXLAN, TUNNEL_VXLAN_GPE, TUNNEL_GENEVE,
+)
+
+
 cdef port _one_port(object number, object kind) except *:
     cdef object protocol = 0
     if not 0 <= number <= 65535:
         raise ValueError(f"UDP port {number} is not between 0 and 65535")
     if isinstance(kind, tuple):
         kind, protocol = kind
-        if kind != FOU:
+        if kind != TUNNEL_FOU:
             raise ValueError(f"only Tunnel.FOU takes an IP protocol, not {Tunnel(kind)!r}")
         if not 1 <= protocol <= 255:
             raise ValueError(f"IP protocol {protocol} is not between 1 and 255")
-    if kind not in (NONE, FOU, GUE, VXLAN, VXLAN_GPE, GENEVE):
+    if kind not in _UDP_TUNNELS:
         raise ValueError(f"{Tunnel(kind)!r} does not run over a UDP port ({number})")
     return port(number, kind, protocol)
 
@@ -104,8 +112,8 @@ cdef int64_t as_gso_size(object gso_size) except? -1:
     size = PyLong_AsLongLongAndOverflow(gso_size, &overflow)
     if overflow:
         raise GsoError(
-            f"gso_size {gso_size} is not between 0 and {GSO_BY_FRAGS - 1}", reason=Reason.GSO_SIZE,
-            field="gso_size", offset=gso_size, limit=GSO_BY_FRAGS - 1)
+            f"gso_size {gso_size} is not between 0 and {GSO_BY_FRAGS - 1}",
+            reason=Reason.GSO_SIZE, field="gso_size", offset=gso_size, limit=GSO_BY_FRAGS - 1)
     return size
 
 

@@ -3,7 +3,8 @@
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t
 
 cdef enum reason_t:  # in the order of gso.Reason
-    TRUNCATED, BAD_HEADER, UNSUPPORTED, NOT_GSO, GSO_TYPE, GSO_SIZE, CHECKSUM, TOO_LONG, LAYOUT
+    REASON_TRUNCATED, REASON_BAD_HEADER, REASON_UNSUPPORTED, REASON_NOT_GSO, REASON_GSO_TYPE,
+    REASON_GSO_SIZE, REASON_CHECKSUM, REASON_TOO_LONG, REASON_LAYOUT
 
 # A refusal as it happens without the GIL. `text` is a str.format template of the other members.
 cdef struct fault:
@@ -15,23 +16,22 @@ cdef struct fault:
     int64_t value
 
 cdef enum tunnel:  # gso.Tunnel
-    NONE, IPIP, SIT, IP6TNL, T_GRE, FOU, GUE, VXLAN, VXLAN_GPE, GENEVE, MPLS, NSH
+    TUNNEL_NONE, TUNNEL_IPIP, TUNNEL_SIT, TUNNEL_IP6TNL, TUNNEL_GRE, TUNNEL_FOU, TUNNEL_GUE,
+    TUNNEL_VXLAN, TUNNEL_VXLAN_GPE, TUNNEL_GENEVE, TUNNEL_MPLS, TUNNEL_NSH
 
 cdef enum layer_kind:
-    IP4, IP6, UDP, GRE
+    LAYER_IPV4, LAYER_IPV6, LAYER_UDP, LAYER_GRE
 
 cdef enum step:
-    DONE, ETHERNET, IPV4, IPV6, TRANSPORT_TCP, TRANSPORT_UDP, GRE_HEADER, GUE_HEADER,
-    VXLAN_HEADER, GPE_HEADER, GENEVE_HEADER, MPLS_STACK, NSH_HEADER, FAILED, BEYOND
+    STEP_DONE, STEP_ETHERNET, STEP_IPV4, STEP_IPV6, STEP_TCP, STEP_UDP, STEP_GRE, STEP_GUE,
+    STEP_VXLAN, STEP_GPE, STEP_GENEVE, STEP_MPLS, STEP_NSH, STEP_FAILED, STEP_BEYOND
 
 cdef enum:
     MAX_HEADER = 65535  # the kernel's header offsets are u16
     MAX_FRAME = 0x7fffffff
     MAX_LAYERS = 16
     FEW_BYTES = 256
-    HEADER_ROOM = 8  # behind a header copy, for an IPv6 fragment header
-    IP_TUNNEL_RECURSION_LIMIT = 5  # include/net/ip_tunnels.h
-    GRO_LEGACY_MAX_SIZE = 65536  # include/linux/netdevice.h: only larger ones are BIG TCP
+    HEADER_ROOM = 8  # after a header copy, for an IPv6 fragment header
 
 # A header whose fields change from segment to segment. What lies between it and the next one (a
 # tunnel header, an inner Ethernet header, IPv6 extension headers) is the same in all segments.

@@ -10,35 +10,22 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
-from gso.buffers._checksum cimport get16
-
-cdef enum:
-    ETH_P_IP = 0x0800
-    ETH_P_TEB = 0x6558
-    ETH_P_8021Q = 0x8100
-    ETH_P_IPV6 = 0x86DD
-    ETH_P_MPLS_UC = 0x8847
-    ETH_P_MPLS_MC = 0x8848
-    ETH_P_8021AD = 0x88A8
-    ETH_P_NSH = 0x894F
-
-    IPPROTO_HOPOPTS = 0
-    IPPROTO_IPIP = 4
-    IPPROTO_TCP = 6
-    IPPROTO_UDP = 17
-    IPPROTO_IPV6 = 41
-    IPPROTO_ROUTING = 43
-    IPPROTO_GRE = 47
-    IPPROTO_DSTOPTS = 60
-
-    GRE_CSUM = 0x8000
-    GRE_ROUTING = 0x4000
-    GRE_KEY = 0x2000
-    GRE_SEQ = 0x1000
-    GRE_VERSION = 0x0007
-
-    VLAN_MAX_DEPTH = 8  # include/linux/if_vlan.h
-    IPV6_TLV_JUMBO = 194
+from gso.buffers._bytes cimport get16
+from gso.headers._numbers cimport (
+    ETH_HLEN, ETH_P_8021AD, ETH_P_8021Q, ETH_P_IP, ETH_P_IPV6, ETH_P_MPLS_MC, ETH_P_MPLS_UC,
+    ETH_P_NSH, ETH_P_TEB, GENEVE_HLEN, GENEVE_OPT_LEN_MASK, GENEVE_PROTO_TYPE, GRE_BASE_HLEN,
+    GRE_CSUM, GRE_FIELD_LEN, GRE_KEY, GRE_PROTOCOL, GRE_ROUTING, GRE_SEQ, GRE_VERSION,
+    GRO_LEGACY_MAX_SIZE, GUE_CONTROL, GUE_FLAGS, GUE_FLAG_PRIV, GUE_HLEN, GUE_HLEN_MASK,
+    GUE_PFLAG_REMCSUM, GUE_PRIVATE_FLAGS, GUE_PROTO_CTYPE, GUE_REMCSUM_HLEN, GUE_VERSION_SHIFT,
+    IPPROTO_DSTOPTS, IPPROTO_GRE, IPPROTO_HOPOPTS, IPPROTO_IPIP, IPPROTO_IPV6, IPPROTO_ROUTING,
+    IPPROTO_TCP, IPPROTO_UDP, IPV4_FRAG_OFF, IPV4_HLEN, IPV4_PROTOCOL, IPV6_EXT_HDRLEN,
+    IPV6_EXT_HLEN, IPV6_EXT_NEXTHDR, IPV6_HLEN, IPV6_NEXTHDR, IPV6_RT_SEGMENTS_LEFT, IPV6_TLV_AT,
+    IPV6_TLV_JUMBO, IP_MF, IP_OFFSET, IP_TUNNEL_RECURSION_LIMIT, MPLS_BOTTOM, MPLS_HLEN, MPLS_LS_S,
+    NSH_BASE_HLEN, NSH_LENGTH, NSH_LENGTH_MASK, NSH_NEXT_PROTOCOL, TCP_DOFF, TCP_HLEN,
+    TCP_MIN_DOFF, TUN_P_ETHERNET, TUN_P_IPV4, TUN_P_IPV6, TUN_P_MPLS_UC, TUN_P_NSH, UDP_DEST,
+    UDP_HLEN, VLAN_HLEN, VLAN_MAX_DEPTH, VXLAN_FLAGS, VXLAN_GPE_NEXT_PROTOCOL, VXLAN_GPE_NP,
+    VXLAN_HLEN, VXLAN_RCO, VXLAN_RCO_FLAGS,
+)
 
 # The state of a walk: where it is, and what it must not read beyond.
 cdef struct cursor:
@@ -61,21 +48,21 @@ cdef step fail(
     int64_t limit, int64_t value
 ) noexcept nogil:
     c.why[0] = fault(why, field, text, offset, limit, value)
-    return FAILED
+    return STEP_FAILED
 
 
-cdef void refuse(
+cdef void note_refusal(
     cursor *c, const char *field, const char *text, Py_ssize_t offset, int64_t limit,
     int64_t value
 ) noexcept nogil:
     """Note that this frame has a layout but cannot be segmented. The outermost cause counts."""
     if c.h.refusal.field is NULL:
-        c.h.refusal = fault(UNSUPPORTED, field, text, offset, limit, value)
+        c.h.refusal = fault(REASON_UNSUPPORTED, field, text, offset, limit, value)
 
 
 cdef inline step need(cursor *c, Py_ssize_t n, const char *field) noexcept nogil:
     """DONE if the next `n` bytes can be read."""
-    return DONE if c.off + n <= c.have else lacking(c, n, field)
+    return STEP_DONE if c.off + n <= c.have else lacking(c, n, field)
 
 
 cdef step lacking(cursor *c, Py_ssize_t n, const char *field) noexcept nogil:
@@ -83,23 +70,22 @@ cdef step lacking(cursor *c, Py_ssize_t n, const char *field) noexcept nogil:
     cdef Py_ssize_t end = c.off + n
     if end > c.size:
         return fail(
-            c, TRUNCATED, field,
-            "{field} at byte {offset} ends at byte {value}, but the frame has {limit} bytes",
-            c.off, c.size, end)
+            c, REASON_TRUNCATED, field, "{field} at byte {offset} ends at byte {value}, but the "
+            "frame has {limit} bytes", c.off, c.size, end)
     if end > MAX_HEADER:
         return fail(
-            c, TOO_LONG, field,
-            "{field} at byte {offset} ends at byte {value}, beyond header offset {limit}",
-            c.off, MAX_HEADER, end)
-    return BEYOND
+            c, REASON_TOO_LONG, field, "{field} at byte {offset} ends at byte {value}, beyond "
+            "header offset {limit}", c.off, MAX_HEADER, end)
+    return STEP_BEYOND
 
 
 cdef void enter(cursor *c, tunnel kind) noexcept nogil:
     """A tunnel header starts here, or (IP in IP) its packet does."""
-    if c.ports.inner >= 0 and kind != FOU and kind != NSH:
+    if c.ports.inner >= 0 and kind != TUNNEL_FOU and kind != TUNNEL_NSH:
         # nsh_gso_segment alone needs to know nothing from the sk_buff
-        refuse(c, "gso_type", "the virtio header does not tell of the tunnel (gso.Tunnel {value}) "
-               "at byte {offset}", c.off, 0, kind)
+        note_refusal(
+            c, "gso_type", "the virtio header does not tell of the tunnel (gso.Tunnel {value}) at "
+            "byte {offset}", c.off, 0, kind)
     if c.tunnels == 0:
         c.h.tunnel = kind
     c.tunnels += 1
@@ -135,88 +121,91 @@ cdef layer *add_layer(cursor *c, layer_kind kind) noexcept nogil:
 cdef step by_ethertype(cursor *c, unsigned int proto, Py_ssize_t field) noexcept nogil:
     """What an Ethernet type announces; `field` is where it stands."""
     if proto == ETH_P_IP:
-        return IPV4
+        return STEP_IPV4
     if proto == ETH_P_IPV6:
-        return IPV6
+        return STEP_IPV6
     if proto == ETH_P_TEB:
-        return ETHERNET
+        return STEP_ETHERNET
     if proto == ETH_P_MPLS_UC or proto == ETH_P_MPLS_MC:
-        return MPLS_STACK
+        return STEP_MPLS
     if proto == ETH_P_NSH:
-        return NSH_HEADER
-    refuse(c, "h_proto", "no segmentation of protocol {value:#06x} (byte {offset})",
-           field, proto, proto)
+        return STEP_NSH
+    note_refusal(
+        c, "h_proto", "no segmentation of protocol {value:#06x} (byte {offset})", field, proto,
+        proto)
     network(c)
-    return DONE
+    return STEP_DONE
 
 
 cdef step by_protocol(cursor *c, unsigned int proto, Py_ssize_t field) noexcept nogil:
     """What an IP protocol number announces outside an IP header, in a tunnel header."""
     if proto == IPPROTO_IPIP:
-        return IPV4
+        return STEP_IPV4
     if proto == IPPROTO_IPV6:
-        return IPV6
+        return STEP_IPV6
     if proto == IPPROTO_GRE:
-        return GRE_HEADER
+        return STEP_GRE
     return unknown(c, "protocol", proto, field)
 
 
 cdef step by_next_protocol(cursor *c, unsigned int proto, Py_ssize_t field) noexcept nogil:
     """NSH and VXLAN-GPE next protocol (RFC 8300, section 2.2; tun_p_to_eth_p)."""
-    if proto == 1:
-        return IPV4
-    if proto == 2:
-        return IPV6
-    if proto == 3:
-        return ETHERNET
-    if proto == 4:
-        return NSH_HEADER
-    if proto == 5:
-        return MPLS_STACK
+    if proto == TUN_P_IPV4:
+        return STEP_IPV4
+    if proto == TUN_P_IPV6:
+        return STEP_IPV6
+    if proto == TUN_P_ETHERNET:
+        return STEP_ETHERNET
+    if proto == TUN_P_NSH:
+        return STEP_NSH
+    if proto == TUN_P_MPLS_UC:
+        return STEP_MPLS
     return unknown(c, "next_protocol", proto, field)
 
 
 cdef step by_nibble(cursor *c, const char *field) noexcept nogil:
     """IPv4 or IPv6, as the version in the first nibble says."""
     cdef step state = need(c, 1, field)
-    if state != DONE:
+    if state != STEP_DONE:
         return state
     cdef unsigned int version = c.p[c.off] >> 4
     if version == 4:
-        return IPV4
+        return STEP_IPV4
     if version == 6:
-        return IPV6
+        return STEP_IPV6
     return unknown(c, "version", version, c.off)
 
 
 cdef step unknown(
     cursor *c, const char *field, unsigned int value, Py_ssize_t where
 ) noexcept nogil:
-    refuse(c, field, "no segmentation of {field} {value} (byte {offset})", where, value, value)
-    return DONE
+    note_refusal(
+        c, field, "no segmentation of {field} {value} (byte {offset})", where, value, value)
+    return STEP_DONE
 
 
 cdef step ethernet(cursor *c) noexcept nogil:
-    cdef step state = need(c, 14, "ethhdr")
+    cdef step state = need(c, ETH_HLEN, "ethhdr")
     cdef unsigned int proto, tags = 0
-    if state != DONE:
+    if state != STEP_DONE:
         return state
     if c.tunnels:
         c.new_packet = True
         inner_mac(c)
-    c.off += 14
+    c.off += ETH_HLEN
     proto = get16(c.p + c.off - 2)
     while proto == ETH_P_8021Q or proto == ETH_P_8021AD:
         tags += 1
         if tags == VLAN_MAX_DEPTH:
-            refuse(c, "vlan_hdr", "VLAN tag {value} at byte {offset}, the kernel follows fewer "
-                   "than {limit}", c.off, VLAN_MAX_DEPTH, tags)
+            note_refusal(
+                c, "vlan_hdr", "VLAN tag {value} at byte {offset}, the kernel follows fewer than "
+                "{limit}", c.off, VLAN_MAX_DEPTH, tags)
             network(c)
-            return DONE
-        state = need(c, 4, "vlan_hdr")
-        if state != DONE:
+            return STEP_DONE
+        state = need(c, VLAN_HLEN, "vlan_hdr")
+        if state != STEP_DONE:
             return state
-        c.off += 4
+        c.off += VLAN_HLEN
         proto = get16(c.p + c.off - 2)
     return by_ethertype(c, proto, c.off - 2)
 
@@ -226,8 +215,9 @@ cdef bint too_deep(cursor *c) noexcept nogil:
     c.ip_levels += 1
     if c.ip_levels <= IP_TUNNEL_RECURSION_LIMIT:
         return False
-    refuse(c, "encapsulation", "IP header {value} at byte {offset}, the kernel follows {limit}",
-           c.off, IP_TUNNEL_RECURSION_LIMIT, c.ip_levels)
+    note_refusal(
+        c, "encapsulation", "IP header {value} at byte {offset}, the kernel follows {limit}", c.off,
+        IP_TUNNEL_RECURSION_LIMIT, c.ip_levels)
     return True
 
 
@@ -247,87 +237,88 @@ cdef step after_ip(cursor *c, unsigned int proto, Py_ssize_t field, int version)
     """What follows an IP header."""
     end_of_ip(c, version)
     if proto == IPPROTO_TCP:
-        return TRANSPORT_TCP
+        return STEP_TCP
     if proto == IPPROTO_UDP:
-        return TRANSPORT_UDP
+        return STEP_UDP
     if proto == IPPROTO_GRE:
-        enter(c, T_GRE)
-        return GRE_HEADER
+        enter(c, TUNNEL_GRE)
+        return STEP_GRE
     if proto == IPPROTO_IPIP:
-        enter(c, IPIP if version == 4 else IP6TNL)
-        return IPV4
+        enter(c, TUNNEL_IPIP if version == 4 else TUNNEL_IP6TNL)
+        return STEP_IPV4
     if proto == IPPROTO_IPV6:
-        enter(c, SIT if version == 4 else IP6TNL)
-        return IPV6
+        enter(c, TUNNEL_SIT if version == 4 else TUNNEL_IP6TNL)
+        return STEP_IPV6
     return unknown(c, "protocol" if version == 4 else "nexthdr", proto, field)
 
 
 cdef step ipv4(cursor *c) noexcept nogil:
-    cdef step state = need(c, 20, "iphdr")
+    cdef step state = need(c, IPV4_HLEN, "iphdr")
     cdef Py_ssize_t start = c.off
     cdef const uint8_t *iph = c.p + start
     cdef layer *one
     cdef unsigned int hlen, frag_off
-    if state != DONE:
+    if state != STEP_DONE:
         return state
     network(c)
     if too_deep(c):
-        return DONE
+        return STEP_DONE
     hlen = (iph[0] & 15) * 4
-    if hlen < 20:
-        return fail(c, BAD_HEADER, "ihl", "ihl at byte {offset} is {value}, less than {limit}",
-                    start, 5, hlen // 4)
+    if hlen < IPV4_HLEN:
+        return fail(
+            c, REASON_BAD_HEADER, "ihl", "ihl at byte {offset} is {value}, less than {limit}",
+            start, IPV4_HLEN // 4, hlen // 4)
     state = need(c, hlen, "ihl")
-    if state != DONE:
+    if state != STEP_DONE:
         return state
-    one = add_layer(c, IP4)
+    one = add_layer(c, LAYER_IPV4)
     one.hlen = hlen
     c.h.ip_header = <int32_t>start
-    frag_off = get16(iph + 6)
-    c.h.fragment = frag_off & 0x3fff != 0
-    c.later_fragment = frag_off & 0x1fff != 0
+    frag_off = get16(iph + IPV4_FRAG_OFF)
+    c.h.fragment = frag_off & (IP_MF | IP_OFFSET) != 0
+    c.later_fragment = frag_off & IP_OFFSET != 0
     c.h.fragment_at = c.h.jumbo = c.h.routing = -1
     c.off += hlen
-    return after_ip(c, iph[9], start + 9, 4)
+    return after_ip(c, iph[IPV4_PROTOCOL], start + IPV4_PROTOCOL, 4)
 
 
 cdef step ipv6(cursor *c) noexcept nogil:
-    cdef step state = need(c, 40, "ipv6hdr")
-    cdef Py_ssize_t start = c.off, field = start + 6
+    cdef step state = need(c, IPV6_HLEN, "ipv6hdr")
+    cdef Py_ssize_t start = c.off, field = start + IPV6_NEXTHDR
     cdef unsigned int proto, length
     cdef bint unfragmentable = True, routed = False
-    if state != DONE:
+    if state != STEP_DONE:
         return state
     network(c)
     if too_deep(c):
-        return DONE
-    add_layer(c, IP6)
+        return STEP_DONE
+    add_layer(c, LAYER_IPV6)
     c.h.ip_header = <int32_t>start
     c.h.fragment = c.later_fragment = False
     c.h.jumbo = c.h.routing = -1
-    c.off += 40
+    c.off += IPV6_HLEN
     c.h.fragment_at = <int32_t>c.off
     c.h.fragment_next = <int32_t>field
     proto = c.p[field]
     # The kernel follows these three, in any order and number (ipv6_gso_pull_exthdrs).
     while proto == IPPROTO_HOPOPTS or proto == IPPROTO_ROUTING or proto == IPPROTO_DSTOPTS:
-        state = need(c, 8, "ipv6_opt_hdr")
-        if state != DONE:
+        state = need(c, IPV6_EXT_HLEN, "ipv6_opt_hdr")
+        if state != STEP_DONE:
             return state
-        length = (c.p[c.off + 1] + 1) * 8
+        length = (c.p[c.off + IPV6_EXT_HDRLEN] + 1) * 8
         state = need(c, length, "hdrlen")
-        if state != DONE:
+        if state != STEP_DONE:
             return state
         if proto == IPPROTO_HOPOPTS and is_jumbo(c, start):
             c.h.jumbo = <int32_t>c.off
         if proto == IPPROTO_ROUTING:
             routed = True
-            if c.p[c.off + 3]:
+            if c.p[c.off + IPV6_RT_SEGMENTS_LEFT]:
                 c.h.routing = <int32_t>c.off
         # ip6_find_1stfragopt: destination options after a routing header can be fragmented
         if proto == IPPROTO_DSTOPTS and routed:
             unfragmentable = False
-        field = c.off
+        field = c.off + IPV6_EXT_NEXTHDR
         proto = c.p[field]
         c.off += length
         if unfragmentable:
@@ -340,135 +331,141 @@ cdef bint is_jumbo(cursor *c, Py_ssize_t ip_header) noexcept nogil:
     """The header of BIG TCP, which segmentation takes out again (ipv6_has_hopopt_jumbo)."""
     cdef const uint8_t *opt = c.p + c.off
     # Behind a VLAN tag or an inner Ethernet header skb->protocol does not say IPv6.
-    cdef bint told = ip_header == 0 or ip_header == 14
+    cdef bint told = ip_header == 0 or ip_header == ETH_HLEN
     if c.tunnels:
         told = c.h.inner_mac_header == ip_header
     return (
-        told and c.off == ip_header + 40 and c.size - ip_header > GRO_LEGACY_MAX_SIZE
-        and opt[0] == IPPROTO_TCP and opt[1] == 0 and opt[2] == IPV6_TLV_JUMBO
+        told and c.off == ip_header + IPV6_HLEN and c.size - ip_header > GRO_LEGACY_MAX_SIZE
+        and opt[IPV6_EXT_NEXTHDR] == IPPROTO_TCP and opt[IPV6_EXT_HDRLEN] == 0
+        and opt[IPV6_TLV_AT] == IPV6_TLV_JUMBO
     )
 
 
 cdef step bad_transport(cursor *c, step state) noexcept nogil:
     """A fragment with no whole transport header in it is a packet like any other."""
-    if state == FAILED and c.h.fragment:
-        return unknown(c, "frag_off", get16(c.p + c.h.ip_header + 6), c.h.ip_header + 6)
+    cdef Py_ssize_t field = c.h.ip_header + IPV4_FRAG_OFF
+    if state == STEP_FAILED and c.h.fragment:
+        return unknown(c, "frag_off", get16(c.p + field), field)
     return state
 
 
 cdef step transport_tcp(cursor *c) noexcept nogil:
     cdef Py_ssize_t start = c.off
     cdef unsigned int doff
-    cdef step state = need(c, 20, "tcphdr")
-    if state != DONE:
+    cdef step state = need(c, TCP_HLEN, "tcphdr")
+    if state != STEP_DONE:
         return bad_transport(c, state)
-    doff = c.p[start + 12] >> 4
-    if doff < 5:
+    doff = c.p[start + TCP_DOFF] >> 4
+    if doff < TCP_MIN_DOFF:
         return bad_transport(c, fail(
-            c, BAD_HEADER, "doff", "doff at byte {offset} is {value}, less than {limit}",
-            start + 12, 5, doff))
+            c, REASON_BAD_HEADER, "doff", "doff at byte {offset} is {value}, less than {limit}",
+            start + TCP_DOFF, TCP_MIN_DOFF, doff))
     state = need(c, doff * 4, "doff")
-    if state != DONE:
+    if state != STEP_DONE:
         return bad_transport(c, state)
     c.h.l4 = IPPROTO_TCP
     c.h.l4_header = <int32_t>start
     c.off += doff * 4
-    return DONE
+    return STEP_DONE
 
 
 cdef port udp_tunnel(cursor *c, uint16_t dest) noexcept nogil:
     """The tunnel at this UDP port: the caller's choice, or IANA's."""
     cdef Py_ssize_t i
-    cdef tunnel known = NONE
+    cdef tunnel known = TUNNEL_NONE
     if c.ports.inner >= 0:
-        return port(dest, NONE, 0)
+        return port(dest, TUNNEL_NONE, 0)
     for i in range(c.ports.n):
         if c.ports.ports[i].number == dest:
             return c.ports.ports[i]
     if dest == 4789:
-        known = VXLAN
+        known = TUNNEL_VXLAN
     elif dest == 4790:
-        known = VXLAN_GPE
+        known = TUNNEL_VXLAN_GPE
     elif dest == 6081:
-        known = GENEVE
+        known = TUNNEL_GENEVE
     elif dest == 6080:
-        known = GUE
+        known = TUNNEL_GUE
     return port(dest, known, 0)
 
 
 cdef step announced_tunnel(cursor *c, Py_ssize_t start) noexcept nogil:
     """A UDP tunnel of which only the place of the packet inside is known, which is enough."""
-    enter(c, FOU)
-    add_layer(c, UDP)
-    if c.ports.inner < start + 8:
-        return fail(c, BAD_HEADER, "inner_nh_offset", "inner_nh_offset is {offset}, inside the UDP "
-                    "header, which ends at byte {limit}", c.ports.inner, start + 8, c.ports.inner)
+    enter(c, TUNNEL_FOU)
+    add_layer(c, LAYER_UDP)
+    if c.ports.inner < start + UDP_HLEN:
+        return fail(
+            c, REASON_BAD_HEADER, "inner_nh_offset", "inner_nh_offset is {offset}, inside the UDP "
+            "header, which ends at byte {limit}", c.ports.inner, start + UDP_HLEN, c.ports.inner)
     c.off = c.ports.inner
     c.in_udp = True
-    return IPV6 if c.ports.inner_version == 6 else IPV4
+    return STEP_IPV6 if c.ports.inner_version == 6 else STEP_IPV4
 
 
 cdef step transport_udp(cursor *c) noexcept nogil:
     cdef Py_ssize_t start = c.off
     cdef port found
-    cdef step state = need(c, 8, "udphdr")
-    if state != DONE:
+    cdef step state = need(c, UDP_HLEN, "udphdr")
+    if state != STEP_DONE:
         return bad_transport(c, state)
     if c.ports.inner > 0 and c.tunnels == 0:
         return announced_tunnel(c, start)
-    found = udp_tunnel(c, get16(c.p + start + 2))
-    if found.tunnel == NONE or c.later_fragment:
-        c.off += 8
+    found = udp_tunnel(c, get16(c.p + start + UDP_DEST))
+    if found.tunnel == TUNNEL_NONE or c.later_fragment:
+        c.off += UDP_HLEN
         c.h.l4 = IPPROTO_UDP
         c.h.l4_header = <int32_t>start
-        return DONE
+        return STEP_DONE
     enter(c, <tunnel>found.tunnel)
-    add_layer(c, UDP)
-    c.off += 8
+    add_layer(c, LAYER_UDP)
+    c.off += UDP_HLEN
     c.in_udp = True
-    if found.tunnel == FOU:
+    if found.tunnel == TUNNEL_FOU:
         if found.protocol:
-            return by_protocol(c, found.protocol, start + 2)
+            return by_protocol(c, found.protocol, start + UDP_DEST)
         return by_nibble(c, "fou")
-    if found.tunnel == GUE:
-        return GUE_HEADER
-    if found.tunnel == VXLAN:
-        return VXLAN_HEADER
-    if found.tunnel == VXLAN_GPE:
-        return GPE_HEADER
-    return GENEVE_HEADER
+    if found.tunnel == TUNNEL_GUE:
+        return STEP_GUE
+    if found.tunnel == TUNNEL_VXLAN:
+        return STEP_VXLAN
+    if found.tunnel == TUNNEL_VXLAN_GPE:
+        return STEP_GPE
+    return STEP_GENEVE
 
 
 cdef step gre(cursor *c) noexcept nogil:
     """RFC 2784 with the key and sequence number of RFC 2890."""
     cdef Py_ssize_t start = c.off
-    cdef unsigned int flags, length = 4
-    cdef step state = need(c, 4, "gre_base_hdr")
-    if state != DONE:
+    cdef unsigned int flags, length = GRE_BASE_HLEN
+    cdef step state = need(c, GRE_BASE_HLEN, "gre_base_hdr")
+    if state != STEP_DONE:
         return state
     flags = get16(c.p + start)
     if flags & (GRE_ROUTING | GRE_VERSION):
-        refuse(c, "flags", "GRE flags {value:#06x} at byte {offset}: source routing or version "
-               "other than 0", start, flags & (GRE_ROUTING | GRE_VERSION), flags)
-        return DONE
-    length += 4 * (flags & GRE_CSUM != 0)
-    length += 4 * (flags & GRE_KEY != 0)
-    length += 4 * (flags & GRE_SEQ != 0)
+        note_refusal(
+            c, "flags", "GRE flags {value:#06x} at byte {offset}: source routing or version other "
+            "than 0", start, flags & (GRE_ROUTING | GRE_VERSION), flags)
+        return STEP_DONE
+    length += GRE_FIELD_LEN * (flags & GRE_CSUM != 0)
+    length += GRE_FIELD_LEN * (flags & GRE_KEY != 0)
+    length += GRE_FIELD_LEN * (flags & GRE_SEQ != 0)
     state = need(c, length, "gre_base_hdr")
-    if state != DONE:
+    if state != STEP_DONE:
         return state
     if flags & GRE_SEQ:
-        refuse(c, "flags", "GRE flags {value:#06x} at byte {offset}: sequence numbers "
-               "({limit:#06x}) would repeat", start, GRE_SEQ, flags)
+        note_refusal(
+            c, "flags", "GRE flags {value:#06x} at byte {offset}: sequence numbers ({limit:#06x}) "
+            "would repeat", start, GRE_SEQ, flags)
     if flags & GRE_CSUM:
         if c.in_udp:
             # To the kernel this GRE header is a part of the UDP tunnel's, left as it is.
-            refuse(c, "flags", "GRE flags {value:#06x} at byte {offset}: a checksum ({limit:#06x}) "
-                   "inside a UDP tunnel", start, GRE_CSUM, flags)
-        add_layer(c, GRE)
+            note_refusal(
+                c, "flags", "GRE flags {value:#06x} at byte {offset}: a checksum ({limit:#06x}) "
+                "inside a UDP tunnel", start, GRE_CSUM, flags)
+        add_layer(c, LAYER_GRE)
     c.off += length
     c.new_packet = True
-    return by_ethertype(c, get16(c.p + start + 2), start + 2)
+    return by_ethertype(c, get16(c.p + start + GRE_PROTOCOL), start + GRE_PROTOCOL)
 
 
 cdef step gue(cursor *c) noexcept nogil:
@@ -476,51 +473,55 @@ cdef step gue(cursor *c) noexcept nogil:
     cdef Py_ssize_t start = c.off
     cdef const uint8_t *p = c.p + start
     cdef unsigned int length
-    cdef step state = need(c, 4, "guehdr")
-    if state != DONE:
+    cdef step state = need(c, GUE_HLEN, "guehdr")
+    if state != STEP_DONE:
         return state
-    if p[0] >> 6 == 1:
+    if p[0] >> GUE_VERSION_SHIFT == 1:
         return by_nibble(c, "guehdr")
-    if p[0] >> 6:
-        return unknown(c, "version", p[0] >> 6, start)
-    length = 4 + (p[0] & 31) * 4
+    if p[0] >> GUE_VERSION_SHIFT:
+        return unknown(c, "version", p[0] >> GUE_VERSION_SHIFT, start)
+    length = GUE_HLEN + (p[0] & GUE_HLEN_MASK) * 4
     state = need(c, length, "hlen")
-    if state != DONE:
+    if state != STEP_DONE:
         return state
     # GUE_FLAG_PRIV alone, so that the private flags are the first field; GUE_PFLAG_REMCSUM
-    if length >= 12 and get16(p + 2) == 1 and p[4] & 0x80:
+    if length >= GUE_REMCSUM_HLEN and get16(p + GUE_FLAGS) == GUE_FLAG_PRIV \
+            and p[GUE_PRIVATE_FLAGS] & GUE_PFLAG_REMCSUM:
         c.h.remcsum = True
     c.off += length
-    if p[0] & 0x20:
-        return unknown(c, "control", p[1], start + 1)
-    return by_protocol(c, p[1], start + 1)
+    if p[0] & GUE_CONTROL:
+        return unknown(c, "control", p[GUE_PROTO_CTYPE], start + GUE_PROTO_CTYPE)
+    return by_protocol(c, p[GUE_PROTO_CTYPE], start + GUE_PROTO_CTYPE)
 
 
 cdef step vxlan(cursor *c, bint gpe) noexcept nogil:
     """RFC 7348, or draft-ietf-nvo3-vxlan-gpe."""
-    cdef Py_ssize_t start = c.off
-    cdef step state = need(c, 8, "vxlanhdr")
-    if state != DONE:
+    cdef Py_ssize_t start = c.off, field
+    cdef step state = need(c, VXLAN_HLEN, "vxlanhdr")
+    if state != STEP_DONE:
         return state
-    c.off += 8
-    if gpe and c.p[start] & 0x04:  # VXLAN_HF_NP: says what is inside
-        return by_next_protocol(c, c.p[start + 3], start + 3)
-    if not gpe and c.p[start + 1] & 0x20:  # VXLAN_HF_RCO
+    c.off += VXLAN_HLEN
+    if gpe and c.p[start + VXLAN_FLAGS] & VXLAN_GPE_NP:
+        field = start + VXLAN_GPE_NEXT_PROTOCOL
+        return by_next_protocol(c, c.p[field], field)
+    if not gpe and c.p[start + VXLAN_RCO_FLAGS] & VXLAN_RCO:
         c.h.remcsum = True
-    return ETHERNET
+    return STEP_ETHERNET
 
 
 cdef step geneve(cursor *c) noexcept nogil:
     """RFC 8926."""
     cdef Py_ssize_t start = c.off
-    cdef step state = need(c, 8, "genevehdr")
-    if state != DONE:
+    cdef Py_ssize_t length
+    cdef step state = need(c, GENEVE_HLEN, "genevehdr")
+    if state != STEP_DONE:
         return state
-    state = need(c, 8 + (c.p[start] & 63) * 4, "opt_len")
-    if state != DONE:
+    length = GENEVE_HLEN + (c.p[start] & GENEVE_OPT_LEN_MASK) * 4
+    state = need(c, length, "opt_len")
+    if state != STEP_DONE:
         return state
-    c.off += 8 + (c.p[start] & 63) * 4
-    return by_ethertype(c, get16(c.p + start + 2), start + 2)
+    c.off += length
+    return by_ethertype(c, get16(c.p + start + GENEVE_PROTO_TYPE), start + GENEVE_PROTO_TYPE)
 
 
 cdef void enter_below_ip(cursor *c, tunnel kind) noexcept nogil:
@@ -533,14 +534,16 @@ cdef void enter_below_ip(cursor *c, tunnel kind) noexcept nogil:
 
 cdef step mpls(cursor *c) noexcept nogil:
     """RFC 3032: labels down to the bottom of the stack, then IP."""
+    cdef const uint8_t *label
     cdef step state
-    enter_below_ip(c, MPLS)
+    enter_below_ip(c, TUNNEL_MPLS)
     while True:
-        state = need(c, 4, "mpls_shim_hdr")
-        if state != DONE:
+        state = need(c, MPLS_HLEN, "mpls_shim_hdr")
+        if state != STEP_DONE:
             return state
-        c.off += 4
-        if c.p[c.off - 2] & 1:
+        label = c.p + c.off
+        c.off += MPLS_HLEN
+        if label[MPLS_BOTTOM] & MPLS_LS_S:
             return by_nibble(c, "mpls_shim_hdr")
 
 
@@ -548,43 +551,44 @@ cdef step nsh(cursor *c) noexcept nogil:
     """RFC 8300."""
     cdef Py_ssize_t start = c.off
     cdef unsigned int length
-    cdef step state = need(c, 8, "nshhdr")
-    if state != DONE:
+    cdef step state = need(c, NSH_BASE_HLEN, "nshhdr")
+    if state != STEP_DONE:
         return state
-    length = (c.p[start + 1] & 63) * 4
-    if length < 8:
-        return fail(c, BAD_HEADER, "length", "NSH length at byte {offset} is {value} bytes, less "
-                    "than {limit}", start + 1, 8, length)
+    length = (c.p[start + NSH_LENGTH] & NSH_LENGTH_MASK) * 4
+    if length < NSH_BASE_HLEN:
+        return fail(
+            c, REASON_BAD_HEADER, "length", "NSH length at byte {offset} is {value} bytes, less "
+            "than {limit}", start + NSH_LENGTH, NSH_BASE_HLEN, length)
     state = need(c, length, "length")
-    if state != DONE:
+    if state != STEP_DONE:
         return state
-    enter_below_ip(c, NSH)
+    enter_below_ip(c, TUNNEL_NSH)
     c.off += length
-    return by_next_protocol(c, c.p[start + 3], start + 3)
+    return by_next_protocol(c, c.p[start + NSH_NEXT_PROTOCOL], start + NSH_NEXT_PROTOCOL)
 
 
 cdef step follow(cursor *c, step kind) noexcept nogil:
-    if kind == ETHERNET:
+    if kind == STEP_ETHERNET:
         return ethernet(c)
-    elif kind == IPV4:
+    elif kind == STEP_IPV4:
         return ipv4(c)
-    elif kind == IPV6:
+    elif kind == STEP_IPV6:
         return ipv6(c)
-    elif kind == TRANSPORT_TCP:
+    elif kind == STEP_TCP:
         return transport_tcp(c)
-    elif kind == TRANSPORT_UDP:
+    elif kind == STEP_UDP:
         return transport_udp(c)
-    elif kind == GRE_HEADER:
+    elif kind == STEP_GRE:
         return gre(c)
-    elif kind == GUE_HEADER:
+    elif kind == STEP_GUE:
         return gue(c)
-    elif kind == VXLAN_HEADER:
+    elif kind == STEP_VXLAN:
         return vxlan(c, False)
-    elif kind == GPE_HEADER:
+    elif kind == STEP_GPE:
         return vxlan(c, True)
-    elif kind == GENEVE_HEADER:
+    elif kind == STEP_GENEVE:
         return geneve(c)
-    elif kind == MPLS_STACK:
+    elif kind == STEP_MPLS:
         return mpls(c)
     return nsh(c)
 
@@ -597,7 +601,7 @@ cdef void mark_inner(headers *h) noexcept nogil:
     """
     cdef int i, levels = 0
     for i in range(h.n):
-        levels += h.layers[i].kind == IP4 or h.layers[i].kind == IP6
+        levels += h.layers[i].kind == LAYER_IPV4 or h.layers[i].kind == LAYER_IPV6
     cdef bint inner = levels == 1
     for i in range(h.n):
         h.layers[i].inner = inner
@@ -627,13 +631,13 @@ cdef int walk(
     h.fragment = h.remcsum = False
     h.n = h.steps = 0
     h.refusal.field = NULL
-    kind = by_nibble(&c, "iphdr") if raw else ETHERNET
-    if raw and kind == DONE:
+    kind = by_nibble(&c, "iphdr") if raw else STEP_ETHERNET
+    if raw and kind == STEP_DONE:
         network(&c)
-    while kind != DONE:
-        if kind == FAILED:
+    while kind != STEP_DONE:
+        if kind == STEP_FAILED:
             return -1
-        if kind == BEYOND:
+        if kind == STEP_BEYOND:
             return 1
         h.steps |= 1 << kind
         kind = follow(&c, kind)
@@ -661,8 +665,9 @@ cdef int read_headers(
     cdef int more
     copy.p = copy.few
     if size > MAX_FRAME:
-        why[0] = fault(TOO_LONG, "len", "a frame of {offset} bytes, the limit is {limit}",
-                       size, MAX_FRAME, size)
+        why[0] = fault(
+            REASON_TOO_LONG, "len", "a frame of {offset} bytes, the limit is {limit}", size,
+            MAX_FRAME, size)
         return -1
     if size >= FEW_BYTES:
         have = FEW_BYTES
@@ -677,7 +682,7 @@ cdef int read_headers(
     copy.p = <uint8_t *>malloc(have + HEADER_ROOM)
     if copy.p is NULL:
         copy.p = copy.few
-        why[0] = fault(TOO_LONG, "len", "no memory for {offset} header bytes", have, 0, 0)
+        why[0] = fault(REASON_TOO_LONG, "len", "no memory for {offset} header bytes", have, 0, 0)
         return -1
     memcpy(copy.p, frame, have)
     return walk(h, why, copy.p, have, size, raw, ports)

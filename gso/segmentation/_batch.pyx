@@ -15,10 +15,10 @@ from gso.buffers._frames cimport Frames, Memory, Segments
 from gso.headers._arguments cimport (
     as_error, as_gso_size, as_gso_type, drop_ports, is_partial, is_raw, take_ports,
 )
-from gso.segmentation._plan cimport job, plan, plan_size
-from gso.segmentation._segment cimport RELEASE_GIL, STREAM, write_plan
-from gso.segmentation._plan_reuse cimport flow, next_plan
 from gso.headers._walk cimport drop_copy, fault, port_list
+from gso.segmentation._plan cimport plan, plan_options, plan_size
+from gso.segmentation._plan_reuse cimport next_plan, plan_key
+from gso.segmentation._segment cimport RELEASE_GIL, STREAM, write_plan
 
 import os
 from bisect import bisect_left
@@ -36,9 +36,9 @@ cdef enum:
     AHEAD = 4  # frames
     HEADER_LINES = 4
 
-    FAULT = -1
-    DONE = 0
-    FULL = 1
+    PASS_FAULT = -1
+    PASS_DONE = 0
+    PASS_FULL = 1
 
 # One number for each frame, or one for all and a step of 0
 cdef struct numbers:
@@ -46,18 +46,18 @@ cdef struct numbers:
     Py_ssize_t step
     int64_t one
 
-# How far a pass has come
-cdef struct place:
+# How far a pass over the frames has come
+cdef struct position:
     Py_ssize_t frame
     Py_ssize_t segment
     Py_ssize_t byte
 
 
 cdef class _Batch:
-    """What the passes over a batch share."""
+    """Arguments, input and output of the passes over a batch."""
 
     cdef Frames frames
-    cdef job j
+    cdef plan_options j
     cdef port_list ports
     cdef bint keep                  # errors="pass"
     cdef numbers gso_size, gso_type
@@ -79,7 +79,7 @@ cdef class _Batch:
         drop_ports(&self.ports)
 
     cdef int take_out(self, object out) except -1:
-        """The caller's memory for the segments."""
+        """Take the caller's memory for the segments, unless `out` is None."""
         cdef const uint8_t *begin
         cdef Frames frames = self.frames
         self.grows = out is None
@@ -92,8 +92,8 @@ cdef class _Batch:
             raise ValueError("out overlaps the frames")
         return 0
 
-    cdef int make_room(self, const place *end) except -1:
-        """Memory for so much output."""
+    cdef int make_room(self, const position *end) except -1:
+        """Allocate room for the output up to `end`."""
         self.data.resize(end.byte)
         self.out = <uint8_t *>self.data.p
         self.end_memory.resize((end.segment + 1) * sizeof(int64_t))
@@ -102,12 +102,13 @@ cdef class _Batch:
         self.stream = end.byte >= STREAM
         return 0
 
-    cdef Segments result(self, const place *end):
-        """What was written, up to `end`."""
+    cdef Segments result(self, const position *end):
+        """The segments written, up to `end`."""
         if end.byte < self.data.size - self.data.size // 4:
-            # Not for less: the C library would take new pages from the system for every batch
+            # If less were given back, the C library would take new pages from the system for every
+            # batch
             self.data.resize(end.byte)
-        # Nobody is to see what is behind
+        # The bytes after the output are not exported
         self.data.size = end.byte
         self.end_memory.size = (end.segment + 1) * sizeof(int64_t)
         cdef Segments segments = Segments.__new__(Segments)
@@ -116,40 +117,41 @@ cdef class _Batch:
         return segments
 
     def measure(self, Py_ssize_t begin, Py_ssize_t end):
-        """Number of segments and bytes of output of frames begin to end."""
-        cdef place at = place(begin, 0, 0), limit = place(end, PY_SSIZE_T_MAX, PY_SSIZE_T_MAX)
+        """Count segments and bytes of the output of frames `begin` to `end`."""
+        cdef position at = position(begin, 0, 0)
+        cdef position limit = position(end, PY_SSIZE_T_MAX, PY_SSIZE_T_MAX)
         cdef fault why
         cdef int state
         with nogil:
             state = self.pass_over(&at, &limit, False, &why)
-        if state == FAULT:
+        if state == PASS_FAULT:
             raise as_error(&why, at.frame)
         return at.segment, at.byte
 
-    def write(self, place at, place limit):
+    def write(self, position at, position limit):
         """Write the frames between two places known from :meth:`measure`."""
         cdef fault why
         cdef int state
         with nogil:
             state = self.pass_over(&at, &limit, True, &why)
-        if state == FAULT:
+        if state == PASS_FAULT:
             raise as_error(&why, at.frame)
-        if state == FULL or at.byte != limit.byte or at.segment != limit.segment:
+        if state == PASS_FULL or at.byte != limit.byte or at.segment != limit.segment:
             raise GsoError(
                 f"frame {at.frame}: changed while the batch was being segmented: output that was "
                 f"to end at byte {limit.byte} is at {at.byte}",
                 reason=Reason.LAYOUT, field="len", offset=at.byte, limit=limit.byte)
 
     cdef int pass_over(
-        self, place *at, const place *end, bint write, fault *why
+        self, position *at, const position *end, bint write, fault *why
     ) noexcept nogil:
         """Go on from `at` to `end`.
 
-        FULL: there is no room for the next frame, which `why` tells the size (offset) and number
-        of segments (value) of. FAULT: it is refused.
+        Returns PASS_DONE; PASS_FULL if there is no room for the output of the next frame, whose
+        bytes are in `why.offset` and segments in `why.value`; or PASS_FAULT if it is refused.
         """
         cdef plan p
-        cdef flow f
+        cdef plan_key f
         cdef const uint8_t *frame
         cdef Py_ssize_t i, size, count, length
         cdef bint refused
@@ -166,12 +168,12 @@ cdef class _Batch:
             length = size if refused else plan_size(&p)
             if refused and not self.keep:
                 drop_copy(&p.template)
-                return FAULT
+                return PASS_FAULT
             if length > end.byte - at.byte or count > end.segment - at.segment:
                 why.offset = length
                 why.value = count
                 drop_copy(&p.template)
-                return FULL
+                return PASS_FULL
             if write:
                 if refused:
                     memcpy(self.out + at.byte, frame, size)
@@ -184,19 +186,19 @@ cdef class _Batch:
             at.frame += 1
         if write and self.stream:
             simd.stream_end()
-        return DONE
+        return PASS_DONE
 
     cdef inline void prefetch(self, Py_ssize_t i) noexcept nogil:
-        """Have a frame's headers in the caches by the time they are read."""
+        """Fetch a frame's headers into the caches before they are read."""
         cdef int k
         if i < self.frames.n:
             for k in range(HEADER_LINES):
                 gso_prefetch(self.frames.buf + self.frames.off[i] + k * GSO_LINE)
 
     cdef void number(
-        self, const place *at, Py_ssize_t count, Py_ssize_t length, Py_ssize_t each
+        self, const position *at, Py_ssize_t count, Py_ssize_t length, Py_ssize_t each
     ) noexcept nogil:
-        """Note how many segments a frame has, and where they end."""
+        """Note the number of segments of a frame, and where they end."""
         cdef Py_ssize_t k
         self.counts[at.frame] = count
         for k in range(count - 1):
@@ -210,14 +212,14 @@ cdef bint is_array(object values) except -1:
 
 
 cdef void take_one(numbers *taken, int64_t number) noexcept:
-    """One number for all frames."""
+    """Use one number for all frames."""
     taken.one = number
     taken.values = &taken.one
     taken.step = 0
 
 
 cdef object take_array(numbers *taken, object values, Py_ssize_t n, object name):
-    """One number for each frame; returns what is to be kept alive."""
+    """Use one number for each frame; returns the array, which must be kept alive."""
     cdef const int64_t[::1] view
     array = np.asarray(values)
     if array.size and array.dtype.kind not in "iu":
@@ -286,7 +288,8 @@ def segment_batch(Frames frames not None, gso_size, *, Py_ssize_t threads=1, gso
 cdef Segments _on_one(_Batch batch):
     """Write frame after frame, and make more room for the one that does not fit."""
     cdef Py_ssize_t n = batch.frames.n, size = batch.frames.off[n] if n else 0
-    cdef place at = place(0, 0, 0), end = place(n, size // 512 + n + 16, size + size // 8 + 1024)
+    cdef position at = position(0, 0, 0)
+    cdef position end = position(n, size // 512 + n + 16, size + size // 8 + 1024)
     cdef fault why
     cdef int state
     if not batch.grows:
@@ -298,25 +301,25 @@ cdef Segments _on_one(_Batch batch):
         else:
             with nogil:
                 state = batch.pass_over(&at, &end, True, &why)
-        if state == FAULT:
+        if state == PASS_FAULT:
             raise as_error(&why, at.frame)
-        if state == DONE:
+        if state == PASS_DONE:
             return batch.result(&at)
         if at.segment + why.value > end.segment:
             end.segment = at.segment + at.segment // 2 + why.value
         if at.byte + why.offset > end.byte:
-            # The caller's memory must fit, ours better has room for the next frames too
+            # The caller's memory must suffice; ours gets room for the next frames, too
             end.byte = at.byte + why.offset
             end.byte += at.byte // 2 if batch.grows else 0
         batch.make_room(&end)
 
 
-# Starting threads for each call would take longer than many a batch
+# Threads are kept: starting them takes longer than segmenting many a batch
 _workers = None
 
 
 def _forget_workers():
-    """A fork has none of its parent's threads."""
+    """Drop the threads after a fork, which has none of its parent's."""
     global _workers
     _workers = None
 
@@ -325,7 +328,7 @@ os.register_at_fork(after_in_child=_forget_workers)
 
 
 cdef list _share(object work, list begins, list ends):
-    """Do the first piece of work here, the others in other threads; the results, in order."""
+    """Do the first piece of work here and the others in other threads; returns all results."""
     global _workers
     if _workers is None:
         _workers = ThreadPoolExecutor(os.cpu_count(), "segment_batch")
@@ -336,20 +339,20 @@ cdef list _share(object work, list begins, list ends):
     try:
         first = work(begins[0], ends[0])
     finally:
-        wait(others)  # whatever happens, none goes on writing
+        wait(others)  # so that none writes after an error
     return [first, *(other.result() for other in others)]
 
 
 cdef Segments _on_threads(_Batch batch, int threads):
     """Measure the output of as many pieces of the batch as there are threads, then write them."""
     cdef Py_ssize_t n = batch.frames.n
-    cdef place end
+    cdef position end
     offsets = batch.frames.offsets
     cuts = [bisect_left(offsets, offsets[n] * i // threads, 0, n) for i in range(threads)] + [n]
-    end = place(0, 0, 0)
+    end = position(0, 0, 0)
     places = [end]
     for cut, size in zip(cuts[1:], _share(batch.measure, cuts[:threads], cuts[1:]), strict=True):
-        end = place(cut, end.segment + size[0], end.byte + size[1])
+        end = position(cut, end.segment + size[0], end.byte + size[1])
         places.append(end)
     batch.make_room(&end)
     _share(batch.write, places[:threads], places[1:])

@@ -6,11 +6,15 @@ from libc.stdint cimport uint8_t, uint16_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
-from gso.buffers._checksum cimport (
-    behind, fold, get16, length_sum, load16, not_zero, pseudo_sum, short_sum, simd, store16,
+from gso.buffers._bytes cimport get16, load16, store16
+from gso.buffers._checksum cimport fold, length_sum, not_zero, short_sum, simd, sum_at
+from gso.headers._numbers cimport (
+    GRE_CHECK, IPPROTO_TCP, IPPROTO_UDP, IPV4_FRAG_OFF, IPV4_TOT_LEN, IPV6_HLEN, IPV6_PAYLOAD_LEN,
+    IP_MF, IP_OFFSET, TCP_CHECK, UDP_CHECK, UDP_LEN,
 )
-from gso.segmentation._plan cimport COMPLETE, IPPROTO_TCP, IPPROTO_UDP, REMOTE, plan
-from gso.headers._walk cimport GRE, IP4, IP6, MAX_LAYERS, UDP, layer
+from gso.headers._pseudo_header cimport pseudo_sum
+from gso.headers._walk cimport LAYER_GRE, LAYER_IPV4, LAYER_IPV6, LAYER_UDP, MAX_LAYERS, layer
+from gso.segmentation._plan cimport INNER_COMPLETE, INNER_REMOTE, plan
 
 
 cdef Py_ssize_t within(Py_ssize_t end, Py_ssize_t start, Py_ssize_t least) noexcept nogil:
@@ -21,8 +25,8 @@ cdef Py_ssize_t within(Py_ssize_t end, Py_ssize_t start, Py_ssize_t least) noexc
 cdef int find_ends(const plan *p, Py_ssize_t size, Py_ssize_t *ends) noexcept nogil:
     """Where each layer's packet ends: Ethernet padding belongs to no packet.
 
-    Returns how many layers are whole. The one behind them, if any, is an IPv4 fragment, whose
-    checksums cover more than itself.
+    Returns how many layers are whole. The next one, if there is one, is an IPv4 fragment, whose
+    checksums cover more than the fragment.
     """
     cdef const uint8_t *head
     cdef const layer *one
@@ -31,14 +35,15 @@ cdef int find_ends(const plan *p, Py_ssize_t size, Py_ssize_t *ends) noexcept no
     for k in range(p.h.n):
         one = &p.h.layers[k]
         head = p.template.p + one.offset
-        if one.kind == IP4:
-            end = within(one.offset + get16(head + 2), end, p.h.payload)
-        elif one.kind == IP6:
-            end = within(one.offset + 40 + get16(head + 4), end, p.h.payload)
-        elif one.kind == UDP:
-            end = within(one.offset + get16(head + 4), end, p.h.payload)
+        if one.kind == LAYER_IPV4:
+            end = within(one.offset + get16(head + IPV4_TOT_LEN), end, p.h.payload)
+        elif one.kind == LAYER_IPV6:
+            end = within(
+                one.offset + IPV6_HLEN + get16(head + IPV6_PAYLOAD_LEN), end, p.h.payload)
+        elif one.kind == LAYER_UDP:
+            end = within(one.offset + get16(head + UDP_LEN), end, p.h.payload)
         ends[k] = end
-        if one.kind == IP4 and get16(head + 6) & 0x3fff:
+        if one.kind == LAYER_IPV4 and get16(head + IPV4_FRAG_OFF) & (IP_MF | IP_OFFSET):
             return k
     ends[p.h.n] = end
     return p.h.n
@@ -48,16 +53,16 @@ cdef uint64_t complete_transport(
     plan *p, uint8_t *out, Py_ssize_t start, Py_ssize_t end
 ) noexcept nogil:
     """Complete the innermost checksum; returns the sum of out[start:end]."""
-    cdef uint8_t *check = out + start + (16 if p.h.l4 == IPPROTO_TCP else 6)
+    cdef uint8_t *check = out + start + (TCP_CHECK if p.h.l4 == IPPROTO_TCP else UDP_CHECK)
     cdef uint64_t pseudo
     cdef uint16_t given, value
     if p.h.l4 == 0 or (p.h.l4 == IPPROTO_UDP and load16(check) == 0):
         return simd.sum(out + start, end - start)
     pseudo = pseudo_sum(out + p.h.ip_header, p.h.inner_version == 4, p.h.l4)
     pseudo += length_sum(end - start)
-    if p.inner != COMPLETE:
+    if p.inner != INNER_COMPLETE:
         store16(check, fold(pseudo))
-        if p.inner == REMOTE:
+        if p.inner == INNER_REMOTE:
             return simd.sum(out + start, end - start)
     else:
         given = load16(check)
@@ -76,20 +81,21 @@ cdef void complete_layer(
     cdef uint8_t *head = out + one.offset
     cdef Py_ssize_t hlen = next_offset - one.offset
     cdef uint64_t pseudo
-    if one.kind == UDP and p.sealed[k]:
+    if one.kind == LAYER_UDP and p.sealed[k]:
         one = &p.h.layers[k - 1]
-        pseudo = pseudo_sum(out + one.offset, one.kind == IP4, IPPROTO_UDP)
+        pseudo = pseudo_sum(out + one.offset, one.kind == LAYER_IPV4, IPPROTO_UDP)
         pseudo += length_sum(out + end - head)
-        store16(head + 6, 0)
+        store16(head + UDP_CHECK, 0)
         inside[0] += pseudo + short_sum(head, hlen)
-        store16(head + 6, not_zero(<uint16_t>~fold(inside[0])))
+        store16(head + UDP_CHECK, not_zero(<uint16_t>~fold(inside[0])))
         inside[0] = <uint16_t>~fold(pseudo)
         return
-    elif one.kind == GRE and p.sealed[k] and p.inner != REMOTE:
-        # With remote checksum offload it is right already: of what the receiver makes of the packet
-        store16(head + 4, 0)
+    elif one.kind == LAYER_GRE and p.sealed[k] and p.inner != INNER_REMOTE:
+        # With remote checksum offload it is right already: it covers the packet as the receiver
+        # completes it
+        store16(head + GRE_CHECK, 0)
         inside[0] += short_sum(head, hlen)
-        store16(head + 4, <uint16_t>~fold(inside[0]))
+        store16(head + GRE_CHECK, <uint16_t>~fold(inside[0]))
         inside[0] = 0xffff
         return
     inside[0] += short_sum(head, hlen)
@@ -114,12 +120,12 @@ cdef void complete(plan *p, const uint8_t *frame, Py_ssize_t size, uint8_t *out)
         inside = simd.sum(out + start, end - start)
     else:
         if p.h.l4 == IPPROTO_UDP:
-            covered = within(start + get16(out + start + 4), end, p.h.payload)
+            covered = within(start + get16(out + start + UDP_LEN), end, p.h.payload)
         inside = complete_transport(p, out, start, covered)
     next_offset = start
     for k in range(whole - 1, -1, -1):
         if ends[k] > covered:
-            inside += behind(simd.sum(out + covered, ends[k] - covered), covered - start)
+            inside += sum_at(simd.sum(out + covered, ends[k] - covered), covered - start)
             covered = ends[k]
         complete_layer(p, k, out, next_offset, covered, &inside)
         next_offset = p.h.layers[k].offset

@@ -2,44 +2,46 @@
 # cython: initializedcheck=False, embedsignature=False
 """From a plan to segments, or to their headers alone.
 
-The template is set for the length of the full segments; each segment is a copy of it with its
-number stamped in (the last one with its length, too), and a piece of the payload that is copied and
-summed in one go. Where the inner checksum is complete its payload cancels out of the checksums
-around it (local checksum offload), so those are part of the template and cost nothing per segment.
+The template is set for the length of the full segments. Each segment is a copy of it into which
+the fields that count up are written (and, in the last one, the lengths), and a piece of the payload
+that is copied and summed in one pass. Where the inner checksum is complete its payload cancels out
+of the checksums around it (local checksum offload), so those are part of the template and cost
+nothing per segment.
 """
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
+from gso.buffers._bytes cimport get16, load16, put16, store16
 from gso.buffers._checksum cimport (
-    GSO_TRAIN_IDS, fold, get16, gso_train, htons, length_sum, load16, not_zero, pseudo_sum, put16,
-    short_sum, simd, store16,
+    GSO_TRAIN_IDS, fold, gso_train, htons, length_sum, not_zero, short_sum, simd,
 )
+from gso.headers._numbers cimport (
+    GRE_CHECK, GRE_RESERVED1, IP6_MF, IPPROTO_TCP, IPPROTO_UDP, IPV4_CHECK, IPV4_FRAG_OFF, IPV4_ID,
+    IPV4_TOT_LEN, IPV6_ADDRESS_LEN, IPV6_EXT_HDRLEN, IPV6_FRAG_HLEN, IPV6_FRAG_OFF, IPV6_HLEN,
+    IPV6_PAYLOAD_LEN, IPV6_RT_ADDRESSES, IPV6_RT_TYPE, IPV6_SADDR, IPV6_SRCRT_TYPE_0,
+    IPV6_SRCRT_TYPE_2, IPV6_SRCRT_TYPE_4, IP_MF, SKB_GSO_TCP_FIXEDID, TCPHDR_CWR, TCPHDR_FIN,
+    TCPHDR_PSH, TCP_CHECK, TCP_DOFF, TCP_SEQ, UDP_CHECK, UDP_HLEN, UDP_LEN,
+)
+from gso.headers._pseudo_header cimport pseudo_sum
+from gso.headers._walk cimport FEW_BYTES, LAYER_IPV4, LAYER_IPV6, LAYER_UDP, layer
 from gso.segmentation._plan cimport (
-    ABSENT, COMPLETE, FRAG_HLEN, IPPROTO_TCP, IPPROTO_UDP, REMOTE, SKB_GSO_TCP_FIXEDID, UDP_HLEN,
-    length_sums, plan, stamped_ip,
+    INNER_ABSENT, INNER_COMPLETE, INNER_REMOTE, length_sums, plan, stamped_ip,
 )
-from gso.headers._walk cimport FEW_BYTES, IP4, IP6, UDP, layer
 
-cdef enum:
-    IP_MF = 0x2000
-    IP6_MF = 1
-
-    # TCP flags as they stand in the 16 bits with doff
-    TCP_FIN = 0x01
-    TCP_PSH = 0x08
-    TCP_CWR = 0x80
-
-# ---- what all segments have in common -------------------------------------------------------
+# ---- sums that are the same in all segments -------------------------------------------------
 
 cdef inline uint64_t less(const uint8_t *field) noexcept nogil:
-    """Added to a sum, takes the field out of it. (Clearing the field first, in memory that is then
-    read in larger units, would stall the processor.)"""
+    """The number that, added to a sum, takes the field out of it.
+
+    Clearing the field first, in memory that is then read in larger units, would stall the
+    processor.
+    """
     return <uint16_t>~load16(field)
 
 
 cdef void sum_layers(plan *p) noexcept nogil:
-    """Sum what is the same in all segments."""
+    """Sum the header bytes that are the same in all segments."""
     cdef uint8_t *t = p.template.p
     cdef uint8_t *head
     cdef Py_ssize_t hlen
@@ -51,102 +53,104 @@ cdef void sum_layers(plan *p) noexcept nogil:
         one = &p.h.layers[k]
         head = t + one.offset
         hlen = (p.h.layers[k + 1].offset if k + 1 < p.h.n else p.h.l4_header) - one.offset
-        if one.kind == IP4:
+        if one.kind == LAYER_IPV4:
             p.gap[k] = short_sum(head + one.hlen, hlen - one.hlen)
-            total = short_sum(head, one.hlen) + less(head + 2) + less(head + 10)
-            total += add_stamp(p, one, head)
-        elif one.kind == IP6:
-            total = short_sum(head, hlen) + less(head + 4)
-        elif one.kind == UDP:
-            total = short_sum(head, hlen) + less(head + 4)
+            total = short_sum(head, one.hlen) + less(head + IPV4_TOT_LEN)
+            total += less(head + IPV4_CHECK) + add_stamp(p, one, head)
+        elif one.kind == LAYER_IPV6:
+            total = short_sum(head, hlen) + less(head + IPV6_PAYLOAD_LEN)
+        elif one.kind == LAYER_UDP:
+            total = short_sum(head, hlen) + less(head + UDP_LEN)
             if p.sealed[k]:
-                total += less(head + 6)
+                total += less(head + UDP_CHECK)
             one = &p.h.layers[k - 1]
-            p.pseudo[k] = pseudo_sum(t + one.offset, one.kind == IP4, IPPROTO_UDP)
+            p.pseudo[k] = pseudo_sum(t + one.offset, one.kind == LAYER_IPV4, IPPROTO_UDP)
             if p.believe and p.sealed[k]:
                 # __skb_udp_tunnel_segment starts from what the field holds, right or wrong
                 p.pseudo[k] = <uint16_t>~fold(length_sum(t + p.hlen - head + p.length))
-                p.pseudo[k] += load16(head + 6)
+                p.pseudo[k] += load16(head + UDP_CHECK)
         else:
             total = short_sum(head, hlen)
             if p.sealed[k]:
-                total += less(head + 4) + less(head + 6)
-                put16(head + 6, 0)
+                total += less(head + GRE_CHECK) + less(head + GRE_RESERVED1)
+                put16(head + GRE_RESERVED1, 0)
         p.fixed[k] = total
 
 
 cdef uint64_t add_stamp(plan *p, const layer *one, const uint8_t *head) noexcept nogil:
-    """Note an IPv4 header with an ID that counts, or a fragment offset, and what to take off."""
+    """Note an IPv4 header whose ID or fragment offset counts; returns less() of that field."""
     cdef stamped_ip *s = &p.stamp[p.stamps]
     s.fragment = p.ufo and one.inner
     if one.inner and p.gso_type & SKB_GSO_TCP_FIXEDID and not s.fragment:
         return 0
     s.offset = one.offset
-    s.ident = get16(head + 4)
+    s.ident = get16(head + IPV4_ID)
     p.stamps += 1
-    return less(head + (6 if s.fragment else 4))
+    return less(head + (IPV4_FRAG_OFF if s.fragment else IPV4_ID))
 
 
 cdef uint64_t routed_pseudo(const plan *p) noexcept nogil:
-    """Pseudo header towards the final destination that a routing header names (RFC 8200, 8.1)."""
+    """Sum of the pseudo header with the final destination of a routing header (RFC 8200, 8.1)."""
     cdef const uint8_t *ip = p.template.p + p.h.ip_header
     cdef const uint8_t *routing = p.template.p + p.h.routing
     cdef const uint8_t *last
-    if p.h.routing < 0 or routing[1] < 2:
+    if p.h.routing < 0 or routing[IPV6_EXT_HDRLEN] < 2:
         return 0
-    if routing[2] == 4:  # segment routing lists the addresses backwards (RFC 8754)
-        last = routing + 8
-    elif routing[2] == 0 or routing[2] == 2:
-        last = routing + 8 + (routing[1] // 2 - 1) * 16
+    if routing[IPV6_RT_TYPE] == IPV6_SRCRT_TYPE_4:  # which lists the addresses backwards
+        last = routing + IPV6_RT_ADDRESSES
+    elif routing[IPV6_RT_TYPE] == IPV6_SRCRT_TYPE_0 or routing[IPV6_RT_TYPE] == IPV6_SRCRT_TYPE_2:
+        last = routing + IPV6_RT_ADDRESSES + (routing[IPV6_EXT_HDRLEN] // 2 - 1) * IPV6_ADDRESS_LEN
     else:
         return 0
-    return short_sum(ip + 8, 16) + short_sum(last, 16) + htons(p.h.l4)
+    return (short_sum(ip + IPV6_SADDR, IPV6_ADDRESS_LEN) + short_sum(last, IPV6_ADDRESS_LEN)
+            + htons(p.h.l4))
 
 
 cdef uint64_t transport_pseudo(const plan *p, const uint8_t *th) noexcept nogil:
-    """The innermost pseudo header without the length.
+    """Sum of the innermost pseudo header without the length.
 
-    The kernel starts from what CHECKSUM_PARTIAL left in the field, which a frame does not say
-    whether it has. So without a virtio header that says it, the field is believed only if it holds
-    a pseudo header's sum.
+    The kernel starts from the sum that CHECKSUM_PARTIAL left in the checksum field. A frame alone
+    does not say whether it is CHECKSUM_PARTIAL: without a virtio header that says it, the field is
+    believed only if it holds the sum of a pseudo header.
     """
     cdef uint64_t pseudo = p.addresses
     cdef Py_ssize_t length = p.hlen - p.h.l4_header + p.length
-    cdef uint16_t field = load16(th + (16 if p.h.l4 == IPPROTO_TCP else 6))
+    cdef uint16_t field = load16(th + (TCP_CHECK if p.h.l4 == IPPROTO_TCP else UDP_CHECK))
     if p.believe:
         pseudo = field + <uint64_t><uint16_t>~fold(length_sum(length))
     elif p.routed and fold(p.routed + length_sum(length)) == field:
         pseudo = p.routed
     elif fold(pseudo + length_sum(length)) != field:
         return pseudo
-    if p.h.l4 == IPPROTO_UDP and get16(th + 4) != <uint16_t>length:
+    if p.h.l4 == IPPROTO_UDP and get16(th + UDP_LEN) != <uint16_t>length:
         # __udp_gso_segment takes the old length from the header, even where it is wrong
-        pseudo += length_sum(length) + <uint16_t>~load16(th + 4)
+        pseudo += length_sum(length) + <uint16_t>~load16(th + UDP_LEN)
     return pseudo
 
 
 cdef void sum_transport(plan *p) noexcept nogil:
-    """The innermost header: note what changes and sum the rest."""
+    """Note the fields of the innermost header that change, and sum the rest."""
     cdef const uint8_t *th = p.template.p + p.h.l4_header
     cdef uint64_t total = short_sum(th, p.hlen - p.h.l4_header)
     p.l4_pseudo = transport_pseudo(p, th)
     if p.h.l4 == IPPROTO_TCP:
-        p.seq = <uint32_t>get16(th + 4) << 16 | get16(th + 6)
-        p.flags = get16(th + 12)
-        total += less(th + 4) + less(th + 6) + less(th + 12) + less(th + 16)
+        p.seq = <uint32_t>get16(th + TCP_SEQ) << 16 | get16(th + TCP_SEQ + 2)
+        p.flags = get16(th + TCP_DOFF)
+        total += less(th + TCP_SEQ) + less(th + TCP_SEQ + 2) + less(th + TCP_DOFF)
+        total += less(th + TCP_CHECK)
     else:
-        total += less(th + 4) + less(th + 6)
+        total += less(th + UDP_LEN) + less(th + UDP_CHECK)
     p.l4_fixed = total
 
 
-# ---- what segments of one length have in common --------------------------------------------
+# ---- sums that are the same in segments of one length ---------------------------------------
 
 cdef void set_length(plan *p, length_sums *sums, uint8_t *t, Py_ssize_t n) noexcept nogil:
     """Make the headers at `t`, a copy of the template or itself, those of `n` payload bytes.
 
-    Goes from the innermost header outwards with the sum of everything inside. A right checksum
-    makes the sum of all it covers, pseudo header included, 0 (0xffff): what is inside a sealed
-    layer is not needed to know what that layer adds to those around it.
+    Goes from the innermost header outwards with the sum of all bytes inside. A right checksum
+    makes the sum of all bytes that it covers, pseudo header included, 0 (0xffff): the bytes inside
+    a sealed layer need not be known for the sum of the layers around it.
     """
     # GSO_PARTIAL: a device will make segments of gso_size, and expects their lengths
     cdef Py_ssize_t each = min(n, p.gso_size) if p.partial else n
@@ -158,35 +162,35 @@ cdef void set_length(plan *p, length_sums *sums, uint8_t *t, Py_ssize_t n) noexc
     cdef int k, stamps = p.stamps
     sums.outer = -1
     inside = set_transport(p, sums, t, n, each)
-    open_inside = p.inner == REMOTE or p.inner == ABSENT
+    open_inside = p.inner == INNER_REMOTE or p.inner == INNER_ABSENT
     for k in range(p.h.n - 1, -1, -1):
         one = &p.h.layers[k]
         head = t + one.offset
         length = p.hlen + each - one.offset
-        if one.kind == IP4:
-            put16(head + 2, length)
+        if one.kind == LAYER_IPV4:
+            put16(head + IPV4_TOT_LEN, length)
             if stamps and p.stamp[stamps - 1].offset == one.offset:
                 stamps -= 1
                 sums.ip[stamps] = p.fixed[k] + htons(length)
             else:
-                store16(head + 10, <uint16_t>~fold(p.fixed[k] + htons(length)))
+                store16(head + IPV4_CHECK, <uint16_t>~fold(p.fixed[k] + htons(length)))
             inside += p.gap[k] + 0xffff
-        elif one.kind == IP6:
-            put16(head + 4, length - 40)
-            inside += p.fixed[k] + htons(length - 40)
-        elif one.kind == UDP:
-            put16(head + 4, length)
+        elif one.kind == LAYER_IPV6:
+            put16(head + IPV6_PAYLOAD_LEN, length - IPV6_HLEN)
+            inside += p.fixed[k] + htons(length - IPV6_HLEN)
+        elif one.kind == LAYER_UDP:
+            put16(head + UDP_LEN, length)
             inside += p.fixed[k] + htons(length)
             if p.sealed[k]:
                 total = inside + p.pseudo[k] + length_sum(length)
-                seal(sums, k, open_inside, total, head + 6)
-                store16(head + 6, not_zero(load16(head + 6)))
+                seal(sums, k, open_inside, total, head + UDP_CHECK)
+                store16(head + UDP_CHECK, not_zero(load16(head + UDP_CHECK)))
                 inside = <uint16_t>~fold(p.pseudo[k] + length_sum(length))
                 open_inside = False
         else:
             inside += p.fixed[k]
             if p.sealed[k]:
-                seal(sums, k, open_inside, inside, head + 4)
+                seal(sums, k, open_inside, inside, head + GRE_CHECK)
                 inside = 0xffff
                 open_inside = False
 
@@ -194,7 +198,7 @@ cdef void set_length(plan *p, length_sums *sums, uint8_t *t, Py_ssize_t n) noexc
 cdef inline void seal(
     length_sums *sums, int k, bint open_inside, uint64_t total, uint8_t *check
 ) noexcept nogil:
-    """Put the checksum of an outer layer in, or leave it to stamp() if it sums payload bytes."""
+    """Write the checksum of an outer layer, or leave it to stamp() if it covers payload bytes."""
     if open_inside:
         sums.outer = k
         sums.outer_sum = total
@@ -204,33 +208,33 @@ cdef inline void seal(
 cdef uint64_t set_transport(
     plan *p, length_sums *sums, uint8_t *t, Py_ssize_t n, Py_ssize_t each
 ) noexcept nogil:
-    """The innermost header; returns the sum of it and the payload, as far as known here."""
+    """Set the innermost header; returns the sum of it and the payload, as far as known here."""
     if p.ufo:
         return 0
     sums.l4 = set_inner(p, t, n)
-    if p.inner == REMOTE:
+    if p.inner == INNER_REMOTE:
         return sums.l4
     return <uint16_t>~fold(p.l4_pseudo + length_sum(p.hlen - p.h.l4_header + each))
 
 
 cdef inline uint64_t set_inner(const plan *p, uint8_t *t, Py_ssize_t n) noexcept nogil:
-    """The innermost header; returns what it and the pseudo header add to the innermost checksum."""
+    """Set the innermost header; returns the sum of it and the pseudo header."""
     cdef uint8_t *th = t + p.h.l4_header
     cdef Py_ssize_t length = p.hlen - p.h.l4_header + n
     cdef uint64_t pseudo = p.l4_pseudo + length_sum(length), fixed = p.l4_fixed
     if p.h.l4 == IPPROTO_UDP:
-        put16(th + 4, length)
+        put16(th + UDP_LEN, length)
         fixed += htons(<uint16_t>length)
-    if p.inner != COMPLETE:
-        store16(th + (16 if p.h.l4 == IPPROTO_TCP else 6), fold(pseudo))
+    if p.inner != INNER_COMPLETE:
+        store16(th + (TCP_CHECK if p.h.l4 == IPPROTO_TCP else UDP_CHECK), fold(pseudo))
     return pseudo + fixed
 
 
 cdef void prepare(plan *p) noexcept nogil:
-    """What emit() needs; make_plan() alone tells the size of the output."""
+    """Sum the headers and set the template: emit() needs that, the size of the output does not."""
     cdef uint64_t pseudo
     if p.prepared:
-        # A sequel, of which nothing is new but the transport header
+        # A plan used again: only the transport header is new
         pseudo = p.l4_pseudo
         sum_transport(p)
         if p.l4_pseudo == pseudo:
@@ -251,36 +255,36 @@ cdef void prepare(plan *p) noexcept nogil:
 # ---- segment by segment ---------------------------------------------------------------------
 
 cdef uint64_t stamp_tcp(plan *p, uint8_t *th, Py_ssize_t i) noexcept nogil:
-    """Sequence number and flags (tcp_gso_segment); returns their sum."""
+    """Write sequence number and flags (tcp_gso_segment); returns their sum."""
     cdef uint32_t seq = p.seq + <uint32_t>(i * p.step)
     cdef uint16_t flags = p.flags
     if i + 1 < p.count:
-        flags &= ~(TCP_FIN | TCP_PSH)
+        flags &= ~(TCPHDR_FIN | TCPHDR_PSH)
     if i and not p.accecn:
-        flags &= ~TCP_CWR
-    put16(th + 4, seq >> 16)
-    put16(th + 6, seq)
-    put16(th + 12, flags)
+        flags &= ~TCPHDR_CWR
+    put16(th + TCP_SEQ, seq >> 16)
+    put16(th + TCP_SEQ + 2, seq)
+    put16(th + TCP_DOFF, flags)
     return htons(seq >> 16) + <uint64_t>htons(<uint16_t>seq) + htons(flags)
 
 
 cdef uint64_t stamp_fragment(plan *p, uint8_t *out, Py_ssize_t i) noexcept nogil:
-    """IPv6 fragment header; returns the sum of what is put in."""
+    """Write the offset into the IPv6 fragment header; returns its sum."""
     # ipv6_gso_segment counts in lengths of the whole IPv6 payload, extension headers included
-    cdef Py_ssize_t each = p.hlen + p.step - p.h.ip_header - 40 - FRAG_HLEN
+    cdef Py_ssize_t each = p.hlen + p.step - p.h.ip_header - IPV6_HLEN - IPV6_FRAG_HLEN
     cdef unsigned int offset = <uint16_t>(i * each)
     if p.h.inner_version == 4:
         return 0
     if i + 1 < p.count:
         offset |= IP6_MF
-    put16(out + p.h.fragment_at + 2, offset)
+    put16(out + p.h.fragment_at + IPV6_FRAG_OFF, offset)
     return htons(offset)
 
 
 cdef void stamp_ip(
     const plan *p, const length_sums *sums, uint8_t *out, Py_ssize_t i
 ) noexcept nogil:
-    """What changes in the IPv4 headers."""
+    """Write IDs or fragment offsets, and checksums, into the IPv4 headers."""
     cdef const stamped_ip *s
     cdef unsigned int field
     cdef uint8_t *head
@@ -290,12 +294,12 @@ cdef void stamp_ip(
         head = out + s.offset
         if s.fragment:
             field = <uint16_t>((i * p.step) >> 3) | (IP_MF if i + 1 < p.count else 0)
-            put16(head + 6, field)
+            put16(head + IPV4_FRAG_OFF, field)
         else:
             # GSO_PARTIAL: one ID for each segment that the device will make
             field = <uint16_t>(s.ident + i * (p.step // p.gso_size if p.partial else 1))
-            put16(head + 4, field)
-        store16(head + 10, <uint16_t>~fold(sums.ip[k] + htons(field)))
+            put16(head + IPV4_ID, field)
+        store16(head + IPV4_CHECK, <uint16_t>~fold(sums.ip[k] + htons(field)))
 
 
 cdef void stamp(
@@ -310,36 +314,36 @@ cdef void stamp(
         payload += stamp_fragment(p, out, i)
     elif p.h.l4 == IPPROTO_TCP:
         payload += stamp_tcp(p, th, i)
-        if p.inner == COMPLETE:
-            store16(th + 16, <uint16_t>~fold(sums.l4 + payload))
-    elif p.inner == COMPLETE:
-        store16(th + 6, not_zero(<uint16_t>~fold(sums.l4 + payload)))
+        if p.inner == INNER_COMPLETE:
+            store16(th + TCP_CHECK, <uint16_t>~fold(sums.l4 + payload))
+    elif p.inner == INNER_COMPLETE:
+        store16(th + UDP_CHECK, not_zero(<uint16_t>~fold(sums.l4 + payload)))
     if sums.outer >= 0:
         value = <uint16_t>~fold(sums.outer_sum + payload)
         check = out + p.h.layers[sums.outer].offset
-        if p.h.layers[sums.outer].kind == UDP:
-            store16(check + 6, not_zero(value))
+        if p.h.layers[sums.outer].kind == LAYER_UDP:
+            store16(check + UDP_CHECK, not_zero(value))
         else:
-            store16(check + 4, value)
+            store16(check + GRE_CHECK, value)
 
 
 cdef uint16_t datagram_checksum(const plan *p) noexcept nogil:
     """UFO: the UDP checksum over all fragments (udp4_ufo_fragment)."""
     cdef const uint8_t *ip = p.template.p + p.h.ip_header
     cdef uint64_t total = pseudo_sum(ip, p.h.inner_version == 4, IPPROTO_UDP)
-    total += length_sum(p.length) + short_sum(p.payload, 6)
-    return not_zero(<uint16_t>~fold(total + simd.sum(p.payload + 8, p.length - 8)))
+    total += length_sum(p.length) + short_sum(p.payload, UDP_CHECK)
+    return not_zero(<uint16_t>~fold(total + simd.sum(p.payload + UDP_HLEN, p.length - UDP_HLEN)))
 
 
 cdef void patch_datagram(
     const plan *p, uint8_t *piece, Py_ssize_t start, Py_ssize_t n, uint16_t check
 ) noexcept nogil:
-    """Put the UDP checksum where it lies in this piece of the datagram."""
+    """Write the UDP checksum into the piece of the datagram that holds its field."""
     cdef const uint8_t *byte = <const uint8_t *>&check
     cdef int i
     for i in range(2):
-        if start <= 6 + i < start + n:
-            piece[6 + i - start] = byte[i]
+        if start <= UDP_CHECK + i < start + n:
+            piece[UDP_CHECK + i - start] = byte[i]
 
 
 cdef uint64_t copy_payload(
@@ -350,11 +354,11 @@ cdef uint64_t copy_payload(
     cdef uint64_t total = 0
     if stream:
         total = simd.stream_sum(out, src, n)
-    elif p.inner == COMPLETE or p.full.outer >= 0:
+    elif p.inner == INNER_COMPLETE or p.full.outer >= 0:
         total = simd.copy_sum(out, src, n)
     else:
         memcpy(out, src, n)
-    if p.ufo and start < 8:
+    if p.ufo and start < UDP_HLEN:
         patch_datagram(p, out, start, n, check)
         total = simd.sum(out, n)
     return total
@@ -363,13 +367,13 @@ cdef uint64_t copy_payload(
 cdef uint64_t leave_payload(
     const plan *p, uint8_t *out, Py_ssize_t start, Py_ssize_t n, uint16_t check
 ) noexcept nogil:
-    """The sum of a segment's payload, which stays where it is."""
+    """Sum a segment's payload without copying it."""
     if p.ufo and start == 0:
         # The datagram's checksum is in the payload: its header goes with ours.
         memcpy(out, p.payload, UDP_HLEN)
         patch_datagram(p, out, 0, UDP_HLEN, check)
         return simd.sum(out, UDP_HLEN) + simd.sum(p.payload + UDP_HLEN, n - UDP_HLEN)
-    if p.inner == COMPLETE or p.full.outer >= 0:
+    if p.inner == INNER_COMPLETE or p.full.outer >= 0:
         return simd.sum(p.payload + start, n)
     return 0
 
@@ -377,10 +381,10 @@ cdef uint64_t leave_payload(
 # ---- trains ---------------------------------------------------------------------------------
 
 cdef void begin_trains(plan *p) noexcept nogil:
-    """What the segments of all packets of a flow have in common, if they are regular."""
+    """Set the fields of the trains that are the same for all packets of a flow."""
     cdef gso_train *t = &p.train
     cdef int k
-    p.regular = (p.inner == COMPLETE and not p.ufo and not p.partial and p.full.outer < 0
+    p.regular = (p.inner == INNER_COMPLETE and not p.ufo and not p.partial and p.full.outer < 0
                  and p.stamps <= GSO_TRAIN_IDS and p.hlen <= FEW_BYTES)
     if not p.regular:
         return
@@ -399,15 +403,15 @@ cdef void begin_trains(plan *p) noexcept nogil:
 
 
 cdef uint64_t set_flags(const plan *p, uint8_t *th, uint16_t flags) noexcept nogil:
-    """Put the flags into a TCP header; returns their sum, or 0 for UDP."""
+    """Write the flags into a TCP header; returns their sum, or 0 for UDP."""
     if p.h.l4 != IPPROTO_TCP:
         return 0
-    put16(th + 12, flags)
+    put16(th + TCP_DOFF, flags)
     return htons(flags)
 
 
 cdef void set_trains(plan *p, Py_ssize_t n) noexcept nogil:
-    """What is this packet's own; `n` payload bytes are in its last segment."""
+    """Set the fields of the trains for this packet, whose last segment has `n` payload bytes."""
     cdef uint8_t *th = p.template.p + p.h.l4_header
     cdef uint8_t *last = p.last_header + p.h.l4_header
     cdef length_sums sums
@@ -423,14 +427,14 @@ cdef void set_trains(plan *p, Py_ssize_t n) noexcept nogil:
             p.last.id[k].base = fold(sums.ip[k])
         p.last.step = n
     p.last.base = set_inner(p, p.last_header, n) + set_flags(p, last, p.flags)
-    p.train.base = p.full.l4 + set_flags(p, th, p.flags & ~(TCP_FIN | TCP_PSH))
+    p.train.base = p.full.l4 + set_flags(p, th, p.flags & ~(TCPHDR_FIN | TCPHDR_PSH))
     p.train.seq = p.seq
     # A train of one, whose sequence number is to count in steps of its own
     p.last.seq = p.seq + <uint32_t>((p.count - 1) * (p.step - n))
 
 
 cdef void emit_trains(plan *p, uint8_t *out, bint headers_only, bint stream) noexcept nogil:
-    """Write all segments, or their headers alone: several, as make_plan() sees to."""
+    """Write all segments, or their headers alone. A plan of make_plan() has two or more."""
     cdef Py_ssize_t others = p.count - 1, start = others * p.step
     cdef uint8_t *last = out + others * p.hlen
     set_trains(p, p.length - start)
@@ -453,7 +457,7 @@ cdef void emit(plan *p, uint8_t *out, bint headers_only, bint stream) noexcept n
     cdef length_sums shorter
     cdef const length_sums *sums = &p.full
     prepare(p)
-    if p.regular and (p.accecn or p.h.l4 != IPPROTO_TCP or not p.flags & TCP_CWR):
+    if p.regular and (p.accecn or p.h.l4 != IPPROTO_TCP or not p.flags & TCPHDR_CWR):
         emit_trains(p, out, headers_only, stream)
         return
     if p.ufo:
@@ -465,7 +469,8 @@ cdef void emit(plan *p, uint8_t *out, bint headers_only, bint stream) noexcept n
             payload = leave_payload(p, out + p.hlen, start, n, check)
         else:
             payload = copy_payload(p, out + p.hlen, start, n, check, stream)
-        # Only now, and without touching the template again: reading what was just written stalls.
+        # The template is copied as it is and changed in the copy: writing to memory that is read in
+        # larger units right afterwards stalls the processor.
         memcpy(out, p.template.p, p.hlen)
         if n < p.step:
             set_length(p, &shorter, out, n)

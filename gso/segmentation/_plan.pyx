@@ -9,23 +9,26 @@ from libc.stdint cimport int64_t, uint8_t
 from libc.stdlib cimport malloc
 from libc.string cimport memcpy, memmove
 
-from gso.buffers._checksum cimport get16, load16
+from gso.buffers._bytes cimport get16, load16
+from gso.headers._numbers cimport (
+    GSO_BY_FRAGS, IPPROTO_FRAGMENT, IPPROTO_TCP, IPPROTO_UDP, IPV4_FRAG_OFF, IPV6_FRAG_HLEN,
+    IPV6_FRAG_ID, IPV6_HLEN, IPV6_NEXTHDR, IP_DF, JUMBO_HLEN, SKB_GSO_ALL, SKB_GSO_ESP,
+    SKB_GSO_FCOE, SKB_GSO_GRE, SKB_GSO_GRE_CSUM, SKB_GSO_PARTIAL, SKB_GSO_SCTP, SKB_GSO_TCPV4,
+    SKB_GSO_TCPV6, SKB_GSO_TCP_ACCECN, SKB_GSO_TCP_FIXEDID, SKB_GSO_TUNNEL_REMCSUM, SKB_GSO_UDP,
+    SKB_GSO_UDP_L4, SKB_GSO_UDP_TUNNEL, SKB_GSO_UDP_TUNNEL_CSUM, UDP_CHECK, UDP_LEN,
+)
 from gso.headers._walk cimport (
-    FEW_BYTES, GRE, GSO_SIZE, GSO_TYPE, HEADER_ROOM, IP4, IP6, LAYOUT, NOT_GSO, TOO_LONG, UDP,
-    fault, layer, read_headers, reason_t,
+    FEW_BYTES, HEADER_ROOM, LAYER_GRE, LAYER_IPV4, LAYER_IPV6, LAYER_UDP, REASON_GSO_SIZE,
+    REASON_GSO_TYPE, REASON_LAYOUT, REASON_NOT_GSO, REASON_TOO_LONG, fault, layer, read_headers,
+    reason_t,
 )
 
 cdef enum:
-    # What is inside: SKB_GSO_FCOE, SCTP and ESP too, which nothing here segments
+    # FCOE, SCTP and ESP are known bits, but nothing here segments such packets.
     TRANSPORT_TYPES = (SKB_GSO_TCPV4 | SKB_GSO_TCPV6 | SKB_GSO_UDP | SKB_GSO_UDP_L4
-                       | 1 << 5 | 1 << 14 | 1 << 15)
+                       | SKB_GSO_FCOE | SKB_GSO_SCTP | SKB_GSO_ESP)
     UDP_TUNNEL_TYPES = SKB_GSO_UDP_TUNNEL | SKB_GSO_UDP_TUNNEL_CSUM
     GRE_TYPES = SKB_GSO_GRE | SKB_GSO_GRE_CSUM
-    ALL_TYPES = (1 << 20) - 1
-
-    IPPROTO_FRAGMENT = 44
-    IP_DF = 0x4000
-    JUMBO_HLEN = 8
 
 
 cdef int refuse(
@@ -37,11 +40,12 @@ cdef int refuse(
 
 
 cdef int settle_type(plan *p, fault *why, unsigned int gso_type) noexcept nogil:
-    """Check gso_type against the headers, and let them say what it leaves open."""
+    """Check gso_type against the headers, and take from them what it does not say."""
     cdef unsigned int wanted, given = gso_type & TRANSPORT_TYPES
-    if gso_type > ALL_TYPES:
-        return refuse(why, GSO_TYPE, "gso_type", "gso_type {offset:#x} has bits that mean nothing, "
-                      "those that do are {limit:#x}", gso_type, ALL_TYPES, gso_type)
+    if gso_type > SKB_GSO_ALL:
+        return refuse(
+            why, REASON_GSO_TYPE, "gso_type", "gso_type {offset:#x} has bits that mean nothing, "
+            "those that do are {limit:#x}", gso_type, SKB_GSO_ALL, gso_type)
     if p.h.l4 == IPPROTO_TCP:
         wanted = SKB_GSO_TCPV4 if p.h.inner_version == 4 else SKB_GSO_TCPV6
     elif p.h.l4 == IPPROTO_UDP:
@@ -49,13 +53,14 @@ cdef int settle_type(plan *p, fault *why, unsigned int gso_type) noexcept nogil:
     else:
         wanted = given
     if given and not given & wanted:
-        return refuse(why, GSO_TYPE, "gso_type", "gso_type {offset:#x} has none of {limit:#x}, "
-                      "which the transport header at byte {value} needs",
-                      gso_type, wanted, p.h.l4_header)
+        return refuse(
+            why, REASON_GSO_TYPE, "gso_type", "gso_type {offset:#x} has none of {limit:#x}, which "
+            "the transport header at byte {value} needs", gso_type, wanted, p.h.l4_header)
     p.ufo = p.gso_size and wanted & given & SKB_GSO_UDP
     if p.ufo and gso_type & (SKB_GSO_UDP_L4 | SKB_GSO_PARTIAL):
-        return refuse(why, GSO_TYPE, "gso_type", "gso_type {offset:#x} asks for fragments "
-                      "({limit:#x}) and for segments", gso_type, SKB_GSO_UDP, 0)
+        return refuse(
+            why, REASON_GSO_TYPE, "gso_type", "gso_type {offset:#x} asks for fragments "
+            "({limit:#x}) and for segments", gso_type, SKB_GSO_UDP, 0)
     p.gso_type = gso_type
     p.accecn = gso_type & SKB_GSO_TCP_ACCECN
     p.partial = p.gso_size and gso_type & SKB_GSO_PARTIAL
@@ -63,40 +68,42 @@ cdef int settle_type(plan *p, fault *why, unsigned int gso_type) noexcept nogil:
 
 
 cdef int settle_tunnels(plan *p, fault *why) noexcept nogil:
-    """Which outer checksums are in use, and is the inner one left to the receiver?"""
+    """Find out which outer checksums are in use, and what becomes of the innermost one."""
     cdef unsigned int udp = p.gso_type & UDP_TUNNEL_TYPES, gre = p.gso_type & GRE_TYPES
     cdef bint remcsum = p.gso_type & SKB_GSO_TUNNEL_REMCSUM, gre_csum = False
     cdef const uint8_t *head
     cdef int k
     for k in range(p.h.n):
         head = p.template.p + p.h.layers[k].offset
-        if p.h.layers[k].kind == UDP:
-            p.sealed[k] = udp & SKB_GSO_UDP_TUNNEL_CSUM if udp else load16(head + 6) != 0
+        if p.h.layers[k].kind == LAYER_UDP:
+            p.sealed[k] = udp & SKB_GSO_UDP_TUNNEL_CSUM if udp else load16(head + UDP_CHECK) != 0
             if not udp:
                 remcsum = p.h.remcsum
-        elif p.h.layers[k].kind == GRE:
+        elif p.h.layers[k].kind == LAYER_GRE:
             p.sealed[k] = gre & SKB_GSO_GRE_CSUM if gre else True
             gre_csum = True
         else:
             p.sealed[k] = False
     if gre & SKB_GSO_GRE_CSUM and not gre_csum:
-        return refuse(why, GSO_TYPE, "gso_type", "gso_type {offset:#x} has GRE_CSUM ({limit:#x}), "
-                      "but no GRE header has a checksum", p.gso_type, SKB_GSO_GRE_CSUM, 0)
+        return refuse(
+            why, REASON_GSO_TYPE, "gso_type", "gso_type {offset:#x} has GRE_CSUM ({limit:#x}), but "
+            "no GRE header has a checksum", p.gso_type, SKB_GSO_GRE_CSUM, 0)
     if p.partial and remcsum:
-        return refuse(why, GSO_TYPE, "gso_type", "gso_type {offset:#x} is PARTIAL, whose segments "
-                      "a device completes, with remote checksums ({limit:#x})",
-                      p.gso_type, SKB_GSO_TUNNEL_REMCSUM, 0)
+        return refuse(
+            why, REASON_GSO_TYPE, "gso_type", "gso_type {offset:#x} is PARTIAL, whose segments a "
+            "device completes, with remote checksums ({limit:#x})", p.gso_type,
+            SKB_GSO_TUNNEL_REMCSUM, 0)
     if p.h.l4 == 0 or p.ufo:
-        p.inner = ABSENT
+        p.inner = INNER_ABSENT
     elif remcsum:
-        p.inner = REMOTE
+        p.inner = INNER_REMOTE
     elif p.partial:
-        p.inner = PARTIAL  # skb_segment: only where a device completes checksums
+        p.inner = INNER_PARTIAL  # skb_segment: only where a device completes checksums
     return 0
 
 
 cdef int check_fixed_ids(plan *p, fault *why) noexcept nogil:
-    """inet_gso_segment: an ID that does not count is valid only where DF is set."""
+    """Refuse an ID that stays the same without DF, as inet_gso_segment does."""
     cdef layer *one
     cdef unsigned int frag_off
     cdef int k
@@ -104,18 +111,19 @@ cdef int check_fixed_ids(plan *p, fault *why) noexcept nogil:
         return 0
     for k in range(p.h.n):
         one = &p.h.layers[k]
-        if one.kind != IP4 or not one.inner:
+        if one.kind != LAYER_IPV4 or not one.inner:
             continue
-        frag_off = get16(p.template.p + one.offset + 6)
+        frag_off = get16(p.template.p + one.offset + IPV4_FRAG_OFF)
         if not frag_off & IP_DF:
-            return refuse(why, GSO_TYPE, "frag_off", "gso_type has TCP_FIXEDID, but frag_off at "
-                          "byte {offset} is {value:#06x}, without DF ({limit:#06x})",
-                          one.offset + 6, IP_DF, frag_off)
+            return refuse(
+                why, REASON_GSO_TYPE, "frag_off", "gso_type has TCP_FIXEDID, but frag_off at byte "
+                "{offset} is {value:#06x}, without DF ({limit:#06x})", one.offset + IPV4_FRAG_OFF,
+                IP_DF, frag_off)
     return 0
 
 
 cdef int check_lengths(plan *p, fault *why) noexcept nogil:
-    """A segment's lengths must fit in their 16-bit fields."""
+    """Refuse segments whose lengths do not fit in their 16-bit fields."""
     cdef Py_ssize_t length
     cdef layer *one
     cdef int k
@@ -123,10 +131,12 @@ cdef int check_lengths(plan *p, fault *why) noexcept nogil:
         return 0
     for k in range(p.h.n):
         one = &p.h.layers[k]
-        length = p.hlen + p.gso_size - one.offset - (40 if one.kind == IP6 else 0)
-        if length > 0xffff and one.kind != GRE:
+        length = p.hlen + p.gso_size - one.offset
+        if one.kind == LAYER_IPV6:
+            length -= IPV6_HLEN
+        if length > 0xffff and one.kind != LAYER_GRE:
             return refuse(
-                why, TOO_LONG, "payload_len" if one.kind == IP6 else "tot_len",
+                why, REASON_TOO_LONG, "payload_len" if one.kind == LAYER_IPV6 else "tot_len",
                 "a segment of gso_size {value} has a length of {offset}, the field ends at {limit}",
                 length, 0xffff, p.gso_size)
     return 0
@@ -136,67 +146,73 @@ cdef void remove_jumbo(plan *p) noexcept nogil:
     """Take the hop-by-hop header of BIG TCP out (ipv6_hopopt_jumbo_remove)."""
     cdef uint8_t *jumbo = p.template.p + p.h.jumbo
     memmove(jumbo, jumbo + JUMBO_HLEN, p.h.payload - p.h.jumbo - JUMBO_HLEN)
-    p.template.p[p.h.ip_header + 6] = IPPROTO_TCP
+    p.template.p[p.h.ip_header + IPV6_NEXTHDR] = IPPROTO_TCP
     p.h.l4_header -= JUMBO_HLEN
     p.hlen -= JUMBO_HLEN
 
 
 cdef void insert_fragment_header(plan *p) noexcept nogil:
-    """UFO over IPv6 (udp6_ufo_fragment). The ID is the only thing that is not the kernel's."""
+    """Insert the fragment header of UFO over IPv6 (udp6_ufo_fragment).
+
+    Its ID is the only field that differs from the kernel's, which is random.
+    """
     cdef uint8_t *frag = p.template.p + p.h.fragment_at
-    memmove(frag + FRAG_HLEN, frag, p.h.l4_header - p.h.fragment_at)
+    memmove(frag + IPV6_FRAG_HLEN, frag, p.h.l4_header - p.h.fragment_at)
     frag[0] = p.template.p[p.h.fragment_next]
     frag[1] = frag[2] = frag[3] = 0
-    # A number that differs from datagram to datagram; the kernel's is random.
-    memcpy(frag + 4, p.payload + 6, 2)
-    memcpy(frag + 6, p.payload + 4, 2)
+    # A number that differs from datagram to datagram
+    memcpy(frag + IPV6_FRAG_ID, p.payload + UDP_CHECK, 2)
+    memcpy(frag + IPV6_FRAG_ID + 2, p.payload + UDP_LEN, 2)
     p.template.p[p.h.fragment_next] = IPPROTO_FRAGMENT
-    p.h.l4_header += FRAG_HLEN
-    p.hlen += FRAG_HLEN
+    p.h.l4_header += IPV6_FRAG_HLEN
+    p.hlen += IPV6_FRAG_HLEN
 
 
 cdef int read_plan(
-    plan *p, fault *why, const job *j, const uint8_t *frame, Py_ssize_t size
+    plan *p, fault *why, const plan_options *options, const uint8_t *frame, Py_ssize_t size
 ) noexcept nogil:
-    """Headers of the frame, into the template."""
-    if j.layout is NULL:
-        return read_headers(&p.h, why, &p.template, frame, size, j.raw, j.ports)
-    p.h = j.layout[0]
+    """Copy the frame's headers into the template, and note where they are."""
+    if options.layout is NULL:
+        return read_headers(&p.h, why, &p.template, frame, size, options.raw, options.ports)
+    p.h = options.layout[0]
     p.template.p = p.template.few
     if p.h.payload > size:
-        return refuse(why, LAYOUT, "payload", "the layout's headers end at byte {offset}, but the "
-                      "frame has {limit} bytes", p.h.payload, size, 0)
+        return refuse(
+            why, REASON_LAYOUT, "payload", "the layout's headers end at byte {offset}, but the "
+            "frame has {limit} bytes", p.h.payload, size, 0)
     if p.h.payload > FEW_BYTES:
         p.template.p = <uint8_t *>malloc(p.h.payload + HEADER_ROOM)
         if p.template.p is NULL:
             p.template.p = p.template.few
-            return refuse(why, TOO_LONG, "len", "no memory for {offset} header bytes",
-                          p.h.payload, 0, 0)
+            return refuse(
+                why, REASON_TOO_LONG, "len", "no memory for {offset} header bytes", p.h.payload, 0,
+                0)
     memcpy(p.template.p, frame, p.h.payload)
     return 0
 
 
 cdef int make_plan(
-    plan *p, fault *why, const job *j, const uint8_t *frame, Py_ssize_t size, int64_t gso_size,
-    unsigned int gso_type
+    plan *p, fault *why, const plan_options *options, const uint8_t *frame, Py_ssize_t size,
+    int64_t gso_size, unsigned int gso_type
 ) noexcept nogil:
-    """Everything about a frame but its payload. drop_copy(&p.template) afterwards.
+    """Plan the segmentation of a frame. The caller frees the template with drop_copy().
 
     Returns 0, or -1 with `why` filled in.
     """
     cdef Py_ssize_t whole
     p.template.p = p.template.few
     if gso_size < 0 or gso_size >= GSO_BY_FRAGS:
-        return refuse(why, GSO_SIZE, "gso_size", "gso_size {offset} is not between 0 and {limit}",
-                      gso_size, GSO_BY_FRAGS - 1, gso_size)
-    if read_plan(p, why, j, frame, size) < 0:
+        return refuse(
+            why, REASON_GSO_SIZE, "gso_size", "gso_size {offset} is not between 0 and {limit}",
+            gso_size, GSO_BY_FRAGS - 1, gso_size)
+    if read_plan(p, why, options, frame, size) < 0:
         return -1
     if gso_size and p.h.refusal.field is not NULL:
         why[0] = p.h.refusal
         return -1
     p.gso_size = gso_size
-    p.inner = PARTIAL if j.partial else COMPLETE
-    p.believe = j.believe
+    p.inner = INNER_PARTIAL if options.partial else INNER_COMPLETE
+    p.believe = options.believe
     p.prepared = False
     if settle_type(p, why, gso_type) < 0:
         return -1
@@ -213,8 +229,9 @@ cdef int make_plan(
         p.length = size - p.h.l4_header
         p.hlen = p.h.l4_header
     if p.length <= gso_size:
-        return refuse(why, NOT_GSO, "gso_size", "a payload of {offset} bytes is not larger than "
-                      "gso_size {limit}", p.length, gso_size, 0)
+        return refuse(
+            why, REASON_NOT_GSO, "gso_size", "a payload of {offset} bytes is not larger than "
+            "gso_size {limit}", p.length, gso_size, 0)
     if p.h.jumbo >= 0:
         remove_jumbo(p)
     if p.ufo and p.h.inner_version == 6:

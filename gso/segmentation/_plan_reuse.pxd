@@ -1,20 +1,20 @@
-"""Frames that continue the flow of the frame before them."""
+"""Plans used again for the next frame of the same flow."""
 
 from libc.stdint cimport int64_t, uint8_t
 
-from gso.segmentation._plan cimport job, plan
 from gso.headers._walk cimport FEW_BYTES, fault
+from gso.segmentation._plan cimport plan, plan_options
 
-# What makes a frame a sequel of the one before
-cdef struct flow:
-    bint known                          # there may be one
+# What a frame must have in common with the one before, so that its plan can be used again.
+cdef struct plan_key:
+    bint known                          # there is a plan that can be used again
     int64_t gso_size
     unsigned int gso_type
     Py_ssize_t words                    # of 8 bytes
-    uint8_t same[FEW_BYTES]             # bits of the headers that must not differ
+    uint8_t same[FEW_BYTES]             # bits of the headers that must be equal
 
-# make_plan(), given the plan of the frame before and its flow
+# Make a plan as make_plan() does, from the plan of the frame before where that is possible.
 cdef int next_plan(
-    plan *p, flow *f, fault *why, const job *j, const uint8_t *frame, Py_ssize_t size,
-    int64_t gso_size, unsigned int gso_type
+    plan *p, plan_key *key, fault *why, const plan_options *options, const uint8_t *frame,
+    Py_ssize_t size, int64_t gso_size, unsigned int gso_type
 ) noexcept nogil

@@ -1,1 +1,1 @@
-"""For compiled code only: see _sequel.pxd."""
+"""For compiled code only: see _plan_reuse.pxd."""

@@ -3,8 +3,8 @@ from libc.stdint cimport uint8_t
 from gso.segmentation._plan cimport plan
 
 cdef enum:
-    RELEASE_GIL = 1 << 17   # bytes of output from which it is worth the while
-    STREAM = 1 << 24        # and from which it is not going to stay in the caches
+    RELEASE_GIL = 1 << 17   # bytes of output from which releasing the GIL pays
+    STREAM = 1 << 24        # bytes of output that do not stay in the caches
 
 # Carry a plan out.
 cdef void write_plan(

@@ -9,15 +9,16 @@ from libc.stdint cimport int64_t, uint8_t
 
 from gso.buffers._borrow cimport borrow
 from gso.buffers._checksum cimport simd
-from gso.segmentation._complete cimport complete, complete_headers
-from gso.segmentation._emit cimport emit
 from gso.buffers._frames cimport Frames, new_bytes
-from gso.headers._layout cimport Layout
 from gso.headers._arguments cimport (
     as_error, as_gso_size, as_gso_type, drop_ports, is_partial, is_raw, take_ports,
 )
-from gso.segmentation._plan cimport UDP_HLEN, job, make_plan, plan, plan_size, refuse
-from gso.headers._walk cimport GSO_SIZE, drop_copy, fault, port_list
+from gso.headers._layout cimport Layout
+from gso.headers._numbers cimport UDP_HLEN
+from gso.headers._walk cimport REASON_GSO_SIZE, drop_copy, fault, port_list
+from gso.segmentation._complete cimport complete, complete_headers
+from gso.segmentation._emit cimport emit
+from gso.segmentation._plan cimport make_plan, plan, plan_options, plan_size, refuse
 
 import numpy as np
 
@@ -31,7 +32,7 @@ cdef void write_plan(
 
 
 cdef Frames segments_of(plan *p, const uint8_t *frame, Py_ssize_t size):
-    """The segments of a plan as Frames."""
+    """Write the segments of a plan into new Frames."""
     cdef Py_ssize_t i, length = plan_size(p)
     cdef bytes data = new_bytes(length), ends = new_bytes((p.count + 1) * sizeof(int64_t))
     cdef uint8_t *out = <uint8_t *>PyBytes_AS_STRING(data)
@@ -52,12 +53,13 @@ cdef Frames segments_of(plan *p, const uint8_t *frame, Py_ssize_t size):
 
 
 cdef SegmentHeaders headers_of(plan *p, const uint8_t *frame, Py_ssize_t size):
-    """The headers of a plan's segments."""
+    """Write the headers of a plan's segments."""
     cdef fault why
     cdef Py_ssize_t i, extra = UDP_HLEN if p.ufo else 0, length = p.count * p.hlen + extra
     if p.ufo and p.gso_size < UDP_HLEN:
-        refuse(&why, GSO_SIZE, "gso_size", "gso_size {offset} cuts the UDP header ({limit} bytes)",
-               p.gso_size, UDP_HLEN, p.gso_size)
+        refuse(
+            &why, REASON_GSO_SIZE, "gso_size", "gso_size {offset} cuts the UDP header ({limit} "
+            "bytes)", p.gso_size, UDP_HLEN, p.gso_size)
         raise as_error(&why)
     cdef bytes data = new_bytes(length), ends = new_bytes((p.count + 1) * sizeof(int64_t))
     cdef bytes pieces = new_bytes(p.count * 2 * sizeof(int64_t))
@@ -91,9 +93,9 @@ cdef object run(
     object frame, object gso_size, object gso_type, object layout, object link_type,
     object tunnel_ports, object checksum, bint headers_only, bint believe=False
 ):
-    """Borrow the frame, plan, write, and give everything back."""
+    """Borrow the frame, plan, write, and release the frame and the plan."""
     cdef plan p
-    cdef job j
+    cdef plan_options j
     cdef port_list ports
     cdef fault why
     cdef Py_buffer view
@@ -129,10 +131,10 @@ def segment(frame, gso_size, *, gso_type=None, layout=None, link_type="ethernet"
 
     Args:
         frame: the super-packet, any buffer. Length and checksum fields, IPv4 header checksums
-            included, may hold anything: all are computed anew.
+            included, may hold any value: all are computed anew.
         gso_size: payload bytes per segment, headers not counted (for UFO: bytes of IP payload per
-            fragment). 0: no segmentation; transport and tunnel checksums are completed, the frame
-            else unchanged.
+            fragment). 0: no segmentation; transport and tunnel checksums are completed, and the
+            rest of the frame is unchanged.
         gso_type: :class:`GsoType`. Of the groups transport (TCPV4, TCPV6, UDP, UDP_L4), UDP tunnel
             and GRE, one that has no bit set is taken from the frame: segments for a UDP packet, an
             outer checksum where the field is not 0, remote checksum offload where the header says
