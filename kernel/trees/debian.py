@@ -1,7 +1,8 @@
 """Debian's kernels: found through apt, fetched and unpacked in the cache, never installed.
 
 Unpacking needs no root and leaves the host's own kernel and boot menu alone. Fetching needs
-apt's package lists (``apt-get update``), which ``gso-kernel doctor --install`` refreshes.
+apt's package lists (``apt-get update``), which ``gso-kernel doctor --install`` refreshes. Kernels
+that the host's apt does not offer come from Debian's other suites, with lists in the cache.
 """
 
 from __future__ import annotations
@@ -10,12 +11,15 @@ import functools
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from gso.kernel.errors import TestBedError, UsageError
 from gso.kernel.paths import cache_folder, only_one
 from gso.kernel.processes import logged, output
+from gso.kernel.trees import apt
+from gso.kernel.trees.apt import Apt
 
 _SOURCE = re.compile(r"linux-source-(\d+\.\d+)$")
 _MARK = ".complete"
@@ -28,6 +32,7 @@ class DebianKernel:
     release: str  # uname -r: 6.12.117+deb12-amd64
     version: str  # of the packages: 6.12.117-1~deb12u1
     source_package: str  # linux-source-6.12
+    apt: Apt = apt.HOST  # which offers it
 
     @property
     def root(self) -> Path:
@@ -59,43 +64,21 @@ class DebianKernel:
         return self.root / "usr" / "src" / f"{self.source_package}.tar.xz"
 
 
-def available() -> list[DebianKernel]:
+def available(offering: Apt = apt.HOST) -> list[DebianKernel]:
     """Return the kernels that apt knows, newest first."""
     architecture = output("dpkg", "--print-architecture").strip()
     # Each question makes apt read all its lists, so both kinds of package are asked for at once.
-    packages = _show(_names(f"^linux-(source-[0-9.]+|image-[0-9].*-{architecture})$"))
+    pattern = f"^linux-(source-[0-9.]+|image-[0-9].*-{architecture})$"
+    packages = offering.show(offering.names(pattern))
     # The newest source can be newer than any image: Debian signs the images some days later.
-    sources = {
-        package["Version"]: package["Package"]
-        for package in packages
-        if _SOURCE.match(package["Package"])
-    }
+    sources = {p["Version"]: p["Package"] for p in packages if _SOURCE.match(p["Package"])}
     plain = re.compile(rf"linux-image-(\d+\.\d+\.\d+[^-]*(?:-\d+)?-{architecture})$")
     found = {
-        DebianKernel(match[1], package["Version"], sources[package["Version"]])
+        DebianKernel(match[1], package["Version"], sources[package["Version"]], offering)
         for package in packages
         if (match := plain.match(package["Package"])) and package["Version"] in sources
     }
     return sorted(found, key=functools.cmp_to_key(_compare), reverse=True)
-
-
-def _names(pattern: str) -> list[str]:
-    return [
-        line.split(" ")[0]
-        for line in output("apt-cache", "search", "--names-only", pattern).splitlines()
-    ]
-
-
-def _show(names: list[str]) -> list[dict[str, str]]:
-    """Return what apt knows of these packages, in all their versions (``NAME=VERSION``: in one)."""
-    if not names:
-        return []
-    text = output("apt-cache", "show", *names)
-    return [
-        dict(re.findall(r"^([A-Za-z-]+): (.*)$", stanza, re.MULTILINE))
-        for stanza in text.split("\n\n")
-        if stanza.strip()
-    ]
 
 
 def _compare(a: DebianKernel, b: DebianKernel) -> int:
@@ -109,21 +92,41 @@ def _compare(a: DebianKernel, b: DebianKernel) -> int:
 
 
 def choose(wanted: str | None = None) -> DebianKernel:
-    """Return the newest kernel, or the newest whose release begins with ``wanted`` (``6.1``)."""
-    kernels = available()
-    if not kernels:
+    """Return the newest kernel that the host's apt offers, or the one that is wanted.
+
+    ``wanted``: how its release begins (``6.1``), of the newest such kernel that the host's apt
+    offers, or else the first of :data:`apt.SUITES` that has one; or the name of a suite.
+    """
+    if wanted is not None and wanted not in apt.SUITES:
+        return _first(wanted)
+    offered = available(apt.suite(wanted) if wanted else apt.HOST)
+    if not offered:
         raise TestBedError(
             "set-up",
-            "apt offers no kernel with image, headers and source of one version; "
+            f"{wanted or 'apt'} offers no kernel with image, headers and source of one version; "
             "run 'apt-get update', or gso-kernel doctor --install",
         )
-    if wanted is None:
-        return kernels[0]
-    fits = [k for k in kernels if re.match(rf"{re.escape(wanted)}(?![0-9])", k.release)]
-    if not fits:
-        known = ", ".join(k.release for k in kernels)
-        raise UsageError(f"apt offers no kernel {wanted}; it offers {known}")
-    return fits[0]
+    return offered[0]
+
+
+def _first(wanted: str) -> DebianKernel:
+    if not wanted[:1].isdigit():
+        raise UsageError(f"{wanted} is no kernel's version and none of {', '.join(apt.SUITES)}")
+    begins = re.compile(rf"{re.escape(wanted)}(?![0-9])")
+    known: list[str] = []
+    for offered in _everywhere():
+        if fits := [kernel for kernel in offered if begins.match(kernel.release)]:
+            return fits[0]
+        known += [kernel.release for kernel in offered]
+    offers = ", ".join(dict.fromkeys(known))
+    raise UsageError(f"Debian offers no kernel {wanted}; it offers {offers}")
+
+
+def _everywhere() -> Iterator[list[DebianKernel]]:
+    """Yield what the host's apt offers, then what each suite does; its lists are fetched then."""
+    yield available()
+    for suite in apt.SUITES:
+        yield available(apt.suite(suite))
 
 
 def fetched(kernel: DebianKernel) -> bool:
@@ -133,9 +136,7 @@ def fetched(kernel: DebianKernel) -> bool:
 
 def download_command(kernel: DebianKernel) -> list[str]:
     """Return the command that downloads the packages into its folder."""
-    wanted = [f"{name}={kernel.version}" for name in _packages(kernel)]
-    # apt gives up root for downloads where it can, but then cannot write to this folder.
-    return ["apt-get", "-o", "APT::Sandbox::User=root", "download", *wanted]
+    return kernel.apt.download_command([f"{name}={kernel.version}" for name in _packages(kernel)])
 
 
 def fetch(kernel: DebianKernel) -> None:
@@ -144,6 +145,7 @@ def fetch(kernel: DebianKernel) -> None:
         if not fetched(kernel):
             shutil.rmtree(kernel.root)
             _download(kernel)
+            _link_old_places(kernel)
             _relocate_headers(kernel)
             (kernel.root / _MARK).touch()
 
@@ -159,17 +161,35 @@ def _download(kernel: DebianKernel) -> None:
 
 
 def _packages(kernel: DebianKernel) -> list[str]:
-    headers = f"linux-headers-{kernel.release}"
-    shown = _show([f"{headers}={kernel.version}"])[0]
-    needed = re.findall(r"linux-(?:headers-\S+-common|kbuild-[^\s,]+)", shown["Depends"])
-    return [f"linux-image-{kernel.release}", headers, *needed, kernel.source_package]
+    image, headers = f"linux-image-{kernel.release}", f"linux-headers-{kernel.release}"
+    # Since 6.19 the image's package is empty: the kernel and its modules have their own.
+    split = rf"linux-(?:base|binary|modules)-{re.escape(kernel.release)}(?=[ ,])"
+    build = r"linux-(?:headers-\S+-common|kbuild-[^\s,]+)"
+    needed = [*_needed(kernel, image, split), headers, *_needed(kernel, headers, build)]
+    return [image, *needed, kernel.source_package]
+
+
+def _needed(kernel: DebianKernel, package: str, pattern: str) -> list[str]:
+    (shown,) = kernel.apt.show([f"{package}={kernel.version}"])[:1]
+    return re.findall(pattern, shown["Depends"])
+
+
+def _link_old_places(kernel: DebianKernel) -> None:
+    """Give newer packages' files, which are all below /usr, the places they had before."""
+    modules = Path("usr", "lib", "modules", kernel.release)
+    if not (kernel.root / "lib").exists():
+        (kernel.root / "lib").symlink_to(Path("usr", "lib"))
+    (kernel.root / "boot").mkdir(exist_ok=True)
+    for place, name in ((kernel.image, "vmlinuz"), (kernel.config, "config")):
+        if not place.exists():
+            place.symlink_to(Path("..", modules, name))
 
 
 def _relocate_headers(kernel: DebianKernel) -> None:
-    """Point the build folder's Makefile at the unpacked common headers, not at /usr/src."""
+    """Point the build folder's Makefile at the unpacked headers, not at /usr/src."""
     makefile = kernel.headers / "Makefile"
     text = makefile.read_text()
-    makefile.write_text(text.replace("include /usr/src/", f"include {kernel.root}/usr/src/"))
+    makefile.write_text(re.sub(r"(?<=[ =])/usr/src/", f"{kernel.root}/usr/src/", text))
 
 
 def source_files(kernel: DebianKernel, names: tuple[str, ...]) -> dict[str, bytes | None]:

@@ -1,0 +1,123 @@
+"""apt: the host's own, or with package lists of another of Debian's suites in the cache.
+
+Such lists leave the host's apt as it is: they have their own sources, state and cache, Debian's
+own keyring, and nothing is ever installed from them.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from gso.kernel.errors import TestBedError
+from gso.kernel.paths import cache_folder, only_one
+from gso.kernel.processes import logged, output
+
+# Each suite with those that complete it, and the archive of each.
+SUITES = {
+    "bookworm": (("debian", "bookworm"), ("debian-security", "bookworm-security")),
+    "trixie": (("debian", "trixie"), ("debian-security", "trixie-security")),
+    "trixie-backports": (("debian", "trixie-backports"),),
+    "sid": (("debian", "sid"),),
+}
+
+_KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+_PUBLIC = "http://deb.debian.org/"
+_DAY = 86400.0
+
+# The first lines take out the host's commands that follow each update.
+_CONFIGURATION = """\
+#clear APT::Update::Post-Invoke-Success;
+#clear APT::Update::Post-Invoke;
+Dir::Etc::sourcelist "{folder}/sources.list";
+Dir::Etc::sourceparts "/dev/null";
+Dir::Etc::preferences "/dev/null";
+Dir::Etc::preferencesparts "/dev/null";
+Dir::State "{folder}";
+Dir::State::status "{folder}/status";
+Dir::Cache "{folder}";
+Dir::Cache::pkgcache "pkgcache.bin";
+Dir::Cache::srcpkgcache "srcpkgcache.bin";
+Acquire::Languages "none";
+"""
+
+
+@dataclass(frozen=True)
+class Apt:
+    """One configuration of apt; ``options`` come after the name of each of its programs."""
+
+    options: tuple[str, ...] = ()
+
+    def names(self, pattern: str) -> list[str]:
+        """Return the names of the packages that match a regular expression."""
+        found = output("apt-cache", *self.options, "search", "--names-only", pattern)
+        return [line.split(" ")[0] for line in found.splitlines()]
+
+    def show(self, names: list[str]) -> list[dict[str, str]]:
+        """Return the fields of packages, in all their versions (``NAME=VERSION``: in one)."""
+        if not names:
+            return []
+        return [
+            dict(re.findall(r"^([A-Za-z-]+): (.*)$", stanza, re.MULTILINE))
+            for stanza in output("apt-cache", *self.options, "show", *names).split("\n\n")
+            if stanza.strip()
+        ]
+
+    def download_command(self, packages: list[str]) -> list[str]:
+        """Return the command that downloads packages (``NAME=VERSION``) into its folder."""
+        # apt gives up root for downloads where it can, but then cannot write to this folder.
+        sandbox = ("-o", "APT::Sandbox::User=root")
+        return ["apt-get", *self.options, *sandbox, "download", *packages]
+
+
+HOST = Apt()
+
+
+def suite(name: str) -> Apt:
+    """Return apt with the lists of a suite, fetched today; without a network, with older ones."""
+    folder = cache_folder() / "apt" / name
+    found = Apt((f"--config-file={folder}/apt.conf",))
+    mark = folder / "updated"
+    with only_one(folder):
+        if mark.exists() and time.time() - mark.stat().st_mtime < _DAY:
+            return found
+        try:
+            _update(found, folder, name)
+        except TestBedError:
+            if not mark.exists():
+                raise
+        else:
+            mark.touch()
+    return found
+
+
+def _update(apt: Apt, folder: Path, name: str) -> None:
+    if not _KEYRING.exists():
+        raise TestBedError(
+            "set-up", f"{_KEYRING} is missing; it is in the Debian package debian-archive-keyring"
+        )
+    for part in ("lists/partial", "archives/partial"):
+        (folder / part).mkdir(parents=True, exist_ok=True)
+    (folder / "status").touch()
+    (folder / "sources.list").write_text(_sources(name))
+    (folder / "apt.conf").write_text(_CONFIGURATION.format(folder=folder))
+    sandbox = ("-o", "APT::Sandbox::User=root")
+    # Otherwise apt takes a suite that it could not fetch for no more than a warning.
+    command = ["apt-get", *apt.options, *sandbox, "-q", "--error-on=any", "update"]
+    logged("package lists", command, folder / "update.log", folder)
+
+
+def _sources(name: str) -> str:
+    return "".join(
+        f"deb [signed-by={_KEYRING}] {_archive(archive)} {part} main\n"
+        for archive, part in SUITES[name]
+    )
+
+
+def _archive(name: str) -> str:
+    """Return the address of one of Debian's archives: the host's own where it has one."""
+    known = output("apt-get", "indextargets", "--format", "$(REPO_URI)").split()
+    own = (uri for uri in known if uri.rstrip("/").rpartition("/")[2] == name)
+    return next(own, _PUBLIC + name)
