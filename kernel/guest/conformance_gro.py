@@ -34,7 +34,7 @@ _PATIENCE = 20.0
 _ATTEMPTS = 20
 _BLOCK = 16  # streams between two signs of life
 _MODULES = ("tun", "dummy", "vxlan", "geneve", "ipip", "sit", "ip6_tunnel", "ip_gre", "ip6_gre")
-_MORE_MODULES = ("fou", "fou6", "8021q", "sch_ingress", "cls_matchall", "act_mirred")
+_MORE_MODULES = ("fou", "fou6", "pppoe", "8021q", "sch_ingress", "cls_matchall", "act_mirred")
 
 # A stream in streams.bin: number of its device, number of frames; then each length and frame.
 _STREAM = struct.Struct("<HH")

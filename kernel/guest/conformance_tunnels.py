@@ -40,7 +40,7 @@ _LENGTH = struct.Struct("<I")
 _MODULES = (
     *("veth", "dummy", "vxlan", "geneve", "ipip", "sit", "ip6_tunnel", "ip_gre", "ip6_gre", "fou"),
     *("fou6", "nsh", "8021q", "sch_ingress", "cls_matchall", "act_mirred", "act_mpls"),
-    *("act_vlan", "act_tunnel_key", "mpls_router", "mpls_iptunnel"),
+    *("act_vlan", "act_tunnel_key", "mpls_router", "mpls_iptunnel", "pppoe"),
 )
 _OFFLOADS = "tx off sg off tso off gso off gro off txvlan off rxvlan off tx-udp-segmentation off"
 _MAC = {"out0": "02:00:00:00:00:01", "there": "02:00:00:00:00:02"}
