@@ -14,8 +14,8 @@ from gso.kernel.conformance.tunnels.compare import DIFFERENT, EQUAL, NOT_SENT, R
 from gso.kernel.conformance.tunnels.run import Options, Report, compare
 from gso.kernel.conformance.types import run as types
 from gso.kernel.errors import TestBedError, UsageError
+from gso.kernel.progress import Progress
 from gso.kernel.report.terminal import TerminalScreen
-from gso.kernel.runs.record import Screen
 
 _COLUMNS = (EQUAL, REFUSED, DIFFERENT, NOT_SENT)
 _SHOWN = 10  # differences named on the terminal
@@ -121,7 +121,7 @@ def _run(options: argparse.Namespace) -> int:
     return int(bool(report.differences))
 
 
-def _way(options: argparse.Namespace) -> Callable[[Options, Screen], Report | gro.Report]:
+def _way(options: argparse.Namespace) -> Callable[[Options, Progress], Report | gro.Report]:
     if options.gro and options.types:
         raise UsageError("--gro and --types are two runs")
     if options.gro:

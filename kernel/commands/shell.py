@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from gso.kernel.bootable import PATCHED, UNPATCHED
 from gso.kernel.commands.common import Commands, add_selection, find_patch, seconds
-from gso.kernel.judging.results import PATCHED, UNPATCHED
 from gso.kernel.runs import shell
 from gso.kernel.scenarios import FIX, select
 from gso.kernel.trees.build import SourceTree

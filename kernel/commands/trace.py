@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gso.kernel.commands.common import Commands, check_writable, find_patch, seconds
 from gso.kernel.report.terminal import TerminalScreen
-from gso.kernel.runs import record as trace
+from gso.kernel.runs import record
 
 
 def add(commands: Commands) -> None:
@@ -48,7 +48,7 @@ def add(commands: Commands) -> None:
     command.add_argument(
         "--format",
         default="pwru",
-        choices=trace.FORMATS,
+        choices=record.FORMATS,
         help="whose output the log is to look like; json is pwru --output-json (default: pwru)",
     )
     command.add_argument(
@@ -68,8 +68,8 @@ def add(commands: Commands) -> None:
 def _trace(options: argparse.Namespace) -> int:
     check_writable(options.output)
     screen = TerminalScreen(quiet=options.quiet)
-    recorded = trace.record(
-        trace.Options(
+    recorded = record.record(
+        record.Options(
             patches=[find_patch(path) for path in options.patches],
             scenarios=options.scenarios,
             kernel=options.kernel,
@@ -79,5 +79,5 @@ def _trace(options: argparse.Namespace) -> int:
         ),
         screen,
     )
-    screen.stage(f"{trace.write(recorded, options.format, options.output)} lines written")
+    screen.stage(f"{record.write(recorded, options.format, options.output)} lines written")
     return 0

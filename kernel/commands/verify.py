@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from gso.kernel.bootable import VARIANTS
 from gso.kernel.commands.common import (
     Commands,
     add_selection,
@@ -20,10 +21,10 @@ from gso.kernel.commands.common import (
 from gso.kernel.errors import UsageError
 from gso.kernel.judging import applications
 from gso.kernel.judging.applications import Workload
-from gso.kernel.judging.results import VARIANTS
-from gso.kernel.machine.kept_shell import Keeper
+from gso.kernel.machine.kept_shell import KeptMachine
 from gso.kernel.paths import cache_folder
 from gso.kernel.report.terminal import TerminalScreen
+from gso.kernel.runs import doctor
 from gso.kernel.runs.verify import Options, build, outlook, verify
 from gso.kernel.scenarios import select
 
@@ -174,17 +175,17 @@ def _verify(options: argparse.Namespace) -> int:
         print(*outlook(wanted), sep="\n")
         return 0
     with ExitStack() as ends:
-        keeper = ends.enter_context(Keeper(options.keep_vm)) if options.keep_vm else None
+        kept = ends.enter_context(KeptMachine(options.keep_vm)) if options.keep_vm else None
         screen = TerminalScreen(quiet=options.quiet)
         try:
-            report = verify(wanted, screen, keeper=keeper)
+            report = verify(wanted, screen, kept=kept)
         finally:
             screen.close()
         screen.finish(report)
         if options.json:
             options.json.write_text(json.dumps(report.summary(), indent=1) + "\n")
-        if keeper:
-            keeper.attach()
+        if kept:
+            kept.attach()
     return report.verdict.exit_status
 
 
@@ -232,5 +233,5 @@ def _workloads(options: argparse.Namespace) -> Sequence[Workload]:
         if options.quick:
             raise UsageError("--quick says how long --applications take; it is nothing alone")
         return ()
-    applications.check_programs()
+    doctor.check_applications()
     return applications.QUICK if options.quick else applications.FULL

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from .netns import inside
+from .records import FRAME, GSO_UDP_L4, VIRTIO_NET_HDR
 
 _ETH_P_ALL = 0x0003
 _SOL_PACKET = 263
@@ -22,17 +23,12 @@ _PACKET_VNET_HDR, _PACKET_IGNORE_OUTGOING = 15, 23
 _TPACKET_V2 = 1
 _TP_STATUS_KERNEL = 0
 _TP_STATUS_VLAN_VALID = 1 << 4
-_VNET_HDR = struct.Struct("=BBHHHH")
-_GSO_UDP_L4 = 5  # VIRTIO_NET_HDR_GSO_UDP_L4
 _ADDRESSES = 12  # bytes of the two MAC addresses; a VLAN tag follows them
 # A slot holds the largest super-packet.
 _SLOT_SIZE, _SLOTS = 1 << 17, 256
 
 # struct tpacket2_hdr: status, len, snaplen, mac, net, sec, nsec, vlan_tci, vlan_tpid.
 _SLOT_HEADER = struct.Struct("=IIIHHIIHH")
-
-# A record of a .frames file: time in ns, length of the frame; then virtio_net_hdr and frame.
-RECORD = struct.Struct("<QI")
 
 
 class Tap:
@@ -47,7 +43,7 @@ class Tap:
         with inside(namespace):
             self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
         self._next = 0
-        self._header = 0 if datagrams else _VNET_HDR.size
+        self._header = 0 if datagrams else VIRTIO_NET_HDR.size
         self._socket.setsockopt(_SOL_PACKET, _PACKET_VERSION, _TPACKET_V2)
         self._socket.setsockopt(_SOL_PACKET, _PACKET_VNET_HDR, int(not datagrams))
         self._socket.setsockopt(_SOL_PACKET, _PACKET_IGNORE_OUTGOING, 1)
@@ -76,7 +72,7 @@ class Tap:
         records = []
         for time_ns, header, frame in self.arrived():
             known = header or self._described(frame, datagram)
-            records.append(RECORD.pack(time_ns, len(frame)) + known + frame)
+            records.append(FRAME.pack(time_ns, len(frame)) + known + frame)
         lost = self._lost()
         if lost:
             # A capture with holes would accuse the kernel of drops.
@@ -109,8 +105,8 @@ class Tap:
     def _described(frame: bytes, datagram: int) -> bytes:
         # No headers here are as long as a datagram's payload is.
         super_packet = len(frame) > 2 * datagram
-        kind, size = (_GSO_UDP_L4, datagram) if super_packet else (0, 0)
-        return _VNET_HDR.pack(0, kind, 0, size, 0, 0)
+        kind, size = (GSO_UDP_L4, datagram) if super_packet else (0, 0)
+        return VIRTIO_NET_HDR.pack(0, kind, 0, size, 0, 0)
 
     def _lost(self) -> int:
         """Return how many frames found the ring full since the last call."""

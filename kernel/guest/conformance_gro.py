@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import os
 import re
-import struct
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -24,6 +23,7 @@ from typing import Any
 from .capture import Tap
 from .netns import SetupError, inside, run, try_ip_batch
 from .probes import write
+from .records import LENGTH, MERGED, STREAM, read_with_length
 from .wire import open_tap
 
 _NAMESPACE = "gro"
@@ -35,12 +35,6 @@ _ATTEMPTS = 20
 _BLOCK = 16  # streams between two signs of life
 _MODULES = ("tun", "dummy", "vxlan", "geneve", "ipip", "sit", "ip6_tunnel", "ip_gre", "ip6_gre")
 _MORE_MODULES = ("fou", "fou6", "pppoe", "8021q", "sch_ingress", "cls_matchall", "act_mirred")
-
-# A stream in streams.bin: number of its device, number of frames; then each length and frame.
-_STREAM = struct.Struct("<HH")
-_LENGTH = struct.Struct("<I")
-# A packet in outcome.bin: its length, gso_size, gso_type (16 bits of it), ip_summed.
-_PACKET = struct.Struct("<IIIB")
 
 _POLLED = re.compile(r"napi_poll: .* for device (\S+) work (\d+)")
 _RECEIVED = re.compile(r"_entry: dev=mir0 .*? ip_summed=(\d+) .*? gso_size=(\d+) gso_type=(\w+)")
@@ -122,11 +116,9 @@ class _Devices:
     def send_all(self, streams: Path) -> Iterator[bytes]:
         """Send what is in the file; yield the outcome of each stream."""
         with streams.open("rb") as source:
-            while head := source.read(_STREAM.size):
-                device, count = _STREAM.unpack(head)
-                frames = [
-                    source.read(_LENGTH.unpack(source.read(_LENGTH.size))[0]) for _ in range(count)
-                ]
+            while head := source.read(STREAM.size):
+                device, count = STREAM.unpack(head)
+                frames = [read_with_length(source) for _ in range(count)]
                 yield self._outcome(device, frames)
 
     def _outcome(self, device: int, frames: list[bytes]) -> bytes:
@@ -139,8 +131,8 @@ class _Devices:
                 continue
             if len(notes) != len(packets):
                 raise ValueError(f"{len(packets)} packets, but the trace has {len(notes)}")
-            return _LENGTH.pack(len(packets)) + b"".join(
-                _PACKET.pack(len(packet), size, kind, summed) + packet
+            return LENGTH.pack(len(packets)) + b"".join(
+                MERGED.pack(len(packet), size, kind, summed) + packet
                 for packet, (summed, size, kind) in zip(packets, notes, strict=True)
             )
         raise TimeoutError(f"{len(frames)} frames never came in one poll, but in {polled}")

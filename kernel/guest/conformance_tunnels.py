@@ -13,7 +13,6 @@ when it arrives, so has all that the packet became.
 from __future__ import annotations
 
 import socket
-import struct
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -24,18 +23,13 @@ from .btf import VMLINUX, Btf
 from .capture import Tap
 from .netns import SetupError, inside, run, try_ip_batch
 from .probes import append, write
+from .records import NO_DEVICE, OUTCOME, PACKET, PROBED_OFFSETS, with_length
 
 _NAMESPACE = "segmenter"
 _SOL_PACKET, _PACKET_VNET_HDR = 263, 15
 _FENCE_TYPE = 0x88B5  # IEEE 802 local experimental
 _BLOCK = 64  # packets between two looks at the trace
 _PATIENCE = 20.0
-
-# A packet in packets.bin: index of the device, protocol, length; then virtio_net_hdr and frame.
-_PACKET = struct.Struct("<HHI")
-# A packet in outcome.bin: errno of the sending, numbers of super-packets and of segments.
-_OUTCOME = struct.Struct("<iHI")
-_LENGTH = struct.Struct("<I")
 
 _MODULES = (
     *("veth", "dummy", "vxlan", "geneve", "ipip", "sit", "ip6_tunnel", "ip_gre", "ip6_gre", "fou"),
@@ -44,11 +38,6 @@ _MODULES = (
 )
 _OFFLOADS = "tx off sg off tso off gso off gro off txvlan off rxvlan off tx-udp-segmentation off"
 _MAC = {"out0": "02:00:00:00:00:01", "there": "02:00:00:00:00:02"}
-
-_OFFSETS = (
-    *("mac_header", "network_header", "transport_header", "inner_mac_header"),
-    *("inner_network_header", "inner_transport_header", "csum_start", "csum_offset"),
-)
 
 
 def perform(folder: Path, plan: dict[str, Any], progress: Callable[..., None]) -> dict[str, Any]:
@@ -135,8 +124,10 @@ class _Notes:
     def __init__(self) -> None:
         write("buffer_size_kb", "4096")
         btf = Btf(VMLINUX.read_bytes(), {"sk_buff", "net_device"})
-        at = {name: btf.offset("sk_buff", name) for name in (*_OFFSETS, "head", "data", "dev")}
-        fields = [f"{name}=+{at[name]}($arg1):u16" for name in _OFFSETS]
+        at = {
+            name: btf.offset("sk_buff", name) for name in (*PROBED_OFFSETS, "head", "data", "dev")
+        }
+        fields = [f"{name}=+{at[name]}($arg1):u16" for name in PROBED_OFFSETS]
         fields.append(f"head=+{at['head']}($arg1):u64 origin=+{at['data']}($arg1):u64")
         fields.append(f"dev=+{btf.offset('net_device', 'name')}(+{at['dev']}($arg1)):string")
         append("kprobe_events", f"p:gso/gso_segment __skb_gso_segment {' '.join(fields)}")
@@ -177,8 +168,8 @@ class _Sender:
         """Send what is in the file; yield an outcome for each."""
         with packets.open("rb") as source:
             number = 0
-            while head := source.read(_PACKET.size):
-                device, protocol, length = _PACKET.unpack(head)
+            while head := source.read(PACKET.size):
+                device, protocol, length = PACKET.unpack(head)
                 yield self._outcome(number, self._names[device], protocol, source.read(length))
                 number += 1
                 if number % _BLOCK == 0:
@@ -187,7 +178,7 @@ class _Sender:
 
     def _outcome(self, number: int, device: str, protocol: int, packet: bytes) -> bytes:
         if device in self._refused:
-            return _OUTCOME.pack(-1, 0, 0)
+            return OUTCOME.pack(NO_DEVICE, 0, 0)
         self._notes.packet(number)
         error = 0
         try:
@@ -196,8 +187,8 @@ class _Sender:
             error = failure.errno or -2
         supers, segments = self._arrivals(number, device)
         frames = [*supers, *segments]
-        return _OUTCOME.pack(error, len(supers), len(segments)) + b"".join(
-            _LENGTH.pack(len(frame)) + frame for frame in frames
+        return OUTCOME.pack(error, len(supers), len(segments)) + b"".join(
+            with_length(frame) for frame in frames
         )
 
     def _arrivals(self, number: int, device: str) -> tuple[list[bytes], list[bytes]]:

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import os
-import struct
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from .netns import run
+from .records import ANSWERED, read_with_length
 
 _DOOR = "/proc/gso_segmenter"
 _BLOCK = 64  # packets between two words to the host
 
-_LENGTH = struct.Struct("<I")
-# An answer in outcome.bin: errno where no such packet could be made, length of what follows.
-_OUTCOME = struct.Struct("<iI")
 _LARGEST = 1 << 24
 
 
@@ -38,13 +35,12 @@ def perform(folder: Path, plan: dict[str, Any], progress: Callable[..., None]) -
 
 def _answers(source: Any) -> Iterator[bytes]:
     door = os.open(_DOOR, os.O_RDWR)
-    while head := source.read(_LENGTH.size):
-        request = source.read(*_LENGTH.unpack(head))
+    while request := read_with_length(source):
         try:
             os.write(door, request)
         except OSError as error:
-            yield _OUTCOME.pack(error.errno or -1, 0)
+            yield ANSWERED.pack(error.errno or -1, 0)
             continue
         answer = os.pread(door, _LARGEST, 0)
-        yield _OUTCOME.pack(0, len(answer)) + answer
+        yield ANSWERED.pack(0, len(answer)) + answer
     os.close(door)

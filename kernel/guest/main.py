@@ -54,12 +54,12 @@ class Run:
         """Measure what the plan asks for: applications, or every cell of the scenarios."""
         if self.plan.get("applications"):
             return self.perform_applications()
-        if self.plan.get("conformance"):
-            return conformance_tunnels.perform(self.folder, self.plan["conformance"], self.progress)
+        if self.plan.get("tunnels"):
+            return conformance_tunnels.perform(self.folder, self.plan["tunnels"], self.progress)
         if self.plan.get("gro"):
             return conformance_gro.perform(self.folder, self.plan["gro"], self.progress)
-        if self.plan.get("segmenting"):
-            plan = {**self.plan["segmenting"], "modules": self.plan["modules"]}
+        if self.plan.get("types"):
+            plan = {**self.plan["types"], "modules": self.plan["modules"]}
             return conformance_types.perform(self.folder, plan, self.progress)
         if self.plan.get("shell"):
             return {"modules": self.load_modules(), "status": shell.perform(self.folder, self.plan)}
@@ -136,9 +136,10 @@ class Run:
             return
         taps: dict[str, Tap | Wire] = {**self.taps[_is_udp(scenario)], "wire": self.wire}
         far = None
-        if not scenario["far"].startswith(topology.WORKER_END):
+        device = scenario["worker_device"]
+        if not device.startswith(topology.WORKER_END):
             # A device of its own instead of the wire: what arrives there is what was sent.
-            far = taps["wire"] = Tap(topology.WORKER, scenario["far"], datagrams=_is_udp(scenario))
+            far = taps["wire"] = Tap(topology.WORKER, device, datagrams=_is_udp(scenario))
         with ExitStack() as undo:
             for change in scenario["during"]:
                 topology.change(change["machine"], change["do"])

@@ -35,7 +35,7 @@ def perform(folder: Path, plan: dict[str, Any]) -> int:
     wanted = plan["shell"]
     try:
         _, refused = topology.build(plan["scenarios"], strict=False)
-    except SetupError as error:
+    except (SetupError, OSError) as error:
         print(f"gso-kernel: the topology cannot be set up: {error}", file=sys.stderr)
         return _NO_TOPOLOGY
     scenarios = [s for s in plan["scenarios"] if s["name"] not in refused]

@@ -208,7 +208,7 @@ def _taken(scenario: dict[str, Any]) -> list[str]:
         options = f"{_HOST[6]} dev {device} nodad" if ":" in address else f"{_HOST[4]} dev {device}"
         return f"addr add {address}/{options}"
 
-    lines = [local(scenario["there"], scenario["far"])]
+    lines = [local(scenario["there"], scenario["worker_device"])]
     if not scenario["ipvs"]:
         lines.append(local(scenario["target"], "lo"))
     return lines

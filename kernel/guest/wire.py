@@ -16,12 +16,12 @@ import threading
 import time
 from pathlib import Path
 
-from .capture import RECORD
 from .netns import inside
+from .records import FRAME, VIRTIO_NET_HDR
 
 _TUNSETIFF = 0x400454CA
 _IFF_TAP, _IFF_NAPI, _IFF_NO_PI = 0x0002, 0x0010, 0x1000
-_NO_OFFLOAD = bytes(10)  # an empty virtio_net_hdr: what is on a wire is complete
+_NO_OFFLOAD = bytes(VIRTIO_NET_HDR.size)  # what is on a wire is complete
 _LARGEST_FRAME = 1 << 16
 
 
@@ -60,7 +60,7 @@ class Wire:
         if descriptor == self._far:
             os.write(self._near, frame)
             return
-        record = RECORD.pack(time.time_ns(), len(frame)) + _NO_OFFLOAD + frame
+        record = FRAME.pack(time.time_ns(), len(frame)) + _NO_OFFLOAD + frame
         with self._lock:
             self._records.append(record)
         os.write(self._far, frame)

@@ -7,16 +7,13 @@ guest runs them and brings home the duration of each request.
 from __future__ import annotations
 
 import math
-import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from gso.kernel.errors import UsageError
 from gso.kernel.judging.verdict import Outcome, Verdict, compare_outcomes
 from gso.kernel.scenarios import Family, Role
 
-PROGRAMS = ("nginx", "h2load", "curl")
 PERCENTILES = {"p50": 50, "p90": 90, "p99": 99, "max": 100}
 
 
@@ -74,16 +71,6 @@ FULL = _workloads(
     Step(10_000, 160),
 )
 QUICK = _workloads(3.0, _steps((100, 10), (2_000, 8), (10_000, 8), (100_000, 3)), Step(10_000, 64))
-
-
-def check_programs() -> None:
-    """Say before the long run what is not installed."""
-    missing = [program for program in PROGRAMS if shutil.which(program) is None]
-    if missing:
-        raise UsageError(
-            f"the applications need {', '.join(missing)}: gso-kernel doctor --install "
-            "--applications gets them (Debian starts nginx on port 80 when it installs it)"
-        )
 
 
 @dataclass(frozen=True)

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import re
-import struct
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-_RECORD = struct.Struct("<QI")
-_VNET_HDR = struct.Struct("<BBHHHH")
-_ECN = 0x80
-_NEEDS_CSUM = 1
+from gso.kernel.guest.records import FRAME, GSO_ECN, NEEDS_CSUM, VIRTIO_NET_HDR
 
 
 @dataclass(frozen=True)
@@ -31,12 +27,12 @@ def read_frames(path: Path) -> list[Frame]:
     blob = path.read_bytes()
     frames, at = [], 0
     while at < len(blob):
-        time_ns, length = _RECORD.unpack_from(blob, at)
-        at += _RECORD.size
-        flags, gso_type, _, gso_size, _, _ = _VNET_HDR.unpack_from(blob, at)
-        at += _VNET_HDR.size
-        size = gso_size if gso_type & ~_ECN else 0
-        frames.append(Frame(time_ns, size, bool(flags & _NEEDS_CSUM), blob[at : at + length]))
+        time_ns, length = FRAME.unpack_from(blob, at)
+        at += FRAME.size
+        flags, gso_type, _, gso_size, _, _ = VIRTIO_NET_HDR.unpack_from(blob, at)
+        at += VIRTIO_NET_HDR.size
+        size = gso_size if gso_type & ~GSO_ECN else 0
+        frames.append(Frame(time_ns, size, bool(flags & NEEDS_CSUM), blob[at : at + length]))
         at += length
     return frames
 

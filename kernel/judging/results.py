@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from gso.kernel.bootable import PATCHED, UNPATCHED
 from gso.kernel.errors import TestBedError
 from gso.kernel.judging.applications import ApplicationsReport
 from gso.kernel.judging.verdict import Judged, Verdict, worst
@@ -14,8 +15,6 @@ from gso.kernel.scenarios import Scenario
 
 # Grows with incompatible changes of what summary() returns.
 SCHEMA = 2
-UNPATCHED, PATCHED = "unpatched", "patched"
-VARIANTS = (UNPATCHED, PATCHED)
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from gso.kernel.bootable import Bootable
 from gso.kernel.errors import TestBedError
 from gso.kernel.machine import capacity, vm
-from gso.kernel.machine.kept_shell import Keeper
-from gso.kernel.trees.build import Bootable
+from gso.kernel.machine.kept_shell import KeptMachine
 
 # "lost" says nothing about the kernel under test; "crashed" and "hung" may.
 Status = Literal["done", "crashed", "hung", "lost", "failed"]
@@ -26,7 +26,7 @@ Status = Literal["done", "crashed", "hung", "lost", "failed"]
 class Job:
     """Boot this kernel, perform this plan, leave the evidence in this folder.
 
-    ``keeper``: takes the machine over when it has results; only on this machine.
+    ``kept``: takes the machine over when it has results; only on this machine.
     """
 
     kernel: Bootable
@@ -34,7 +34,7 @@ class Job:
     folder: Path
     timeout: float
     stop: Path
-    keeper: Keeper | None = None
+    kept: KeptMachine | None = None
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def run(job: Job) -> Result:
             job.folder,
             timeout=job.timeout,
             stop=job.stop,
-            keeper=job.keeper,
+            kept=job.kept,
         )
     except TestBedError as error:
         if isinstance(error, vm.VmLostError):

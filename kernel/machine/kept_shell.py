@@ -25,7 +25,7 @@ _END_KEY = b"\x1d"  # Ctrl-], as in telnet
 _PIECE = 1 << 16
 
 
-class Keeper:
+class KeptMachine:
     """Takes over one machine, that of ``variant``, and ends it when the block is left."""
 
     def __init__(self, variant: str) -> None:
@@ -35,7 +35,7 @@ class Keeper:
         self.socket = Path(folder) / "shell"
         self._machine: subprocess.Popen[Any] | None = None
 
-    def __enter__(self) -> Keeper:
+    def __enter__(self) -> KeptMachine:
         return self
 
     def __exit__(

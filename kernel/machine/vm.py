@@ -18,13 +18,13 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
+from gso.kernel.bootable import Bootable
 from gso.kernel.errors import TestBedError, UsageError, crash_line
 from gso.kernel.machine import capacity, kvm
 from gso.kernel.machine.initramfs import initramfs
-from gso.kernel.machine.kept_shell import Keeper
+from gso.kernel.machine.kept_shell import KeptMachine
 from gso.kernel.paths import GUEST
 from gso.kernel.processes import started
-from gso.kernel.trees.build import Bootable
 
 _POLL_SECONDS = 0.1
 _MEMORY = "1G"
@@ -75,24 +75,24 @@ def boot(
     *,
     timeout: float,
     stop: Path,
-    keeper: Keeper | None = None,
+    kept: KeptMachine | None = None,
 ) -> dict[str, Any]:
     """Boot, run the plan, and return the guest's results; raise :class:`VmLostError`.
 
     Where the host has as many machines as it carries, this waits for one of them to end first.
     ``folder`` is shared with the guest and keeps its evidence. The VM ends early when the file
-    ``stop`` appears. It ends with its results, unless a ``keeper`` takes it over then.
+    ``stop`` appears. It ends with its results, unless ``kept`` takes it over then.
     """
-    if keeper:
-        plan = {**plan, "console": keeper.console()}
+    if kept:
+        plan = {**plan, "console": kept.console()}
     with capacity.place(stop), _shared(kernel, plan, folder), ExitStack() as ends:
-        terminal = keeper.socket if keeper else None
+        terminal = kept.socket if kept else None
         line = command(kernel, folder, initramfs(kernel.modules_folder), terminal)
         machine = ends.enter_context(started(line, folder / "console.log", folder))
         _watch(machine, folder, timeout, stop)
         found = _results(folder)
-        if keeper:
-            keeper.take(machine, ends.pop_all())
+        if kept:
+            kept.take(machine, ends.pop_all())
     return found
 
 

@@ -7,30 +7,32 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from gso.kernel.bootable import PATCHED, UNPATCHED, Bootable
 from gso.kernel.judging import applications
 from gso.kernel.judging.applications import ApplicationsReport, Workload
-from gso.kernel.judging.results import PATCHED, UNPATCHED, KernelReport
+from gso.kernel.judging.results import KernelReport
 from gso.kernel.judging.verdict import Verdict
 from gso.kernel.machine.jobs import Result
-from gso.kernel.runs.follow import Order, Orders, Screen
-from gso.kernel.trees.build import Bootable, check_modules
+from gso.kernel.runs.boots import BootQueue, QueuedBoot
+from gso.kernel.runs.screen import Screen
+from gso.kernel.trees.build import check_modules
 
 
 class ApplicationBoots:
-    """One boot for each variant; one that ends without results is ordered once more."""
+    """One boot for each variant; one that ends without results is repeated once."""
 
     def __init__(
-        self, orders: Orders, built: dict[str, Bootable], workloads: Sequence[Workload]
+        self, queue: BootQueue, built: dict[str, Bootable], workloads: Sequence[Workload]
     ) -> None:
-        self._orders, self._built, self._workloads = orders, built, workloads
+        self._queue, self._built, self._workloads = queue, built, workloads
         planned = [asdict(workload) for workload in workloads]
         self._plan: dict[str, Any] = {"scenarios": [], "applications": planned}
         self._running = {
-            variant: self._order(variant, f"{variant}-applications") for variant in built
+            variant: self._queued(variant, f"{variant}-applications") for variant in built
         }
 
-    def _order(self, variant: str, name: str) -> Order:
-        return self._orders.submit_plan(name, self._built[variant], self._plan)
+    def _queued(self, variant: str, name: str) -> QueuedBoot:
+        return self._queue.submit_plan(name, self._built[variant], self._plan)
 
     def conclude(self, report: KernelReport, screen: Screen) -> list[Verdict]:
         """Wait for both boots and record what they say; return the verdicts."""
@@ -49,20 +51,20 @@ class ApplicationBoots:
         return [Verdict.INCONCLUSIVE]
 
     def _result(self, variant: str, report: KernelReport) -> Result:
-        order = self._running[variant]
-        result = order.result.result()
-        self._record(variant, order, result, report)
+        boot = self._running[variant]
+        result = boot.result.result()
+        self._record(variant, boot, result, report)
         if result.status in ("crashed", "hung", "lost"):
-            order = self._order(variant, f"{variant}-applications-boot2")
-            result = order.result.result()
-            self._record(variant, order, result, report)
+            boot = self._queued(variant, f"{variant}-applications-boot2")
+            result = boot.result.result()
+            self._record(variant, boot, result, report)
         return result
 
-    def _record(self, variant: str, order: Order, result: Result, report: KernelReport) -> None:
+    def _record(self, variant: str, boot: QueuedBoot, result: Result, report: KernelReport) -> None:
         report.boots.append(
             {
                 "variant": variant,
-                "folder": self._orders.place(order.job.folder),
+                "folder": self._queue.relative(boot.job.folder),
                 "status": result.status,
                 "seconds": result.seconds,
                 "message": result.message,

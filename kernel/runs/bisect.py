@@ -18,30 +18,22 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
+from gso.kernel.bootable import Bootable
 from gso.kernel.errors import TestBedError, UsageError
 from gso.kernel.judging.verdict import Outcome
 from gso.kernel.paths import cache_folder, only_one
 from gso.kernel.processes import ending
-from gso.kernel.runs.follow import Orders, one_side
+from gso.kernel.progress import Progress
+from gso.kernel.runs.boots import BootQueue
+from gso.kernel.runs.follow import run_one_variant
 from gso.kernel.scenarios import Scenario
 from gso.kernel.trees import build, debian
-from gso.kernel.trees.build import Bootable, SourceTree
+from gso.kernel.trees.build import SourceTree
 from gso.kernel.trees.repository import Repository
 
 GOOD, BAD, SKIP = 0, 1, 125
 _ANSWERS = {GOOD: "good", BAD: "bad", SKIP: "skip"}
-
-
-class Screen(Protocol):
-    """Where the bisection tells how far it is."""
-
-    def stage(self, text: str) -> None:
-        """A new step begins."""
-
-    def note(self, text: str) -> None:
-        """Something worth knowing was found."""
 
 
 @dataclass(frozen=True)
@@ -83,8 +75,8 @@ def test(subject: Subject, revision: str, folder: Path) -> tuple[int, str]:
         stop = folder / "stop"
         with ThreadPoolExecutor(1) as machine:
             try:
-                orders = Orders(machine, folder, stop, subject.timeout)
-                outcomes = one_side(orders, kernel, tuple(subject.scenarios))
+                queue = BootQueue(machine, folder, stop, subject.timeout)
+                outcomes = run_one_variant(queue, kernel, tuple(subject.scenarios))
             except BaseException:
                 stop.touch()
                 raise
@@ -129,7 +121,7 @@ def _built(subject: Subject, commit: str, log: Path) -> Bootable:
 
 
 def bisect(
-    subject: Subject, good: str, bad: str, screen: Screen, *, find_fix: bool = False
+    subject: Subject, good: str, bad: str, progress: Progress, *, find_fix: bool = False
 ) -> Found:
     """Return the first bad commit after ``good``, or with ``find_fix`` the first good after it."""
     repository = Repository(subject.source)
@@ -142,41 +134,41 @@ def bisect(
         clone = home / "repository"
         repository.clone(clone, home / "clone.log")
         for name, commit in ends.items():
-            _confirm(subject, commit, name, home, screen)
+            _confirm(subject, commit, name, home, progress)
         terms = ["--term-old=broken", "--term-new=fixed"] if find_fix else []
         _git(clone, "bisect", "reset")
         _git(clone, "bisect", "start", "--no-checkout", *terms, newer, older, "--", *subject.paths)
-        return _run(subject, clone, home, screen, find_fix=find_fix)
+        return _run(subject, clone, home, progress, find_fix=find_fix)
 
 
-def _confirm(subject: Subject, commit: str, name: str, home: Path, screen: Screen) -> None:
+def _confirm(subject: Subject, commit: str, name: str, home: Path, progress: Progress) -> None:
     """Make sure that an end of the range is what it is said to be."""
-    answer, why = _remembered(subject, commit, home, screen)
+    answer, why = _remembered(subject, commit, home, progress)
     if _ANSWERS[answer] != name:
         raise TestBedError(
             "bisect", f"commit {commit[:12]} is said to be {name}, but is {_ANSWERS[answer]}: {why}"
         )
 
 
-def _remembered(subject: Subject, commit: str, home: Path, screen: Screen) -> tuple[int, str]:
+def _remembered(subject: Subject, commit: str, home: Path, progress: Progress) -> tuple[int, str]:
     """Test a commit, or recall what an earlier test said; only certain answers are kept."""
     path = home / "answers" / commit
     title = Repository(subject.source).subject(commit)
     if path.exists():
         answer, why = json.loads(path.read_text())
-        screen.note(f"{title}: {_ANSWERS[answer]}, as found before ({why})")
+        progress.note(f"{title}: {_ANSWERS[answer]}, as found before ({why})")
         return int(answer), str(why)
-    screen.stage(f"testing {title}")
+    progress.stage(f"testing {title}")
     folder = home / "runs" / f"{commit[:12]}-{os.getpid()}"
     answer, why = test(subject, commit, folder)
-    screen.note(f"{title}: {_ANSWERS[answer]} ({why})")
+    progress.note(f"{title}: {_ANSWERS[answer]} ({why})")
     if answer != SKIP:
         path.parent.mkdir(exist_ok=True)
         path.write_text(json.dumps([answer, why]))
     return answer, why
 
 
-def _run(subject: Subject, clone: Path, home: Path, screen: Screen, *, find_fix: bool) -> Found:
+def _run(subject: Subject, clone: Path, home: Path, progress: Progress, *, find_fix: bool) -> Found:
     """Let git choose commits until it has found one."""
     script = home / "step.json"
     script.write_text(
@@ -209,11 +201,11 @@ def _run(subject: Subject, clone: Path, home: Path, screen: Screen, *, find_fix:
     )
     if not commits:
         raise TestBedError("bisect", f"git bisect ended with {process.returncode}:\n{said[-2000:]}")
-    screen.note(f"the bisection is in {clone}")
+    progress.note(f"the bisection is in {clone}")
     return Found(commits, log)
 
 
-def step(home: Path, scenarios: Sequence[Scenario], screen: Screen) -> int:
+def step(home: Path, scenarios: Sequence[Scenario], progress: Progress) -> int:
     """Answer for the commit that git chose in the bisection of this folder."""
     given = json.loads((home / "step.json").read_text())
     known = {scenario.name: scenario for scenario in scenarios}
@@ -226,7 +218,7 @@ def step(home: Path, scenarios: Sequence[Scenario], screen: Screen) -> int:
         given["timeout"],
     )
     commit = _git(home / "repository", "rev-parse", "BISECT_HEAD").strip()
-    answer, _ = _remembered(subject, commit, home, screen)
+    answer, _ = _remembered(subject, commit, home, progress)
     if given["find_fix"] and answer != SKIP:
         # git asks whether the commit is still "old", that is broken.
         return GOOD if answer == BAD else BAD

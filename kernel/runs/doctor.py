@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from gso.kernel.errors import TestBedError
+from gso.kernel.errors import TestBedError, UsageError
 from gso.kernel.machine import kvm
 from gso.kernel.trees import debian
 
@@ -107,6 +107,17 @@ def _kernels() -> Finding:
     if not kernels:
         return Finding("Debian kernels", False, "apt offers none; apt-get update fetches its lists")
     return Finding("Debian kernels", True, ", ".join(kernel.release for kernel in kernels))
+
+
+def check_applications() -> None:
+    """Raise :class:`UsageError` for missing programs of the applications, before the long run."""
+    needed = [tool.program for tool in TOOLS if tool.only_for == "--applications"]
+    missing = [program for program in needed if shutil.which(program) is None]
+    if missing:
+        raise UsageError(
+            f"the applications need {', '.join(missing)}: gso-kernel doctor --install "
+            "--applications gets them (Debian starts nginx on port 80 when it installs it)"
+        )
 
 
 def install(findings: list[Finding], *, applications: bool) -> None:

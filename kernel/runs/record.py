@@ -13,17 +13,17 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
+from gso.kernel.bootable import Bootable
 from gso.kernel.machine import vm
 from gso.kernel.paths import patches_folder
+from gso.kernel.progress import Progress
 from gso.kernel.scenarios import FIX, Scenario, plan, select
 from gso.kernel.trees import build, debian, patches
-from gso.kernel.trees.build import Bootable
 from gso.kernel.trees.patches import Patch
 
-from gso.rules import SkbState
-from gso.traces.reader import Trace, read_trace
+from gso import SkbState, Trace, read_trace
 
 __all__ = ["FORMATS", "Options", "record", "write"]
 
@@ -37,16 +37,6 @@ _METADATA = (
 )
 _FLOW = re.compile(r"(?P<saddr>.+):(?P<sport>\d+)->(?P<daddr>.+):(?P<dport>\d+)\((?P<proto>\w+)\)")
 _PROTOCOLS = {"tcp": 6, "udp": 17}
-
-
-class Screen(Protocol):
-    """Where the run tells how far it is."""
-
-    def stage(self, text: str) -> None:
-        """A new step begins."""
-
-    def note(self, text: str) -> None:
-        """Something worth knowing was found."""
 
 
 @dataclass(frozen=True)
@@ -64,14 +54,14 @@ class Options:
     timeout: float = 300.0
 
 
-def record(options: Options, screen: Screen) -> list[str]:
+def record(options: Options, progress: Progress) -> list[str]:
     """Boot, send the scenarios' traffic, and return the lines of ftrace text of the whole run."""
     scenarios = select(options.scenarios)
     # vng passes paths through a shell, and Python's own choice has no odd characters.
     with tempfile.TemporaryDirectory(prefix="gso-trace-") as name:
         folder = Path(name)
-        kernel = _built(options, folder, screen)
-        screen.stage("booting and sending traffic")
+        kernel = _built(options, folder, progress)
+        progress.stage("booting and sending traffic")
         guest = folder / "guest-run"
         try:
             vm.boot(
@@ -88,21 +78,21 @@ def record(options: Options, screen: Screen) -> list[str]:
         return _lines(guest / "cells", scenarios)
 
 
-def _built(options: Options, folder: Path, screen: Screen) -> Bootable:
+def _built(options: Options, folder: Path, progress: Progress) -> Bootable:
     series = [Patch.read(path) for path in options.patches]
     fix = Patch.read(patches_folder() / f"{FIX}.patch") if options.unpatched else None
     log = folder / "build.log"
     if options.source:
         tree = build.SourceTree(options.source)
-        screen.stage(f"building {options.source}")
-        return tree.build(_files(tree.pristine, series, fix, screen), log)
+        progress.stage(f"building {options.source}")
+        return tree.build(_files(tree.pristine, series, fix, progress), log)
     kernel = debian.choose(options.kernel)
-    screen.stage(f"fetching Debian's kernel {kernel.release}")
+    progress.stage(f"fetching Debian's kernel {kernel.release}")
     debian.fetch(kernel)
     if not series and fix is None:
         return Bootable(kernel.image, modules_folder=kernel.modules_folder)
-    files = _files(lambda names: debian.source_files(kernel, names), series, fix, screen)
-    screen.stage("building its modules")
+    files = _files(lambda names: debian.source_files(kernel, names), series, fix, progress)
+    progress.stage("building its modules")
     return build.modules(kernel, files, log)
 
 
@@ -110,11 +100,11 @@ def _files(
     pristine: Callable[[tuple[str, ...]], dict[str, bytes | None]],
     series: list[Patch],
     fix: Patch | None,
-    screen: Screen,
+    progress: Progress,
 ) -> dict[str, bytes | None]:
     found = patches.variants(pristine, series, fix)
     for step in found.steps:
-        screen.note(step)
+        progress.note(step)
     return found.patched
 
 

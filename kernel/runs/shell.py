@@ -15,12 +15,13 @@ from pathlib import Path
 from gso.kernel.errors import TestBedError, UsageError
 from gso.kernel.guest.shell import OUTPUT, STATUS
 from gso.kernel.machine import vm
-from gso.kernel.machine.kept_shell import Keeper
+from gso.kernel.machine.kept_shell import KeptMachine
 from gso.kernel.paths import GUEST, patches_folder
 from gso.kernel.scenarios import FIX, Scenario, plan
 from gso.kernel.trees.patches import Patch
 from gso.kernel.trees.targets import Target
 
+TUN = Path("/dev/net/tun")
 # Network namespaces get their names by a mount. Where mounts and processes are this shell's own,
 # the kernel takes everything back when it ends, however it ends.
 _SET_UP = """
@@ -42,6 +43,7 @@ def in_namespaces(scenarios: Sequence[Scenario], command: str | None) -> int:
         # Only in a network namespace of its own may a user go back where he came from.
         own += ["--user", "--map-root-user", "--net"]
     _check_namespaces(own)
+    _check_tun()
     with tempfile.TemporaryDirectory(prefix="gso-kernel-") as name:
         folder = Path(name)
         shutil.copytree(GUEST, folder / "guest", ignore=shutil.ignore_patterns("__pycache__"))
@@ -54,7 +56,7 @@ def in_namespaces(scenarios: Sequence[Scenario], command: str | None) -> int:
 
 
 def _check_namespaces(own: list[str]) -> None:
-    """Say before anything else where this user may make no namespaces."""
+    """Raise :class:`TestBedError` where this user may make no namespaces."""
     done = subprocess.run(["unshare", *own, "true"], capture_output=True, text=True, check=False)
     if done.returncode:
         raise TestBedError(
@@ -63,6 +65,19 @@ def _check_namespaces(own: list[str]) -> None:
             "root, or allow them to all (sysctl user.max_user_namespaces, and where it exists "
             "kernel.unprivileged_userns_clone), or leave --topology out for a VM",
         )
+
+
+def _check_tun() -> None:
+    """Raise :class:`TestBedError` where this user may not make the wire's TAP devices."""
+    try:
+        os.close(os.open(TUN, os.O_RDWR))
+    except OSError as error:
+        raise TestBedError(
+            "set-up",
+            f"{TUN}: {error.strerror}. The topology needs it for its wire: run the command as "
+            f"root, or allow it to all users (chmod 666 {TUN}; where it is missing, modprobe tun), "
+            "or leave --topology out for a VM",
+        ) from None
 
 
 def in_machine(
@@ -80,7 +95,7 @@ def in_machine(
     wanted = {"command": command, "to_file": True}
     with ExitStack() as ends:
         folder = Path(ends.enter_context(tempfile.TemporaryDirectory(prefix="gso-kernel-")))
-        keeper = None if command else ends.enter_context(Keeper(variant))
+        kept = None if command else ends.enter_context(KeptMachine(variant))
         target.prepare(series, Patch.read(patches_folder() / f"{FIX}.patch"))
         kernel = target.build(variant, folder / "build.log")
         print(f"booting {target.label}, {variant}", file=sys.stderr)
@@ -90,11 +105,11 @@ def in_machine(
             folder / "vm",
             timeout=timeout,
             stop=folder / "stop",
-            keeper=keeper,
+            kept=kept,
         )
         _pass_on(folder / "vm")
-        if keeper and not guest["status"]:
-            keeper.attach()
+        if kept and not guest["status"]:
+            kept.attach()
             return _left(folder / "vm")
         return int(guest["status"])
 

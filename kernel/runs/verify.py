@@ -22,18 +22,21 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from gso.kernel.bootable import VARIANTS, Bootable
 from gso.kernel.errors import TestBedError, UsageError
 from gso.kernel.judging.applications import Workload
-from gso.kernel.judging.results import VARIANTS, KernelReport, Report
+from gso.kernel.judging.results import KernelReport, Report
 from gso.kernel.machine import capacity, jobs, kvm, vm
-from gso.kernel.machine.kept_shell import Keeper
+from gso.kernel.machine.kept_shell import KeptMachine
 from gso.kernel.paths import patches_folder
 from gso.kernel.processes import output
 from gso.kernel.report.write import write
 from gso.kernel.runs.application_boots import ApplicationBoots
-from gso.kernel.runs.follow import Kernel, Orders, Screen, follow, order
+from gso.kernel.runs.boots import BootQueue
+from gso.kernel.runs.follow import KernelRun, follow, queue_kernel
+from gso.kernel.runs.screen import Screen
 from gso.kernel.scenarios import FIX, Scenario, select
-from gso.kernel.trees.build import Bootable, SourceTree
+from gso.kernel.trees.build import SourceTree
 from gso.kernel.trees.patches import Patch, read_series
 from gso.kernel.trees.repository import Repository
 from gso.kernel.trees.targets import (
@@ -104,19 +107,19 @@ def verify(
     options: Options,
     screen: Screen,
     executor: Executor | None = None,
-    keeper: Keeper | None = None,
+    kept: KeptMachine | None = None,
 ) -> Report:
     """Build, boot, measure, judge. Whatever prevents a verdict ends in INCONCLUSIVE, with why.
 
     ``executor`` gets the boots as picklable :class:`gso.kernel.machine.jobs.Job`; it must reach the
     cache and the results folder. The default runs as many on this machine as its memory and cores
-    carry. ``keeper`` takes over the machine of its variant; then there is one kernel and one boot
+    carry. ``kept`` takes over the machine of its variant; then there is one kernel and one boot
     of each.
     """
     begun = time.monotonic()
     series = [patch for path in options.patches for patch in read_series(path)]
     targets = options.targets()
-    if keeper and (len(targets) != 1 or options.repeat != 1):
+    if kept and (len(targets) != 1 or options.repeat != 1):
         raise UsageError("one machine can be kept: give one kernel or commit, and no --repeat")
     report = Report(
         patches=[patch.name for patch in series],
@@ -126,7 +129,7 @@ def verify(
         kernels=[KernelReport(target.id, target.label) for target in targets],
     )
     with _results_folder(options.results, report) as folder:
-        run = _Run(options, series, screen, folder, keeper)
+        run = _Run(options, series, screen, folder, kept)
         with executor or jobs.local_executor() as machines:
             run.perform(list(zip(targets, report.kernels, strict=True)), machines)
         native = kvm.probe()
@@ -222,10 +225,10 @@ class _Run:
         series: list[Patch],
         screen: Screen,
         folder: Path,
-        keeper: Keeper | None,
+        kept: KeptMachine | None,
     ) -> None:
         self._options, self._series = options, series
-        self._screen, self._folder, self._keeper = screen, folder, keeper
+        self._screen, self._folder, self._kept = screen, folder, kept
         self._stop = folder / "stop"
         self._fix = Patch.read(patches_folder() / f"{FIX}.patch") if options.fault else None
 
@@ -237,7 +240,7 @@ class _Run:
                 for target, report in kernels:
                     built = self._build(target, report)
                     if built is not None:
-                        kernel = self._order(report, built, len(kernels), machines)
+                        kernel = self._queued(report, built, len(kernels), machines)
                         judged.append(judge.submit(follow, kernel, report, self._screen))
                 for future in judged:
                     future.result()
@@ -270,18 +273,18 @@ class _Run:
         with _timed(report, f"build {variant}"):
             return target.build(variant, folder / f"build-{variant}.log")
 
-    def _order(
+    def _queued(
         self, report: KernelReport, built: dict[str, Bootable], kernels: int, machines: Executor
-    ) -> Kernel:
+    ) -> KernelRun:
         slots = capacity.local_slots()
         self._screen.stage(f"booting {report.label}, both variants")
-        orders = Orders(machines, self._folder / report.id, self._stop, self._options.timeout)
+        queue = BootQueue(machines, self._folder / report.id, self._stop, self._options.timeout)
         spare = slots // (len(VARIANTS) * kernels * self._options.repeat)
         # What is kept has all scenarios set up.
-        groups = _groups(self._options.scenarios, 1 if self._keeper else spare)
-        kernel = order(orders, built, groups, self._options.repeat, self._keeper)
+        groups = _groups(self._options.scenarios, 1 if self._kept else spare)
+        kernel = queue_kernel(queue, built, groups, self._options.repeat, self._kept)
         if self._options.applications:
-            boots = ApplicationBoots(orders, built, self._options.applications)
+            boots = ApplicationBoots(queue, built, self._options.applications)
             kernel = replace(kernel, applications=boots)
         return kernel
 

@@ -12,7 +12,7 @@ these names in braces:
 - ``{mac}``: a MAC address for the worker's end of a tunnel that carries Ethernet
 - ``{here_mac}``, ``{there_mac}``: MAC addresses of the director's and the worker's end of the wire;
   ``{ingress_mac}``: that of the director's end towards the client
-- ``{egress}`` and ``{far}``: the devices at the two ends of the wire
+- ``{egress}`` and ``{worker_device}``: the devices at the two ends of the wire
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class Scenario:
     """The kernel function that must see the super-packets; ``None``: none may see any."""
     tnl_hlen: int | None = None
     """Length of the tunnel header that the segmenter must find; ``None``: it looks for none."""
-    stale: int | None = None
+    faulty_tnl_hlen: int | None = None
     """The length it finds with the fault."""
 
     ipvs: str | None = None
@@ -89,7 +89,9 @@ class Scenario:
     during: tuple[Command, ...] = ()
     """What is changed while this scenario runs, and changed back after it."""
     egress: str = "up0"
-    far: str = "dn0"
+    """The director's device on the wire, which segments."""
+    worker_device: str = "dn0"
+    """The worker's device on the wire."""
     vlan: bool = False
     """Whether the egress device adds VLAN ``{n}`` to each frame after segmentation."""
     partial: bool = False

@@ -123,6 +123,6 @@ def _names(scenario: Scenario) -> dict[str, Any]:
     names["target"] = addresses.VIP[inner] if scenario.ipvs else names["server"]
     if scenario.ipvs and "-i " in scenario.ipvs:
         names["server"] = names["there"]
-    for key in ("egress", "far"):
+    for key in ("egress", "worker_device"):
         names[key] = getattr(scenario, key).format_map(names)
     return names

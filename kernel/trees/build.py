@@ -13,9 +13,9 @@ import os
 import re
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+from gso.kernel.bootable import Bootable
 from gso.kernel.errors import TestBedError, UsageError
 from gso.kernel.paths import cache_folder, only_one
 from gso.kernel.processes import logged, output
@@ -29,19 +29,6 @@ _NOT_SOURCE = (
     *("/.git", "*.o", "*.ko", "*.a", "*.cmd", "*.mod", "*.order", "/vmlinux*", "/.config*"),
     *("/include/config", "/include/generated", "/arch/*/include/generated", "/System.map"),
 )
-
-
-@dataclass(frozen=True)
-class Bootable:
-    """A kernel image, and modules to load in place of its own (in this order).
-
-    ``modules_folder``: its own modules, a folder ``lib/modules/RELEASE``; ``None``: all built in.
-    """
-
-    image: Path
-    modules: tuple[Path, ...] = ()
-    modules_folder: Path | None = None
-    config: Path | None = None
 
 
 def _key(*parts: object) -> str:

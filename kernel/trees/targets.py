@@ -7,10 +7,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 
+from gso.kernel.bootable import PATCHED, UNPATCHED, VARIANTS, Bootable
 from gso.kernel.errors import UsageError
-from gso.kernel.judging.results import PATCHED, UNPATCHED, VARIANTS
 from gso.kernel.trees import build, debian, patches
-from gso.kernel.trees.build import Bootable, SourceTree
+from gso.kernel.trees.build import SourceTree
 from gso.kernel.trees.patches import Files, Patch, Variants
 
 

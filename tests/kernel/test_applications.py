@@ -12,12 +12,12 @@ from gso.kernel.judging.applications import (
     PERCENTILES,
     QUICK,
     Workload,
-    check_programs,
     compare,
     judge,
     latency,
 )
 from gso.kernel.judging.verdict import Outcome, Verdict
+from gso.kernel.runs.doctor import check_applications
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -146,7 +146,7 @@ def test_verdicts(workload: Workload, before, after, verdict):
 def test_missing_programs_are_named_before_the_run(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(UsageError, match="nginx, h2load, curl: gso-kernel doctor --install"):
-        check_programs()
+        check_applications()
 
 
 def test_quick_is_nothing_alone(gso_kernel, tmp_path):

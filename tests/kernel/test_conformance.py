@@ -8,13 +8,13 @@ from random import Random
 
 import pytest
 from gso.kernel.commands.conformance import table
-from gso.kernel.conformance.tunnels import malformed as odd
-from gso.kernel.conformance.tunnels import outcomes, packets, records
+from gso.kernel.conformance.tunnels import malformed, outcomes, packets, records
 from gso.kernel.conformance.tunnels.compare import DIFFERENT, EQUAL, NOT_SENT, REFUSED, judge
 from gso.kernel.conformance.tunnels.devices import DIRECT, PORTS, devices
 from gso.kernel.conformance.tunnels.outcomes import Outcome, Super
 from gso.kernel.conformance.tunnels.run import Report
-from gso.kernel.conformance.types import requests as metadata
+from gso.kernel.conformance.types import requests
+from gso.kernel.guest.records import GSO_TCPV4, GSO_UDP, GSO_UDP_L4, OUTCOME
 
 import gso
 from gso import L4, GsoType
@@ -101,19 +101,19 @@ def test_every_device_has_a_name_and_a_kind_of_its_own():
 def test_the_same_seed_makes_the_same_packets():
     def made(seed):
         r = Random(seed)
-        return [odd.make(r) for _ in range(50)] + [packets.make(r, VXLAN) for _ in range(50)]
+        return [malformed.make(r) for _ in range(50)] + [packets.make(r, VXLAN) for _ in range(50)]
 
     assert made(1) == made(1)
     assert made(1) != made(2)
 
 
-@pytest.mark.parametrize("kind", metadata.WRAPPERS)
+@pytest.mark.parametrize("kind", requests.WRAPPERS)
 def test_metadata_is_that_of_the_headers(kind):
     """The same seed makes the same, and what is written for the module has its length."""
     r, again = Random(kind), Random(kind)
     for _ in range(100):
-        request = metadata.make(r, kind)
-        assert metadata.make(again, kind) == request
+        request = requests.make(r, kind)
+        assert requests.make(again, kind) == request
         assert request.encapsulation == (kind not in ("none", "mpls"))
         assert len(request.pack()) == 26 + len(request.frame)
         assert 0 < request.gso_size < 0xFFFF
@@ -144,7 +144,7 @@ def test_a_segments_checksum_can_be_made_zero():
     found = 0
     for _ in range(200):
         packet = packets.ip_packet(r, 4)
-        if packet.gso_type != packets.TCPV4 or packet.gso_size < 8 or not packet.flags:
+        if packet.gso_type != GSO_TCPV4 or packet.gso_size < 8 or not packet.flags:
             continue
         packets.zero_checksum(r, packet)
         try:
@@ -200,7 +200,7 @@ def test_every_other_answer_is_different(change):
 def test_only_the_random_id_of_a_fragment_may_differ():
     r = Random(1)
     packet = packets.ip_packet(r, 6)
-    while packet.gso_type != packets.UFO or len(packet.frame) < packet.csum_start + 20:
+    while packet.gso_type != GSO_UDP or len(packet.frame) < packet.csum_start + 20:
         packet = packets.ip_packet(r, 6)
     packet = packets.in_ethernet(r, packet, tags=1)
     packet.gso_size = 16
@@ -245,7 +245,7 @@ def test_differences_can_be_sent_again(tmp_path):
 
 
 def test_the_trace_tells_the_state_of_each_packet(tmp_path):
-    packet = replace(packets.make(Random(3), VXLAN), gso_type=packets.USO)
+    packet = replace(packets.make(Random(3), VXLAN), gso_type=GSO_UDP_L4)
     sent = [(0, packet), (0, packet)]
     super_, segment = b"s" * 60, b"t" * 50
     (tmp_path / "metadata.txt").write_text(
@@ -257,9 +257,9 @@ def test_the_trace_tells_the_state_of_each_packet(tmp_path):
         "inner_transport_header=184 csum_start=184 csum_offset=6 head=1000 origin=1100 dev=wire0\n"
         "x-1 [000] ..... 1.0: tracing_mark_write: packet 1\n"
     )
-    head = outcomes._OUTCOME.pack(0, 1, 1)
+    head = OUTCOME.pack(0, 1, 1)
     frames = b"".join(len(f).to_bytes(4, "little") + f for f in (super_, segment))
-    (tmp_path / "outcome.bin").write_bytes(head + frames + outcomes._OUTCOME.pack(22, 0, 0))
+    (tmp_path / "outcome.bin").write_bytes(head + frames + OUTCOME.pack(22, 0, 0))
     first, second = outcomes.read(tmp_path, sent)
     (one,) = first.supers
     assert (one.frame, first.segments) == (super_, [segment])

@@ -1,4 +1,4 @@
-"""The topology in namespaces of this host, as root, as anybody, and where nobody may."""
+"""The topology in namespaces of this host, as root, as an ordinary user, and where neither may."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ def judge(status: int, out: str, err: str) -> None:
     """Either every traffic went through, or it was said what this host lacks; never a guess."""
     assert "Traceback" not in err
     if status == 125:
-        assert f"not set up: {VXLAN}" in err or "no namespaces" in err, err
+        said = (f"not set up: {VXLAN}", "no namespaces", f"{shell.TUN}: ")
+        assert any(text in err for text in said), err
     else:
         assert status == 7, err
         assert out.count("intact") == 4
@@ -33,8 +34,8 @@ def test_as_who_runs_the_tests(gso_kernel):
     judge(done.status, done.out, done.err)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
-def test_as_anybody(monkeypatch):
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_as_an_ordinary_user(monkeypatch):
     with tempfile.TemporaryDirectory() as name:
         # The checkout may lie where nobody else may look.
         Path(name).chmod(0o755)
@@ -42,6 +43,26 @@ def test_as_anybody(monkeypatch):
         out, err = Path(name, "out"), Path(name, "err")
         status = _status_as_nobody(out, err)
         judge(status, out.read_text(), err.read_text())
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+@pytest.mark.parametrize("there", [True, False])
+def test_a_tun_device_that_may_not_be_opened_is_named_with_what_to_do(monkeypatch, there):
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        device = Path(name, "tun")
+        if there:
+            device.touch(0o600)
+        monkeypatch.setattr(shell, "TUN", device)
+        out, err = Path(name, "out"), Path(name, "err")
+        status = _status_as_nobody(out, err)
+        said = err.read_text()
+    assert status == 125
+    if "no namespaces" not in said:
+        assert f"{device}: {'Permission denied' if there else 'No such file'}" in said
+        assert f"chmod 666 {device}" in said
+    assert "run the command as root" in said
+    assert "Traceback" not in said
 
 
 def _status_as_nobody(out: Path, err: Path) -> int:
@@ -68,7 +89,7 @@ def _status() -> int:
         return 125
 
 
-def test_where_nobody_may_it_is_said_what_to_do(gso_kernel, tmp_path, monkeypatch):
+def test_where_no_user_may_it_is_said_what_to_do(gso_kernel, tmp_path, monkeypatch):
     refusing = tmp_path / "unshare"
     refusing.write_text("#!/bin/sh\necho unshare failed: Operation not permitted >&2\nexit 1\n")
     refusing.chmod(0o755)

@@ -44,8 +44,8 @@ def check(scenario, found) -> None:
         assert after["segmenter_ran"] == (scenario.segmenter is not None)
         expected = [scenario.tnl_hlen] if scenario.segmenter and scenario.tnl_hlen else []
         assert after["tnl_hlen"] == expected, scenario.name
-        if scenario.role == "fault" and scenario.stale is not None:
-            assert before["tnl_hlen"] == [scenario.stale]
+        if scenario.role == "fault" and scenario.faulty_tnl_hlen is not None:
+            assert before["tnl_hlen"] == [scenario.faulty_tnl_hlen]
         if scenario.role == "fault":
             assert before["segmentation_drops"] > 0
 

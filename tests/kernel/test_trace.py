@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from gso.kernel.runs import record as trace
+from gso.kernel.runs.record import write
 
 import gso
 from gso.cli import main
@@ -50,7 +50,7 @@ def test_an_unpatched_kernel_is_diagnosed_from_every_format(log, tmp_path, capsy
     check_unpatched(recorded, capsys)
     for kind in ("pwru", "perf", "json"):
         path = tmp_path / kind
-        trace.write(recorded.read_text().splitlines(), kind, path)
+        write(recorded.read_text().splitlines(), kind, path)
         check_unpatched(path, capsys)
 
 
@@ -74,7 +74,7 @@ def test_every_format_tells_what_the_probes_saw(tmp_path, kind):
     lines = (DATA / "incident-unpatched.trace").read_text().splitlines()
     original = gso.read_trace(DATA / "incident-unpatched.trace")
     path = tmp_path / "log"
-    trace.write(lines, kind, path)
+    write(lines, kind, path)
     read = gso.read_trace(path)
     assert read.format == {"json": "pwru-json"}.get(kind, kind)
     assert read.damaged == 0

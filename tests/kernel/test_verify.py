@@ -55,7 +55,7 @@ def test_a_source_tree_is_built_small_and_judged(verify):
 
 def check_measurements(scenario: dict) -> None:
     header = scenario["tnl_hlen"]
-    stale = header if scenario["role"] == "control" else scenario["stale"]
+    stale = header if scenario["role"] == "control" else scenario["faulty_tnl_hlen"]
     for before, after in zip(scenario["unpatched"], scenario["patched"], strict=True):
         assert after["upload_intact"]
         assert after["download_intact"]

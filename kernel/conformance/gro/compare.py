@@ -10,8 +10,7 @@ from typing import NamedTuple
 from gso.kernel.conformance.gro.streams import DEVICES, MOST_HELD, PORTS, Stream
 
 import gso
-from gso.constants import GsoType, Tunnel
-from gso.errors import GsoError
+from gso import GsoError, GsoType, Tunnel
 
 _SHOWN_BITS = 0xFFFF  # of gso_type, by the tracepoint
 _LONGEST = 0xFFFF

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import lzma
-import struct
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -13,6 +12,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from gso.kernel.bootable import Bootable
 from gso.kernel.conformance.gro import streams
 from gso.kernel.conformance.gro.compare import (
     APART,
@@ -26,16 +26,14 @@ from gso.kernel.conformance.gro.compare import (
 from gso.kernel.conformance.gro.streams import Stream
 from gso.kernel.conformance.tunnels.run import Options, boot_in
 from gso.kernel.errors import UsageError
-from gso.kernel.runs.record import Screen
+from gso.kernel.guest.records import CHECKSUM_PARTIAL, LENGTH, MERGED, STREAM, with_length
+from gso.kernel.progress import Progress
 from gso.kernel.trees import debian
-from gso.kernel.trees.build import Bootable
 
 _PER_BOOT = 2000
 _LARGEST_SAMPLE = 3000  # bytes of the frames of a stream that is kept as an example
 # Before, outer IDs that count could go with inner ones that stay (seen in 6.1).
 _FIRST_ALIKE = (6, 10)
-_STREAM, _LENGTH, _PACKET = struct.Struct("<HH"), struct.Struct("<I"), struct.Struct("<IIIB")
-_CHECKSUM_PARTIAL = 3
 
 VERDICTS = (EQUAL, APART, DIFFERENT)
 
@@ -102,19 +100,19 @@ def family(shape: str) -> str:
     return "vlan" if "vlan" in words else "none"
 
 
-def compare(options: Options, screen: Screen) -> Report:
+def compare(options: Options, progress: Progress) -> Report:
     """Boot a kernel, send all streams through its GRO, and judge every answer."""
     kernel = debian.choose(options.kernel)
     source = replayed(options.replay) if options.replay else _made(options)
     if tuple(map(int, kernel.release.split(".")[:2])) < _FIRST_ALIKE:
         source = (stream for stream in source if not stays_below(stream))
-    screen.stage(f"fetching Debian's kernel {kernel.release}")
+    progress.stage(f"fetching Debian's kernel {kernel.release}")
     debian.fetch(kernel)
     bootable = Bootable(kernel.image, modules_folder=kernel.modules_folder)
     report = Report(f"Debian {kernel.release}", options.seed)
     number = 0
     while sent := list(islice(source, _PER_BOOT)):
-        screen.stage(f"booting, and sending {len(sent)} streams")
+        progress.stage(f"booting, and sending {len(sent)} streams")
         for one in _boot(options, bootable, sent, report):
             report.add(one, number)
             number += 1
@@ -161,17 +159,17 @@ def _boot(
 def _write(path: Path, sent: Sequence[Stream]) -> None:
     with path.open("wb") as sink:
         for stream in sent:
-            sink.write(_STREAM.pack(stream.device, len(stream.frames)))
+            sink.write(STREAM.pack(stream.device, len(stream.frames)))
             for frame in stream.frames:
-                sink.write(_LENGTH.pack(len(frame)) + frame)
+                sink.write(with_length(frame))
 
 
 def _read(source: Any) -> list[Made]:
-    (count,) = _LENGTH.unpack(source.read(_LENGTH.size))
+    (count,) = LENGTH.unpack(source.read(LENGTH.size))
     made = []
     for _ in range(count):
-        length, size, kind, summed = _PACKET.unpack(source.read(_PACKET.size))
-        partial = summed == _CHECKSUM_PARTIAL
+        length, size, kind, summed = MERGED.unpack(source.read(MERGED.size))
+        partial = summed == CHECKSUM_PARTIAL
         made.append(Made(source.read(length), size, kind if size else 0, partial))
     return made
 

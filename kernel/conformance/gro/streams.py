@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any, NamedTuple
 
-from gso.buffers._checksum import checksum, pseudo_header
-from gso.constants import Tunnel
+from gso import Tunnel, checksum, pseudo_header
 
 # A poll of NAPI takes 64 packets, and GRO completes everything after it.
 MOST_FRAMES = 60

@@ -10,11 +10,11 @@ from functools import partial
 
 from gso.kernel.conformance.tunnels.devices import DIRECT, PORTS, Device
 from gso.kernel.conformance.tunnels.outcomes import Outcome, Super
-from gso.kernel.conformance.tunnels.packets import ECN, TCPV4, TCPV6, UFO, USO, Packet
+from gso.kernel.conformance.tunnels.packets import SKB_GSO_TYPES, Packet
+from gso.kernel.guest.records import GSO_ECN, GSO_UDP, GSO_UDP_L4
 
 import gso
-from gso.constants import GsoType
-from gso.errors import GsoError
+from gso import GsoError, GsoType
 
 # What a frame does not say of itself.
 UNSAID = GsoType.TCP_FIXEDID | GsoType.UDP
@@ -121,19 +121,16 @@ def _tried(segment: Callable[[], gso.Frames]) -> tuple[list[bytes], str]:
         return [], str(error)
 
 
-_TYPES = {TCPV4: GsoType.TCPV4, TCPV6: GsoType.TCPV6, UFO: GsoType.UDP, USO: GsoType.UDP_L4}
-
-
 def as_kept(packet: Packet) -> tuple[int, GsoType]:
     """Return gso_size and gso_type as the kernel keeps them (virtio_net_hdr_to_skb)."""
-    kind = packet.gso_type & ~ECN
-    if kind not in _TYPES:
+    kind = packet.gso_type & ~GSO_ECN
+    if kind not in SKB_GSO_TYPES:
         return 0, GsoType(0)
-    headers = {UFO: 0, USO: 8}.get(kind, 20)
+    headers = {GSO_UDP: 0, GSO_UDP_L4: 8}.get(kind, 20)
     size = packet.gso_size if headers < 20 else max(packet.gso_size, 8)
     if len(packet.frame) - packet.csum_start - headers <= size:
         return 0, GsoType(0)
-    return size, _TYPES[kind] | GsoType.DODGY
+    return size, SKB_GSO_TYPES[kind] | GsoType.DODGY
 
 
 def same(kernel: list[bytes], ours: list[bytes]) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Literal
 
-from gso.constants import Tunnel
+from gso import Tunnel
 
 # What lies behind UDP ports that are not IANA's.
 PORTS: dict[int, Tunnel | tuple[Tunnel, int]] = {

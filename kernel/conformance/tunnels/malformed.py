@@ -6,11 +6,6 @@ from collections.abc import Callable
 from random import Random
 
 from gso.kernel.conformance.tunnels.packets import (
-    NEEDS_CSUM,
-    TCPV4,
-    TCPV6,
-    UFO,
-    USO,
     Packet,
     edge16,
     extension,
@@ -21,6 +16,13 @@ from gso.kernel.conformance.tunnels.packets import (
     pack16,
     set_lengths,
     shifted,
+)
+from gso.kernel.guest.records import (
+    GSO_TCPV4,
+    GSO_TCPV6,
+    GSO_UDP,
+    GSO_UDP_L4,
+    NEEDS_CSUM,
 )
 
 _SHORTEST = 18  # what ends before the first VLAN tag does the receiver drops
@@ -176,7 +178,9 @@ def _exact(r: Random, packet: Packet) -> None:
 
 
 def _gso_type(r: Random, packet: Packet) -> None:
-    packet.gso_type = r.choice((0, TCPV4, UFO, TCPV6, USO, 2, 6, 0x80, r.getrandbits(8)))
+    packet.gso_type = r.choice(
+        (0, GSO_TCPV4, GSO_UDP, GSO_TCPV6, GSO_UDP_L4, 2, 6, 0x80, r.getrandbits(8))
+    )
 
 
 def _no_checksum(_r: Random, packet: Packet) -> None:

@@ -4,30 +4,28 @@ from __future__ import annotations
 
 import os
 import re
-import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gso.kernel.conformance.tunnels.packets import ECN, UFO, USO, Packet
-
-from gso.constants import GsoType
-
-_PACKET = struct.Struct("<HHI")
-_OUTCOME = struct.Struct("<iHI")
-_LENGTH = struct.Struct("<I")
-
-CHECKSUM_PARTIAL = 3  # include/linux/skbuff.h
-NO_DEVICE = -1
-
-_OFFSETS = (
-    *("mac_header", "network_header", "transport_header", "inner_mac_header"),
-    *("inner_network_header", "inner_transport_header", "csum_start", "csum_offset"),
+from gso.kernel.conformance.tunnels.packets import Packet
+from gso.kernel.guest.records import (
+    CHECKSUM_PARTIAL,
+    GSO_ECN,
+    GSO_UDP,
+    GSO_UDP_L4,
+    OUTCOME,
+    PACKET,
+    PROBED_OFFSETS,
+    read_with_length,
 )
+
+from gso import GsoType
+
 _MARK = re.compile(r"tracing_mark_write: packet (\d+)")
 _RECEIVED = re.compile(r"_entry: dev=.*? ip_summed=(\d+) .*? gso_size=(\d+) gso_type=(\w+)")
 _SEGMENTED = re.compile(
-    r"gso_segment: .*" + " ".join(f"{name}=(\\d+)" for name in (*_OFFSETS, "head", "origin"))
+    r"gso_segment: .*" + " ".join(f"{name}=(\\d+)" for name in (*PROBED_OFFSETS, "head", "origin"))
 )
 
 
@@ -63,7 +61,7 @@ def write_packets(path: Path, packets: Sequence[tuple[int, Packet]]) -> None:
     with path.open("wb") as sink:
         for device, packet in packets:
             body = packet.vnet + packet.frame
-            sink.write(_PACKET.pack(device, packet.protocol, len(body)) + body)
+            sink.write(PACKET.pack(device, packet.protocol, len(body)) + body)
 
 
 def read(folder: Path, packets: Sequence[tuple[int, Packet]]) -> Iterator[Outcome]:
@@ -71,11 +69,8 @@ def read(folder: Path, packets: Sequence[tuple[int, Packet]]) -> Iterator[Outcom
     notes = _notes((folder / "metadata.txt").read_text(), len(packets))
     with (folder / "outcome.bin").open("rb") as source:
         for number, (device, packet) in enumerate(packets):
-            error, n_supers, n_segments = _OUTCOME.unpack(source.read(_OUTCOME.size))
-            frames = [
-                source.read(_LENGTH.unpack(source.read(_LENGTH.size))[0])
-                for _ in range(n_supers + n_segments)
-            ]
+            error, n_supers, n_segments = OUTCOME.unpack(source.read(OUTCOME.size))
+            frames = [read_with_length(source) for _ in range(n_supers + n_segments)]
             supers = [Super(frame) for frame in frames[:n_supers]]
             _annotate(supers, notes[number], number, _high_bits(packet))
             yield Outcome(device, packet, error, supers, frames[n_supers:])
@@ -100,7 +95,9 @@ def _notes(text: str, count: int) -> list[list[_Note]]:
 
 def _high_bits(packet: Packet) -> GsoType:
     """What the tracepoint leaves out of gso_type: it shows 16 bits."""
-    return {UFO: GsoType.UDP, USO: GsoType.UDP_L4}.get(packet.gso_type & ~ECN, GsoType(0))
+    return {GSO_UDP: GsoType.UDP, GSO_UDP_L4: GsoType.UDP_L4}.get(
+        packet.gso_type & ~GSO_ECN, GsoType(0)
+    )
 
 
 def _annotate(supers: list[Super], notes: list[_Note], number: int, high: int) -> None:
@@ -118,5 +115,5 @@ def _annotate(supers: list[Super], notes: list[_Note], number: int, high: int) -
         origin = values[-1] - values[-2]
         one.offsets = {
             name: value - (0 if name == "csum_offset" else origin)
-            for name, value in zip(_OFFSETS, values, strict=False)
+            for name, value in zip(PROBED_OFFSETS, values, strict=False)
         }

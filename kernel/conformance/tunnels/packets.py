@@ -5,20 +5,29 @@ A packet is what a packet socket with PACKET_VNET_HDR takes: a virtio_net_hdr, t
 
 from __future__ import annotations
 
-import struct
 from dataclasses import dataclass
 from random import Random
 
 from gso.kernel.conformance.tunnels.devices import Device
+from gso.kernel.guest.records import (
+    GSO_ECN,
+    GSO_TCPV4,
+    GSO_TCPV6,
+    GSO_UDP,
+    GSO_UDP_L4,
+    NEEDS_CSUM,
+    VIRTIO_NET_HDR,
+)
 
-from gso.buffers._checksum import checksum
-from gso.constants import L4, Tunnel
-from gso.errors import GsoError
-from gso.segmentation._segment import segment
+from gso import L4, GsoError, GsoType, Tunnel, checksum, segment
 
-_VNET = struct.Struct("<BBHHHH")
-NEEDS_CSUM, ECN = 1, 0x80
-TCPV4, UFO, TCPV6, USO = 1, 3, 4, 5
+SKB_GSO_TYPES = {
+    GSO_TCPV4: GsoType.TCPV4,
+    GSO_TCPV6: GsoType.TCPV6,
+    GSO_UDP: GsoType.UDP,
+    GSO_UDP_L4: GsoType.UDP_L4,
+}
+"""The gso_type of an sk_buff for that of a virtio_net_hdr (virtio_net_hdr_to_skb)."""
 
 _ETH_P_IP, _ETH_P_IPV6 = 0x0800, 0x86DD
 _HOPOPTS, _ROUTING, _FRAGMENT, _DSTOPTS = 0, 43, 44, 60
@@ -52,7 +61,7 @@ class Packet:
     @classmethod
     def replayed(cls, vnet: bytes, frame: bytes, protocol: int) -> Packet:
         """Return the packet that was sent before; what it was made from is forgotten."""
-        flags, gso_type, hdr_len, gso_size, csum_start, csum_offset = _VNET.unpack(vnet)
+        flags, gso_type, hdr_len, gso_size, csum_start, csum_offset = VIRTIO_NET_HDR.unpack(vnet)
         return cls(
             frame,
             protocol,
@@ -68,7 +77,7 @@ class Packet:
     @property
     def vnet(self) -> bytes:
         """The virtio_net_hdr."""
-        return _VNET.pack(
+        return VIRTIO_NET_HDR.pack(
             self.flags & 0xFF,
             self.gso_type & 0xFF,
             self.hdr_len & 0xFFFF,
@@ -246,13 +255,13 @@ def ip_packet(r: Random, version: int, *, big: bool = True) -> Packet:
     packet.csum_start, packet.csum_offset = len(network), field_at
     packet.hdr_len = r.choice((len(network + header), len(network + header), 0, len(network)))
     packet.gso_type = {
-        "tcp": TCPV4 if version == 4 else TCPV6,
-        "uso": USO,
-        "ufo": UFO,
+        "tcp": GSO_TCPV4 if version == 4 else GSO_TCPV6,
+        "uso": GSO_UDP_L4,
+        "ufo": GSO_UDP,
         "plain": 0,
     }[kind]
     if kind == "tcp" and r.random() < 0.2:
-        packet.gso_type |= ECN
+        packet.gso_type |= GSO_ECN
     if kind == "tcp" and length > max(gso_size, 8) and r.random() < 0.05:
         unfinished(r, packet)
     packet.protocol = _ETH_P_IP if version == 4 else _ETH_P_IPV6
@@ -318,7 +327,7 @@ def make(r: Random, device: Device) -> Packet:
 def zero_checksum(r: Random, packet: Packet) -> None:
     """Change the payload so that the checksum of one segment comes out as zero."""
     start, size = packet.csum_start, packet.gso_size
-    if not packet.flags or packet.gso_type in (0, UFO) or size < 2:
+    if not packet.flags or packet.gso_type in (0, GSO_UDP) or size < 2:
         return
     port = int.from_bytes(packet.frame[start + 2 : start + 4], "big")
     try:
@@ -326,7 +335,7 @@ def zero_checksum(r: Random, packet: Packet) -> None:
     except GsoError:
         return
     number = r.randrange(len(made))
-    hlen = 8 if packet.gso_type == USO else (packet.frame[start + 12] >> 4) * 4
+    hlen = 8 if packet.gso_type == GSO_UDP_L4 else (packet.frame[start + 12] >> 4) * 4
     check = len(made[0]) - size - hlen + packet.csum_offset
     at = start + hlen + number * size
     total = int.from_bytes(packet.frame[at : at + 2], "big")

@@ -11,10 +11,11 @@ from typing import Any
 from gso.kernel.conformance.tunnels.compare import DIFFERENT, Judged, as_kept
 from gso.kernel.conformance.tunnels.devices import DIRECT
 from gso.kernel.conformance.tunnels.outcomes import Super
-from gso.kernel.conformance.tunnels.packets import NEEDS_CSUM, Packet
+from gso.kernel.conformance.tunnels.packets import Packet
 from gso.kernel.errors import UsageError
+from gso.kernel.guest.records import NEEDS_CSUM
 
-from gso.constants import GsoType
+from gso import GsoType
 
 _INNER = ("inner_mac_header", "inner_network_header", "inner_transport_header")
 _IP_VERSIONS = {"0800": 4, "86dd": 6}

@@ -11,20 +11,20 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from gso.kernel.conformance.tunnels import malformed as odd
-from gso.kernel.conformance.tunnels import outcomes, packets, records
+from gso.kernel.bootable import Bootable
+from gso.kernel.conformance.tunnels import malformed, outcomes, packets, records
 from gso.kernel.conformance.tunnels.compare import DIFFERENT, Judged, Tally, judge
 from gso.kernel.conformance.tunnels.devices import DIRECT, Device, devices
 from gso.kernel.conformance.tunnels.packets import Packet
 from gso.kernel.errors import TestBedError, UsageError
+from gso.kernel.guest.records import GSO_UDP_L4, NEEDS_CSUM
 from gso.kernel.machine import vm
-from gso.kernel.runs.record import Screen
+from gso.kernel.progress import Progress
 from gso.kernel.trees import debian
-from gso.kernel.trees.build import Bootable
 
 _FIRST_ALIKE = (6, 2)
 _ETHERNET_IP = 34
-_ODD = 0.8  # of the packets for the segmenting device
+_MALFORMED = 0.8  # of the packets for the segmenting device
 _PER_BOOT = 8000
 _LARGEST_SAMPLE = 2000  # bytes of a packet that is kept though nothing is wrong with it
 _SAMPLES, _DIRECT_SAMPLES = 1, 20  # of each device, transport, IP version and outcome
@@ -92,14 +92,14 @@ class Report:
         }
 
 
-def compare(options: Options, screen: Screen) -> Report:
+def compare(options: Options, progress: Progress) -> Report:
     """Boot a kernel, send all packets through it, and judge every answer."""
     known = devices()
     kernel = debian.choose(options.kernel)
     source = _replayed(options.replay, known) if options.replay else _made(options, known)
     if tuple(map(int, kernel.release.split(".")[:2])) < _FIRST_ALIKE:
         source = ((number, packet) for number, packet in source if not _is_newer(packet))
-    screen.stage(f"fetching Debian's kernel {kernel.release}")
+    progress.stage(f"fetching Debian's kernel {kernel.release}")
     debian.fetch(kernel)
     bootable = Bootable(kernel.image, modules_folder=kernel.modules_folder)
     report = Report(f"Debian {kernel.release}", options.seed)
@@ -107,7 +107,7 @@ def compare(options: Options, screen: Screen) -> Report:
     samples: list[dict[str, Any]] = []
     number = 0
     while sent := list(islice(source, _PER_BOOT)):
-        screen.stage(f"booting, and sending {len(sent)} packets")
+        progress.stage(f"booting, and sending {len(sent)} packets")
         for one in _boot(options, bootable, known, sent, report):
             report.add(one, number)
             number += 1
@@ -153,8 +153,8 @@ def _is_newer(packet: Packet) -> bool:
     Without e9dc9ee56bf5 ("linux/virtio_net.h: Support USO offload in vnet header") they refuse
     USO, and csum_start may lie in the IP header.
     """
-    early = bool(packet.flags & packets.NEEDS_CSUM) and packet.csum_start & 0xFFFF < _ETHERNET_IP
-    return packet.gso_type & 0x7F == packets.USO or (early and packet.protocol == 0)
+    early = bool(packet.flags & NEEDS_CSUM) and packet.csum_start & 0xFFFF < _ETHERNET_IP
+    return packet.gso_type & 0x7F == GSO_UDP_L4 or (early and packet.protocol == 0)
 
 
 def _made(options: Options, known: list[Device]) -> Iterator[tuple[int, Packet]]:
@@ -179,8 +179,8 @@ def _random(
         # The segmenting device takes anything, and as much of it as all tunnels together.
         index = direct[0] if direct and number % 2 else chosen[number // 2 % len(chosen)]
         device = known[index]
-        if device.name == DIRECT and r.random() < _ODD:
-            yield index, odd.make(r)
+        if device.name == DIRECT and r.random() < _MALFORMED:
+            yield index, malformed.make(r)
         else:
             yield index, packets.make(r, device)
 
@@ -199,7 +199,7 @@ def _plan(folder: Path, known: list[Device], used: set[int]) -> dict[str, Any]:
         if number not in used:
             device["ip"] = device["tc"] = ()
     return {
-        "conformance": {
+        "tunnels": {
             "devices": wanted,
             "direct": DIRECT,
             "packets": str(folder / "packets.bin"),

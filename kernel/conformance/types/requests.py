@@ -14,12 +14,7 @@ from random import Random
 
 from gso.kernel.conformance.tunnels.devices import PORTS
 from gso.kernel.conformance.tunnels.packets import (
-    ECN,
-    NEEDS_CSUM,
-    TCPV4,
-    TCPV6,
-    UFO,
-    USO,
+    SKB_GSO_TYPES,
     Packet,
     edge16,
     in_ethernet,
@@ -31,18 +26,20 @@ from gso.kernel.conformance.tunnels.packets import (
     set_lengths,
     shifted,
 )
+from gso.kernel.guest.records import (
+    GSO_ECN,
+    NEEDS_CSUM,
+    REQUEST,
+)
 
-from gso.constants import L4, GsoType
-from gso.headers._layout import parse
+from gso import L4, GsoType, parse
 
-_REQUEST = struct.Struct("=IHHHHHHHHHBBBB")
 _ETH_P_IP, _ETH_P_IPV6, _ETH_P_TEB, _ETH_P_MPLS = 0x0800, 0x86DD, 0x6558, 0x8847
 _IPIP, _IPV6, _GRE = 4, 41, 47
 _IP_DF = 0x40
 _MOST_SEGMENTS = 150  # more than the kernel allows for USO from virtio; larger ones tell no more
 _LONGEST = 0xFFFF
 
-_TRANSPORT = {TCPV4: GsoType.TCPV4, TCPV6: GsoType.TCPV6, UFO: GsoType.UDP, USO: GsoType.UDP_L4}
 _ALL_TRANSPORTS = GsoType.TCPV4 | GsoType.TCPV6 | GsoType.UDP | GsoType.UDP_L4
 # Say nothing that changes a segment. (Nor does FRAGLIST, but the module makes no frag_list, which
 # the kernel takes for granted with it.)
@@ -101,7 +98,7 @@ class Request:
 
     def pack(self) -> bytes:
         """Return it as the module takes it: a struct request, then the frame."""
-        head = _REQUEST.pack(
+        head = REQUEST.pack(
             self.gso_type,
             self.gso_size,
             self.network_header,
@@ -350,7 +347,7 @@ def make(r: Random, kind: str, *, uso_without_partial: bool = True) -> Request:
     """
     packet = _super_packet(r, jumbo=kind in _ETHERNET_INSIDE)
     fixed = r.random() < 0.35
-    stack = _Stack(packet, [kind], _TRANSPORT[packet.gso_type & ~ECN])
+    stack = _Stack(packet, [kind], SKB_GSO_TYPES[packet.gso_type & ~GSO_ECN])
     stack.dont_fragment = fixed and r.random() < 0.8
     if stack.dont_fragment and packet.version == 4:
         _change(packet, 6, bytes([packet.frame[6] | _IP_DF]))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import json
 import lzma
-import struct
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -15,30 +14,28 @@ from pathlib import Path
 from random import Random
 from typing import Any, Literal
 
+from gso.kernel.bootable import Bootable
 from gso.kernel.conformance.tunnels.compare import DIFFERENT, EQUAL, NOT_SENT, REFUSED, same
 from gso.kernel.conformance.tunnels.devices import PORTS
 from gso.kernel.conformance.tunnels.records import outer_family
 from gso.kernel.conformance.tunnels.run import Options, Report, boot_in
-from gso.kernel.conformance.types import requests as metadata
+from gso.kernel.conformance.types import requests
 from gso.kernel.conformance.types.requests import WRAPPERS, Device, Request
 from gso.kernel.errors import UsageError
+from gso.kernel.guest.records import ANSWER, ANSWERED, SEGMENT, with_length
 from gso.kernel.paths import GUEST
-from gso.kernel.runs.record import Screen
+from gso.kernel.progress import Progress
 from gso.kernel.trees import debian
-from gso.kernel.trees.build import Bootable, own_module
+from gso.kernel.trees.build import own_module
 
 import gso
-from gso.buffers._checksum import checksum
-from gso.constants import L4, GsoType
-from gso.errors import GsoError
+from gso import L4, GsoError, GsoType, checksum
 
 _PER_BOOT = 8000
 # Bytes and segments of a packet that is kept though nothing is wrong with it
 _LARGEST_SAMPLE, _MOST_SEGMENTS = 2000, 20
 # From here on __udp_gso_segment is known to complete segments that came without CHECKSUM_PARTIAL.
 _FINISHES_USO = (6, 12)
-_LENGTH, _OUTCOME = struct.Struct("<I"), struct.Struct("<iI")
-_ANSWER, _SEGMENT = struct.Struct("=iI"), struct.Struct("=IHHHBx")
 
 # Bits that change what a packet becomes, of which a few examples each are kept.
 _TELLING = GsoType.TCP_FIXEDID | GsoType.UDP | GsoType.UDP_L4 | GsoType.TUNNEL_REMCSUM
@@ -186,21 +183,21 @@ def _left_alike(outcome: Outcome) -> bool:
 # --- one run -------------------------------------------------------------------------------------
 
 
-def compare(options: Options, screen: Screen) -> Report:
+def compare(options: Options, progress: Progress) -> Report:
     """Boot a kernel, give its segmenter all packets, and judge every answer."""
     kernel = debian.choose(options.kernel)
     version = tuple(map(int, kernel.release.split(".")[:2]))
     source = replayed(options.replay) if options.replay else _made(options, version)
-    screen.stage(f"fetching Debian's kernel {kernel.release}")
+    progress.stage(f"fetching Debian's kernel {kernel.release}")
     debian.fetch(kernel)
-    screen.stage("building the module that hands packets to the segmenter")
+    progress.stage("building the module that hands packets to the segmenter")
     module = own_module(kernel, GUEST / "segmenter")
     bootable = Bootable(kernel.image, (module,), kernel.modules_folder)
     report = Report(f"Debian {kernel.release}", options.seed)
     kept: Counter[tuple[object, ...]] = Counter()
     number = 0
     while sent := list(islice(source, _PER_BOOT)):
-        screen.stage(f"booting, and segmenting {len(sent)} packets")
+        progress.stage(f"booting, and segmenting {len(sent)} packets")
         for outcome in _boot(options, bootable, sent):
             _add(report, judge(outcome), number, kept)
             number += 1
@@ -226,7 +223,7 @@ def _random(
         # Each has a seed of its own: one packet can be made again without those before it.
         r = Random(f"{options.seed}-{number}")
         kind = kinds[number % len(kinds)]
-        yield metadata.make(r, kind, uso_without_partial=uso_without_partial)
+        yield requests.make(r, kind, uso_without_partial=uso_without_partial)
 
 
 def _boot(options: Options, bootable: Bootable, sent: Sequence[Request]) -> Iterator[Outcome]:
@@ -234,13 +231,12 @@ def _boot(options: Options, bootable: Bootable, sent: Sequence[Request]) -> Iter
         folder = Path(name)
         with (folder / "requests.bin").open("wb") as sink:
             for request in sent:
-                packed = request.pack()
-                sink.write(_LENGTH.pack(len(packed)) + packed)
-        plan = {"segmenting": {"requests": str(folder / "requests.bin")}}
+                sink.write(with_length(request.pack()))
+        plan = {"types": {"requests": str(folder / "requests.bin")}}
         boot_in(folder, bootable, plan, options.timeout)
         with (folder / "vm" / "outcome.bin").open("rb") as source:
             for request in sent:
-                unfit, length = _OUTCOME.unpack(source.read(_OUTCOME.size))
+                unfit, length = ANSWERED.unpack(source.read(ANSWERED.size))
                 yield read_answer(request, source.read(length), unfit)
 
 
@@ -248,11 +244,11 @@ def read_answer(request: Request, answer: bytes, unfit: int = 0) -> Outcome:
     """Read what the module answered."""
     if unfit:
         return Outcome(request, (), unfit=unfit)
-    error, count = _ANSWER.unpack_from(answer)
-    at, segments = _ANSWER.size, []
+    error, count = ANSWER.unpack_from(answer)
+    at, segments = ANSWER.size, []
     for _ in range(count):
-        length, size, start, offset, partial = _SEGMENT.unpack_from(answer, at)
-        at += _SEGMENT.size
+        length, size, start, offset, partial = SEGMENT.unpack_from(answer, at)
+        at += SEGMENT.size
         segments.append(Segment(answer[at : at + length], size, start, offset, bool(partial)))
         at += length
     return Outcome(request, tuple(segments), -error)

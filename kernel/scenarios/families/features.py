@@ -43,14 +43,15 @@ def _variant(base: Scenario, variant: str, reason: str, **changes: Any) -> Scena
 def _on_veth(base: Scenario, variant: str, reason: str, **changes: Any) -> Scenario:
     """Let the packets leave by a veth, which can take everything whole, as good hardware can."""
     ends = "address {there_mac} mtu 1600 type veth peer name {egress} address {here_mac} mtu 1600"
+    pair = f"link add {{worker_device}} {ends} netns director"
     return _variant(
         base,
         variant,
         reason,
         egress="up{n}",
-        far="dn{n}",
+        worker_device="dn{n}",
         director=("link set {egress} up",),
-        worker=(f"link add {{far}} {ends} netns director", "link set {far} up", *base.worker),
+        worker=(pair, "link set {worker_device} up", *base.worker),
         **changes,
     )
 

@@ -21,7 +21,7 @@ SCENARIOS = [
         tunnel="GRE",
         segmenter="gre_gso_segment",
         tnl_hlen=length,
-        stale=stale,
+        faulty_tnl_hlen=faulty,
         ipvs=f"-i --tun-type gre --tun-{checksum}",
         worker=(
             f"link add {{device}} type {device('gre', outer)} local {{there}}"
@@ -33,5 +33,5 @@ SCENARIOS = [
         default=outer == inner and checksum == "nocsum",
     )
     for outer, inner in product(_FAMILIES, _FAMILIES)
-    for checksum, (length, stale) in _LENGTHS.items()
+    for checksum, (length, faulty) in _LENGTHS.items()
 ]

@@ -24,12 +24,12 @@ SCENARIOS = [
         checksum=checksum,
         tunnel="GUE",
         tnl_hlen=length,
-        stale=stale,
+        faulty_tnl_hlen=faulty,
         ipvs=f"-i --tun-type gue --tun-port {{port}} --tun-{checksum}",
         worker=("fou add port {port} gue" + " -6" * (outer == 6),),
         traffic=TCP,
         default=True,
     )
     for outer, inner in product(_FAMILIES, _FAMILIES)
-    for checksum, (length, stale) in _LENGTHS.items()
+    for checksum, (length, faulty) in _LENGTHS.items()
 ]

@@ -11,7 +11,8 @@ SCENARIOS = [
         name=f"local-{base.name}",
         kind="local-client",
         reason="mac_header is unset (0xffff), so the stale offset points beyond the packet",
-        stale=None,  # 0xffff less the transport header's place, which is not always the same
+        # 0xffff less the offset of the transport header, which is not always the same.
+        faulty_tnl_hlen=None,
         from_director=True,
         # Nothing merges the second, short segment of the incident to the first.
         traffic=tuple(t for t in TCP if t.name != "response"),

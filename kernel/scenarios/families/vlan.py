@@ -18,7 +18,7 @@ def _egress(base: Scenario, *, in_band: bool) -> Scenario:
         kind="ipvs-gue-vlan",
         reason="a VLAN device on the way out changes nothing in the inner header offsets",
         egress="up0.{n}",
-        far="dn0.{n}",
+        worker_device="dn0.{n}",
         # In-band the tag is in the packet already when it comes to the segmenter.
         vlan=not in_band,
         director=(
@@ -26,8 +26,8 @@ def _egress(base: Scenario, *, in_band: bool) -> Scenario:
             "link set {egress} up",
         ),
         worker=(
-            "link add link dn0 name {far} type vlan id {n}",
-            "link set {far} up",
+            "link add link dn0 name {worker_device} type vlan id {n}",
+            "link set {worker_device} up",
             *base.worker,
         ),
         # A smaller MTU of up0, in another scenario, stays with the VLAN device on it.
@@ -42,13 +42,14 @@ def _ingress(base: Scenario, *, in_band: bool) -> Scenario:
     route = f"{{target}} dev {here} src {{client_ip}} rto_min 50ms"
     reorder = " reorder_hdr off" * in_band
     usual = "{target} via {gateway} dev c0 rto_min 50ms"
+    faulty = base.faulty_tnl_hlen
     return replace(
         base,
         name=base.name.replace("gue-", f"gue-vlan-ingress{'-inband' * in_band}-"),
         kind="ipvs-gue-vlan",
         reason="the stale offset is that of the packet's link-layer header"
         + (", which an in-band VLAN tag makes four bytes longer" if in_band else ""),
-        stale=base.stale - 4 if in_band and base.stale is not None else base.stale,
+        faulty_tnl_hlen=None if faulty is None else faulty - 4 * in_band,
         client=(
             f"link add link c0 name {here} type vlan id {{n}}",
             f"link set {here} up",

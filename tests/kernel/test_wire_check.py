@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 from gso.kernel.judging.evidence import Cell, Event, Frame, Trace, read_trace
-from gso.kernel.judging.wire_check import explain, save_capture
+from gso.kernel.judging.wire_check import explain
+from gso.kernel.runs.captures import save_capture
 from gso.kernel.scenarios import SCENARIOS
 
 import gso

@@ -1,6 +1,6 @@
 """What a kernel's log and its counters give away."""
 
-from gso.kernel.judging import kernel_log as health
+from gso.kernel.judging import kernel_log
 
 WARNING = """\
 [    1.000000] gso: scenario gue-a, traffic bulk
@@ -21,7 +21,7 @@ QUIET = "[    1.0] hrtimer: interrupt took 22948434 ns\n[    2.0] tun: Universal
 
 
 def test_warnings_have_their_stack_and_their_scenario():
-    first, second = health.complaints(WARNING.format(pid=7))
+    first, second = kernel_log.complaints(WARNING.format(pid=7))
     assert first.scenario == "gue-a"
     assert "a message of the author's" in first.text
     assert "caller+0x1/0x2" in first.text
@@ -32,9 +32,9 @@ def test_warnings_have_their_stack_and_their_scenario():
 
 def test_only_kinds_that_the_patched_kernel_alone_has_are_new():
     log = WARNING.format(pid=7)
-    assert health.complaints(QUIET) == []
-    assert len(health.new_complaints(QUIET, log + log)) == 2
-    assert health.new_complaints(WARNING.format(pid=8), log) == []
+    assert kernel_log.complaints(QUIET) == []
+    assert len(kernel_log.new_complaints(QUIET, log + log)) == 2
+    assert kernel_log.new_complaints(WARNING.format(pid=8), log) == []
 
 
 def test_packets_that_stay_are_a_leak_only_beyond_the_unpatched_kernels():
@@ -45,15 +45,15 @@ def test_packets_that_stay_are_a_leak_only_beyond_the_unpatched_kernels():
             "cpus": cpus,
         }
 
-    assert health.leaks(guest(40), guest(60)) == []
-    assert health.leaks(guest(400), guest(410)) == []
+    assert kernel_log.leaks(guest(40), guest(60)) == []
+    assert kernel_log.leaks(guest(400), guest(410)) == []
     # What each processor keeps ready for its next packets is no leak.
-    assert health.leaks(guest(4), guest(4 + 80)) == []
-    assert health.leaks(guest(4), guest(4 + 81))
-    assert health.leaks(guest(4), guest(4 + 144, cpus=2)) == []
-    (found,) = health.leaks(guest(40), guest(400))
+    assert kernel_log.leaks(guest(4), guest(4 + 80)) == []
+    assert kernel_log.leaks(guest(4), guest(4 + 81))
+    assert kernel_log.leaks(guest(4), guest(4 + 144, cpus=2)) == []
+    (found,) = kernel_log.leaks(guest(40), guest(400))
     assert "skbuff_head_cache grew by 396" in found
-    assert health.leaks({}, {}) == []
+    assert kernel_log.leaks({}, {}) == []
 
 
 def test_a_lockdep_report_has_both_chains_and_its_stack():
@@ -76,7 +76,7 @@ Call Trace:
 something else
 gso: scenario gue-b, traffic bulk
 """
-    (complaint,) = health.complaints(log)
+    (complaint,) = kernel_log.complaints(log)
     assert complaint.kind == "WARNING: possible circular locking dependency detected"
     assert "-> #1 (a)" in complaint.text
     assert complaint.text.endswith("second+0x326/0x8f0\n </TASK>")

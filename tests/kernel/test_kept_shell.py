@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 import pytest
-from gso.kernel.machine.kept_shell import Keeper
+from gso.kernel.machine.kept_shell import KeptMachine
 from gso.kernel.paths import patches_folder
 
 from testbed import virtual_machines
@@ -138,9 +138,9 @@ def _asked(told: str) -> bytes:
 
 
 def test_a_machine_that_did_not_live_cannot_be_attached_to():
-    with Keeper("patched") as keeper, pytest.raises(Exception, match="did not live to be kept"):
-        keeper.attach()
-    assert not keeper.socket.parent.exists()
+    with KeptMachine("patched") as kept, pytest.raises(Exception, match="did not live to be kept"):
+        kept.attach()
+    assert not kept.socket.parent.exists()
 
 
 @pytest.mark.parametrize("arguments", [["--kernel", "6.1", "--kernel", "6.12"], ["--repeat", "2"]])

@@ -1,0 +1,77 @@
+"""The binary records that host and guest exchange in files, and what is written in them.
+
+Numbers are little-endian. What the kernel reads or writes itself is in the machine's own byte
+order, which is little-endian too on every machine that the test bed boots.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import BinaryIO
+
+# --- everywhere ----------------------------------------------------------------------------------
+
+LENGTH = struct.Struct("<I")
+"""The length of the bytes that follow."""
+
+VIRTIO_NET_HDR = struct.Struct("=BBHHHH")
+"""struct virtio_net_hdr: flags, gso_type, hdr_len, gso_size, csum_start, csum_offset."""
+NEEDS_CSUM = 1
+"""VIRTIO_NET_HDR_F_NEEDS_CSUM, of the flags."""
+GSO_TCPV4, GSO_UDP, GSO_TCPV6, GSO_UDP_L4 = 1, 3, 4, 5
+"""VIRTIO_NET_HDR_GSO_*, of gso_type."""
+GSO_ECN = 0x80
+
+CHECKSUM_PARTIAL = 3
+"""A value of ip_summed, as the tracepoints of the network show it: include/linux/skbuff.h."""
+
+# --- captures: NAME.frames -----------------------------------------------------------------------
+
+FRAME = struct.Struct("<QI")
+"""Time in nanoseconds and length of a frame; then its virtio_net_hdr and the frame."""
+
+# --- conformance of tunnels: packets.bin, outcome.bin, metadata.txt ------------------------------
+
+PACKET = struct.Struct("<HHI")
+"""Index of the device, Ethernet type and length; then virtio_net_hdr and frame."""
+OUTCOME = struct.Struct("<iHI")
+"""Errno of the sending, numbers of super-packets and of segments; then these, each with LENGTH."""
+NO_DEVICE = -1
+"""In place of the errno: this kernel has no such device."""
+PROBED_OFFSETS = (
+    *("mac_header", "network_header", "transport_header", "inner_mac_header"),
+    *("inner_network_header", "inner_transport_header", "csum_start", "csum_offset"),
+)
+"""The sk_buff's fields in the lines of metadata.txt, in this order."""
+
+# --- conformance of GRO: streams.bin, outcome.bin ------------------------------------------------
+
+STREAM = struct.Struct("<HH")
+"""Number of the device and number of frames; then the frames, each with LENGTH."""
+MERGED = struct.Struct("<IIIB")
+"""Length, gso_size, 16 bits of gso_type and ip_summed of a packet; then the packet.
+
+The outcome of a stream is their number, as LENGTH, and the packets.
+"""
+
+# --- conformance of gso_types: requests.bin, outcome.bin, and what segmenter/ takes and gives -----
+
+ANSWERED = struct.Struct("<iI")
+"""Errno where the module could not make the packet, and length of its answer, which follows."""
+REQUEST = struct.Struct("=IHHHHHHHHHBBBB")
+"""struct request of segmenter/segmenter.c; then the frame."""
+ANSWER = struct.Struct("=iI")
+"""struct answer: what the kernel returned, and the number of segments, which follow."""
+SEGMENT = struct.Struct("=IHHHBx")
+"""struct segment: length, gso_size, csum_start, csum_offset, partial; then the segment."""
+
+
+def with_length(data: bytes) -> bytes:
+    """Return the data after its length."""
+    return LENGTH.pack(len(data)) + data
+
+
+def read_with_length(source: BinaryIO) -> bytes:
+    """Read what :func:`with_length` made; empty at the end of the file."""
+    head = source.read(LENGTH.size)
+    return source.read(*LENGTH.unpack(head)) if head else b""

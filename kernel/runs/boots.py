@@ -1,0 +1,206 @@
+"""One variant of a kernel going through its scenarios: boots are queued, and lost ones repeated.
+
+What a virtual machine's end means:
+
+- It ended without a trace of a crash, or its time ran out: the machine was *lost*. It is booted
+  once more; lost again, nothing can be said.
+- The kernel *crashed* (its log says so) or *hung* (the guest had started and fell silent): it is
+  booted once more too, from the scenario where it ended. Crashed or hung again, the crash is
+  reproduced: that scenario failed on that variant, like any other failure, and the scenarios after
+  it get a boot of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gso.kernel.bootable import Bootable
+from gso.kernel.errors import TestBedError
+from gso.kernel.judging import kernel_log, kmemleak
+from gso.kernel.machine import jobs
+from gso.kernel.machine.jobs import Job, Result
+from gso.kernel.machine.kept_shell import KeptMachine
+from gso.kernel.scenarios import Scenario, plan
+from gso.kernel.trees.build import check_modules
+
+_EXCHANGE_SECONDS = 8.0
+# Once to see a crash, once to reproduce it, once for the scenarios after it.
+_MOST_BOOTS = 3
+
+
+@dataclass(frozen=True)
+class BootQueue:
+    """Queues boots of one kernel; ``folder`` is that kernel's within the results folder."""
+
+    machines: Executor
+    folder: Path
+    stop: Path
+    timeout: float
+    kept: KeptMachine | None = None
+
+    def submit(self, name: str, kernel: Bootable, scenarios: list[Scenario]) -> QueuedBoot:
+        """Queue one boot of these scenarios, with its evidence in the folder ``name``."""
+        planned = {"scenarios": plan(scenarios), "timeout": _EXCHANGE_SECONDS}
+        return self.submit_plan(name, kernel, planned)
+
+    def submit_plan(self, name: str, kernel: Bootable, plan: dict[str, Any]) -> QueuedBoot:
+        """Queue one boot with any plan."""
+        job = Job(kernel, plan, self.folder / name, self.timeout, self.stop, self.kept)
+        return QueuedBoot(job, self.machines.submit(jobs.run, job))
+
+    def relative(self, folder: Path) -> str:
+        """Return the path of a folder within the results folder, which is still to be renamed."""
+        return str(folder.relative_to(self.folder.parent))
+
+
+@dataclass(frozen=True)
+class QueuedBoot:
+    """A boot that waits for a machine, runs, or has ended."""
+
+    job: Job
+    result: Future[Result]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One scenario on one variant: the guest's report on each exchange, and their folder."""
+
+    folder: Path
+    evidence: str  # the same folder, within the results folder
+    cells: list[dict[str, Any]]
+    crash: str = ""
+
+
+class VariantRun:
+    """One variant going through a group of scenarios, in one boot if all goes well."""
+
+    def __init__(
+        self, queue: BootQueue, name: str, kernel: Bootable, scenarios: Sequence[Scenario]
+    ) -> None:
+        self._queue, self._name, self._kernel = queue, name, kernel
+        self._total = _exchanges(scenarios)
+        self._lost = False  # the boot before this one was lost in the same scenario
+        self.measured: dict[str, Measured] = {}
+        self.guest: dict[str, Any] = {}
+        self.boots: list[dict[str, Any]] = []
+        self.error: TestBedError | None = None
+        self.early_crash = ""
+        self.finished = False
+        self._start(list(scenarios))
+
+    def _start(self, left: list[Scenario]) -> None:
+        number = len(self.boots) + 1
+        name = self._name if number == 1 else f"{self._name}-boot{number}"
+        self._left, self._cells = left, 0
+        self._boot = self._queue.submit(name, self._kernel, left)
+
+    @property
+    def done(self) -> tuple[int, int]:
+        """The exchanges done so far, and those in all."""
+        return self._total - _exchanges(self._left) + self._cells, self._total
+
+    def poll(self) -> None:
+        """Take in what the guest has reported so far and, if the machine has ended, how."""
+        if self.finished:
+            return
+        ended = self._boot.result.done()  # asked first: what is read after it is complete
+        unfinished = self._take_cells()
+        if ended:
+            self._conclude(self._boot.result.result(), unfinished)
+
+    def _take_cells(self) -> list[dict[str, Any]]:
+        """Take the scenarios that are complete; return the cells of the one that is not."""
+        job = self._boot.job
+        cells = [event["result"] for event in jobs.events(job.folder) if event["stage"] == "cell"]
+        planned = sum(len(scenario["traffic"]) for scenario in job.plan["scenarios"])
+        cells = cells[planned - _exchanges(self._left) :]
+        while self._left and len(cells) >= len(self._left[0].traffic):
+            number = len(self._left[0].traffic)
+            self._measure(cells[:number])
+            cells = cells[number:]
+        self._cells = len(cells)
+        return cells
+
+    def _measure(self, cells: list[dict[str, Any]], crash: str = "") -> None:
+        scenario, folder = self._left.pop(0), self._boot.job.folder / "cells"
+        self.measured[scenario.name] = Measured(folder, self._queue.relative(folder), cells, crash)
+        # The next loss is in another scenario.
+        self._lost = False
+
+    def _conclude(self, result: Result, unfinished: list[dict[str, Any]]) -> None:
+        job = self._boot.job
+        self.boots.append(
+            {
+                "folder": self._queue.relative(job.folder),
+                "status": result.status,
+                "seconds": result.seconds,
+                "message": result.message,
+            }
+        )
+        if result.status == "done":
+            self._check(result)
+        elif result.status == "failed":
+            self._give_up(result.error())
+        elif not self._lost and len(self.boots) < _MOST_BOOTS:
+            self._boot_again()
+        elif result.status == "lost":
+            self._give_up(result.error())
+        else:
+            self._reproduced(result, unfinished)
+
+    def _boot_again(self) -> None:
+        self._start(self._left)
+        self._lost = True
+
+    def log(self) -> str:
+        """Return the kernel log of the boot that went through, empty if none did."""
+        console = self._boot.job.folder / "console.log"
+        return console.read_text(errors="replace") if self.guest else ""
+
+    def leaks(self) -> list[kmemleak.Leak]:
+        """Return the leaks that kmemleak found, on a kernel that has it."""
+        path = self._boot.job.folder / "kmemleak.log"
+        return kmemleak.parse(path.read_text(errors="replace")) if path.exists() else []
+
+    def complaints(self) -> list[kernel_log.Complaint]:
+        """Return the warnings in the kernel log."""
+        return kernel_log.complaints(self.log())
+
+    def _check(self, result: Result) -> None:
+        self.finished = True
+        self.guest = {key: value for key, value in result.guest.items() if key != "cells"}
+        try:
+            check_modules(self._kernel, result.guest["modules"])
+        except TestBedError as error:
+            self.error = error
+
+    def _give_up(self, error: TestBedError) -> None:
+        self.finished, self.error = True, error
+
+    def _reproduced(self, result: Result, unfinished: list[dict[str, Any]]) -> None:
+        """Take it for the kernel's fault: it crashed or hung a second time in one scenario."""
+        crash = f"{result.message}\n{result.log_tail}"
+        if not traffic_began(self._boot.job.folder):
+            self.early_crash = crash
+            self._give_up(result.error())
+            return
+        self._measure(unfinished, crash)
+        if self._left and len(self.boots) < _MOST_BOOTS:
+            self._start(self._left)
+        elif self._left:
+            self._give_up(result.error())
+        else:
+            self.finished = True
+
+
+def _exchanges(scenarios: Sequence[Scenario]) -> int:
+    return sum(len(scenario.traffic) for scenario in scenarios)
+
+
+def traffic_began(folder: Path) -> bool:
+    """Say whether the guest had set everything up: its next step is the first exchange."""
+    return any(event["stage"] in ("probes", "traffic", "cell") for event in jobs.events(folder))
