@@ -86,7 +86,7 @@ if __name__ == "__main__":
             "gso.kernel": ["config/*.config"],
             "gso.kernel.report": ["*.css", "*.schema.json"],
             "gso.kernel.guest": ["*.sh", "segmenter/Kbuild", "segmenter/*.c"],
-            "gso.kernel.patches": ["*.patch", "README.md", "LICENSE"],
+            "gso.kernel.patches": ["*.patch", "*.toml", "README.md", "LICENSE"],
         },
         ext_modules=cythonize(
             extensions, language_level=3, nthreads=cores, shared_utility_qualified_name=shared

@@ -8,12 +8,12 @@ from dataclasses import asdict
 
 from gso.kernel.commands.common import Commands
 from gso.kernel.paths import patches_folder
-from gso.kernel.scenarios import SCENARIOS, TRAFFIC
+from gso.kernel.scenarios import FAULTS, SCENARIOS, TRAFFIC
 
 
 def add(commands: Commands) -> None:
     """Make the subcommand known."""
-    command = commands.add_parser("list", help="show the patches, scenarios and traffic")
+    command = commands.add_parser("list", help="show the patches, faults, scenarios and traffic")
     command.add_argument("--json", action="store_true", help="for machines")
     command.set_defaults(run=_list)
 
@@ -23,12 +23,14 @@ def _list(options: argparse.Namespace) -> int:
     if options.json:
         found = {
             "patches": names,
+            "faults": [asdict(fault) for fault in FAULTS],
             "scenarios": [asdict(scenario) for scenario in SCENARIOS],
             "traffic": [asdict(traffic) for traffic in TRAFFIC],
         }
         print(json.dumps(found, indent=1))
         return 0
     print("patches:", *names, sep="\n  ")
+    print("faults:", *(f"{fault.name}: {fault.title}" for fault in FAULTS), sep="\n  ")
     print(
         "scenarios (* in the group default):",
         *(f"{'*' if s.default else ' '} {s.name:42} {s.kind:20} {s.role}" for s in SCENARIOS),

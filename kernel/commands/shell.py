@@ -8,7 +8,7 @@ from pathlib import Path
 from gso.kernel.bootable import PATCHED, UNPATCHED
 from gso.kernel.commands.common import Commands, add_selection, find_patch, seconds
 from gso.kernel.runs import shell
-from gso.kernel.scenarios import FIX, select
+from gso.kernel.scenarios import DEFAULT_FAULT, select
 from gso.kernel.trees.build import SourceTree
 from gso.kernel.trees.patches import Patch
 from gso.kernel.trees.targets import DebianTarget, TreeTarget
@@ -56,9 +56,10 @@ def _shell(options: argparse.Namespace) -> int:
     scenarios = select(options.only, options.without)
     if options.topology:
         return shell.in_namespaces(scenarios, options.command)
+    patches = options.patched or [DEFAULT_FAULT.patch_path]
     return shell.in_machine(
         TreeTarget(SourceTree(options.source)) if options.source else DebianTarget(options.kernel),
-        series=[Patch.read(find_patch(path)) for path in options.patched or [Path(FIX)]],
+        series=[Patch.read(find_patch(path)) for path in patches],
         variant=PATCHED if options.patched else UNPATCHED,
         scenarios=scenarios,
         command=options.command,

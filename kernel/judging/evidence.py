@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from gso.kernel.guest.records import FRAME, GSO_ECN, NEEDS_CSUM, VIRTIO_NET_HDR
+
+import gso
 
 
 @dataclass(frozen=True)
@@ -88,28 +89,25 @@ class Trace:
         return [event for event in self.events if event.function == function]
 
 
-_LINE = re.compile(r"^\s*\S.*\s\[\d+\]\s\S+\s+(?P<time>\d+\.\d+): (?P<event>\w+): (?P<rest>.*)$")
-_FIELD = re.compile(r'(\w+)=("[^"]*"|\{[^}]*\}|\S+)')
-_STACK = " => "
 _LARGEST_ERRNO = -4095  # a pointer is more negative than that: include/linux/err.h
 
 
 def read_trace(path: Path) -> Trace:
     """Read one cell's ftrace text."""
+    read = gso.read_trace(path, "ftrace")
+    lines = path.read_text(errors="replace").split("\n")
     events: list[Event] = []
     errors: set[int] = set()
     drops: Counter[tuple[str, str, tuple[str, ...]]] = Counter()
-    for event, fields, rest, stack in _entries(path.read_text(errors="replace")):
-        if event["event"] == "kfree_skb":
-            location = re.split(r"\+0x", fields.get("location", "?"))[0]
-            reason = rest.rsplit("reason: ", 1)[-1]
-            # The tracer's own frames come first.
-            own = tuple(name for name in stack if not name.startswith("trace_event_raw_event"))
-            drops[location, reason, own] += 1
-        elif "skb" in fields:
-            events.append(_event(event, fields))
-        elif _LARGEST_ERRNO <= int(fields.get("result", "0")) < 0:
-            errors.add(-int(fields["result"]))
+    for index in range(len(read)):
+        if read.returns[index]:
+            result = int(read.result[index])
+            if _LARGEST_ERRNO <= result < 0:
+                errors.add(-result)
+        elif read.text("function", index) == "kfree_skb":
+            drops[_drop(read, index)] += 1
+        else:
+            events.append(_event(read, index, lines[int(read.line[index]) - 1]))
     return Trace(
         tuple(events),
         tuple(Drop(*what, count) for what, count in drops.items()),
@@ -117,27 +115,23 @@ def read_trace(path: Path) -> Trace:
     )
 
 
-def _entries(text: str) -> Iterator[tuple[re.Match[str], dict[str, str], str, list[str]]]:
-    """Yield each event with its fields and the stack that follows it."""
-    current: re.Match[str] | None = None
-    stack: list[str] = []
-    for line in text.splitlines():
-        if line.startswith(_STACK):
-            stack.append(line.removeprefix(_STACK).split("+")[0].strip())
-        elif (match := _LINE.match(line)) and match["event"] != "stack":
-            if current:
-                yield current, dict(_FIELD.findall(current["rest"])), current["rest"], stack
-            current, stack = match, []
-    if current:
-        yield current, dict(_FIELD.findall(current["rest"])), current["rest"], stack
+def _drop(read: gso.Trace, index: int) -> tuple[str, str, tuple[str, ...]]:
+    stack = read.text("stack", index).split("\n")
+    # The tracer's own frames come first.
+    own = tuple(name for name in stack if name and not name.startswith("trace_event_raw_event"))
+    return read.text("location", index), read.text("reason", index), own
 
 
-def _event(match: re.Match[str], fields: dict[str, str]) -> Event:
-    head = b"".join(
-        int(word, 16).to_bytes(8, "little") for word in re.findall(r"0x[0-9a-f]+", fields["data"])
+def _event(read: gso.Trace, index: int, line: str) -> Event:
+    known = read.skb_state(index).known
+    words = re.findall(r"0x[0-9a-f]+", line.partition(" data=")[2])
+    return Event(
+        int(read.time[index]) / 1e9,
+        read.text("function", index),
+        {"skb": int(read.skb[index]), **{k: v for k, v in known.items() if k != "tnl_hlen"}},
+        read.text("device", index),
+        b"".join(int(word, 16).to_bytes(8, "little") for word in words),
     )
-    numbers = {name: int(value, 0) for name, value in fields.items() if name not in ("data", "dev")}
-    return Event(float(match["time"]), match["event"], numbers, fields["dev"].strip('"'), head)
 
 
 # Functions of the kernel that take inner_mac_header for the end of the tunnel's header.

@@ -17,9 +17,8 @@ from typing import Any, Literal
 
 from gso.kernel.bootable import Bootable
 from gso.kernel.machine import vm
-from gso.kernel.paths import patches_folder
 from gso.kernel.progress import Progress
-from gso.kernel.scenarios import FIX, Scenario, plan, select
+from gso.kernel.scenarios import DEFAULT_FAULT, Scenario, plan, select
 from gso.kernel.trees import build, debian, patches
 from gso.kernel.trees.patches import Patch
 
@@ -80,7 +79,7 @@ def record(options: Options, progress: Progress) -> list[str]:
 
 def _built(options: Options, folder: Path, progress: Progress) -> Bootable:
     series = [Patch.read(path) for path in options.patches]
-    fix = Patch.read(patches_folder() / f"{FIX}.patch") if options.unpatched else None
+    fix = Patch.read(DEFAULT_FAULT.patch_path) if options.unpatched else None
     log = folder / "build.log"
     if options.source:
         tree = build.SourceTree(options.source)

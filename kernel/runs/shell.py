@@ -16,8 +16,8 @@ from gso.kernel.errors import TestBedError, UsageError
 from gso.kernel.guest.shell import OUTPUT, STATUS
 from gso.kernel.machine import vm
 from gso.kernel.machine.kept_shell import KeptMachine
-from gso.kernel.paths import GUEST, patches_folder
-from gso.kernel.scenarios import FIX, Scenario, plan
+from gso.kernel.paths import GUEST
+from gso.kernel.scenarios import DEFAULT_FAULT, Scenario, plan
 from gso.kernel.trees.patches import Patch
 from gso.kernel.trees.targets import Target
 
@@ -96,7 +96,7 @@ def in_machine(
     with ExitStack() as ends:
         folder = Path(ends.enter_context(tempfile.TemporaryDirectory(prefix="gso-kernel-")))
         kept = None if command else ends.enter_context(KeptMachine(variant))
-        target.prepare(series, Patch.read(patches_folder() / f"{FIX}.patch"))
+        target.prepare(series, Patch.read(DEFAULT_FAULT.patch_path))
         kernel = target.build(variant, folder / "build.log")
         print(f"booting {target.label}, {variant}", file=sys.stderr)
         guest = vm.boot(

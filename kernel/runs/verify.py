@@ -28,14 +28,13 @@ from gso.kernel.judging.applications import Workload
 from gso.kernel.judging.results import KernelReport, Report
 from gso.kernel.machine import capacity, jobs, kvm, vm
 from gso.kernel.machine.kept_shell import KeptMachine
-from gso.kernel.paths import patches_folder
 from gso.kernel.processes import output
 from gso.kernel.report.write import write
 from gso.kernel.runs.application_boots import ApplicationBoots
 from gso.kernel.runs.boots import BootQueue
 from gso.kernel.runs.follow import KernelRun, follow, queue_kernel
 from gso.kernel.runs.screen import Screen
-from gso.kernel.scenarios import FIX, Scenario, select
+from gso.kernel.scenarios import DEFAULT_FAULT, Scenario, select
 from gso.kernel.trees.build import SourceTree
 from gso.kernel.trees.patches import Patch, read_series
 from gso.kernel.trees.repository import Repository
@@ -141,7 +140,7 @@ def verify(
 def build(options: Options, folder: Path, screen: Screen) -> Iterator[tuple[str, str, Bootable]]:
     """Make both variants of each kernel ready, logs in ``folder``; yield id, variant and kernel."""
     series = [patch for path in options.patches for patch in read_series(path)]
-    fix = Patch.read(patches_folder() / f"{FIX}.patch") if options.fault else None
+    fix = Patch.read(DEFAULT_FAULT.patch_path) if options.fault else None
     for target in options.targets():
         screen.stage(f"preparing {target.label}")
         for step in target.prepare(series, fix):
@@ -154,7 +153,7 @@ def build(options: Options, folder: Path, screen: Screen) -> Iterator[tuple[str,
 def outlook(options: Options) -> list[str]:
     """Return, line by line, what :func:`verify` would fetch, build and boot; nothing is done."""
     series = [patch for path in options.patches for patch in read_series(path)]
-    fix = Patch.read(patches_folder() / f"{FIX}.patch") if options.fault else None
+    fix = Patch.read(DEFAULT_FAULT.patch_path) if options.fault else None
     lines = []
     targets = options.targets()
     for target in targets:
@@ -230,7 +229,7 @@ class _Run:
         self._options, self._series = options, series
         self._screen, self._folder, self._kept = screen, folder, kept
         self._stop = folder / "stop"
-        self._fix = Patch.read(patches_folder() / f"{FIX}.patch") if options.fault else None
+        self._fix = Patch.read(DEFAULT_FAULT.patch_path) if options.fault else None
 
     def perform(self, kernels: list[tuple[Target, KernelReport]], machines: Executor) -> None:
         """Build each kernel and order its boots; judge them, in order, in one other thread."""

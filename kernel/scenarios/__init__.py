@@ -5,19 +5,21 @@ hold. To add one, put it into a list ``SCENARIOS`` in a file of ``families``; no
 of it. The guest gets what it needs as plain data in its plan.
 """
 
+from gso.kernel.scenarios.faults import DEFAULT_FAULT, FAULTS, Fault
 from gso.kernel.scenarios.model import Command, Family, Role, Scenario, Traffic
-from gso.kernel.scenarios.registry import DEFAULT, FIX, SCENARIOS, plan, select
+from gso.kernel.scenarios.registry import SCENARIOS, plan, select
 from gso.kernel.scenarios.traffic import MSS, TCP, TRAFFIC
 
 __all__ = [
-    "DEFAULT",
-    "FIX",
+    "DEFAULT_FAULT",
+    "FAULTS",
     "MSS",
     "SCENARIOS",
     "TCP",
     "TRAFFIC",
     "Command",
     "Family",
+    "Fault",
     "Role",
     "Scenario",
     "Traffic",

@@ -12,12 +12,8 @@ from typing import Any
 from gso.kernel.errors import UsageError
 from gso.kernel.guest import addresses
 from gso.kernel.scenarios import families
+from gso.kernel.scenarios.faults import DEFAULT_FAULT
 from gso.kernel.scenarios.model import Scenario
-
-# The complete fix of the fault that these scenarios reproduce, by the name of its patch.
-FIX = "ipvs-gue-inner-mac-header"
-
-DEFAULT = "default"
 
 # Names that the guest needs beside what the scenario itself says.
 _ADDRESSES = ("target", "here", "there", "server", "source")
@@ -60,10 +56,12 @@ SCENARIOS = _all()
 def select(only: Sequence[str] = (), without: Sequence[str] = ()) -> tuple[Scenario, ...]:
     """Return the scenarios that ``only`` takes and ``without`` does not: names, globs or groups.
 
+    Without ``only`` they are those of the default fault.
+
     Raises:
         UsageError: a word of either matches nothing, or nothing is left.
     """
-    wanted = set().union(*(_matching(word) for word in only or (DEFAULT,)))
+    wanted = set().union(*(_matching(word) for word in only or DEFAULT_FAULT.scenarios))
     unwanted = set().union(*(_matching(word) for word in without))
     chosen = tuple(s for s in SCENARIOS if s.name in wanted - unwanted)
     if not chosen:

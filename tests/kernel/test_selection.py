@@ -6,7 +6,7 @@ import re
 import pytest
 from gso.kernel.errors import UsageError
 from gso.kernel.judging.evidence import SEGMENTERS
-from gso.kernel.scenarios import DEFAULT, SCENARIOS, plan, select
+from gso.kernel.scenarios import DEFAULT_FAULT, SCENARIOS, plan, select
 
 import gso
 
@@ -16,7 +16,7 @@ def names(scenarios) -> set[str]:
 
 
 def test_without_a_word_the_default_group_is_chosen():
-    assert select() == select([DEFAULT])
+    assert select() == select(["default"]) == select(DEFAULT_FAULT.scenarios)
     assert {s.kind for s in select()} >= {"ipvs-gue", "fou-direct-routing", "ipvs-ipip", "ipvs-gre"}
     assert len(select()) < 24
 

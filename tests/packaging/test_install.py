@@ -111,6 +111,7 @@ def test_an_sdist_and_its_wheel_have_all_that_is_needed_elsewhere(tmp_path):
         "gso/kernel/guest/segmenter/Kbuild",
         "gso/kernel/config/machine.config",
         "gso/kernel/patches/ipvs-gue-inner-mac-header.patch",
+        "gso/kernel/patches/ipvs-gue-inner-mac-header.toml",
         "gso/kernel/patches/LICENSE",
     ):
         assert needed in names

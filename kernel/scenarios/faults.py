@@ -1,0 +1,79 @@
+"""The known faults of kernels: data in a TOML file each, beside the patch that fixes it."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gso.kernel.paths import patches_folder
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+@dataclass(frozen=True)
+class Change:
+    """A commit of the kernel, and the versions that had it first, one for each branch."""
+
+    commit: str
+    subject: str
+    versions: tuple[str, ...]
+
+    @classmethod
+    def parse(cls, table: dict[str, Any]) -> Change:
+        """Return the commit of a table in TOML."""
+        return cls(**{**table, "versions": tuple(table["versions"])})
+
+
+@dataclass(frozen=True)
+class Incomplete:
+    """A patch that corrects only a part of the fault: no test bed may take it for the fix."""
+
+    patch: str
+    title: str
+    symptom: str
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A fault of the kernel. ``fixed``: ``None`` where no upstream commit fixes it.
+
+    ``scenarios``: names, globs or groups of the scenarios that are run where none are named.
+    ``files`` and ``functions``: where it is. ``patch``: the complete fix, a file there.
+    """
+
+    name: str
+    title: str
+    symptom: str
+    patch: str
+    files: tuple[str, ...]
+    functions: tuple[str, ...]
+    scenarios: tuple[str, ...]
+    introduced: Change
+    fixed: Change | None = None
+    incomplete: tuple[Incomplete, ...] = ()
+    default: bool = False
+
+    @classmethod
+    def read(cls, path: Path) -> Fault:
+        """Read a fault's file; its name is that of the file."""
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        lists = {key: tuple(table[key]) for key in ("files", "functions", "scenarios")}
+        for key in ("introduced", "fixed"):
+            if key in table:
+                table[key] = Change.parse(table[key])
+        table["incomplete"] = tuple(Incomplete(**one) for one in table.get("incomplete", ()))
+        return cls(name=path.stem, **{**table, **lists})
+
+    @property
+    def patch_path(self) -> Path:
+        """The file of the complete fix."""
+        return patches_folder() / self.patch
+
+
+FAULTS = tuple(Fault.read(path) for path in sorted(patches_folder().glob("*.toml")))
+(DEFAULT_FAULT,) = (fault for fault in FAULTS if fault.default)

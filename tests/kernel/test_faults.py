@@ -1,0 +1,59 @@
+"""The faults as data: complete, and in agreement with their patches and the table for people."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+
+import pytest
+from gso.kernel.paths import patches_folder
+from gso.kernel.scenarios import DEFAULT_FAULT, FAULTS, select
+from gso.kernel.scenarios.faults import Change, Fault
+from gso.kernel.trees.patches import Patch
+
+README = (patches_folder() / "README.md").read_text()
+
+
+def commit(change: Change | None) -> str:
+    if change is None:
+        return "not fixed upstream"
+    return f'`{change.commit}` ("{change.subject}"): v{", ".join(change.versions)}'
+
+
+def rows(fault: Fault) -> Iterator[str]:
+    commits = f"{commit(fault.introduced)} | {commit(fault.fixed)}"
+    yield f"| `{fault.patch}` | {fault.title} | {commits} | {fault.symptom} |"
+    for one in fault.incomplete:
+        yield f"| `{one.patch}` | {one.title} | | | {one.symptom} |"
+
+
+def test_the_table_is_that_of_the_data():
+    table = [line for line in README.splitlines() if line.startswith("| `")]
+    assert table == [row for fault in FAULTS for row in rows(fault)]
+
+
+def test_every_patch_belongs_to_a_fault():
+    named = {fault.patch for fault in FAULTS}
+    named |= {one.patch for fault in FAULTS for one in fault.incomplete}
+    assert named == {path.name for path in patches_folder().glob("*.patch")}
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+def test_a_fault_is_where_its_patch_changes_the_kernel(fault):
+    patch = Patch.read(fault.patch_path)
+    text, introduced = patch.text.decode(), fault.introduced
+    assert patch.touched == fault.files
+    changed = re.findall(r"^@@ .* @@ (\w+)\(", text, re.MULTILINE)
+    assert tuple(changed) == fault.functions
+    assert f'Fixes: {fault.introduced.commit} ("{fault.introduced.subject}")' in patch.text.decode()
+    assert fault.fixed is None or f"Upstream: {fault.fixed.commit} " in text
+    assert select(fault.scenarios)
+
+
+def test_the_list_shows_the_faults(gso_kernel):
+    shown = gso_kernel("list").out
+    told = json.loads(gso_kernel("list", "--json").out)["faults"]
+    assert [one["name"] for one in told] == [fault.name for fault in FAULTS]
+    assert DEFAULT_FAULT.name in {one["name"] for one in told if one["default"]}
+    assert all(f"{fault.name}: {fault.title}" in shown for fault in FAULTS)
