@@ -7,24 +7,28 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from types import FrameType
 
-from gso.kernel.commands import bisect as command_bisect
-from gso.kernel.commands import cache as command_cache
-from gso.kernel.commands import conformance as conformance_command
-from gso.kernel.commands import doctor as command_doctor
-from gso.kernel.commands import list as command_list
-from gso.kernel.commands import report as report_commands
-from gso.kernel.commands import shell as command_shell
-from gso.kernel.commands import trace as command_trace
-from gso.kernel.commands import verify as command_verify
 from gso.kernel.errors import TestBedError, UsageError
-from gso.kernel.judging.verdict import Verdict
-from gso.kernel.runs import doctor
+from gso.kernel.processes import SEARCH_PATH
 
 from gso.commands.common import version
 
-_USAGE = 2
+_COMMANDS = {
+    "verify": "say whether a patch fixes the fault",
+    "build": "build what verify would boot, and say where it is",
+    "bisect": "find the commit that broke a scenario, or that fixed it",
+    "bisect-step": None,  # for git bisect run
+    "cache": "show or clear what was downloaded and built",
+    "shell": "look around in the topology by hand",
+    "doctor": "say what is missing on this machine and how to get it",
+    "list": "show the patches, faults, scenarios and traffic",
+    "report": "make the report of a run again, from its results folder",
+    "compare": "say what differs between two runs",
+    "trace": "record a log of packets in a VM, for gso diagnose",
+    "conformance": "compare gso.segment or gso.coalesce with a real kernel, on random packets",
+}
 _INTERRUPTED = 130
 
 _EXAMPLES = """\
@@ -45,18 +49,18 @@ examples:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
-    options = _parser().parse_args(arguments)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    options = _parser(arguments).parse_args(arguments)
     signal.signal(signal.SIGTERM, _interrupt)
-    # Administrators' tools (ipvsadm, modprobe) are in sbin, which is not on every user's path.
-    os.environ["PATH"] = doctor.SEARCH_PATH
+    os.environ["PATH"] = SEARCH_PATH
     try:
         status: int = options.run(options)
     except UsageError as error:
         print(f"gso-kernel: {error}", file=sys.stderr)
-        return _USAGE
+        return error.exit_status
     except TestBedError as error:
         print(f"gso-kernel: {error}\n{error.log_tail()}", file=sys.stderr)
-        return Verdict.INCONCLUSIVE.exit_status
+        return error.exit_status
     except BrokenPipeError:
         # The reader of our output (head, say) has seen enough.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -71,7 +75,8 @@ def _interrupt(_signal: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
+    """Return the parser of these arguments; no other command's module is imported."""
     parser = argparse.ArgumentParser(
         prog="gso-kernel",
         description="Boot kernels without and with a patch, send real traffic, judge the patch.",
@@ -80,16 +85,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"gso-kernel {version()}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for add in (
-        command_verify.add,
-        command_bisect.add,
-        command_cache.add,
-        command_shell.add,
-        command_doctor.add,
-        command_list.add,
-        report_commands.add,
-        command_trace.add,
-        conformance_command.add,
-    ):
-        add(commands)
+    for name, purpose in _COMMANDS.items():
+        command = commands.add_parser(name, **({"help": purpose} if purpose else {}))
+        if name in arguments:
+            import_module(f"gso.kernel.commands.{name.replace('-', '_')}").add(command)
     return parser

@@ -11,15 +11,18 @@ _CRASH = re.compile(r"BUG: |Oops: |general protection fault|kernel BUG at|Kernel
 
 
 class UsageError(Exception):
-    """The command was called with something that cannot be a patch, tree or kernel; exit 2."""
+    """The command was called with something that cannot be a patch, tree or kernel."""
+
+    exit_status = 2
 
 
 class TestBedError(Exception):
-    """Nothing can be said about the patch; ``stage`` says where it ended. Exit 125.
+    """Nothing can be said about the patch; ``stage`` says where it ended.
 
     ``log``: the file that has the whole story; the message shows its end.
     """
 
+    exit_status = 125  # makes git bisect run skip the commit
     __test__ = False  # the name would make pytest collect it
 
     def __init__(self, stage: str, message: str, log: Path | None = None) -> None:

@@ -13,6 +13,9 @@ from typing import IO, Any
 
 from gso.kernel.errors import TestBedError
 
+# Administrators' tools (ipvsadm, modprobe) are in sbin, which is not on every user's path.
+SEARCH_PATH = f"{os.environ.get('PATH', '')}:/usr/local/sbin:/usr/sbin:/sbin"
+
 _GRACE_SECONDS = 5.0
 
 

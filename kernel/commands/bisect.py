@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from gso.kernel.commands.common import Commands, seconds
+from gso.kernel.commands.common import seconds
 from gso.kernel.judging.verdict import Verdict
 from gso.kernel.report.terminal import TerminalScreen
 from gso.kernel.runs import bisect
@@ -13,14 +13,12 @@ from gso.kernel.scenarios import SCENARIOS
 from gso.kernel.trees.repository import Repository
 
 
-def add(commands: Commands) -> None:
-    """Make the subcommand known."""
-    command = commands.add_parser(
-        "bisect",
-        help="find the commit that broke a scenario, or that fixed it",
-        description="Runs git bisect in a clone of its own. What was tested once is remembered: "
+def add(command: argparse.ArgumentParser) -> None:
+    """Describe the subcommand."""
+    command.description = (
+        "Runs git bisect in a clone of its own. What was tested once is remembered: "
         "the same command goes on where it was interrupted. Exit status: 0 found, 125 nothing can "
-        "be said.",
+        "be said."
     )
     command.add_argument("good", metavar="GOOD", help="commit where the scenarios pass")
     command.add_argument("bad", metavar="BAD", help="commit where one of them fails")
@@ -58,10 +56,6 @@ def add(commands: Commands) -> None:
     )
     command.add_argument("--quiet", action="store_true", help="no progress, only the result")
     command.set_defaults(run=_bisect)
-    # What git bisect run calls; not for people.
-    step = commands.add_parser("bisect-step")
-    step.add_argument("home", type=Path)
-    step.set_defaults(run=_bisect_step)
 
 
 def _bisect(options: argparse.Namespace) -> int:
@@ -84,7 +78,3 @@ def _bisect(options: argparse.Namespace) -> int:
     for commit in found.commits:
         print(repository.git("show", "--stat", "--format=%H%n  %an, %ad%n  %s%n", commit).rstrip())
     return 0 if len(found.commits) == 1 else Verdict.INCONCLUSIVE.exit_status
-
-
-def _bisect_step(options: argparse.Namespace) -> int:
-    return bisect.step(options.home, SCENARIOS, TerminalScreen())

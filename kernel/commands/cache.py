@@ -5,13 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 
-from gso.kernel.commands.common import Commands, seconds
+from gso.kernel.commands.common import seconds
 from gso.kernel.trees import cache
 
 
-def add(commands: Commands) -> None:
-    """Make the subcommand known."""
-    command = commands.add_parser("cache", help="show or clear what was downloaded and built")
+def add(command: argparse.ArgumentParser) -> None:
+    """Describe the subcommand."""
     command.add_argument(
         "action",
         nargs="?",

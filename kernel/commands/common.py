@@ -5,12 +5,10 @@ from __future__ import annotations
 import argparse
 import os
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any
 
 from gso.kernel.errors import UsageError
 from gso.kernel.paths import patches_folder
-
-Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def add_selection(command: argparse.ArgumentParser) -> None:
@@ -27,6 +25,79 @@ def add_selection(command: argparse.ArgumentParser) -> None:
             metavar="NAME|GLOB|GROUP",
             help=f"{help_text}; may be repeated; see list",
         )
+
+
+def add_kernels(command: argparse.ArgumentParser) -> None:
+    """Add the options that say which kernels."""
+    kernels = command.add_argument_group("kernels", "several make one run with one report")
+    kernels.add_argument(
+        "--kernel",
+        action="append",
+        default=[],
+        metavar="VERSION",
+        help="Debian kernel, such as 6.1 (default: newest); may be given several times",
+    )
+    kernels.add_argument(
+        "--source",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="DIR",
+        help="kernel tree, dirty or clean, built small; may be given several times",
+    )
+    kernels.add_argument(
+        "--commit",
+        metavar="REV",
+        help="that commit of the --source repository; without PATCH it is itself the patch",
+    )
+    kernels.add_argument(
+        "--range",
+        metavar="A..B",
+        help="each commit of the --source repository in this range as the patch, in order",
+    )
+    kernels.add_argument(
+        "--image",
+        nargs=2,
+        default=[],
+        type=Path,
+        metavar=("UNPATCHED", "PATCHED"),
+        help="two bzImages built elsewhere, compared as they are, without PATCH",
+    )
+    kernels.add_argument(
+        "--modules",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="DIR",
+        help="lib/modules/RELEASE of the images: once for both, or twice",
+    )
+    kernels.add_argument(
+        "--config",
+        action="append",
+        default=[],
+        metavar="FRAGMENT",
+        help="configuration of --source kernels beside the standard one: a file, leaks (kmemleak) "
+        "or locks (lockdep)",
+    )
+    kernels.add_argument(
+        "--as-is",
+        action="store_true",
+        help="compare with the tree as it is, even where it has the fix of the fault",
+    )
+
+
+def kernel_options(options: argparse.Namespace) -> dict[str, Any]:
+    """Return what the options of :func:`add_kernels` say, as ``runs.verify.Options`` names it."""
+    return {
+        "kernels": options.kernel,
+        "sources": options.source,
+        "fault": not options.as_is,
+        "commit": options.commit,
+        "range": options.range,
+        "images": options.image,
+        "modules": options.modules,
+        "config": options.config,
+    }
 
 
 def seconds(text: str) -> float:

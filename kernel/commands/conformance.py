@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from gso.kernel.commands.common import Commands, count, seconds
+from gso.kernel.commands.common import count, seconds
 from gso.kernel.conformance.gro import run as gro
 from gso.kernel.conformance.tunnels import records
 from gso.kernel.conformance.tunnels.compare import DIFFERENT, EQUAL, NOT_SENT, REFUSED
@@ -21,17 +21,15 @@ _COLUMNS = (EQUAL, REFUSED, DIFFERENT, NOT_SENT)
 _SHOWN = 10  # differences named on the terminal
 
 
-def add(commands: Commands) -> None:
-    """Add the subcommand to those of ``gso-kernel``."""
-    command = commands.add_parser(
-        "conformance",
-        help="compare gso.segment or gso.coalesce with a real kernel, on random packets",
-        description="Boot a kernel, send random super-packets through tunnels of every kind and, "
+def add(command: argparse.ArgumentParser) -> None:
+    """Describe the subcommand."""
+    command.description = (
+        "Boot a kernel, send random super-packets through tunnels of every kind and, "
         "malformed ones too, straight to its segmenter, and compare every byte of the segments "
         "with what gso.segment makes. With --gro, send random streams of segments to devices with "
         "GRO, and compare what it merges with gso.coalesce. With --types, give the segmenter "
         "packets that no virtio header can describe: fixed IPv4 IDs, GSO_PARTIAL, checksums that "
-        "a device completes. Exit status: 0 all the same, 1 differences, 125 nothing can be said.",
+        "a device completes. Exit status: 0 all the same, 1 differences, 125 nothing can be said."
     )
     command.add_argument(
         "--gro",

@@ -6,17 +6,12 @@ import argparse
 import json
 from dataclasses import asdict
 
-from gso.kernel.commands.common import Commands
 from gso.kernel.runs import doctor
 
 
-def add(commands: Commands) -> None:
-    """Make the subcommand known."""
-    command = commands.add_parser(
-        "doctor",
-        help="say what is missing on this machine and how to get it",
-        description="Exit status: 0 all is there, 1 something is missing.",
-    )
+def add(command: argparse.ArgumentParser) -> None:
+    """Describe the subcommand."""
+    command.description = "Exit status: 0 all is there, 1 something is missing."
     command.add_argument("--install", action="store_true", help="get it from Debian, with sudo")
     command.add_argument(
         "--applications",

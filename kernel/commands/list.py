@@ -6,14 +6,12 @@ import argparse
 import json
 from dataclasses import asdict
 
-from gso.kernel.commands.common import Commands
 from gso.kernel.paths import patches_folder
 from gso.kernel.scenarios import FAULTS, SCENARIOS, TRAFFIC
 
 
-def add(commands: Commands) -> None:
-    """Make the subcommand known."""
-    command = commands.add_parser("list", help="show the patches, faults, scenarios and traffic")
+def add(command: argparse.ArgumentParser) -> None:
+    """Describe the subcommand."""
     command.add_argument("--json", action="store_true", help="for machines")
     command.set_defaults(run=_list)
 

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from gso.kernel.bootable import PATCHED, UNPATCHED
-from gso.kernel.commands.common import Commands, add_selection, find_patch, seconds
+from gso.kernel.commands.common import add_selection, find_patch, seconds
 from gso.kernel.runs import shell
 from gso.kernel.scenarios import DEFAULT_FAULT, select
 from gso.kernel.trees.build import SourceTree
@@ -14,14 +14,12 @@ from gso.kernel.trees.patches import Patch
 from gso.kernel.trees.targets import DebianTarget, TreeTarget
 
 
-def add(commands: Commands) -> None:
-    """Make the subcommand known."""
-    command = commands.add_parser(
-        "shell",
-        help="look around in the topology by hand",
-        description="Set up client, director and worker with their tunnels, in a VM or in "
+def add(command: argparse.ArgumentParser) -> None:
+    """Describe the subcommand."""
+    command.description = (
+        "Set up client, director and worker with their tunnels, in a VM or in "
         "namespaces of this host, and run commands there; the command send sends traffic. "
-        "Exit status: that of the shell; 125 when the topology cannot be had.",
+        "Exit status: that of the shell; 125 when the topology cannot be had."
     )
     where = command.add_mutually_exclusive_group()
     where.add_argument(

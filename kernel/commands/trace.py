@@ -5,18 +5,16 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from gso.kernel.commands.common import Commands, check_writable, find_patch, seconds
+from gso.kernel.commands.common import check_writable, find_patch, seconds
 from gso.kernel.report.terminal import TerminalScreen
 from gso.kernel.runs import record
 
 
-def add(commands: Commands) -> None:
-    """Make the subcommand known."""
-    command = commands.add_parser(
-        "trace",
-        help="record a log of packets in a VM, for gso diagnose",
-        description="Boot a kernel, send the scenarios' traffic through it, and write what the "
-        "probes saw as a log that gso diagnose reads.",
+def add(command: argparse.ArgumentParser) -> None:
+    """Describe the subcommand."""
+    command.description = (
+        "Boot a kernel, send the scenarios' traffic through it, and write what the "
+        "probes saw as a log that gso diagnose reads."
     )
     command.add_argument(
         "-p",

@@ -1,4 +1,4 @@
-"""``gso-kernel verify`` and ``gso-kernel build``."""
+"""``gso-kernel verify``."""
 
 from __future__ import annotations
 
@@ -7,40 +7,32 @@ import json
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 from gso.kernel.bootable import VARIANTS
 from gso.kernel.commands.common import (
-    Commands,
+    add_kernels,
     add_selection,
     check_writable,
     count,
     find_patch,
+    kernel_options,
     seconds,
 )
 from gso.kernel.errors import UsageError
 from gso.kernel.judging import applications
 from gso.kernel.judging.applications import Workload
 from gso.kernel.machine.kept_shell import KeptMachine
-from gso.kernel.paths import cache_folder
 from gso.kernel.report.terminal import TerminalScreen
 from gso.kernel.runs import doctor
-from gso.kernel.runs.verify import Options, build, outlook, verify
+from gso.kernel.runs.verify import Options, outlook, verify
 from gso.kernel.scenarios import select
 
 
-def add(commands: Commands) -> None:
-    """Make both subcommands known."""
-    _add_verify(commands)
-    _add_build(commands)
-
-
-def _add_verify(commands: Commands) -> None:
-    command = commands.add_parser(
-        "verify",
-        help="say whether a patch fixes the fault",
-        description="Exit status: 0 fixed, 1 not fixed (or worse), 2 wrong usage, "
-        "125 nothing can be said, which makes git bisect run skip the commit.",
+def add(command: argparse.ArgumentParser) -> None:
+    """Describe the subcommand."""
+    command.description = (
+        "Exit status: 0 fixed, 1 not fixed (or worse), 2 wrong usage, "
+        "125 nothing can be said, which makes git bisect run skip the commit."
     )
     command.add_argument(
         "patches",
@@ -50,7 +42,7 @@ def _add_verify(commands: Commands) -> None:
         help="unified diff, mbox series, or the name of a patch that comes with this package (see "
         "list); several are applied in order, as one series",
     )
-    _add_targets(command)
+    add_kernels(command)
     add_selection(command)
     command.add_argument(
         "--results",
@@ -100,73 +92,6 @@ def _add_verify(commands: Commands) -> None:
     command.set_defaults(run=_verify)
 
 
-def _add_build(commands: Commands) -> None:
-    command = commands.add_parser("build", help="build what verify would boot, and say where it is")
-    command.add_argument("patches", nargs="*", type=Path, metavar="PATCH", help="as in verify")
-    _add_targets(command)
-    command.add_argument("--quiet", action="store_true", help="no progress, only the result")
-    command.set_defaults(run=_build)
-
-
-def _add_targets(command: argparse.ArgumentParser) -> None:
-    """Add the options that say which kernels."""
-    kernels = command.add_argument_group("kernels", "several make one run with one report")
-    kernels.add_argument(
-        "--kernel",
-        action="append",
-        default=[],
-        metavar="VERSION",
-        help="Debian kernel, such as 6.1 (default: newest); may be given several times",
-    )
-    kernels.add_argument(
-        "--source",
-        action="append",
-        default=[],
-        type=Path,
-        metavar="DIR",
-        help="kernel tree, dirty or clean, built small; may be given several times",
-    )
-    kernels.add_argument(
-        "--commit",
-        metavar="REV",
-        help="that commit of the --source repository; without PATCH it is itself the patch",
-    )
-    kernels.add_argument(
-        "--range",
-        metavar="A..B",
-        help="each commit of the --source repository in this range as the patch, in order",
-    )
-    kernels.add_argument(
-        "--image",
-        nargs=2,
-        default=[],
-        type=Path,
-        metavar=("UNPATCHED", "PATCHED"),
-        help="two bzImages built elsewhere, compared as they are, without PATCH",
-    )
-    kernels.add_argument(
-        "--modules",
-        action="append",
-        default=[],
-        type=Path,
-        metavar="DIR",
-        help="lib/modules/RELEASE of the images: once for both, or twice",
-    )
-    kernels.add_argument(
-        "--config",
-        action="append",
-        default=[],
-        metavar="FRAGMENT",
-        help="configuration of --source kernels beside the standard one: a file, leaks (kmemleak) "
-        "or locks (lockdep)",
-    )
-    kernels.add_argument(
-        "--as-is",
-        action="store_true",
-        help="compare with the tree as it is, even where it has the fix of the fault",
-    )
-
-
 def _verify(options: argparse.Namespace) -> int:
     if options.json:
         check_writable(options.json)
@@ -189,43 +114,16 @@ def _verify(options: argparse.Namespace) -> int:
     return report.verdict.exit_status
 
 
-def _build(options: argparse.Namespace) -> int:
-    wanted = Options(
-        patches=[find_patch(path) for path in options.patches],
-        results=Path(),
-        **_targets(options),
-    )
-    screen = TerminalScreen(quiet=options.quiet)
-    folder = cache_folder() / "logs"
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, variant, kernel in build(wanted, folder, screen):
-        print(f"{name} {variant}: {kernel.image}", *kernel.modules)
-    return 0
-
-
 def _options(options: argparse.Namespace) -> Options:
     return Options(
         patches=[find_patch(path) for path in options.patches],
         results=options.results,
-        **_targets(options),
+        **kernel_options(options),
         timeout=options.timeout,
         repeat=options.repeat,
         scenarios=select(options.only, options.without),
         applications=_workloads(options),
     )
-
-
-def _targets(options: argparse.Namespace) -> dict[str, Any]:
-    return {
-        "kernels": options.kernel,
-        "sources": options.source,
-        "fault": not options.as_is,
-        "commit": options.commit,
-        "range": options.range,
-        "images": options.image,
-        "modules": options.modules,
-        "config": options.config,
-    }
 
 
 def _workloads(options: argparse.Namespace) -> Sequence[Workload]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from gso.kernel.errors import TestBedError
 from gso.kernel.judging.evidence import Cell
 from gso.kernel.judging.wire_check import Explanation
 from gso.kernel.scenarios import Role, Scenario, Traffic
@@ -35,7 +36,7 @@ class Verdict(str, Enum):
     @property
     def exit_status(self) -> int:
         """0: fixed; 125: nothing can be said (``git bisect run`` skips); 1: anything else."""
-        return {Verdict.FIXED: 0, Verdict.INCONCLUSIVE: 125}.get(self, 1)
+        return {Verdict.FIXED: 0, Verdict.INCONCLUSIVE: TestBedError.exit_status}.get(self, 1)
 
 
 @dataclass(frozen=True)

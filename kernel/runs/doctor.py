@@ -11,10 +11,8 @@ from pathlib import Path
 
 from gso.kernel.errors import TestBedError, UsageError
 from gso.kernel.machine import kvm
+from gso.kernel.processes import SEARCH_PATH
 from gso.kernel.trees import debian
-
-# Administrators' tools are in sbin, which is not on every user's path.
-SEARCH_PATH = f"{os.environ.get('PATH', '')}:/usr/local/sbin:/usr/sbin:/sbin"
 
 
 @dataclass(frozen=True)
