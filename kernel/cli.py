@@ -86,7 +86,8 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"gso-kernel {version()}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, purpose in _COMMANDS.items():
-        command = commands.add_parser(name, **({"help": purpose} if purpose else {}))
+        # Without a purpose it is not listed.
+        command = commands.add_parser(name, help=purpose) if purpose else commands.add_parser(name)
         if name in arguments:
             import_module(f"gso.kernel.commands.{name.replace('-', '_')}").add(command)
     return parser

@@ -46,7 +46,7 @@ def test_a_fault_is_where_its_patch_changes_the_kernel(fault):
     assert patch.touched == fault.files
     changed = re.findall(r"^@@ .* @@ (\w+)\(", text, re.MULTILINE)
     assert tuple(changed) == fault.functions
-    assert f'Fixes: {fault.introduced.commit} ("{fault.introduced.subject}")' in patch.text.decode()
+    assert f'Fixes: {introduced.commit} ("{introduced.subject}")' in text
     assert fault.fixed is None or f"Upstream: {fault.fixed.commit} " in text
     assert select(fault.scenarios)
 
