@@ -4,7 +4,8 @@ import numpy as np
 import numpy.typing as npt
 
 from gso.buffers._frames import Frames
-from gso.headers._layout import LinkType, TunnelPorts
+from gso.headers._layout import LinkType
+from gso.headers.tunnels import TunnelPorts
 
 class Coalesced(Frames):
     @overload

@@ -16,7 +16,7 @@ from libc.string cimport memcmp, memcpy
 from gso.buffers._bytes cimport get16, load16
 from gso.buffers._checksum cimport fold, length_sum, short_sum, simd
 from gso.headers._numbers cimport (
-    ETH_HLEN, GENEVE_FLAGS, GENEVE_OAM, GENEVE_VERSION_MASK, GRE_CHECK, GRE_CHECK_HLEN, GRE_CSUM,
+    ETH_HLEN, GRE_CHECK, GRE_CHECK_HLEN, GRE_CSUM,
     GRE_KEY, GRE_RESERVED1, GRO_LEGACY_MAX_SIZE, GUE_FLAGS, GUE_FLAG_PRIV, GUE_HLEN_MASK,
     GUE_PFLAG_REMCSUM, GUE_PRIVATE_FLAGS, GUE_VERSION_SHIFT, IPPROTO_TCP, IPPROTO_UDP,
     IPV4_ADDRESSES_LEN, IPV4_CHECK, IPV4_FRAG_OFF, IPV4_HLEN, IPV4_ID, IPV4_NO_OPTIONS,
@@ -30,8 +30,8 @@ from gso.headers._numbers cimport (
 )
 from gso.headers._pseudo_header cimport pseudo_sum
 from gso.headers._walk cimport (
-    LAYER_GRE, LAYER_IPV4, LAYER_IPV6, LAYER_UDP, STEP_GENEVE, STEP_GPE, STEP_GRE, STEP_GUE,
-    STEP_MPLS, STEP_NSH, STEP_VXLAN, TUNNEL_GRE, drop_copy, fault, header_copy, headers, layer,
+    CARRIES_IP, CARRIES_IP_PROTOCOL, LAYER_GRE, LAYER_IPV4, LAYER_IPV6, LAYER_UDP, STEP_GRE,
+    STEP_MPLS, STEP_NSH, TUNNEL_GRE, TUNNEL_GUE, drop_copy, fault, header_copy, headers, layer,
     read_headers,
 )
 
@@ -50,8 +50,6 @@ cdef extern from *:
 
 cdef enum:
     TCPHDR_LAST = TCPHDR_URG | TCPHDR_PSH | TCPHDR_RST | TCPHDR_SYN | TCPHDR_FIN
-    # Steps of tunnels that say by Ethernet type what they carry
-    BY_ETHERTYPE = (1 << STEP_GRE | 1 << STEP_VXLAN | 1 << STEP_GPE | 1 << STEP_GENEVE)
 
 # A frame under consideration.
 cdef struct frame:
@@ -94,6 +92,8 @@ cdef bint is_segment(const gro_state *j, const frame *f) noexcept nogil:
     cdef int k, levels = 0
     if h.l4 == 0 or h.refusal.field is not NULL or h.jumbo >= 0 or h.routing >= 0:
         return False
+    if h.opaque is not NULL:
+        return False
     if h.steps & (1 << STEP_MPLS | 1 << STEP_NSH) or not usual_tunnel(f):
         return False
     for k in range(h.n):
@@ -117,11 +117,11 @@ cdef bint usual_tunnel(const frame *f) noexcept nogil:
     cdef const uint8_t *inside = p + UDP_HLEN
     if h.tunnel == TUNNEL_GRE:
         return get16(p) & ~(GRE_KEY | GRE_CSUM) == 0
-    if h.steps & 1 << STEP_GENEVE:  # version 0, no OAM
-        return inside[0] & GENEVE_VERSION_MASK == 0 and inside[GENEVE_FLAGS] & GENEVE_OAM == 0
-    if h.steps & 1 << STEP_GUE and inside[0] >> GUE_VERSION_SHIFT == 0:
+    if h.udp is NULL:
+        return True
+    if h.tunnel == TUNNEL_GUE and inside[0] >> GUE_VERSION_SHIFT == 0:
         return usual_gue(inside)
-    return True
+    return get16(inside) & h.udp.gro_zero == 0
 
 
 cdef bint usual_gue(const uint8_t *gue) noexcept nogil:
@@ -462,6 +462,16 @@ cdef bint join(gro_state *j, int32_t slot, const frame *f) noexcept nogil:
     return True
 
 
+cdef bint is_ip_in_ip(const headers *h) noexcept nogil:
+    """Whether the inner IP header follows the outer one directly, or in FOU or GUE.
+
+    The other tunnels say by Ethernet type what they carry.
+    """
+    if h.steps & 1 << STEP_GRE:
+        return False
+    return h.udp is NULL or h.udp.carries == CARRIES_IP or h.udp.carries == CARRIES_IP_PROTOCOL
+
+
 cdef uint32_t type_of(const headers *h, const uint8_t *p) noexcept nogil:
     """skb_shinfo(skb)->gso_type."""
     cdef uint32_t bits = SKB_GSO_UDP_L4
@@ -482,8 +492,7 @@ cdef uint32_t type_of(const headers *h, const uint8_t *p) noexcept nogil:
             levels += 1
     if h.remcsum:
         bits |= SKB_GSO_TUNNEL_REMCSUM
-    # IP in IP, directly or in FOU and GUE: the other tunnels say what is inside by Ethernet type
-    if levels == 2 and not h.steps & BY_ETHERTYPE:
+    if levels == 2 and is_ip_in_ip(h):
         bits |= SKB_GSO_IPXIP4 if h.outer_version == 4 else SKB_GSO_IPXIP6
     return bits
 

@@ -16,20 +16,13 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from gso.compressed import DamagedError, compressing
-from gso.constants import Tunnel
+from gso.headers.tunnels import BY_NAME, known_ports
 from gso.printable import printable
 
 FINE, FINDINGS, UNUSABLE = 0, 1, 2
 REPORT_WIDTH = 96
 
-_TUNNELS = {
-    "gue": Tunnel.GUE,
-    "fou": Tunnel.FOU,
-    "vxlan": Tunnel.VXLAN,
-    "vxlan-gpe": Tunnel.VXLAN_GPE,
-    "geneve": Tunnel.GENEVE,
-    "none": Tunnel.NONE,
-}
+_TUNNELS = ("none", *BY_NAME)
 
 EXAMPLES = """\
 examples:
@@ -83,23 +76,23 @@ def add_common(command: argparse.ArgumentParser) -> None:
         action="append",
         type=_tunnel_port,
         default=[],
-        help="UDP destination port of a tunnel: gue, fou, vxlan, vxlan-gpe, geneve or none; "
-        "fou:47 for a FOU port that carries IP protocol 47. Known without: 4789 vxlan, "
-        "4790 vxlan-gpe, 6080 gue, 6081 geneve. May be given several times",
+        help=f"what a UDP destination port carries: {', '.join(_TUNNELS)}; fou:47 for a FOU port "
+        f"that carries IP protocol 47. Known without this: {known_ports()}. "
+        "May be given several times",
     )
     command.add_argument("--json", action="store_true", help="report as JSON")
 
 
-def _tunnel_port(text: str) -> tuple[int, Tunnel | tuple[Tunnel, int]]:
+def _tunnel_port(text: str) -> tuple[int, str | tuple[str, int]]:
     port, _, kind = text.partition("=")
     name, _, protocol = kind.partition(":")
     if not port.isdecimal() or not 0 < int(port) < 1 << 16 or name not in _TUNNELS:
         _refuse(f"{text!r} is not PORT=TUNNEL, such as 5501=gue ({', '.join(_TUNNELS)})")
     if not protocol:
-        return int(port), _TUNNELS[name]
+        return int(port), name
     if name != "fou" or not protocol.isdecimal() or not 0 < int(protocol) < 256:
         _refuse(f"{text!r}: only fou takes an IP protocol, 1 to 255, such as 5557=fou:47")
-    return int(port), (Tunnel.FOU, int(protocol))
+    return int(port), (name, int(protocol))
 
 
 def _refuse(message: str) -> NoReturn:

@@ -13,7 +13,8 @@ from gso.drawing.svg import Box, Kind, Mark, packet_drawing
 from gso.errors import GsoError
 from gso.headers._layout import LAYOUT_DTYPE, Layout, parse
 from gso.headers.checks import Check, Status, check
-from gso.headers.fields import Field, TunnelPorts, dissect
+from gso.headers.fields import Field, dissect
+from gso.headers.tunnels import TunnelPorts
 from gso.printable import printable
 
 __all__ = ["describe", "draw", "draw_svg"]

@@ -4,18 +4,16 @@
 
 from cpython.long cimport PyLong_CheckExact
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint64_t
 
 from gso.headers._numbers cimport GSO_BY_FRAGS
-from gso.headers._walk cimport (
-    TUNNEL_FOU, TUNNEL_GENEVE, TUNNEL_GUE, TUNNEL_NONE, TUNNEL_VXLAN, TUNNEL_VXLAN_GPE, fault, port,
-    port_list,
-)
+from gso.headers._walk cimport fault, port, port_list, port_table, udp_tunnel
 
 import operator
 
 from gso.constants import Reason, Tunnel
 from gso.errors import GsoError
+from gso.headers.tunnels import UDP_TUNNELS, on_port
 
 cdef extern from "Python.h":
     long long PyLong_AsLongLongAndOverflow(object, int *overflow) except? -1
@@ -35,12 +33,66 @@ cdef object as_error(const fault *why, object index=None):
 _REASONS = tuple(Reason)
 
 
+cdef enum:
+    MOST_ROWS = 32
+    MOST_PORTS = 64
+
+cdef udp_tunnel _rows[MOST_ROWS]
+cdef port _ports[MOST_PORTS]
+cdef port_table _known
+_texts = []  # keeps the rows' strings alive
+
+
+cdef const char *_text(object text) except NULL:
+    cdef bytes kept = text.encode()
+    _texts.append(kept)
+    return kept
+
+
+cdef int _fill_row(udp_tunnel *to, object row) except -1:
+    """A row of gso.headers.tunnels for compiled code."""
+    to.tunnel = row.tunnel or 0
+    to.carries = row.carries
+    to.header = _text(row.header)
+    to.length = row.length
+    to.options = row.options
+    to.field = row.field
+    to.field_if = row.field_if
+    to.remcsum_at, to.remcsum = row.remcsum
+    to.gro_zero = row.gro_zero
+    to.refusal = _text(
+        f"UDP port {{limit}} (byte {{offset}}) is for {row.name}, whose packets are not cut into "
+        "datagrams; a port that tunnel_ports maps to None carries plain UDP")
+    return 0
+
+
+cdef int _fill_known() except -1:
+    """The ports that are known without being told."""
+    cdef Py_ssize_t i
+    if len(UDP_TUNNELS) > MOST_ROWS or sum(len(row.ports) for row in UDP_TUNNELS) > MOST_PORTS:
+        raise AssertionError("gso.headers.tunnels has more rows or ports than there is room for")
+    _known.ports = _ports
+    _known.modulo = _known.n = 0
+    for i, row in enumerate(UDP_TUNNELS):
+        _fill_row(&_rows[i], row)
+        for number in row.ports:
+            _ports[_known.n] = port(number, 0, &_rows[i])
+            _known.modulo |= <uint64_t>1 << (number % 64)
+            _known.n += 1
+    return 0
+
+
+_fill_known()
+_NUMBERS = {row: i for i, row in enumerate(UDP_TUNNELS)}
+
+
 cdef int take_ports(port_list *ports, object tunnel_ports) except -1:
     """The caller's mapping of UDP ports to tunnels; drop_ports afterwards."""
     cdef Py_ssize_t i = 0
     ports.n = 0
     ports.ports = ports.few
     ports.inner = -1
+    ports.known = &_known
     if not tunnel_ports:
         return 0
     if len(tunnel_ports) > 8:
@@ -59,24 +111,19 @@ cdef int take_ports(port_list *ports, object tunnel_ports) except -1:
     return 0
 
 
-_UDP_TUNNELS = (
-    TUNNEL_NONE, TUNNEL_FOU, TUNNEL_GUE, TUNNEL_VXLAN, TUNNEL_VXLAN_GPE, TUNNEL_GENEVE,
-)
-
-
 cdef port _one_port(object number, object kind) except *:
-    cdef object protocol = 0
+    cdef object protocol = 0, row = on_port(kind)
     if not 0 <= number <= 65535:
         raise ValueError(f"UDP port {number} is not between 0 and 65535")
     if isinstance(kind, tuple):
-        kind, protocol = kind
-        if kind != TUNNEL_FOU:
-            raise ValueError(f"only Tunnel.FOU takes an IP protocol, not {Tunnel(kind)!r}")
+        protocol = kind[1]
+        if row is None or row.tunnel != Tunnel.FOU:
+            raise ValueError(f"only Tunnel.FOU takes an IP protocol, not {kind[0]!r}")
         if not 1 <= protocol <= 255:
             raise ValueError(f"IP protocol {protocol} is not between 1 and 255")
-    if kind not in _UDP_TUNNELS:
-        raise ValueError(f"{Tunnel(kind)!r} does not run over a UDP port ({number})")
-    return port(number, kind, protocol)
+    if row is None:
+        return port(number, 0, NULL)
+    return port(number, protocol, &_rows[<Py_ssize_t>_NUMBERS[row]])
 
 
 cdef void drop_ports(port_list *ports) noexcept:

@@ -1,4 +1,3 @@
-from collections.abc import Mapping
 from typing import Literal
 
 import numpy as np
@@ -7,8 +6,8 @@ from typing_extensions import Buffer
 
 from gso.buffers._frames import Frames
 from gso.constants import L4, Tunnel
+from gso.headers.tunnels import TunnelPorts
 
-TunnelPorts = Mapping[int, Tunnel | tuple[Tunnel, int]]
 LinkType = Literal["ethernet", "raw"]
 
 LAYOUT_DTYPE: np.dtype[np.void]

@@ -135,10 +135,11 @@ def parse(frame, *, link_type="ethernet", tunnel_ports=None):
     Args:
         frame: any buffer. Length and checksum fields in it are not believed.
         link_type: "ethernet", or "raw" where the frame starts with an IP header.
-        tunnel_ports: maps a UDP destination port to a :class:`Tunnel`, or to
-            ``(Tunnel.FOU, ip_protocol)`` where a FOU port carries something other than the IP
-            version in its first nibble. The IANA ports (VXLAN 4789, VXLAN-GPE 4790, Geneve 6081,
-            GUE 6080) are known; Tunnel.NONE says that a port is none of them.
+        tunnel_ports: maps a UDP destination port to a :class:`Tunnel`, to its name (``"gue"``), to
+            ``(Tunnel.FOU, ip_protocol)`` where a FOU port carries another protocol than the IP
+            version in its first four bits, or to None (or Tunnel.NONE) for plain UDP. Known without
+            it: VXLAN 4789 and 8472, VXLAN-GPE 4790, Geneve 6081, GUE 6080
+            (`gso.headers.tunnels`).
 
     A packet that is neither TCP nor UDP has `l4` NONE; its `payload` is what was not understood.
 

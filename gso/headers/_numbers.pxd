@@ -1,7 +1,8 @@
 """Numbers of the kernel and of protocols, for compiled code.
 
 Field offsets count bytes from the first byte of the header and bear the field's name in the
-kernel's struct. All are constants of the compiler and cost nothing at run time.
+kernel's struct. All are constants of the compiler and cost nothing at run time. The headers of
+tunnels in UDP are rows of gso.headers.tunnels, except for what needs a function of its own (GUE).
 """
 
 cdef enum:  # include/linux/skbuff.h: skb_shinfo(skb)->gso_type, gso.GsoType
@@ -163,24 +164,6 @@ cdef enum:  # GUE (draft-ietf-intarea-gue; include/net/gue.h)
 
     GUE_FLAG_PRIV = 1
     GUE_PFLAG_REMCSUM = 0x80        # of the first byte of the private flags
-
-cdef enum:  # VXLAN (RFC 7348; include/net/vxlan.h) and draft-ietf-nvo3-vxlan-gpe
-    VXLAN_FLAGS = 0
-    VXLAN_RCO_FLAGS = 1
-    VXLAN_GPE_NEXT_PROTOCOL = 3
-    VXLAN_HLEN = 8
-
-    VXLAN_GPE_NP = 0x04             # of the byte VXLAN_FLAGS: there is a next protocol
-    VXLAN_RCO = 0x20                # of the byte VXLAN_RCO_FLAGS: remote checksum offload
-
-cdef enum:  # Geneve (RFC 8926; struct genevehdr)
-    GENEVE_FLAGS = 1
-    GENEVE_PROTO_TYPE = 2
-    GENEVE_HLEN = 8                 # without options
-
-    GENEVE_VERSION_MASK = 0xc0      # of the first byte
-    GENEVE_OPT_LEN_MASK = 0x3f      # of the first byte, in units of 4 bytes
-    GENEVE_OAM = 0x80
 
 cdef enum:  # MPLS (RFC 3032)
     MPLS_BOTTOM = 2                 # the byte that has the bottom-of-stack bit

@@ -1,6 +1,6 @@
 """The walk along the chain of headers, and what it finds out."""
 
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint64_t
 
 cdef enum reason_t:  # in the order of gso.Reason
     REASON_TRUNCATED, REASON_BAD_HEADER, REASON_UNSUPPORTED, REASON_NOT_GSO, REASON_GSO_TYPE,
@@ -15,16 +15,27 @@ cdef struct fault:
     int64_t limit
     int64_t value
 
-cdef enum tunnel:  # gso.Tunnel
-    TUNNEL_NONE, TUNNEL_IPIP, TUNNEL_SIT, TUNNEL_IP6TNL, TUNNEL_GRE, TUNNEL_FOU, TUNNEL_GUE,
-    TUNNEL_VXLAN, TUNNEL_VXLAN_GPE, TUNNEL_GENEVE, TUNNEL_MPLS, TUNNEL_NSH
+cdef enum tunnel:  # the values of gso.Tunnel that compiled code names
+    TUNNEL_NONE = 0
+    TUNNEL_IPIP = 1
+    TUNNEL_SIT = 2
+    TUNNEL_IP6TNL = 3
+    TUNNEL_GRE = 4
+    TUNNEL_FOU = 5
+    TUNNEL_GUE = 6
+    TUNNEL_MPLS = 10
+    TUNNEL_NSH = 11
+
+cdef enum carried:  # gso.headers.tunnels.Carries
+    CARRIES_ETHERNET, CARRIES_ETHERTYPE, CARRIES_NEXT_PROTOCOL, CARRIES_IP_PROTOCOL, CARRIES_IP,
+    CARRIES_OPAQUE
 
 cdef enum layer_kind:
     LAYER_IPV4, LAYER_IPV6, LAYER_UDP, LAYER_GRE
 
 cdef enum step:
-    STEP_DONE, STEP_ETHERNET, STEP_IPV4, STEP_IPV6, STEP_TCP, STEP_UDP, STEP_GRE, STEP_GUE,
-    STEP_VXLAN, STEP_GPE, STEP_GENEVE, STEP_MPLS, STEP_NSH, STEP_FAILED, STEP_BEYOND
+    STEP_DONE, STEP_ETHERNET, STEP_IPV4, STEP_IPV6, STEP_TCP, STEP_UDP, STEP_GRE, STEP_MPLS,
+    STEP_NSH, STEP_FAILED, STEP_BEYOND
 
 cdef enum:
     MAX_HEADER = 65535  # the kernel's header offsets are u16
@@ -32,6 +43,20 @@ cdef enum:
     MAX_LAYERS = 16
     FEW_BYTES = 256
     HEADER_ROOM = 8  # after a header copy, for an IPv6 fragment header
+
+# A row of gso.headers.tunnels: how the header of a protocol in UDP is read
+cdef struct udp_tunnel:
+    uint8_t tunnel
+    uint8_t carries
+    uint8_t length
+    uint8_t options
+    uint8_t field
+    uint8_t field_if
+    uint8_t remcsum_at
+    uint8_t remcsum
+    uint16_t gro_zero
+    const char *header
+    const char *refusal         # CARRIES_OPAQUE: the text of a fault
 
 # A header whose fields change from segment to segment. What lies between it and the next one (a
 # tunnel header, an inner Ethernet header, IPv6 extension headers) is the same in all segments.
@@ -66,18 +91,27 @@ cdef struct headers:
     bint remcsum                # the tunnel header says remote checksum offload
     uint16_t steps              # 1 << step for each kind of header met
     uint8_t n                   # layers, the outermost first
+    const udp_tunnel *udp       # the last tunnel in UDP, or NULL
+    const udp_tunnel *opaque    # the UDP payload is not cut into datagrams by guess; or NULL
     fault refusal               # why it cannot be segmented, if field is not NULL
     layer layers[MAX_LAYERS]
 
 cdef struct port:
     uint16_t number
-    uint8_t tunnel
-    uint8_t protocol
+    uint8_t protocol            # FOU: the IP protocol inside; 0: its version tells
+    const udp_tunnel *row       # NULL: plain UDP
 
-cdef struct port_list:
+# The ports of the rows of gso.headers.tunnels
+cdef struct port_table:
+    uint64_t modulo             # bit number % 64 is set for each of them
     Py_ssize_t n
     port *ports
+
+cdef struct port_list:
+    Py_ssize_t n                # of the caller's
+    port *ports
     port few[8]
+    const port_table *known
     # Where a virtio header says that the packet in a UDP tunnel starts, and its IP version; 0: it
     # says that there is no UDP tunnel; -1: there is no virtio header, the port tells.
     int32_t inner

@@ -13,18 +13,17 @@ from libc.string cimport memcpy
 from gso.buffers._bytes cimport get16
 from gso.headers._numbers cimport (
     ETH_HLEN, ETH_P_8021AD, ETH_P_8021Q, ETH_P_IP, ETH_P_IPV6, ETH_P_MPLS_MC, ETH_P_MPLS_UC,
-    ETH_P_NSH, ETH_P_TEB, GENEVE_HLEN, GENEVE_OPT_LEN_MASK, GENEVE_PROTO_TYPE, GRE_BASE_HLEN,
-    GRE_CSUM, GRE_FIELD_LEN, GRE_KEY, GRE_PROTOCOL, GRE_ROUTING, GRE_SEQ, GRE_VERSION,
-    GRO_LEGACY_MAX_SIZE, GUE_CONTROL, GUE_FLAGS, GUE_FLAG_PRIV, GUE_HLEN, GUE_HLEN_MASK,
-    GUE_PFLAG_REMCSUM, GUE_PRIVATE_FLAGS, GUE_PROTO_CTYPE, GUE_REMCSUM_HLEN, GUE_VERSION_SHIFT,
-    IPPROTO_DSTOPTS, IPPROTO_GRE, IPPROTO_HOPOPTS, IPPROTO_IPIP, IPPROTO_IPV6, IPPROTO_ROUTING,
-    IPPROTO_TCP, IPPROTO_UDP, IPV4_FRAG_OFF, IPV4_HLEN, IPV4_PROTOCOL, IPV6_EXT_HDRLEN,
-    IPV6_EXT_HLEN, IPV6_EXT_NEXTHDR, IPV6_HLEN, IPV6_NEXTHDR, IPV6_RT_SEGMENTS_LEFT, IPV6_TLV_AT,
-    IPV6_TLV_JUMBO, IP_MF, IP_OFFSET, IP_TUNNEL_RECURSION_LIMIT, MPLS_BOTTOM, MPLS_HLEN, MPLS_LS_S,
-    NSH_BASE_HLEN, NSH_LENGTH, NSH_LENGTH_MASK, NSH_NEXT_PROTOCOL, TCP_DOFF, TCP_HLEN,
-    TCP_MIN_DOFF, TUN_P_ETHERNET, TUN_P_IPV4, TUN_P_IPV6, TUN_P_MPLS_UC, TUN_P_NSH, UDP_DEST,
-    UDP_HLEN, VLAN_HLEN, VLAN_MAX_DEPTH, VXLAN_FLAGS, VXLAN_GPE_NEXT_PROTOCOL, VXLAN_GPE_NP,
-    VXLAN_HLEN, VXLAN_RCO, VXLAN_RCO_FLAGS,
+    ETH_P_NSH, ETH_P_TEB, GRE_BASE_HLEN, GRE_CSUM, GRE_FIELD_LEN, GRE_KEY, GRE_PROTOCOL,
+    GRE_ROUTING, GRE_SEQ, GRE_VERSION, GRO_LEGACY_MAX_SIZE, GUE_CONTROL, GUE_FLAGS,
+    GUE_FLAG_PRIV, GUE_HLEN, GUE_HLEN_MASK, GUE_PFLAG_REMCSUM, GUE_PRIVATE_FLAGS,
+    GUE_PROTO_CTYPE, GUE_REMCSUM_HLEN, GUE_VERSION_SHIFT, IPPROTO_DSTOPTS, IPPROTO_GRE,
+    IPPROTO_HOPOPTS, IPPROTO_IPIP, IPPROTO_IPV6, IPPROTO_ROUTING, IPPROTO_TCP, IPPROTO_UDP,
+    IPV4_FRAG_OFF, IPV4_HLEN, IPV4_PROTOCOL, IPV6_EXT_HDRLEN, IPV6_EXT_HLEN, IPV6_EXT_NEXTHDR,
+    IPV6_HLEN, IPV6_NEXTHDR, IPV6_RT_SEGMENTS_LEFT, IPV6_TLV_AT, IPV6_TLV_JUMBO, IP_MF,
+    IP_OFFSET, IP_TUNNEL_RECURSION_LIMIT, MPLS_BOTTOM, MPLS_HLEN, MPLS_LS_S, NSH_BASE_HLEN,
+    NSH_LENGTH, NSH_LENGTH_MASK, NSH_NEXT_PROTOCOL, TCP_DOFF, TCP_HLEN, TCP_MIN_DOFF,
+    TUN_P_ETHERNET, TUN_P_IPV4, TUN_P_IPV6, TUN_P_MPLS_UC, TUN_P_NSH, UDP_DEST, UDP_HLEN,
+    VLAN_HLEN, VLAN_MAX_DEPTH,
 )
 
 # The state of a walk: where it is, and what it must not read beyond.
@@ -79,7 +78,7 @@ cdef step lacking(cursor *c, Py_ssize_t n, const char *field) noexcept nogil:
     return STEP_BEYOND
 
 
-cdef void enter(cursor *c, tunnel kind) noexcept nogil:
+cdef void enter(cursor *c, int kind) noexcept nogil:
     """A tunnel header starts here, or (IP in IP) its packet does."""
     if c.ports.inner >= 0 and kind != TUNNEL_FOU and kind != TUNNEL_NSH:
         # nsh_gso_segment alone needs to know nothing from the sk_buff
@@ -369,24 +368,20 @@ cdef step transport_tcp(cursor *c) noexcept nogil:
     return STEP_DONE
 
 
-cdef port udp_tunnel(cursor *c, uint16_t dest) noexcept nogil:
-    """The tunnel at this UDP port: the caller's choice, or IANA's."""
+cdef const port *find_port(const port_list *ports, uint16_t dest) noexcept nogil:
+    """The entry of a UDP destination port, the caller's before the known ones; or NULL."""
+    cdef const port_table *known = ports.known
     cdef Py_ssize_t i
-    cdef tunnel known = TUNNEL_NONE
-    if c.ports.inner >= 0:
-        return port(dest, TUNNEL_NONE, 0)
-    for i in range(c.ports.n):
-        if c.ports.ports[i].number == dest:
-            return c.ports.ports[i]
-    if dest == 4789:
-        known = TUNNEL_VXLAN
-    elif dest == 4790:
-        known = TUNNEL_VXLAN_GPE
-    elif dest == 6081:
-        known = TUNNEL_GENEVE
-    elif dest == 6080:
-        known = TUNNEL_GUE
-    return port(dest, known, 0)
+    if ports.inner >= 0:
+        return NULL
+    for i in range(ports.n):
+        if ports.ports[i].number == dest:
+            return &ports.ports[i]
+    if known.modulo >> (dest & 63) & 1:
+        for i in range(known.n):
+            if known.ports[i].number == dest:
+                return &known.ports[i]
+    return NULL
 
 
 cdef step announced_tunnel(cursor *c, Py_ssize_t start) noexcept nogil:
@@ -404,33 +399,32 @@ cdef step announced_tunnel(cursor *c, Py_ssize_t start) noexcept nogil:
 
 cdef step transport_udp(cursor *c) noexcept nogil:
     cdef Py_ssize_t start = c.off
-    cdef port found
+    cdef const port *found
+    cdef const udp_tunnel *row
     cdef step state = need(c, UDP_HLEN, "udphdr")
     if state != STEP_DONE:
         return bad_transport(c, state)
     if c.ports.inner > 0 and c.tunnels == 0:
         return announced_tunnel(c, start)
-    found = udp_tunnel(c, get16(c.p + start + UDP_DEST))
-    if found.tunnel == TUNNEL_NONE or c.later_fragment:
+    found = find_port(c.ports, get16(c.p + start + UDP_DEST))
+    row = NULL if found is NULL else found.row
+    if row is NULL or row.carries == CARRIES_OPAQUE or c.later_fragment:
         c.off += UDP_HLEN
         c.h.l4 = IPPROTO_UDP
         c.h.l4_header = <int32_t>start
+        if row is not NULL and row.carries == CARRIES_OPAQUE and not c.later_fragment:
+            c.h.opaque = row
         return STEP_DONE
-    enter(c, <tunnel>found.tunnel)
+    c.h.udp = row
+    enter(c, row.tunnel)
     add_layer(c, LAYER_UDP)
     c.off += UDP_HLEN
     c.in_udp = True
-    if found.tunnel == TUNNEL_FOU:
-        if found.protocol:
-            return by_protocol(c, found.protocol, start + UDP_DEST)
-        return by_nibble(c, "fou")
-    if found.tunnel == TUNNEL_GUE:
-        return STEP_GUE
-    if found.tunnel == TUNNEL_VXLAN:
-        return STEP_VXLAN
-    if found.tunnel == TUNNEL_VXLAN_GPE:
-        return STEP_GPE
-    return STEP_GENEVE
+    if found.protocol:
+        return by_protocol(c, found.protocol, start + UDP_DEST)
+    if row.tunnel == TUNNEL_GUE:
+        return gue(c)
+    return udp_tunnel_header(c, row)
 
 
 cdef step gre(cursor *c) noexcept nogil:
@@ -468,6 +462,32 @@ cdef step gre(cursor *c) noexcept nogil:
     return by_ethertype(c, get16(c.p + start + GRE_PROTOCOL), start + GRE_PROTOCOL)
 
 
+cdef step udp_tunnel_header(cursor *c, const udp_tunnel *row) noexcept nogil:
+    """The header of a tunnel in UDP, read as its row says."""
+    cdef Py_ssize_t start = c.off, length = row.length, field = start + row.field
+    cdef step state
+    if row.carries == CARRIES_IP:
+        return by_nibble(c, row.header)
+    state = need(c, length, row.header)
+    if state != STEP_DONE:
+        return state
+    if row.options:
+        length += (c.p[start] & row.options) * 4
+        state = need(c, length, "opt_len")
+        if state != STEP_DONE:
+            return state
+    if c.p[start + row.remcsum_at] & row.remcsum:
+        c.h.remcsum = True
+    c.off += length
+    if row.carries == CARRIES_ETHERNET or (row.field_if and not c.p[start] & row.field_if):
+        return STEP_ETHERNET
+    if row.carries == CARRIES_ETHERTYPE:
+        return by_ethertype(c, get16(c.p + field), field)
+    if row.carries == CARRIES_NEXT_PROTOCOL:
+        return by_next_protocol(c, c.p[field], field)
+    return by_protocol(c, c.p[field], field)
+
+
 cdef step gue(cursor *c) noexcept nogil:
     """draft-ietf-intarea-gue: version 0 has a header, version 1 is an IP packet itself."""
     cdef Py_ssize_t start = c.off
@@ -492,36 +512,6 @@ cdef step gue(cursor *c) noexcept nogil:
     if p[0] & GUE_CONTROL:
         return unknown(c, "control", p[GUE_PROTO_CTYPE], start + GUE_PROTO_CTYPE)
     return by_protocol(c, p[GUE_PROTO_CTYPE], start + GUE_PROTO_CTYPE)
-
-
-cdef step vxlan(cursor *c, bint gpe) noexcept nogil:
-    """RFC 7348, or draft-ietf-nvo3-vxlan-gpe."""
-    cdef Py_ssize_t start = c.off, field
-    cdef step state = need(c, VXLAN_HLEN, "vxlanhdr")
-    if state != STEP_DONE:
-        return state
-    c.off += VXLAN_HLEN
-    if gpe and c.p[start + VXLAN_FLAGS] & VXLAN_GPE_NP:
-        field = start + VXLAN_GPE_NEXT_PROTOCOL
-        return by_next_protocol(c, c.p[field], field)
-    if not gpe and c.p[start + VXLAN_RCO_FLAGS] & VXLAN_RCO:
-        c.h.remcsum = True
-    return STEP_ETHERNET
-
-
-cdef step geneve(cursor *c) noexcept nogil:
-    """RFC 8926."""
-    cdef Py_ssize_t start = c.off
-    cdef Py_ssize_t length
-    cdef step state = need(c, GENEVE_HLEN, "genevehdr")
-    if state != STEP_DONE:
-        return state
-    length = GENEVE_HLEN + (c.p[start] & GENEVE_OPT_LEN_MASK) * 4
-    state = need(c, length, "opt_len")
-    if state != STEP_DONE:
-        return state
-    c.off += length
-    return by_ethertype(c, get16(c.p + start + GENEVE_PROTO_TYPE), start + GENEVE_PROTO_TYPE)
 
 
 cdef void enter_below_ip(cursor *c, tunnel kind) noexcept nogil:
@@ -580,14 +570,6 @@ cdef step follow(cursor *c, step kind) noexcept nogil:
         return transport_udp(c)
     elif kind == STEP_GRE:
         return gre(c)
-    elif kind == STEP_GUE:
-        return gue(c)
-    elif kind == STEP_VXLAN:
-        return vxlan(c, False)
-    elif kind == STEP_GPE:
-        return vxlan(c, True)
-    elif kind == STEP_GENEVE:
-        return geneve(c)
     elif kind == STEP_MPLS:
         return mpls(c)
     return nsh(c)
@@ -630,6 +612,7 @@ cdef int walk(
     h.ip_header = h.l4_header = h.jumbo = h.routing = h.fragment_at = h.fragment_next = -1
     h.fragment = h.remcsum = False
     h.n = h.steps = 0
+    h.udp = h.opaque = NULL
     h.refusal.field = NULL
     kind = by_nibble(&c, "iphdr") if raw else STEP_ETHERNET
     if raw and kind == STEP_DONE:

@@ -8,18 +8,16 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from gso.buffers._checksum import checksum, pseudo_header
-from gso.headers.fields import Header, TunnelPorts, packet_end, read_headers
+from gso.headers.fields import Header, packet_end, read_headers
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
+    from gso.headers.tunnels import TunnelPorts
+
 __all__ = ["Check", "Status", "check"]
 
 _TRANSPORT = {"tcp": 6, "udp": 17, "icmpv6": 58}
-_MARKS = (
-    ("gue", "private flags", 1 << 31),
-    ("vxlan", "flags", 0x00200000),
-)
 
 
 class Status(str, Enum):
@@ -150,9 +148,9 @@ def _transport(
     pseudo = _pseudo_header(header, ip, data)
     result = _sum(header, data[header.offset :], pseudo)
     remote = any(
-        h.protocol.name == kind and h.values.get(name, 0) & bit
+        h.values.get(h.protocol.remcsum[0], 0) & h.protocol.remcsum[1]
         for h in outer
-        for kind, name, bit in _MARKS
+        if h.protocol.remcsum
     )
     if value == pseudo and (result.status is Status.WRONG or remote):
         return Check(header.name, "checksum", offset, value, Status.PARTIAL, result.expected)

@@ -12,9 +12,9 @@ for, or what no row describes, is shown as bytes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -31,13 +31,12 @@ from gso.headers.protocols import (
     no_size,
     show_data,
 )
+from gso.headers.tunnels import BY_PORT, BY_TUNNEL, TunnelPorts, on_port
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
 __all__ = ["Difference", "Field", "differences", "dissect"]
-
-TunnelPorts: TypeAlias = "Mapping[int, Tunnel | tuple[Tunnel, int]]"
 
 
 @dataclass(frozen=True)
@@ -105,14 +104,6 @@ _FIRST = {
     "null": "loopback",
     "loop": "loopback",
 }
-_PORTS = {4789: Tunnel.VXLAN, 4790: Tunnel.VXLAN_GPE, 6080: Tunnel.GUE, 6081: Tunnel.GENEVE}
-_UDP_TUNNELS = {
-    Tunnel.FOU: "fou",
-    Tunnel.GUE: "gue",
-    Tunnel.VXLAN: "vxlan",
-    Tunnel.VXLAN_GPE: "vxlan-gpe",
-    Tunnel.GENEVE: "geneve",
-}
 
 
 @dataclass
@@ -129,18 +120,20 @@ class Header:
     name: str = ""
 
 
-def _tunnel_on_port(tunnel: Tunnel | tuple[Tunnel, int]) -> str | None:
-    if isinstance(tunnel, tuple):
-        return BY_IP_PROTOCOL.get(tunnel[1])
-    return _UDP_TUNNELS.get(tunnel)
+def _protocol_on_port(kind: Tunnel | str | tuple[Tunnel | str, int] | None) -> str | None:
+    """The protocol of a value of `tunnel_ports`; None for data."""
+    if isinstance(kind, tuple):
+        return BY_IP_PROTOCOL.get(kind[1])
+    row = on_port(kind)
+    return row.name if row is not None and row.tunnel is not None else None
 
 
 def _context(layout: Any, tunnel_ports: TunnelPorts | None) -> Context:
-    ports = {**_PORTS, **(tunnel_ports or {})}
-    context = Context({port: _tunnel_on_port(tunnel) for port, tunnel in ports.items()})
-    if layout is not None:
-        context.tunnel = _UDP_TUNNELS.get(layout.tunnel)
-        context.known = context.tunnel is not None
+    ports = {port: row.name for port, row in BY_PORT.items()} | dict(tunnel_ports or {})
+    context = Context({port: _protocol_on_port(kind) for port, kind in ports.items()})
+    if layout is not None and layout.tunnel in BY_TUNNEL:
+        context.tunnel = BY_TUNNEL[layout.tunnel].name
+        context.known = True
     return context
 
 

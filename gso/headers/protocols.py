@@ -16,6 +16,8 @@ from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any, TypeAlias
 
+from gso.headers.tunnels import BY_NAME, Carries
+
 # --- how values are shown ----------------------------------------------------------------------
 
 Text: TypeAlias = "Callable[[Any], str]"
@@ -161,7 +163,9 @@ class Protocol:
     size: Callable[[Values], int] = no_size
     options: Callable[[Values, bytes], Iterable[Spec]] = _no_options
     encapsulates: bool = False
-    """What follows is one level further inside."""
+    """The header after this one is one level further inside."""
+    remcsum: tuple[str, int] | None = None
+    """The field, and its bit, that say remote checksum offload."""
 
     @property
     def fixed(self) -> int:
@@ -227,10 +231,6 @@ def _after_udp(values: Values, rest: bytes, context: Context) -> str | None:
         # Nothing in the packet says GRE: only somebody who knows that a tunnel is here can tell.
         return ip_version(rest) or ("gre" if known else None)
     return tunnel
-
-
-def _after_gue(values: Values, _: bytes, __: Context) -> str | None:
-    return None if values["control"] else BY_IP_PROTOCOL.get(values["protocol"])
 
 
 def _by_gpe_protocol(values: Values, _: bytes, __: Context) -> str | None:
@@ -386,6 +386,38 @@ def _extension(name: str, options: Callable[[Values, bytes], Iterable[Spec]]) ->
         _by_ip_protocol("next header"),
         size=lambda values: values["length"] * 8 + 8,
         options=options,
+    )
+
+
+_CARRIED: dict[Carries, Callable[[Values, bytes, Context], str | None]] = {
+    Carries.ETHERNET: lambda _, __, ___: "ethernet",
+    Carries.ETHERTYPE: _by_ethertype("protocol"),
+    Carries.NEXT_PROTOCOL: _by_gpe_protocol,
+    Carries.IP_PROTOCOL: _by_ip_protocol("protocol"),
+}
+_OPTION_LENGTHS = ("header length", "option length")
+
+
+def _in_udp(
+    name: str,
+    fields: tuple[Spec, ...],
+    *,
+    options: Callable[[Values, bytes], Iterable[Spec]] = _no_options,
+    remcsum: tuple[str, int] | None = None,
+) -> Protocol:
+    """The header of a tunnel in UDP: its length and what follows are in gso.headers.tunnels."""
+    row = BY_NAME[name]
+    carried = _CARRIED[row.carries]
+
+    def size(values: Values) -> int:
+        return row.length + 4 * sum(values.get(field, 0) for field in _OPTION_LENGTHS)
+
+    def follows(values: Values, rest: bytes, context: Context) -> str | None:
+        # A control packet, as GUE has them, carries no packet
+        return None if name == "gue" and values["control"] else carried(values, rest, context)
+
+    return Protocol(
+        name, fields, follows, size=size, options=options, encapsulates=True, remcsum=remcsum
     )
 
 
@@ -591,7 +623,7 @@ PROTOCOLS: dict[str, Protocol] = {
             options=_gre_options,
             encapsulates=True,
         ),
-        Protocol(
+        _in_udp(
             "gue",
             (
                 Spec("version", 2),
@@ -600,22 +632,19 @@ PROTOCOLS: dict[str, Protocol] = {
                 Spec("protocol", 8, _named(_IP_PROTOCOLS)),
                 Spec("flags", 16, _flags(4, {1: "PRIVATE"})),
             ),
-            _after_gue,
-            size=lambda values: 4 + values["header length"] * 4,
             options=_gue_options,
-            encapsulates=True,
+            remcsum=("private flags", 1 << 31),
         ),
-        Protocol(
+        _in_udp(
             "vxlan",
             (
                 Spec("flags", 32, _flags(8, _VXLAN_FLAGS)),
                 Spec("vni", 24),
                 Spec("reserved", 8, _hex(2)),
             ),
-            lambda _, __, ___: "ethernet",
-            encapsulates=True,
+            remcsum=("flags", 0x00200000),
         ),
-        Protocol(
+        _in_udp(
             "vxlan-gpe",
             (
                 Spec("flags", 8, _flags(2, _GPE_FLAGS)),
@@ -624,10 +653,8 @@ PROTOCOLS: dict[str, Protocol] = {
                 Spec("vni", 24),
                 Spec("reserved 2", 8, _hex(2)),
             ),
-            _by_gpe_protocol,
-            encapsulates=True,
         ),
-        Protocol(
+        _in_udp(
             "geneve",
             (
                 Spec("version", 2),
@@ -639,10 +666,7 @@ PROTOCOLS: dict[str, Protocol] = {
                 Spec("vni", 24),
                 Spec("reserved 2", 8),
             ),
-            _by_ethertype("protocol"),
-            size=lambda values: 8 + values["option length"] * 4,
             options=_geneve_options,
-            encapsulates=True,
         ),
     )
 }

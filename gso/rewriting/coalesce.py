@@ -16,7 +16,7 @@ from gso.coalescing._coalesce import Coalesced, coalesce
 from gso.rewriting.copy import Packer, as_written, copy_capture, runs
 
 if TYPE_CHECKING:
-    from gso.headers._layout import TunnelPorts
+    from gso.headers.tunnels import TunnelPorts
 
 _LONGEST_FRAME = 1 << 20
 _NANOSECONDS = 1000

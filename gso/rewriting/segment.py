@@ -7,9 +7,9 @@ device was going to fill in. `segment_capture` writes the capture that the wire 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -21,17 +21,14 @@ from gso.capture.reader import Packets
 from gso.constants import GsoType
 from gso.errors import GsoError
 from gso.headers._layout import parse_batch
+from gso.headers.tunnels import TunnelPorts
 from gso.rewriting._packet_info import BLANK_INNER, BLANK_OUTER, survey
 from gso.rewriting.copy import Packer, copy_capture, runs
 from gso.rewriting.handshakes import Flow, Handshakes
 from gso.segmentation._batch import segment_batch
 from gso.segmentation._segment import segment
 
-if TYPE_CHECKING:
-    from gso.constants import Tunnel
-
 UdpWay: TypeAlias = Literal["uso", "ufo", "keep"]
-TunnelPorts: TypeAlias = "Mapping[int, Tunnel | tuple[Tunnel, int]]"
 
 TCP = 6
 UDP = 17

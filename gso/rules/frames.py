@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from gso.headers.checks import Check, Status, check
-from gso.headers.fields import Header, TunnelPorts, packet_end, read_headers
+from gso.headers.fields import Header, packet_end, read_headers
+from gso.headers.tunnels import TunnelPorts
 from gso.rules import Finding, Findings, Severity
 
 if TYPE_CHECKING:

@@ -27,7 +27,7 @@ from gso.rules._judge import RULES as NAMES
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-    from gso.headers.fields import TunnelPorts
+    from gso.headers.tunnels import TunnelPorts
 
 __all__ = [
     "FIELDS",

@@ -5,7 +5,8 @@ from typing_extensions import Buffer
 
 from gso.buffers._frames import Frames, Segments
 from gso.constants import GsoType
-from gso.headers._layout import LinkType, TunnelPorts
+from gso.headers._layout import LinkType
+from gso.headers.tunnels import TunnelPorts
 
 def segment_batch(
     frames: Frames,

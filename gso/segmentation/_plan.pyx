@@ -15,12 +15,13 @@ from gso.headers._numbers cimport (
     IPV6_FRAG_ID, IPV6_HLEN, IPV6_NEXTHDR, IP_DF, JUMBO_HLEN, SKB_GSO_ALL, SKB_GSO_ESP,
     SKB_GSO_FCOE, SKB_GSO_GRE, SKB_GSO_GRE_CSUM, SKB_GSO_PARTIAL, SKB_GSO_SCTP, SKB_GSO_TCPV4,
     SKB_GSO_TCPV6, SKB_GSO_TCP_ACCECN, SKB_GSO_TCP_FIXEDID, SKB_GSO_TUNNEL_REMCSUM, SKB_GSO_UDP,
-    SKB_GSO_UDP_L4, SKB_GSO_UDP_TUNNEL, SKB_GSO_UDP_TUNNEL_CSUM, UDP_CHECK, UDP_LEN,
+    SKB_GSO_UDP_L4, SKB_GSO_UDP_TUNNEL, SKB_GSO_UDP_TUNNEL_CSUM, UDP_CHECK, UDP_DEST,
+    UDP_LEN,
 )
 from gso.headers._walk cimport (
     FEW_BYTES, HEADER_ROOM, LAYER_GRE, LAYER_IPV4, LAYER_IPV6, LAYER_UDP, REASON_GSO_SIZE,
-    REASON_GSO_TYPE, REASON_LAYOUT, REASON_NOT_GSO, REASON_TOO_LONG, fault, layer, read_headers,
-    reason_t,
+    REASON_GSO_TYPE, REASON_LAYOUT, REASON_NOT_GSO, REASON_TOO_LONG, REASON_UNSUPPORTED, fault,
+    layer, read_headers, reason_t,
 )
 
 cdef enum:
@@ -199,7 +200,7 @@ cdef int make_plan(
 
     Returns 0, or -1 with `why` filled in.
     """
-    cdef Py_ssize_t whole
+    cdef Py_ssize_t whole, port_at
     p.template.p = p.template.few
     if gso_size < 0 or gso_size >= GSO_BY_FRAGS:
         return refuse(
@@ -210,6 +211,12 @@ cdef int make_plan(
     if gso_size and p.h.refusal.field is not NULL:
         why[0] = p.h.refusal
         return -1
+    if gso_size and p.h.opaque is not NULL and not gso_type & (SKB_GSO_UDP | SKB_GSO_UDP_L4):
+        # The kernel knows the type, and cuts what it is told to cut; without it this is a guess.
+        port_at = p.h.l4_header + UDP_DEST
+        return refuse(
+            why, REASON_UNSUPPORTED, "dest", p.h.opaque.refusal, port_at,
+            get16(p.template.p + port_at), 0)
     p.gso_size = gso_size
     p.inner = INNER_PARTIAL if options.partial else INNER_COMPLETE
     p.believe = options.believe

@@ -7,7 +7,8 @@ from typing_extensions import Buffer
 
 from gso.buffers._frames import Frames
 from gso.constants import GsoType
-from gso.headers._layout import Layout, LinkType, TunnelPorts
+from gso.headers._layout import Layout, LinkType
+from gso.headers.tunnels import TunnelPorts
 
 def segment(
     frame: Buffer,

@@ -5,7 +5,7 @@ import struct
 from gso import GsoError, GsoType, Reason, Tunnel
 from reference.checksums import checksum, not_zero
 from reference.segments import segment
-from reference.walk import IANA, Walk
+from reference.walk import KNOWN, Walk
 
 NONE, TCPV4, UFO, TCPV6, USO = 0, 1, 3, 4, 5
 V4_TUNNEL, V6_TUNNEL, ECN = 0x20, 0x40, 0x80
@@ -55,7 +55,7 @@ def segment_vnet(buffer, *, header_size=10, link_type="ethernet", checksum="comp
         demand(start >= (40 if kind == TCPV6 else 20))
     if kind == NONE:
         return [complete(frame, start, offset, needs_csum, checksum)]
-    ports = dict.fromkeys(IANA, Tunnel.NONE)
+    ports = dict.fromkeys(KNOWN, Tunnel.NONE)
     announced = (nh, version) if tunnel else None
     options = {"link_type": link_type, "tunnel_ports": ports, "announced": announced}
     if not needs_csum:

@@ -2,7 +2,21 @@
 
 from gso import GsoError, Reason, Tunnel
 
-IANA = {4789: Tunnel.VXLAN, 4790: Tunnel.VXLAN_GPE, 6081: Tunnel.GENEVE, 6080: Tunnel.GUE}
+KNOWN = {
+    4789: Tunnel.VXLAN,
+    8472: Tunnel.VXLAN,
+    4790: Tunnel.VXLAN_GPE,
+    6081: Tunnel.GENEVE,
+    6080: Tunnel.GUE,
+}
+NAMES = {
+    "none": Tunnel.NONE,
+    "fou": Tunnel.FOU,
+    "gue": Tunnel.GUE,
+    "vxlan": Tunnel.VXLAN,
+    "vxlan-gpe": Tunnel.VXLAN_GPE,
+    "geneve": Tunnel.GENEVE,
+}
 
 
 class Stop(Exception):  # noqa: N818
@@ -24,7 +38,7 @@ class Walk:
         """`announced`: of a virtio header, (start, version) of the packet in a UDP tunnel."""
         self.frame = frame
         self.announced = announced
-        self.ports = {**IANA, **(tunnel_ports or {})}
+        self.ports = {**KNOWN, **(tunnel_ports or {})}
         self.at = 0
         self.headers = []
         self.refusal = None
@@ -270,7 +284,8 @@ class Walk:
         protocol = 0
         if isinstance(kind, tuple):
             kind, protocol = kind
-        if kind == Tunnel.NONE or self.later_fragment:
+        kind = NAMES.get(kind, kind)
+        if kind in (None, Tunnel.NONE) or self.later_fragment:
             return self.transport(17, lambda: 8)
         self.enter(kind)
         self.headers.append(Header("U", start))

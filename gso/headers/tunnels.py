@@ -1,0 +1,138 @@
+"""Every tunnel in UDP, one row each; and what else is known to be in UDP by its port.
+
+A row says which ports are the tunnel's, how long its header is, what the header announces, and
+which flags matter. The walk along the headers (`gso.headers._walk`), the dissector
+(`gso.headers.fields`) and the commands are made from these rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import TypeAlias
+
+from gso.constants import Tunnel
+
+TunnelPorts: TypeAlias = "Mapping[int, Tunnel | str | tuple[Tunnel | str, int] | None]"
+"""What UDP destination ports carry: see `gso.parse`."""
+
+
+class Carries(IntEnum):
+    """How a header says what follows it."""
+
+    ETHERNET = 0
+    """An Ethernet frame always follows."""
+    ETHERTYPE = 1
+    """The field is an Ethernet type, of 16 bits."""
+    NEXT_PROTOCOL = 2
+    """The field is a next protocol of NSH and VXLAN-GPE (include/net/tun_proto.h), of 8 bits."""
+    IP_PROTOCOL = 3
+    """The field is an IP protocol number, of 8 bits."""
+    IP = 4
+    """The first four bits of the packet are its IP version."""
+    OPAQUE = 5
+    """Nothing that is understood here follows."""
+
+
+@dataclass(frozen=True)
+class UdpTunnel:
+    """A protocol in UDP.
+
+    Attributes:
+        name: what `tunnel_ports`, commands and `gso.headers.protocols` call it.
+        tunnel: its :class:`Tunnel`; None if it is no tunnel whose packets the kernel segments. A
+            UDP payload of such a protocol is not cut into datagrams unless the caller asks for it.
+        ports: destination ports by which it is known, the one that IANA registered first.
+        carries: how its header says what follows.
+        header: the kernel's name of the header's struct.
+        length: bytes of the header without options.
+        options: bits of the first byte with the length of options, in units of 4 bytes.
+        field: byte of the field that says what follows.
+        field_if: bit of the first byte without which the field does not count and an Ethernet
+            frame follows; 0: it always counts.
+        remcsum: byte and bit that say remote checksum offload.
+        gro_zero: bits of the first two bytes that keep GRO from merging.
+    """
+
+    name: str
+    tunnel: Tunnel | None
+    ports: tuple[int, ...]
+    carries: Carries
+    header: str = "udphdr"
+    length: int = 0
+    options: int = 0
+    field: int = 0
+    field_if: int = 0
+    remcsum: tuple[int, int] = (0, 0)
+    gro_zero: int = 0
+
+
+UDP_TUNNELS = (
+    # Foo over UDP: no header. net/ipv4/fou_core.c
+    UdpTunnel("fou", Tunnel.FOU, (), Carries.IP, "fou"),
+    # draft-ietf-intarea-gue; versions and private flags are read by a function of their own.
+    UdpTunnel(
+        "gue", Tunnel.GUE, (6080,), Carries.IP_PROTOCOL, "guehdr", length=4, options=0x1F, field=1
+    ),
+    # RFC 7348; 8472 is the kernel's default (drivers/net/vxlan), from before the registration.
+    UdpTunnel(
+        "vxlan",
+        Tunnel.VXLAN,
+        (4789, 8472),
+        Carries.ETHERNET,
+        "vxlanhdr",
+        length=8,
+        remcsum=(1, 0x20),
+    ),
+    # draft-ietf-nvo3-vxlan-gpe
+    UdpTunnel(
+        "vxlan-gpe",
+        Tunnel.VXLAN_GPE,
+        (4790,),
+        Carries.NEXT_PROTOCOL,
+        "vxlanhdr",
+        length=8,
+        field=3,
+        field_if=0x04,
+    ),
+    # RFC 8926; GRO wants version 0 and no control packet.
+    UdpTunnel(
+        "geneve",
+        Tunnel.GENEVE,
+        (6081,),
+        Carries.ETHERTYPE,
+        "genevehdr",
+        length=8,
+        options=0x3F,
+        field=2,
+        gro_zero=0xC080,
+    ),
+)
+
+BY_NAME = {row.name: row for row in UDP_TUNNELS}
+BY_TUNNEL = {row.tunnel: row for row in UDP_TUNNELS if row.tunnel is not None}
+BY_PORT = {port: row for row in UDP_TUNNELS for port in row.ports}
+
+
+def on_port(kind: Tunnel | str | tuple[Tunnel | str, int] | None) -> UdpTunnel | None:
+    """The row that a value of `tunnel_ports` names; None for plain UDP.
+
+    Raises ValueError for a tunnel that does not run over UDP, and for an unknown name.
+    """
+    if isinstance(kind, tuple):
+        kind = kind[0]
+    if kind in (None, Tunnel.NONE, "none"):
+        return None
+    if isinstance(kind, str):
+        if kind not in BY_NAME:
+            raise ValueError(f"{kind!r} is no UDP tunnel, only {', '.join(BY_NAME)} and none are")
+        return BY_NAME[kind]
+    if Tunnel(kind) not in BY_TUNNEL:
+        raise ValueError(f"{Tunnel(kind)!r} does not run over a UDP port")
+    return BY_TUNNEL[Tunnel(kind)]
+
+
+def known_ports() -> str:
+    """The ports known without being told, for people: ``"4789 vxlan, 6080 gue"``."""
+    return ", ".join(f"{port} {row.name}" for port, row in sorted(BY_PORT.items()))
