@@ -108,6 +108,8 @@ UDP_TUNNELS = (
         field=2,
         gro_zero=0xC080,
     ),
+    # GTP-U (3GPP TS 29.281): the kernel's device makes no GSO packets.
+    UdpTunnel("gtp-u", None, (2152,), Carries.OPAQUE),
 )
 
 BY_NAME = {row.name: row for row in UDP_TUNNELS}

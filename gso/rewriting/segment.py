@@ -249,7 +249,11 @@ class _Segmenter:
         try:
             segment(frame, size, gso_type=gso_type, **options)
         except GsoError as error:
-            self._note(number, f"the kernel would refuse it: {error.reason} {error.field}")
+            reason = f"the kernel would refuse it: {error.reason} {error.field}"
+            if error.field == "dest":  # by the port alone
+                port = error.limit
+                reason = f"UDP port {port} is not plain UDP (if it is: --tunnel-port {port}=none)"
+            self._note(number, reason)
 
     def _note(self, index: int, reason: str) -> None:
         self.summary.note(reason, self.summary.packets + index + 1)

@@ -87,6 +87,7 @@ class Segment:
         return (
             levels <= 2
             and walk.refusal is None
+            and not walk.opaque
             and walk.jumbo is None
             and walk.routing is None
             and not {Tunnel.MPLS, Tunnel.NSH} & set(walk.kinds)

@@ -38,6 +38,9 @@ def segment(
     walk = Walk(frame, link_type=link_type, tunnel_ports=tunnel_ports, announced=announced)
     if gso_size and walk.refusal:
         refuse(Reason.UNSUPPORTED, *walk.refusal)
+    if gso_size and walk.opaque and not int(gso_type or 0) & (GsoType.UDP | GsoType.UDP_L4):
+        at = walk.l4_header + 2
+        refuse(Reason.UNSUPPORTED, "dest", at, walk.word(at))
     job = Job(walk, gso_size, int(gso_type or 0), checksum == "partial", believe)
     if gso_size == 0:
         return [job.complete()]

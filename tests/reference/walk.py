@@ -9,6 +9,7 @@ KNOWN = {
     6081: Tunnel.GENEVE,
     6080: Tunnel.GUE,
 }
+OPAQUE = {2152: "gtp-u"}
 NAMES = {
     "none": Tunnel.NONE,
     "fou": Tunnel.FOU,
@@ -38,7 +39,7 @@ class Walk:
         """`announced`: of a virtio header, (start, version) of the packet in a UDP tunnel."""
         self.frame = frame
         self.announced = announced
-        self.ports = {**KNOWN, **(tunnel_ports or {})}
+        self.ports = {**KNOWN, **OPAQUE, **(tunnel_ports or {})}
         self.at = 0
         self.headers = []
         self.refusal = None
@@ -49,7 +50,7 @@ class Walk:
         self.network_header = self.transport_header = None
         self.inner_mac_header = self.inner_network_header = self.inner_transport_header = None
         self.new_packet = self.fragment = self.later_fragment = self.in_udp = False
-        self.remcsum = False
+        self.remcsum = self.opaque = False
         self.l4 = 0
         self.l4_header = self.ip_header = self.jumbo = self.routing = None
         self.outer_version = self.inner_version = 0
@@ -285,7 +286,8 @@ class Walk:
         if isinstance(kind, tuple):
             kind, protocol = kind
         kind = NAMES.get(kind, kind)
-        if kind in (None, Tunnel.NONE) or self.later_fragment:
+        self.opaque = kind in OPAQUE.values() and not self.later_fragment
+        if self.opaque or kind in (None, Tunnel.NONE) or self.later_fragment:
             return self.transport(17, lambda: 8)
         self.enter(kind)
         self.headers.append(Header("U", start))
