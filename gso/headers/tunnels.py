@@ -110,6 +110,8 @@ UDP_TUNNELS = (
     ),
     # GTP-U (3GPP TS 29.281): the kernel's device makes no GSO packets.
     UdpTunnel("gtp-u", None, (2152,), Carries.OPAQUE),
+    # L2TP (RFC 2661, 3931)
+    UdpTunnel("l2tp", None, (1701,), Carries.OPAQUE),
 )
 
 BY_NAME = {row.name: row for row in UDP_TUNNELS}
