@@ -112,6 +112,8 @@ UDP_TUNNELS = (
     UdpTunnel("gtp-u", None, (2152,), Carries.OPAQUE),
     # L2TP (RFC 2661, 3931)
     UdpTunnel("l2tp", None, (1701,), Carries.OPAQUE),
+    # IPsec NAT traversal: ESP or IKE (RFC 3948)
+    UdpTunnel("esp-in-udp", None, (4500,), Carries.OPAQUE),
 )
 
 BY_NAME = {row.name: row for row in UDP_TUNNELS}
