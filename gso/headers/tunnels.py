@@ -114,6 +114,8 @@ UDP_TUNNELS = (
     UdpTunnel("l2tp", None, (1701,), Carries.OPAQUE),
     # IPsec NAT traversal: ESP or IKE (RFC 3948)
     UdpTunnel("esp-in-udp", None, (4500,), Carries.OPAQUE),
+    # WireGuard; its port is a custom, not registered with IANA
+    UdpTunnel("wireguard", None, (51820,), Carries.OPAQUE),
 )
 
 BY_NAME = {row.name: row for row in UDP_TUNNELS}
