@@ -116,6 +116,8 @@ UDP_TUNNELS = (
     UdpTunnel("esp-in-udp", None, (4500,), Carries.OPAQUE),
     # WireGuard; its port is a custom, not registered with IANA
     UdpTunnel("wireguard", None, (51820,), Carries.OPAQUE),
+    # CAPWAP control and data (RFC 5415)
+    UdpTunnel("capwap", None, (5246, 5247), Carries.OPAQUE),
 )
 
 BY_NAME = {row.name: row for row in UDP_TUNNELS}

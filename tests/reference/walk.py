@@ -9,7 +9,14 @@ KNOWN = {
     6081: Tunnel.GENEVE,
     6080: Tunnel.GUE,
 }
-OPAQUE = {2152: "gtp-u", 51820: "wireguard", 4500: "esp-in-udp", 1701: "l2tp"}
+OPAQUE = {
+    2152: "gtp-u",
+    5247: "capwap",
+    5246: "capwap",
+    51820: "wireguard",
+    4500: "esp-in-udp",
+    1701: "l2tp",
+}
 NAMES = {
     "none": Tunnel.NONE,
     "fou": Tunnel.FOU,
