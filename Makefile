@@ -16,7 +16,7 @@ TYPES := build/types
 SOURCES := pyproject.toml setup.py \
 	$(shell find gso -name '*.pyx' -o -name '*.pxd' -o -name '*.h' -o -name '[a-z]*.c')
 
-.PHONY: verify verify-all test bench guard sanitize lint build machine test-packages clean
+.PHONY: verify verify-all test bench guard sanitize lint drawing build machine test-packages clean
 
 verify: machine
 	$(BIN)/gso-kernel verify patches/ipvs-gue-inner-mac-header.patch
@@ -55,6 +55,11 @@ lint: build
 	mkdir -p $(TYPES)/gso
 	ln -sfn $(CURDIR)/gso/* $(CURDIR)/kernel $(TYPES)/gso/
 	MYPYPATH=$(TYPES) $(BIN)/mypy --package gso
+
+# The rooms, as docs/architecture.md has them in its tables.
+drawing:
+	command -v dot >/dev/null || { $(SUDO) apt-get update -q && $(APT_INSTALL) graphviz; }
+	PYTHONPATH=tests $(PYTHON) -m architecture.drawing | dot -Tsvg -o docs/rooms.svg
 
 build: $(VENV)/.built
 
