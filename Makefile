@@ -1,6 +1,7 @@
 # make verify   verify the fix of the IPVS GUE fault in real kernels
 # make verify-all  the same with every scenario, on two of Debian's kernels (some minutes)
-# make test     run every test, in virtual machines too
+# make check    lint, types, architecture, and every test that boots nothing (under three minutes)
+# make test     run every test, in virtual machines too (half an hour to an hour)
 # make bench    measure the library against its peers (QUICK=1: a look in a minute or two)
 # make guard    compare instruction counts with the stored ones
 # make sanitize look for memory errors with sanitizers and a fuzzer, for FUZZ_SECONDS
@@ -16,7 +17,7 @@ TYPES := build/types
 SOURCES := pyproject.toml setup.py \
 	$(shell find gso -name '*.pyx' -o -name '*.pxd' -o -name '*.h' -o -name '[a-z]*.c')
 
-.PHONY: verify verify-all test bench guard sanitize lint drawing build machine test-packages clean
+.PHONY: verify verify-all check outlook test bench guard sanitize lint drawing changelog build machine test-packages clean
 
 verify: machine
 	$(BIN)/gso-kernel verify patches/ipvs-gue-inner-mac-header.patch
@@ -24,9 +25,27 @@ verify: machine
 verify-all: machine
 	$(BIN)/gso-kernel verify --only all --kernel 6.12 --kernel 6.1 --timeout 3600 patches/ipvs-gue-inner-mac-header.patch
 
-test: build test-packages
+# What boots nothing and installs nothing runs side by side, a process for each core.
+CHECK := $(BIN)/pytest --quiet --numprocesses auto --dist worksteal -m 'not vm' --ignore tests/packaging
+check: lint
+	$(CHECK)
+
+outlook:
+	@echo 'make test, on two cores:'
+	@echo '  1. Debian packages for virtual machines and for nginx   (seconds, or minutes the first time)'
+	@echo '  2. all tests that boot nothing: those of make check     (3 minutes)'
+	@echo '  3. wheel and sdist, built, installed and used           (10 minutes)'
+	@echo '  4. kernels built and booted with and without patches    (20 to 45 minutes, by what the cache has)'
+
+test: outlook build test-packages
 	$(BIN)/gso-kernel doctor --install --applications
-	$(BIN)/pytest
+	$(CHECK)
+	$(BIN)/pytest tests/packaging
+	$(BIN)/pytest -m vm --ignore tests/packaging
+
+# The news of the next release; with VERSION=0.2.0 they go into CHANGELOG.md.
+changelog: build
+	$(BIN)/towncrier build $(if $(VERSION),--yes,--draft) --version $(or $(VERSION),next)
 
 # QUICK=1 for a look in a minute or two, TESTBED=1 to build and boot kernels too.
 BENCH_PACKAGES := libdpdk-dev pkg-config tshark tcpreplay ripgrep gawk iproute2

@@ -14,10 +14,7 @@ ROOT = Path(__file__).parents[2]
 
 # Arrows that are still to be removed: what they lead to moves. None may be added.
 TO_MOVE = {
-    ("gso/coalescing/_coalesce", "gso/segmentation/_plan"),
-    ("gso/coalescing/_gro", "gso/segmentation/_plan"),
     ("gso/drawing/diagnosis_page", "gso/rules/__init__"),
-    ("gso/headers/_arguments", "gso/segmentation/_plan"),
     ("gso/traces/_scanner", "gso/rules/_judge"),
     ("gso/traces/reader", "gso/rules/__init__"),
     ("gso/traces/reader", "gso/rules/_judge"),
