@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import subprocess
+from functools import cache
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,7 @@ STATUSES = (
     "udp.checksum.status",
     "gre.checksum.status",
 )
+FIELDS = ("frame.protocols", "_ws.malformed", "_ws.expert.message", *STATUSES)
 GOOD, ABSENT = "1", "3"
 # What Wireshark remarks on the traffic of the vectors, not on how it is written. A zero checksum in
 # the UDP header of an IPv6 tunnel is what RFC 6935 allows.
@@ -56,22 +59,55 @@ def wireshark(tshark: str, path: Path, *fields: str, remcsum: bool = False) -> l
     return [line.split("\t") for line in output.splitlines()]
 
 
-def segment(path: Path, frames: list[bytes], size: int) -> Path:
-    gso.write_capture(path.with_name("in.pcapng"), frames, timestamps=range(len(frames)))
-    ports = [word for port in PORTS for word in ("--tunnel-port", port)]
-    arguments = ["segment", str(path.with_name("in.pcapng")), str(path)]
-    assert main([*arguments, "--gso-size", str(size), *ports]) == 0
-    return path
+PORT_OPTIONS = [word for port in PORTS for word in ("--tunnel-port", port)]
 
 
-@pytest.mark.parametrize("tunnel", TUNNELS)
-@pytest.mark.parametrize("size", [1001, 1448])
-def test_wireshark_finds_no_fault(tshark, tmp_path, tunnel, size, capsys):
-    records = [record for record in WHOLE if record["tunnel"] == tunnel]
-    path = segment(tmp_path / "out.pcapng", [vectorset.frame(record) for record in records], size)
-    fields = ("frame.protocols", "_ws.malformed", "_ws.expert.message", *STATUSES)
-    rows = wireshark(tshark, path, *fields, remcsum="remcsum" in tunnel)
-    assert len(rows) >= len(records)
+def segmented(folder: Path, tunnel: str, size: int) -> gso.Frames:
+    frames = [vectorset.frame(record) for record in WHOLE if record["tunnel"] == tunnel]
+    gso.write_capture(folder / "in.pcapng", frames, timestamps=range(len(frames)))
+    files = [str(folder / "in.pcapng"), str(folder / "out.pcapng")]
+    assert main(["segment", *files, "--gso-size", str(size), *PORT_OPTIONS]) == 0
+    return gso.read_capture(folder / "out.pcapng").frames
+
+
+def merged(folder: Path, tunnel: str) -> gso.Frames:
+    records = [
+        record
+        for record in WHOLE
+        if record["tunnel"] == tunnel and not record["input"]["gso_type"] & gso.GsoType.UDP
+    ]
+    frames = [frame for record in records for frame in vectorset.outputs(record)]
+    gso.write_capture(folder / "in.pcapng", frames, timestamps=range(len(frames)))
+    files = [str(folder / "in.pcapng"), str(folder / "out.pcapng")]
+    assert main(["coalesce", *files, "--fixed-ids", *PORT_OPTIONS]) == 0
+    found = gso.read_capture(folder / "out.pcapng").frames
+    assert len(found) < len(frames) or "remcsum" in tunnel
+    return found
+
+
+@pytest.fixture(scope="module")
+def rows_of(tshark, tmp_path_factory):
+    """Wireshark's rows for a tunnel; it starts once for all tunnels, as that takes the longest."""
+
+    @cache
+    def of_all(size: int | None, remcsum: bool) -> dict[str, list[list[str]]]:
+        folder = tmp_path_factory.mktemp("wireshark")
+        made = {
+            tunnel: (segmented(folder, tunnel, size) if size else merged(folder, tunnel)).to_list()
+            for tunnel in TUNNELS
+            if ("remcsum" in tunnel) == remcsum
+        }
+        frames = [frame for some in made.values() for frame in some]
+        gso.write_capture(folder / "all.pcapng", frames, timestamps=range(len(frames)))
+        rows = iter(wireshark(tshark, folder / "all.pcapng", *FIELDS, remcsum=remcsum))
+        found = {tunnel: list(islice(rows, len(some))) for tunnel, some in made.items()}
+        assert next(rows, None) is None
+        return found
+
+    return lambda tunnel, size: of_all(size, "remcsum" in tunnel)[tunnel]
+
+
+def check(rows: list[list[str]]) -> None:
     for number, row in enumerate(rows, 1):
         protocols, malformed, remarks, *statuses = (*row, "", "", "", "")[:7]
         assert {"tcp", "udp"} & set(protocols.split(":")[-3:]), (number, protocols)
@@ -82,7 +118,14 @@ def test_wireshark_finds_no_fault(tshark, tmp_path, tunnel, size, capsys):
             first, *inner = status.split(",")
             assert first in {GOOD, ABSENT, ZERO_OVER_IPV6, ""}, (number, name)
             assert set(inner) <= {GOOD, ABSENT}, (number, name)
-    capsys.readouterr()
+
+
+@pytest.mark.parametrize("tunnel", TUNNELS)
+@pytest.mark.parametrize("size", [1001, 1448])
+def test_wireshark_finds_no_fault(rows_of, tunnel, size):
+    rows = rows_of(tunnel, size)
+    assert len(rows) >= sum(record["tunnel"] == tunnel for record in WHOLE)
+    check(rows)
 
 
 def test_wireshark_does_find_faults(tshark, tmp_path):
@@ -97,30 +140,6 @@ def test_wireshark_does_find_faults(tshark, tmp_path):
 
 
 @pytest.mark.parametrize("tunnel", TUNNELS)
-def test_wireshark_finds_no_fault_in_super_packets(tshark, tmp_path, tunnel, capsys):
+def test_wireshark_finds_no_fault_in_super_packets(rows_of, tunnel):
     """What ``gso coalesce`` writes has right lengths and checksums too."""
-    records = [
-        record
-        for record in WHOLE
-        if record["tunnel"] == tunnel and not record["input"]["gso_type"] & gso.GsoType.UDP
-    ]
-    frames = [frame for record in records for frame in vectorset.outputs(record)]
-    gso.write_capture(tmp_path / "in.pcapng", frames, timestamps=range(len(frames)))
-    ports = [word for port in PORTS for word in ("--tunnel-port", port)]
-    path = tmp_path / "out.pcapng"
-    assert main(["coalesce", str(tmp_path / "in.pcapng"), str(path), "--fixed-ids", *ports]) == 0
-    merged = gso.read_capture(path)
-    remcsum = "remcsum" in tunnel
-    assert len(merged) < len(frames) or remcsum
-    fields = ("_ws.malformed", "_ws.expert.message", *STATUSES)
-    rows = wireshark(tshark, path, *fields, remcsum=remcsum)
-    for number, row in enumerate(rows, 1):
-        malformed, remarks, *statuses = (*row, "", "", "")[:6]
-        assert malformed == "", number
-        unusual = [remark for remark in remarks.split(",") if not TRAFFIC.match(remark)]
-        assert unusual in ([""], []), number
-        for name, status in zip(STATUSES, statuses, strict=True):
-            first, *inner = status.split(",")
-            assert first in {GOOD, ABSENT, ZERO_OVER_IPV6, ""}, (number, name)
-            assert set(inner) <= {GOOD, ABSENT}, (number, name)
-    capsys.readouterr()
+    check(rows_of(tunnel, None))
