@@ -99,10 +99,11 @@ $(VENV)/bin/pip:
 	  || { $(SUDO) apt-get update -q && $(APT_INSTALL) python3-venv python3-dev gcc libc6-dev; }
 	$(PYTHON) -m venv $(VENV)
 
-# What the project needs, and the project itself in place of a copy (editable).
+# What the project needs, and the project itself in place of a copy (editable). pip would compile in
+# a folder of its own and forget it; .built does so here, and only what changed.
 $(VENV)/.installed: $(VENV)/bin/pip pyproject.toml
 	$(BIN)/pip install --quiet --upgrade 'setuptools>=77' 'cython>=3.1'
-	$(BIN)/pip install --quiet --no-build-isolation --editable '.[kernel,arrow,test,bench,lint]'
+	COMPILE=0 $(BIN)/pip install --quiet --no-build-isolation --editable '.[kernel,arrow,test,bench,lint]'
 	touch $@
 
 # Only what changed is compiled again.
