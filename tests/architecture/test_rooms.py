@@ -18,27 +18,14 @@ TO_MOVE = {
     ("gso/traces/_scanner", "gso/rules/_judge"),
     ("gso/traces/reader", "gso/rules/__init__"),
     ("gso/traces/reader", "gso/rules/_judge"),
-    ("kernel/conformance/gro/run", "kernel/runs/record"),
-    ("kernel/conformance/gro/streams", "gso/buffers/_checksum"),
-    ("kernel/conformance/tunnels/packets", "gso/buffers/_checksum"),
-    ("kernel/conformance/tunnels/packets", "gso/segmentation/_segment"),
-    ("kernel/conformance/tunnels/run", "kernel/runs/record"),
-    ("kernel/conformance/types/requests", "gso/headers/_layout"),
-    ("kernel/conformance/types/run", "gso/buffers/_checksum"),
-    ("kernel/conformance/types/run", "kernel/runs/record"),
-    ("kernel/machine/jobs", "kernel/trees/build"),
-    ("kernel/machine/vm", "kernel/trees/build"),
-    ("kernel/runs/record", "gso/traces/reader"),
-    ("kernel/trees/targets", "kernel/judging/results"),
 }
 
 
 # One arrow of each circle that is still to be cut, and rooms that are still without a file.
 TO_CUT = {
     ("gso/rules/validate", "gso/rules/frames"),
-    ("kernel/runs/application_boots", "kernel/runs/follow"),
 }
-TO_COME = {"kernel/bootable", "kernel/progress"}
+TO_COME: set[str] = set()
 
 
 @pytest.fixture(scope="module")
