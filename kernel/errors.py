@@ -1,4 +1,4 @@
-"""What can go wrong before a kernel can be judged."""
+"""The errors that end a command before a kernel is judged."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 _TAIL_LINES = 25
-# Where a kernel begins to tell that it crashed (arch/x86/kernel/dumpstack.c, kernel/panic.c).
+# The first line that a kernel logs of a crash (arch/x86/kernel/dumpstack.c, kernel/panic.c).
 _CRASH = re.compile(r"BUG: |Oops: |general protection fault|kernel BUG at|Kernel panic")
 
 

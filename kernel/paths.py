@@ -1,4 +1,4 @@
-"""Where the test bed keeps things."""
+"""The folders of the test bed: its package, its cache, its patches."""
 
 from __future__ import annotations
 

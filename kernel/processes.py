@@ -1,4 +1,4 @@
-"""Run tools with their output in a log, and leave none of them behind."""
+"""Run tools with their output in a log, and leave none of them running."""
 
 from __future__ import annotations
 

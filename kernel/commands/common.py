@@ -1,4 +1,4 @@
-"""What the subcommands of ``gso-kernel`` share: options and their values."""
+"""Options, and types of their values, that subcommands of ``gso-kernel`` share."""
 
 from __future__ import annotations
 

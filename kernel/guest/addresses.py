@@ -1,4 +1,4 @@
-"""Who has which address. Host and guest both build on these."""
+"""The addresses of all machines and tunnels, for host and guest."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def worker_end(family: int, number: int) -> str:
 
 
 def real_server(family: int, number: int) -> str:
-    """Return the inner address that lies behind a scenario's tunnel device."""
+    """Return the inner address that is reached through a scenario's tunnel device."""
     return _numbered({4: "192.0.2.", 6: "2001:db8:f::"}[family], number)
 
 

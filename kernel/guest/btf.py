@@ -34,7 +34,7 @@ class BtfError(ValueError):
 
 
 class _Members(NamedTuple):
-    """Where the members of one struct or union stand among the words of the type section."""
+    """The place of the members of one struct or union among the words of the type section."""
 
     first: int
     number: int

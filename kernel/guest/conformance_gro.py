@@ -162,7 +162,7 @@ class _Devices:
                 if frame[12:14] != _FENCE[12:14]:
                     found.append(frame)
             if time.monotonic() > deadline:
-                raise TimeoutError("the frame behind a stream did not arrive")
+                raise TimeoutError("the frame after a stream did not arrive")
             time.sleep(0.0002)
         return found
 

@@ -119,7 +119,7 @@ def _device(device: dict[str, Any]) -> str:
 
 
 class _Notes:
-    """What the kernel says of each super-packet: offload state, and offsets where it segments."""
+    """The kernel's trace of each super-packet: offload state, and offsets where it segments."""
 
     def __init__(self) -> None:
         write("buffer_size_kb", "4096")
@@ -139,7 +139,7 @@ class _Notes:
         write("tracing_on", "1")
 
     def packet(self, number: int) -> None:
-        """All that follows in the trace is of this packet."""
+        """Mark in the trace that what follows is of this packet."""
         write("trace_marker", f"packet {number}")
 
     def taken(self) -> str:
@@ -206,7 +206,7 @@ class _Sender:
             if not direct:
                 supers += [frame for _, _, frame in self._super.arrived()]
             if time.monotonic() > deadline:
-                raise TimeoutError(f"packet {number}: the frame behind it did not arrive")
+                raise TimeoutError(f"packet {number}: the frame after it did not arrive")
             time.sleep(0)
         if not direct:
             supers += [frame for _, _, frame in self._super.arrived()]

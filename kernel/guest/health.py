@@ -1,4 +1,4 @@
-"""What the kernel says of itself after the traffic: packets that were never freed, and leaks."""
+"""The kernel's health after the traffic: packets that were never freed, and leaks."""
 
 from __future__ import annotations
 

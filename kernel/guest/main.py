@@ -223,7 +223,7 @@ def main(folder: Path) -> int:
         shell.move_in(folder)
     try:
         results = {"ok": True, **test.perform()}
-    except Exception:  # the host must see every failure, and there is nobody else to tell
+    except Exception:  # the host must see every failure, and reads only the results
         results = {"ok": False, "error": traceback.format_exc()}
     results["seconds"] = round(time.monotonic() - test.begun, 3)
     partial = folder / "results.json.partial"

@@ -72,7 +72,7 @@ def offer(scenarios: list[dict[str, Any]], home: Path = _HOME) -> None:
 
 
 def attend(folder: Path, plan: dict[str, Any]) -> None:
-    """Give the user a shell on the console, as soon as somebody is there."""
+    """Give the user a shell on the console, as soon as Enter is pressed there."""
     console = plan["console"]
     _take_console(Path(console["device"]), console["rows"], console["columns"])
     os.environ["TERM"] = console["term"]

@@ -164,7 +164,7 @@ def _addresses() -> None:
 
 
 def _fallback_devices() -> None:
-    """Let the worker take IP in IP from anybody, where the kernel has it."""
+    """Let the worker take IP in IP from any address, where the kernel has it."""
     there = [name for name in ("tunl0", "sit0", "ip6tnl0") if name in device_counters(WORKER)]
     if "ip6tnl0" in there:
         # This one takes only IPv6 in IPv6 until told otherwise.
@@ -240,7 +240,7 @@ def _merge(*, strict: bool) -> None:
     change(DIRECTOR, f"ethtool -K {INGRESS} gro on")
     # GRO waits a moment for the next segment: emulation is slower than any real wire.
     waiting = f"echo 200000 > /sys/class/net/{INGRESS}/gro_flush_timeout"
-    # In a user's own namespaces nobody may set it, and there nothing is emulated.
+    # In a user's own namespaces it may not be set, and there nothing is emulated.
     with nullcontext() if strict else suppress(SetupError):
         run(["ip", "netns", "exec", DIRECTOR, "sh", "-c", waiting])
 

@@ -1,7 +1,7 @@
-"""Real applications as data, and what their measurements say about a patch.
+"""Real applications as data, and the judgement of their measurements.
 
 Each workload is one client program (h2load) and one service (nginx) behind IPVS with GUE; the
-guest runs them and brings home the duration of each request.
+guest runs them and records the duration of each request.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Workload:
-    """What one kind of user does; every step lasts at most ``limit`` seconds (of an idle machine).
+    """The requests of one kind of user; a step has at most ``limit`` seconds (on an idle machine).
 
     ``role``: on the unpatched kernel ``"fault"`` workloads must suffer, ``"control"`` ones not.
     """
@@ -46,7 +46,7 @@ def _steps(*counts: tuple[int, int]) -> tuple[Step, ...]:
     return tuple(Step(size, requests) for size, requests in counts)
 
 
-# For what ends by itself, on a kernel with the fault, too.
+# For steps that end by themselves, on a kernel with the fault, too.
 _AMPLE = 20.0
 
 
@@ -75,7 +75,7 @@ QUICK = _workloads(3.0, _steps((100, 10), (2_000, 8), (10_000, 8), (100_000, 3))
 
 @dataclass(frozen=True)
 class Measured:
-    """One workload on one kernel: its steps as the guest brought them, and what was wrong."""
+    """One workload on one kernel: its steps as the guest recorded them, and the problems."""
 
     steps: list[dict[str, Any]]
     problems: tuple[str, ...]
@@ -171,7 +171,7 @@ def compare(
 
 @dataclass(frozen=True)
 class ApplicationsReport:
-    """All about the applications on one kernel.
+    """The applications on one kernel.
 
     ``drops``: for each variant, pairs of seconds and the drops of the director's device until then.
     """

@@ -142,7 +142,7 @@ SEGMENTERS = ("__skb_gso_segment", *TUNNEL_SEGMENTERS)
 
 @dataclass(frozen=True)
 class Cell:
-    """All that is known of one traffic through one scenario on one kernel."""
+    """The evidence of one traffic through one scenario on one kernel."""
 
     result: dict[str, Any]
     trace: Trace

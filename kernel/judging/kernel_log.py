@@ -1,4 +1,4 @@
-"""Judge what a kernel said of itself: warnings in its log, packets never freed."""
+"""Find a kernel's warnings in its log, and the packets it never freed."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Complaint:
 
     @property
     def kind(self) -> str:
-        """What it is about, without numbers and addresses, to compare it between kernels."""
+        """Its first line without numbers and addresses, to compare it between kernels."""
         first = next(line for line in self.text.splitlines() if _COMPLAINT.search(line))
         return re.sub(r"\b(?:0x)?[0-9a-f]*\d[0-9a-f]*\b", "N", first)
 

@@ -1,4 +1,4 @@
-"""What kmemleak reported: memory that nothing points to any more, by the code that allocated it."""
+"""Read kmemleak's reports: memory that nothing points to now, by the code that allocated it."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ _BEGIN = "unreferenced object "
 _SIZE = re.compile(r"0x[0-9a-f]+ \(size (\d+)\):")
 # "    [<(____ptrval____)>] name+0x1/0x2 [module]" before 6.8, without the address since.
 _FRAME = re.compile(r"^    (?:\[<[^>]*>\] )?([\w.]+)\+0x[0-9a-f]+/0x[0-9a-f]+", re.MULTILINE)
-# Further out stands what the interrupt of a packet's arrival happened to interrupt.
+# Frames further out are those of the code that the packet's arrival happened to interrupt.
 _FRAMES = 8
 
 
 @dataclass(frozen=True)
 class Leak:
-    """Objects that one path through the kernel allocated and nobody freed; innermost first."""
+    """Objects that one path through the kernel allocated and no code freed; innermost first."""
 
     stack: tuple[str, ...]
     objects: int

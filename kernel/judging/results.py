@@ -1,4 +1,4 @@
-"""What a run found, as data: one report, with one part for each kernel."""
+"""The results of a run, as data: one report, with one part for each kernel."""
 
 from __future__ import annotations
 

@@ -15,15 +15,15 @@ from gso.kernel.scenarios import Role, Scenario, Traffic
 
 
 class Outcome(str, Enum):
-    """How one scenario went on one kernel."""
+    """The outcome of one scenario on one kernel."""
 
     PASS = "pass"
     FAIL = "fail"
-    NOT_EXERCISED = "not exercised"  # what it is for never happened: nothing was tested
+    NOT_EXERCISED = "not exercised"  # the segmenter was never met: nothing was tested
 
 
 class Verdict(str, Enum):
-    """What can be said of a scenario, or of the patch as a whole."""
+    """The verdict on a scenario, or on the patch as a whole."""
 
     FIXED = "FIXED"
     INCOMPLETE = "INCOMPLETE"

@@ -55,7 +55,7 @@ def super_packets(scenario: Scenario, cell: Cell) -> list[SuperPacket]:
 
 
 def _tagged(scenario: Scenario, frame: bytes) -> bytes:
-    """Return the frame with the tag that the VLAN device will add behind the MAC addresses."""
+    """Return the frame with the tag that the VLAN device will add after the MAC addresses."""
     if not scenario.vlan:
         return frame
     tag = struct.pack("!HH", _ETH_P_8021Q, scenario.number)
@@ -72,7 +72,7 @@ def _reconstructed(cell: Cell) -> list[SuperPacket]:
         inner = fields["inner_network_header"] - fields["network_header"] + _ETHERNET
         original = incoming.get(_identity(event.head, inner, fields["len"]))
         if original is not None:
-            # Behind the linear part the probe read whatever lies there in memory.
+            # After the linear part the probe read whatever lies there in memory.
             head = event.head[: fields["len"] - fields["data_len"]]
             frame = head + original.data[_ETHERNET + len(head) - inner :]
             found.append(

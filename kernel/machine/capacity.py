@@ -1,4 +1,4 @@
-"""How many virtual machines this host carries at once, in one run and in all together."""
+"""Limit the virtual machines on this host: those of one run, and those of all together."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """One boot as a job: plain data in, plain data out, so that any executor on any machine can do it.
 
-A job shares nothing with whoever ordered it but its folder. The guest's progress appears there
+A job shares only its folder with the run that queued it. The guest's progress appears there
 while the job runs, and a file named ``stop`` in :attr:`Job.stop`'s place ends it early.
 """
 
@@ -39,7 +39,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Result:
-    """How a job ended; ``stage``, ``message``, ``log`` and ``log_tail`` tell of what went wrong."""
+    """The end of a job; ``stage``, ``message``, ``log`` and ``log_tail`` describe an error."""
 
     status: Status
     seconds: float

@@ -52,14 +52,14 @@ class KeptMachine:
         return {"device": _DEVICE, "rows": size.lines, "columns": size.columns, "term": kind}
 
     def take(self, machine: subprocess.Popen[Any], ends: ExitStack) -> None:
-        """Take over a machine: ``ends`` would have ended it with its job, now it is ended here."""
+        """Take over a machine: ``ends``, which would end it with its job, is called here."""
         self._machine = machine
         self._ends.enter_context(ends)
 
     def attach(self) -> None:
         """Give the user a shell in the machine, until that ends.
 
-        Without a terminal, say where the shell is and wait until somebody has ended it.
+        Without a terminal, say where the shell is and wait until it has ended.
         """
         if self._machine is None:
             raise TestBedError("vm", f"the {self.variant} kernel's machine did not live to be kept")
@@ -74,7 +74,7 @@ class KeptMachine:
         _say(f"a shell in the {self.variant} kernel's machine; Ctrl-] ends both at once")
         with socket.socket(socket.AF_UNIX) as line, _raw(sys.stdin.fileno()):
             line.connect(str(self.socket))
-            line.sendall(b"\n")  # the guest waits for somebody to be there
+            line.sendall(b"\n")  # the guest waits for a user to press Enter
             _carry(sys.stdin.fileno(), sys.stdout.fileno(), line)
 
 

@@ -1,4 +1,4 @@
-"""Whether this machine runs kernels with hardware virtualisation."""
+"""Find out whether this machine runs kernels with hardware virtualisation."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _FAILURE = b"KVM internal error"
 
 @dataclass(frozen=True)
 class Kvm:
-    """Whether hardware virtualisation works, and if not, why."""
+    """The answer: whether hardware virtualisation works, and why or why not."""
 
     works: bool
     reason: str
@@ -72,7 +72,7 @@ def _keep(file: Path, parts: list[str], answer: Kvm) -> None:
 
 
 def _parts(image: Path, qemu: Path) -> list[str]:
-    """What an answer holds for."""
+    """Return all that an answer depends on."""
     boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     files = (_DEVICE, image, qemu)
     return [boot, *(f"{file} {file.stat().st_ctime_ns}" for file in files)]

@@ -1,4 +1,4 @@
-"""Boot a kernel in QEMU with a plan, and bring home what the guest wrote.
+"""Boot a kernel in QEMU with a plan, and collect what the guest wrote.
 
 The host owns the clock. The guest reports only through files in the shared folder, so a VM that
 dies or hangs is seen as exactly that, and never as a kernel that failed the test.
@@ -183,7 +183,7 @@ def _results(folder: Path) -> dict[str, Any]:
 
 
 class _Silence:
-    """How long a growing file has not grown; before it exists nothing is silent yet."""
+    """Measures for how long a file has not grown; before the file exists that is zero."""
 
     def __init__(self, path: Path) -> None:
         self._path, self._size, self._since = path, 0, time.monotonic()

@@ -39,7 +39,7 @@ class Group:
 
     @property
     def status(self) -> Status:
-        """What it is to a CI system: what was not reproduced is no failure beside what was."""
+        """Its status for CI systems; a fault that was not reproduced is no failure."""
         return "skip" if self.verdict == "NOT REPRODUCED" else status(self.verdict)
 
 
@@ -55,7 +55,7 @@ class Suite:
 
     @property
     def status(self) -> Status:
-        """What it is to a CI system."""
+        """Its status for CI systems."""
         return status(self.verdict)
 
 

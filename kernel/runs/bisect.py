@@ -38,7 +38,7 @@ _ANSWERS = {GOOD: "good", BAD: "bad", SKIP: "skip"}
 
 @dataclass(frozen=True)
 class Subject:
-    """What is tested of a repository, and how.
+    """A repository, and the test of its commits.
 
     ``kernel``: a Debian kernel whose files the repository's replace, where the repository holds
     (or ``paths`` chooses) only one module's folder; then only that module is built.

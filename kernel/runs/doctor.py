@@ -1,4 +1,4 @@
-"""What the test bed needs on this machine, what is missing, and how to get it."""
+"""Find out what the test bed needs and this machine lacks, and install it."""
 
 from __future__ import annotations
 

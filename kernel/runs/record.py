@@ -40,7 +40,7 @@ _PROTOCOLS = {"tcp": 6, "udp": 17}
 
 @dataclass(frozen=True)
 class Options:
-    """What is recorded. ``source`` replaces the distribution's kernel by a tree.
+    """The traffic and the kernel to record. ``source`` is a tree in place of Debian's kernel.
 
     ``unpatched``: the known fix of the fault is taken out of the tree before ``patches`` go in.
     """
@@ -108,7 +108,7 @@ def _files(
 
 
 def _lines(cells: Path, scenarios: Sequence[Scenario]) -> list[str]:
-    """The traces of all cells, in the order of their traffic, under one header."""
+    """Return the traces of all cells, in the order of their traffic, under one header."""
     found: list[str] = []
     for scenario in scenarios:
         for traffic in scenario.traffic:
@@ -173,7 +173,7 @@ def _event(trace: Trace, index: int, line: str) -> _Event:
 
 
 def _pwru(event: _Event) -> Iterator[str]:
-    """As pwru 1.0.8 and later print it. It sees no returns."""
+    """Yield an event as pwru 1.0.8 and later print it. It sees no returns."""
     if event.returns:
         return
     known = event.state.known
@@ -201,7 +201,7 @@ def _with_reason(event: _Event) -> str:
 
 
 def _json(event: _Event) -> Iterator[str]:
-    """As pwru --output-json --output-skb prints it: what is zero or empty is left out."""
+    """Yield an event as pwru --output-json --output-skb prints it: without zeros."""
     if event.returns:
         return
     known = event.state.known
@@ -237,7 +237,7 @@ def _tuple(flow: re.Match[str]) -> dict[str, Any]:
 
 
 def _perf(event: _Event) -> Iterator[str]:
-    """As perf script prints it, with the call chain behind it; addresses were not recorded: 0."""
+    """Yield an event as perf script prints it, then its call chain, with 0 for addresses."""
     time = f"{event.time // 10**9:5}.{event.time % 10**9 // 1000:06}"
     head = f"{event.process:<16} {event.pid:>5} [{event.cpu:03}] {time}: "
     known = event.state.known

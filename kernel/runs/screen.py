@@ -1,4 +1,4 @@
-"""What a run of ``verify`` shows while it goes on."""
+"""The display of a run of ``verify`` while it goes on."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ exec "$@"
 def in_namespaces(scenarios: Sequence[Scenario], command: str | None) -> int:
     """Build the topology in namespaces of this host; return the exit status of the shell.
 
-    Works as root and, where the kernel lets users make namespaces, as anybody. What the host's
+    Works as root and, where the kernel lets users make namespaces, as any user. What the host's
     kernel lacks is said for each scenario; modules are loaded only as the kernel itself does.
     """
     if shutil.which("unshare") is None:

@@ -1,6 +1,6 @@
 """Verify patches on a matrix of kernels: the same traffic through both variants of each.
 
-Builds happen one after the other in the calling thread; each kernel's boots are ordered as soon as
+Builds happen one after the other in the calling thread; each kernel's boots are queued as soon as
 it is built (:mod:`gso.kernel.machine.jobs`) and judged in order while later kernels are still
 being built (:mod:`gso.kernel.runs.follow`).
 """
@@ -52,7 +52,7 @@ _SMALLEST_GROUP = 4
 
 @dataclass(frozen=True)
 class Options:
-    """What to verify and how. No ``kernels`` and no ``sources``: Debian's newest kernel."""
+    """Patches to verify, and how. No ``kernels`` and no ``sources``: Debian's newest kernel."""
 
     patches: Sequence[Path]
     results: Path
@@ -232,7 +232,7 @@ class _Run:
         self._fix = Patch.read(DEFAULT_FAULT.patch_path) if options.fault else None
 
     def perform(self, kernels: list[tuple[Target, KernelReport]], machines: Executor) -> None:
-        """Build each kernel and order its boots; judge them, in order, in one other thread."""
+        """Build each kernel and queue its boots; judge them, in order, in one other thread."""
         with ThreadPoolExecutor(1, thread_name_prefix="judge") as judge:
             judged: list[Future[None]] = []
             try:
@@ -248,7 +248,7 @@ class _Run:
                 raise
 
     def _build(self, target: Target, report: KernelReport) -> dict[str, Bootable] | None:
-        """Return both variants, or nothing when one cannot be made: other kernels go on."""
+        """Return both variants, or ``None`` when one cannot be made: other kernels go on."""
         folder = self._folder / target.id
         folder.mkdir()
         try:

@@ -87,7 +87,7 @@ class Scenario:
     director: tuple[str, ...] = ()
     worker: tuple[str, ...] = ()
     during: tuple[Command, ...] = ()
-    """What is changed while this scenario runs, and changed back after it."""
+    """Commands that change a machine while this scenario runs, and undo that afterwards."""
     egress: str = "up0"
     """The director's device on the wire, which segments."""
     worker_device: str = "dn0"
@@ -114,6 +114,6 @@ class Scenario:
 
     @property
     def tunnel_ports(self) -> dict[int, gso.Tunnel]:
-        """What the scenario's UDP port carries, as ``gso`` wants it; nothing for other tunnels."""
+        """The scenario's UDP port and its tunnel, for ``gso``; empty for tunnels without UDP."""
         over_udp = self.tunnel in ("FOU", "GUE", "VXLAN", "GENEVE")
         return {self.tunnel_port: gso.Tunnel[self.tunnel]} if over_udp else {}

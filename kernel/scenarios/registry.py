@@ -1,4 +1,4 @@
-"""All scenarios, numbered, and the choice among them."""
+"""Collect all scenarios, number them, and select some of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is sent through the scenarios."""
+"""The traffic that is sent through the scenarios."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the cache holds, and how to get rid of it."""
+"""List the content of the cache, and delete it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from gso.kernel.paths import cache_folder
 
-# Below the cache: what each folder of them is.
+# The folders of the cache, and what each of them holds.
 KINDS = {
     "debian": "kernel packages, unpacked",
     "build": "module sources and objects",
@@ -35,7 +35,7 @@ class Entry:
 
     @property
     def days(self) -> float:
-        """How long ago it was used."""
+        """The days since it was last used."""
         return (time.time() - self.used) / _DAY
 
 
@@ -64,7 +64,7 @@ def _entry(path: Path, kind: str) -> Entry:
 
 
 def clear(older_than_days: float = 0.0) -> tuple[list[Entry], list[Entry]]:
-    """Delete what was not used for so long; return what went, and what a run is using now."""
+    """Delete entries that were not used for so long; return those deleted, and those in use."""
     gone: list[Entry] = []
     busy: list[Entry] = []
     for entry in entries():

@@ -103,7 +103,7 @@ def read_series(path: Path) -> list[Patch]:
 
 @dataclass(frozen=True)
 class _Section:
-    """What the diff of one file says of its names and modes."""
+    """The part of a diff for one file: its names and modes."""
 
     old: str = ""
     new: str = ""

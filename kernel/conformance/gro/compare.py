@@ -1,4 +1,4 @@
-"""What the kernel's GRO and `gso.coalesce` made of the same stream."""
+"""Compare the kernel's GRO and `gso.coalesce` on the same stream."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Made(NamedTuple):
 class Judged:
     """A stream with both answers, and the verdict.
 
-    ``why``: where they differ. ``merged``: frames that the kernel put behind others.
+    ``why``: where they differ. ``merged``: frames that the kernel appended to others.
     """
 
     stream: Stream
@@ -161,7 +161,7 @@ def _explained(stream: Stream, kernel: Sequence[Made], ours: Sequence[Made]) -> 
 
 
 def _joined(merged: list[list[int]]) -> dict[int, list[int]]:
-    """Return for each frame those it was put behind."""
+    """Return for each frame those it was appended to."""
     found = {number: group[:k] for group in merged for k, number in enumerate(group)}
     return dict(sorted(found.items()))
 

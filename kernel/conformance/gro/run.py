@@ -39,7 +39,7 @@ VERDICTS = (EQUAL, APART, DIFFERENT)
 
 
 class Report:
-    """What came of it.
+    """The result of a run.
 
     ``apart``: streams kept apart, by the reason. ``refused``: commands of the set-up that failed.
     """

@@ -13,7 +13,7 @@ from typing import Literal
 
 from gso import Tunnel
 
-# What lies behind UDP ports that are not IANA's.
+# The tunnels on UDP ports that are not IANA's.
 PORTS: dict[int, Tunnel | tuple[Tunnel, int]] = {
     5555: Tunnel.FOU,
     5557: (Tunnel.FOU, 47),
@@ -55,7 +55,7 @@ class Device:
 def devices() -> list[Device]:
     """Return all devices, the simplest first; those that others stand on come before them."""
     found = [Device(DIRECT, "none"), Device("out0", "none via mirror", tags=False)]
-    # What comes out of a redirection has lost its way behind tags that are in the frame.
+    # A redirected frame with tags in it no longer finds its way.
     first_tunnel = len(found) + sum(1 for _ in _links())
     for kind, link, versions, ip, tc in (*_links(), *_ip(), *_gre(), *_udp(), *_foo(), *_nested()):
         number = len(found)

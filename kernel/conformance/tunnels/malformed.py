@@ -139,7 +139,7 @@ def _some_byte(r: Random, packet: Packet) -> None:
 
 
 def _network_byte(r: Random, packet: Packet) -> None:
-    """Change a byte of the innermost IP header or behind it, where most is decided."""
+    """Change a byte of the innermost IP header or after it, where most is decided."""
     start = packet.csum_start or 54
     at = max(14, start - r.choice((1, 20, 19, 14, 13, 12, 11, 40, 34, -12, -13, -5, 8)))
     if at < len(packet.frame):
@@ -149,7 +149,7 @@ def _network_byte(r: Random, packet: Packet) -> None:
 
 
 def _first_byte(r: Random, packet: Packet) -> None:
-    """Change version or IHL of the header behind Ethernet."""
+    """Change version or IHL of the header after Ethernet."""
     data = bytearray(packet.frame)
     data[14] = r.choice((0x44, 0x40, 0x4F, 0x46, 0x65, 0x05, 0x60, 0x55, r.getrandbits(8)))
     packet.frame = bytes(data)

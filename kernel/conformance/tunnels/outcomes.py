@@ -1,4 +1,4 @@
-"""What the guest brought home of each packet: super-packets, what the kernel noted, segments."""
+"""Read the guest's record of each packet: super-packets, the kernel's notes, segments."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ _Note = tuple[str, tuple[int, ...]]
 
 
 def _notes(text: str, count: int) -> list[list[_Note]]:
-    """The trace's lines by packet."""
+    """Return the trace's lines by packet."""
     found: list[list[_Note]] = [[] for _ in range(count)]
     number = 0
     for line in text.splitlines():
@@ -94,7 +94,7 @@ def _notes(text: str, count: int) -> list[list[_Note]]:
 
 
 def _high_bits(packet: Packet) -> GsoType:
-    """What the tracepoint leaves out of gso_type: it shows 16 bits."""
+    """Return the bits of gso_type that the tracepoint leaves out: it shows 16."""
     return {GSO_UDP: GsoType.UDP, GSO_UDP_L4: GsoType.UDP_L4}.get(
         packet.gso_type & ~GSO_ECN, GsoType(0)
     )

@@ -73,7 +73,7 @@ def of(one: Judged, number: str) -> dict[str, Any]:
 
 
 def outer_family(frame: str) -> int | None:
-    """Return the IP version behind the VLAN tags of a frame in hex."""
+    """Return the IP version after the VLAN tags of a frame in hex."""
     while frame[24:28] in ("8100", "88a8"):
         frame = frame[:24] + frame[32:]
     return _IP_VERSIONS.get(frame[24:28])

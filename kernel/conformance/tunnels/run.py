@@ -32,7 +32,7 @@ _SAMPLES, _DIRECT_SAMPLES = 1, 20  # of each device, transport, IP version and o
 
 @dataclass(frozen=True)
 class Options:
-    """What is tried. The same seed, count and selection make the same packets.
+    """The packets to try. The same seed, count and selection make the same packets.
 
     ``only``: words of which a device's kind must have one. ``replay``: packets of an earlier run
     instead.
@@ -48,7 +48,7 @@ class Options:
 
 @dataclass
 class Report:
-    """What came of it.
+    """The result of a run.
 
     ``refused``: devices that this kernel would not make, and why. ``types``: with ``--types``, how
     many packets with each bit of gso_type it segmented as we do.

@@ -47,7 +47,7 @@ _HARMLESS = (GsoType.DODGY, GsoType.TCP_ECN)
 
 
 class Device(IntFlag):
-    """What the device can do, as the module names it."""
+    """The features of the device, as the module names them."""
 
     SG = 1
     HW_CSUM = 2
@@ -325,7 +325,7 @@ WRAPPERS: dict[str, _Wrapper] = {
 }
 
 
-# Right behind a tunnel header the kernel takes the jumbo header of BIG TCP out of the wrong place:
+# Right after a tunnel header the kernel takes the jumbo header of BIG TCP out of the wrong place:
 # 8 bytes too many are left between the tunnel and IPv6, or "next header" is nonsense.
 _ETHERNET_INSIDE = ("none", "gretap", "vxlan")
 

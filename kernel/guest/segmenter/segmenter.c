@@ -2,9 +2,9 @@
 /*
  * /proc/gso_segmenter: hand the kernel's software GSO a packet with any metadata.
  *
- * A write is one request, a frame behind a struct request. Of it an sk_buff is made, on a device of
+ * A write is one request: a struct request, then a frame. Of it an sk_buff is made, on a device of
  * our own that is never registered, and it goes the way that validate_xmit_skb() would take it. The
- * answer can then be read from position 0: a struct answer, then each segment behind a struct
+ * answer can then be read from position 0: a struct answer, then each segment after a struct
  * segment. What the kernel refuses is in the answer; a write fails if no such packet can be made.
  * All numbers are in the machine's own byte order.
  */

@@ -62,7 +62,7 @@ def _variants(base: Scenario) -> list[Scenario]:
         _on_veth(
             base,
             "tunnel-offload",
-            "the device takes the packet whole: nobody reads inner_mac_header, the fault is hidden",
+            "the device takes the packet whole: inner_mac_header is not read, the fault is hidden",
             role="control",
             segmenter=None,
         ),

@@ -1,4 +1,4 @@
-"""IPVS tunnels with GUE and a VLAN before or behind the director, as in the incident."""
+"""IPVS tunnels with GUE and a VLAN on either side of the director, as in the incident."""
 
 from dataclasses import replace
 
@@ -66,7 +66,7 @@ def _ingress(base: Scenario, *, in_band: bool) -> Scenario:
 
 
 # With an in-band tag the inner packet is segmented while skb->protocol still says VLAN, and
-# skb_segment() takes two bytes of the inner IP header for the protocol behind a tag. In an IPv6
+# skb_segment() takes two bytes of the inner IP header for the protocol after a tag. In an IPv6
 # address they may be zero, and then every packet is dropped, fix or no fix (seen in 6.12.117 with
 # 2001:db8:1::1). So in-band goes with IPv4 only.
 _IN_BAND = [base for base in _BASES if base.inner == 4]
