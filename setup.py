@@ -29,7 +29,7 @@ c_sources = {
     "gso.rules._judge": ["gso/rules/judge.c"],
 }
 # A module that cimports another includes its C headers, too.
-include_dirs = ["gso/buffers/simd", "gso/rules", "gso/traces"]
+include_dirs = ["gso/buffers/simd", "gso/rules", "gso/skb", "gso/traces"]
 headers = [str(path.relative_to(HERE)) for path in sorted((HERE / "gso").rglob("*.h"))]
 
 

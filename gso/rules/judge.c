@@ -9,12 +9,15 @@
 #define UNKNOWN INT_MIN
 #define UNSET 0xffff
 
-/* In the order of struct gso_skb and gso.SKB_DTYPE. */
+/* The columns: one for each field, the wide ones first. */
+#define NUMBER(name) F_##name,
+#define ONE(name) +1
+#define NOTHING(name)
 enum {
-    MAC, NETWORK, TRANSPORT, INNER_MAC, INNER_NETWORK, INNER_TRANSPORT, LENGTH, DATA_LENGTH,
-    GSO_SIZE, GSO_TYPE, START, OFFSET, PROTOCOL, INNER_PROTOCOL, PAYLOAD, TNL_HLEN,
-    INNER_IPPROTO, INNER_PROTOCOL_TYPE, ENCAPSULATION, IP_SUMMED, TUNNEL, L4, IHL, DOFF,
-    FIELDS
+    GSO_SKB_FIELDS(NUMBER, NUMBER)
+    FIELDS,
+    WIDE = GSO_SKB_FIELDS(ONE, NOTHING),
+    NARROW = GSO_SKB_FIELDS(NOTHING, ONE)
 };
 
 /* In the order of RULES in gso/_validate.pyx. */

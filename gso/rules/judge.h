@@ -5,14 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define GSO_WIDE 16   /* int32_t fields, which come first */
-#define GSO_NARROW 8  /* int16_t fields */
-
-struct gso_skb {
-    int32_t wide[GSO_WIDE];
-    int16_t narrow[GSO_NARROW];
-    int16_t zero_known;
-};
+#include "skb.h"
 
 struct gso_judge {
     const char *name;  /* as in simd.c */

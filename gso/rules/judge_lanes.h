@@ -75,10 +75,10 @@ INLINE void turn(const struct gso_skb *restrict rows, struct block *restrict blo
             __builtin_prefetch((const void *)((uintptr_t)rows + BLOCK * sizeof(*rows) + line));
 
 #pragma GCC unroll 4
-        for (int at = 0; at < GSO_WIDE; at += LANES)
+        for (int at = 0; at < WIDE; at += LANES)
             turn_words(rows, at, &words[at]);
 #if LANES == 4
-        turn_words(rows, GSO_WIDE, &words[GSO_WIDE]);
+        turn_words(rows, WIDE, &words[WIDE]);
 #endif
         /* The last words of a row, some of them a second time: nothing behind it is read. */
         {
@@ -87,18 +87,18 @@ INLINE void turn(const struct gso_skb *restrict rows, struct block *restrict blo
 
             turn_words(rows, first, last);
 #pragma GCC unroll 8
-            for (int word = first > GSO_WIDE ? first : GSO_WIDE; word < WORDS; word++)
+            for (int word = first > WIDE ? first : WIDE; word < WORDS; word++)
                 words[word] = last[word - first];
         }
 #pragma GCC unroll 16
-        for (int field = 0; field < GSO_WIDE; field++)
+        for (int field = 0; field < WIDE; field++)
             block->column[field][v] = words[field];
 #pragma GCC unroll 8
-        for (int field = 0; field < GSO_NARROW; field += 2) {
-            const vec two = words[GSO_WIDE + field / 2];
+        for (int field = 0; field < NARROW; field += 2) {
+            const vec two = words[WIDE + field / 2];
 
-            block->column[GSO_WIDE + field][v] = FIRST_OF(two);
-            block->column[GSO_WIDE + field + 1][v] = SECOND_OF(two);
+            block->column[WIDE + field][v] = FIRST_OF(two);
+            block->column[WIDE + field + 1][v] = SECOND_OF(two);
         }
         block->zero_known[v] = FIRST_OF(words[WORDS - 1]);
     }
@@ -108,42 +108,37 @@ INLINE void turn(const struct gso_skb *restrict rows, struct block *restrict blo
 INLINE vec normal(const struct block *block, int field, int v)
 {
     const vec value = block->column[field][v], none = (vec){0} + UNKNOWN;
-    const int32_t unknown = field < GSO_WIDE ? UNKNOWN : SHRT_MIN;
+    const int32_t unknown = field < WIDE ? UNKNOWN : SHRT_MIN;
     const vec missing = (value == unknown) | ((value == 0) & (block->zero_known[v] == 0));
     vec result = value;
 
-    if (field <= INNER_TRANSPORT || field == START)
+    if (field <= F_inner_transport_header || field == F_csum_start)
         result = value & 0xffff;
-    else if (field == TNL_HLEN)
+    else if (field == F_tnl_hlen)
         result = value - ((value >= 0x8000) & (value <= 0xffff) & 0x10000);
     return PICK(missing, none, result);
 }
 
+#define COLUMN(name) normal(block, F_##name, v)
 
 INLINE void judge(struct block *restrict block)
 {
     for (int v = 0; v < VECTORS; v++) {
         vec violated = {0}, judged = {0};
-        const vec mac = normal(block, MAC, v), network = normal(block, NETWORK, v);
-        const vec transport = normal(block, TRANSPORT, v);
-        const vec inner_mac = normal(block, INNER_MAC, v);
-        const vec inner_network = normal(block, INNER_NETWORK, v);
-        const vec inner_transport = normal(block, INNER_TRANSPORT, v);
-        const vec length = normal(block, LENGTH, v);
-        const vec data_length = normal(block, DATA_LENGTH, v);
-        const vec gso_size = normal(block, GSO_SIZE, v);
-        const vec gso_type = normal(block, GSO_TYPE, v);
-        const vec start = normal(block, START, v), offset = normal(block, OFFSET, v);
-        const vec protocol = normal(block, PROTOCOL, v);
-        const vec inner_protocol = normal(block, INNER_PROTOCOL, v);
-        const vec payload = normal(block, PAYLOAD, v);
-        const vec tnl_hlen = normal(block, TNL_HLEN, v);
-        const vec ipproto = normal(block, INNER_IPPROTO, v);
-        const vec by = normal(block, INNER_PROTOCOL_TYPE, v);
-        const vec encapsulation = normal(block, ENCAPSULATION, v);
-        const vec ip_summed = normal(block, IP_SUMMED, v);
-        const vec tunnel = normal(block, TUNNEL, v), l4 = normal(block, L4, v);
-        const vec ihl = normal(block, IHL, v), doff = normal(block, DOFF, v);
+        const vec mac = COLUMN(mac_header), network = COLUMN(network_header);
+        const vec transport = COLUMN(transport_header);
+        const vec inner_mac = COLUMN(inner_mac_header);
+        const vec inner_network = COLUMN(inner_network_header);
+        const vec inner_transport = COLUMN(inner_transport_header);
+        const vec length = COLUMN(len), data_length = COLUMN(data_len);
+        const vec gso_size = COLUMN(gso_size), gso_type = COLUMN(gso_type);
+        const vec start = COLUMN(csum_start), offset = COLUMN(csum_offset);
+        const vec protocol = COLUMN(protocol), inner_protocol = COLUMN(inner_protocol);
+        const vec payload = COLUMN(payload), tnl_hlen = COLUMN(tnl_hlen);
+        const vec ipproto = COLUMN(inner_ipproto), by = COLUMN(inner_protocol_type);
+        const vec encapsulation = COLUMN(encapsulation), ip_summed = COLUMN(ip_summed);
+        const vec tunnel = COLUMN(tunnel), l4 = COLUMN(l4);
+        const vec ihl = COLUMN(ihl), doff = COLUMN(doff);
 
         const vec typed = KNOWN(gso_type);
         const vec gso = gso_type & typed;
@@ -305,6 +300,7 @@ static void JUDGE(const struct gso_skb *rows, ptrdiff_t n, uint64_t *violated, u
 #undef JUDGE
 #undef VECTORS
 #undef CHOOSE
+#undef COLUMN
 #undef FIRST_HALVES
 #undef SECOND_HALVES
 #undef turn_words

@@ -28,9 +28,9 @@ cdef class DmesgScanner(Scanner):
             self._time(p, at)
             self.row.function = intern(&self.names, b"skb_dump", 8)
             row = &self.row.skb
-            self._number(at - 4, end, b"len=", 4, &row.length)
-            if self._get(p, end, b"headlen=", 8, &number) and row.length != INT32_MIN:
-                row.data_len = <int32_t>max(row.length - number, 0)
+            self._number(at - 4, end, b"len=", 4, &row.len)
+            if self._get(p, end, b"headlen=", 8, &number) and row.len != INT32_MIN:
+                row.data_len = <int32_t>max(row.len - number, 0)
             self.in_stack = False
             return 0
         if find(p, end, b"Call Trace:", 11) != NULL:

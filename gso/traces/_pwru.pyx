@@ -5,6 +5,7 @@
 from libc.stdint cimport INT64_MIN, int32_t, int64_t, uint64_t
 from libc.string cimport memchr
 
+from gso.skb._skb cimport FIELD_AT_LEN, FIELD_AT_PROTOCOL
 from gso.traces._names cimport intern, intern_like
 from gso.traces._row cimport T_ETHERTYPE, T_NUMBER, T_OFFSET, Key, Row, put
 from gso.traces._scanner cimport (
@@ -362,12 +363,12 @@ cdef class PwruScanner(Scanner):
             row.netns = value
         elif kind == PROTOCOL:
             row.skb.protocol = self.nothing.skb.protocol
-            put(&row.skb, 48, 4, host_order(value))
+            put(&row.skb, FIELD_AT_PROTOCOL, 4, host_order(value))
         elif kind == MTU:
             row.mtu = <int32_t>min(value, 0x7fffffff)
         elif kind == LENGTH:
-            row.skb.length = self.nothing.skb.length
-            put(&row.skb, 24, 4, value)
+            row.skb.len = self.nothing.skb.len
+            put(&row.skb, FIELD_AT_LEN, 4, value)
         return stop
 
     cdef const char *_length_end(self, const char *p, const char *end) noexcept nogil:

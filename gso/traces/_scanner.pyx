@@ -25,7 +25,7 @@ from gso.traces._text cimport (
     find, host_order, is_blank, is_digit, read_number, same_text, shared, skip_blanks, skip_key,
     skip_token, starts,
 )
-from gso.skb._skb cimport Skb
+from gso.skb._skb cimport FIELD_AT_TNL_HLEN, Skb
 
 from gso.rules._judge import FIELDS, SKB_DTYPE, unknown_rows
 from gso.traces.name_table import NameTable
@@ -701,7 +701,7 @@ cdef class Scanner:
         if not read_number(value, stop, base, &number):
             return 0                    # such as (fault)
         if key.target == T_NUMBER:
-            if key.at == 60:            # tnl_hlen, a 32-bit int: the difference of two u16
+            if key.at == FIELD_AT_TNL_HLEN:     # a 32-bit int: the difference of two u16
                 number = <int32_t>number
                 if not -0xffff <= number <= 0xffff:
                     return 0
