@@ -7,8 +7,8 @@ from typing import cast
 
 import numpy as np
 
-from gso.rules import SkbState
-from gso.rules._judge import SKB_DTYPE
+from gso.skb._skb import SKB_DTYPE
+from gso.skb.state import SkbState
 
 __all__ = ["Event"]
 

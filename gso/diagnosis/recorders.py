@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from gso.diagnosis.follower import ENCAPSULATORS
-from gso.rules import FIELDS
+from gso.skb._skb import FIELDS
 
 __all__ = ["COMMANDS", "NEEDS", "RECORDED", "TUNNEL_SEGMENTERS", "bpftrace_program"]
 

@@ -33,8 +33,9 @@ from gso.diagnosis.follower import (
     place_name,
 )
 from gso.diagnosis.recorders import COMMANDS
-from gso.rules import OFFSETS, RULES, Severity, SkbState, explain, finding
+from gso.rules import RULES, Severity, explain, finding
 from gso.rules._judge import count_bits, judge_batch
+from gso.skb.state import OFFSETS, SkbState
 from gso.traces.reader import Trace
 
 __all__ = ["Case", "Diagnosis", "Event", "Survey", "diagnose"]

@@ -8,7 +8,7 @@ from html import escape
 from gso.diagnosis import Case, Diagnosis, Event
 from gso.diagnosis.recorders import NEEDS
 from gso.drawing.svg import Box, Kind, Mark, packet_drawing
-from gso.rules import OFFSETS
+from gso.skb.state import OFFSETS
 
 __all__ = ["header_drawing", "page"]
 

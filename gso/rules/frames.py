@@ -1,4 +1,4 @@
-"""Whether the bytes of a frame are what may be on a wire: lengths, checksums, fragments, size."""
+"""Judge the bytes of a frame as they may be on a wire: lengths, checksums, size."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from gso.headers.checks import Check, Status, check
 from gso.headers.fields import Header, packet_end, read_headers
 from gso.headers.tunnels import TunnelPorts
-from gso.rules import Finding, Findings, Severity
+from gso.rules.findings import Finding, Findings
+from gso.rules.table import Severity
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer

@@ -1,4 +1,4 @@
-/* The rules for sk_buff fields, over rows of gso.SKB_DTYPE. What each means is told in gso/rules.py. */
+/* The rules for sk_buff fields, over rows of gso.SKB_DTYPE. What each means is told in table.py. */
 #ifndef GSO_JUDGE_H
 #define GSO_JUDGE_H
 
@@ -6,6 +6,41 @@
 #include <stdint.h>
 
 #include "skb.h"
+
+/* Every rule, in the order of the bits: that of table.py, with which _judge.pyx compares it. */
+#define GSO_RULES(RULE)                                \
+    RULE(TUNNEL_NEGATIVE, "tunnel-header-negative")    \
+    RULE(TUNNEL_SHORT, "tunnel-header-short")          \
+    RULE(TUNNEL_WRONG, "tunnel-header-wrong")          \
+    RULE(TUNNEL_LONG, "tunnel-header-long")            \
+    RULE(INNER_MAC_LENGTH, "inner-mac-length")         \
+    RULE(OUTER_ORDER, "outer-header-order")            \
+    RULE(INNER_ORDER, "inner-header-order")            \
+    RULE(TRANSPORT_UNSET, "transport-header-unset")    \
+    RULE(INNER_UNSET, "inner-header-unset")            \
+    RULE(ENCAP_UNMARKED, "encapsulation-unmarked")     \
+    RULE(ENCAP_MISSING, "encapsulation-missing")       \
+    RULE(TYPE_CONTRADICTORY, "gso-type-contradictory") \
+    RULE(TYPE_PROTOCOL, "gso-type-protocol")           \
+    RULE(INNER_IPPROTO, "inner-ipproto-handler")       \
+    RULE(INNER_PROTOCOL, "inner-protocol-handler")     \
+    RULE(CSUM_START, "csum-start")                     \
+    RULE(CSUM_OFFSET, "csum-offset")                   \
+    RULE(USO_CHECKSUM, "uso-checksum")                 \
+    RULE(IHL, "ihl-small")                             \
+    RULE(DOFF, "doff-small")                           \
+    RULE(PAYLOAD, "payload-not-larger")                \
+    RULE(DATA_LEN, "data-len")                         \
+    RULE(BY_FRAGS, "gso-by-frags")                     \
+    RULE(USO_SEGMENTS, "uso-segments")                 \
+    RULE(DODGY_SIZE, "dodgy-gso-size")                 \
+    RULE(DODGY_START, "dodgy-csum-start")              \
+    RULE(DODGY_TUNNEL, "dodgy-tunnel-checksum")
+
+#define GSO_ONE_RULE(bit, name) +1
+enum { GSO_RULE_COUNT = GSO_RULES(GSO_ONE_RULE) };
+
+extern const char *const gso_rule_names[GSO_RULE_COUNT];
 
 struct gso_judge {
     const char *name;  /* as in simd.c */

@@ -4,6 +4,18 @@
  * of rows, in which true is all bits. A rule is judged when the fields that it compares are known
  * and it applies to such a packet.
  */
+#include <limits.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "judge.h"
+#include "judge_terms.h"
+
+#ifndef LANES
+#error "define LANES: how many rows a vector holds"
+#endif
+
 #define PASTE_(name, lanes) name##lanes
 #define PASTE(name, lanes) PASTE_(name, lanes)
 #define vec PASTE(vec, LANES)
@@ -24,7 +36,7 @@ struct block {
     vec judged[VECTORS];
 };
 
-/* Every other lane of two vectors: their first halves, and their second halves, interleaved. */
+/* Lanes of two vectors, interleaved: those of their first halves, and of their second halves. */
 #if LANES == 4
 #define FIRST_HALVES 0, 4, 1, 5
 #define SECOND_HALVES 2, 6, 3, 7
@@ -36,15 +48,15 @@ struct block {
 #define SECOND_HALVES 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
 #endif
 
-/* Lanes of two vectors. GCC learnt clang's word for it in version 12. */
+/* A vector of chosen lanes of two others. (GCC knows __builtin_shufflevector from 12 on.) */
 #ifdef __clang__
 #define CHOOSE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
 #else
 #define CHOOSE(a, b, ...) __builtin_shuffle(a, b, (vec){__VA_ARGS__})
 #endif
 
-/* Words from `at` on of LANES rows as columns: log2(LANES) times rows and their halves are
- * interleaved, which moves the number of a row from one end of a word's address to the other. */
+/* Transpose words of LANES rows, from word `at` on, into columns: interleaving the first and the
+ * second half of the rows log2(LANES) times turns the number of a row into that of a lane. */
 INLINE void turn_words(const struct gso_skb *rows, int at, vec *restrict words)
 {
     vec next[LANES];
@@ -70,7 +82,7 @@ INLINE void turn(const struct gso_skb *restrict rows, struct block *restrict blo
     for (int v = 0; v < VECTORS; v++, rows += LANES) {
         vec words[WORDS];
 
-        /* The processor alone does not look far enough ahead: it waits for memory a fifth longer. */
+        /* Without this the processor, which looks less far ahead, takes a fifth longer. */
         for (int line = 0; line < LANES * (int)sizeof(*rows); line += 64)
             __builtin_prefetch((const void *)((uintptr_t)rows + BLOCK * sizeof(*rows) + line));
 
@@ -80,7 +92,7 @@ INLINE void turn(const struct gso_skb *restrict rows, struct block *restrict blo
 #if LANES == 4
         turn_words(rows, WIDE, &words[WIDE]);
 #endif
-        /* The last words of a row, some of them a second time: nothing behind it is read. */
+        /* The last words of a row, some of them a second time: nothing after it is read. */
         {
             const int first = WORDS - LANES;
             vec last[LANES];
@@ -104,7 +116,7 @@ INLINE void turn(const struct gso_skb *restrict rows, struct block *restrict blo
     }
 }
 
-/* One way to write each value: UNKNOWN, an offset as the kernel's u16, a signed difference. */
+/* A column's values, each written in one way: UNKNOWN, an offset as u16, a difference signed. */
 INLINE vec normal(const struct block *block, int field, int v)
 {
     const vec value = block->column[field][v], none = (vec){0} + UNKNOWN;
@@ -137,7 +149,7 @@ INLINE void judge(struct block *restrict block)
         const vec payload = COLUMN(payload), tnl_hlen = COLUMN(tnl_hlen);
         const vec ipproto = COLUMN(inner_ipproto), by = COLUMN(inner_protocol_type);
         const vec encapsulation = COLUMN(encapsulation), ip_summed = COLUMN(ip_summed);
-        const vec tunnel = COLUMN(tunnel), l4 = COLUMN(l4);
+        const vec tunnel = AS_BIT(COLUMN(tunnel)), l4 = COLUMN(l4);
         const vec ihl = COLUMN(ihl), doff = COLUMN(doff);
 
         const vec typed = KNOWN(gso_type);
@@ -145,27 +157,26 @@ INLINE void judge(struct block *restrict block)
         const vec segmented = gso_size > 0;         /* UNKNOWN is not */
         const vec inside = encapsulation == 1, plain = encapsulation == 0; /* UNKNOWN is neither */
 
-        /* Least bytes from the outer transport header to the inner frame; 0 if there is no telling.
-         * FOU and GUE carry an IP packet right behind their header (GRE in them is longer). */
+        /* Least bytes from the outer transport header to the inner frame; 0 where nothing tells.
+         * FOU and GUE carry an IP packet right after their header (GRE in them is longer). */
         vec least = ((tunnel == T_GRE) | HAS(ANY_GRE)) & (4 + (HAS(GRE_CSUM) & 4));
         least = PICK((tunnel == T_FOU) | HAS(ANY_UDP_TUNNEL), 8, least);
-        least = PICK((tunnel >= T_VXLAN) & (tunnel <= T_GENEVE), 16, least);
+        least = PICK(IN_TUNNEL(T_16_BYTES), 16, least);
         least = PICK(tunnel == T_GUE, 12 + (HAS(REMCSUM) & 8), least);
 
-        /* Whether the kernel will take a header from between the outer IP header and the inner
-         * frame. IP in IP has none: there the transport header may stand anywhere. */
-        const vec other = (KNOWN(tunnel) & (tunnel != T_NONE)) | HAS(ANY_TUNNEL);
+        /* Whether the kernel takes a header between the outer IP header and the inner frame for a
+         * tunnel's. IP in IP has none: there the transport header may stand anywhere. */
+        const vec named = (tunnel > T_NONE) | HAS(ANY_TUNNEL);
         const vec between = KNOWN(transport) & KNOWN(inner_network) & (transport < inner_network);
-        const vec tunnelled = (least != 0) | (~other & between);
+        const vec tunnelled = (least != 0) | (~named & between);
 
-        /* Whether the inner offsets mean anything: they stay behind when a tunnel header is removed.
-         * So where `encapsulation` is not known, an outer IP header in front of the inner one must
-         * show that there is a tunnel; or tnl_hlen, from the very function that uses it. */
+        /* Whether the inner offsets mean anything: they remain when a tunnel header is removed. So
+         * where `encapsulation` is not known, a tunnel has to be shown by an outer IP header before
+         * the inner one, or by tnl_hlen, which is from the very function that uses it. */
         const vec both = KNOWN(network) & KNOWN(inner_network);
         const vec shown = PICK(both, (network < inner_network) & (inner_network != UNSET),
                                KNOWN(tnl_hlen));
-        const vec active = PICK(KNOWN(encapsulation), inside,
-                                HAS(ANY_TUNNEL) | (tunnel > T_NONE) | shown);
+        const vec active = PICK(KNOWN(encapsulation), inside, named | shown);
 
         const vec any = active & (KNOWN(inner_network) | KNOWN(inner_mac));
         const vec unset = any & ((tunnelled & (inner_mac == UNSET))
@@ -174,7 +185,7 @@ INLINE void judge(struct block *restrict block)
         RULE(R_INNER_UNSET, any & (unset | inside), unset);
         const vec placed = active & ~unset & ~NOWHERE(inner_network);
 
-        /* Inner Ethernet may have VLAN headers behind it; an IP packet has nothing in front. */
+        /* Inner Ethernet may be followed by VLAN headers; an IP packet has nothing before it. */
         const vec link = inner_network - inner_mac;
         const vec ethernet = (link >= 14) & (link <= 14 + 4 * 4) & (((link - 14) & 3) == 0);
         const vec promised = (by == BY_ETHERTYPE) & (inner_protocol == TEB);
@@ -202,10 +213,10 @@ INLINE void judge(struct block *restrict block)
         RULE(R_TUNNEL_LONG, positive & KNOWN(length), size > length);
 
         RULE(R_TRANSPORT_UNSET, segmented & KNOWN(transport), transport == UNSET);
-        /* Where a packet is received its headers are found one by one: no order before all are. */
+        /* On reception headers are found one by one: their order counts once all are found. */
         const vec outer = (segmented | inside) & IS_SET(network);
         RULE(R_OUTER_ORDER, outer & IS_SET(transport), network > transport);
-        /* A packet that was encapsulated keeps its old link header until the device has a new one. */
+        /* An encapsulated packet keeps its old link header until the device writes a new one. */
         RULE(R_OUTER_ORDER, outer & segmented & plain & IS_SET(mac), mac > network);
 
         const vec cut = typed & segmented;
@@ -223,9 +234,9 @@ INLINE void judge(struct block *restrict block)
         RULE(R_BY_FRAGS, cut & HAS(DODGY), gso_size == 0xffff);
         RULE(R_DODGY_SIZE, HAS(DODGY) & (kinds != 0) & KNOWN(gso_size), gso_size == 0);
 
-        /* Whether skb_udp_tunnel_segment finds somebody to segment what is inside:
-         * inet_offloads and inet6_offloads with a gso_segment of their own. */
-        const vec udp_tunnel = HAS(ANY_UDP_TUNNEL) | (tunnel >= T_FOU);
+        /* Whether skb_udp_tunnel_segment finds a segmenter for the inner packet: an entry of
+         * inet_offloads or inet6_offloads that has a gso_segment. */
+        const vec udp_tunnel = HAS(ANY_UDP_TUNNEL) | IN_TUNNEL(T_UDP);
         RULE(R_INNER_IPPROTO, udp_tunnel & (by == BY_IPPROTO) & KNOWN(ipproto),
              (ipproto != 4) & (ipproto != 6) & (ipproto != 17) & (ipproto != 41)
                  & (ipproto != 47) & (ipproto != 50) & (ipproto != 132));
@@ -242,17 +253,17 @@ INLINE void judge(struct block *restrict block)
         RULE(R_DODGY_TUNNEL, cut & HAS(DODGY) & HAS(ANY_UDP_TUNNEL) & KNOWN(ip_summed), ~summed);
         const vec starts = summed & KNOWN(start);
         const vec deep = starts & inside & IS_SET(inner_transport);
-        /* In IPv6 the transport header may be set at the extension headers, before they are read. */
+        /* In IPv6 transport_header may point at extension headers that are not read yet. */
         const vec is_v4 = HAS(TCPV4) | (protocol == IPV4);
         const vec inner_is_v4 = HAS(TCPV4) | ((by == BY_IPPROTO) & (ipproto == 4))
             | ((by == BY_ETHERTYPE) & (inner_protocol == IPV4));
         const vec at = start == transport, at_inner = start == inner_transport;
-        const vec behind = AFTER_OPTIONS(transport) & ~is_v4;
-        const vec behind_inner = AFTER_OPTIONS(inner_transport) & ~inner_is_v4;
-        RULE(R_CSUM_START, starts & plain & IS_SET(transport), ~(at | behind));
-        RULE(R_CSUM_START, deep & segmented, ~(at_inner | behind_inner));
+        const vec after = AFTER_OPTIONS(transport) & ~is_v4;
+        const vec after_inner = AFTER_OPTIONS(inner_transport) & ~inner_is_v4;
+        RULE(R_CSUM_START, starts & plain & IS_SET(transport), ~(at | after));
+        RULE(R_CSUM_START, deep & segmented, ~(at_inner | after_inner));
         /* udp_set_csum points it at the outer header of a packet that is not segmented. */
-        RULE(R_CSUM_START, deep & ~segmented & IS_SET(transport), ~(at_inner | behind_inner | at));
+        RULE(R_CSUM_START, deep & ~segmented & IS_SET(transport), ~(at_inner | after_inner | at));
         const vec ip = (protocol == IPV4) | (protocol == IPV6);
         RULE(R_DODGY_START, starts & HAS(DODGY) & plain & IS_SET(network) & ip,
              start < network + PICK(protocol == IPV4, 20, 40));

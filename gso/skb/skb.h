@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* WIDE fields are int32_t and come first, the header offsets before all; NARROW ones are int16_t. */
+/* WIDE fields are int32_t and come first, header offsets before others; NARROW ones are int16_t. */
 #define GSO_SKB_FIELDS(WIDE, NARROW) \
     WIDE(mac_header)                 \
     WIDE(network_header)             \

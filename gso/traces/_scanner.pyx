@@ -27,7 +27,7 @@ from gso.traces._text cimport (
 )
 from gso.skb._skb cimport FIELD_AT_TNL_HLEN, Skb
 
-from gso.rules._judge import FIELDS, SKB_DTYPE, unknown_rows
+from gso.skb._skb import FIELDS, SKB_DTYPE, unknown_rows
 from gso.traces.name_table import NameTable
 
 DAMAGED_KEPT = 10

@@ -33,8 +33,8 @@ import numpy.typing as npt
 from gso.compressed import LONGEST_MAGIC, DamagedError, Expander, compression
 from gso.constants import Reason
 from gso.errors import GsoError
-from gso.rules import SkbState
-from gso.rules._judge import FIELDS
+from gso.skb._skb import FIELDS
+from gso.skb.state import SkbState
 from gso.traces._dmesg import DmesgScanner
 from gso.traces._events import EventScanner
 from gso.traces._pwru import PwruScanner

@@ -15,7 +15,7 @@ from gso.kernel.report.cases import status
 from gso.kernel.report.palette import variables
 
 from gso.drawing.diagnosis_page import header_drawing
-from gso.rules import OFFSETS
+from gso.skb.state import OFFSETS
 
 _STYLE = variables(":root") + Path(__file__).with_name("style.css").read_text()
 _SIDES = ("unpatched", "patched")

@@ -1,4 +1,4 @@
-"""The rules for sk_buff fields, one obvious statement each: the judge of the fast ones."""
+"""The rules for sk_buff fields, one obvious statement each, for tests of the fast ones."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ GRES = G.GRE | G.GRE_CSUM
 TUNNELS = UDP_TUNNELS | GRES | G.IPXIP4 | G.IPXIP6
 KINDS = (G.TCPV4, G.TCPV6, G.UDP, G.UDP_L4, G.SCTP, G.FCOE)
 UNSET = 0xFFFF
+IN_UDP = (Tunnel.FOU, Tunnel.GUE, Tunnel.VXLAN, Tunnel.VXLAN_GPE, Tunnel.GENEVE)
 
 
 def shortest(skb: SkbState) -> int:
@@ -171,7 +172,7 @@ def untrusted(skb: SkbState, rule) -> None:
 
 
 def handlers(skb: SkbState, rule) -> None:
-    udp = (skb.gso_type or 0) & UDP_TUNNELS or (skb.tunnel or 0) >= Tunnel.FOU
+    udp = (skb.gso_type or 0) & UDP_TUNNELS or skb.tunnel in IN_UDP
     if not udp or skb.inner_protocol_type is None:
         return
     if skb.inner_protocol_type == 1:

@@ -1,4 +1,4 @@
-"""Every implementation of the rules, forced, against the obvious ones of tests/reference."""
+"""Every implementation of the rules, forced, against the obvious one in tests/reference."""
 
 from __future__ import annotations
 
@@ -142,6 +142,38 @@ def test_what_is_unknown_is_never_taken_for_a_value():
             for value in VALUES[name]:
                 found = verdicts(changed(state, {name: value}))
                 assert all(found.get(rule, True) for rule in wrong), (state.known, name, value)
+
+
+@pytest.mark.usefixtures("path")
+@pytest.mark.parametrize("tunnel", [Tunnel.MPLS, Tunnel.NSH, Tunnel.GRE])
+def test_only_udp_tunnels_need_a_handler_of_the_inner_protocol(tunnel):
+    """skb_udp_tunnel_segment alone looks for one: MPLS, NSH and GRE find theirs elsewhere."""
+    handlers = {"inner-ipproto-handler", "inner-protocol-handler"}
+    for fields in ({"inner_protocol_type": 1, "inner_ipproto": 99},
+                   {"inner_protocol_type": 0, "inner_protocol": 0xFFFF}):  # fmt: skip
+        found = gso.validate(SkbState(tunnel=tunnel, **fields))
+        assert found == []
+        assert not handlers & set(found.judged)
+        [finding] = gso.validate(SkbState(tunnel=Tunnel.GENEVE, **fields))
+        assert finding.rule in handlers
+
+
+@pytest.mark.usefixtures("path")
+@pytest.mark.parametrize("number", [-5, -1, 32 + Tunnel.GUE, 64 + Tunnel.VXLAN, 0x7FFF])
+def test_a_number_that_no_tunnel_has_says_nothing(number):
+    rows = gso.skb_array([replace(TUNNELLED, tunnel=None, gso_type=None, inner_ipproto=99)] * 2)
+    rows["tunnel"][1] = number
+    violated, judged = _judge.judge_batch(rows)
+    assert violated[0] == violated[1]
+    assert judged[0] == judged[1]
+
+
+def test_a_rule_that_judge_c_has_elsewhere_is_no_rule():
+    names = list(gso.RULES)
+    _judge.check_names(names)
+    for wrong in (names[1:], [*names, "another"], [*names[:2], names[3], names[2], *names[4:]]):
+        with pytest.raises(ImportError, match=r"gso\.RULES has"):
+            _judge.check_names(wrong)
 
 
 @pytest.mark.usefixtures("path")

@@ -1,0 +1,115 @@
+"""Violated rules, and what is said about them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from gso.constants import GsoType
+from gso.rules.table import TNL_HLEN_PARTS, Rule, Severity
+from gso.skb.state import OFFSETS, UNSET
+
+__all__ = ["Finding", "Findings", "finding"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A violated rule.
+
+    Attributes:
+        rule: the rule's identifier.
+        severity: how bad it is.
+        message: the comparison, with the numbers.
+        fields: the values that were compared, by name.
+        kernel_outcome: what the kernel does about it.
+        likely_cause: what is usually wrong, and the remedy.
+    """
+
+    rule: str
+    severity: Severity
+    message: str
+    fields: Mapping[str, int]
+    kernel_outcome: str
+    likely_cause: str
+
+    def __str__(self) -> str:
+        return f"{self.rule}: {self.message}"
+
+
+class Findings(list[Finding]):
+    """The findings, in the order of the table of rules.
+
+    Attributes:
+        judged: identifiers of the rules that could be judged.
+        not_judged: for each rule that lacks fields, their names.
+    """
+
+    def __init__(
+        self,
+        found: Iterable[Finding] = (),
+        judged: Iterable[str] = (),
+        not_judged: Mapping[str, tuple[str, ...]] | None = None,
+    ) -> None:
+        super().__init__(found)
+        self.judged = tuple(judged)
+        self.not_judged = dict(not_judged or {})
+
+
+def finding(rule: Rule, known: Mapping[str, int]) -> Finding:
+    """The finding for a packet that has these fields and violates the rule."""
+    names = list(dict.fromkeys((*_RELEVANT.get(rule.rule, ()), *rule.fields)))
+    values = {name: known[name] for name in names if name in known}
+    return Finding(
+        rule.rule,
+        rule.severity,
+        _message(rule, values, known),
+        values,
+        rule.kernel_outcome,
+        rule.likely_cause,
+    )
+
+
+_RELEVANT = {
+    **dict.fromkeys(
+        ("tunnel-header-negative", "tunnel-header-short", "tunnel-header-wrong"),
+        ("tnl_hlen", *TNL_HLEN_PARTS, "inner_network_header"),
+    ),
+    "tunnel-header-long": ("tnl_hlen", *TNL_HLEN_PARTS),
+    "inner-header-unset": ("inner_mac_header", "inner_network_header", "inner_transport_header"),
+    "inner-header-order": ("network_header", *OFFSETS[3:]),
+    "outer-header-order": ("mac_header", "network_header", "transport_header"),
+    "csum-start": ("csum_start", "transport_header", "inner_transport_header"),
+    "gso-type-protocol": ("l4",),
+    "dodgy-csum-start": ("csum_start", "network_header"),
+}
+
+
+def _message(rule: Rule, values: Mapping[str, int], known: Mapping[str, int]) -> str:
+    name = rule.rule
+    if name.startswith("tunnel-header") and known.keys() >= set(TNL_HLEN_PARTS):
+        inner, outer = known["inner_mac_header"], known["transport_header"]
+        text = f"tnl_hlen is {inner - outer}: inner_mac_header {inner} - transport_header {outer}"
+        if name == "tunnel-header-long":
+            return f"{text}, but the packet has {known['len']} bytes"
+        network = known.get("inner_network_header", 0)
+        if network > outer:
+            return f"{text}; up to inner_network_header {network} it would be {network - outer}"
+        return text
+    if name == "inner-mac-length":
+        inner, network = known["inner_mac_header"], known["inner_network_header"]
+        return (
+            f"the inner MAC header is {network - inner} bytes long: "
+            f"inner_network_header {network} - inner_mac_header {inner}"
+        )
+    shown = ", ".join(f"{key} {_shown(key, value)}" for key, value in values.items())
+    return f"{shown}; it should be: {rule.compares}"
+
+
+def _shown(name: str, value: int) -> str:
+    if name == "gso_type":
+        return f"0x{value:x} ({GsoType(value).name or 'none'})"
+    if name in OFFSETS and value == UNSET:
+        return "0xffff (unset)"
+    if name.endswith("protocol"):
+        return f"0x{value:04x}"
+    return str(value)

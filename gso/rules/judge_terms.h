@@ -1,0 +1,78 @@
+/* The terms in which judge_lanes.h states the rules: columns, the kernel's numbers, comparisons. */
+#ifndef GSO_JUDGE_TERMS_H
+#define GSO_JUDGE_TERMS_H
+
+#include <limits.h>
+
+#include "judge.h"
+
+#define INLINE static inline __attribute__((always_inline))
+#define BLOCK 128  /* rows that are judged at a time */
+#define UNKNOWN INT_MIN
+#define UNSET 0xffff  /* an offset that the kernel has not set */
+
+/* The columns: one for each field, the wide ones first. */
+#define NUMBER(name) F_##name,
+#define ONE(name) +1
+#define NOTHING(name)
+enum {
+    GSO_SKB_FIELDS(NUMBER, NUMBER)
+    FIELDS,
+    WIDE = GSO_SKB_FIELDS(ONE, NOTHING),
+    NARROW = GSO_SKB_FIELDS(NOTHING, ONE)
+};
+
+/* A rule's bit. */
+#define BIT(bit, name) R_##bit,
+enum { GSO_RULES(BIT) };
+
+enum {
+    /* include/linux/skbuff.h */
+    TCPV4 = 1 << 0, DODGY = 1 << 1, TCPV6 = 1 << 4, FCOE = 1 << 5, GRE = 1 << 6, GRE_CSUM = 1 << 7,
+    IPXIP4 = 1 << 8, IPXIP6 = 1 << 9, UDP_TUNNEL = 1 << 10, UDP_TUNNEL_CSUM = 1 << 11,
+    REMCSUM = 1 << 13, SCTP = 1 << 14, ESP = 1 << 15, UFO = 1 << 16, USO = 1 << 17,
+    FRAGLIST = 1 << 18,
+    ANY_TCP = TCPV4 | TCPV6,
+    ANY_UDP = UFO | USO,
+    ANY_GRE = GRE | GRE_CSUM,
+    ANY_UDP_TUNNEL = UDP_TUNNEL | UDP_TUNNEL_CSUM,
+    NEEDS_ENCAPSULATION = ANY_GRE | ANY_UDP_TUNNEL,
+    ANY_TUNNEL = NEEDS_ENCAPSULATION | IPXIP4 | IPXIP6,
+    ANY_KIND = ANY_TCP | ANY_UDP | SCTP | FCOE,
+    BY_ETHERTYPE = 0, BY_IPPROTO = 1,  /* ENCAP_TYPE_ETHER, ENCAP_TYPE_IPPROTO */
+    PARTIAL = 3,                       /* CHECKSUM_PARTIAL */
+    USO_MOST_LOG = 7,                  /* UDP_MAX_SEGMENTS is 128 */
+    IPV4 = 0x0800, IPV6 = 0x86dd, TEB = 0x6558,
+    /* gso.Tunnel: a bit each, so that they make sets; T_NONE is the lowest, 0 is unknown. */
+    T_NONE = 1 << 0, T_GRE = 1 << 4, T_FOU = 1 << 5, T_GUE = 1 << 6,
+    T_VXLAN = 1 << 7, T_VXLAN_GPE = 1 << 8, T_GENEVE = 1 << 9,
+    T_16_BYTES = T_VXLAN | T_VXLAN_GPE | T_GENEVE,
+    T_UDP = T_FOU | T_GUE | T_16_BYTES
+};
+
+#define PICK(mask, a, b) (((a) & (mask)) | ((b) & ~(mask)))
+#define KNOWN(value) ((value) != UNKNOWN)
+#define IS_SET(offset) (KNOWN(offset) & ((offset) != UNSET))
+#define NOWHERE(offset) (((offset) == 0) | ((offset) == UNSET))
+#define AFTER_OPTIONS(offset) ((start > (offset)) & (((start - (offset)) & 7) == 0))
+#define HAS(bits) ((gso & (bits)) != 0)
+#define AS_BIT(number) ((1 << ((number) & 31)) & (((number) & 31) == (number)))  /* or 0 */
+#define IN_TUNNEL(set) ((tunnel & (set)) != 0)
+#define RULE(bit, applies, wrong)                   \
+    do {                                            \
+        const vec mark = (applies) & (1 << (bit)); \
+        judged |= mark;                             \
+        violated |= mark & (wrong);                 \
+    } while (0)
+
+/* How many 32-bit words a row has; the last ones hold two narrow fields each. */
+#define WORDS ((int)(sizeof(struct gso_skb) / sizeof(int32_t)))
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+#define FIRST_OF(two) ((two) >> 16)
+#define SECOND_OF(two) ((two) << 16 >> 16)
+#else
+#define FIRST_OF(two) ((two) << 16 >> 16)
+#define SECOND_OF(two) ((two) >> 16)
+#endif
+
+#endif
