@@ -1,12 +1,15 @@
-/* What simd.c has for x86-64 with AVX2: a part of it, in a file of its own. */
+/* The path for x86-64 with AVX2; simd.c includes it. */
 #ifndef GSO_AVX2_H
 #define GSO_AVX2_H
 
+#include "portable.h"
+#include "simd.h"
+#include "train.h"
 #include "x86.h"
 
 /*
- * What is copied and summed lies at odd places, and an access across two lines costs two: from these
- * lengths on it pays to begin with a vector that overlaps the aligned ones behind it.
+ * Buffers begin at any address, and an access across two cache lines costs two. From these lengths
+ * on it pays to begin with a vector that overlaps the aligned ones after it.
  */
 enum {
 	COPY_ALIGNED = 256,
@@ -39,7 +42,7 @@ AVX2 static inline uint64_t reduce256(struct sum256 s)
 
 #define LOAD256(p) _mm256_loadu_si256((const __m256i *)(p))
 
-/* The first n bytes of a vector, zeros behind them. */
+/* The first n bytes of a vector, followed by zeros. */
 AVX2 static inline __m256i first256(__m256i v, size_t n)
 {
 	static const uint8_t masks[64] = {
@@ -60,7 +63,7 @@ AVX2 static inline uint64_t join_sums256(struct sum256 first, struct sum256 rest
 	return reduce256(join256(first, rest)) + tail;
 }
 
-/* Sets *sum to that of all whole vectors; returns the sum of the bytes behind them. */
+/* Set *sum to that of all whole vectors; return the sum of the bytes after them. */
 INLINE256 uint64_t add_all256(struct sum256 *sum, const uint8_t *src, size_t n)
 {
 	struct sum256 a = ZERO256, b = a, c = a, d = a;

@@ -1,7 +1,12 @@
-/* What simd.c has for x86-64 with AVX-512: a part of it, in a file of its own. */
+/* The path for x86-64 with AVX-512; simd.c includes it. */
 #ifndef GSO_AVX512_H
 #define GSO_AVX512_H
 
+#include <string.h>
+
+#include "portable.h"
+#include "simd.h"
+#include "train.h"
 #include "x86.h"
 
 #define ZERO512 {_mm512_setzero_si512(), _mm512_setzero_si512()}
@@ -29,7 +34,7 @@ AVX512 static inline uint64_t reduce512(struct sum512 s)
 	return fold32((uint64_t)_mm_extract_epi64(c, 0) + (uint64_t)_mm_extract_epi64(c, 1));
 }
 
-/* n < 64 bytes, zeros behind them; no byte past them is read. */
+/* Load n < 64 bytes, followed by zeros. No byte past them is read. */
 AVX512 static inline __m512i load_part(const uint8_t *p, size_t n)
 {
 	return _mm512_maskz_loadu_epi8(_bzhi_u64(~0ULL, n), p);
@@ -41,8 +46,8 @@ AVX512 static inline void store_part(uint8_t *p, __m512i v, size_t n)
 }
 
 /*
- * Loads are aligned, as one across two lines costs two. `ahead`: what lies behind these bytes is
- * going to be summed next.
+ * Sum n bytes. Loads are aligned, as one across two cache lines costs two. `ahead` says that the
+ * bytes after these are summed next.
  */
 INLINE512 uint64_t sum_ahead512(const uint8_t *src, size_t n, int ahead)
 {
@@ -95,7 +100,7 @@ INLINE512 void store512(uint8_t *dst, __m512i v, int stream)
 		_mm512_store_si512(dst, v);
 }
 
-/* The sum of `head` bytes and that of what follows them. */
+/* Join the sum of `head` bytes and that of the bytes after them. */
 INLINE512 uint64_t join_sums512(struct sum512 first, struct sum512 rest, size_t head)
 {
 	if (head & 1)
@@ -103,7 +108,7 @@ INLINE512 uint64_t join_sums512(struct sum512 first, struct sum512 rest, size_t 
 	return reduce512(join512(first, rest));
 }
 
-/* Stores are aligned: what is copied lies at odd places, and a store across two lines costs two. */
+/* Copy and sum n bytes. Stores are aligned, as one across two cache lines costs two. */
 INLINE512 uint64_t copy512(uint8_t *dst, const uint8_t *src, size_t n, int stream)
 {
 	size_t head = until_aligned(dst, 64, n), i = head;
@@ -158,24 +163,24 @@ DEFINE_TRAIN(AVX512, avx512_train, AVX512_COPY, 1)
 DEFINE_TRAIN(AVX512, avx512_stream_any_train, AVX512_STREAM, 1)
 
 /*
- * Lines that hold a header, the end of a segment or the start of one are put together aside and
- * leave two segments later. A line that is written in pieces would have to be read first; and what
- * was just written in small pieces cannot be read at once in a large one.
+ * Cache lines that hold a header, the end of a segment or the start of one are put together aside,
+ * and streamed out two segments later. A line written in pieces would have to be read first; and a
+ * load of what was just stored in smaller pieces has to wait (no store forwarding).
  */
 enum {
-	ASIDES = 4, /* taking turns */
-	LATER = 2,
+	ASIDES = 4, /* used in turn */
+	LATER = 2, /* segments */
 	ASIDE_SIZE = 512
 };
 
 struct aside {
 	uint8_t bytes[ASIDE_SIZE] __attribute__((aligned(GSO_LINE)));
-	uint8_t *out; /* where they go: whole lines, */
+	uint8_t *out; /* where they go, at the start of a line */
 	size_t n;
-	size_t skip; /* but for what others wrote into the first one */
+	size_t skip; /* bytes of the first line that are written already */
 };
 
-INLINE512 void leave(const struct aside *a)
+INLINE512 void stream_aside(const struct aside *a)
 {
 	size_t i = 0;
 
@@ -187,8 +192,10 @@ INLINE512 void leave(const struct aside *a)
 		_mm512_stream_si512((__m512i *)(a->out + i), _mm512_load_si512(a->bytes + i));
 }
 
-/* A payload whose bytes up to its first whole line go to `start`, and those after its last, of
- * which there are *rest, to `end`. */
+/*
+ * Stream a payload out and return its sum. Its bytes before the first whole line go to `start`, and
+ * the *rest of them after the last one to `end`.
+ */
 INLINE512 uint64_t stream512(uint8_t *dst, const uint8_t *src, size_t n, uint8_t *start,
 			     uint8_t *end, size_t *rest)
 {
@@ -239,7 +246,7 @@ AVX512 static void avx512_stream_train(const struct gso_train *train, uint8_t *o
 		uint64_t sum;
 
 		if (i >= begin + LATER)
-			leave(&asides[(i - LATER) % ASIDES]);
+			stream_aside(&asides[(i - LATER) % ASIDES]);
 		sum = stream512(out + t.hlen, src, t.step, header + t.hlen, next->bytes, &rest);
 		train_stamp(&t, header, i, sum);
 		now->out = out - before;
@@ -250,7 +257,7 @@ AVX512 static void avx512_stream_train(const struct gso_train *train, uint8_t *o
 		before = rest;
 	}
 	for (i = end - begin < LATER ? begin : end - LATER; i < end; i++)
-		leave(&asides[i % ASIDES]);
+		stream_aside(&asides[i % ASIDES]);
 	memcpy(out - before, asides[end % ASIDES].bytes, before);
 }
 

@@ -1,14 +1,20 @@
-/* What simd.c has for AArch64, where every CPU has NEON: a part of it, in a file of its own. */
+/* The path for AArch64, where every CPU has NEON; simd.c includes it. */
 #ifndef GSO_NEON_H
 #define GSO_NEON_H
 
 #include <arm_neon.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "portable.h"
+#include "simd.h"
+#include "train.h"
 
 enum {
-	VECTOR = 16 /* n % VECTOR bytes are left at last: a modulus shows how few they are */
+	VECTOR = 16 /* bytes; n % VECTOR tells the compiler how few are left in the end */
 };
 
-/* Sums of 64-bit lanes: of a vector's 32-bit words two go to each, so that no carry is lost. */
+/* Add a vector's 32-bit words to 64-bit lanes, two to each, so that no carry is lost. */
 INLINE uint64x2_t add128(uint64x2_t sums, uint8x16_t v)
 {
 	return vpadalq_u32(sums, vreinterpretq_u32_u8(v));
@@ -69,8 +75,8 @@ DEFINE_TRAIN(, neon_headers, NEON_SUM, 0)
 DEFINE_TRAIN(, neon_train, neon_copy_sum, 1)
 
 /*
- * Nothing is different for streams: these CPUs notice by themselves when whole lines are written
- * one after the other and stop to allocate them. (STNP is but a hint, which most of them ignore.)
+ * Streaming takes no stores of its own: these CPUs notice that whole cache lines are written one
+ * after another, and stop allocating them. (STNP is only a hint, which most of them ignore.)
  */
 static const struct gso_simd neon = {
 	"neon",	      neon_sum,	  neon_sums,  neon_copy_sum, neon_copy_sum,

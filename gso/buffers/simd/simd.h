@@ -5,14 +5,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* What the memory takes and gives at once: a part of it that is written has to be read before. */
+/* Cache line size. Writing part of a line makes the CPU read it first. */
 #define GSO_LINE 64
 
 enum {
-	GSO_TRAIN_IDS = 2 /* counting IPv4 headers of the usual packet at most */
+	GSO_TRAIN_IDS = 2 /* IPv4 headers whose IDs count, at most: outer and inner */
 };
 
-/* An IPv4 header whose ID counts. */
+/* An IPv4 header whose ID counts up from segment to segment. */
 struct gso_train_id {
 	uint16_t offset;
 	uint16_t ident; /* of segment 0 */
@@ -20,8 +20,9 @@ struct gso_train_id {
 };
 
 /*
- * What segments of one super-packet have in common that differ in IPv4 IDs, sequence number and
- * checksums only. The sums are those of everything but the field that changes and the checksum.
+ * A packet train: segments of one super-packet that differ in IPv4 IDs, sequence number and
+ * checksums only. Each `base` is the sum of all that a checksum covers, except for the checksum
+ * itself, the field that changes and the payload.
  */
 struct gso_train {
 	const uint8_t *header;
@@ -29,7 +30,7 @@ struct gso_train {
 	size_t step; /* payload bytes of each */
 	struct gso_train_id id[GSO_TRAIN_IDS];
 	int ids;
-	int tcp; /* not UDP */
+	int tcp; /* or else UDP */
 	size_t l4_header;
 	uint32_t seq; /* of segment 0 */
 	uint64_t base; /* below 2^63 */
@@ -47,11 +48,11 @@ struct gso_simd {
 	void (*sums)(uint64_t *sums, const uint8_t *src, const int64_t *offsets, size_t n);
 	/* src and dst must not overlap. */
 	uint64_t (*copy_sum)(uint8_t *dst, const uint8_t *src, size_t n);
-	/* The same past the caches, for output that is larger than they are. */
+	/* The same with stores that bypass the caches, for output that is larger than they are. */
 	uint64_t (*stream_sum)(uint8_t *dst, const uint8_t *src, size_t n);
 	/*
-	 * Segments begin to end of a train, whose payloads start at src: their headers alone,
-	 * whole segments, and whole segments past the caches.
+	 * Write segments begin to end of a train, whose payloads start at src: their headers
+	 * alone, whole segments, or whole segments with stores that bypass the caches.
 	 */
 	void (*train_headers)(const struct gso_train *train, uint8_t *out, const uint8_t *src,
 			      size_t begin, size_t end);
@@ -59,11 +60,11 @@ struct gso_simd {
 		      size_t end);
 	void (*stream_train)(const struct gso_train *train, uint8_t *out, const uint8_t *src,
 			     size_t begin, size_t end);
-	/* After the last streaming store, before another thread may look. */
+	/* To be called after the last streaming store, before another thread reads the output. */
 	void (*stream_end)(void);
 };
 
-/* Have the line at p, wherever that is, come to the caches. */
+/* Prefetch the cache line at p, which may be any address. */
 static inline void gso_prefetch(const void *p)
 {
 #ifdef __GNUC__

@@ -1,11 +1,14 @@
 /*
- * Trains: runs of segments of one super-packet, neither its first nor its last. For simd.c, which
- * has the sums of payloads.
+ * A packet train is a run of segments of one super-packet whose headers differ only in IPv4 IDs,
+ * sequence number and checksums. Each path defines its own functions for trains, with its own sums
+ * and copies of payloads.
  */
 #ifndef GSO_TRAIN_H
 #define GSO_TRAIN_H
 
 #include <arpa/inet.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <string.h>
 
 #include "simd.h"
@@ -27,7 +30,7 @@ enum {
 	TRAIN_BLOCK = 32
 };
 
-/* In whole blocks, the last of which overlaps the one before. */
+/* Copy a header in whole blocks, the last of which overlaps the one before. */
 static inline void train_put_header(uint8_t *out, const uint8_t *header, size_t n)
 {
 	size_t i;
@@ -41,7 +44,7 @@ static inline void train_put_header(uint8_t *out, const uint8_t *header, size_t 
 	memcpy(out + n - TRAIN_BLOCK, header + n - TRAIN_BLOCK, TRAIN_BLOCK);
 }
 
-/* The headers of segment i, whose payload has this sum. */
+/* Write the headers of segment i, whose payload has this sum. */
 static inline void train_stamp(const struct gso_train *t, uint8_t *out, size_t i, uint64_t payload)
 {
 	uint8_t *th = out + t->l4_header;
@@ -69,14 +72,14 @@ static inline void train_stamp(const struct gso_train *t, uint8_t *out, size_t i
 }
 
 /*
- * A function that writes segments begin to end. `payload(dst, src, n)` is the sum of a payload,
- * which it puts at dst if it copies; `copied` says whether it does.
+ * Define a function that writes segments begin to end of a train. `payload(dst, src, n)` returns
+ * the sum of a payload and, where `copied` is 1, copies it to dst.
  */
 #define DEFINE_TRAIN(target, name, payload, copied)                                               \
 	target static void name(const struct gso_train *train, uint8_t *out, const uint8_t *src,  \
 				size_t begin, size_t end)                                         \
 	{                                                                                         \
-		/* A copy: stores through a pointer to bytes might change what it points to. */  \
+		/* A local copy: stores through a pointer to bytes might change *train. */        \
 		const struct gso_train t = *train;                                                \
 		size_t i;                                                                         \
                                                                                                   \

@@ -1,19 +1,24 @@
-/* What the paths of simd.c for x86-64 share: a part of it, in a file of its own. */
+/* What the AVX2 and AVX-512 paths share. */
 #ifndef GSO_X86_H
 #define GSO_X86_H
 
 #include <immintrin.h>
+#include <stddef.h>
+#include <stdint.h>
 
-/* prfchw: CPUs that lack it do nothing instead. */
+#include "portable.h"
+#include "simd.h"
+
+/* CPUs that lack prfchw take it for a no-op. */
 #define AVX2 __attribute__((target("avx2,prfchw")))
 #define AVX512 __attribute__((target("avx512f,avx512bw,avx512vl,bmi2,prfchw")))
 
-/* Without this GCC loads an operand of two instructions twice, the costliest thing here. */
+/* Keep v in a register: GCC loads an operand of two instructions twice, and loads cost most. */
 #define KEEP(v) __asm__("" : "+v"(v))
 
 /*
- * Sums of 64-bit words. `all` wraps, but with `high`, the sum of the words' upper halves, what it
- * lost can be told in the end: that costs three instructions a vector, masking both halves four.
+ * Sums of 64-bit words. `all` wraps around; `high`, the sum of the words' upper halves, tells in
+ * the end what was lost. That takes three instructions a vector; masking both halves takes four.
  */
 struct sum256 {
 	__m256i all, high;
@@ -29,8 +34,8 @@ static void fence(void)
 }
 
 /*
- * What streams out has to stream in too: 128 bytes, far enough ahead for memory, and for the
- * second-level cache as well. (Always inline: GCC leaves calls out that do nothing but prefetch.)
+ * Prefetch 128 bytes of what is copied with streaming stores, far enough ahead for memory, and for
+ * the second-level cache as well. (Always inline: GCC drops calls that do nothing but prefetch.)
  */
 INLINE void prefetch(const uint8_t *src)
 {
@@ -39,15 +44,15 @@ INLINE void prefetch(const uint8_t *src)
 }
 
 /*
- * Have the line that is written 512 bytes later brought to the first-level cache: a store that
- * misses it holds up all behind it.
+ * Prefetch the line 512 bytes ahead for writing: a store that misses the first-level cache holds up
+ * all stores after it.
  */
 INLINE void own(uint8_t *dst)
 {
 	__builtin_prefetch(dst + 512, 1);
 }
 
-/* The sum of what follows an odd number of bytes counts with its bytes exchanged. */
+/* A sum of bytes that follow an odd number of others counts with its bytes swapped (RFC 1071). */
 static uint64_t swap_if(uint64_t sum, size_t odd)
 {
 	sum = fold32(fold32(sum));
