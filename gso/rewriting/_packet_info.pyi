@@ -5,8 +5,8 @@ import numpy.typing as npt
 
 from gso.buffers._frames import Frames
 
-SURVEY_DTYPE: np.dtype[Any]
+PACKET_INFO_DTYPE: np.dtype[Any]
 BLANK_OUTER: int
 BLANK_INNER: int
 
-def survey(frames: Frames, layouts: npt.NDArray[np.void]) -> npt.NDArray[np.void]: ...
+def packet_info(frames: Frames, layouts: npt.NDArray[np.void]) -> npt.NDArray[np.void]: ...

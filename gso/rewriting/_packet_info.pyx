@@ -1,6 +1,6 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 # cython: initializedcheck=False
-"""What a capture tool must know of each packet to tell super-packets from others, in one pass."""
+"""The facts that tell super-packets from other packets, read from frames in one pass."""
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t
 from libc.string cimport memcpy
@@ -13,26 +13,26 @@ import numpy as np
 
 from gso.headers._layout import LAYOUT_DTYPE
 
-cdef packed struct Row:
+cdef packed struct PacketInfo:
     int64_t payload         # bytes after the TCP or UDP header
     int32_t network         # where the innermost IP header starts, or -1
-    int32_t headers         # bytes of headers in front of the payload
+    int32_t hlen            # bytes of all headers before the payload
     uint8_t protocol        # 6, 17, or 0 for what cannot be segmented
     uint8_t version         # of the innermost IP header
-    uint8_t header          # TCP: length of the header with its options
+    uint8_t tcp_hlen        # bytes of a TCP header with its options
     uint8_t flags           # TCP: the eight of RFC 9293
     uint16_t source_port
     uint16_t destination_port
     uint16_t mss            # TCP: of a SYN's option, 0 without one
-    uint8_t timestamps      # TCP: the option is there
-    uint8_t partial         # the checksum field holds the pseudo header's sum
-    uint8_t blank           # IPv4 headers without the checksum they need, a bit each: BLANK_*
+    uint8_t timestamps      # whether TCP has the option
+    uint8_t partial         # whether the checksum field holds the pseudo header's sum
+    uint8_t blank           # IPv4 headers that lack their checksum, a bit each: BLANK_*
     uint8_t[16] source
     uint8_t[16] destination
 
-SURVEY_DTYPE = np.dtype([
-    ("payload", np.int64), ("network", np.int32), ("headers", np.int32), ("protocol", np.uint8),
-    ("version", np.uint8), ("header", np.uint8), ("flags", np.uint8), ("source_port", np.uint16),
+PACKET_INFO_DTYPE = np.dtype([
+    ("payload", np.int64), ("network", np.int32), ("hlen", np.int32), ("protocol", np.uint8),
+    ("version", np.uint8), ("tcp_hlen", np.uint8), ("flags", np.uint8), ("source_port", np.uint16),
     ("destination_port", np.uint16), ("mss", np.uint16), ("timestamps", np.uint8),
     ("partial", np.uint8), ("blank", np.uint8), ("source", np.uint8, 16),
     ("destination", np.uint8, 16),
@@ -68,8 +68,8 @@ cdef inline uint32_t sum16(const uint8_t *at, Py_ssize_t size) noexcept nogil:
     return total
 
 
-def survey(Frames frames not None, layouts):
-    """Describe each frame: array of SURVEY_DTYPE.
+def packet_info(Frames frames not None, layouts):
+    """Describe each frame: array of PACKET_INFO_DTYPE, shape (n,).
 
     `layouts` comes from `gso.parse_batch`, and is checked against the frames' lengths.
     """
@@ -80,32 +80,33 @@ def survey(Frames frames not None, layouts):
     if layouts.shape != (n,):
         raise ValueError(f"{n} frames but layouts of shape {layouts.shape}")
     cdef const uint8_t[::1] places = layouts.view(np.uint8)
-    rows = np.zeros(n, SURVEY_DTYPE)
-    cdef Row[::1] out = rows
+    info = np.zeros(n, PACKET_INFO_DTYPE)
+    cdef PacketInfo[::1] out = info
     with nogil:
         for i in range(n):
             memcpy(&h, &places[i * ROW_SIZE], ROW_SIZE)
-            _survey(frames.buf + frames.off[i], frames.off[i + 1] - frames.off[i], &h, &out[i])
-    return rows
+            _packet_info(frames.buf + frames.off[i], frames.off[i + 1] - frames.off[i], &h, &out[i])
+    return info
 
 
-cdef void _survey(const uint8_t *frame, int64_t size, const headers *h, Row *row) noexcept nogil:
+cdef void _packet_info(const uint8_t *frame, int64_t size, const headers *h,
+                       PacketInfo *info) noexcept nogil:
     cdef bint tunnelled = h.inner_network_header >= 0
     cdef int32_t outer = h.network_header, inner = h.inner_network_header
     cdef int32_t network = inner if tunnelled else outer
     cdef int32_t transport = h.inner_transport_header if tunnelled else h.transport_header
-    row.network = network
-    row.headers = h.payload
+    info.network = network
+    info.hlen = h.payload
     if (h.outer_version if tunnelled else h.inner_version) == 4:
-        row.blank = _is_blank(frame, size, outer) * BLANK_OUTER
+        info.blank = _is_blank(frame, size, outer) * BLANK_OUTER
     if tunnelled and h.inner_version == 4:
-        row.blank |= _is_blank(frame, size, inner) * BLANK_INNER
+        info.blank |= _is_blank(frame, size, inner) * BLANK_INNER
     if network >= 0 and network < transport < h.payload <= size:
-        _describe(frame, size, network, transport, h.payload, h.l4, h.inner_version, row)
+        _read_transport(frame, size, network, transport, h.payload, h.l4, h.inner_version, info)
 
 
 cdef bint _is_blank(const uint8_t *frame, int64_t size, int32_t network) noexcept nogil:
-    """Whether an IPv4 header has 0 for a checksum that is not 0, as devices are given it."""
+    """Whether the checksum of an IPv4 header is left to a device: 0 where it should not be."""
     cdef const uint8_t *ip = frame + network
     cdef int64_t length
     if network < 0 or size - network < 20 or be16(ip + CHECK):
@@ -114,8 +115,9 @@ cdef bint _is_blank(const uint8_t *frame, int64_t size, int32_t network) noexcep
     return sum16(ip, length & ~1) % 0xffff != 0
 
 
-cdef void _describe(const uint8_t *frame, int64_t size, int32_t network, int32_t transport,
-                    int32_t payload, uint8_t protocol, uint8_t version, Row *row) noexcept nogil:
+cdef void _read_transport(const uint8_t *frame, int64_t size, int32_t network, int32_t transport,
+                          int32_t payload, uint8_t protocol, uint8_t version,
+                          PacketInfo *info) noexcept nogil:
     cdef const uint8_t *ip = frame + network
     cdef const uint8_t *l4 = frame + transport
     cdef int32_t addresses = 12 if version == 4 else 8
@@ -129,24 +131,24 @@ cdef void _describe(const uint8_t *frame, int64_t size, int32_t network, int32_t
         return
     if protocol == TCP and payload - transport < 20:
         return
-    row.protocol = protocol
-    row.version = version
-    row.source_port = be16(l4)
-    row.destination_port = be16(l4 + 2)
-    memcpy(row.source, ip + addresses, width)
-    memcpy(row.destination, ip + addresses + width, width)
+    info.protocol = protocol
+    info.version = version
+    info.source_port = be16(l4)
+    info.destination_port = be16(l4 + 2)
+    memcpy(info.source, ip + addresses, width)
+    memcpy(info.destination, ip + addresses + width, width)
     end = _end(ip, version, network, size)
-    row.payload = max(end - payload, 0)
-    row.partial = _is_partial(row, l4, width, end - transport)
+    info.payload = max(end - payload, 0)
+    info.partial = _is_partial(info, l4, width, end - transport)
     if protocol == TCP:
-        row.header = <uint8_t>(payload - transport)
-        row.flags = l4[13]
-        _tcp_options(l4 + 20, payload - transport - 20, row)
+        info.tcp_hlen = <uint8_t>(payload - transport)
+        info.flags = l4[13]
+        _tcp_options(l4 + 20, payload - transport - 20, info)
 
 
 cdef bint _is_fragment(const uint8_t *frame, int32_t network, int32_t transport,
                        uint8_t version) noexcept nogil:
-    """Whether this is a part of a packet: to cut it further would break the whole."""
+    """Whether this is a fragment of an IP packet, which must not be cut further."""
     cdef int32_t at = network + 40
     cdef uint8_t following
     if version == 4:
@@ -163,24 +165,24 @@ cdef bint _is_fragment(const uint8_t *frame, int32_t network, int32_t transport,
 
 
 cdef int64_t _end(const uint8_t *ip, uint8_t version, int32_t network, int64_t size) noexcept nogil:
-    """Where the packet ends and a trailer may follow; see gso.headers.fields.packet_end."""
+    """Where the packet ends and a trailer may begin; see `gso.headers.fields.packet_end`."""
     cdef int64_t end = network + (be16(ip + 2) if version == 4 else 40 + be16(ip + 4))
     return end if network < end < size and (size <= PADDED or size - end == FCS) else size
 
 
-cdef bint _is_partial(const Row *row, const uint8_t *l4, int32_t width,
+cdef bint _is_partial(const PacketInfo *info, const uint8_t *l4, int32_t width,
                       int64_t length) noexcept nogil:
-    """Whether the checksum waits for an offload (CHECKSUM_PARTIAL)."""
-    cdef const uint8_t *field = l4 + (16 if row.protocol == TCP else 6)
-    cdef uint32_t total = sum16(row.source, width) + sum16(row.destination, width)
-    total += row.protocol + <uint32_t>(length & 0xffff) + <uint32_t>(length >> 16)
+    """Whether the checksum is still to be completed by an offload (CHECKSUM_PARTIAL)."""
+    cdef const uint8_t *field = l4 + (16 if info.protocol == TCP else 6)
+    cdef uint32_t total = sum16(info.source, width) + sum16(info.destination, width)
+    total += info.protocol + <uint32_t>(length & 0xffff) + <uint32_t>(length >> 16)
     while total >> 16:
         total = (total & 0xffff) + (total >> 16)
     # A UDP checksum of 0 is none at all.
-    return be16(field) == total and (total != 0 or row.protocol == TCP)
+    return be16(field) == total and (total != 0 or info.protocol == TCP)
 
 
-cdef void _tcp_options(const uint8_t *options, int32_t size, Row *row) noexcept nogil:
+cdef void _tcp_options(const uint8_t *options, int32_t size, PacketInfo *info) noexcept nogil:
     cdef int32_t at = 0, length
     while at < size and options[at] != OPT_END:
         if options[at] == OPT_NOP:
@@ -190,7 +192,7 @@ cdef void _tcp_options(const uint8_t *options, int32_t size, Row *row) noexcept 
         if length < 2 or length > size - at:
             return
         if options[at] == OPT_MSS and length == 4:
-            row.mss = be16(options + at + 2)
+            info.mss = be16(options + at + 2)
         elif options[at] == OPT_TIMESTAMPS:
-            row.timestamps = 1
+            info.timestamps = 1
         at += length

@@ -1,4 +1,4 @@
-"""What a TCP handshake in a capture says about the segments of its connection.
+"""Segment sizes of TCP connections, from the handshakes in a capture.
 
 A host announces in its SYN the largest segment it takes (RFC 9293, section 3.7.1). A sender uses
 the smaller one of what it announced itself (its own link's limit) and what the peer announced, less
@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 SYN = 0x02
 _USUAL_MSS = 1460
-_DEFAULT_MSS = {4: 536, 6: 1220}  # RFC 9293, section 3.7.1: of a SYN without the option
+_DEFAULT_MSS = {4: 536, 6: 1220}  # of a SYN without the option: RFC 9293, section 3.7.1
 
 
 @dataclass
@@ -28,12 +28,12 @@ class Flow:
 
     Attributes:
         name: ``"10.0.0.1:40000 > 10.0.0.2:443"``.
-        announced: the MSS of this side's SYN; None if the capture has not got it.
-        peer: the MSS of the other side's.
+        announced: the MSS of this side's SYN; None if the capture lacks it.
+        peer: the MSS of the other side's SYN.
         gso_sizes: the segment sizes derived, one for each length of TCP header met.
         packets: super-packets segmented.
         segments: what they became.
-        skipped: super-packets left as they are, for lack of a handshake.
+        skipped: super-packets left as they are for lack of a handshake.
         longest: payload of the longest of those.
     """
 
@@ -65,8 +65,8 @@ class Handshakes:
     """The connections of a capture, as far as their SYNs have been seen.
 
     Connections are told apart by the addresses and ports of the innermost packet alone, so that a
-    handshake seen outside a tunnel counts for packets inside one. The oldest are forgotten beyond
-    `capacity`, as memory must not grow with the capture.
+    handshake seen outside a tunnel counts for packets inside one. Beyond `capacity` connections the
+    oldest are forgotten: memory must not grow with the capture.
     """
 
     def __init__(self, capacity: int = 1 << 16) -> None:
@@ -77,55 +77,55 @@ class Handshakes:
     def __iter__(self) -> Iterator[Flow]:
         return iter(self._flows.values())
 
-    def sizes(self, rows: npt.NDArray[np.void]) -> tuple[npt.NDArray[np.int64], list[Flow | None]]:
-        """The segment size of each TCP packet of a survey that is longer, else 0; and its flow.
+    def sizes(self, info: npt.NDArray[np.void]) -> tuple[npt.NDArray[np.int64], list[Flow | None]]:
+        """Segment sizes, 0 for packets that are not longer, and the flows of those that are.
 
-        SYNs among the packets count for those that follow them.
+        `info` is of PACKET_INFO_DTYPE. SYNs among the packets count for those that follow them.
         """
-        sizes = np.zeros(len(rows), np.int64)
-        flows: list[Flow | None] = [None] * len(rows)
-        tcp = rows["protocol"] == 6
-        # Few packets are worth a look one by one: those longer than the smallest segment known.
-        syn = tcp & (rows["flags"] & SYN != 0)
-        smallest = min([self._smallest, *(self._announced(row) for row in rows[syn])])
-        long = rows["payload"] > smallest - (rows["header"].astype(np.int64) - 20)
+        sizes = np.zeros(len(info), np.int64)
+        flows: list[Flow | None] = [None] * len(info)
+        tcp = info["protocol"] == 6
+        # Only packets longer than the smallest segment known, which are few, are looked at singly.
+        syn = tcp & (info["flags"] & SYN != 0)
+        smallest = min([self._smallest, *(self._announced(packet) for packet in info[syn])])
+        long = info["payload"] > smallest - (info["tcp_hlen"].astype(np.int64) - 20)
         for i in np.flatnonzero(syn | (tcp & long)).tolist():
-            if rows["flags"][i] & SYN:
-                self._learn(rows[i])
-            flow = self._flow(rows[i])
-            size = self._size(rows[i], flow)
+            if info["flags"][i] & SYN:
+                self._learn(info[i])
+            flow = self._flow(info[i])
+            size = self._size(info[i], flow)
             if size:
                 sizes[i], flows[i] = size, flow
         return sizes, flows
 
-    def _size(self, row: Any, flow: Flow) -> int:
-        payload = int(row["payload"])
+    def _size(self, packet: Any, flow: Flow) -> int:
+        payload = int(packet["payload"])
         if flow.mss is None:
             if payload > _USUAL_MSS:
                 flow.skipped += 1
                 flow.longest = max(flow.longest, payload)
             return 0
-        size = max(flow.mss - (int(row["header"]) - 20), 1)
+        size = max(flow.mss - (int(packet["tcp_hlen"]) - 20), 1)
         return size if payload > size else 0
 
     @staticmethod
-    def _announced(row: Any) -> int:
-        return int(row["mss"]) or _DEFAULT_MSS[int(row["version"])]
+    def _announced(packet: Any) -> int:
+        return int(packet["mss"]) or _DEFAULT_MSS[int(packet["version"])]
 
-    def _learn(self, row: Any) -> None:
-        mss = self._announced(row)
+    def _learn(self, packet: Any) -> None:
+        mss = self._announced(packet)
         self._smallest = min(self._smallest, mss)
-        self._flow(row).announced = mss
-        self._flow(row, back=True).peer = mss
+        self._flow(packet).announced = mss
+        self._flow(packet, back=True).peer = mss
 
-    def _flow(self, row: Any, *, back: bool = False) -> Flow:
+    def _flow(self, packet: Any, *, back: bool = False) -> Flow:
         sides = [
-            (row["source"].tobytes(), int(row["source_port"])),
-            (row["destination"].tobytes(), int(row["destination_port"])),
+            (packet["source"].tobytes(), int(packet["source_port"])),
+            (packet["destination"].tobytes(), int(packet["destination_port"])),
         ]
         if back:
             sides.reverse()
-        version = int(row["version"])
+        version = int(packet["version"])
         key = bytes([version]) + b"".join(ip + port.to_bytes(2, "big") for ip, port in sides)
         flow = self._flows.get(key)
         if flow is None:

@@ -1,8 +1,8 @@
 """Segment the super-packets of a capture, and leave everything else as it is.
 
-Captures taken on a host hold what its network stack handled, not what the wire carried: packets of
-up to 64 kB (or more) before segmentation offload or after GRO, with lengths and checksums that the
-device was going to fill in. `segment_capture` writes the capture that the wire would have given.
+A capture taken on a host shows the packets that its network stack handled, not those on the wire:
+packets of 64 kB or more, before segmentation offload or after GRO, with lengths and checksums that
+the device was to fill in. `segment_capture` writes the capture that the wire would have given.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from gso.constants import GsoType
 from gso.errors import GsoError
 from gso.headers._layout import parse_batch
 from gso.headers.tunnels import TunnelPorts
-from gso.rewriting._packet_info import BLANK_INNER, BLANK_OUTER, survey
+from gso.rewriting._packet_info import BLANK_INNER, BLANK_OUTER, packet_info
 from gso.rewriting.copy import Packer, copy_capture, runs
 from gso.rewriting.handshakes import Flow, Handshakes
 from gso.segmentation._batch import segment_batch
@@ -35,7 +35,10 @@ UDP = 17
 _LONGEST_WORTH_A_NOTE = 8
 _USUAL_DATAGRAM = 1472  # what an Ethernet frame holds
 _FRAGMENT_HEADER = 8  # of IPv6, with UFO
-_CHECK = 10  # where an IPv4 header has its checksum
+# In an IPv4 header
+_FLAGS_AT = 6
+_CHECKSUM_AT = 10
+_DF = 0x40
 _TRAILER = 64  # bytes after the packet that go into the last segment, at most
 
 
@@ -49,7 +52,7 @@ class Note:
     """Numbers of the first few, counted from 1."""
 
     def add(self, number: int) -> None:
-        """One more, packet `number` of the capture."""
+        """Add packet `number` of the capture."""
         self.count += 1
         if len(self.packets) < _LONGEST_WORTH_A_NOTE:
             self.packets.append(number)
@@ -57,16 +60,16 @@ class Note:
 
 @dataclass
 class Summary:
-    """What became of a capture.
+    """Counts of what happened to a capture's packets.
 
     Attributes:
-        packets: read.
-        segmented: super-packets that became more than one.
-        segments: what those became.
-        completed: packets whose checksum waited for an offload and was filled in.
+        packets: packets read.
+        segmented: super-packets that became several segments.
+        segments: the segments that they became.
+        completed: packets whose checksum was left to an offload and has been filled in.
         notes: super-packets left unchanged, by reason.
         flows: TCP connections, where segment sizes came from their handshakes.
-        truncated: what the file's end lacks.
+        truncated: what the end of the file lacks, or None.
     """
 
     packets: int = 0
@@ -125,13 +128,13 @@ class _Segmenter:
         return self.summary
 
     def rewrite(self, packets: Packets) -> Iterator[memoryview]:
-        """The bytes to write in place of these packets; a piece lasts until the next but one."""
+        """Yield the bytes to write for these packets; each piece lasts until the next but one."""
         for part, link_type in runs(packets):
             yield self._run(part, link_type)
             self.summary.packets += len(part.records)
 
     def _run(self, packets: Packets, link_type: str) -> memoryview:
-        """The same for packets of one link type."""
+        """The bytes to write for packets of one link type."""
         frames, parents, skip = Frames(), np.empty(0, np.int64), 0
         if link_type in LINKS:
             kind, skip = LINKS[link_type]
@@ -150,53 +153,53 @@ class _Segmenter:
         layouts = parse_batch(
             frames, link_type=kind, tunnel_ports=self._tunnel_ports, errors="mark"
         )
-        rows = survey(frames, layouts)
-        sizes, flows = self._sizes(rows)
+        info = packet_info(frames, layouts)
+        sizes, flows = self._sizes(info)
         cut = packets.records["captured"] < packets.records["original"]
         for i in np.flatnonzero(cut & (sizes > 0)).tolist():
             self._note(i, "the capture has not got all of its bytes (snaplen)")
         waiting = np.zeros(len(frames), np.bool_)
         if self._checksum == "complete":
-            blank = (rows["blank"] != 0) & (sizes == 0) & ~cut
-            waiting = (rows["partial"] != 0) | blank
+            blank = (info["blank"] != 0) & (sizes == 0) & ~cut
+            waiting = (info["partial"] != 0) | blank
             if blank.any():
-                frames = _with_header_checksums(frames, layouts, rows["blank"] * blank)
+                frames = _with_header_checksums(frames, layouts, info["blank"] * blank)
         chosen = np.flatnonzero(((sizes > 0) | waiting) & ~cut)
         if not len(chosen):
             return Frames(), chosen
         if len(chosen) < len(frames):
-            frames, rows, sizes = frames[chosen], rows[chosen], sizes[chosen]
+            frames, info, sizes = frames[chosen], info[chosen], sizes[chosen]
             flows = flows and [flows[i] for i in chosen.tolist()]
-        made, pieces = self._segment(frames, sizes, rows, chosen, kind)
+        made, pieces = self._segment(frames, sizes, info, chosen, kind)
         self._count(pieces, sizes, flows)
         return made, np.repeat(chosen, pieces)
 
-    def _sizes(self, rows: npt.NDArray[np.void]) -> tuple[Int64s, list[Flow | None] | None]:
-        """Payload bytes per segment for what needs segmentation, else 0."""
+    def _sizes(self, info: npt.NDArray[np.void]) -> tuple[Int64s, list[Flow | None] | None]:
+        """Payload bytes per segment of each packet, 0 where it stays whole; and the flows."""
         if self._gso_size is None:
-            udp = (rows["protocol"] == UDP) & (rows["payload"] > _USUAL_DATAGRAM)
+            udp = (info["protocol"] == UDP) & (info["payload"] > _USUAL_DATAGRAM)
             for i in np.flatnonzero(udp).tolist():
                 self._note(i, "UDP has no handshake that tells the size, say --gso-size N")
-            return self._handshakes.sizes(rows)
-        udp = rows["protocol"] == UDP
+            return self._handshakes.sizes(info)
+        udp = info["protocol"] == UDP
         if self._udp == "ufo":
-            # What is cut is the whole datagram, at multiples of 8
+            # UFO cuts the whole datagram, its header included, at multiples of 8.
             fragment = self._gso_size & ~7
-            sizes = np.where(udp & (rows["payload"] + 8 > self._gso_size), fragment, 0)
+            sizes = np.where(udp & (info["payload"] + 8 > self._gso_size), fragment, 0)
         else:
-            sizes = np.where(udp & (rows["payload"] > self._gso_size), self._gso_size, 0)
+            sizes = np.where(udp & (info["payload"] > self._gso_size), self._gso_size, 0)
             sizes *= self._udp == "uso"
-        tcp = (rows["protocol"] == TCP) & (rows["payload"] > self._gso_size)
+        tcp = (info["protocol"] == TCP) & (info["payload"] > self._gso_size)
         return np.where(tcp, self._gso_size, sizes), None
 
-    def _types(self, frames: Frames, rows: npt.NDArray[np.void]) -> Int64s:
-        """The gso_type of each, as far as the frame does not tell."""
-        types = np.zeros(len(rows), np.int64)
+    def _types(self, frames: Frames, info: npt.NDArray[np.void]) -> Int64s:
+        """The gso_type of each packet, where the frame itself does not tell it."""
+        types = np.zeros(len(info), np.int64)
         if self._udp == "ufo":
-            types[rows["protocol"] == UDP] = int(GsoType.UDP)
+            types[info["protocol"] == UDP] = int(GsoType.UDP)
         if self._fixed_ids:
-            flags = frames.data[frames.offsets[:-1] + rows["network"] + 6]
-            may = (rows["protocol"] == TCP) & (rows["version"] == 4) & (flags & 0x40 != 0)
+            flags = frames.data[frames.offsets[:-1] + info["network"] + _FLAGS_AT]
+            may = (info["protocol"] == TCP) & (info["version"] == 4) & (flags & _DF != 0)
             types[may] = int(GsoType.TCP_FIXEDID)
         return types
 
@@ -204,28 +207,28 @@ class _Segmenter:
         self,
         frames: Frames,
         sizes: Int64s,
-        rows: npt.NDArray[np.void],
+        info: npt.NDArray[np.void],
         numbers: Int64s,
         kind: Literal["ethernet", "raw"],
     ) -> tuple[Frames, Int64s]:
-        """Segments, and how many each packet became; what is refused is noted, and became none."""
+        """Segments, and how many each packet became: 0 where it is refused, which is noted."""
         options: Any = {
             "link_type": kind,
             "tunnel_ports": self._tunnel_ports,
             "checksum": self._checksum,
         }
-        types = self._types(frames, rows)
+        types = self._types(frames, info)
         made: Frames
         made = segments = segment_batch(
             frames,
             sizes,
             gso_type=types,
-            out=self._room_for(frames, rows, sizes),
+            out=self._room_for(frames, info, sizes),
             errors="pass",
             **options,
         )
         pieces = np.bincount(segments.parent, minlength=len(frames))
-        # A packet longer than its segments that is still one was passed on as it is.
+        # A packet that should have become several and is still one was refused and passed on.
         refused = (pieces == 1) & (sizes > 0)
         if refused.any():
             for i in np.flatnonzero(refused).tolist():
@@ -234,10 +237,10 @@ class _Segmenter:
             pieces[refused] = 0
         return made, pieces
 
-    def _room_for(self, frames: Frames, rows: npt.NDArray[np.void], sizes: Int64s) -> memoryview:
-        """Room for segments, kept from batch to batch: the system is slow to hand out memory."""
-        pieces = rows["payload"] // np.where(sizes > 0, sizes, rows["payload"] + 1) + 2
-        more = pieces * (rows["headers"] + _FRAGMENT_HEADER) + _TRAILER
+    def _room_for(self, frames: Frames, info: npt.NDArray[np.void], sizes: Int64s) -> memoryview:
+        """Memory for segments, kept from batch to batch: fresh memory is slow to get."""
+        pieces = info["payload"] // np.where(sizes > 0, sizes, info["payload"] + 1) + 2
+        more = pieces * (info["hlen"] + _FRAGMENT_HEADER) + _TRAILER
         need = frames.nbytes + int(more.sum())
         if need > len(self._room):
             self._room = np.empty(need + need // 8, np.uint8)
@@ -274,14 +277,14 @@ class _Segmenter:
 def _with_header_checksums(
     frames: Frames, layouts: npt.NDArray[np.void], blank: npt.NDArray[np.uint8]
 ) -> Frames:
-    """The frames with those IPv4 headers summed that a device was to sum, as on Windows."""
+    """The frames with the IPv4 header checksums that were left to a device, as on Windows."""
     data = frames.data.copy()
     for i in np.flatnonzero(blank).tolist():
         for bit, name in ((BLANK_OUTER, "network_header"), (BLANK_INNER, "inner_network_header")):
             if blank[i] & bit:
                 head = int(layouts[name][i])
                 header = frames[i][head : head + (frames[i][head] & 15) * 4]
-                at = int(frames.offsets[i]) + head + _CHECK
+                at = int(frames.offsets[i]) + head + _CHECKSUM_AT
                 data[at : at + 2] = np.frombuffer(checksum(header).to_bytes(2, "big"), np.uint8)
     return Frames(data, frames.offsets)
 
@@ -300,7 +303,7 @@ def segment_capture(
     """Copy a capture, with super-packets segmented; memory does not depend on its size.
 
     Packets of up to `gso_size` bytes of payload stay as they are, byte for byte, unless a checksum
-    waits for an offload, that of an IPv4 header included: then it is completed. Segments have the
+    was left to an offload, that of an IPv4 header included: then it is completed. Segments have the
     timestamp, interface and link-layer header of their packet, the first one also its comment. All
     other blocks of a pcapng file are kept, and so is the format.
 
@@ -310,8 +313,8 @@ def segment_capture(
         gso_size: payload bytes per segment. None: for TCP, from the connection's handshake;
             connections without one, and UDP, stay as they are.
         tunnel_ports: UDP destination ports of tunnels, as for `gso.parse`.
-        udp: what `gso_size` does to UDP: "uso" makes datagrams, "ufo" IP fragments of that many
-            bytes (in multiples of 8), "keep" nothing.
+        udp: how `gso_size` applies to UDP: "uso" makes datagrams, "ufo" IP fragments of that many
+            bytes (in multiples of 8), "keep" leaves UDP as it is.
         fixed_ids: all segments of a TCP packet with DF keep its IPv4 ID (TCP_FIXEDID).
         checksum: "partial" leaves the innermost checksum to a device, as `gso.segment` does, and
             packets that need no segmentation alone.
