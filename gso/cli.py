@@ -26,7 +26,7 @@ _BROKEN_PIPE = 141
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; returns its exit status."""
+    """Run the command, and return its exit status."""
     arguments = sys.argv[1:] if arguments is None else arguments
     options = _parser(arguments).parse_args(arguments)
     try:
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except GsoError as error:
         return _complain(str(error))
     except BrokenPipeError:
-        # Whoever read our output has seen enough. Nothing may be flushed into that pipe again.
+        # The reader of our output has closed the pipe: nothing may be flushed into it any more.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _BROKEN_PIPE
     except OSError as error:
@@ -53,7 +53,7 @@ def _complain(message: str) -> int:
 
 
 class _Version(argparse.Action):
-    """Finds the version out when it is asked for."""
+    """Looks the version up only when it is asked for."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
         sys.stdout.write(f"gso {version()}\n")
@@ -61,7 +61,7 @@ class _Version(argparse.Action):
 
 
 def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
-    """Of these arguments; no other command's module is imported."""
+    """The parser for these arguments; it imports the modules of their commands alone."""
     parser = argparse.ArgumentParser(
         prog="gso",
         description="Segment, coalesce, explain and judge packets as the Linux kernel does.",

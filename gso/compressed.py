@@ -1,4 +1,4 @@
-"""Compressed files: read as they come, known by their first bytes; written by their name."""
+"""Compressed files. First bytes tell how a file is compressed, its name how to compress it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MAGICS = {
 _SUFFIXES = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz", ".zst": "zstd"}
 _READ = 1 << 16
 _STEP = 1 << 12
-_ZSTD_STEP = 1 << 8  # which zstandard may expand thirty thousand times, all at once
+_ZSTD_STEP = 1 << 8  # zstandard may expand it thirty thousand times, all at once
 _OUTPUT = 1 << 16
 _ZSTD = ("compression.zstd", "zstandard")
 
@@ -33,20 +33,20 @@ class DamagedError(ValueError):
 
 
 def compression(head: bytes) -> str | None:
-    """What a file that begins so is compressed with: gzip, bzip2, xz, zstd, or None."""
+    """The compression of a file that begins so: gzip, bzip2, xz, zstd, or None."""
     return next((kind for magic, kind in _MAGICS.items() if head.startswith(magic)), None)
 
 
 class Expander(io.RawIOBase):
-    """The content of a compressed file of which the beginning has been read already.
+    """The content of a compressed file whose first bytes, `head`, have been read already.
 
-    Unlike the standard library's file objects it gives out everything that precedes the place
-    where a file is cut off, and raises EOFError only there. Members that follow one another are
-    one content. Raises DamagedError for damaged data, or where a module for zstd is missing.
+    Unlike the standard library's file objects it gives out everything before the place where a
+    file is cut off, and raises EOFError only there. Members that follow one another are one
+    content. Raises DamagedError for damaged data, or where a module for zstd is missing.
 
-    The decompressors keep back what a step had made when it met with damage. So the steps are the
-    same whatever pieces the file comes in and the content is asked for in: what precedes the
-    damage, and where it is reported, are too.
+    A decompressor that meets damage keeps back what this step of it has made. So steps are of one
+    size, whatever pieces the file comes in or the content is asked for in: then the content before
+    the damage, and the place where damage is reported, are always the same.
     """
 
     def __init__(self, kind: str, head: bytes, file: Any) -> None:
@@ -60,11 +60,11 @@ class Expander(io.RawIOBase):
         self._output = memoryview(b"")
 
     def readable(self) -> bool:
-        """Always."""
+        """True: a raw stream says whether it can be read."""
         return True
 
     def readinto(self, into: Any) -> int:
-        """The next bytes; 0 at the end."""
+        """Fill `into` with the next bytes; returns how many, 0 at the end."""
         while not self._output:
             try:
                 if not self._advance():
@@ -72,7 +72,7 @@ class Expander(io.RawIOBase):
             except (EOFError, MemoryError):
                 raise
             except Exception as error:
-                # Each module has its own; zlib's and zstandard's are derived from Exception only
+                # Each module has its own error; zlib's and zstandard's derive from Exception only.
                 raise DamagedError(f"{self._kind}: {error}") from error
         size = min(len(self._output), len(into))
         into[:size] = self._output[:size]
@@ -80,7 +80,7 @@ class Expander(io.RawIOBase):
         return size
 
     def _advance(self) -> bool:
-        """One step; False at the end of the content."""
+        """Take one step; returns False at the end of the content."""
         member = self._member
         if member.eof:
             self._input = self._input or self._next_input()
@@ -98,7 +98,7 @@ class Expander(io.RawIOBase):
         return True
 
     def _next_input(self) -> bytes:
-        """As many bytes of the file each time, but for its last."""
+        """The next bytes of the file: equally many each time, except for the last."""
         while len(self._ahead) < self._step:
             more = self._file.read(_READ)
             if not more:
@@ -131,7 +131,7 @@ class _Gzip:
 
 
 class _Zstandard:
-    """The same for the package zstandard."""
+    """The package zstandard with those attributes."""
 
     needs_input = True
 
@@ -169,7 +169,7 @@ def _zstd() -> Any:
 
 @contextlib.contextmanager
 def compressing(name: str, file: Any) -> Iterator[Any]:
-    """What is written to the result goes to `file`, compressed if `name` ends so (``.gz``)."""
+    """A file that writes to `file`, compressed if `name` has such a suffix (``.gz``)."""
     kind = _SUFFIXES.get(Path(name).suffix)
     if kind is None:
         yield file

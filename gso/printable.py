@@ -1,6 +1,6 @@
-"""Text that comes out of a file, for people to see."""
+"""Text out of a file, made safe to show."""
 
 
 def printable(text: str) -> str:
-    """Text out of a file, safe to show: nothing in it can command the terminal."""
+    """The text with control characters escaped, so that it cannot command the terminal."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

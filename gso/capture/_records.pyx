@@ -2,7 +2,7 @@
 # cython: initializedcheck=False
 """The per-packet loops of capture files: find records, gather their bytes, write them.
 
-Nothing here keeps state or knows about files: Python hands over a buffer and an array of
+Nothing here keeps state or knows about files: callers pass a buffer and an array of
 ``RECORD_DTYPE``. Every length and offset that comes out of a file is checked before it is used.
 
 Sources: draft-ietf-opsawg-pcap section 5 (pcap records), draft-ietf-opsawg-pcapng sections 4.3
@@ -45,21 +45,14 @@ RECORD_DTYPE = np.dtype([
     ("options_length", np.uint32), ("interface", np.uint32), ("kind", np.uint32),
 ])
 
-# Kinds of record: pcapng block types, and 0 for pcap.
-PCAP_RECORD = 0
-OBSOLETE_PACKET_BLOCK = 2
-SIMPLE_PACKET_BLOCK = 3
-ENHANCED_PACKET_BLOCK = 6
-
-# No kernel builds a packet of this size; a longer length in a file is a lie or damage, and
-# believing it would make a reader wait for, and allocate, gigabytes.
-MAX_BLOCK = 1 << 24
-
 cdef enum:
+    # Kinds of record: pcapng block types, and 0 for pcap.
     PCAP = 0
     OPB = 2
     SPB = 3
     EPB = 6
+    # No kernel builds a packet of this size; a longer length in a file is a lie or damage, and
+    # believing it would make a reader wait for, and allocate, gigabytes.
     LIMIT = 1 << 24
     PCAP_HEADER = 16
     EPB_HEADER = 28
@@ -69,6 +62,12 @@ cdef enum:
     OPT_HASH = 3
     OPT_QUEUE = 6
     OPT_VERDICT = 7
+
+PCAP_RECORD = PCAP
+OBSOLETE_PACKET_BLOCK = OPB
+SIMPLE_PACKET_BLOCK = SPB
+ENHANCED_PACKET_BLOCK = EPB
+MAX_BLOCK = LIMIT
 
 cdef enum Fault:
     FINE
@@ -317,7 +316,7 @@ cdef int64_t _gathered(const Record[::1] records, const uint32_t[::1] skips) exc
 
 
 cdef int _check_records(const uint8_t[::1] buffer, const Record[::1] records) except -1:
-    """Records are plain numbers that anybody may have written: see that they stay in the buffer."""
+    """Raise IndexError for records, which callers may have changed, that leave the buffer."""
     cdef Py_ssize_t i
     cdef int64_t size = buffer.shape[0]
     cdef const Record *record
@@ -378,7 +377,7 @@ def nanoseconds(const Record[::1] records, const uint64_t[::1] numerators,
 
 def packed_size(const Record[::1] records, const int64_t[::1] offsets, const int64_t[::1] first,
                 const uint32_t[::1] skips):
-    """Bytes that `pack` may need, at most, for the same arguments."""
+    """The most bytes that `pack` may need for the same arguments."""
     cdef Py_ssize_t i
     cdef int64_t total = 0, each, segments, payload
     _check_plan(records, offsets, first, skips)

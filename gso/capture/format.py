@@ -26,9 +26,9 @@ Int64s: TypeAlias = "npt.NDArray[np.int64]"
 Records: TypeAlias = "npt.NDArray[np.void]"
 
 CHUNK = 4 << 20
-"""Bytes to read, or write, at a time: so many that what each step costs is little beside them."""
+"""Bytes to read or write at a time: so many that the fixed cost of a step is small."""
 MOST_RECORDS = 1 << 14
-"""Packets to deal with at a time."""
+"""Packets to handle at a time."""
 
 PCAP_MICROSECONDS = 0xA1B2C3D4
 PCAP_NANOSECONDS = 0xA1B23C4D
@@ -65,8 +65,8 @@ _RAW_ALIASES = (12, 14)
 _LINK_NUMBERS = {name: number for number, name in _LINK_NAMES.items()}
 
 
-# How `gso.parse` takes what a link type's frames start with, and how many bytes to leave out for
-# it. A cooked Linux header ends like an Ethernet header: with a type of two bytes.
+# How `gso.parse` reads frames of a link type, and how many of their first bytes it must not see.
+# A cooked Linux header ends like an Ethernet header, with a type of two bytes.
 LINKS: dict[str, tuple[Literal["ethernet", "raw"], int]] = {
     "ethernet": ("ethernet", 0),
     "raw": ("raw", 0),
@@ -132,7 +132,7 @@ def is_path(source: Source) -> TypeGuard[str | os.PathLike[str]]:
 
 
 def damaged(offset: int, text: str, field: str, limit: int, reason: Reason) -> GsoError:
-    """The error for a capture file that cannot be right, at `offset` in it."""
+    """The error for a capture file that cannot be right at `offset`."""
     return GsoError(
         f"damaged capture at byte {offset}: {text}",
         reason=reason,
@@ -165,7 +165,7 @@ class PcapHeader:
                 offset=4,
                 limit=4,
             )
-        # The upper half tells the length of a frame check sequence.
+        # The upper half of the field tells the length of a frame check sequence.
         interface = Interface(
             link_name(link & 0xFFFF),
             snaplen=snaplen,

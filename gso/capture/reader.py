@@ -95,7 +95,7 @@ class Capture:
 
 @dataclass
 class Section:
-    """What applies to the packets of one pcapng section, or of one pcap file."""
+    """Byte order and interfaces of one pcapng section, or of one pcap file."""
 
     order: Order
     base: int = 0
@@ -105,9 +105,9 @@ class Section:
 
     @property
     def clock(self) -> Clock:
-        """How `nanoseconds` has to read the ticks of each interface.
+        """Numerator, ticks a second and offset of each interface, for `nanoseconds`.
 
-        Made once, as a file may have many thousand interfaces.
+        They are kept, as a file may have many thousand interfaces.
         """
         if self._clock is None or len(self._clock[0]) != len(self.interfaces):
             self._clock = (
@@ -258,7 +258,7 @@ class Reader:
                 yield self.describe(part, part.frames())
 
     def describe(self, packets: Packets, frames: Frames | None = None) -> Capture:
-        """All that the file says of `packets`, with `frames` or without any."""
+        """All that the file says of `packets`; with `frames`, if these are given."""
         records = packets.records
         return Capture(
             Frames() if frames is None else frames,
@@ -271,7 +271,7 @@ class Reader:
         )
 
     def parts(self) -> Iterator[Block | Packets]:
-        """Everything in the file, in order: what a program that rewrites a capture needs."""
+        """Yield everything in the file, in order, for programs that rewrite a capture."""
         yield from self._pcap() if self.format == "pcap" else self._pcapng()
         self.close()
 
@@ -296,7 +296,7 @@ class Reader:
                 return self._note_truncation(self._record_size(section.order))
 
     def _record_size(self, order: Order) -> int:
-        """Size of the pcap record at hand, or of its header while that is not whole."""
+        """Size of the next pcap record, or of its header while that is not whole."""
         if self._available < 16:
             return 16
         return 16 + int(struct.unpack_from(order + "I", self._peek(12), 8)[0])
@@ -330,7 +330,7 @@ class Reader:
                 section = yield from self._block(kind, size, section)
 
     def _next_block(self, order: Order) -> tuple[int, int]:
-        """Type and size of the block at hand, whose first 12 bytes are there."""
+        """Type and size of the next block, whose first 12 bytes are in the buffer."""
         head = self._peek(12)
         kind = struct.unpack_from(order + "I", head)[0]
         if kind == form.SECTION_HEADER:
@@ -352,7 +352,7 @@ class Reader:
     def _block(
         self, kind: int, size: int, section: Section
     ) -> Generator[Block | Packets, None, Section]:
-        """Deal with a block that is not a packet; returns the section it leads to."""
+        """Read a block that is not a packet; returns the section of what follows it."""
         offset = self.position
         raw = self._take(size)
         if kind == form.SECTION_HEADER:
@@ -396,7 +396,7 @@ class Reader:
         return Packets(self._buffer, records, section, self._origin)
 
     def _fill(self, need: int) -> bool:
-        """Have `need` bytes at hand; False if the file ends before."""
+        """Read until `need` bytes are in the buffer; returns False if the file ends before."""
         if need <= self._available:
             return True
         rest = self._buffer[self._start : self._stop]
@@ -439,7 +439,7 @@ class Reader:
         )
 
     def size_hint(self) -> int:
-        """Size of the file, 0 if nobody knows."""
+        """Size of the file in bytes, 0 if it is not known."""
         try:
             status = os.fstat(self._file.fileno())
         except (AttributeError, OSError):

@@ -127,7 +127,7 @@ class Writer:
         self._write(frames, records, options)
 
     def _start(self) -> None:
-        """Open the file: so late that arguments which do not fit leave an old file alone."""
+        """Open the file, so late that wrong arguments leave an old file alone."""
         if self._file is None:
             target = self._target
             self._file = io.FileIO(target, "w") if is_path(target) else target
@@ -150,7 +150,7 @@ class Writer:
     def _options(
         self, comments: Sequence[str | None] | None, records: Records
     ) -> npt.NDArray[np.uint8]:
-        """One run of all packets' options; their places are noted in `records`."""
+        """All packets' options as one run of bytes; their places go into `records`."""
         if comments is None:
             comments = ()
         elif len(comments) != len(records):
@@ -170,7 +170,7 @@ class Writer:
     def _write(self, frames: Frames, records: Records, options: npt.NDArray[np.uint8]) -> None:
         data, offsets = frames.data, frames.offsets
         skips = np.zeros(len(self.interfaces), np.uint32)
-        # Pieces, so that the memory needed does not grow with the batch.
+        # In pieces, so that the memory needed does not grow with the batch.
         cuts = np.searchsorted(offsets, np.arange(0, offsets[-1], CHUNK), "right")
         steps = np.arange(0, len(records), MOST_RECORDS)
         for start, stop in pairwise(np.unique([0, *cuts, *steps, len(records)]).tolist()):

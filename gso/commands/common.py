@@ -1,4 +1,4 @@
-"""What the subcommands of ``gso`` share: statuses, options, help."""
+"""Exit statuses, options and help that the subcommands of ``gso`` share."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ exit status:
 
 
 class UsageError(Exception):
-    """What is wrong with the usage or the input, and what to do next."""
+    """Wrong usage or input; the message says what to do next, too."""
 
 
 class Formatter(argparse.RawDescriptionHelpFormatter):
@@ -59,17 +59,17 @@ def terminal_width() -> int:
 
 
 def add_input(command: argparse.ArgumentParser) -> None:
-    """The capture to read."""
+    """Add the argument for the capture to read."""
     command.add_argument("input", metavar="IN", help="pcap or pcapng file, or - for a pipe")
 
 
 def add_output(command: argparse.ArgumentParser) -> None:
-    """The capture to write."""
+    """Add the argument for the capture to write."""
     command.add_argument("output", metavar="OUT", help="file to write, or - for a pipe")
 
 
 def add_common(command: argparse.ArgumentParser) -> None:
-    """Options of every subcommand that reads a capture."""
+    """Add the options of every subcommand that reads a capture."""
     command.add_argument(
         "--tunnel-port",
         metavar="PORT=TUNNEL",
@@ -100,7 +100,7 @@ def _refuse(message: str) -> NoReturn:
 
 
 def positive(text: str) -> int:
-    """An option's value that counts something."""
+    """Read an option's value that is a number from 1 on."""
     if not text.isdecimal() or not 0 < int(text) < 1 << 31:
         _refuse(f"{text!r} is not a number from 1 to {(1 << 31) - 1}")
     return int(text)
@@ -121,7 +121,7 @@ def plural(count: int, word: str) -> str:
 
 
 def wrapped(label: str, text: str, indent: str = "  ") -> Iterator[str]:
-    """A paragraph of a report; the text is made safe to show."""
+    """Yield the lines of a paragraph of a report; the text is made safe to show."""
     yield from textwrap.wrap(
         label + printable(text),
         REPORT_WIDTH,
@@ -134,13 +134,13 @@ def wrapped(label: str, text: str, indent: str = "  ") -> Iterator[str]:
 
 @contextlib.contextmanager
 def open_target(name: str, source: str) -> Iterator[Any]:
-    """The file to write: under another name until it is complete, unless it is a pipe or device."""
+    """The file to write. Unless it is a pipe or device, it gets its name when it is complete."""
     if name == "-":
         if sys.stdout.isatty():
             raise UsageError("a capture is binary: write it to a file or a pipe, not a terminal")
         yield io.FileIO(sys.stdout.fileno(), "w", closefd=False)
         return
-    path = Path(name).resolve()  # a link is to stay one
+    path = Path(name).resolve()  # a link stays a link
     if source != "-" and path.exists() and path.samefile(source):
         raise UsageError(f"{name}: IN and OUT are the same file, choose another name for OUT")
     if path.exists() and not path.is_file():
@@ -175,7 +175,7 @@ def _umask() -> int:
 
 @contextlib.contextmanager
 def show_progress(name: str) -> Iterator[Callable[[int], None] | None]:
-    """Shows how far a long run has come, if somebody is watching."""
+    """A function that shows how many bytes have been read; None without a terminal."""
     if not sys.stderr.isatty():
         yield None
         return
@@ -203,8 +203,8 @@ def show_progress(name: str) -> Iterator[Callable[[int], None] | None]:
 
 
 def version() -> str:
-    """Of the package, as it is installed."""
-    # Costs as much time as all else that is imported here.
+    """The version of the package that is installed."""
+    # This import takes as long as all others here.
     from importlib import metadata  # noqa: PLC0415
 
     try:

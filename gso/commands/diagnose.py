@@ -105,7 +105,7 @@ def _report(name: str, diagnosis: Diagnosis) -> Iterator[str]:
 
 
 def _by_number(drops: Counter[tuple[str, str]]) -> list[tuple[tuple[str, str], int]]:
-    """The most frequent first, and equally frequent ones in the order of their names."""
+    """The drops, the most frequent first, equally frequent ones in the order of their names."""
     return sorted(drops.items(), key=lambda item: (-item[1], item[0]))
 
 

@@ -1,4 +1,4 @@
-"""A diagnosis as one page of HTML that needs nothing else: no script, no other file."""
+"""A diagnosis as one page of HTML, without scripts or other files."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _HEADERS: dict[str, tuple[str, Kind]] = {
 
 
 def page(found: list[tuple[str, Diagnosis]]) -> str:
-    """One page for the diagnoses of several logs, by their names."""
+    """The diagnoses of several logs, with the names of the logs, as one page."""
     return "".join(_page(found))
 
 
@@ -109,7 +109,7 @@ def _drawing(case: Case) -> str:
 
 
 def header_drawing(offsets: Mapping[str, int | None], expected: Mapping[str, int]) -> str:
-    """Draw a packet's headers to scale as SVG, with where each offset points and where it should.
+    """Draw a packet's headers to scale as SVG, with marks where offsets point and should point.
 
     `offsets` are those of the sk_buff by their names, in bytes from `skb->head`; unknown ones are
     left out. `expected` has the right value of each that is wrong.

@@ -20,7 +20,7 @@ from gso.printable import printable
 __all__ = ["describe", "draw", "draw_svg"]
 
 Style: TypeAlias = Callable[[str, str], str]
-"""Takes a text and what it is: "title", "right", "wrong" or "note"."""
+"""Styles a text by what it is: "title", "right", "wrong" or "note"."""
 
 _LOOKS = {
     Status.RIGHT: "right",
@@ -39,10 +39,10 @@ _MEANINGS = {
 def describe(
     capture: Capture, index: int, number: int, tunnel_ports: TunnelPorts | None = None
 ) -> dict[str, Any]:
-    """Everything about packet `index` of a capture, in types that JSON knows.
+    """Describe packet `index` of a capture, which is called `number`, in types that JSON knows.
 
-    `number` is what the packet is called. `layout` has the kernel's header offsets, as
-    `gso.parse` finds them, or `problem` tells why there are none.
+    In the result `layout` has the kernel's header offsets as `gso.parse` finds them, or `problem`
+    tells why there are none.
     """
     frame = bytes(capture.frames[index])
     interface = capture.interfaces[int(capture.interface_ids[index])]
@@ -122,7 +122,7 @@ def _field(one: Field, verdict: Check | None) -> dict[str, Any]:
 
 
 def faults(description: dict[str, Any]) -> int:
-    """How many lengths and checksums are wrong."""
+    """The number of wrong lengths and checksums."""
     return sum(
         one.get("status") == str(Status.WRONG)
         for header in description["headers"]
@@ -131,7 +131,7 @@ def faults(description: dict[str, Any]) -> int:
 
 
 def moment(nanoseconds: int) -> str:
-    """A time in UTC, to the nanosecond."""
+    """A time in words, in UTC and to the nanosecond."""
     seconds, fraction = divmod(nanoseconds, 10**9)
     epoch = datetime.datetime(1970, 1, 1)
     return f"{epoch + datetime.timedelta(seconds=seconds)}.{fraction:09} UTC"
@@ -142,7 +142,7 @@ def _plain(text: str, _: str) -> str:
 
 
 def draw(description: dict[str, Any], style: Style = _plain, width: int = 100) -> Iterator[str]:
-    """The description in lines of text."""
+    """Yield the description in lines of text."""
     yield style(_title(description), "title")
     for line in (description["comment"] or "").splitlines():
         yield f"comment: {printable(line)}"
@@ -173,7 +173,7 @@ def _title(description: dict[str, Any]) -> str:
 
 
 def _boxes(headers: list[dict[str, Any]], width: int) -> Iterator[str]:
-    """Headers side by side, each over the offset of its first byte; several rows if need be."""
+    """Headers side by side, each above the offset of its first byte, in rows of up to `width`."""
     row: list[tuple[str, int]] = []
     for header in headers:
         cell = f" {header['name']} {header['length']} "

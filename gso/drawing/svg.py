@@ -1,4 +1,4 @@
-"""Packet headers to scale, with marks where offsets point, as a drawing that needs nothing else."""
+"""Packet headers to scale, with marks where offsets point, as SVG that needs no other file."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ _COLOUR: dict[Look, str] = {"plain": "#333", "wrong": "#b3261e", "right": "#1769
 _WIDTH = 960
 _EDGE = 12
 _DATA = 150
-"""Width of what is not to scale, as it may be 64 kB long."""
+"""Width of a box that is not drawn to scale: payload may be 64 kB long."""
 _MOST_SCALE = 9.0
 _CHARACTER = 6.6
-"""Widest that one of a label's is, near enough."""
+"""Width of a label's character, at most, roughly."""
 _ROW = 19
 _TICK = 10
 
 
 @dataclass(frozen=True)
 class Box:
-    """A header, from byte `start` up to byte `end`; `open_end`: longer than it is drawn."""
+    """A header, from byte `start` up to byte `end`; with `open_end` it is longer than drawn."""
 
     start: int
     end: int
@@ -44,7 +44,7 @@ class Box:
 
 @dataclass(frozen=True)
 class Mark:
-    """A named offset: it points at byte `at`, rightly or wrongly."""
+    """A named offset that points at byte `at`, rightly or wrongly."""
 
     at: int
     label: str
@@ -52,7 +52,7 @@ class Mark:
 
 
 def packet_drawing(boxes: Sequence[Box], marks: Iterable[Mark], title: str = "") -> str:
-    """The drawing, as text of SVG; classes let a page give it the page's own colours."""
+    """Draw packet headers as SVG; classes let a page give it the page's own colours."""
     return "".join(_drawing(boxes, sorted(marks, key=lambda mark: (mark.at, mark.label)), title))
 
 
@@ -83,7 +83,7 @@ def _drawing(boxes: Sequence[Box], marks: list[Mark], title: str) -> Iterator[st
         line, text = _mark(mark, x(mark.at), y, top)
         lines.append(line)
         texts.append(text)
-    # Texts over all lines, with a white edge: they stay readable where they cross.
+    # Texts lie over all lines and have a white edge: they stay readable where they cross.
     yield from (*lines, *texts)
     yield "</svg>\n"
 

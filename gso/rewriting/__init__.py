@@ -1,1 +1,1 @@
-"""A capture in, another one out: segmented or coalesced."""
+"""Captures read, segmented or coalesced, and written."""

@@ -25,15 +25,15 @@ _MOST_KEPT = 1 << 18
 
 @dataclass
 class Merged:
-    """What became of a capture.
+    """Counts of what happened to a capture's packets.
 
     Attributes:
-        packets: read.
-        merged: of them, those that went into super-packets.
-        super_packets: that they became.
-        most_segments: the most packets that went into one.
-        unknown_links: packets of link types that cannot be looked into, by its name.
-        truncated: what the file's end lacks.
+        packets: packets read.
+        merged: packets that went into super-packets.
+        super_packets: the super-packets that they became.
+        most_segments: the most packets that went into one super-packet.
+        unknown_links: packets of link types that cannot be looked into, by name of the type.
+        truncated: what the end of the file lacks, or None.
     """
 
     packets: int = 0
@@ -60,11 +60,11 @@ class _Merger:
         self._timeout = timeout
         self._options = options
         self._packer, self._keeper = Packer(), Packer()
-        # The last packets of a piece of the file, where a super-packet may go on in the next one.
+        # The last packets of a piece of the file, if their super-packet may go on in the next one.
         self._kept: Packets | None = None
 
     def rewrite(self, packets: Packets) -> Iterator[memoryview]:
-        """The bytes to write in place of these packets; a piece lasts until the next but one."""
+        """Yield the bytes to write for these packets; each piece lasts until the next but one."""
         self.result.packets += len(packets.records)
         kept, self._kept = self._kept, None
         parts = list(runs(_joined(kept, packets) if kept else packets))
@@ -73,13 +73,16 @@ class _Merger:
         yield self._part(*parts[-1], last=True)
 
     def finish(self) -> Iterator[memoryview]:
-        """The same for packets that have been kept back."""
+        """Yield the bytes to write for packets that have been kept back."""
         kept, self._kept = self._kept, None
         for part, link_type in runs(kept) if kept else ():
             yield self._part(part, link_type, last=False)
 
     def _part(self, packets: Packets, link_type: str, *, last: bool) -> memoryview:
-        """The same for packets of one link type. `last`: it may go on."""
+        """The bytes to write for packets of one link type.
+
+        If they are the `last` ones so far, super-packets that may go on are kept back.
+        """
         if link_type in LINKS:
             return self._run(packets, link_type, last=last)
         unknown = self.result.unknown_links
@@ -87,7 +90,7 @@ class _Merger:
         return self._packer.pack(packets, Frames(), np.empty(0, np.int64))
 
     def _run(self, packets: Packets, link_type: str, *, last: bool) -> memoryview:
-        """The same for packets of one link type that is known."""
+        """The bytes to write for packets of one link type that is known, as `_part` does."""
         kind, skip = LINKS[link_type]
         skips = np.full(len(packets.section.interfaces), skip, np.uint32)
         times = None if self._timeout is None else packets.timestamps()
@@ -113,7 +116,7 @@ class _Merger:
         return self._packer.pack(first, made[several], several, skip)
 
     def _alone(self, packets: Packets, which: Any) -> Packets:
-        """A copy of some of the packets, in a buffer of their own."""
+        """A copy of the packets at the indices `which`, in a buffer of their own."""
         records = packets.records[which]
         some = Packets(packets.buffer, records, packets.section, packets.origin)
         buffer = np.frombuffer(self._keeper.pack(some, Frames(), np.empty(0, np.int64)), np.uint8)
@@ -122,22 +125,25 @@ class _Merger:
         return Packets(buffer, records, packets.section, packets.origin)
 
     def _cut(self, packets: Packets, made: Coalesced, times: Any) -> int:
-        """From which packet on to wait for what follows in the file.
+        """The packet from which on packets wait for what follows in the file.
 
-        All that has been merged before it is complete, but for super-packets that would make us
-        keep more than _MOST_KEPT bytes.
+        Every super-packet that begins before it is complete, except where waiting would keep more
+        than _MOST_KEPT bytes.
         """
         count = len(packets.records)
         waiting = made.first[made.held]
         if times is not None and self._timeout is not None:
             waiting = waiting[times[waiting] >= times[-1] - self._timeout * _NANOSECONDS]
-        behind = np.cumsum(packets.records["block_length"][::-1], dtype=np.int64)
-        affordable = count - int(np.searchsorted(behind, _MOST_KEPT, side="right"))
+        kept = np.cumsum(packets.records["block_length"][::-1], dtype=np.int64)
+        affordable = count - int(np.searchsorted(kept, _MOST_KEPT, side="right"))
         return max(int(waiting.min(initial=count)), affordable)
 
     @staticmethod
     def _flows(packets: Packets, skip: int) -> Any:
-        """Packets are merged that came through one interface, with the same bytes skipped."""
+        """A number for each packet, equal for those of one interface and equal skipped bytes.
+
+        Only such packets are merged.
+        """
         interfaces = packets.records["interface"].astype(np.int64)
         if not skip:
             return interfaces
@@ -154,7 +160,7 @@ class _Merger:
 
 
 def _joined(kept: Packets, packets: Packets) -> Packets:
-    """Packets that were kept, and those that follow them."""
+    """Join the packets that were kept and those that follow them."""
     first, last = packets.records[0], packets.records[-1]
     start, stop = int(first["block"]), int(last["block"]) + int(last["block_length"])
     shift = len(kept.buffer) - start
@@ -171,7 +177,7 @@ def _joined(kept: Packets, packets: Packets) -> Packets:
 def _move(records: Any, by: Any) -> None:
     for name in ("block", "data"):
         records[name] += by
-    # Without options it is any place.
+    # Where there are no options, their place means nothing but has to be within the buffer.
     options = records["options"] + by
     records["options"] = np.where(records["options_length"], options, records["block"])
 
@@ -198,7 +204,7 @@ def coalesce_capture(
         source: path or binary file.
         target: binary file to write to.
         tunnel_ports, udp_gro, fixed_ids, gro_max_size: as for `gso.coalesce`.
-        timeout: microseconds between the first and the last segment, at most; None: any time.
+        timeout: most microseconds between the first and the last segment; None for no limit.
         progress: called now and then with the number of bytes read.
 
     Raises GsoError for a damaged capture; what precedes the damage has been written by then.
@@ -217,7 +223,7 @@ def coalesce_capture(
 
 
 def _with_room(block: Block) -> bytes:
-    """The block, but a limit on captured bytes is raised: readers cut longer packets off."""
+    """The block, with a limit on captured bytes raised: readers would cut super-packets off."""
     raw = as_written(block)
     place = {PCAP_RECORD: 16, INTERFACE_DESCRIPTION: 12}.get(block.kind)
     if place is None:

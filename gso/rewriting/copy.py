@@ -29,15 +29,16 @@ def copy_capture(
     keep: Callable[[Block], bytes] | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> str | None:
-    """Copy everything but the packets, in whose place goes what `replace` gives.
+    """Copy a capture, with the packets replaced by what `replace` yields for them.
 
     Args:
         source: path or binary file.
         target: binary file to write to.
-        replace: the bytes to write for some packets; each piece must last until the next but one.
-        finish: the bytes to write for packets that `replace` has kept back; called wherever
-            something else than packets follows.
-        keep: what to write for any other block, by default :func:`as_written`.
+        replace: yields the bytes to write for some packets; each piece must last until the next
+            but one.
+        finish: yields the bytes to write for packets that `replace` has kept back; called where
+            anything but packets follows.
+        keep: returns the bytes to write for any other block, by default :func:`as_written`.
         progress: called now and then with the number of bytes read.
 
     Returns what the file's end lacks, or None. Raises GsoError for a damaged capture; what precedes
@@ -72,14 +73,14 @@ def _write_all(write: Callable[[bytes | memoryview], None], pieces: Iterator[mem
 
 
 def as_written(block: Block) -> bytes:
-    """The block itself; a section loses its length in bytes, which is not known in advance."""
+    """The block itself; a section header without the section's length, which will change."""
     if block.kind == SECTION_HEADER:
         return block.raw[:16] + b"\xff" * 8 + block.raw[24:]
     return block.raw
 
 
 def runs(packets: Packets) -> Iterator[tuple[Packets, str]]:
-    """The packets in pieces of one link type each."""
+    """Yield the packets in pieces of one link type each, with its name."""
     records, section = packets.records, packets.section
     if (records["interface"] == records["interface"][0]).all():
         yield packets, section.interfaces[records["interface"][0]].link_type
@@ -96,7 +97,7 @@ def runs(packets: Packets) -> Iterator[tuple[Packets, str]]:
 
 
 def _number(link_type: str) -> int:
-    """A number for each way to treat a link type."""
+    """A number of a link type: equal for all that are unknown."""
     return list(LINKS).index(link_type) if link_type in LINKS else -1
 
 
@@ -107,7 +108,7 @@ class Packer:
         self._buffer = self._other = np.empty(0, np.uint8)
 
     def pack(self, packets: Packets, frames: Frames, parents: Int64s, skip: int = 0) -> memoryview:
-        """The packets, but ``frames[i]`` instead of packet ``parents[i]``.
+        """Pack the packets for a file, with ``frames[i]`` in place of packet ``parents[i]``.
 
         A packet may have several frames, in a row. Each gets its timestamp, interface and first
         `skip` bytes; the first one also its options.
@@ -115,10 +116,10 @@ class Packer:
         records = packets.records
         first = np.searchsorted(parents, np.arange(len(records) + 1))
         skips = np.full(len(packets.section.interfaces), skip, np.uint32)
-        # A replacement is as long as it is: the packet's length on the wire is no longer true.
+        # A replacement's length on the wire is its own: the packet's is no longer true.
         records["original"][parents] = 0
         need = packed_size(records, frames.offsets, first, skips)
-        # The buffer before may still be on its way to the disk.
+        # The last buffer may still be on its way to the disk.
         self._buffer, self._other = self._other, self._buffer
         if need > len(self._buffer):
             self._buffer = np.empty(need, np.uint8)
@@ -137,9 +138,9 @@ class Packer:
 
 @contextlib.contextmanager
 def _output(file: Any) -> Iterator[Callable[[bytes | memoryview], None]]:
-    """A function that writes: to a disk while the next piece is being made, else at once.
+    """A function that writes a piece: to a disk while the next one is made, else at once.
 
-    Nobody knows how long a write to a pipe takes, and a thread in it could not be interrupted.
+    A write to a pipe may take for ever, and a thread in it could not be interrupted.
     """
     if not _is_on_disk(file):
         yield lambda piece: write_all(file, piece)

@@ -1,7 +1,7 @@
 /*
- * Holds every implementation that gso_simd_at lists to a slow, obvious one, and prints how much it
- * checked; exits 1 at the first difference. With the name of a fault as its argument it checks the
- * baseline with this fault instead, which it should find.
+ * Compares every implementation that gso_simd_at lists with a slow, obvious one, and prints how
+ * many checks it made; exits with 1 at the first difference. With the name of a fault as argument it
+ * checks the baseline with this fault, which it should find.
  */
 #define _GNU_SOURCE
 #include <signal.h>
@@ -27,7 +27,7 @@ static const size_t SIZES[] = {0,  1,  2,  3,  7,   8,	 9,   15,  16,	17,   31, 
 
 #define EACH(i, array) (size_t i = 0; i < sizeof(array) / sizeof(*(array)); i++)
 
-/* ---- telling what is wrong ---- */
+/* ---- reports ---- */
 
 static const struct gso_simd *simd;
 static unsigned long long checks;
@@ -58,7 +58,7 @@ static void outside(int signal)
 
 /* ---- memory ---- */
 
-/* ROOM bytes between two pages that nobody may touch. */
+/* ROOM bytes between two pages that must not be touched. */
 static uint8_t *fenced(void)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
@@ -87,7 +87,7 @@ static void fill_source(void)
 		source[i] = random_byte();
 }
 
-/* The n bytes at p and their surroundings, as far as there are any, get the pattern. */
+/* Fill the n bytes at p and their surroundings, as far as there are any, with the pattern. */
 static void guard(uint8_t *p, size_t n)
 {
 	uint8_t *from = p - target < GUARD ? target : p - GUARD;
@@ -96,20 +96,20 @@ static void guard(uint8_t *p, size_t n)
 	memset(from, PATTERN, (size_t)(to - from));
 }
 
-/* After guard: the n bytes at p are those wanted, and the pattern is still around them. */
+/* Check after guard that the n bytes at p are those wanted, with the pattern still around. */
 static void expect_bytes(const uint8_t *p, size_t n, const uint8_t *bytes)
 {
 	for (size_t i = 1; i <= GUARD; i++) {
 		if (p - target >= (ptrdiff_t)i && p[-(ptrdiff_t)i] != PATTERN)
 			fail("bytes before the output are overwritten");
 		if (target + ROOM - p >= (ptrdiff_t)(n + i) && p[n + i - 1] != PATTERN)
-			fail("bytes behind the output are overwritten");
+			fail("bytes after the output are overwritten");
 	}
 	if (memcmp(p, bytes, n))
 		fail("the output is wrong");
 }
 
-/* ---- the obvious ---- */
+/* ---- the obvious implementation ---- */
 
 static uint64_t obvious_sum(const uint8_t *p, size_t n)
 {
@@ -125,7 +125,7 @@ static uint64_t obvious_sum(const uint8_t *p, size_t n)
 	return sum;
 }
 
-/* Both of the same value modulo 0xffff, and 0 only together. */
+/* Whether both have the same value modulo 0xffff, and neither or both are 0. */
 static void expect_sum(uint64_t sum, uint64_t right)
 {
 	if (sum % 0xffff != right % 0xffff || !sum != !right)
@@ -224,7 +224,7 @@ static void check_chunks(void)
 			expect_sum(sums[i], obvious_sum(source + offsets[i],
 							(size_t)(offsets[i + 1] - offsets[i])));
 		}
-		checking("sums: behind the last one");
+		checking("sums: after the last one");
 		if (sums[CHUNKS] != PATTERN)
 			fail("a sum too many is written");
 	}
@@ -236,7 +236,7 @@ enum {
 	IP_HLEN = 20,
 	TCP_HLEN = 20,
 	UDP_HLEN = 8,
-	PSEUDO = 0x1234567 /* what is summed beside the layer 4 header and the payload */
+	PSEUDO = 0x1234567 /* in place of a pseudo header's sum */
 };
 
 /* A header of random bytes, and the train that it makes. */
@@ -413,7 +413,7 @@ static uint64_t sum_is_too_large(const uint8_t *src, size_t n)
 	return good->sum(src, n) + (n == LONGEST ? 0xffffULL << 20 : 0);
 }
 
-static uint64_t sum_reads_behind(const uint8_t *src, size_t n)
+static uint64_t sum_reads_past_the_end(const uint8_t *src, size_t n)
 {
 	return good->sum(src, n) + 0 * ((const volatile uint8_t *)src)[n];
 }
@@ -436,7 +436,7 @@ static void sums_skip_empty_ones(uint64_t *sums, const uint8_t *src, const int64
 			good->sums(sums + i, src, offsets + i, 1);
 }
 
-static uint64_t copy_writes_behind(uint8_t *dst, const uint8_t *src, size_t n)
+static uint64_t copy_writes_past_the_end(uint8_t *dst, const uint8_t *src, size_t n)
 {
 	if (n % 16 == 15)
 		dst[n] = 0;
@@ -507,11 +507,11 @@ static const struct {
 	FAULT(sum, sum_swaps_an_odd_byte),
 	FAULT(sum, sum_makes_zero_of_ones),
 	FAULT(sum, sum_is_too_large),
-	FAULT(sum, sum_reads_behind),
+	FAULT(sum, sum_reads_past_the_end),
 	FAULT(sum, sum_reads_before),
 	FAULT(sums, sums_write_one_more),
 	FAULT(sums, sums_skip_empty_ones),
-	FAULT(copy_sum, copy_writes_behind),
+	FAULT(copy_sum, copy_writes_past_the_end),
 	FAULT(copy_sum, copy_writes_before),
 	FAULT(copy_sum, copy_leaves_the_last),
 	FAULT(stream_sum, copy_forgets_an_odd_head),

@@ -1,4 +1,4 @@
-"""Runs of equal segments on every SIMD path, in the caches and past them, against the reference."""
+"""Packet trains on every SIMD path, through the caches and past them, against the reference."""
 
 import random
 from functools import cache
@@ -21,7 +21,7 @@ V6 = ("fd00::1", 40000), ("fd00::2", 5201)
 
 
 def with_options(packet: bytes) -> bytes:
-    """The IPv6 packet with 256 bytes of destination options in front of what it carries."""
+    """The IPv6 packet with 256 bytes of destination options before its payload."""
     header = bytearray(packet[:40])
     options = bytes([header[6], 31, 1, 252]) + bytes(252)
     header[4:6] = (len(packet) - 40 + len(options)).to_bytes(2, "big")
