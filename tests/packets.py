@@ -77,6 +77,17 @@ def ethernet(draw, ethertype):
 
 ETHERTYPE = {4: 0x0800, 6: 0x86DD}
 IPPROTO = {4: 4, 6: 41}
+PPP = {4: 0x0021, 6: 0x0057}
+
+
+@st.composite
+def link(draw, version):
+    """An Ethernet header, and now and then that of a PPPoE session, before an IP packet."""
+    if draw(st.sampled_from([False, False, False, True])):
+        first = draw(st.sampled_from([0x1100, 0x1100, 0x2109]))
+        session = pack16(first, draw(any16), draw(any16), PPP[version])
+        return draw(ethernet(0x8864)) + session
+    return draw(ethernet(ETHERTYPE[version]))
 
 
 @st.composite
@@ -146,21 +157,21 @@ def tcp(draw):
 @st.composite
 def inner_packet(draw, version, l4):
     proto = 6 if l4 == "tcp" else 17
-    header = draw(tcp()) if l4 == "tcp" else draw(udp(draw(st.sampled_from([53, 9, 443]))))
+    header = draw(tcp()) if l4 == "tcp" else draw(udp(draw(st.sampled_from([53, 9, 443, 2152]))))
     return draw(ip(version, proto)) + header
 
 
 @st.composite
 def tunnelled(draw, kind, outer, inner_version, inner):
     """The IP packet `inner` in one tunnel over an outer IP header."""
-    inner_frame = draw(ethernet(ETHERTYPE[inner_version])) + inner
+    inner_frame = draw(link(inner_version)) + inner
     bridged = draw(st.booleans())
     packet, ethertype = (inner_frame, 0x6558) if bridged else (inner, ETHERTYPE[inner_version])
     if kind == "ip":
         return draw(ip(outer, IPPROTO[inner_version])) + inner
     if kind == "gre":
         return draw(ip(outer, 47)) + draw(gre(ethertype)) + packet
-    port = draw(st.sampled_from([4789, 5560]))
+    port = draw(st.sampled_from([4789, 8472, 5560]))
     body = {
         "fou": lambda: draw(udp(5555)) + inner,
         "fou-gre": lambda: draw(udp(5557)) + draw(gre(ethertype)) + packet,
@@ -202,7 +213,7 @@ def headers(draw):
         return draw(ethernet(0x8847)) + draw(mpls()) + packet, "ethernet"
     if link == "nsh":
         return draw(ethernet(0x894F)) + draw(nsh(1 if version == 4 else 2)) + packet, "ethernet"
-    return draw(ethernet(ETHERTYPE[version])) + packet, "ethernet"
+    return draw(link(version)) + packet, "ethernet"
 
 
 @st.composite

@@ -12,6 +12,8 @@ GENERATED = FOLDER / "generated.json.xz"
 STREAMS = FOLDER / "gro.json.xz"
 TYPED = FOLDER / "types.json.xz"
 ACCECN = FOLDER / "accecn.json.xz"
+PPPOE = FOLDER / "7.3" / "pppoe.json.xz"
+PPPOE_STREAMS = FOLDER / "7.3" / "gro-pppoe.json.xz"
 VNET_TUNNELS = FOLDER / "vnet_tunnels.json.xz"
 # Not super-packets that were seen between a tunnel and the segmenter
 OTHERS = (GENERATED, STREAMS, TYPED, ACCECN, VNET_TUNNELS)

@@ -19,12 +19,13 @@ from gso.headers._numbers cimport (
     ETH_HLEN, GRE_CHECK, GRO_MAX_SIZE, IPPROTO_HOPOPTS, IPPROTO_TCP, IPPROTO_UDP, IPV4_CHECK,
     IPV4_HLEN, IPV4_TOT_LEN, IPV6_EXT_HDRLEN, IPV6_EXT_NEXTHDR, IPV6_HLEN, IPV6_NEXTHDR,
     IPV6_PAYLOAD_LEN, IPV6_TLV_AT, IPV6_TLV_JUMBO, IPV6_TLV_JUMBO_LEN, JUMBO_AT, JUMBO_HLEN,
-    TCPHDR_FIN, TCPHDR_PSH, TCP_CHECK, TCP_FLAGS, UDP_CHECK, UDP_LEN,
+    PPPOE_BASE_HLEN, PPPOE_LENGTH, TCPHDR_FIN, TCPHDR_PSH, TCP_CHECK, TCP_FLAGS, UDP_CHECK,
+    UDP_LEN,
 )
 from gso.headers._pseudo_header cimport pseudo_sum
 from gso.headers._walk cimport (
-    LAYER_IPV4, LAYER_IPV6, LAYER_UDP, drop_copy, fault, header_copy, headers, layer, port_list,
-    read_headers,
+    LAYER_IPV4, LAYER_IPV6, LAYER_PPPOE, LAYER_UDP, drop_copy, fault, header_copy, headers,
+    layer, port_list, read_headers,
 )
 
 from operator import index
@@ -156,6 +157,8 @@ cdef void finish_layers(
                 inside = <uint16_t>~fold(pseudo)
                 next_offset = one.offset
                 continue
+        elif one.kind == LAYER_PPPOE:
+            put16(head + PPPOE_LENGTH, min(length - PPPOE_BASE_HLEN, 0xffff))
         else:
             store16(head + GRE_CHECK, 0)
             inside += short_sum(head, next_offset - one.offset)
@@ -289,8 +292,9 @@ def coalesce(Frames frames not None, *, link_type="ethernet", tunnel_ports=None,
     A packet takes up frames of its flow while sequence numbers and IPv4 IDs count up and everything
     else in the headers, TCP options, window and acknowledgement included, is the same; it ends
     with a shorter segment, with PSH, FIN, URG, SYN or RST, or when the next frame does not fit.
-    Wrong lengths or checksums, IP options, fragments and two tunnels inside each other keep a
-    frame from being merged.
+    Wrong lengths or checksums, IP options, fragments, two tunnels inside each other and UDP ports
+    that :func:`segment` refuses keep a frame from being merged. PPPoE sessions are merged as 7.3
+    does; older kernels do not merge them.
 
     The kernel merges more only where segmentation would not give the frames back (outer IPv4 IDs
     that jump under DF, UDP with fixed IDs, urgent pointers, wrong outer UDP lengths, BIG TCP with
@@ -317,7 +321,7 @@ def coalesce(Frames frames not None, *, link_type="ethernet", tunnel_ports=None,
     Returns :class:`Coalesced`.
 
     Kernel: dev_gro_receive, inet_gro_receive, ipv6_gro_receive, tcp_gro_receive,
-    udp_gro_receive_segment, skb_gro_receive, and those of the tunnels.
+    udp_gro_receive_segment, skb_gro_receive, pppoe_gro_receive (7.3), and those of the tunnels.
     """
     cdef _Memory memory = _Memory()
     cdef gro_state *j = &memory.j

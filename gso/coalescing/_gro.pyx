@@ -16,23 +16,24 @@ from libc.string cimport memcmp, memcpy
 from gso.buffers._bytes cimport get16, load16
 from gso.buffers._checksum cimport fold, length_sum, short_sum, simd
 from gso.headers._numbers cimport (
-    ETH_HLEN, GRE_CHECK, GRE_CHECK_HLEN, GRE_CSUM,
-    GRE_KEY, GRE_RESERVED1, GRO_LEGACY_MAX_SIZE, GUE_FLAGS, GUE_FLAG_PRIV, GUE_HLEN_MASK,
-    GUE_PFLAG_REMCSUM, GUE_PRIVATE_FLAGS, GUE_VERSION_SHIFT, IPPROTO_TCP, IPPROTO_UDP,
-    IPV4_ADDRESSES_LEN, IPV4_CHECK, IPV4_FRAG_OFF, IPV4_HLEN, IPV4_ID, IPV4_NO_OPTIONS,
-    IPV4_PROTOCOL, IPV4_SADDR, IPV4_TOS, IPV4_TOT_LEN, IPV4_TTL, IPV6_ADDRESSES_LEN, IPV6_FLOW_LBL,
-    IPV6_HLEN, IPV6_HOP_LIMIT, IPV6_NEXTHDR, IPV6_PAYLOAD_LEN, IPV6_SADDR, IP_DF, JUMBO_HLEN,
-    L4_PORTS_LEN, MAX_GRO_SKBS, SKB_GSO_GRE, SKB_GSO_GRE_CSUM, SKB_GSO_IPXIP4, SKB_GSO_IPXIP6,
-    SKB_GSO_TCPV4, SKB_GSO_TCPV6, SKB_GSO_TCP_ECN, SKB_GSO_TCP_FIXEDID, SKB_GSO_TUNNEL_REMCSUM,
-    SKB_GSO_UDP_L4, SKB_GSO_UDP_TUNNEL, SKB_GSO_UDP_TUNNEL_CSUM, TCPHDR_CWR, TCPHDR_FIN,
-    TCPHDR_PSH, TCPHDR_RST, TCPHDR_SYN, TCPHDR_URG, TCP_ACK_SEQ, TCP_CHECK, TCP_DOFF, TCP_FLAGS,
-    TCP_SEQ, TCP_URG_PTR, TCP_WINDOW, UDP_CHECK, UDP_GRO_CNT_MAX, UDP_HLEN, UDP_LEN,
+    ETH_HLEN, GRE_CHECK, GRE_CHECK_HLEN, GRE_CSUM, GRE_KEY, GRE_RESERVED1, GRO_LEGACY_MAX_SIZE,
+    GUE_FLAGS, GUE_FLAG_PRIV, GUE_HLEN_MASK, GUE_PFLAG_REMCSUM, GUE_PRIVATE_FLAGS,
+    GUE_VERSION_SHIFT, IPPROTO_TCP, IPPROTO_UDP, IPV4_ADDRESSES_LEN, IPV4_CHECK, IPV4_FRAG_OFF,
+    IPV4_HLEN, IPV4_ID, IPV4_NO_OPTIONS, IPV4_PROTOCOL, IPV4_SADDR, IPV4_TOS, IPV4_TOT_LEN,
+    IPV4_TTL, IPV6_ADDRESSES_LEN, IPV6_FLOW_LBL, IPV6_HLEN, IPV6_HOP_LIMIT, IPV6_NEXTHDR,
+    IPV6_PAYLOAD_LEN, IPV6_SADDR, IP_DF, JUMBO_HLEN, L4_PORTS_LEN, MAX_GRO_SKBS,
+    PPPOE_BASE_HLEN, PPPOE_LENGTH, PPPOE_PROTOCOL, PPPOE_SESSION, PPPOE_SESSION_DATA,
+    SKB_GSO_GRE, SKB_GSO_GRE_CSUM, SKB_GSO_IPXIP4, SKB_GSO_IPXIP6, SKB_GSO_TCPV4, SKB_GSO_TCPV6,
+    SKB_GSO_TCP_ECN, SKB_GSO_TCP_FIXEDID, SKB_GSO_TUNNEL_REMCSUM, SKB_GSO_UDP_L4,
+    SKB_GSO_UDP_TUNNEL, SKB_GSO_UDP_TUNNEL_CSUM, TCPHDR_CWR, TCPHDR_FIN, TCPHDR_PSH, TCPHDR_RST,
+    TCPHDR_SYN, TCPHDR_URG, TCP_ACK_SEQ, TCP_CHECK, TCP_DOFF, TCP_FLAGS, TCP_SEQ, TCP_URG_PTR,
+    TCP_WINDOW, UDP_CHECK, UDP_GRO_CNT_MAX, UDP_HLEN, UDP_LEN,
 )
 from gso.headers._pseudo_header cimport pseudo_sum
 from gso.headers._walk cimport (
-    CARRIES_IP, CARRIES_IP_PROTOCOL, LAYER_GRE, LAYER_IPV4, LAYER_IPV6, LAYER_UDP, STEP_GRE,
-    STEP_MPLS, STEP_NSH, TUNNEL_GRE, TUNNEL_GUE, drop_copy, fault, header_copy, headers, layer,
-    read_headers,
+    CARRIES_IP, CARRIES_IP_PROTOCOL, LAYER_GRE, LAYER_IPV4, LAYER_IPV6, LAYER_PPPOE, LAYER_UDP,
+    STEP_GRE, STEP_MPLS, STEP_NSH, TUNNEL_GRE, TUNNEL_GUE, drop_copy, fault, header_copy,
+    headers, layer, read_headers,
 )
 
 cdef extern from *:
@@ -153,6 +154,11 @@ cdef bint right_layer(const frame *f, int k) noexcept nogil:
         return get16(head + IPV6_PAYLOAD_LEN) == length - IPV6_HLEN
     if one.kind == LAYER_UDP:
         return get16(head + UDP_LEN) == length
+    if one.kind == LAYER_PPPOE:
+        return (
+            get16(head) == PPPOE_SESSION_DATA
+            and get16(head + PPPOE_LENGTH) == length - PPPOE_BASE_HLEN
+        )
     return load16(head + GRE_RESERVED1) == 0
 
 
@@ -240,6 +246,10 @@ cdef bint same_flow(
             if (load16(x + UDP_CHECK) == 0) != (load16(y + UDP_CHECK) == 0):
                 return False
             at = start + UDP_HLEN
+        elif h.layers[k].kind == LAYER_PPPOE:
+            if differs(x, y, PPPOE_SESSION, PPPOE_LENGTH):
+                return False
+            at = start + PPPOE_PROTOCOL
         else:
             if differs(x, y, 0, GRE_CHECK):
                 return False
@@ -488,7 +498,7 @@ cdef uint32_t type_of(const headers *h, const uint8_t *p) noexcept nogil:
                      else SKB_GSO_UDP_TUNNEL)
         elif h.layers[k].kind == LAYER_GRE:
             bits ^= SKB_GSO_GRE | SKB_GSO_GRE_CSUM
-        else:
+        elif h.layers[k].kind != LAYER_PPPOE:
             levels += 1
     if h.remcsum:
         bits |= SKB_GSO_TUNNEL_REMCSUM

@@ -46,6 +46,7 @@ cdef enum:  # Ethernet (include/uapi/linux/if_ether.h)
     ETH_P_IPV6 = 0x86DD
     ETH_P_MPLS_UC = 0x8847
     ETH_P_MPLS_MC = 0x8848
+    ETH_P_PPP_SES = 0x8864
     ETH_P_8021AD = 0x88A8
     ETH_P_NSH = 0x894F
 
@@ -164,6 +165,17 @@ cdef enum:  # GUE (draft-ietf-intarea-gue; include/net/gue.h)
 
     GUE_FLAG_PRIV = 1
     GUE_PFLAG_REMCSUM = 0x80        # of the first byte of the private flags
+
+cdef enum:  # PPPoE session (RFC 2516; struct pppoe_hdr), PPP protocols (RFC 1332, 5072)
+    PPPOE_SESSION = 2
+    PPPOE_LENGTH = 4                # of the bytes after this field
+    PPPOE_PROTOCOL = 6
+    PPPOE_BASE_HLEN = 6
+    PPPOE_SES_HLEN = 8              # with the PPP protocol
+
+    PPPOE_SESSION_DATA = 0x1100     # version 1, type 1, code 0
+    PPP_IP = 0x0021
+    PPP_IPV6 = 0x0057
 
 cdef enum:  # MPLS (RFC 3032)
     MPLS_BOTTOM = 2                 # the byte that has the bottom-of-stack bit

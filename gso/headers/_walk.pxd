@@ -31,16 +31,16 @@ cdef enum carried:  # gso.headers.tunnels.Carries
     CARRIES_OPAQUE
 
 cdef enum layer_kind:
-    LAYER_IPV4, LAYER_IPV6, LAYER_UDP, LAYER_GRE
+    LAYER_IPV4, LAYER_IPV6, LAYER_UDP, LAYER_GRE, LAYER_PPPOE
 
 cdef enum step:
     STEP_DONE, STEP_ETHERNET, STEP_IPV4, STEP_IPV6, STEP_TCP, STEP_UDP, STEP_GRE, STEP_MPLS,
-    STEP_NSH, STEP_FAILED, STEP_BEYOND
+    STEP_NSH, STEP_PPPOE, STEP_FAILED, STEP_BEYOND
 
 cdef enum:
     MAX_HEADER = 65535  # the kernel's header offsets are u16
     MAX_FRAME = 0x7fffffff
-    MAX_LAYERS = 16
+    MAX_LAYERS = 24         # four an IP level, and a PPPoE header before the level too many
     FEW_BYTES = 256
     HEADER_ROOM = 8  # after a header copy, for an IPv6 fragment header
 

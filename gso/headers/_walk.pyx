@@ -13,17 +13,17 @@ from libc.string cimport memcpy
 from gso.buffers._bytes cimport get16
 from gso.headers._numbers cimport (
     ETH_HLEN, ETH_P_8021AD, ETH_P_8021Q, ETH_P_IP, ETH_P_IPV6, ETH_P_MPLS_MC, ETH_P_MPLS_UC,
-    ETH_P_NSH, ETH_P_TEB, GRE_BASE_HLEN, GRE_CSUM, GRE_FIELD_LEN, GRE_KEY, GRE_PROTOCOL,
-    GRE_ROUTING, GRE_SEQ, GRE_VERSION, GRO_LEGACY_MAX_SIZE, GUE_CONTROL, GUE_FLAGS,
-    GUE_FLAG_PRIV, GUE_HLEN, GUE_HLEN_MASK, GUE_PFLAG_REMCSUM, GUE_PRIVATE_FLAGS,
+    ETH_P_NSH, ETH_P_PPP_SES, ETH_P_TEB, GRE_BASE_HLEN, GRE_CSUM, GRE_FIELD_LEN, GRE_KEY,
+    GRE_PROTOCOL, GRE_ROUTING, GRE_SEQ, GRE_VERSION, GRO_LEGACY_MAX_SIZE, GUE_CONTROL,
+    GUE_FLAGS, GUE_FLAG_PRIV, GUE_HLEN, GUE_HLEN_MASK, GUE_PFLAG_REMCSUM, GUE_PRIVATE_FLAGS,
     GUE_PROTO_CTYPE, GUE_REMCSUM_HLEN, GUE_VERSION_SHIFT, IPPROTO_DSTOPTS, IPPROTO_GRE,
     IPPROTO_HOPOPTS, IPPROTO_IPIP, IPPROTO_IPV6, IPPROTO_ROUTING, IPPROTO_TCP, IPPROTO_UDP,
     IPV4_FRAG_OFF, IPV4_HLEN, IPV4_PROTOCOL, IPV6_EXT_HDRLEN, IPV6_EXT_HLEN, IPV6_EXT_NEXTHDR,
     IPV6_HLEN, IPV6_NEXTHDR, IPV6_RT_SEGMENTS_LEFT, IPV6_TLV_AT, IPV6_TLV_JUMBO, IP_MF,
     IP_OFFSET, IP_TUNNEL_RECURSION_LIMIT, MPLS_BOTTOM, MPLS_HLEN, MPLS_LS_S, NSH_BASE_HLEN,
-    NSH_LENGTH, NSH_LENGTH_MASK, NSH_NEXT_PROTOCOL, TCP_DOFF, TCP_HLEN, TCP_MIN_DOFF,
-    TUN_P_ETHERNET, TUN_P_IPV4, TUN_P_IPV6, TUN_P_MPLS_UC, TUN_P_NSH, UDP_DEST, UDP_HLEN,
-    VLAN_HLEN, VLAN_MAX_DEPTH,
+    NSH_LENGTH, NSH_LENGTH_MASK, NSH_NEXT_PROTOCOL, PPPOE_PROTOCOL, PPPOE_SES_HLEN, PPP_IP,
+    PPP_IPV6, TCP_DOFF, TCP_HLEN, TCP_MIN_DOFF, TUN_P_ETHERNET, TUN_P_IPV4, TUN_P_IPV6,
+    TUN_P_MPLS_UC, TUN_P_NSH, UDP_DEST, UDP_HLEN, VLAN_HLEN, VLAN_MAX_DEPTH,
 )
 
 # The state of a walk: where it is, and what it must not read beyond.
@@ -109,7 +109,7 @@ cdef void network(cursor *c) noexcept nogil:
 
 cdef layer *add_layer(cursor *c, layer_kind kind) noexcept nogil:
     cdef layer *one = &c.h.layers[c.h.n]
-    c.h.n += 1  # at most three an IP level, and the levels are counted
+    c.h.n += 1  # cannot exceed MAX_LAYERS, as the IP levels are counted
     one.kind = kind
     one.offset = <uint16_t>c.off
     one.hlen = 0
@@ -129,6 +129,8 @@ cdef step by_ethertype(cursor *c, unsigned int proto, Py_ssize_t field) noexcept
         return STEP_MPLS
     if proto == ETH_P_NSH:
         return STEP_NSH
+    if proto == ETH_P_PPP_SES:
+        return STEP_PPPOE
     note_refusal(
         c, "h_proto", "no segmentation of protocol {value:#06x} (byte {offset})", field, proto,
         proto)
@@ -407,7 +409,9 @@ cdef step transport_udp(cursor *c) noexcept nogil:
     if c.ports.inner > 0 and c.tunnels == 0:
         return announced_tunnel(c, start)
     found = find_port(c.ports, get16(c.p + start + UDP_DEST))
-    row = NULL if found is NULL else found.row
+    row = NULL
+    if found is not NULL:
+        row = found.row
     if row is NULL or row.carries == CARRIES_OPAQUE or c.later_fragment:
         c.off += UDP_HLEN
         c.h.l4 = IPPROTO_UDP
@@ -557,6 +561,28 @@ cdef step nsh(cursor *c) noexcept nogil:
     return by_next_protocol(c, c.p[start + NSH_NEXT_PROTOCOL], start + NSH_NEXT_PROTOCOL)
 
 
+cdef step pppoe(cursor *c) noexcept nogil:
+    """RFC 2516: a PPPoE session header and the PPP protocol, then IP (pppoe_gso_segment).
+
+    Only the PPP protocol is looked at. The header is no tunnel: the IP header after it is the
+    network header.
+    """
+    cdef Py_ssize_t start = c.off, field = start + PPPOE_PROTOCOL
+    cdef unsigned int proto
+    cdef step state = need(c, PPPOE_SES_HLEN, "pppoe_hdr")
+    if state != STEP_DONE:
+        return state
+    if c.tunnels:
+        inner_mac(c)
+    proto = get16(c.p + field)
+    c.off += PPPOE_SES_HLEN
+    if proto != PPP_IP and proto != PPP_IPV6:
+        network(c)
+        return unknown(c, "ppp_proto", proto, field)
+    add_layer(c, LAYER_PPPOE).offset = <uint16_t>start
+    return STEP_IPV4 if proto == PPP_IP else STEP_IPV6
+
+
 cdef step follow(cursor *c, step kind) noexcept nogil:
     if kind == STEP_ETHERNET:
         return ethernet(c)
@@ -572,7 +598,9 @@ cdef step follow(cursor *c, step kind) noexcept nogil:
         return gre(c)
     elif kind == STEP_MPLS:
         return mpls(c)
-    return nsh(c)
+    elif kind == STEP_NSH:
+        return nsh(c)
+    return pppoe(c)
 
 
 cdef void mark_inner(headers *h) noexcept nogil:
@@ -587,7 +615,7 @@ cdef void mark_inner(headers *h) noexcept nogil:
     cdef bint inner = levels == 1
     for i in range(h.n):
         h.layers[i].inner = inner
-        inner = True
+        inner |= h.layers[i].kind == LAYER_IPV4 or h.layers[i].kind == LAYER_IPV6
 
 
 cdef int walk(

@@ -17,6 +17,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Check", "Status", "check"]
 
+# Length fields, and the bytes of the header that they do not count
+_LENGTHS = {
+    "ipv4": ("total length", 0),
+    "ipv6": ("payload length", 40),
+    "udp": ("length", 0),
+    "pppoe": ("length", 6),
+}
 _TRANSPORT = {"tcp": 6, "udp": 17, "icmpv6": 58}
 
 
@@ -74,9 +81,9 @@ def check(
 ) -> list[Check]:
     """Examine every length and checksum of the headers that a frame holds whole.
 
-    A length over 65535 bytes, which its field cannot hold, is expected as 0 (BIG TCP). `complete`
-    is False for a frame that the capture cut. The other arguments are those of
-    `gso.headers.fields.dissect`.
+    A length over 65535 bytes, which its field cannot hold, is expected as 0 (BIG TCP), and as 65535
+    in a PPPoE header. `complete` is False for a frame that the capture cut. The other arguments are
+    those of `gso.headers.fields.dissect`.
     """
     data = bytes(memoryview(frame))
     headers = read_headers(data, layout, link_type=link_type, tunnel_ports=tunnel_ports)
@@ -101,13 +108,12 @@ def check(
 
 
 def _lengths(header: Header, end: int) -> Iterator[Check]:
-    names = {"ipv4": "total length", "ipv6": "payload length", "udp": "length"}
-    name = names.get(header.protocol.name)
-    if name is None:
+    if header.protocol.name not in _LENGTHS:
         return
-    expected = end - header.offset - (40 if name == "payload length" else 0)
+    name, uncounted = _LENGTHS[header.protocol.name]
+    expected = end - header.offset - uncounted
     if expected > 0xFFFF:
-        expected = 0
+        expected = 0xFFFF if header.protocol.name == "pppoe" else 0
     value = header.values[name]
     status = Status.RIGHT if value == expected else Status.WRONG
     yield Check(header.name, name, _offset(header, name), value, status, expected)

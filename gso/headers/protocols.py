@@ -3,8 +3,8 @@
 A row has the fields in wire order with their widths, how long the header says it is, what its
 optional part holds, and what follows it. `gso.headers.fields` walks any chain of them.
 
-Sources: IEEE 802.3 and 802.1Q, RFC 791, 8200, 9293, 768, 2784 and 2890 (GRE), 3032 (MPLS),
-4302 (AH), 7348 (VXLAN), 8300 (NSH), 8926 (Geneve), draft-ietf-intarea-gue,
+Sources: IEEE 802.3 and 802.1Q, RFC 791, 8200, 9293, 768, 2516 (PPPoE), 2784 and 2890 (GRE), 3032
+(MPLS), 4302 (AH), 7348 (VXLAN), 8300 (NSH), 8926 (Geneve), draft-ietf-intarea-gue,
 draft-herbert-remotecsumoffload, draft-ietf-nvo3-vxlan-gpe, and the kernel's include/net/gue.h and
 include/net/vxlan.h.
 """
@@ -76,6 +76,7 @@ _ETHERTYPES = {
     0x86DD: "IPv6",
     0x8847: "MPLS",
     0x8848: "MPLS multicast",
+    0x8864: "PPPoE session",
     0x88A8: "QinQ",
     0x894F: "NSH",
 }
@@ -111,6 +112,7 @@ _TCP_FLAGS = {
     0x02: "SYN",
     0x01: "FIN",
 }
+_PPP_PROTOCOLS = {0x0021: "IPv4", 0x0057: "IPv6", 0xC021: "LCP", 0x8021: "IPCP", 0x8057: "IPV6CP"}
 _ECN = {0: "not ECT", 1: "ECT(1)", 2: "ECT(0)", 3: "CE"}
 
 
@@ -187,6 +189,7 @@ def _by_ethertype(key: str) -> Callable[[Values, bytes, Context], str | None]:
         0x86DD: "ipv6",
         0x8847: "mpls",
         0x8848: "mpls",
+        0x8864: "pppoe",
         0x88A8: "vlan",
         0x894F: "nsh",
     }
@@ -236,6 +239,10 @@ def _after_udp(values: Values, rest: bytes, context: Context) -> str | None:
 def _by_gpe_protocol(values: Values, _: bytes, __: Context) -> str | None:
     protocols = {1: "ipv4", 2: "ipv6", 3: "ethernet", 4: "nsh", 5: "mpls"}
     return protocols.get(values["next protocol"])
+
+
+def _after_pppoe(values: Values, _: bytes, __: Context) -> str | None:
+    return {0x0021: "ipv4", 0x0057: "ipv6"}.get(values["ppp protocol"])
 
 
 def _after_mpls(values: Values, rest: bytes, _: Context) -> str | None:
@@ -484,6 +491,18 @@ PROTOCOLS: dict[str, Protocol] = {
                 Spec("target hardware address", 48, _mac),
                 Spec("target protocol address", 32, _ipv4),
             ),
+        ),
+        Protocol(
+            "pppoe",
+            (
+                Spec("version", 4),
+                Spec("type", 4),
+                Spec("code", 8, _hex(2)),
+                Spec("session", 16, _hex(4)),
+                Spec("length", 16),
+                Spec("ppp protocol", 16, _named(_PPP_PROTOCOLS, 4)),
+            ),
+            _after_pppoe,
         ),
         Protocol(
             "mpls",

@@ -17,14 +17,15 @@ from gso.buffers._checksum cimport (
     GSO_TRAIN_IDS, fold, gso_train, htons, length_sum, not_zero, short_sum, simd,
 )
 from gso.headers._numbers cimport (
-    GRE_CHECK, GRE_RESERVED1, IP6_MF, IPPROTO_TCP, IPPROTO_UDP, IPV4_CHECK, IPV4_FRAG_OFF, IPV4_ID,
-    IPV4_TOT_LEN, IPV6_ADDRESS_LEN, IPV6_EXT_HDRLEN, IPV6_FRAG_HLEN, IPV6_FRAG_OFF, IPV6_HLEN,
-    IPV6_PAYLOAD_LEN, IPV6_RT_ADDRESSES, IPV6_RT_TYPE, IPV6_SADDR, IPV6_SRCRT_TYPE_0,
-    IPV6_SRCRT_TYPE_2, IPV6_SRCRT_TYPE_4, IP_MF, SKB_GSO_TCP_FIXEDID, TCPHDR_CWR, TCPHDR_FIN,
-    TCPHDR_PSH, TCP_CHECK, TCP_DOFF, TCP_SEQ, UDP_CHECK, UDP_HLEN, UDP_LEN,
+    GRE_CHECK, GRE_RESERVED1, IP6_MF, IPPROTO_TCP, IPPROTO_UDP, IPV4_CHECK, IPV4_FRAG_OFF,
+    IPV4_ID, IPV4_TOT_LEN, IPV6_ADDRESS_LEN, IPV6_EXT_HDRLEN, IPV6_FRAG_HLEN, IPV6_FRAG_OFF,
+    IPV6_HLEN, IPV6_PAYLOAD_LEN, IPV6_RT_ADDRESSES, IPV6_RT_TYPE, IPV6_SADDR, IPV6_SRCRT_TYPE_0,
+    IPV6_SRCRT_TYPE_2, IPV6_SRCRT_TYPE_4, IP_MF, PPPOE_BASE_HLEN, PPPOE_LENGTH,
+    SKB_GSO_TCP_FIXEDID, TCPHDR_CWR, TCPHDR_FIN, TCPHDR_PSH, TCP_CHECK, TCP_DOFF, TCP_SEQ,
+    UDP_CHECK, UDP_HLEN, UDP_LEN,
 )
 from gso.headers._pseudo_header cimport pseudo_sum
-from gso.headers._walk cimport FEW_BYTES, LAYER_IPV4, LAYER_IPV6, LAYER_UDP, layer
+from gso.headers._walk cimport FEW_BYTES, LAYER_IPV4, LAYER_IPV6, LAYER_PPPOE, LAYER_UDP, layer
 from gso.segmentation._plan cimport (
     INNER_ABSENT, INNER_COMPLETE, INNER_REMOTE, length_sums, plan, stamped_ip,
 )
@@ -69,6 +70,8 @@ cdef void sum_layers(plan *p) noexcept nogil:
                 # __skb_udp_tunnel_segment starts from what the field holds, right or wrong
                 p.pseudo[k] = <uint16_t>~fold(length_sum(t + p.hlen - head + p.length))
                 p.pseudo[k] += load16(head + UDP_CHECK)
+        elif one.kind == LAYER_PPPOE:
+            total = short_sum(head, hlen) + less(head + PPPOE_LENGTH)
         else:
             total = short_sum(head, hlen)
             if p.sealed[k]:
@@ -187,6 +190,11 @@ cdef void set_length(plan *p, length_sums *sums, uint8_t *t, Py_ssize_t n) noexc
                 store16(head + UDP_CHECK, not_zero(load16(head + UDP_CHECK)))
                 inside = <uint16_t>~fold(p.pseudo[k] + length_sum(length))
                 open_inside = False
+        elif one.kind == LAYER_PPPOE:
+            # pppoe_gso_segment counts the whole segment, with GSO_PARTIAL too
+            length += n - each - PPPOE_BASE_HLEN
+            put16(head + PPPOE_LENGTH, length)
+            inside += p.fixed[k] + htons(<uint16_t>length)
         else:
             inside += p.fixed[k]
             if p.sealed[k]:

@@ -15,13 +15,12 @@ from gso.headers._numbers cimport (
     IPV6_FRAG_ID, IPV6_HLEN, IPV6_NEXTHDR, IP_DF, JUMBO_HLEN, SKB_GSO_ALL, SKB_GSO_ESP,
     SKB_GSO_FCOE, SKB_GSO_GRE, SKB_GSO_GRE_CSUM, SKB_GSO_PARTIAL, SKB_GSO_SCTP, SKB_GSO_TCPV4,
     SKB_GSO_TCPV6, SKB_GSO_TCP_ACCECN, SKB_GSO_TCP_FIXEDID, SKB_GSO_TUNNEL_REMCSUM, SKB_GSO_UDP,
-    SKB_GSO_UDP_L4, SKB_GSO_UDP_TUNNEL, SKB_GSO_UDP_TUNNEL_CSUM, UDP_CHECK, UDP_DEST,
-    UDP_LEN,
+    SKB_GSO_UDP_L4, SKB_GSO_UDP_TUNNEL, SKB_GSO_UDP_TUNNEL_CSUM, UDP_CHECK, UDP_DEST, UDP_LEN,
 )
 from gso.headers._walk cimport (
-    FEW_BYTES, HEADER_ROOM, LAYER_GRE, LAYER_IPV4, LAYER_IPV6, LAYER_UDP, REASON_GSO_SIZE,
-    REASON_GSO_TYPE, REASON_LAYOUT, REASON_NOT_GSO, REASON_TOO_LONG, REASON_UNSUPPORTED, fault,
-    layer, read_headers, reason_t,
+    FEW_BYTES, HEADER_ROOM, LAYER_GRE, LAYER_IPV4, LAYER_IPV6, LAYER_PPPOE, LAYER_UDP,
+    REASON_GSO_SIZE, REASON_GSO_TYPE, REASON_LAYOUT, REASON_NOT_GSO, REASON_TOO_LONG,
+    REASON_UNSUPPORTED, fault, layer, read_headers, reason_t,
 )
 
 cdef enum:
@@ -135,7 +134,7 @@ cdef int check_lengths(plan *p, fault *why) noexcept nogil:
         length = p.hlen + p.gso_size - one.offset
         if one.kind == LAYER_IPV6:
             length -= IPV6_HLEN
-        if length > 0xffff and one.kind != LAYER_GRE:
+        if length > 0xffff and one.kind != LAYER_GRE and one.kind != LAYER_PPPOE:
             return refuse(
                 why, REASON_TOO_LONG, "payload_len" if one.kind == LAYER_IPV6 else "tot_len",
                 "a segment of gso_size {value} has a length of {offset}, the field ends at {limit}",

@@ -13,11 +13,11 @@ from libc.string cimport memcpy, memset
 from gso.buffers._bytes cimport get16, load16
 from gso.headers._numbers cimport (
     GRE_CHECK, GRO_LEGACY_MAX_SIZE, IPPROTO_TCP, IPV4_CHECK, IPV4_ID, IPV4_TOT_LEN,
-    IPV6_PAYLOAD_LEN, L4_PORTS_LEN, SKB_GSO_PARTIAL, SKB_GSO_TCP_FIXEDID, SKB_GSO_UDP, TCP_DOFF,
-    TCP_DOFF_MASK, UDP_CHECK, UDP_DEST, UDP_LEN,
+    IPV6_PAYLOAD_LEN, L4_PORTS_LEN, PPPOE_LENGTH, SKB_GSO_PARTIAL, SKB_GSO_TCP_FIXEDID,
+    SKB_GSO_UDP, TCP_DOFF, TCP_DOFF_MASK, UDP_CHECK, UDP_DEST, UDP_LEN,
 )
 from gso.headers._walk cimport (
-    FEW_BYTES, LAYER_IPV4, LAYER_IPV6, LAYER_UDP, fault, layer,
+    FEW_BYTES, LAYER_IPV4, LAYER_IPV6, LAYER_PPPOE, LAYER_UDP, fault, layer,
 )
 from gso.segmentation._plan cimport (
     INNER_COMPLETE, INNER_PARTIAL, make_plan, plan, plan_options,
@@ -41,6 +41,8 @@ cdef void free_layer(plan_key *key, const layer *one, bint sealed) noexcept nogi
         free_field(key, one.offset + IPV6_PAYLOAD_LEN, 2)
     elif one.kind == LAYER_UDP:
         free_field(key, one.offset + UDP_LEN, 4 if sealed else 2)     # and the checksum
+    elif one.kind == LAYER_PPPOE:
+        free_field(key, one.offset + PPPOE_LENGTH, 2)
     elif sealed:
         free_field(key, one.offset + GRE_CHECK, 4)            # and reserved1
 

@@ -129,6 +129,9 @@ def segment(frame, gso_size, *, gso_type=None, layout=None, link_type="ethernet"
             tunnel_ports=None, checksum="complete"):
     """Segment a super-packet exactly as the Linux kernel's software GSO does (6.12).
 
+    A PPPoE session header (RFC 2516) is followed as 7.3 does with its module pppoe; older kernels
+    do not segment such packets in software.
+
     Args:
         frame: the super-packet, any buffer. Length and checksum fields, IPv4 header checksums
             included, may hold any value: all are computed anew.
@@ -138,7 +141,9 @@ def segment(frame, gso_size, *, gso_type=None, layout=None, link_type="ethernet"
         gso_type: :class:`GsoType`. Of the groups transport (TCPV4, TCPV6, UDP, UDP_L4), UDP tunnel
             and GRE, one that has no bit set is taken from the frame: segments for a UDP packet, an
             outer checksum where the field is not 0, remote checksum offload where the header says
-            so. None is 0.
+            so. None is 0. A UDP port of a protocol that is known not to be cut into datagrams
+            (GTP-U, L2TP, ESP, WireGuard, CAPWAP: `gso.headers.tunnels`) is refused unless UDP or
+            UDP_L4 is set, or `tunnel_ports` maps it to None.
         layout: from :func:`parse` of this frame or one with the same headers, to save parsing.
         link_type, tunnel_ports: as for :func:`parse`.
         checksum: "complete", or "partial": the innermost checksum field holds the sum of the
@@ -149,7 +154,8 @@ def segment(frame, gso_size, *, gso_type=None, layout=None, link_type="ethernet"
     Raises GsoError for what the kernel refuses: see :class:`Reason`.
 
     Kernel: __skb_gso_segment, inet_gso_segment, ipv6_gso_segment, tcp_gso_segment,
-    __udp_gso_segment, udp4_ufo_fragment, __skb_udp_tunnel_segment, gre_gso_segment.
+    __udp_gso_segment, udp4_ufo_fragment, __skb_udp_tunnel_segment, gre_gso_segment,
+    pppoe_gso_segment.
     """
     return run(
         frame, gso_size, gso_type, layout, link_type, tunnel_ports, checksum, False)

@@ -32,6 +32,7 @@ SIZES = (10, 12, 20, 24)
 
 _ETH_HLEN = 14
 _ETH_P_IP = (b"\x08\x00", b"\x86\xdd")
+_PPPOE_SESSION = b"\x88\x64\x11\x00"  # the Ethernet type, then version 1, type 1 and code 0
 _IP_HLEN = {4: 20, 6: 40}
 _UDP_HLEN = 8
 _UDP_MAX_SEGMENTS = 128
@@ -387,7 +388,8 @@ class _Packet:
         layout = self.parse()
         l4 = _KINDS[self.kind][1]
         ethertype = bytes(self.frame[12:14])
-        if self.link_type == "ethernet" and ethertype not in _ETH_P_IP:
+        known = ethertype in _ETH_P_IP or self.frame[12:16] == _PPPOE_SESSION
+        if self.link_type == "ethernet" and not known:
             # skb_flow_dissect_flow_keys_basic looks for a VLAN tag where the IP header is
             self.bad_type(
                 self.header.gso_type,

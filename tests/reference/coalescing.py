@@ -120,6 +120,10 @@ class Segment:
                 told = walk.word(h.offset + 2)
             elif h.kind == "6":
                 told = walk.word(h.offset + 4) + 40
+            elif h.kind == "P":
+                if walk.word(h.offset) != 0x1100:
+                    return False
+                told = walk.word(h.offset + 4) + 6
             else:
                 told = walk.word(h.offset + 4) if h.kind == "U" else length
                 if h.kind == "G" and walk.word(h.offset + 6):
@@ -153,6 +157,8 @@ class Segment:
                 out[at + 1] &= 0x0F
                 out[at + 4 : at + 6] = b"\0\0"
                 out[at + 7] = 0
+            elif h.kind == "P":
+                out[at + 4 : at + 6] = b"\0\0"
             elif h.kind == "U":
                 out[at + 4 : at + 8] = b"\0\0\0\1" if any(out[at + 6 : at + 8]) else bytes(4)
             elif not out[at] & 0x20:  # the kernel takes the checksum for the key

@@ -119,7 +119,7 @@ class Job:
         for header in walk.headers:
             fixed = 40 if header.kind == "6" else 0
             length = len(template) + gso_size - header.offset - fixed
-            if length > 0xFFFF and header.kind != "G":
+            if length > 0xFFFF and header.kind not in "GP":
                 field = "payload_len" if header.kind == "6" else "tot_len"
                 refuse(Reason.TOO_LONG, field, length, 0xFFFF)
         step = gso_size
@@ -197,6 +197,7 @@ class Job:
         the innermost, are those of the segments that a device will make.
         """
         each = chunk[:gso_size]
+        self.more = len(chunk) - len(each)
         out = bytearray(template) + each
         self.transport(out, each)
         inner_check = self.l4 + (16 if self.walk.l4 == 6 else 6)
@@ -245,6 +246,8 @@ class Job:
             self.ipv4(out, header)
         elif header.kind == "6":
             self.put(out, at + 4, length - 40)
+        elif header.kind == "P":
+            self.put(out, at + 4, length + self.more - 6)
         elif header.kind == "U":
             self.put(out, at + 4, length)
             if at in self.sealed:

@@ -60,7 +60,8 @@ def segment_vnet(buffer, *, header_size=10, link_type="ethernet", checksum="comp
     options = {"link_type": link_type, "tunnel_ports": ports, "announced": announced}
     if not needs_csum:
         walk = Walk(frame, **options)
-        demand(link_type == "raw" or frame[12:14] in (b"\x08\x00", b"\x86\xdd"))
+        known = frame[12:14] in (b"\x08\x00", b"\x86\xdd") or frame[12:16] == b"\x88\x64\x11\0"
+        demand(link_type == "raw" or known)
         demand(walk.l4 == (6 if kind in (TCPV4, TCPV6) else 17))
         start = walk.l4_header
     if kind in (TCPV4, TCPV6):

@@ -72,7 +72,7 @@ class Walk:
         inner = sum(h.kind in "46" for h in self.headers) == 1
         for header in self.headers:
             header.inner = inner
-            inner = True
+            inner = inner or header.kind in "46"
 
     # What all steps need
 
@@ -125,6 +125,7 @@ class Walk:
             0x8847: self.mpls,
             0x8848: self.mpls,
             0x894F: self.nsh,
+            0x8864: self.pppoe,
         }
         if proto not in known:
             self.network()
@@ -170,6 +171,21 @@ class Walk:
             self.need(4, "vlan_hdr")
             self.at += 4
         return self.by_ethertype(self.word(self.at - 2), self.at - 2)
+
+    def pppoe(self):
+        self.need(8, "pppoe_hdr")
+        start = self.at
+        if self.tunnels and self.new_packet:
+            self.inner_mac_header = start
+            self.new_packet = False
+        self.at += 8
+        known = {0x0021: self.ipv4, 0x0057: self.ipv6}
+        proto = self.word(start + 6)
+        if proto not in known:
+            self.network()
+            self.stop("ppp_proto", start + 6, proto)
+        self.headers.append(Header("P", start))
+        return known[proto]
 
     def start_ip(self):
         self.network()
