@@ -1,10 +1,10 @@
-"""Names and numbers the kernel and the RFCs use."""
+"""Names and numbers of the kernel and the RFCs."""
 
 from enum import Enum, IntEnum, IntFlag
 
 
 class Tunnel(IntEnum):
-    """What carries the inner packet."""
+    """The kind of tunnel that carries the inner packet."""
 
     NONE = 0
     IPIP = 1

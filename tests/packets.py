@@ -81,7 +81,7 @@ PPP = {4: 0x0021, 6: 0x0057}
 
 
 @st.composite
-def link(draw, version):
+def before_ip(draw, version):
     """An Ethernet header, and now and then that of a PPPoE session, before an IP packet."""
     if draw(st.sampled_from([False, False, False, True])):
         first = draw(st.sampled_from([0x1100, 0x1100, 0x2109]))
@@ -164,7 +164,7 @@ def inner_packet(draw, version, l4):
 @st.composite
 def tunnelled(draw, kind, outer, inner_version, inner):
     """The IP packet `inner` in one tunnel over an outer IP header."""
-    inner_frame = draw(link(inner_version)) + inner
+    inner_frame = draw(before_ip(inner_version)) + inner
     bridged = draw(st.booleans())
     packet, ethertype = (inner_frame, 0x6558) if bridged else (inner, ETHERTYPE[inner_version])
     if kind == "ip":
@@ -213,7 +213,7 @@ def headers(draw):
         return draw(ethernet(0x8847)) + draw(mpls()) + packet, "ethernet"
     if link == "nsh":
         return draw(ethernet(0x894F)) + draw(nsh(1 if version == 4 else 2)) + packet, "ethernet"
-    return draw(link(version)) + packet, "ethernet"
+    return draw(before_ip(version)) + packet, "ethernet"
 
 
 @st.composite

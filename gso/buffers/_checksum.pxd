@@ -92,16 +92,16 @@ cdef inline uint64_t short_sum(const uint8_t *p, size_t n) noexcept nogil:
 
 
 cdef inline uint64_t length_sum(Py_ssize_t n) noexcept nogil:
-    """What a 32-bit length adds to a pseudo header."""
+    """The sum that a 32-bit length adds to a pseudo header."""
     return htons(<uint16_t>(n >> 16)) + <uint64_t>htons(<uint16_t>n)
 
 
 cdef inline uint16_t not_zero(uint16_t check) noexcept nogil:
-    """UDP: 0 says that there is no checksum."""
+    """A UDP checksum as it is sent: 0 would say that there is none."""
     return check if check else 0xffff
 
 
 cdef inline uint64_t sum_at(uint64_t total, Py_ssize_t distance) noexcept nogil:
-    """A sum of bytes as it counts `distance` bytes into a checksum's data."""
+    """The sum of bytes that start `distance` bytes into the data of a checksum."""
     cdef uint16_t folded = fold(total)
     return <uint16_t>(folded << 8 | folded >> 8) if distance & 1 else folded

@@ -24,7 +24,7 @@ cdef class Segments(Frames):
     cdef Segments with_parents(self, Frames part, object parents)
 
 
-# Memory that can grow until somebody looks at it, or a caller's.
+# Memory that can grow until it is exported, or a caller's.
 cdef class Memory:
     cdef char *p
     cdef Py_ssize_t size

@@ -46,12 +46,12 @@ cdef extern from *:
 
 
 cdef bytes new_bytes(Py_ssize_t size):
-    """Uninitialised bytes: the caller fills every one before anybody else sees the object."""
+    """Uninitialised bytes: the caller fills every one before other code gets the object."""
     return PyBytes_FromStringAndSize(NULL, size)
 
 
 cdef class Memory:
-    """Memory of our own that can grow until somebody looks at it, or a caller's, which cannot.
+    """Memory of our own, which can grow until it is exported, or a caller's, which cannot.
 
     Exports its bytes read-only.
     """
@@ -63,7 +63,7 @@ cdef class Memory:
             PyMem_Free(self.p)
 
     cdef int borrow(self, object out) except -1:
-        """Be the memory of a writable buffer."""
+        """Use the memory of a writable buffer."""
         PyObject_GetBuffer(out, &self.lent, PyBUF_WRITABLE)
         self.borrowed = True
         self.p = <char *>self.lent.buf

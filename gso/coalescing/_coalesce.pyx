@@ -39,7 +39,7 @@ from gso.errors import GsoError
 # ---- output ---------------------------------------------------------------------------------
 
 cdef Py_ssize_t lay_out(gro_state *j, int64_t *ends) noexcept nogil:
-    """Where each packet goes; returns the bytes of all."""
+    """Set where each packet goes in the output; returns the size of the output."""
     cdef Py_ssize_t k, total = 0
     cdef int64_t link = 0 if j.raw else ETH_HLEN
     cdef packet *one
@@ -57,7 +57,7 @@ cdef Py_ssize_t lay_out(gro_state *j, int64_t *ends) noexcept nogil:
 
 
 cdef void copy_frames(gro_state *j, uint8_t *out) noexcept nogil:
-    """Copy frames to where they go, headers only of the first."""
+    """Copy all frames to their places; of merged ones, only the first with its headers."""
     cdef const uint8_t *frame
     cdef packet *one
     cdef Py_ssize_t i, size, n
@@ -102,7 +102,7 @@ cdef int finish(gro_state *j, packet *one, uint8_t *out) noexcept nogil:
 cdef uint64_t finish_transport(
     const gro_state *j, const packet *one, const headers *h, uint8_t *out
 ) noexcept nogil:
-    """Returns the sum of the transport header and what is behind it."""
+    """Set the transport header; returns the sum of it and the payload."""
     cdef uint8_t *th = out + h.l4_header
     cdef uint8_t *check = th + (TCP_CHECK if h.l4 == IPPROTO_TCP else UDP_CHECK)
     cdef Py_ssize_t thlen = one.headers - h.l4_header
@@ -171,7 +171,7 @@ cdef void finish_layers(
 
 
 cdef void insert_jumbo(const headers *h, uint8_t *out, Py_ssize_t end) noexcept nogil:
-    """BIG TCP: a hop-by-hop header with the length that payload_len cannot hold."""
+    """Insert the hop-by-hop header of BIG TCP, whose length payload_len cannot hold."""
     cdef uint8_t *jumbo = out + h.ip_header + IPV6_HLEN
     cdef uint32_t length = <uint32_t>(end - h.ip_header - IPV6_HLEN + JUMBO_HLEN)
     memmove(jumbo + JUMBO_HLEN, jumbo, h.payload - h.ip_header - IPV6_HLEN)
@@ -185,7 +185,7 @@ cdef void insert_jumbo(const headers *h, uint8_t *out, Py_ssize_t end) noexcept 
 
 
 cdef Py_ssize_t write(gro_state *j, uint8_t *out, const int64_t *ends) noexcept nogil:
-    """Returns -1, or the number of a frame that has changed."""
+    """Write the output; returns -1, or the number of a frame that has changed."""
     cdef Py_ssize_t k
     copy_frames(j, out)
     for k in range(j.count):
@@ -194,7 +194,7 @@ cdef Py_ssize_t write(gro_state *j, uint8_t *out, const int64_t *ends) noexcept 
     return -1
 
 
-# ---- the door -------------------------------------------------------------------------------
+# ---- coalesce() -----------------------------------------------------------------------------
 
 cdef class Coalesced(Frames):
     """The frames of :func:`coalesce`: super-packets, and frames that were not merged.
@@ -246,7 +246,7 @@ def _restore(data, offsets, gso_size, gso_segs, gso_type, first, into, waiting):
 
 
 cdef class _Memory:
-    """What a call needs while it runs."""
+    """The memory of a call, freed when it ends."""
 
     cdef gro_state j
     cdef port_list ports
@@ -404,7 +404,7 @@ cdef object _numbers(object name, object values, Py_ssize_t n):
 
 
 cdef const int64_t *_first(object array) except? NULL:
-    """Where the numbers are, which lasts as long as `array`."""
+    """Address of the numbers, valid while `array` lives."""
     cdef const int64_t[::1] view
     if array is None or not array.size:
         return NULL

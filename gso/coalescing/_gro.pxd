@@ -1,4 +1,4 @@
-"""What a call of coalesce() decides: which frames become which packets."""
+"""Which frames become which packets: the state of a call of coalesce()."""
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
@@ -7,7 +7,7 @@ from gso.headers._walk cimport headers, port_list
 cdef enum:
     NO_SLOT = -1
 
-# A packet of the output: one frame, or several merged.
+# A packet of the output: one frame, or several merged
 cdef struct packet:
     int64_t first
     int64_t count
@@ -20,7 +20,7 @@ cdef struct packet:
     uint32_t gso_type
     uint8_t flags           # TCP: FIN and PSH of the last segment
 
-# A packet that may still take up frames.
+# A packet that may still take up frames
 cdef struct held_packet:
     headers h
     uint64_t hash
@@ -30,7 +30,7 @@ cdef struct held_packet:
     int32_t newer
     bint fixed_id
 
-# What a call was asked to do, and its memory.
+# The arguments of a call, and its memory
 cdef struct gro_state:
     const uint8_t *data
     const int64_t *off
@@ -57,5 +57,5 @@ cdef struct gro_state:
     int32_t *buckets
     uint64_t mask
 
-# Put every frame into a packet.
+# Assign every frame to a packet.
 cdef void assign_frames(gro_state *j) noexcept nogil

@@ -4,10 +4,11 @@
 
 Each frame is first judged alone: is it a segment, with every length and checksum right?
 (inet_gro_receive and so on.) A packet that is *held* may take up those that follow; it is found by
-a hash of the innermost addresses and ports, and must have the same headers but for what counts up
-from segment to segment (tcp_gro_receive, inet_gro_flush).
+a hash of the innermost addresses and ports, and must have the same headers except for fields that
+count up from segment to segment (tcp_gro_receive, inet_gro_flush).
 
-Beyond the kernel's rules, what segmentation would not give back byte for byte is not merged.
+Beyond the kernel's rules, frames are not merged that segmentation would not give back byte for
+byte.
 """
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
@@ -52,7 +53,7 @@ cdef extern from *:
 cdef enum:
     TCPHDR_LAST = TCPHDR_URG | TCPHDR_PSH | TCPHDR_RST | TCPHDR_SYN | TCPHDR_FIN
 
-# A frame under consideration.
+# The frame that is being assigned
 cdef struct frame:
     headers h
     header_copy copy
@@ -68,7 +69,7 @@ cdef struct frame:
 cdef uint64_t flow_hash(
     const gro_state *j, const headers *h, const uint8_t *p, Py_ssize_t i
 ) noexcept nogil:
-    """Of the interface, the innermost addresses, protocol and ports; 0 if there are none."""
+    """Hash of the interface, the innermost addresses, protocol and ports; 0 if there are none."""
     cdef const uint8_t *address
     cdef uint64_t total = j.seed[0], word
     cdef int k, words
@@ -88,7 +89,7 @@ cdef uint64_t flow_hash(
 
 
 cdef bint is_segment(const gro_state *j, const frame *f) noexcept nogil:
-    """Could this frame be part of a super-packet, going by its headers?"""
+    """Whether this frame can be part of a super-packet, by its headers."""
     cdef const headers *h = &f.h
     cdef int k, levels = 0
     if h.l4 == 0 or h.refusal.field is not NULL or h.jumbo >= 0 or h.routing >= 0:
@@ -112,7 +113,7 @@ cdef bint is_segment(const gro_state *j, const frame *f) noexcept nogil:
 
 
 cdef bint usual_tunnel(const frame *f) noexcept nogil:
-    """Nothing in the tunnel header that GRO does not know, though segmentation repeats it."""
+    """Whether GRO knows every field set in the tunnel header; segmentation repeats any."""
     cdef const headers *h = &f.h
     cdef const uint8_t *p = f.copy.p + h.transport_header
     cdef const uint8_t *inside = p + UDP_HLEN
@@ -126,7 +127,7 @@ cdef bint usual_tunnel(const frame *f) noexcept nogil:
 
 
 cdef bint usual_gue(const uint8_t *gue) noexcept nogil:
-    """validate_gue_flags: of all flags, private ones, and of those remote checksum offload."""
+    """Whether only private flags, and of those only REMCSUM, are set (validate_gue_flags)."""
     cdef unsigned int words = gue[0] & GUE_HLEN_MASK, flags = get16(gue + GUE_FLAGS)
     cdef const uint8_t *private = gue + GUE_PRIVATE_FLAGS
     if flags == 0:
@@ -139,7 +140,7 @@ cdef bint usual_gue(const uint8_t *gue) noexcept nogil:
 
 
 cdef bint right_layer(const frame *f, int k) noexcept nogil:
-    """An outer header as segmentation writes it, but for UDP and GRE checksums."""
+    """Whether a header is as segmentation writes it, except for UDP and GRE checksums."""
     cdef const layer *one = &f.h.layers[k]
     cdef const uint8_t *head = f.copy.p + one.offset
     cdef Py_ssize_t length = f.size - one.offset
@@ -263,7 +264,7 @@ cdef bint same_flow(
 cdef bint network_continues(
     const gro_state *j, held_packet *one, const uint8_t *a, const uint8_t *b, int64_t count
 ) noexcept nogil:
-    """Do the IP headers at `a` go on from those of the first frame at `b`? (inet_gro_flush)"""
+    """Whether the IP headers at `a` continue those of the first frame at `b` (inet_gro_flush)."""
     cdef const headers *h = &one.h
     cdef const uint8_t *x
     cdef const uint8_t *y
@@ -306,7 +307,7 @@ cdef inline uint32_t sequence(const uint8_t *th) noexcept nogil:
 cdef bint transport_continues(
     const headers *h, const uint8_t *a, const uint8_t *b, const packet *to, int64_t payload
 ) noexcept nogil:
-    """Does the TCP or UDP header at `a` go on from the one at `b`? (tcp_gro_receive)"""
+    """Whether the TCP or UDP header at `a` continues the one at `b` (tcp_gro_receive)."""
     cdef const uint8_t *x = a + h.l4_header
     cdef const uint8_t *y = b + h.l4_header
     if payload == 0 or payload > to.gso_size:
@@ -327,7 +328,7 @@ cdef bint transport_continues(
 cdef bint fits(
     const gro_state *j, const headers *h, const packet *to, int64_t payload
 ) noexcept nogil:
-    """skb_gro_receive: lengths count from the network header that the device found."""
+    """Whether the payload fits, counted from the device's network header (skb_gro_receive)."""
     cdef int64_t link = 0 if j.raw else ETH_HLEN
     cdef int64_t length = h.payload - link + to.length + payload
     if length >= j.max_size:
@@ -343,7 +344,7 @@ cdef bint fits(
 # ---- the held packets -----------------------------------------------------------------------
 
 cdef void release(gro_state *j, int32_t slot) noexcept nogil:
-    """The packet is complete: nothing is added to it any more."""
+    """Stop holding a packet, which is complete."""
     cdef held_packet *one = &j.slots[slot]
     cdef int32_t *link = &j.buckets[one.hash & j.mask]
     while link[0] != slot:
@@ -362,7 +363,7 @@ cdef void release(gro_state *j, int32_t slot) noexcept nogil:
 
 
 cdef void release_flow(gro_state *j, uint64_t hash) noexcept nogil:
-    """Complete whatever is held of these addresses and ports, so that nothing overtakes it."""
+    """Complete every packet held of these addresses and ports, so that no frame overtakes it."""
     cdef int32_t slot = j.buckets[hash & j.mask], following
     while slot != NO_SLOT:
         following = j.slots[slot].next_in_bucket
@@ -372,7 +373,7 @@ cdef void release_flow(gro_state *j, uint64_t hash) noexcept nogil:
 
 
 cdef int32_t find(gro_state *j, const frame *f) noexcept nogil:
-    """The held packet of the frame's flow, or NOBODY."""
+    """The slot of the held packet of the frame's flow, or NO_SLOT."""
     cdef int32_t slot = j.buckets[f.hash & j.mask], following
     cdef held_packet *one
     cdef int64_t first
@@ -400,7 +401,10 @@ cdef bint too_late(const gro_state *j, int64_t first, int64_t i) noexcept nogil:
 
 
 cdef void thin_out(gro_state *j, uint64_t hash) noexcept nogil:
-    """gro_flush_oldest: the same addresses in ever more tunnels must not cost ever more."""
+    """Complete the oldest of many packets held with one hash (gro_flush_oldest).
+
+    Otherwise the same addresses in ever more tunnels would take ever more time.
+    """
     cdef int32_t slot = j.buckets[hash & j.mask], last = NO_SLOT
     cdef int alike = 0
     while slot != NO_SLOT:
@@ -413,7 +417,7 @@ cdef void thin_out(gro_state *j, uint64_t hash) noexcept nogil:
 
 
 cdef void hold(gro_state *j, const frame *f, int64_t number) noexcept nogil:
-    """Let packet `number`, whose first frame this is, take up others."""
+    """Hold packet `number`, whose first frame this is, so that it can take up others."""
     cdef int32_t slot
     cdef held_packet *one
     cdef int32_t *bucket = &j.buckets[f.hash & j.mask]
@@ -443,7 +447,7 @@ cdef void hold(gro_state *j, const frame *f, int64_t number) noexcept nogil:
 
 
 cdef bint join(gro_state *j, int32_t slot, const frame *f) noexcept nogil:
-    """Put the frame behind a held packet of its flow. The packet is complete if it cannot be."""
+    """Append the frame to a held packet of its flow, which is complete if that is impossible."""
     cdef held_packet *one = &j.slots[slot]
     cdef packet *to = &j.packets[one.packet]
     cdef const uint8_t *first = j.data + j.off[to.first]
@@ -515,7 +519,7 @@ cdef bint may_lead(const frame *f) noexcept nogil:
 
 
 cdef void assign_frame(gro_state *j, frame *f) noexcept nogil:
-    """Decide on one frame."""
+    """Assign one frame to a held packet, or to a packet of its own."""
     cdef bint segment = is_segment(j, f) and right_checksums(f)
     cdef packet *own
     cdef int32_t slot
@@ -544,7 +548,7 @@ cdef void assign_frame(gro_state *j, frame *f) noexcept nogil:
 
 
 cdef void assign_frames(gro_state *j) noexcept nogil:
-    """Which packet each frame goes into."""
+    """Assign every frame to a packet."""
     cdef frame f
     cdef fault why
     cdef Py_ssize_t i

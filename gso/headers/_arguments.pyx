@@ -1,6 +1,6 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 # cython: initializedcheck=False, embedsignature=False
-"""What goes between Python and the code without the GIL: options in, errors out."""
+"""Python arguments into C for the code without the GIL, and its faults into errors."""
 
 from cpython.long cimport PyLong_CheckExact
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
@@ -20,7 +20,7 @@ cdef extern from "Python.h":
 
 
 cdef object as_error(const fault *why, object index=None):
-    """The GsoError that a fault stands for; `index` is the frame's number in a batch."""
+    """The GsoError of a fault; `index` is the frame's number in a batch."""
     field = why.field.decode()
     text = why.text.decode().format(
         field=field, offset=why.offset, limit=why.limit, value=why.value)
@@ -87,7 +87,7 @@ _NUMBERS = {row: i for i, row in enumerate(UDP_TUNNELS)}
 
 
 cdef int take_ports(port_list *ports, object tunnel_ports) except -1:
-    """The caller's mapping of UDP ports to tunnels; drop_ports afterwards."""
+    """Read the caller's mapping of UDP ports, which drop_ports() frees."""
     cdef Py_ssize_t i = 0
     ports.n = 0
     ports.ports = ports.few
@@ -151,7 +151,7 @@ cdef unsigned int as_gso_type(object gso_type) except? 0xffff:
 
 
 cdef int64_t as_gso_size(object gso_size) except? -1:
-    """-1, which make_plan refuses, would not name a number too large for an int64."""
+    """Read a gso_size; one too large for an int64 is refused here, others by make_plan()."""
     cdef int overflow
     cdef long long size
     if not PyLong_CheckExact(gso_size):

@@ -1,6 +1,6 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 # cython: initializedcheck=False, embedsignature=False
-"""Layouts: what a walk along a frame's headers found, for Python."""
+"""Layouts: where a walk found the headers of a frame, for Python."""
 
 from cpython.buffer cimport PyBuffer_Release
 from libc.stdint cimport int32_t, int64_t, uint8_t
@@ -57,7 +57,7 @@ cdef class Layout:
 
     @property
     def network_header(self):
-        """Start of the outer IP, MPLS or NSH header, or of what is behind the link-layer header."""
+        """Start of the outer IP, MPLS or NSH header, or the end of the link-layer header."""
         return _or_none(self.h.network_header)
 
     @property
@@ -77,12 +77,12 @@ cdef class Layout:
 
     @property
     def inner_transport_header(self):
-        """Start of the innermost TCP or UDP header, or of what is there instead."""
+        """Start of the innermost TCP or UDP header, or of the bytes in its place."""
         return _or_none(self.h.inner_transport_header)
 
     @property
     def payload(self):
-        """Start of the data behind the last header that is understood."""
+        """Start of the data after the last header that is understood."""
         return self.h.payload
 
     @property
@@ -141,7 +141,8 @@ def parse(frame, *, link_type="ethernet", tunnel_ports=None):
             it: VXLAN 4789 and 8472, VXLAN-GPE 4790, Geneve 6081, GUE 6080
             (`gso.headers.tunnels`).
 
-    A packet that is neither TCP nor UDP has `l4` NONE; its `payload` is what was not understood.
+    A packet that is neither TCP nor UDP has `l4` NONE; its `payload` is all that follows the last
+    header understood.
 
     Raises GsoError if a header is cut short (TRUNCATED) or impossible (BAD_HEADER).
     """
@@ -213,7 +214,7 @@ cdef Py_ssize_t _parse_all(
     const uint8_t *data, const int64_t *off, Py_ssize_t n, uint8_t *rows, bint raw,
     const port_list *ports, bint mark, fault *why
 ) noexcept nogil:
-    """Returns -1, or the number of the frame that `why` is about."""
+    """Parse all frames; returns -1, or the number of the frame that `why` is about."""
     cdef headers h
     cdef header_copy copy
     cdef Py_ssize_t i

@@ -2,7 +2,7 @@
 
 Field offsets count bytes from the first byte of the header and bear the field's name in the
 kernel's struct. All are constants of the compiler and cost nothing at run time. The headers of
-tunnels in UDP are rows of gso.headers.tunnels, except for what needs a function of its own (GUE).
+tunnels in UDP are rows of gso.headers.tunnels, except for GUE, which has a function of its own.
 """
 
 cdef enum:  # include/linux/skbuff.h: skb_shinfo(skb)->gso_type, gso.GsoType

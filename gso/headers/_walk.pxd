@@ -1,4 +1,4 @@
-"""The walk along the chain of headers, and what it finds out."""
+"""The walk along the chain of headers, and the layout that it finds."""
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint64_t
 
@@ -58,15 +58,15 @@ cdef struct udp_tunnel:
     const char *header
     const char *refusal         # CARRIES_OPAQUE: the text of a fault
 
-# A header whose fields change from segment to segment. What lies between it and the next one (a
-# tunnel header, an inner Ethernet header, IPv6 extension headers) is the same in all segments.
+# A header whose fields change from segment to segment. The bytes between it and the next one (a
+# tunnel header, an inner Ethernet header, IPv6 extension headers) are the same in all segments.
 cdef struct layer:
     layer_kind kind
     uint8_t hlen            # IPv4: header length with options
-    bint inner              # GSO_TCP_FIXEDID and UFO apply to this IP header
+    bint inner              # TCP_FIXEDID and UFO apply to this IP header
     uint16_t offset
 
-# Where everything is. The first members, up to outer_version, are LAYOUT_DTYPE; -1 is "none".
+# Where the headers are. The first members, up to outer_version, are LAYOUT_DTYPE; -1 is "none".
 cdef struct headers:
     int32_t mac_header
     int32_t network_header
@@ -80,7 +80,7 @@ cdef struct headers:
     uint8_t l4
     uint8_t inner_version
     uint8_t outer_version
-    # Of no interest outside
+    # Not part of LAYOUT_DTYPE
     int32_t ip_header           # the innermost IP header
     int32_t l4_header           # the innermost TCP or UDP header
     int32_t jumbo               # IPv6 hop-by-hop header that BIG TCP inserted

@@ -1,9 +1,9 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 # cython: initializedcheck=False, embedsignature=False
-"""Where the headers of a frame are: one walk along the chain of headers, whatever they are.
+"""The walk along the chain of a frame's headers, of whatever kinds they are.
 
-Each step looks at one header, notes what the operations need to know of it, moves on to its end
-and says which kind of header comes next. Every tunnel is one step that can follow any other.
+Each step reads one header, notes its fields that the operations need, moves on to its end and says
+which kind of header comes next. Every tunnel is one step that can follow any other.
 """
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t
@@ -26,7 +26,7 @@ from gso.headers._numbers cimport (
     TUN_P_MPLS_UC, TUN_P_NSH, UDP_DEST, UDP_HLEN, VLAN_HLEN, VLAN_MAX_DEPTH,
 )
 
-# The state of a walk: where it is, and what it must not read beyond.
+# The state of a walk: where it is, and how far it may read
 cdef struct cursor:
     const uint8_t *p
     Py_ssize_t have
@@ -37,8 +37,8 @@ cdef struct cursor:
     const port_list *ports
     int ip_levels
     int tunnels             # entered so far
-    bint new_packet         # nothing of the packet inside the last tunnel header seen yet
-    bint later_fragment     # what follows the IP header need not be a transport header
+    bint new_packet         # the packet inside the last tunnel header has not begun yet
+    bint later_fragment     # the bytes after the IP header need not be a transport header
     bint in_udp             # inside a UDP tunnel, since the last IP header
 
 
@@ -65,7 +65,7 @@ cdef inline step need(cursor *c, Py_ssize_t n, const char *field) noexcept nogil
 
 
 cdef step lacking(cursor *c, Py_ssize_t n, const char *field) noexcept nogil:
-    """Why the next `n` bytes cannot be read."""
+    """Say why the next `n` bytes cannot be read."""
     cdef Py_ssize_t end = c.off + n
     if end > c.size:
         return fail(
@@ -79,7 +79,7 @@ cdef step lacking(cursor *c, Py_ssize_t n, const char *field) noexcept nogil:
 
 
 cdef void enter(cursor *c, int kind) noexcept nogil:
-    """A tunnel header starts here, or (IP in IP) its packet does."""
+    """Note that a tunnel header starts here or, for IP in IP, the packet in the tunnel."""
     if c.ports.inner >= 0 and kind != TUNNEL_FOU and kind != TUNNEL_NSH:
         # nsh_gso_segment alone needs to know nothing from the sk_buff
         note_refusal(
@@ -92,14 +92,14 @@ cdef void enter(cursor *c, int kind) noexcept nogil:
 
 
 cdef void inner_mac(cursor *c) noexcept nogil:
-    """The packet in the tunnel starts here."""
+    """Note that the packet in the tunnel starts here."""
     if c.new_packet:
         c.h.inner_mac_header = <int32_t>c.off
         c.new_packet = False
 
 
 cdef void network(cursor *c) noexcept nogil:
-    """A network header starts here."""
+    """Note that a network header starts here."""
     if c.tunnels == 0:
         c.h.network_header = <int32_t>c.off
     else:
@@ -118,7 +118,7 @@ cdef layer *add_layer(cursor *c, layer_kind kind) noexcept nogil:
 
 
 cdef step by_ethertype(cursor *c, unsigned int proto, Py_ssize_t field) noexcept nogil:
-    """What an Ethernet type announces; `field` is where it stands."""
+    """The step that an Ethernet type announces; `field` is the offset of the type."""
     if proto == ETH_P_IP:
         return STEP_IPV4
     if proto == ETH_P_IPV6:
@@ -139,7 +139,7 @@ cdef step by_ethertype(cursor *c, unsigned int proto, Py_ssize_t field) noexcept
 
 
 cdef step by_protocol(cursor *c, unsigned int proto, Py_ssize_t field) noexcept nogil:
-    """What an IP protocol number announces outside an IP header, in a tunnel header."""
+    """The step that an IP protocol number in a tunnel header announces."""
     if proto == IPPROTO_IPIP:
         return STEP_IPV4
     if proto == IPPROTO_IPV6:
@@ -150,7 +150,7 @@ cdef step by_protocol(cursor *c, unsigned int proto, Py_ssize_t field) noexcept 
 
 
 cdef step by_next_protocol(cursor *c, unsigned int proto, Py_ssize_t field) noexcept nogil:
-    """NSH and VXLAN-GPE next protocol (RFC 8300, section 2.2; tun_p_to_eth_p)."""
+    """The step that a next protocol of NSH or VXLAN-GPE announces (RFC 8300, section 2.2)."""
     if proto == TUN_P_IPV4:
         return STEP_IPV4
     if proto == TUN_P_IPV6:
@@ -165,7 +165,7 @@ cdef step by_next_protocol(cursor *c, unsigned int proto, Py_ssize_t field) noex
 
 
 cdef step by_nibble(cursor *c, const char *field) noexcept nogil:
-    """IPv4 or IPv6, as the version in the first nibble says."""
+    """The step of IPv4 or IPv6, by the version in the first four bits."""
     cdef step state = need(c, 1, field)
     if state != STEP_DONE:
         return state
@@ -212,7 +212,7 @@ cdef step ethernet(cursor *c) noexcept nogil:
 
 
 cdef bint too_deep(cursor *c) noexcept nogil:
-    """The kernel gives up at the sixth IP header (gso_recursion_inc_test)."""
+    """Whether this IP header is the sixth, which the kernel refuses (gso_recursion_inc_test)."""
     c.ip_levels += 1
     if c.ip_levels <= IP_TUNNEL_RECURSION_LIMIT:
         return False
@@ -223,7 +223,7 @@ cdef bint too_deep(cursor *c) noexcept nogil:
 
 
 cdef void end_of_ip(cursor *c, int version) noexcept nogil:
-    """The IP header and its extension headers end here."""
+    """Note that the IP header and its extension headers end here."""
     if c.tunnels == 0:
         c.h.transport_header = <int32_t>c.off
     else:
@@ -235,7 +235,7 @@ cdef void end_of_ip(cursor *c, int version) noexcept nogil:
 
 
 cdef step after_ip(cursor *c, unsigned int proto, Py_ssize_t field, int version) noexcept nogil:
-    """What follows an IP header."""
+    """The step that the protocol of an IP header announces."""
     end_of_ip(c, version)
     if proto == IPPROTO_TCP:
         return STEP_TCP
@@ -329,9 +329,9 @@ cdef step ipv6(cursor *c) noexcept nogil:
 
 
 cdef bint is_jumbo(cursor *c, Py_ssize_t ip_header) noexcept nogil:
-    """The header of BIG TCP, which segmentation takes out again (ipv6_has_hopopt_jumbo)."""
+    """Whether this is the header of BIG TCP, which segmentation removes (ipv6_has_hopopt_jumbo)."""
     cdef const uint8_t *opt = c.p + c.off
-    # Behind a VLAN tag or an inner Ethernet header skb->protocol does not say IPv6.
+    # After a VLAN tag or an inner Ethernet header skb->protocol does not say IPv6.
     cdef bint told = ip_header == 0 or ip_header == ETH_HLEN
     if c.tunnels:
         told = c.h.inner_mac_header == ip_header
@@ -343,7 +343,7 @@ cdef bint is_jumbo(cursor *c, Py_ssize_t ip_header) noexcept nogil:
 
 
 cdef step bad_transport(cursor *c, step state) noexcept nogil:
-    """A fragment with no whole transport header in it is a packet like any other."""
+    """Accept a fragment that holds no whole transport header, as it is a packet like any other."""
     cdef Py_ssize_t field = c.h.ip_header + IPV4_FRAG_OFF
     if state == STEP_FAILED and c.h.fragment:
         return unknown(c, "frag_off", get16(c.p + field), field)
@@ -387,7 +387,7 @@ cdef const port *find_port(const port_list *ports, uint16_t dest) noexcept nogil
 
 
 cdef step announced_tunnel(cursor *c, Py_ssize_t start) noexcept nogil:
-    """A UDP tunnel of which only the place of the packet inside is known, which is enough."""
+    """Enter a UDP tunnel of which only the offset of the packet inside is known."""
     enter(c, TUNNEL_FOU)
     add_layer(c, LAYER_UDP)
     if c.ports.inner < start + UDP_HLEN:
@@ -432,7 +432,7 @@ cdef step transport_udp(cursor *c) noexcept nogil:
 
 
 cdef step gre(cursor *c) noexcept nogil:
-    """RFC 2784 with the key and sequence number of RFC 2890."""
+    """Read a GRE header (RFC 2784), with the key and sequence number of RFC 2890."""
     cdef Py_ssize_t start = c.off
     cdef unsigned int flags, length = GRE_BASE_HLEN
     cdef step state = need(c, GRE_BASE_HLEN, "gre_base_hdr")
@@ -467,7 +467,7 @@ cdef step gre(cursor *c) noexcept nogil:
 
 
 cdef step udp_tunnel_header(cursor *c, const udp_tunnel *row) noexcept nogil:
-    """The header of a tunnel in UDP, read as its row says."""
+    """Read the header of a tunnel in UDP as its row says."""
     cdef Py_ssize_t start = c.off, length = row.length, field = start + row.field
     cdef step state
     if row.carries == CARRIES_IP:
@@ -493,7 +493,7 @@ cdef step udp_tunnel_header(cursor *c, const udp_tunnel *row) noexcept nogil:
 
 
 cdef step gue(cursor *c) noexcept nogil:
-    """draft-ietf-intarea-gue: version 0 has a header, version 1 is an IP packet itself."""
+    """Read a GUE header (draft-ietf-intarea-gue). Version 1 has none, it is an IP packet itself."""
     cdef Py_ssize_t start = c.off
     cdef const uint8_t *p = c.p + start
     cdef unsigned int length
@@ -519,7 +519,7 @@ cdef step gue(cursor *c) noexcept nogil:
 
 
 cdef void enter_below_ip(cursor *c, tunnel kind) noexcept nogil:
-    """MPLS and NSH start where a network header does, with no transport header before them."""
+    """Enter MPLS or NSH, which start at the network header: no transport header precedes them."""
     network(c)
     if c.tunnels == 0:
         c.h.transport_header = <int32_t>c.off
@@ -527,7 +527,7 @@ cdef void enter_below_ip(cursor *c, tunnel kind) noexcept nogil:
 
 
 cdef step mpls(cursor *c) noexcept nogil:
-    """RFC 3032: labels down to the bottom of the stack, then IP."""
+    """Read MPLS labels (RFC 3032) down to the bottom of the stack; IP follows."""
     cdef const uint8_t *label
     cdef step state
     enter_below_ip(c, TUNNEL_MPLS)
@@ -542,7 +542,7 @@ cdef step mpls(cursor *c) noexcept nogil:
 
 
 cdef step nsh(cursor *c) noexcept nogil:
-    """RFC 8300."""
+    """Read a network service header (RFC 8300)."""
     cdef Py_ssize_t start = c.off
     cdef unsigned int length
     cdef step state = need(c, NSH_BASE_HLEN, "nshhdr")
@@ -562,7 +562,7 @@ cdef step nsh(cursor *c) noexcept nogil:
 
 
 cdef step pppoe(cursor *c) noexcept nogil:
-    """RFC 2516: a PPPoE session header and the PPP protocol, then IP (pppoe_gso_segment).
+    """Read a PPPoE session header (RFC 2516) and the PPP protocol (pppoe_gso_segment).
 
     Only the PPP protocol is looked at. The header is no tunnel: the IP header after it is the
     network header.
@@ -668,9 +668,9 @@ cdef int read_headers(
     headers *h, fault *why, header_copy *copy, const uint8_t *frame, Py_ssize_t size, bint raw,
     const port_list *ports
 ) noexcept nogil:
-    """Walk a private copy of the headers, as the frame's memory may change under our eyes.
+    """Walk a private copy of the headers, as another thread may change the frame's memory.
 
-    Returns 0, or -1 with `why` filled in. The copy is to be dropped with drop_copy either way.
+    Returns 0, or -1 with `why` filled in. The caller frees the copy with drop_copy() either way.
     """
     cdef Py_ssize_t have
     cdef int more

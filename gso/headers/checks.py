@@ -28,7 +28,7 @@ _TRANSPORT = {"tcp": 6, "udp": 17, "icmpv6": 58}
 
 
 class Status(str, Enum):
-    """How a field compares with what it should be."""
+    """How a field compares with its right value."""
 
     RIGHT = "right"
     WRONG = "wrong"
@@ -38,7 +38,7 @@ class Status(str, Enum):
     UNUSED = "unused"
     """A UDP checksum of zero."""
     UNKNOWN = "unknown"
-    """The frame has not got all that the checksum covers."""
+    """The frame lacks bytes that the checksum covers."""
 
     def __str__(self) -> str:
         return str(self.value)
@@ -52,9 +52,9 @@ class Check:
         header: name of the header, as `gso.headers.fields.Field` has it.
         name: name of the field.
         offset: where it is in the frame.
-        value: what it holds.
+        value: its value.
         status: the verdict.
-        expected: what it should hold; None if that cannot be told or nothing is expected.
+        expected: its right value; None if that cannot be told or nothing is expected.
     """
 
     header: str

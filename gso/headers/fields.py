@@ -1,4 +1,4 @@
-"""What every byte of a frame means, and which fields differ between two frames.
+"""The meaning of every byte of a frame, and the fields in which two frames differ.
 
     for field in gso.headers.fields.dissect(frame, tunnel_ports={5555: gso.Tunnel.GUE}):
         print(field.offset, field.header, field.name, field.text)
@@ -6,8 +6,8 @@
     for difference in gso.headers.fields.differences(expected, actual):
         print(difference)          # inner tcp checksum at 92: expected 0x1c46, actual 0x0000
 
-One loop walks the rows of `gso.headers.protocols`. Nothing is refused: what a frame is too short
-for, or what no row describes, is shown as bytes.
+One loop walks the rows of `gso.headers.protocols`. Nothing is refused: bytes
+that no row describes, and headers that a frame is too short for, are shown as bytes.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Field:
 
     Attributes:
         header: the protocol, as ``"tcp"`` or, in a tunnel, ``"outer ipv4"`` and ``"inner ipv4"``.
-        name: what its specification calls the field; ``"payload"`` for what no header describes.
+        name: the field's name in its specification; ``"payload"`` for bytes of no header.
         offset: byte of the frame where it starts.
         bits: its width.
         value: its number, host order; the bytes themselves for payload and opaque data.
@@ -180,7 +180,7 @@ def _read(header: Header, data: bytes) -> bool:
 
 
 def _read_fields(header: Header, specs: Iterable[Spec], data: bytes, start: int, end: int) -> None:
-    """Fields from `start` to `end`; what the specs do not cover becomes a last one."""
+    """Fields from `start` to `end`; bytes that the specs do not cover become a last one."""
     at = start * 8
     for spec in specs:
         bits = spec.bits or end * 8 - at
@@ -209,7 +209,7 @@ def _add(header: Header, spec: Spec, data: bytes, at: int, bits: int) -> None:
 def packet_end(headers: list[Header], size: int) -> int:
     """Where the packet ends and a trailer may follow, in a frame of `size` bytes.
 
-    The innermost IP header's word is taken for it if what it leaves can be a trailer: the padding
+    The length in the innermost IP header counts if the bytes after it can be a trailer: the padding
     of a short Ethernet frame, or a frame check sequence. The length in the IP header of a
     super-packet may be anything.
     """
@@ -266,7 +266,7 @@ def dissect(
     Args:
         frame: the bytes.
         layout: the frame's `gso.Layout`, if there is one: it tells what the outer UDP carries.
-        link_type: what the frame starts with, as `Capture.link_type` has it.
+        link_type: the kind of the first header, as `Capture.link_type` has it.
         tunnel_ports: UDP destination ports of tunnels, as for `gso.parse`.
     """
     data = bytes(memoryview(frame))

@@ -130,11 +130,11 @@ class Spec:
 
 @dataclass
 class Context:
-    """What the headers so far, and the caller, say about those that follow."""
+    """What is known about the headers that follow, from the caller and the headers so far."""
 
     ports: Mapping[int, str | None]
     tunnel: str | None = None
-    """What the first UDP header carries, if `known`, whatever its ports."""
+    """The protocol in the first UDP header, if `known`, whatever its ports."""
     known: bool = False
 
 
@@ -231,7 +231,7 @@ def _after_udp(values: Values, rest: bytes, context: Context) -> str | None:
         # The version is in the first two bits; version 1 is an IP header without any GUE header.
         return {0: "gue", 1: ip_version(rest)}.get(rest[0] >> 6)
     if tunnel == "fou":
-        # Nothing in the packet says GRE: only somebody who knows that a tunnel is here can tell.
+        # Nothing in the packet says GRE: it is told only where a tunnel is known to be here.
         return ip_version(rest) or ("gre" if known else None)
     return tunnel
 

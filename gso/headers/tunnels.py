@@ -1,4 +1,4 @@
-"""Every tunnel in UDP, one row each; and what else is known to be in UDP by its port.
+"""Every tunnel in UDP, one row each, and other protocols that are known by their UDP port.
 
 A row says which ports are the tunnel's, how long its header is, what the header announces, and
 which flags matter. The walk along the headers (`gso.headers._walk`), the dissector
@@ -15,7 +15,7 @@ from typing import TypeAlias
 from gso.constants import Tunnel
 
 TunnelPorts: TypeAlias = "Mapping[int, Tunnel | str | tuple[Tunnel | str, int] | None]"
-"""What UDP destination ports carry: see `gso.parse`."""
+"""The tunnels on UDP destination ports: see `gso.parse`."""
 
 
 class Carries(IntEnum):
@@ -40,7 +40,7 @@ class UdpTunnel:
     """A protocol in UDP.
 
     Attributes:
-        name: what `tunnel_ports`, commands and `gso.headers.protocols` call it.
+        name: its name in `tunnel_ports`, in commands and in `gso.headers.protocols`.
         tunnel: its :class:`Tunnel`; None if it is no tunnel whose packets the kernel segments. A
             UDP payload of such a protocol is not cut into datagrams unless the caller asks for it.
         ports: destination ports by which it is known, the one that IANA registered first.

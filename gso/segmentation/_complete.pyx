@@ -76,7 +76,7 @@ cdef uint64_t complete_transport(
 cdef void complete_layer(
     plan *p, int k, uint8_t *out, Py_ssize_t next_offset, Py_ssize_t end, uint64_t *inside
 ) noexcept nogil:
-    """Complete the checksum of an outer header; adds the header to the sum of what is inside."""
+    """Complete the checksum of an outer header; adds the header to the sum of the bytes inside."""
     cdef const layer *one = &p.h.layers[k]
     cdef uint8_t *head = out + one.offset
     cdef Py_ssize_t hlen = next_offset - one.offset

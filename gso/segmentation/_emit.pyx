@@ -67,7 +67,7 @@ cdef void sum_layers(plan *p) noexcept nogil:
             one = &p.h.layers[k - 1]
             p.pseudo[k] = pseudo_sum(t + one.offset, one.kind == LAYER_IPV4, IPPROTO_UDP)
             if p.believe and p.sealed[k]:
-                # __skb_udp_tunnel_segment starts from what the field holds, right or wrong
+                # __skb_udp_tunnel_segment starts from the value in the field, right or wrong
                 p.pseudo[k] = <uint16_t>~fold(length_sum(t + p.hlen - head + p.length))
                 p.pseudo[k] += load16(head + UDP_CHECK)
         elif one.kind == LAYER_PPPOE:

@@ -2,7 +2,7 @@
 # cython: initializedcheck=False, embedsignature=False
 """From a super-packet to a *plan*: a template of its headers, and how the payload is cut.
 
-What the kernel refuses is refused here; a plan can be carried out.
+Everything that the kernel refuses is refused here: every plan can be carried out.
 """
 
 from libc.stdint cimport int64_t, uint8_t

@@ -164,7 +164,7 @@ def segment(frame, gso_size, *, gso_type=None, layout=None, link_type="ethernet"
 def segment_vouched(frame, gso_size, *, gso_type, layout, link_type, checksum):
     """:func:`segment` of a frame whose virtio header says that it is CHECKSUM_PARTIAL.
 
-    What the checksum field holds is believed, as the kernel does, even if it is wrong.
+    The value in the checksum field is believed, as the kernel does, even if it is wrong.
     """
     return run(frame, gso_size, gso_type, layout, link_type, None, checksum, False, True)
 

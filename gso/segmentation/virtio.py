@@ -1,8 +1,8 @@
-"""virtio network headers, and what the kernel makes of a packet behind one.
+"""virtio network headers, and the segmentation of packets that follow one.
 
-A virtio header is how TAP devices, packet sockets and virtual machines say what is left to be done
-to a packet: a checksum, segmentation. The checks are those of virtio_net_hdr_to_skb and, for the
-tunnel fields, virtio_net_hdr_tnl_to_skb (include/linux/virtio_net.h), in their order.
+With a virtio header, TAP devices, packet sockets and virtual machines say which work on a packet is
+left to be done: a checksum, segmentation. The checks are those of virtio_net_hdr_to_skb and, for
+the tunnel fields, virtio_net_hdr_tnl_to_skb (include/linux/virtio_net.h), in their order.
 """
 
 from __future__ import annotations
@@ -234,7 +234,7 @@ def segment_vnet(
 
 
 class _Packet:
-    """One packet and what its header says of it."""
+    """A packet and its virtio header."""
 
     def __init__(self, header: VirtioNetHeader, frame: memoryview, link_type: LinkType) -> None:
         self.header = header
@@ -278,7 +278,7 @@ class _Packet:
         )
 
     def one(self, checksum: str) -> Frames:
-        """No segmentation (skb_checksum_help)."""
+        """The packet unsegmented, its checksum completed (skb_checksum_help)."""
         if not self.needs_csum or checksum == "partial":
             return Frames.from_list([self.frame])
         packet = bytearray(self.frame)
@@ -289,7 +289,7 @@ class _Packet:
         return Frames.from_list([packet])
 
     def check_hdr_len(self) -> None:
-        """tun_get_user, packet_snd: the headers must be there."""
+        """Check that the packet has all its headers (tun_get_user, packet_snd)."""
         header, size = self.header, len(self.frame)
         length = header.hdr_len
         if self.needs_csum:
@@ -384,7 +384,7 @@ class _Packet:
         return parse_announced(self.frame, inner, self.inner_version, link_type=self.link_type)
 
     def dissect(self) -> Layout:
-        """Without NEEDS_CSUM the packet's headers must be those that gso_type says."""
+        """Check that the packet's headers are those of its gso_type, as without NEEDS_CSUM."""
         layout = self.parse()
         l4 = _KINDS[self.kind][1]
         ethertype = bytes(self.frame[12:14])
@@ -411,7 +411,7 @@ class _Packet:
         return start
 
     def check_size(self, start: int) -> int:
-        """The checks on gso_size; returns it as the kernel goes on with it."""
+        """Check gso_size; returns it as the kernel changes it."""
         header, size = self.header, self.header.gso_size
         _, l4, thlen, field = _KINDS[self.kind]
         if self.needs_csum and self.kind != VirtioNetGso.UDP and header.csum_offset != field:
@@ -450,7 +450,7 @@ class _Packet:
         return size
 
     def check_layout(self, layout: Layout) -> None:
-        """What the segmenter itself finds wrong (inet_gso_segment, tcp_gso_segment)."""
+        """The checks of the segmenter itself (inet_gso_segment, tcp_gso_segment)."""
         header = self.header
         if self.tunnel and layout.inner_network_header is None:
             self.bad_type(header.gso_type, "has a UDP tunnel, the packet has no UDP header")
