@@ -5,8 +5,15 @@
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t
 from libc.string cimport memcpy
 
+from gso.buffers._bytes cimport get16
 from gso.buffers._frames cimport Frames
 from gso.headers._layout cimport ROW_SIZE
+from gso.headers._numbers cimport (
+    IP_MF, IP_OFFSET, IPPROTO_FRAGMENT, IPPROTO_TCP, IPPROTO_UDP, IPV4_CHECK, IPV4_FRAG_OFF,
+    IPV4_HLEN, IPV4_SADDR, IPV4_TOT_LEN, IPV6_ADDRESS_LEN, IPV6_EXT_HDRLEN, IPV6_EXT_HLEN,
+    IPV6_HLEN, IPV6_NEXTHDR, IPV6_PAYLOAD_LEN, IPV6_SADDR, TCP_CHECK, TCP_FLAGS, TCP_HLEN,
+    UDP_CHECK, UDP_DEST, UDP_HLEN,
+)
 from gso.headers._walk cimport headers
 
 import numpy as np
@@ -43,28 +50,21 @@ cpdef enum:
     BLANK_INNER = 2
 
 cdef enum:
-    CHECK = 10              # where an IPv4 header has its checksum
-    TCP = 6
-    UDP = 17
-    FCS = 4
+    IPV4_ADDRESS_LEN = 4
+    ETH_FCS_LEN = 4         # the frame check sequence
     PADDED = 64             # longest Ethernet frame that may have been padded, with its FCS
-    IP_FRAGMENT = 0x3fff    # more fragments, or an offset
-    FRAGMENT = 44
-    OPT_END = 0
-    OPT_NOP = 1
-    OPT_MSS = 2
-    OPT_TIMESTAMPS = 8
-
-
-cdef inline uint16_t be16(const uint8_t *at) noexcept nogil:
-    return <uint16_t>(at[0] << 8 | at[1])
+    TCPOPT_EOL = 0
+    TCPOPT_NOP = 1
+    TCPOPT_MSS = 2
+    TCPOPT_TIMESTAMP = 8
+    TCPOLEN_MSS = 4
 
 
 cdef inline uint32_t sum16(const uint8_t *at, Py_ssize_t size) noexcept nogil:
     cdef uint32_t total = 0
     cdef Py_ssize_t i
     for i in range(0, size, 2):
-        total += be16(at + i)
+        total += get16(at + i)
     return total
 
 
@@ -109,7 +109,7 @@ cdef bint _is_blank(const uint8_t *frame, int64_t size, int32_t network) noexcep
     """Whether the checksum of an IPv4 header is left to a device: 0 where it should not be."""
     cdef const uint8_t *ip = frame + network
     cdef int64_t length
-    if network < 0 or size - network < 20 or be16(ip + CHECK):
+    if network < 0 or size - network < IPV4_HLEN or get16(ip + IPV4_CHECK):
         return False
     length = min(<int64_t>(ip[0] & 15) * 4, size - network)
     return sum16(ip, length & ~1) % 0xffff != 0
@@ -120,79 +120,86 @@ cdef void _read_transport(const uint8_t *frame, int64_t size, int32_t network, i
                           PacketInfo *info) noexcept nogil:
     cdef const uint8_t *ip = frame + network
     cdef const uint8_t *l4 = frame + transport
-    cdef int32_t addresses = 12 if version == 4 else 8
-    cdef int32_t width = 4 if version == 4 else 16
+    cdef int32_t addresses = IPV4_SADDR if version == 4 else IPV6_SADDR
+    cdef int32_t width = IPV4_ADDRESS_LEN if version == 4 else IPV6_ADDRESS_LEN
     cdef int64_t end
-    if version not in (4, 6) or protocol not in (TCP, UDP):
+    if version not in (4, 6) or protocol not in (IPPROTO_TCP, IPPROTO_UDP):
         return
     if _is_fragment(frame, network, transport, version):
         return
-    if transport - network < addresses + 2 * width or payload - transport < 8:
+    if transport - network < addresses + 2 * width or payload - transport < UDP_HLEN:
         return
-    if protocol == TCP and payload - transport < 20:
+    if protocol == IPPROTO_TCP and payload - transport < TCP_HLEN:
         return
     info.protocol = protocol
     info.version = version
-    info.source_port = be16(l4)
-    info.destination_port = be16(l4 + 2)
+    info.source_port = get16(l4)
+    info.destination_port = get16(l4 + UDP_DEST)
     memcpy(info.source, ip + addresses, width)
     memcpy(info.destination, ip + addresses + width, width)
     end = _end(ip, version, network, size)
     info.payload = max(end - payload, 0)
     info.partial = _is_partial(info, l4, width, end - transport)
-    if protocol == TCP:
+    if protocol == IPPROTO_TCP:
         info.tcp_hlen = <uint8_t>(payload - transport)
-        info.flags = l4[13]
-        _tcp_options(l4 + 20, payload - transport - 20, info)
+        info.flags = l4[TCP_FLAGS]
+        _tcp_options(l4 + TCP_HLEN, payload - transport - TCP_HLEN, info)
 
 
 cdef bint _is_fragment(const uint8_t *frame, int32_t network, int32_t transport,
                        uint8_t version) noexcept nogil:
     """Whether this is a fragment of an IP packet, which must not be cut further."""
-    cdef int32_t at = network + 40
+    cdef int32_t at = network + IPV6_HLEN
     cdef uint8_t following
     if version == 4:
-        return transport - network >= 20 and be16(frame + network + 6) & IP_FRAGMENT != 0
+        return (transport - network >= IPV4_HLEN
+                and get16(frame + network + IPV4_FRAG_OFF) & (IP_MF | IP_OFFSET) != 0)
     if transport < at:
         return False
-    following = frame[network + 6]
-    while at + 8 <= transport:
-        if following == FRAGMENT:
+    following = frame[network + IPV6_NEXTHDR]
+    while at + IPV6_EXT_HLEN <= transport:
+        if following == IPPROTO_FRAGMENT:
             return True
         following = frame[at]
-        at += 8 * (frame[at + 1] + 1)
+        at += 8 * (frame[at + IPV6_EXT_HDRLEN] + 1)
     return False
 
 
 cdef int64_t _end(const uint8_t *ip, uint8_t version, int32_t network, int64_t size) noexcept nogil:
     """Where the packet ends and a trailer may begin; see `gso.headers.fields.packet_end`."""
-    cdef int64_t end = network + (be16(ip + 2) if version == 4 else 40 + be16(ip + 4))
-    return end if network < end < size and (size <= PADDED or size - end == FCS) else size
+    cdef int64_t end = network
+    cdef bint trailer
+    if version == 4:
+        end += get16(ip + IPV4_TOT_LEN)
+    else:
+        end += IPV6_HLEN + get16(ip + IPV6_PAYLOAD_LEN)
+    trailer = size <= PADDED or size - end == ETH_FCS_LEN
+    return end if network < end < size and trailer else size
 
 
 cdef bint _is_partial(const PacketInfo *info, const uint8_t *l4, int32_t width,
                       int64_t length) noexcept nogil:
     """Whether the checksum is still to be completed by an offload (CHECKSUM_PARTIAL)."""
-    cdef const uint8_t *field = l4 + (16 if info.protocol == TCP else 6)
+    cdef const uint8_t *field = l4 + (TCP_CHECK if info.protocol == IPPROTO_TCP else UDP_CHECK)
     cdef uint32_t total = sum16(info.source, width) + sum16(info.destination, width)
     total += info.protocol + <uint32_t>(length & 0xffff) + <uint32_t>(length >> 16)
     while total >> 16:
         total = (total & 0xffff) + (total >> 16)
     # A UDP checksum of 0 is none at all.
-    return be16(field) == total and (total != 0 or info.protocol == TCP)
+    return get16(field) == total and (total != 0 or info.protocol == IPPROTO_TCP)
 
 
 cdef void _tcp_options(const uint8_t *options, int32_t size, PacketInfo *info) noexcept nogil:
     cdef int32_t at = 0, length
-    while at < size and options[at] != OPT_END:
-        if options[at] == OPT_NOP:
+    while at < size and options[at] != TCPOPT_EOL:
+        if options[at] == TCPOPT_NOP:
             at += 1
             continue
         length = options[at + 1] if at + 1 < size else 0
         if length < 2 or length > size - at:
             return
-        if options[at] == OPT_MSS and length == 4:
-            info.mss = be16(options + at + 2)
-        elif options[at] == OPT_TIMESTAMPS:
+        if options[at] == TCPOPT_MSS and length == TCPOLEN_MSS:
+            info.mss = get16(options + at + 2)
+        elif options[at] == TCPOPT_TIMESTAMP:
             info.timestamps = 1
         at += length

@@ -17,7 +17,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-SYN = 0x02
+from gso.constants import L4
+
+_SYN = 0x02  # of the TCP flags
+_TCP_HLEN = 20  # without options
 _USUAL_MSS = 1460
 _DEFAULT_MSS = {4: 536, 6: 1220}  # of a SYN without the option: RFC 9293, section 3.7.1
 
@@ -84,13 +87,13 @@ class Handshakes:
         """
         sizes = np.zeros(len(info), np.int64)
         flows: list[Flow | None] = [None] * len(info)
-        tcp = info["protocol"] == 6
+        tcp = info["protocol"] == L4.TCP
         # Only packets longer than the smallest segment known, which are few, are looked at singly.
-        syn = tcp & (info["flags"] & SYN != 0)
+        syn = tcp & (info["flags"] & _SYN != 0)
         smallest = min([self._smallest, *(self._announced(packet) for packet in info[syn])])
-        long = info["payload"] > smallest - (info["tcp_hlen"].astype(np.int64) - 20)
+        long = info["payload"] > smallest - (info["tcp_hlen"].astype(np.int64) - _TCP_HLEN)
         for i in np.flatnonzero(syn | (tcp & long)).tolist():
-            if info["flags"][i] & SYN:
+            if info["flags"][i] & _SYN:
                 self._learn(info[i])
             flow = self._flow(info[i])
             size = self._size(info[i], flow)
@@ -105,7 +108,7 @@ class Handshakes:
                 flow.skipped += 1
                 flow.longest = max(flow.longest, payload)
             return 0
-        size = max(flow.mss - (int(packet["tcp_hlen"]) - 20), 1)
+        size = max(flow.mss - (int(packet["tcp_hlen"]) - _TCP_HLEN), 1)
         return size if payload > size else 0
 
     @staticmethod

@@ -18,7 +18,7 @@ from gso.buffers._checksum import checksum
 from gso.buffers._frames import Frames
 from gso.capture.format import LINKS, Int64s, Source
 from gso.capture.reader import Packets
-from gso.constants import GsoType
+from gso.constants import L4, GsoType
 from gso.errors import GsoError
 from gso.headers._layout import parse_batch
 from gso.headers.tunnels import TunnelPorts
@@ -30,8 +30,6 @@ from gso.segmentation._segment import segment
 
 UdpWay: TypeAlias = Literal["uso", "ufo", "keep"]
 
-TCP = 6
-UDP = 17
 _LONGEST_WORTH_A_NOTE = 8
 _USUAL_DATAGRAM = 1472  # what an Ethernet frame holds
 _FRAGMENT_HEADER = 8  # of IPv6, with UFO
@@ -177,11 +175,11 @@ class _Segmenter:
     def _sizes(self, info: npt.NDArray[np.void]) -> tuple[Int64s, list[Flow | None] | None]:
         """Payload bytes per segment of each packet, 0 where it stays whole; and the flows."""
         if self._gso_size is None:
-            udp = (info["protocol"] == UDP) & (info["payload"] > _USUAL_DATAGRAM)
+            udp = (info["protocol"] == L4.UDP) & (info["payload"] > _USUAL_DATAGRAM)
             for i in np.flatnonzero(udp).tolist():
                 self._note(i, "UDP has no handshake that tells the size, say --gso-size N")
             return self._handshakes.sizes(info)
-        udp = info["protocol"] == UDP
+        udp = info["protocol"] == L4.UDP
         if self._udp == "ufo":
             # UFO cuts the whole datagram, its header included, at multiples of 8.
             fragment = self._gso_size & ~7
@@ -189,17 +187,17 @@ class _Segmenter:
         else:
             sizes = np.where(udp & (info["payload"] > self._gso_size), self._gso_size, 0)
             sizes *= self._udp == "uso"
-        tcp = (info["protocol"] == TCP) & (info["payload"] > self._gso_size)
+        tcp = (info["protocol"] == L4.TCP) & (info["payload"] > self._gso_size)
         return np.where(tcp, self._gso_size, sizes), None
 
     def _types(self, frames: Frames, info: npt.NDArray[np.void]) -> Int64s:
         """The gso_type of each packet, where the frame itself does not tell it."""
         types = np.zeros(len(info), np.int64)
         if self._udp == "ufo":
-            types[info["protocol"] == UDP] = int(GsoType.UDP)
+            types[info["protocol"] == L4.UDP] = int(GsoType.UDP)
         if self._fixed_ids:
             flags = frames.data[frames.offsets[:-1] + info["network"] + _FLAGS_AT]
-            may = (info["protocol"] == TCP) & (info["version"] == 4) & (flags & _DF != 0)
+            may = (info["protocol"] == L4.TCP) & (info["version"] == 4) & (flags & _DF != 0)
             types[may] = int(GsoType.TCP_FIXEDID)
         return types
 

@@ -14,6 +14,7 @@ import pytest
 import gso
 from gso import GsoType as G
 from gso import SkbState, Tunnel
+from gso.headers.tunnels import BY_TUNNEL
 from gso.rules import _judge
 from reference.skb_rules import verdicts
 
@@ -156,6 +157,18 @@ def test_only_udp_tunnels_need_a_handler_of_the_inner_protocol(tunnel):
         assert not handlers & set(found.judged)
         [finding] = gso.validate(SkbState(tunnel=Tunnel.GENEVE, **fields))
         assert finding.rule in handlers
+
+
+@pytest.mark.usefixtures("path")
+@pytest.mark.parametrize("tunnel", BY_TUNNEL)
+def test_every_udp_tunnel_is_judged_by_its_header_length(tunnel):
+    shortest = 8 + BY_TUNNEL[tunnel].length
+    for size, wrong in ((shortest - 4, {"tunnel-header-short"}), (shortest, set())):
+        state = replace(TUNNELLED, tunnel=tunnel, gso_type=None)
+        state = changed(state, {"transport_header": state.inner_mac_header - size})
+        found = gso.validate(state)
+        assert {finding.rule for finding in found} == wrong
+        assert "inner-ipproto-handler" in found.judged
 
 
 @pytest.mark.usefixtures("path")
