@@ -14,9 +14,9 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from shlex import quote
-from typing import Any
 
 from seeds import seeds
 from targets import TARGETS
@@ -26,6 +26,8 @@ CORPUS = ROOT / "tests" / "corpus"
 BUILD = ROOT / "build" / "sanitize"
 LIBRARY = BUILD / "lib"
 WORK = BUILD / "fuzz"
+PROGRAM = WORK / "fuzz"
+CORES = len(os.sched_getaffinity(0))
 LOGS = "logs"
 LONGEST_INPUT = 4096
 MOST_KEPT = 400
@@ -35,7 +37,12 @@ EPOCH = (1980, 1, 1, 0, 0, 0)
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=int, default=300, help="fuzzing time of all targets")
+    parser.add_argument(
+        "--seconds",
+        type=int,
+        default=300,
+        help="fuzzing time of all targets, as many of them at once as there are cores",
+    )
     parser.add_argument(
         "--target", choices=[*TARGETS, LOGS], action="append", help="default: every one"
     )
@@ -49,13 +56,20 @@ def main() -> int:
         print(f"sanitize: {missing}", file=sys.stderr)
         return 2
     build()
+    WORK.mkdir(parents=True, exist_ok=True)
     failed = 0 if options.no_tests else run_tests()
+    write_program()
     targets = options.target or [*TARGETS, LOGS]
-    for target in targets:
-        seconds = max(1, options.seconds // len(targets))
-        failed |= fuzz_logs(seconds) if target == LOGS else fuzz(target, seconds)
+    seconds = max(1, options.seconds // len(targets))
+
+    def explore(target: str) -> int:
+        status = fuzz_logs(seconds) if target == LOGS else fuzz(target, seconds)
         if options.keep and target != LOGS:
             keep(target)
+        return status
+
+    with ThreadPoolExecutor(CORES) as side_by_side:
+        failed |= max(side_by_side.map(explore, targets))
     return 1 if failed else 0
 
 
@@ -76,7 +90,7 @@ def build() -> None:
         "LDSHARED": "clang -shared",
         "SANITIZE": "address,undefined,fuzzer-no-link",
     }
-    arguments = ["--build-base", str(BUILD), "--build-lib", str(LIBRARY), "--parallel", "2"]
+    arguments = ["--build-base", str(BUILD), "--build-lib", str(LIBRARY), "--parallel", str(CORES)]
     print("sanitize: building with clang", flush=True)
     subprocess.run(
         [sys.executable, "setup.py", "-q", "build", *arguments],
@@ -105,32 +119,22 @@ def sanitized() -> dict[str, str]:
 
 
 def run_tests() -> int:
-    """The unit tests and, in the background, the property tests."""
     print("sanitize: unit and property tests", flush=True)
     # The pytest command, and another current directory: "python -m" and "python -c" look there
     # first, where the usual build of the library may be.
     command = [Path(sys.executable).with_name("pytest"), "-q", "-p", "no:cacheprovider"]
-    command += ["-c", ROOT / "pyproject.toml", "--rootdir", ROOT]
+    command += ["-c", ROOT / "pyproject.toml", "--rootdir", ROOT, "-n", str(CORES)]
     # The sanitizer's own memory is many times what this one allows.
     command += ["--ignore", ROOT / "tests" / "unit" / "test_memory.py"]
-    WORK.mkdir(parents=True, exist_ok=True)
-    options: dict[str, Any] = {"cwd": WORK, "env": sanitized()}
-    with (WORK / "property.log").open("w+b") as log:
-        background = subprocess.Popen(
-            [*command, ROOT / "tests" / "property"], stdout=log, stderr=log, **options
-        )
-        unit = subprocess.run([*command, ROOT / "tests" / "unit"], check=False, **options)
-        failed = background.wait() or unit.returncode
-        log.seek(0)
-        sys.stdout.write(log.read().decode("utf-8", "replace"))
-    return int(failed != 0)
+    command += [ROOT / "tests" / "unit", ROOT / "tests" / "property"]
+    return int(subprocess.run(command, cwd=WORK, env=sanitized(), check=False).returncode != 0)
 
 
 def fuzz(target: str, seconds: int) -> int:
     folder = unpack(target)
     print(f"sanitize: fuzzing {target} for {seconds} s, {count(folder)} inputs known", flush=True)
     found = WORK / "found"
-    found.mkdir(parents=True, exist_ok=True)
+    found.mkdir(exist_ok=True)
     log = WORK / f"{target}.log"
     with log.open("wb") as output:
         status = run_fuzzer(
@@ -158,7 +162,6 @@ def fuzz_logs(seconds: int) -> int:
     found = WORK / "found"
     script = Path(__file__).with_name("fuzz_logs.py")
     command = [sys.executable, script, "--seconds", str(seconds), "--folder", found]
-    WORK.mkdir(parents=True, exist_ok=True)
     status = subprocess.run(command, cwd=WORK, env=sanitized(), check=False).returncode
     if status:
         print(f"sanitize: {LOGS} failed with status {status}: inputs in {found}")
@@ -175,16 +178,18 @@ def show(inputs: list[Path]) -> None:
         print(base64.b64encode(data).decode())
 
 
-def run_fuzzer(target: str, arguments: list[str], output: io.BufferedWriter | int) -> int:
-    # LibFuzzer starts itself again to merge, so there has to be one file that can be executed.
-    program = WORK / "fuzz"
+def write_program() -> None:
+    """LibFuzzer starts itself again to merge, so there has to be one file that can be executed."""
     script = Path(__file__).with_name("fuzz.py")
-    program.write_text(f'#!/bin/sh\nexec {quote(sys.executable)} {quote(str(script))} "$@"\n')
-    program.chmod(0o755)
+    PROGRAM.write_text(f'#!/bin/sh\nexec {quote(sys.executable)} {quote(str(script))} "$@"\n')
+    PROGRAM.chmod(0o755)
+
+
+def run_fuzzer(target: str, arguments: list[str], output: io.BufferedWriter | int) -> int:
     limits = ["-timeout=20", "-rss_limit_mb=3072", f"-max_len={LONGEST_INPUT}"]
-    environment = {**sanitized(), "FUZZ_PROGRAM": str(program), "FUZZ_TARGET": target}
+    environment = {**sanitized(), "FUZZ_PROGRAM": str(PROGRAM), "FUZZ_TARGET": target}
     return subprocess.run(
-        [program, *limits, *arguments],
+        [PROGRAM, *limits, *arguments],
         cwd=WORK, env=environment, stdout=output, stderr=subprocess.STDOUT, check=False,
     ).returncode  # fmt: skip
 
