@@ -1,53 +1,23 @@
 from __future__ import annotations
 
-import json
+import functools
 import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 from gso.kernel.runs import doctor
 
-from testbed import namespaces, virtual_machines
-
-
-@dataclass
-class Done:
-    """A finished ``gso-kernel`` command."""
-
-    status: int
-    out: str
-    err: str
-    report: dict[str, Any] | None
-
+import testbed
+from testbed import Done, namespaces, virtual_machines
 
 Command = Callable[..., Done]
-
-
-def command(folder: Path, *arguments: str | Path, timeout: float = 900) -> Done:
-    json_file = folder / "report.json"
-    wanted = arguments[0] == "verify" and "--json" not in arguments
-    extra = ["--json", json_file] if wanted else []
-    done = subprocess.run(
-        [sys.executable, "-m", "gso.kernel", *map(str, [*arguments, *extra])],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        check=False,
-    )
-    report = json.loads(json_file.read_text()) if json_file.exists() else None
-    return Done(done.returncode, done.stdout, done.stderr, report)
 
 
 @pytest.fixture
 def gso_kernel(tmp_path: Path) -> Command:
     """Run a ``gso-kernel`` command that boots nothing."""
-    return lambda *arguments, **options: command(tmp_path, *arguments, **options)
+    return functools.partial(testbed.gso_kernel, tmp_path)
 
 
 @pytest.fixture(scope="session")
@@ -65,7 +35,19 @@ def test_bed() -> None:
 def verify(request: pytest.FixtureRequest, tmp_path: Path) -> Command:
     """Run ``gso-kernel verify`` with real VMs."""
     request.getfixturevalue("test_bed")
-    return lambda *arguments, **options: command(tmp_path, "verify", *arguments, **options)
+    return functools.partial(testbed.gso_kernel, tmp_path, "verify")
+
+
+@pytest.fixture(scope="session")
+def fixed(test_bed: None, tmp_path_factory: pytest.TempPathFactory) -> Done:  # noqa: ARG001
+    """Verify the fix in the default scenarios and in one of each family, for several tests."""
+    folder = tmp_path_factory.mktemp("fixed")
+    before = namespaces()
+    only = [word for name in ("default", *testbed.ONE_OF_EACH_FAMILY) for word in ("--only", name)]
+    done = testbed.gso_kernel(folder, "verify", testbed.MAIN, *only, "--timeout", "900")
+    assert not virtual_machines(folder)
+    assert namespaces() <= before
+    return done
 
 
 @pytest.fixture

@@ -5,18 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from gso.kernel.paths import patches_folder
 
-from testbed import CHECKS, committed, edited, git, whole_tree
+from testbed import CHECKS, MAIN, committed, edited, git, whole_tree
 
 pytestmark = [
     pytest.mark.vm,
     pytest.mark.slow,
+    pytest.mark.xdist_group("whole kernel"),
     pytest.mark.usefixtures("nothing_is_left_behind"),
 ]
 
 FILE = "net/netfilter/ipvs/ip_vs_xmit.c"
-MAIN = patches_folder() / "ipvs-gue-inner-mac-header.patch"
 CALL = b"\tskb_set_inner_mac_header(skb, skb_inner_network_offset(skb));\n"
 SCENARIO = "gue-outer4-inner4-nocsum"
 OPTION = b'\nconfig OF_THIS_COMMIT\n\tbool "An option that the commit before has not"\n'

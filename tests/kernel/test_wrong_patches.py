@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from gso.kernel.judging.results import Report
 from gso.kernel.judging.verdict import Verdict
-from gso.kernel.paths import patches_folder
 from gso.kernel.report.terminal import TerminalScreen
 from gso.kernel.runs.verify import Options, verify
 from gso.kernel.scenarios import SCENARIOS
 
-from testbed import boots, edited
+from testbed import MAIN, boots, edited
 
 pytestmark = [
     pytest.mark.vm,
@@ -20,10 +21,11 @@ pytestmark = [
 ]
 
 FILE = "net/netfilter/ipvs/ip_vs_xmit.c"
-MAIN = patches_folder() / "ipvs-gue-inner-mac-header.patch"
 CALL = b"\tskb_set_inner_mac_header(skb, skb_inner_network_offset(skb));\n"
-V4, V6, CONTROL = (
+HACK = b"\tip_send_check(ip_hdr(skb));\n\n\t/* Another hack: avoid icmp_send in ip_fragment */\n"
+V4, V6, CONTROL, IPIP = (
     *("gue-outer4-inner4-nocsum", "gue-outer6-inner4-nocsum", "fou-outer4-inner4-nocsum"),
+    "ipvs-ipip-outer4-inner4",
 )
 # Drops every packet between a bare acknowledgement and a super-packet.
 DROP = (
@@ -32,14 +34,18 @@ DROP = (
 )
 
 
-def judged(folder: Path, code: bytes, *scenarios: str, place: bytes = CALL, nth: int = 0) -> Report:
-    """Verify the fix and, after it, a patch that adds code behind the nth occurrence of a place."""
+def added(code: bytes, place: bytes = CALL, nth: int = 0) -> Callable[[bytes], bytes]:
+    """Return the change that adds code behind the nth occurrence of a place."""
 
     def change(text: bytes) -> bytes:
         parts = text.split(place)
-        head, tail = place.join(parts[: nth + 1]), place.join(parts[nth + 1 :])
-        return head + place + code + tail
+        return place.join(parts[: nth + 1]) + place + code + place.join(parts[nth + 1 :])
 
+    return change
+
+
+def judged(folder: Path, change: Callable[[bytes], bytes], *scenarios: str) -> Report:
+    """Verify the fix and, after it, a patch that makes the change."""
     chosen = [scenario for scenario in SCENARIOS if scenario.name in scenarios]
     assert len(chosen) == len(scenarios)
     series = [MAIN, edited(folder, FILE, change)]
@@ -50,7 +56,7 @@ def judged(folder: Path, code: bytes, *scenarios: str, place: bytes = CALL, nth:
 
 
 def test_a_panic_under_traffic_is_a_regression(tmp_path):
-    report = judged(tmp_path, b"\tBUG_ON(skb_is_gso(skb));\n", V4)
+    report = judged(tmp_path, added(b"\tBUG_ON(skb_is_gso(skb));\n"), V4)
     assert report.verdict is Verdict.REGRESSED
     (scenario,) = report.kernels[0].scenarios
     assert scenario.verdict is Verdict.REGRESSED
@@ -62,14 +68,15 @@ def test_a_panic_under_traffic_is_a_regression(tmp_path):
 
 
 def test_a_hang_under_traffic_is_a_regression(tmp_path):
-    report = judged(tmp_path, b"\twhile (skb_is_gso(skb))\n\t\tcpu_relax();\n", V4)
+    report = judged(tmp_path, added(b"\twhile (skb_is_gso(skb))\n\t\tcpu_relax();\n"), V4)
     assert report.verdict is Verdict.REGRESSED
     (scenario,) = report.kernels[0].scenarios
     assert "soft lockup" in scenario.crashes["patched"]
 
 
 def test_a_warning_in_the_log_spoils_good_traffic(tmp_path):
-    report = judged(tmp_path, b'\tWARN_ONCE(skb_is_gso(skb), "a super-packet\\n");\n', V4, CONTROL)
+    code = b'\tWARN_ONCE(skb_is_gso(skb), "a super-packet\\n");\n'
+    report = judged(tmp_path, added(code), V4, CONTROL)
     (kernel,) = report.kernels
     assert [scenario.verdict for scenario in kernel.scenarios] == [
         Verdict.FIXED,
@@ -84,40 +91,29 @@ def test_a_warning_in_the_log_spoils_good_traffic(tmp_path):
 
 def test_a_leak_spoils_good_traffic(tmp_path):
     code = b"\tfor (int i = 0; i < 8; i++)\n\t\tskb_clone(skb, GFP_ATOMIC);\n"
-    report = judged(tmp_path, code, V4)
+    report = judged(tmp_path, added(code), V4)
     (kernel,) = report.kernels
     assert [scenario.verdict for scenario in kernel.scenarios] == [Verdict.FIXED]
     assert kernel.verdict is Verdict.REGRESSED
     assert any("packets leak: skbuff_head_cache" in finding for finding in kernel.findings)
 
 
-def test_ipv4_fixed_and_ipv6_broken(tmp_path):
-    report = judged(tmp_path, DROP, V4, V6, nth=1)
+def test_gue_over_ipv4_fixed_and_three_other_paths_broken(tmp_path):
+    """One in IPv6, one that is no tunnel, one for plain IP in IP: each has its own verdict."""
+    changes = (
+        added(DROP, nth=1),
+        added(DROP, HACK, nth=1),
+        added(DROP.replace(b"if (", b"if (tun_type == IP_VS_CONN_F_TUNNEL_TYPE_IPIP && ", 1)),
+    )
+
+    def change(text: bytes) -> bytes:
+        return functools.reduce(lambda done, each: each(done), changes, text)
+
+    report = judged(tmp_path, change, V4, V6, CONTROL, IPIP)
     assert report.verdict is Verdict.REGRESSED
     assert {s.scenario.name: s.verdict for s in report.kernels[0].scenarios} == {
         V4: Verdict.FIXED,
         V6: Verdict.REGRESSED,
-    }
-
-
-def test_gue_fixed_and_another_path_broken(tmp_path):
-    place = (
-        b"\tip_send_check(ip_hdr(skb));\n\n\t/* Another hack: avoid icmp_send in ip_fragment */\n"
-    )
-    report = judged(tmp_path, DROP, V4, CONTROL, place=place, nth=1)
-    assert report.verdict is Verdict.REGRESSED
-    assert {s.scenario.name: s.verdict for s in report.kernels[0].scenarios} == {
-        V4: Verdict.FIXED,
         CONTROL: Verdict.REGRESSED,
-    }
-
-
-def test_gue_fixed_and_plain_ipip_broken(tmp_path):
-    ipip = "ipvs-ipip-outer4-inner4"
-    drop = DROP.replace(b"if (", b"if (tun_type == IP_VS_CONN_F_TUNNEL_TYPE_IPIP && ", 1)
-    report = judged(tmp_path, drop, V4, ipip)
-    assert report.verdict is Verdict.REGRESSED
-    assert {s.scenario.name: s.verdict for s in report.kernels[0].scenarios} == {
-        V4: Verdict.FIXED,
-        ipip: Verdict.REGRESSED,
+        IPIP: Verdict.REGRESSED,
     }
