@@ -56,7 +56,7 @@ class Done:
     report: dict[str, Any] | None
 
 
-def gso_kernel(folder: Path, *arguments: str | Path, timeout: float = 900) -> Done:
+def gso_kernel(folder: Path, *arguments: str | Path, timeout: float = 1800) -> Done:
     """Run a ``gso-kernel`` command in a folder."""
     json_file = folder / "report.json"
     wanted = arguments[0] == "verify" and "--json" not in arguments

@@ -41,7 +41,7 @@ class Dialogue:
         os.close(theirs)
         self.said = ""
 
-    def until(self, pattern: str, seconds: float = 150) -> re.Match[str]:
+    def until(self, pattern: str, seconds: float = 1200) -> re.Match[str]:
         """Read on until the pattern is there; what comes up to its end is used up."""
         deadline = time.monotonic() + seconds
         while not (found := re.search(pattern, self.said)):
