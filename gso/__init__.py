@@ -31,7 +31,8 @@ from gso.rules import (
 from gso.segmentation._batch import segment_batch
 from gso.segmentation._segment import SegmentHeaders, segment, segment_headers
 from gso.segmentation.virtio import VirtioNetFlags, VirtioNetGso, VirtioNetHeader, segment_vnet
-from gso.traces.reader import Trace, TraceReader, read_trace
+from gso.traces.reader import TraceReader, read_trace
+from gso.traces.trace import Trace
 
 __all__ = [
     "L4",

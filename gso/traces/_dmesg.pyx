@@ -6,7 +6,7 @@ from libc.stdint cimport INT32_MIN, int16_t, int32_t, int64_t
 from libc.string cimport memchr
 
 from gso.traces._names cimport intern
-from gso.traces._scanner cimport EVENT, Scanner
+from gso.traces._scanner cimport OWNER_EVENT, Scanner
 from gso.traces._text cimport (
     find, host_order, is_word, read_number, read_time, skip_blanks, skip_token,
 )
@@ -36,7 +36,7 @@ cdef class DmesgScanner(Scanner):
         if find(p, end, b"Call Trace:", 11) != NULL:
             self.in_stack = True
             return 0
-        if self.owner != EVENT:
+        if self.owner != OWNER_EVENT:
             return 0
         if self.in_stack:
             return self._stack(p, end)
@@ -85,7 +85,7 @@ cdef class DmesgScanner(Scanner):
             self._offset(at, end, b"mac=", 4, &row.inner_mac_header)
             self._offset(at, end, b"net=", 4, &row.inner_network_header)
             self._offset(at, end, b"trans=", 6, &row.inner_transport_header)
-            # It shares its place with inner_ipproto: only an Ethernet type is sure to be one.
+            # inner_ipproto shares its memory: only a number in the range of Ethernet types is one.
             if self._get(at, end, b"proto=", 6, &value) and host_order(value) >= 0x600:
                 row.inner_protocol = <int32_t>host_order(value)
             return 0
@@ -115,7 +115,7 @@ cdef class DmesgScanner(Scanner):
         return 0
 
     cdef int _stack(self, const char *p, const char *end) noexcept nogil:
-        """Lines like " ip_output+0x5a/0xc0 [module]"; what the compiler guessed has a "?"."""
+        """Read a line like " ip_output+0x5a/0xc0 [module]"; "?" marks an unreliable one."""
         cdef const char *at = find(p, end, b"+0x", 3)
         cdef const char *stop
         if find(p, end, b"</TASK>", 7) != NULL or find(p, end, b"end trace", 9) != NULL:

@@ -1,15 +1,15 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 # cython: initializedcheck=False
-"""Lines of perf script, ftrace and trace-cmd: one grammar."""
+"""Lines of perf script, ftrace and trace-cmd, which have one grammar."""
 
 from libc.stdint cimport int32_t, int64_t
 from libc.string cimport memchr, memcmp
 
-from gso.traces._names cimport intern, intern_like
-from gso.traces._scanner cimport READ_EVENT, Scanner
-from gso.traces._shape cimport (
-    CPU_BIT, FIRST_PART, FUNCTION_BIT, PROCESS_BIT, RETURNS_BIT, TIME_BIT, Slot, bit,
+from gso.traces._line_template cimport (
+    CPU_BIT, FIRST_PART, FUNCTION_BIT, PROCESS_BIT, RETURNS_BIT, TIME_BIT, TemplateSlot, bit,
 )
+from gso.traces._names cimport intern, intern_like
+from gso.traces._scanner cimport LINE_EVENT, Scanner
 from gso.traces._text cimport (
     find, hex_digit, is_blank, is_digit, is_word, read_number, read_time, skip_blanks, skip_token,
     starts,
@@ -17,7 +17,7 @@ from gso.traces._text cimport (
 
 
 cdef enum Part:
-    PROCESS = FIRST_PART    # all before the CPU
+    PROCESS = FIRST_PART    # all text before the CPU
     CPU
     TIME                    # and flags before it
     NAME                    # of the event and of the function
@@ -50,7 +50,7 @@ cdef class EventScanner(Scanner):
         cdef const char *cpu
         cdef int64_t number = 0
         if at[0] == c"#" or starts(at, end, b"Attaching ", 10):
-            return 0                    # what tracers say of themselves
+            return 0                    # a comment of the tracer, or its own progress
         if starts(at, end, b"=>", 2):
             at = skip_blanks(at + 2, end)
             self._stack_line(at, self._symbol_end(at, end))
@@ -59,7 +59,7 @@ cdef class EventScanner(Scanner):
         if cpu == NULL:
             return self._chain_line(p, at, end)
         if starts(cpu, end, b"[LOST ", 6):
-            # More than 32 bits hold is damage, and might overflow the total
+            # A number of more than 32 bits is damaged, and might overflow the total.
             if read_number(cpu + 6, skip_token(cpu + 6, end), 10, &number) \
                     and number > 0 and number >> 32 == 0:
                 self.lost += number
@@ -70,10 +70,10 @@ cdef class EventScanner(Scanner):
         if self._fields(p, cpu, end) < 0:
             self._undo()
             return -1
-        return READ_EVENT
+        return LINE_EVENT
 
     cdef const char *_cpu(self, const char *p, const char *end) noexcept nogil:
-        """Where "[030]" or "[LOST" stands, or the time if there is no CPU; NULL without either."""
+        """Return where "[030]" or "[LOST" is, or the time if there is no CPU; NULL without both."""
         cdef const char *at = p
         cdef int64_t time
         while at < end:
@@ -103,31 +103,32 @@ cdef class EventScanner(Scanner):
         self._process(skip_blanks(p, end), cpu)
         self._note(PROCESS, bit(PROCESS_BIT), p, cpu)
         if cpu[0] == c"[":
-            p = self._take(CPU, bit(CPU_BIT), cpu, end)
+            p = self._take_part(CPU, bit(CPU_BIT), cpu, end)
         else:
             p = cpu
-            self.shape.broken = True
-        p = self._take(TIME, bit(TIME_BIT), p, end)
+            self.template.broken = True
+        p = self._take_part(TIME, bit(TIME_BIT), p, end)
         if p == NULL:
             return -1
-        p = self._take(NAME, bit(FUNCTION_BIT) | bit(RETURNS_BIT), p, end)
+        p = self._take_part(NAME, bit(FUNCTION_BIT) | bit(RETURNS_BIT), p, end)
         if p == NULL:
             return -1
         return self._pairs(p, end)
 
-    cdef const char *_part(self, const Slot *slot, const char *p, const char *end) noexcept nogil:
+    cdef const char *_read_part(self, const TemplateSlot *slot, const char *p,
+                                const char *end) noexcept nogil:
         if slot.kind == PROCESS:
-            return self._process_again(p, end)
+            return self._reread_process(p, end)
         if slot.kind == CPU:
             return self._cpu_number(p, end)
         if slot.kind == TIME:
             return self._time(p, end)
         return self._name(p, end)
 
-    cdef const char *_process_again(self, const char *p, const char *end) noexcept nogil:
+    cdef const char *_reread_process(self, const char *p, const char *end) noexcept nogil:
         cdef const char *at = skip_blanks(p, end)
         cdef const char *cpu
-        # What another kind of line begins or ends with.
+        # Other kinds of lines begin or end like this.
         if at == end or at[0] == c"#" or starts(at, end, b"=>", 2) \
                 or starts(at, end, b"Attaching ", 10):
             return NULL
@@ -149,7 +150,7 @@ cdef class EventScanner(Scanner):
         self.row.process = intern_like(&self.names, self.last.process, p, name - p)
 
     cdef const char *_cpu_number(self, const char *p, const char *end) noexcept nogil:
-        """[030]"""
+        """Read "[030]"."""
         cdef int64_t number = 0
         cdef const char *close = <const char *>memchr(p, c"]", end - p)
         if p == end or p[0] != c"[" or close == NULL:
@@ -161,7 +162,7 @@ cdef class EventScanner(Scanner):
         return close + 1
 
     cdef const char *_time(self, const char *p, const char *end) noexcept nogil:
-        """Up to two words of flags may come before the time."""
+        """Read the time; up to two words of flags may come before it."""
         cdef const char *stop
         cdef int words = 0
         while True:
@@ -175,7 +176,7 @@ cdef class EventScanner(Scanner):
             p = stop
 
     cdef const char *_name(self, const char *p, const char *end) noexcept nogil:
-        """The function, from "probe:NAME:" and "(SYMBOL+0x4/0x9 [module])"."""
+        """Read the function from "probe:NAME:" and "(SYMBOL+0x4/0x9 [module])"."""
         cdef const char *stop
         cdef const char *name
         cdef const char *last
@@ -224,7 +225,7 @@ cdef class EventScanner(Scanner):
         return digits >= 8 and (p == end or is_blank(p[0]))
 
     cdef int _chain_line(self, const char *p, const char *at, const char *end) noexcept nogil:
-        """A line of a call chain: "    ffffffff85070e60 __dev_queue_xmit+0x1 ([kernel])"."""
+        """Read a call chain's line: "    ffffffff85070e60 __dev_queue_xmit+0x1 ([kernel])"."""
         cdef const char *stop
         if at == p:
             return -1

@@ -1,7 +1,7 @@
-"""Walking over JSON (RFC 8259) in place; NULL means that it is none.
+"""Functions that walk over JSON (RFC 8259) in place; they return NULL where the text is no JSON.
 
 `end` is the byte after the last that may be read. Bytes that are no UTF-8 are passed over as they
-are: who shows them has to replace them.
+are; they have to be replaced before they are shown.
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
@@ -9,7 +9,7 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from gso.traces._text cimport hex_digit, is_digit
 
 cdef enum:
-    DEEPEST = 64            # objects and arrays inside each other, as many as `skip_value` has bits
+    DEEPEST = 64            # levels of objects and arrays; `skip_value` has a bit for each
 
 
 cdef inline const char *skip_white(const char *p, const char *end) noexcept nogil:
@@ -19,7 +19,7 @@ cdef inline const char *skip_white(const char *p, const char *end) noexcept nogi
 
 
 cdef inline int64_t hex4(const char *p, const char *end) noexcept nogil:
-    """The number of four hexadecimal digits, -1 if they are none."""
+    """Return the value of four hexadecimal digits, -1 if there are others."""
     cdef int64_t total = 0
     cdef int i, digit
     if end - p < 4:
@@ -33,7 +33,7 @@ cdef inline int64_t hex4(const char *p, const char *end) noexcept nogil:
 
 
 cdef inline const char *skip_string(const char *p, const char *end, bint *escaped) noexcept nogil:
-    """Behind the string at `p`, and whether it has escapes."""
+    """Return the end of the string at `p`, and tell whether it has escapes."""
     escaped[0] = False
     if p >= end or p[0] != c'"':
         return NULL
@@ -59,7 +59,7 @@ cdef inline const char *skip_string(const char *p, const char *end, bint *escape
 
 
 cdef inline const char *skip_digits(const char *p, const char *end) noexcept nogil:
-    """Behind one digit or more."""
+    """Return the end of one digit or more."""
     cdef const char *start = p
     while p < end and is_digit(p[0]):
         p += 1
@@ -92,7 +92,7 @@ cdef inline const char *skip_literal(const char *p, const char *end, const char 
 
 
 cdef inline const char *skip_scalar(const char *p, const char *end) noexcept nogil:
-    """Behind a value that is no object and no array."""
+    """Return the end of a value that is neither an object nor an array."""
     cdef bint escaped
     if p == end:
         return NULL
@@ -108,7 +108,7 @@ cdef inline const char *skip_scalar(const char *p, const char *end) noexcept nog
 
 
 cdef inline const char *skip_name(const char *p, const char *end) noexcept nogil:
-    """Behind the name of an object's member and its colon."""
+    """Return the end of the name of an object's member and its colon."""
     cdef bint escaped
     p = skip_string(skip_white(p, end), end, &escaped)
     if p == NULL:
@@ -118,7 +118,7 @@ cdef inline const char *skip_name(const char *p, const char *end) noexcept nogil
 
 
 cdef inline const char *skip_value(const char *p, const char *end) noexcept nogil:
-    """Behind the value at `p`, whatever it is."""
+    """Return the end of the value at `p`, of any type."""
     cdef uint64_t objects = 0       # a bit for each level: whether it is an object
     cdef int depth = 0
     cdef char close
@@ -138,7 +138,7 @@ cdef inline const char *skip_value(const char *p, const char *end) noexcept nogi
                 continue                # to its first value
         else:
             p = skip_scalar(p, end)
-        while True:                     # behind a value, or at the end of an empty level
+        while True:                     # after a value, or at the end of an empty level
             if p == NULL or depth == 0:
                 return p
             p = skip_white(p, end)
@@ -178,10 +178,10 @@ cdef inline char *put_utf8(char *to, uint32_t code) noexcept nogil:
 
 
 cdef inline int64_t unescape(const char *p, const char *end, char *to) noexcept nogil:
-    """Write what stands between a string's quotes as UTF-8; returns how many bytes it has.
+    """Write the text between a string's quotes as UTF-8; return how many bytes it has.
 
-    They are never more than those it is written with. `skip_string` has found nothing wrong there.
-    Half of a surrogate pair becomes U+FFFD.
+    They are never more than those of the string, which `skip_string` has to have found right. Half
+    of a surrogate pair becomes U+FFFD.
     """
     cdef const char *start = to
     cdef int64_t code, low

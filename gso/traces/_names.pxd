@@ -62,7 +62,7 @@ cdef inline bint _more_slots(Names *names) noexcept nogil:
 
 
 cdef inline int32_t intern(Names *names, const char *text, int64_t size) noexcept nogil:
-    """Number of this name; -1 for the empty name, -2 without memory."""
+    """Return the number of this name; -1 for the empty name, -2 without memory."""
     cdef uint32_t hash
     cdef int32_t slot
     cdef Name *entry
@@ -91,7 +91,7 @@ cdef inline int32_t intern(Names *names, const char *text, int64_t size) noexcep
 
 cdef inline int32_t intern_like(Names *names, int32_t guess, const char *text,
                                 int64_t size) noexcept nogil:
-    """As `intern`, fast if the name is that of number `guess`, as in the line before it."""
+    """Do as `intern`, faster if the name has the number `guess`, that of the line before."""
     cdef Name *entry
     if 0 <= guess < names.count and size > 0:
         entry = &names.entries[guess]

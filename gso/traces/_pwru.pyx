@@ -6,15 +6,15 @@ from libc.stdint cimport INT64_MIN, int32_t, int64_t, uint64_t
 from libc.string cimport memchr
 
 from gso.skb._skb cimport FIELD_AT_LEN, FIELD_AT_PROTOCOL
-from gso.traces._names cimport intern, intern_like
-from gso.traces._row cimport T_ETHERTYPE, T_NUMBER, T_OFFSET, Key, Row, put
-from gso.traces._scanner cimport (
-    DAMAGED_EVENT, EVENT, NOBODY, NONE, READ, READ_EVENT, Scanner, find_key,
+from gso.traces._line_template cimport (
+    CPU_BIT, DEVICE_BIT, FIRST_PART, FLOW_BIT, FUNCTION_BIT, IFINDEX_BIT, LENGTH_BIT, LOCATION_BIT,
+    MTU_BIT, NETNS_BIT, POINTER_BIT, PROCESS_BIT, PROTOCOL_BIT, REASON_BIT, SLOT_FLOW, TIME_BIT,
+    TemplateSlot, bit,
 )
-from gso.traces._shape cimport (
-    CPU_BIT, DEVICE_BIT, FIRST_PART, FLOW, FLOW_BIT, FUNCTION_BIT, IFINDEX_BIT, LENGTH_BIT,
-    LOCATION_BIT, MTU_BIT, NETNS_BIT, POINTER_BIT, PROCESS_BIT, PROTOCOL_BIT, REASON_BIT, TIME_BIT,
-    Slot, bit,
+from gso.traces._names cimport intern, intern_like
+from gso.traces._row cimport T_ETHERTYPE, T_NUMBER, T_OFFSET, EventRow, Key, put
+from gso.traces._scanner cimport (
+    LINE_EVENT, LINE_READ, NO_VALUE, OWNER_DAMAGED, OWNER_EVENT, OWNER_NONE, Scanner, find_key,
 )
 from gso.traces._text cimport (
     find, host_order, is_blank, is_digit, is_word, read_clock, read_number, skip_blanks,
@@ -67,13 +67,13 @@ cdef class PwruScanner(Scanner):
         if self._names_columns(at, end):
             self.has_names = find(at, end, b"NETNS NAME", 10) != NULL
             self.has_caller = find(at, end, b"CALLER", 6) != NULL
-            self.shape.usable = False
-            return READ
+            self.template.usable = False
+            return LINE_READ
         start = self._start_of(p, end, &at, &clock, &pointer)
         if start == 0:
             return self._more(at, end)
         if start < 0:
-            self.owner = DAMAGED_EVENT
+            self.owner = OWNER_DAMAGED
             return -1
         self._new()
         self.row.pointer = <uint64_t>pointer
@@ -83,13 +83,13 @@ cdef class PwruScanner(Scanner):
         if self._fields(at, end) < 0:
             self._undo()
             return -1
-        return READ_EVENT
+        return LINE_EVENT
 
     cdef int _start_of(self, const char *p, const char *end, const char **rest, int64_t *clock,
                        int64_t *pointer) noexcept nogil:
-        """1 for a line that begins an event, 0 for one behind an event, -1 for a damaged one.
+        """Return 1 for a line that begins an event, 0 for one that follows it, -1 if damaged.
 
-        `rest` is what is still to be read.
+        `rest` is set to the text that is still to be read.
         """
         cdef const char *at = skip_blanks(p, end)
         cdef const char *stop = skip_token(at, end)
@@ -111,7 +111,8 @@ cdef class PwruScanner(Scanner):
             return -1 if clock[0] == NO_TIME and stop - p < 14 else 0
         return 1
 
-    cdef const char *_part(self, const Slot *slot, const char *p, const char *end) noexcept nogil:
+    cdef const char *_read_part(self, const TemplateSlot *slot, const char *p,
+                                const char *end) noexcept nogil:
         cdef const char *at = skip_blanks(p, end)
         cdef int64_t clock, pointer
         if slot.kind == START:
@@ -145,11 +146,11 @@ cdef class PwruScanner(Scanner):
         return self._caller(at, end)
 
     cdef int _fields(self, const char *p, const char *end) noexcept nogil:
-        cdef const char *at = self._take(CPU, bit(CPU_BIT), p, end)
+        cdef const char *at = self._take_part(CPU, bit(CPU_BIT), p, end)
         if at != NULL:
             p = at
         else:
-            self.shape.broken = True    # a number that comes to stand here would be the CPU
+            self.template.broken = True    # in the next line a number here would be the CPU
         p = skip_blanks(p, end)
         self.hex_proto = p < end and p[0] == c"["
         if self.hex_proto:
@@ -165,14 +166,14 @@ cdef class PwruScanner(Scanner):
         return stop
 
     cdef int _line_old(self, const char *p, const char *end) noexcept nogil:
-        """[process] FUNCTION [time] netns=... mark=... ifindex=... proto=... TUPLE, up to v1.0.6.
+        """Read [process] FUNCTION [time] netns=... mark=... ifindex=... proto=... TUPLE.
 
-        There proto is hexadecimal, without saying so; 8 is IPv4 in network order.
+        This is pwru up to v1.0.6. Its proto is hexadecimal without 0x; 8 is IPv4 in network order.
         """
-        cdef const char *at = self._take(BRACKETED, bit(PROCESS_BIT), p, end)
+        cdef const char *at = self._take_part(BRACKETED, bit(PROCESS_BIT), p, end)
         if at == NULL:
             return -1
-        p = self._take(FUNCTION, bit(FUNCTION_BIT) | bit(REASON_BIT), at, end)
+        p = self._take_part(FUNCTION, bit(FUNCTION_BIT) | bit(REASON_BIT), at, end)
         if p == NULL:
             return -1
         at = self._take_time(p, end)
@@ -186,34 +187,34 @@ cdef class PwruScanner(Scanner):
         return close + 1
 
     cdef const char *_time(self, const char *p, const char *end) noexcept nogil:
-        """Nanoseconds since the boot, or since the packet was last seen: 0 for the first."""
+        """Read nanoseconds since the boot, or since the packet's last event: 0 for its first."""
         cdef const char *stop = skip_token(p, end)
         cdef int64_t number = 0
         if not is_digit(p[0]) or not read_number(p, stop, 10, &number):
             return NULL
-        # The clock's time, if the line has one, is better than this column.
-        if self.shape.slots[0].flag:
+        # If the line begins with a clock's time, that is better than this column.
+        if self.template.slots[0].flag:
             return stop
         self.row.time = number
         return stop
 
     cdef const char *_take_time(self, const char *p, const char *end) noexcept nogil:
-        """The time of an event that is read in full, as the first one always is."""
-        cdef const char *at = self._take(TIME, bit(TIME_BIT), p, end)
+        """Read the time in full, without a template, as that of the first event always is."""
+        cdef const char *at = self._take_part(TIME, bit(TIME_BIT), p, end)
         if at != NULL and self.events == 1 and self.row.time == 0 \
-                and not self.shape.slots[0].flag:
+                and not self.template.slots[0].flag:
             self.relative = True
         return at
 
     cdef const char *_function(self, const char *p, const char *end) noexcept nogil:
-        """NAME, NAME(REASON), "NAME (2)" or NAME(tc), and the blanks behind it."""
+        """Read NAME, NAME(REASON), "NAME (2)" or NAME(tc), and the blanks after it."""
         cdef const char *stop = skip_token(p, end)
         cdef const char *name_end = p
         cdef const char *close
         while name_end < stop and name_end[0] != c"(":
             name_end += 1
         self.row.function = intern(&self.names, p, name_end - p)
-        self.row.reason = NONE
+        self.row.reason = NO_VALUE
         p = skip_blanks(name_end, end)
         if p < end and p[0] == c"(":
             close = <const char *>memchr(p, c")", end - p)
@@ -222,12 +223,15 @@ cdef class PwruScanner(Scanner):
                     self.row.reason = intern(&self.names, p + 1, close - p - 1)
                 p = close + 1
             else:
-                self.shape.broken = True        # a bracket anywhere behind it would close it
+                self.template.broken = True     # in the next line any later bracket would close it
         return skip_blanks(p, end)
 
     cdef int _line_new(self, const char *p, const char *end) noexcept nogil:
-        """PROCESS [TIME] [NETNS MARK IFACE PROTO MTU LEN] [cb] [name] [TUPLE] FUNC [CALLER] ..."""
-        cdef const char *at = self._take(PROCESS, bit(PROCESS_BIT), p, end)
+        """Read a line of pwru after v1.0.6.
+
+        PROCESS [TIME] [NETNS MARK IFACE PROTO MTU LEN] [cb] [name] [TUPLE] FUNC [CALLER] ...
+        """
+        cdef const char *at = self._take_part(PROCESS, bit(PROCESS_BIT), p, end)
         p = p if at == NULL else at
         at = self._meta(p, end)
         if at == NULL:
@@ -239,32 +243,32 @@ cdef class PwruScanner(Scanner):
         if at != NULL:
             p = at
         else:
-            self.shape.broken = True
-        at = self._take(CONTROL, 0, p, end)
+            self.template.broken = True
+        at = self._take_part(CONTROL, 0, p, end)
         p = p if at == NULL else at
-        at = self._take(NETNS_NAME, 0, p, end)
+        at = self._take_part(NETNS_NAME, 0, p, end)
         p = skip_blanks(p if at == NULL else at, end)
         at = skip_token(p, end)
         if find(p, at, b"->", 2) != NULL:
-            self._note(FLOW, bit(FLOW_BIT), p, at)
+            self._note(SLOT_FLOW, bit(FLOW_BIT), p, at)
             self._flow(p, at)
-            p = self._take(FUNCTION, bit(FUNCTION_BIT) | bit(REASON_BIT), at, end)
+            p = self._take_part(FUNCTION, bit(FUNCTION_BIT) | bit(REASON_BIT), at, end)
             if p == NULL:
-                return -1               # cut off behind the flow
+                return -1               # cut off after the flow
         else:
-            # Whether it is told from a flow or a name, see `_is_function`.
-            at = self._take(BARE_FUNCTION, bit(FUNCTION_BIT) | bit(REASON_BIT), p, end)
-            self.shape.broken |= at == NULL
+            # It may be a flow or a name instead, see `_is_function`.
+            at = self._take_part(BARE_FUNCTION, bit(FUNCTION_BIT) | bit(REASON_BIT), p, end)
+            self.template.broken |= at == NULL
             p = at if at != NULL or p == end else self._function(p, end)
         if p == NULL:
             return -1
         if self.has_caller:
-            at = self._take(CALLER, bit(LOCATION_BIT), p, end)
+            at = self._take_part(CALLER, bit(LOCATION_BIT), p, end)
             p = p if at == NULL else at
         return self._pairs(p, end)
 
     cdef const char *_netns_name(self, const char *p, const char *end) noexcept nogil:
-        """The name of the namespace, if one stands before the flow or the function."""
+        """Return the end of the namespace's name before the flow or the function, NULL without."""
         cdef const char *stop = skip_token(p, end)
         cdef const char *next = skip_blanks(stop, end)
         cdef const char *next_stop = skip_token(next, end)
@@ -275,15 +279,15 @@ cdef class PwruScanner(Scanner):
             return NULL
         if memchr(next, c"=", next_stop - next) != NULL:
             return NULL
-        self.shape.broken |= not flow_follows
+        self.template.broken |= not flow_follows
         return stop
 
     cdef bint _is_function(self, const char *p, const char *end) noexcept nogil:
-        """Whether a function can be told from the flow or the name that may stand before it."""
+        """Whether this is the function, and no flow or name before it."""
         cdef const char *stop = skip_token(p, end)
         cdef const char *next = skip_blanks(stop, end)
-        # Then the next word decided that this is no name, and the next line's may decide otherwise.
-        self.shape.broken |= find(next, skip_token(next, end), b"->", 2) != NULL
+        # With a flow after it the next word decides that this is no name; another may not.
+        self.template.broken |= find(next, skip_token(next, end), b"->", 2) != NULL
         return not starts(p, end, b"[0x", 3) and find(p, stop, b"->", 2) == NULL \
             and self._netns_name(p, end) == NULL
 
@@ -291,7 +295,7 @@ cdef class PwruScanner(Scanner):
         cdef const char *stop = skip_token(p, end)
         if memchr(p, c"=", stop - p) != NULL:
             return NULL
-        self.shape.broken |= find(p, stop, b"->", 2) != NULL
+        self.template.broken |= find(p, stop, b"->", 2) != NULL
         self.row.location = intern(&self.names, p, self._symbol_end(p, stop) - p)
         return stop
 
@@ -303,7 +307,7 @@ cdef class PwruScanner(Scanner):
         return stop
 
     cdef const char *_process_end(self, const char *p, const char *end) noexcept nogil:
-        """The process ends with ":" and its number; its path may have spaces."""
+        """Return the end of the process: ":" and its number; its path may have spaces."""
         cdef const char *stop = p
         cdef const char *at
         cdef int words = 0
@@ -315,16 +319,16 @@ cdef class PwruScanner(Scanner):
             if at < stop and at > p and (at - 1)[0] == c":":
                 return stop
             words += 1
-        self.shape.broken = True        # four words decided, not the process alone
+        self.template.broken = True     # four words decide, not the process alone
         return skip_token(p, end)
 
     cdef const char *_meta(self, const char *p, const char *end) noexcept nogil:
-        """The six columns of numbers; NULL if they are not here. Returns what comes behind."""
+        """Read the six columns of numbers; return their end, NULL if they are not here."""
         cdef const char *start = p
         cdef const char *stop
-        cdef uint64_t decides
+        cdef uint64_t sets
         cdef int kind
-        cdef Row before = self.row[0]
+        cdef EventRow before = self.row[0]
         for kind in range(NETNS, LENGTH + 1):
             p = skip_blanks(p, end)
             p = self._column(kind, p, end) if p < end else NULL
@@ -336,18 +340,18 @@ cdef class PwruScanner(Scanner):
             stop = skip_token(skip_blanks(p, end), end)
             if kind == LENGTH:
                 stop = self._length_end(skip_blanks(p, end), end)
-            decides = (bit(NETNS_BIT) if kind == NETNS
-                       else bit(DEVICE_BIT) | bit(IFINDEX_BIT) if kind == INTERFACE
-                       else bit(PROTOCOL_BIT) if kind == PROTOCOL
-                       else bit(MTU_BIT) if kind == MTU
-                       else bit(LENGTH_BIT) if kind == LENGTH else 0)
-            self._note(kind, decides, p, stop)
+            sets = (bit(NETNS_BIT) if kind == NETNS
+                    else bit(DEVICE_BIT) | bit(IFINDEX_BIT) if kind == INTERFACE
+                    else bit(PROTOCOL_BIT) if kind == PROTOCOL
+                    else bit(MTU_BIT) if kind == MTU
+                    else bit(LENGTH_BIT) if kind == LENGTH else 0)
+            self._note(kind, sets, p, stop)
             p = stop
         return p
 
     cdef const char *_column(self, int kind, const char *p, const char *end) noexcept nogil:
-        """One of the six: NETNS MARK IFACE PROTO MTU LEN."""
-        cdef Row *row = self.row
+        """Read one of the six columns: NETNS MARK IFACE PROTO MTU LEN."""
+        cdef EventRow *row = self.row
         cdef const char *stop = skip_token(p, end)
         cdef int64_t value = 0
         if kind == INTERFACE:
@@ -372,17 +376,17 @@ cdef class PwruScanner(Scanner):
         return stop
 
     cdef const char *_length_end(self, const char *p, const char *end) noexcept nogil:
-        """The name of the namespace may touch the length."""
+        """Return the end of the length; the namespace's name may follow without a blank."""
         while p < end and is_digit(p[0]):
             p += 1
         return p
 
     cdef void _interface(self, const char *p, const char *end) noexcept nogil:
-        """"eth0:2": the name, and the interface's number."""
+        """Read "eth0:2": the interface's name and number."""
         cdef const char *at = end
         cdef int64_t number = 0
-        # Were it a number, the time before these columns could be taken for the first of them.
-        self.shape.broken |= starts(p, end, b"0x", 2)
+        # Were it a number, the time before these columns could be taken for the first column.
+        self.template.broken |= starts(p, end, b"0x", 2)
         while at > p and is_digit((at - 1)[0]):
             at -= 1
         if at > p and (at - 1)[0] == c":" and at < end:
@@ -390,12 +394,12 @@ cdef class PwruScanner(Scanner):
             self.row.ifindex = <int32_t>min(number, 0x7fffffff)
             at -= 1
         else:
-            self.row.ifindex = NONE
+            self.row.ifindex = NO_VALUE
             at = end
         self.row.device = intern_like(&self.names, self.last.device, p, at - p)
 
     cdef int _more(self, const char *p, const char *end) noexcept nogil:
-        """Lines behind an event: its stack, or its sk_buff as C prints it."""
+        """Read a line that follows an event: of its stack, or of its sk_buff as C prints it."""
         cdef const char *stop
         cdef bint dump = memchr(b".({}),][\"", p[0], 9) != NULL or find(p, end, b" = ", 3) != NULL
         if not dump:
@@ -406,20 +410,20 @@ cdef class PwruScanner(Scanner):
                 stop += 1
             if stop < end and not is_blank(stop[0]) and stop[0] != c"+" and stop[0] != c"(":
                 return -1
-        if self.owner != EVENT:
-            return -1 if self.owner == NOBODY else 0
+        if self.owner != OWNER_EVENT:
+            return -1 if self.owner == OWNER_NONE else 0
         if dump:
             return self._dump_line(p, end)
         self._stack_line(p, stop)
         return 0
 
     cdef int _dump_line(self, const char *p, const char *end) noexcept nogil:
-        """.inner_mac_header = (__u16)68, - and fields that are zero are left out."""
+        """Read fields such as .inner_mac_header = (__u16)68, where those of zero are left out."""
         cdef const char *key
         cdef const char *stop
         cdef const Key *found
         cdef bint hex_offsets = False
-        self.shape.usable = False       # the row is no longer what the event's line says
+        self.template.usable = False    # the row has more values than those of the event's line
         while True:
             p = find(p, end, b".", 1)
             if p == NULL:

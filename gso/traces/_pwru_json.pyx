@@ -2,9 +2,9 @@
 # cython: initializedcheck=False
 """Lines of ``pwru --output-json``, of every version: one object each.
 
-Whatever the order of its members, the later one counts where two name the same. Numbers may stand
-in strings. pwru leaves out what is zero, which nobody can tell from unknown; only a CPU is always
-there, so that 0 is meant where it is missing.
+Members may have any order; of two that set the same value the later counts. Numbers may stand in
+strings. pwru leaves out values of zero, which therefore read as unknown; only a CPU every event
+has, so that a missing one means 0.
 """
 
 from libc.stdint cimport INT64_MIN, int32_t, int64_t, uint64_t
@@ -12,14 +12,16 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memchr, memcmp, memcpy
 
 from gso.traces._json cimport skip_scalar, skip_string, skip_value, skip_white, unescape
+from gso.traces._line_template cimport (
+    CPU_BIT, DEVICE_BIT, FIRST_PART, FLOW_BIT, FUNCTION_BIT, IFINDEX_BIT, LOCATION_BIT, POINTER_BIT,
+    PROCESS_BIT, REASON_BIT, RETURNS_BIT, TIME_BIT, TemplateSlot, bit, key_bit,
+)
 from gso.traces._names cimport intern_like
 from gso.traces._row cimport (
     T_ETHERTYPE, T_IFINDEX, T_MTU, T_NETNS, T_NUMBER, T_OFFSET, Key,
 )
-from gso.traces._scanner cimport DAMAGED_EVENT, NONE, READ_EVENT, STACK_BYTES, Scanner, find_key
-from gso.traces._shape cimport (
-    CPU_BIT, DEVICE_BIT, FIRST_PART, FLOW_BIT, FUNCTION_BIT, IFINDEX_BIT, LOCATION_BIT, POINTER_BIT,
-    PROCESS_BIT, REASON_BIT, RETURNS_BIT, TIME_BIT, Slot, bit, key_bit,
+from gso.traces._scanner cimport (
+    LINE_EVENT, NO_VALUE, OWNER_DAMAGED, STACK_BYTES, Scanner, find_key,
 )
 from gso.traces._text cimport (
     find, is_blank, is_digit, is_word, read_clock, read_number, skip_blanks, starts,
@@ -30,7 +32,7 @@ from gso.traces._scanner import LONGEST_LINE
 cdef extern from "stdio.h" nogil:
     int snprintf(char *target, size_t size, const char *format, ...)
 
-# The members of an event; those of one name and of another kind of value are passed over.
+# The members of an event; one whose value has another type than expected is passed over.
 cdef enum Part:
     POINTER = FIRST_PART
     CPU
@@ -51,17 +53,17 @@ cdef enum Object:
     DUMP_OBJECT
 
 cdef enum:
-    ADDRESS = 64            # "[2001:db8::1]"; a longer one is none
+    ADDRESS = 64            # "[2001:db8::1]"; longer text is no address
     FLOW_BYTES = 2 * ADDRESS + 80
-    STACK_BIT = RETURNS_BIT     # no line of pwru tells of a return
+    STACK_BIT = RETURNS_BIT     # no line of pwru reports a return
 
 cdef struct Member:
     char[16] name
     int64_t size
     int part
-    uint64_t decides
+    uint64_t sets
 
-cdef struct Side:
+cdef struct Endpoint:
     char[ADDRESS] address
     int64_t size
     int64_t port
@@ -72,7 +74,7 @@ cdef int members = 0
 
 def _add_members():
     global members
-    for name, part, decides in (
+    for name, part, sets in (
         ("skb", POINTER, (POINTER_BIT,)),
         ("cpu", CPU, (CPU_BIT,)),
         ("process", PROCESS, (PROCESS_BIT,)),
@@ -88,7 +90,7 @@ def _add_members():
         text = name.encode()
         memcpy(MEMBERS[members].name, <const char *>text, len(text))
         MEMBERS[members].size, MEMBERS[members].part = len(text), part
-        MEMBERS[members].decides = sum(1 << number for number in decides)
+        MEMBERS[members].sets = sum(1 << number for number in sets)
         members += 1
 
 
@@ -98,11 +100,11 @@ _add_members()
 cdef class JsonScanner(Scanner):
     """Scans events of pwru's JSON into columns; see `Scanner`."""
 
-    cdef char *scratch          # a string without its escapes
+    cdef char *scratch          # room for a string without its escapes
     cdef int64_t longest
     cdef int32_t stack_name
     cdef bint by_clock
-    cdef Side source, destination
+    cdef Endpoint source, destination
     cdef int64_t protocol
     cdef bint is_flow
 
@@ -123,35 +125,36 @@ cdef class JsonScanner(Scanner):
 
     cdef int _scan(self, const char *p, const char *end) noexcept nogil:
         if not self._begins(p, end):
-            self.owner = DAMAGED_EVENT
+            self.owner = OWNER_DAMAGED
             return -1
         self._new()
         self.row.cpu = 0
-        self.stack_name = NONE
+        self.stack_name = NO_VALUE
         self.by_clock = False
         p = self._object(EVENT_OBJECT, skip_white(p, end), end)
-        if p == NULL or skip_white(p, end) < end or not self.shape.decided & bit(POINTER_BIT):
+        if p == NULL or skip_white(p, end) < end or not self.template.seen & bit(POINTER_BIT):
             self._undo()
             return -1
         self.row.stack = self.stack_name
         if self.events == 1 and self.row.time == 0 and not self.by_clock:
             self.relative = True        # it is 0 for each packet's first event
-        return READ_EVENT
+        return LINE_EVENT
 
-    cdef bint _read_like_before(self, const char *p, const char *end) noexcept nogil:
+    cdef bint _read_by_template(self, const char *p, const char *end) noexcept nogil:
         self.stack_name = self.row.stack
-        if end - p > self.longest or not Scanner._read_like_before(self, p, end):
+        if end - p > self.longest or not Scanner._read_by_template(self, p, end):
             return False
         self.row.stack = self.stack_name
         return True
 
-    cdef const char *_part(self, const Slot *slot, const char *p, const char *end) noexcept nogil:
+    cdef const char *_read_part(self, const TemplateSlot *slot, const char *p,
+                                const char *end) noexcept nogil:
         return self._value(slot.kind, slot.key, skip_white(p, end), end)
 
     # --- objects ---
 
     cdef const char *_object(self, int kind, const char *p, const char *end) noexcept nogil:
-        """Read the members of the object at `p`; returns what is behind it, NULL if it is none."""
+        """Read the members of the object at `p`; return its end, NULL if it is none."""
         cdef const char *name
         cdef int64_t size
         p = skip_white(p + 1, end)
@@ -180,36 +183,36 @@ cdef class JsonScanner(Scanner):
 
     cdef const char *_member(self, const char *name, int64_t size, const char *p,
                              const char *end) noexcept nogil:
-        """Read a member of an event, and note where its value is."""
+        """Read a member of an event, and note the slot of its value."""
         cdef const Key *key = NULL
         cdef const char *stop
-        cdef uint64_t decides = 0
+        cdef uint64_t sets = 0
         cdef int part = OTHER, i
-        cdef Slot *slot
+        cdef TemplateSlot *slot
         for i in range(members):
             if MEMBERS[i].size == size and memcmp(MEMBERS[i].name, name, size) == 0:
-                part, decides = MEMBERS[i].part, MEMBERS[i].decides
+                part, sets = MEMBERS[i].part, MEMBERS[i].sets
                 break
         else:
             key = find_key(name, size)
             if key != NULL and (key.target in (T_NUMBER, T_OFFSET, T_ETHERTYPE)
                                 or key.target in (T_NETNS, T_MTU, T_IFINDEX)):
-                part, decides = FIELD, key_bit(key)
+                part, sets = FIELD, key_bit(key)
         stop = self._value(part, key, p, end)
         if stop == NULL:
             return NULL
         if part == DUMP:
-            self.shape.broken = True    # what it decides shows only in its text
-        slot = self._note(part, decides, p, stop)
+            self.template.broken = True    # only its text shows what it sets
+        slot = self._note(part, sets, p, stop)
         slot.key = key
-        self.shape.decided |= decides
+        self.template.seen |= sets
         return stop
 
     cdef const char *_value(self, int part, const Key *key, const char *p,
                             const char *end) noexcept nogil:
-        """Read the value of a member; what it does not tell is unknown then.
+        """Read the value of a member; return its end.
 
-        NULL where it is no JSON, or the pointer of no sk_buff.
+        A value that has no meaning is unknown. NULL where it is no JSON, or no sk_buff's pointer.
         """
         cdef const char *text
         cdef int64_t size
@@ -249,7 +252,7 @@ cdef class JsonScanner(Scanner):
 
     cdef const char *_string(self, const char *p, const char *end, const char **text,
                              int64_t *size) noexcept nogil:
-        """The text of the string at `p`, good until the next one with escapes is read."""
+        """Find the text of the string at `p`, valid until the next one with escapes is read."""
         cdef bint escaped
         cdef const char *stop = skip_string(p, end, &escaped)
         if stop == NULL:
@@ -262,7 +265,7 @@ cdef class JsonScanner(Scanner):
 
     cdef const char *_word(self, const char *p, const char *end, const char **text,
                            int64_t *size) noexcept nogil:
-        """The text of a string, or a number as it is written; nothing of any other value."""
+        """Find the text of a string, or a number as it is written; no text for other values."""
         if p < end and p[0] == c'"':
             return self._string(p, end, text, size)
         text[0], size[0] = p, 0
@@ -284,12 +287,12 @@ cdef class JsonScanner(Scanner):
 
     cdef void _cpu(self, const char *p, const char *end) noexcept nogil:
         cdef int64_t number = 0
-        self.row.cpu = NONE
+        self.row.cpu = NO_VALUE
         if read_number(p, end, 10, &number) and 0 <= number <= 1 << 20:
             self.row.cpu = <int32_t>number
 
     cdef void _time(self, const char *p, const char *end) noexcept nogil:
-        """A time of day, or nanoseconds since the boot or the packet's last event."""
+        """Read a time of day, or nanoseconds since the boot or the packet's last event."""
         cdef int64_t number = 0
         self.row.time = read_clock(p, end)
         self.by_clock = self.row.time != INT64_MIN
@@ -299,13 +302,13 @@ cdef class JsonScanner(Scanner):
     # --- names ---
 
     cdef void _function(self, const char *p, const char *end) noexcept nogil:
-        """NAME, NAME(REASON), "NAME (2)" or NAME(tc)."""
+        """Read NAME, NAME(REASON), "NAME (2)" or NAME(tc)."""
         cdef const char *stop = p
         cdef const char *close
         while stop < end and stop[0] != c"(" and not is_blank(stop[0]):
             stop += 1
         self.row.function = intern_like(&self.names, self.last.function, p, stop - p)
-        self.row.reason = NONE
+        self.row.reason = NO_VALUE
         p = skip_blanks(stop, end)
         if p == end or p[0] != c"(" or starts(p, end, b"(tc)", 4) or starts(p, end, b"(xdp)", 5):
             return
@@ -314,10 +317,10 @@ cdef class JsonScanner(Scanner):
             self.row.reason = intern_like(&self.names, self.last.reason, p + 1, close - p - 1)
 
     cdef void _interface(self, const char *p, const char *end) noexcept nogil:
-        """"eth0:2": the name, and the interface's number."""
+        """Read "eth0:2": the interface's name and number."""
         cdef const char *at = end
         cdef int64_t number = 0
-        self.row.ifindex = NONE
+        self.row.ifindex = NO_VALUE
         while at > p and is_digit((at - 1)[0]):
             at -= 1
         if at > p and (at - 1)[0] == c":" and read_number(at, end, 10, &number):
@@ -326,7 +329,7 @@ cdef class JsonScanner(Scanner):
         self.row.device = intern_like(&self.names, self.last.device, p, end - p)
 
     cdef void _stack(self, const char *p, const char *end) noexcept nogil:
-        """A function on each line, and what follows its name."""
+        """Read a stack: each line begins with a function."""
         cdef const char *line_end
         cdef const char *stop
         cdef int64_t used = 0
@@ -352,7 +355,7 @@ cdef class JsonScanner(Scanner):
         cdef char[FLOW_BYTES] text
         cdef char[24] protocol
         cdef int64_t size
-        self.row.flow = NONE
+        self.row.flow = NO_VALUE
         if p == end or p[0] != c"{":
             return skip_value(p, end)
         self.source.size = self.destination.size = 0
@@ -367,21 +370,21 @@ cdef class JsonScanner(Scanner):
                      else b"icmp" if self.protocol == 1 else b"icmp6")
         else:
             snprintf(protocol, sizeof(protocol), b"%lld", <long long>self.protocol)
-        size = self._side(&self.source, text, 0)
+        size = self._endpoint(&self.source, text, 0)
         memcpy(text + size, b"->", 2)
-        size = self._side(&self.destination, text, size + 2)
+        size = self._endpoint(&self.destination, text, size + 2)
         size += snprintf(text + size, FLOW_BYTES - size, b"(%s)", protocol)
         self.row.flow = intern_like(&self.names, self.last.flow, text, size)
         return p
 
-    cdef int64_t _side(self, const Side *side, char *text, int64_t at) noexcept nogil:
-        memcpy(text + at, side.address, side.size)
-        at += side.size
-        return at + snprintf(text + at, 24, b":%lld", <long long>side.port)
+    cdef int64_t _endpoint(self, const Endpoint *endpoint, char *text, int64_t at) noexcept nogil:
+        memcpy(text + at, endpoint.address, endpoint.size)
+        at += endpoint.size
+        return at + snprintf(text + at, 24, b":%lld", <long long>endpoint.port)
 
     cdef const char *_of_tuple(self, const char *name, int64_t size, const char *p,
                                const char *end) noexcept nogil:
-        cdef Side *side = &self.source
+        cdef Endpoint *endpoint = &self.source
         cdef bint is_address, is_port, is_protocol
         cdef int64_t number = 0
         cdef const char *text
@@ -391,27 +394,27 @@ cdef class JsonScanner(Scanner):
         if not is_protocol:
             if not (is_address or is_port) or (name[0] != c"s" and name[0] != c"d"):
                 return skip_value(p, end)
-            side = &self.source if name[0] == c"s" else &self.destination
+            endpoint = &self.source if name[0] == c"s" else &self.destination
         p = self._word(p, end, &text, &size)
         if p == NULL:
             return NULL
         if is_address:
             self.is_flow &= size <= ADDRESS
-            side.size = min(size, ADDRESS)
-            memcpy(side.address, text, side.size)
+            endpoint.size = min(size, ADDRESS)
+            memcpy(endpoint.address, text, endpoint.size)
             return p
         if not read_number(text, text + size, 10, &number):
             self.is_flow = False
         if is_protocol:
             self.protocol = number
         else:
-            side.port = number
+            endpoint.port = number
         return p
 
     # --- the sk_buff as C prints it ---
 
     cdef const char *_dump(self, const char *p, const char *end) noexcept nogil:
-        """Lines such as ".inner_mac_header = (__u16)68,", or an object of such fields."""
+        """Read lines such as ".inner_mac_header = (__u16)68,", or an object of such fields."""
         cdef const char *text
         cdef const char *stop
         cdef const char *line_end

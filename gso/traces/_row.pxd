@@ -1,11 +1,11 @@
-"""One event while it is read: its place in every column, and the keys that name some of them."""
+"""One event while it is read, with a value for every column, and the keys of such values."""
 
 from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint64_t
 
 from gso.skb._skb cimport Skb
 
 
-cdef struct Row:
+cdef struct EventRow:
     int64_t line
     int64_t time
     int64_t netns

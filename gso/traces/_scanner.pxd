@@ -1,26 +1,33 @@
 from libc.stdint cimport int8_t, int32_t, int64_t, uint64_t
 
+from gso.traces._line_template cimport LineTemplate, TemplateSlot
 from gso.traces._names cimport Names
-from gso.traces._row cimport Key, Row
-from gso.traces._shape cimport Shape, Slot
+from gso.traces._row cimport EventRow, Key
 from gso.skb._skb cimport Skb
 
 cdef enum:
-    NONE = -1
+    NO_VALUE = -1
     STACK_BYTES = 8192
-    # Whose the lines are that follow: nobody's, those of an event that was damaged, an event's.
-    NOBODY = 0
-    DAMAGED_EVENT
-    EVENT
-    # What came of a line, if it was no damaged one.
-    READ = 0
-    READ_EVENT
+
+# What the lines that follow belong to: no event, an event whose line was damaged, an event.
+cdef enum Owner:
+    OWNER_NONE
+    OWNER_DAMAGED
+    OWNER_EVENT
+
+# The outcome of a line, or why there was none.
+cdef enum LineStatus:
+    LINE_NO_MEMORY = -2
+    LINE_DAMAGED = -1
+    LINE_READ = 0
+    LINE_EVENT
+    BATCH_FULL
 
 cdef const Key *find_key(const char *text, int64_t size) noexcept nogil
 
-# The lines of a stack as they stand in the log.
+# The last stack, as its lines stand in the log.
 cdef struct StackText:
-    bint usable             # and Scanner.stack_text is the functions in them
+    bint usable             # it is set, and Scanner.stack_text has its functions
     int32_t size
     int32_t functions_size
     int64_t lines
@@ -31,7 +38,7 @@ cdef class Scanner:
     cdef Py_ssize_t capacity, count
     cdef Names names
     cdef int64_t line, damaged, lost, events, room
-    cdef bint in_stack, bare_flows, hex_proto, shapes
+    cdef bint in_stack, bare_flows, hex_proto, use_templates
     cdef readonly bint relative
     cdef int owner
     cdef char[STACK_BYTES] stack_text
@@ -45,15 +52,15 @@ cdef class Scanner:
     cdef int32_t[::1] cpus, functions, processes, devices, reasons, flows, stacks, locations
     cdef int32_t[::1] ifindexes, mtus
     cdef int8_t[::1] returns
-    # The event that is read, or was read last, is not in the columns before the next one begins.
+    # The last event is put into the columns when the next one begins.
     cdef bint pending
-    cdef Row *row
-    cdef Row *last
-    cdef Row[2] events_read
-    cdef Row nothing
+    cdef EventRow *row
+    cdef EventRow *last
+    cdef EventRow[2] events_read
+    cdef EventRow nothing
     cdef const char *line_start
-    cdef Shape shape
-    cdef const char *behind     # the last event, as long as there is only its stack
+    cdef LineTemplate template
+    cdef const char *after_event    # where the last event's stack begins; NULL after other lines
     cdef StackText stack
     cdef int64_t stack_lines
     cdef int32_t last_stack
@@ -61,25 +68,26 @@ cdef class Scanner:
     cdef bint _names_columns(self, const char *p, const char *end) noexcept nogil
     cdef bint _begins(self, const char *p, const char *end) noexcept nogil
     cdef int _scan(self, const char *p, const char *end) noexcept nogil
-    cdef const char *_part(self, const Slot *slot, const char *p, const char *end) noexcept nogil
-    cdef bint _read_like_before(self, const char *p, const char *end) noexcept nogil
-    cdef const char *_slot_again(self, const Slot *slot, const char *p,
-                                 const char *end) noexcept nogil
-    cdef const char *_pair_again(self, const Slot *slot, const char *p,
-                                 const char *end) noexcept nogil
+    cdef const char *_read_part(self, const TemplateSlot *slot, const char *p,
+                                const char *end) noexcept nogil
+    cdef bint _read_by_template(self, const char *p, const char *end) noexcept nogil
+    cdef const char *_reread_slot(self, const TemplateSlot *slot, const char *p,
+                                  const char *end) noexcept nogil
+    cdef const char *_reread_pair(self, const TemplateSlot *slot, const char *p,
+                                  const char *end) noexcept nogil
     cdef void _forget(self, const Key *key) noexcept nogil
-    cdef const char *_take(self, int kind, uint64_t decides, const char *p,
-                           const char *end) noexcept nogil
-    cdef Slot *_note(self, int kind, uint64_t decides, const char *p,
-                     const char *stop) noexcept nogil
-    cdef void _keep_shape(self) noexcept nogil
+    cdef const char *_take_part(self, int kind, uint64_t sets, const char *p,
+                                const char *end) noexcept nogil
+    cdef TemplateSlot *_note(self, int kind, uint64_t sets, const char *p,
+                             const char *stop) noexcept nogil
+    cdef void _keep_template(self) noexcept nogil
     cdef void _begin(self) noexcept nogil
     cdef int _too_long(self) noexcept nogil
     cdef void _new(self) noexcept nogil
     cdef void _undo(self) noexcept nogil
-    cdef void _store_event(self, Row *row) noexcept nogil
+    cdef void _store_event(self, EventRow *row) noexcept nogil
     cdef void _stack_line(self, const char *p, const char *end) noexcept nogil
-    cdef void _keep_stack(self, const Row *event) noexcept nogil
+    cdef void _keep_stack(self, const EventRow *event) noexcept nogil
     cdef int64_t _skip_stack(self, const char *p, const char *end) noexcept nogil
     cdef int _pairs(self, const char *p, const char *end) noexcept nogil
     cdef void _flow(self, const char *p, const char *end) noexcept nogil

@@ -1,9 +1,9 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 # cython: initializedcheck=False
-"""Lines of trace text into columns: what all formats have in common.
+"""Lines of trace text into columns: the part that all formats have in common.
 
-One pass over the bytes, without the GIL. Names are kept once each, as numbers into a table. Nothing
-is ever read behind a line's end, and no line can make more than one event.
+The bytes are passed over once, without the GIL. Each name is kept once, in a table; columns have
+its number. No line is read past its end, and none makes more than one event.
 """
 
 from libc.stdint cimport INT64_MIN, int8_t, int32_t, int64_t, uint8_t, uint32_t, uint64_t
@@ -14,24 +14,26 @@ import os
 
 import numpy as np
 
-from gso.traces._tuple cimport FLOW_ROOM, flow_of
+from gso.traces._line_template cimport (
+    FLOW_BIT, LONGEST_TEMPLATE, SLOT_FLOW, SLOT_PAIR, SLOT_WORD, SLOTS, bit, key_bit,
+)
 from gso.traces._names cimport intern_like
 from gso.traces._row cimport (
     T_DATA, T_DEVICE, T_ETHERTYPE, T_IFINDEX, T_LOCATION, T_MTU, T_NETNS, T_NUMBER, T_OFFSET,
     T_POINTER, T_REASON, T_RESULT, put,
 )
-from gso.traces._shape cimport FLOW, FLOW_BIT, LONGEST_SHAPE, PAIR, SLOTS, WORD, bit, key_bit
 from gso.traces._text cimport (
     find, host_order, is_blank, is_digit, read_number, same_text, shared, skip_blanks, skip_key,
     skip_token, starts,
 )
+from gso.traces._tuple cimport FLOW_ROOM, flow_of
 from gso.skb._skb cimport FIELD_AT_TNL_HLEN, Skb
 
 from gso.skb._skb import FIELDS, SKB_DTYPE, unknown_rows
 from gso.traces.name_table import NameTable
 
 DAMAGED_KEPT = 10
-# Bytes of a line that is still read. A line of pwru has 300, a dump of an sk_buff some 10000.
+# Bytes of the longest line that is read. A line of pwru has 300, a dump of an sk_buff some 10000.
 LONGEST_LINE = 1 << 20
 
 COLUMNS = {
@@ -75,7 +77,7 @@ def _add_keys():
         elif name in ("protocol", "inner_protocol"):
             target = T_ETHERTYPE
         elif name in ("payload", "tunnel", "l4"):
-            continue            # not fields of the kernel's
+            continue            # the kernel has no such fields
         _add_key(name, target, at, kind.itemsize)
         if name == "protocol":
             _add_key("proto", target, at, kind.itemsize)
@@ -106,21 +108,21 @@ cdef const Key *find_key(const char *text, int64_t size) noexcept nogil:
 
 
 cdef inline const char *trimmed(const char *p, const char *end) noexcept nogil:
-    """Where the line ends without the white space behind it."""
+    """Return where the line ends without the white space at its end."""
     while end > p and ((end - 1)[0] in (c"\n", c"\r") or is_blank((end - 1)[0])):
         end -= 1
     return end
 
 
 cdef inline bint is_bare(const char *key_end, const char *end) noexcept nogil:
-    """Whether a word has no value: what would be its key ends here, at a blank, "=" or ":"."""
+    """Whether a word is no key with a value; `key_end` is its first blank, "=" or ":"."""
     return key_end == end or is_blank(key_end[0]) or (
         key_end[0] == c":" and (end - key_end < 2 or key_end[1] != c" "))
 
 
 cdef inline const char *value_of(const char *p, const char *end, const char **value,
                                  const char **stop) noexcept nogil:
-    """Find the value at `p` without its quotes; returns what is behind it, NULL if it is cut."""
+    """Find the value at `p` without its quotes; return its end, NULL if it is cut off."""
     cdef char close
     if p < end and (p[0] == c'"' or p[0] == c"{" or p[0] == c"("):
         value[0] = p + 1 if p[0] == c'"' else p
@@ -130,7 +132,7 @@ cdef inline const char *value_of(const char *p, const char *end, const char **va
             return NULL
         p = stop[0] + 1
         if value[0][0] == c"(" and p < end and not is_blank(p[0]):
-            p = stop[0] = skip_token(p, end)        # a C type, and the number behind it
+            p = stop[0] = skip_token(p, end)        # a C type, and the number after it
         return p
     value[0] = p
     stop[0] = p = skip_token(p, end)
@@ -142,7 +144,7 @@ cdef inline const char *value_of(const char *p, const char *end, const char **va
 cdef class Scanner:
     """Scans blocks of whole lines into columns of up to `rows` events.
 
-    This is what all formats have in common; each has a class of its own.
+    This is the base of the scanners; each format has one of its own.
 
     Args:
         rows: most events of one batch.
@@ -153,19 +155,20 @@ cdef class Scanner:
         if rows < 1:
             raise ValueError(f"a batch cannot have {rows} rows")
         self.capacity = rows
-        self.owner = NOBODY
+        self.owner = OWNER_NONE
         self.room = room
         self.damaged_lines = []
         cdef Skb[::1] nothing = unknown_rows(1)
         self.nothing.skb = nothing[0]
         self.nothing.time = self.nothing.result = INT64_MIN
-        self.nothing.netns = NONE
-        self.nothing.cpu = self.nothing.function = self.nothing.process = NONE
-        self.nothing.device = self.nothing.reason = self.nothing.flow = self.nothing.stack = NONE
-        self.nothing.location = self.nothing.ifindex = self.nothing.mtu = NONE
+        self.nothing.netns = NO_VALUE
+        self.nothing.cpu = self.nothing.function = self.nothing.process = NO_VALUE
+        self.nothing.device = self.nothing.reason = self.nothing.flow = NO_VALUE
+        self.nothing.stack = self.nothing.location = NO_VALUE
+        self.nothing.ifindex = self.nothing.mtu = NO_VALUE
         self.row, self.last = &self.events_read[0], &self.events_read[1]
         self.row[0] = self.last[0] = self.nothing
-        self.shapes = os.environ.get("GSO_SHAPES") != "0"
+        self.use_templates = os.environ.get("GSO_LINE_TEMPLATES") != "0"
         self._start()
         self._allocate()
 
@@ -177,17 +180,17 @@ cdef class Scanner:
     def _start(self):
         cdef int32_t i
         self.count = self.stack_size = 0
-        self.in_stack = self.pending = self.shape.usable = False
+        self.in_stack = self.pending = self.template.usable = False
         if self.events:
-            self.owner = DAMAGED_EVENT
+            self.owner = OWNER_DAMAGED
         self.names.used = self.names.count = 0
         for i in range(self.names.slot_count):
-            self.names.slots[i] = NONE
+            self.names.slots[i] = NO_VALUE
         self.columns = None
 
     def _allocate(self):
-        # One piece of memory for all: the one of the batch before is of the same size, and as a
-        # whole free to be used again.
+        # All columns share one allocation: that of the batch before has the same size, and can be
+        # used again as a whole.
         cdef Py_ssize_t at = 0
         kinds = {**COLUMNS, "state": SKB_DTYPE}
         order = sorted(kinds, key=lambda name: -np.dtype(kinds[name]).alignment)
@@ -216,7 +219,7 @@ cdef class Scanner:
         return self.line, self.events, self.damaged, self.lost
 
     def remember_header(self, const uint8_t[::1] line):
-        """Take the names of columns from a line of an earlier part of the log, uncounted."""
+        """Read a header line from an earlier part of the log; it does not count as a line."""
         self.feed(line, 0)
         self.line = 0
 
@@ -228,7 +231,7 @@ cdef class Scanner:
     def feed(self, const uint8_t[::1] block, Py_ssize_t start):
         """Scan the lines of a block from byte `start` on; the block ends with a whole line.
 
-        Returns (byte to go on at, whether the batch is full: then `take` it and go on).
+        Returns (byte to go on at, whether the batch is full and has to be taken before that).
         """
         cdef const char *base = <const char *>&block[0] if block.shape[0] else NULL
         cdef const char *end = base + block.shape[0]
@@ -237,31 +240,31 @@ cdef class Scanner:
         cdef const char *last
         cdef int status
         cdef int64_t longest = LONGEST_LINE, stack_lines
-        self.behind = NULL
+        self.after_event = NULL
         if self.columns is None:
             self._allocate()
         if not 0 <= start <= block.shape[0]:
             raise ValueError(f"byte {start} is not in a block of {block.shape[0]}")
         while p < end:
-            status = READ
+            status = LINE_READ
             with nogil:
                 while p < end:
                     stop = <const char *>memchr(p, c"\n", end - p)
                     if stop == NULL:
                         stop = end
                     last = trimmed(p, stop)
-                    # The batch may only end where an event does: its stack comes behind it. The
-                    # names of one batch are bounded too: the next one starts with none.
+                    # The batch may only end before an event: lines of the last one's stack may
+                    # follow. The names of a batch are bounded, too; the next one has none at first.
                     if (self.count == self.capacity or self.names.used > self.room) \
                             and self._begins(p, last):
-                        status = 2
+                        status = BATCH_FULL
                         break
                     self.line += 1
                     if last == p:
                         p = stop + 1
                         continue
                     self.line_start = p
-                    if stop - p <= longest and self._read_like_before(p, last):
+                    if stop - p <= longest and self._read_by_template(p, last):
                         p = stop + 1 + self._skip_stack(stop + 1, end)
                         continue
                     stack_lines = self.stack_lines
@@ -269,28 +272,28 @@ cdef class Scanner:
                     if status < 0:
                         break
                     p = stop + 1
-                    if status == READ_EVENT:
-                        self.shape.usable = self.shapes and not self.shape.broken
-                        self.shape.text = self.line_start
-                        self.shape.size = <int32_t>(last - self.line_start)
+                    if status == LINE_EVENT:
+                        self.template.usable = self.use_templates and not self.template.broken
+                        self.template.text = self.line_start
+                        self.template.size = <int32_t>(last - self.line_start)
                         p += self._skip_stack(p, end)
                     elif self.stack_lines == stack_lines:
-                        self.behind = NULL          # more than a stack is there
+                        self.after_event = NULL      # there is more than a stack
             if status < 0:
-                self.shape.usable = False
-                self.behind = NULL
-            if status == 2:
+                self.template.usable = False
+                self.after_event = NULL
+            if status == BATCH_FULL:
                 return p - base, True
-            if status == -2:
+            if status == LINE_NO_MEMORY:
                 raise MemoryError("no memory for the names in the trace")
-            if status == -1:
+            if status == LINE_DAMAGED:
                 self._complain((<bytes>p[:min(last - p, 80)]))
                 p = stop + 1
-        self._keep_shape()
+        self._keep_template()
         return block.shape[0], False
 
     def take(self):
-        """(columns, rows of SKB_DTYPE, names) of the batch so far; the next one starts empty."""
+        """Return (columns, rows of SKB_DTYPE, names) of the batch; the next one starts empty."""
         if self.pending:
             self._store_event(self.row)
         if self.columns is None:
@@ -308,10 +311,10 @@ cdef class Scanner:
         self._start()
         return result
 
-    # --- lines, in the words of a format ---
+    # --- lines; each format has its own of these ---
 
     def last_event(self, const uint8_t[::1] block):
-        """The byte at which the last event of a block of whole lines begins; 0 without one."""
+        """Return the byte at which the last event of a block begins; 0 without one."""
         cdef const char *base = <const char *>&block[0] if block.shape[0] else NULL
         cdef const char *stop = base + block.shape[0]
         cdef const char *p
@@ -325,7 +328,7 @@ cdef class Scanner:
         return 0
 
     def last_header(self, const uint8_t[::1] block):
-        """The last line of a block that names its columns, empty if there is none."""
+        """Return the last header line of a block, empty if there is none."""
         cdef const char *base = <const char *>&block[0] if block.shape[0] else NULL
         cdef const char *end = base + block.shape[0]
         cdef const char *p = base
@@ -342,32 +345,32 @@ cdef class Scanner:
         return bytes(block[found - base:]).split(b"\n", 1)[0]
 
     cdef bint _names_columns(self, const char *p, const char *end) noexcept nogil:
-        """Whether this line names the columns of those behind it."""
+        """Whether this is a header line: it names the columns of the lines after it."""
         return False
 
     cdef bint _begins(self, const char *p, const char *end) noexcept nogil:
-        """Whether this line is the start of another event: exactly those that call `_new`."""
+        """Whether this line begins an event: exactly those lines for which `_scan` calls `_new`."""
         return False
 
     cdef int _scan(self, const char *p, const char *end) noexcept nogil:
-        """Read a line that is not empty: -1 for a damaged line, -2 for no memory."""
-        return -1
+        """Read a line that is not empty; return a LineStatus."""
+        return LINE_DAMAGED
 
     cdef int _too_long(self) noexcept nogil:
-        self.owner = DAMAGED_EVENT
-        return -1
+        self.owner = OWNER_DAMAGED
+        return LINE_DAMAGED
 
     cdef void _new(self) noexcept nogil:
-        """Begin an event, of which nothing is known yet."""
+        """Begin an event in a row with all values unknown."""
         self.row, self.last = self.last, self.row
         self.row[0] = self.nothing
         self._begin()
-        self.shape.usable = self.shape.broken = False
-        self.shape.count = 0
-        self.shape.decided = 0
+        self.template.usable = self.template.broken = False
+        self.template.count = 0
+        self.template.seen = 0
 
     cdef void _begin(self) noexcept nogil:
-        if self.stack_size and self.behind != NULL and not self.stack.usable:
+        if self.stack_size and self.after_event != NULL and not self.stack.usable:
             self._keep_stack(self.last)
         if self.pending:
             self._store_event(self.last)
@@ -376,21 +379,21 @@ cdef class Scanner:
         self.events += 1
         self.pending = True
         self.in_stack = False
-        self.owner = EVENT
+        self.owner = OWNER_EVENT
 
     cdef void _undo(self) noexcept nogil:
         """Take back the event whose line turned out to be damaged."""
         self.count -= 1
         self.events -= 1
         self.pending = False
-        self.owner = DAMAGED_EVENT
+        self.owner = OWNER_DAMAGED
 
-    cdef void _store_event(self, Row *row) noexcept nogil:
-        """Put an event, with the stack behind it, into the columns."""
+    cdef void _store_event(self, EventRow *row) noexcept nogil:
+        """Put an event, with the stack that followed it, into the columns."""
         cdef Py_ssize_t i = self.count - 1
         if self.stack_size:
-            row.stack = max(NONE, intern_like(&self.names, self.last_stack, self.stack_text,
-                                              self.stack_size))
+            row.stack = max(NO_VALUE, intern_like(&self.names, self.last_stack, self.stack_text,
+                                                  self.stack_size))
             self.last_stack = row.stack
             self.stack_size = 0
         self.lines[i] = row.line
@@ -405,11 +408,11 @@ cdef class Scanner:
         self.skbs[i] = row.skb
 
     cdef void _stack_line(self, const char *p, const char *end) noexcept nogil:
-        """Keep one function of the stack of the last event."""
+        """Add one function to the stack of the last event."""
         cdef int64_t size = end - p
         self.stack_lines += 1
         self.stack.usable = False
-        if self.owner != EVENT or size <= 0 or self.stack_size + size + 1 > STACK_BYTES:
+        if self.owner != OWNER_EVENT or size <= 0 or self.stack_size + size + 1 > STACK_BYTES:
             return
         if self.stack_size:
             self.stack_text[self.stack_size] = c"\n"
@@ -417,112 +420,112 @@ cdef class Scanner:
         memcpy(&self.stack_text[self.stack_size], p, size)
         self.stack_size += <int32_t>size
 
-    # --- stacks that come again ---
+    # --- stacks that are repeated ---
 
-    cdef void _keep_stack(self, const Row *event) noexcept nogil:
-        """Keep the text of the lines behind an event, which are its stack and nothing else."""
-        self.stack.size = <int32_t>min(self.line_start - self.behind, STACK_BYTES + 1)
+    cdef void _keep_stack(self, const EventRow *event) noexcept nogil:
+        """Keep the text of the lines after an event, which are its stack and nothing else."""
+        self.stack.size = <int32_t>min(self.line_start - self.after_event, STACK_BYTES + 1)
         if self.stack.size > STACK_BYTES:
             return
-        memcpy(self.stack.text, self.behind, self.stack.size)
+        memcpy(self.stack.text, self.after_event, self.stack.size)
         self.stack.lines = self.line - event.line - 1
         self.stack.functions_size = self.stack_size
-        self.stack.usable = self.shapes
+        self.stack.usable = self.use_templates
 
     cdef int64_t _skip_stack(self, const char *p, const char *end) noexcept nogil:
-        """Bytes behind an event that are the same stack as the last one was."""
-        self.behind = p
+        """Return how many bytes after an event repeat the last stack; 0 for another stack."""
+        self.after_event = p
         if not self.stack.usable or end - p < self.stack.size:
             return 0
         if shared(p, self.stack.text, self.stack.size) < self.stack.size:
             return 0
         self.line += self.stack.lines
-        self.stack_size = self.stack.functions_size     # stack_text has it still
+        self.stack_size = self.stack.functions_size     # stack_text still has the functions
         return self.stack.size
 
-    # --- lines of the same shape, see `gso.traces._shape` ---
+    # --- lines like the one before, see `gso.traces._line_template` ---
 
-    cdef bint _read_like_before(self, const char *p, const char *end) noexcept nogil:
-        """Read a line of the shape of the last event's; False if it is not of that shape."""
-        cdef Shape *shape = &self.shape
-        cdef Slot *slot = &shape.slots[0]
-        cdef Slot *slots_end = slot + shape.count
+    cdef bint _read_by_template(self, const char *p, const char *end) noexcept nogil:
+        """Read a line by the template of the last event's; False if it does not fit."""
+        cdef LineTemplate *template = &self.template
+        cdef TemplateSlot *slot = &template.slots[0]
+        cdef TemplateSlot *slots_end = slot + template.count
         cdef const char *at = p
-        cdef const char *old = shape.text
-        cdef const char *old_end = old + shape.size
+        cdef const char *old = template.text
+        cdef const char *old_end = old + template.size
         cdef const char *stop
         cdef int64_t same
-        cdef int32_t place, shift
+        cdef int32_t offset, shift
         # "<stack trace>" at its end would make it no event.
-        if not shape.usable or (end - 1)[0] == c">":
+        if not template.usable or (end - 1)[0] == c">":
             return False
         self.last[0] = self.row[0]
         self.row, self.last = self.last, self.row
-        self.row.stack = NONE
+        self.row.stack = NO_VALUE
         while True:
             same = shared(at, old, min(end - at, old_end - old))
             at += same
             old += same
-            place = <int32_t>(old - shape.text)
-            shift = <int32_t>(at - p) - place
-            # Slots that ended before this place have the same text. One that ends here has not:
-            # its text may be longer than it was.
-            while slot < slots_end and (slot.end < place or at == end and old == old_end):
+            offset = <int32_t>(old - template.text)
+            shift = <int32_t>(at - p) - offset
+            # Slots that ended before this offset have the same text. A slot that ends here may
+            # have longer text than before.
+            while slot < slots_end and (slot.end < offset or at == end and old == old_end):
                 slot.start += shift
                 slot.end += shift
                 slot += 1
-            if at == end and old == old_end and not shape.broken:
+            if at == end and old == old_end and not template.broken:
                 self._begin()
-                shape.text, shape.size = p, <int32_t>(end - p)
+                template.text, template.size = p, <int32_t>(end - p)
                 return True
-            if slot == slots_end or slot.start > place:
+            if slot == slots_end or slot.start > offset:
                 break
             at = p + slot.start + shift
-            stop = self._slot_again(slot, at, end)
+            stop = self._reread_slot(slot, at, end)
             if stop == NULL:
                 break
-            old = shape.text + slot.end
+            old = template.text + slot.end
             slot.start, slot.end = <int32_t>(at - p), <int32_t>(stop - p)
             slot += 1
             at = stop
         self.row, self.last = self.last, self.row
-        # Nothing of the shape was changed before its first slot: lines behind an event leave it.
-        shape.usable = slot == &shape.slots[0]
+        # The template is unchanged up to its first slot: lines that follow an event leave it so.
+        template.usable = slot == &template.slots[0]
         return False
 
-    cdef const char *_slot_again(self, const Slot *slot, const char *p,
-                                 const char *end) noexcept nogil:
-        """Read a slot of another text; returns where it ends, NULL if it is none of its kind."""
+    cdef const char *_reread_slot(self, const TemplateSlot *slot, const char *p,
+                                  const char *end) noexcept nogil:
+        """Read the new text of a slot; return its end, NULL if it is not of the slot's kind."""
         cdef const char *stop
         cdef int64_t number = 0
         cdef bint flow
-        if slot.kind == PAIR:
-            return self._pair_again(slot, p, end)
-        if slot.kind != FLOW and slot.kind != WORD:
-            return self._part(slot, p, end)
+        if slot.kind == SLOT_PAIR:
+            return self._reread_pair(slot, p, end)
+        if slot.kind != SLOT_FLOW and slot.kind != SLOT_WORD:
+            return self._read_part(slot, p, end)
         p = skip_blanks(p, end)
         stop = skip_token(p, end)
         if stop == p or not is_bare(skip_key(p, end), end) or starts(p, end, b"[0x", 3):
             return NULL
-        # A number may stand for something else there.
+        # A number may have another meaning there.
         if is_digit(p[0]) and read_number(p, stop, 10, &number):
             return NULL
-        # With "=" in it, it may be no flow for those who look at it from the word before.
+        # With "=" in it, the reader of the word before may not take it for a flow.
         if memchr(p, c"=", stop - p) != NULL:
             return NULL
         flow = find(p, stop, b"->", 2) != NULL
-        if slot.kind == WORD:
+        if slot.kind == SLOT_WORD:
             if flow and not slot.flag:
                 return NULL
             return stop
         if not flow:
             return NULL
-        self.row.flow = NONE
+        self.row.flow = NO_VALUE
         self._flow(p, stop)
         return stop
 
-    cdef const char *_pair_again(self, const Slot *slot, const char *p,
-                                 const char *end) noexcept nogil:
+    cdef const char *_reread_pair(self, const TemplateSlot *slot, const char *p,
+                                  const char *end) noexcept nogil:
         cdef const char *value
         cdef const char *stop
         cdef bint hex_offsets = slot.hex_before
@@ -530,81 +533,82 @@ cdef class Scanner:
         if p == NULL or slot.key == NULL:
             return p
         if slot.key.target == T_DATA and self.bare_flows:
-            return NULL                 # whether there is a flow in it decides about a later word
+            return NULL                 # the meaning of a later word depends on a flow in it
         self._forget(slot.key)
         if self._store(slot.key, value, stop, &hex_offsets) < 0 or hex_offsets != slot.hex_after:
             return NULL
         return p
 
     cdef void _forget(self, const Key *key) noexcept nogil:
-        """Make unknown what this key names."""
+        """Make the value that this key names unknown."""
         if key.target <= T_ETHERTYPE:
             memcpy(<char *>&self.row.skb + key.at, <char *>&self.nothing.skb + key.at, key.width)
         elif key.target == T_POINTER:
             self.row.pointer = 0
         elif key.target == T_NETNS:
-            self.row.netns = NONE
+            self.row.netns = NO_VALUE
         elif key.target == T_RESULT:
             self.row.result = INT64_MIN
         elif key.target == T_IFINDEX:
-            self.row.ifindex = NONE
+            self.row.ifindex = NO_VALUE
         elif key.target == T_MTU:
-            self.row.mtu = NONE
+            self.row.mtu = NO_VALUE
         elif key.target == T_DATA:
-            self.row.flow = NONE
+            self.row.flow = NO_VALUE
 
-    cdef const char *_part(self, const Slot *slot, const char *p, const char *end) noexcept nogil:
-        """Read a part of an event's line; returns where it ends, NULL if it is not there.
+    cdef const char *_read_part(self, const TemplateSlot *slot, const char *p,
+                                const char *end) noexcept nogil:
+        """Read a part of an event's line; return where it ends, NULL if it is not there.
 
-        It may have blanks before it. What it decides is as in a new row, or decided anew.
+        It may have blanks before it. It sets each of its values, or leaves it as in a new row.
         """
         return NULL
 
-    cdef const char *_take(self, int kind, uint64_t decides, const char *p,
-                           const char *end) noexcept nogil:
-        """Read a part, and note that it is there."""
-        cdef Slot slot
+    cdef const char *_take_part(self, int kind, uint64_t sets, const char *p,
+                                const char *end) noexcept nogil:
+        """Read a part, and note its slot; return where it ends, NULL if it is not there."""
+        cdef TemplateSlot slot
         cdef const char *stop
         slot.kind, slot.flag = <int8_t>kind, 0
-        stop = self._part(&slot, p, end)
+        stop = self._read_part(&slot, p, end)
         if stop != NULL:
-            self._note(kind, decides, p, stop)
+            self._note(kind, sets, p, stop)
         return stop
 
-    cdef Slot *_note(self, int kind, uint64_t decides, const char *p,
-                     const char *stop) noexcept nogil:
-        """Add a slot to the shape of this line; `decides` are the bits of what it decides."""
-        cdef Slot *slot = &self.shape.slots[self.shape.count]
-        # Of two slots that decide the same the later counts: not to be known from one of them.
-        if self.shape.count == SLOTS - 1 or self.shape.decided & decides:
-            self.shape.broken = True
+    cdef TemplateSlot *_note(self, int kind, uint64_t sets, const char *p,
+                             const char *stop) noexcept nogil:
+        """Add a slot to the template of this line; `sets` has the bits of the values it sets."""
+        cdef TemplateSlot *slot = &self.template.slots[self.template.count]
+        # Of two slots that set the same value the later counts: one of them alone does not tell.
+        if self.template.count == SLOTS - 1 or self.template.seen & sets:
+            self.template.broken = True
             return slot
-        self.shape.count += 1
-        self.shape.decided |= decides
+        self.template.count += 1
+        self.template.seen |= sets
         slot.start = <int32_t>(p - self.line_start)
         slot.end = <int32_t>(stop - self.line_start)
         slot.kind, slot.flag, slot.key = <int8_t>kind, 0, NULL
         return slot
 
-    cdef void _keep_shape(self) noexcept nogil:
-        """Keep the text of the last event's line, before its block goes."""
-        if not self.shape.usable or self.shape.text == self.shape.kept:
+    cdef void _keep_template(self) noexcept nogil:
+        """Copy the text of the last event's line before its block is freed."""
+        if not self.template.usable or self.template.text == self.template.kept:
             return
-        self.shape.usable = self.shape.size <= LONGEST_SHAPE
-        if self.shape.usable:
-            memcpy(self.shape.kept, self.shape.text, self.shape.size)
-            self.shape.text = self.shape.kept
+        self.template.usable = self.template.size <= LONGEST_TEMPLATE
+        if self.template.usable:
+            memcpy(self.template.kept, self.template.text, self.template.size)
+            self.template.text = self.template.kept
 
     # --- key=value ---
 
     cdef int _pairs(self, const char *p, const char *end) noexcept nogil:
-        """All key=value of the rest of a line; other words are passed over."""
+        """Read every key=value in the rest of a line; other words are passed over."""
         cdef const char *key
         cdef const char *key_end
         cdef const char *value
         cdef const char *stop
         cdef bint hex_offsets = False, flow
-        cdef Slot *slot
+        cdef TemplateSlot *slot
         cdef const Key *found
         while True:
             p = skip_blanks(p, end)
@@ -616,12 +620,13 @@ cdef class Scanner:
                 p = skip_token(key_end, end)
                 flow = self.bare_flows and find(key, p, b"->", 2) != NULL
                 if flow and self.row.flow < 0:
-                    self._note(FLOW, bit(FLOW_BIT), key, p)
+                    self._note(SLOT_FLOW, bit(FLOW_BIT), key, p)
                     self._flow(key, p)
                 else:
-                    self._note(WORD, 0, key, p).flag = not self.bare_flows or self.row.flow >= 0
+                    slot = self._note(SLOT_WORD, 0, key, p)
+                    slot.flag = not self.bare_flows or self.row.flow >= 0
                 continue
-            # "reason: NOT_SPECIFIED" is how tracepoints print it.
+            # Tracepoints print "reason: NOT_SPECIFIED".
             p = key_end + 1 if key_end[0] == c"=" else skip_blanks(key_end + 2, end)
             p = value_of(p, end, &value, &stop)
             if p == NULL:
@@ -631,7 +636,7 @@ cdef class Scanner:
             if starts(key, key_end, b"skb->", 5):
                 key += 5
             found = find_key(key, key_end - key)
-            slot = self._note(PAIR, key_bit(found) if found != NULL else 0,
+            slot = self._note(SLOT_PAIR, key_bit(found) if found != NULL else 0,
                               key_end + (1 if key_end[0] == c"=" else 2), p)
             slot.flag, slot.key = key_end[0] != c"=", found
             slot.hex_before = hex_offsets
@@ -642,7 +647,7 @@ cdef class Scanner:
     cdef void _flow(self, const char *p, const char *end) noexcept nogil:
         """Keep the first flow of a line: a second one is that of the tunnel."""
         if self.row.flow < 0:
-            self.row.flow = max(NONE, intern_like(&self.names, self.last.flow, p, end - p))
+            self.row.flow = max(NO_VALUE, intern_like(&self.names, self.last.flow, p, end - p))
 
     cdef void _data(self, const char *p, const char *end) noexcept nogil:
         """{0x406fd0e8050045,0x...}: the packet's first bytes, 8 in a number, lowest first."""
@@ -666,8 +671,8 @@ cdef class Scanner:
 
     cdef int _store(self, const Key *key, const char *value, const char *stop,
                     bint *hex_offsets) noexcept nogil:
-        """Put a value where its key says; -2 for no memory. What cannot be read stays unknown."""
-        cdef Row *row = self.row
+        """Store the value of a key; -2 for no memory. A value that cannot be read stays unknown."""
+        cdef EventRow *row = self.row
         cdef int64_t number = 0
         cdef int32_t name
         cdef int base = 10
@@ -691,7 +696,7 @@ cdef class Scanner:
         if key.target == T_POINTER:
             if read_number(value, stop, 16, &number):
                 row.pointer = <uint64_t>number
-            # libtraceevent of old prints everything in hexadecimal, the 0x left out.
+            # Old libtraceevent prints every number in hexadecimal, without 0x.
             if key.size == 3 and stop - value > 1 and value[1] != c"x":
                 hex_offsets[0] = True
             return 0
@@ -706,7 +711,7 @@ cdef class Scanner:
                 if not -0xffff <= number <= 0xffff:
                     return 0
             elif number < 0:
-                return 0                # no field can be: the line is damaged there
+                return 0                # no field can be negative: the line is damaged there
             put(&row.skb, key.at, key.width, number)
         elif key.target == T_OFFSET:
             put(&row.skb, key.at, key.width, number & 0xffff)

@@ -1,4 +1,4 @@
-"""Reading words and numbers out of bytes; `end` is the byte after the last that may be read."""
+"""Words and numbers in text; `end` is the byte after the last that may be read."""
 
 from libc.stdint cimport INT64_MIN, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcmp
@@ -37,7 +37,7 @@ cdef inline bint starts(const char *p, const char *end, const char *word,
 
 cdef inline const char *find(const char *p, const char *end, const char *word,
                              int64_t size) noexcept nogil:
-    """Where the word ends in the text; NULL if it is not there."""
+    """Return where the word ends in the text; NULL if it is not there."""
     cdef const char *at = p
     while end - at >= size:
         at = <const char *>memchr(at, word[0], end - at - size + 1)
@@ -51,9 +51,9 @@ cdef inline const char *find(const char *p, const char *end, const char *word,
 
 cdef inline bint read_number(const char *p, const char *end, int base,
                              int64_t *value) noexcept nogil:
-    """The number at `p`; a C type in parentheses, a sign and 0x may stand before it.
+    """Read the number at `p`; a C type in parentheses, a sign and 0x may stand before it.
 
-    False if there is none, or if more digits follow than 64 bits hold.
+    Returns False if there is none, or if it has more digits than 64 bits hold.
     """
     cdef bint negative = False
     cdef uint64_t total = 0
@@ -102,7 +102,7 @@ cdef inline bint read_number(const char *p, const char *end, int base,
 
 
 cdef inline bint read_time(const char *p, const char *end, int64_t *value) noexcept nogil:
-    """Seconds with a fraction, in nanoseconds: 79090.376151."""
+    """Read seconds with a fraction, such as 79090.376151, in nanoseconds; False for others."""
     cdef int64_t seconds = 0, part = 0
     cdef int digits = 0
     while p < end and is_digit(p[0]) and digits < 10:
@@ -127,7 +127,10 @@ cdef inline bint read_time(const char *p, const char *end, int64_t *value) noexc
 
 
 cdef inline int64_t read_clock(const char *p, const char *end) noexcept nogil:
-    """Time of day in nanoseconds: "13:05:01.123", or a date, "T" and that; INT64_MIN for others."""
+    """Return a time of day in nanoseconds, INT64_MIN for other text.
+
+    It is "13:05:01.123", or has a date and "T" before that.
+    """
     cdef const char *t = <const char *>memchr(p, c"T", end - p)
     cdef int64_t fraction = 0, scale = 100000000, seconds
     cdef int i
@@ -151,7 +154,7 @@ cdef inline int64_t read_clock(const char *p, const char *end) noexcept nogil:
 
 
 cdef inline int64_t host_order(int64_t value) noexcept nogil:
-    """An Ethernet type as it is read; some tools print it in network order."""
+    """Return an Ethernet type in host order; some tools print it in network order."""
     if value == 0x0008 or value == 0xdd86 or value == 0x0608 or value == 0x5865:
         return (value & 0xff) << 8 | value >> 8
     return value

@@ -1,4 +1,4 @@
-"""The flow that a packet's first bytes show, as pwru writes it."""
+"""The flow of a packet from its first bytes, as pwru prints its tuple."""
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 
@@ -20,7 +20,7 @@ cdef inline uint32_t word(const uint8_t *data, int64_t at) noexcept nogil:
 
 
 cdef inline bint is_ipv4(const uint8_t *data, int64_t size) noexcept nogil:
-    """Only with a right checksum: other bytes may begin as an IPv4 header does."""
+    """Whether this is an IPv4 header with a right checksum; other bytes may begin like one."""
     cdef uint32_t total = 0
     cdef int64_t i, length = (data[0] & 15) * 4
     if size < 20 or data[0] >> 4 != 4 or length < 20 or length > size:
@@ -37,9 +37,9 @@ cdef inline bint is_ipv6(const uint8_t *data, int64_t size) noexcept nogil:
 
 
 cdef inline int64_t flow_of(const uint8_t *data, int64_t size, char *text) noexcept nogil:
-    """Write "address:port->address:port(protocol)" into FLOW_ROOM bytes; 0 if there is no telling.
+    """Write "address:port->address:port(protocol)" into FLOW_ROOM bytes; return its length.
 
-    The bytes begin with an Ethernet or an IP header.
+    The bytes should begin with an Ethernet or an IP header of TCP or UDP; 0 if they do not.
     """
     cdef char[46] source
     cdef char[46] target

@@ -1,7 +1,7 @@
-"""What a file has, in blocks of whole lines.
+"""A file in blocks of whole lines.
 
-A block is read into a buffer that its user gives, and gives again: nothing is copied but the line,
-or the event, that a block ends in the middle of.
+A block is read into a buffer that the caller gives, and gives again: only the line, or the event,
+in the middle of which a block ends is copied.
 """
 
 from __future__ import annotations
@@ -9,36 +9,36 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-__all__ = ["LineBlocks", "Source"]
+__all__ = ["BinaryFile", "LineBlocks"]
 
 _LONGEST_EVENT = 1 << 25
 
 
-class Source(Protocol):
+class BinaryFile(Protocol):
     """A binary file."""
 
     def read(self, size: int, /) -> bytes:
-        """Up to so many bytes; none at the end."""
+        """Read up to so many bytes; none at the end."""
 
     def readinto(self, buffer: memoryview, /) -> int:
-        """Fill the buffer; returns how much of it was filled, less than all only at the end."""
+        """Fill the buffer; return how much of it was filled, less than all only at the end."""
 
 
 class LineBlocks:
     """Reads a file block by block.
 
     Args:
-        file: what is read.
+        file: the file.
         start: its first bytes, which were read already.
-        size: how long a block should be.
-        longest: of a line that is longer there comes only the start, one byte more than that.
-        cut: says where a block of whole lines should end, 0 if it is too short; what is behind
-            begins the next one.
+        size: bytes that a block should have.
+        longest: bytes of a line that is passed on whole; a longer one is cut to one byte more.
+        cut: called with a block of whole lines, returns at which byte it should end, 0 if it is
+            too short; the next block begins there.
     """
 
     def __init__(
         self,
-        file: Source,
+        file: BinaryFile,
         start: bytes,
         size: int,
         longest: int,
@@ -51,9 +51,9 @@ class LineBlocks:
         self._cut = cut
 
     def read_into(self, buffer: bytearray) -> memoryview:
-        """The next block, which lies in `buffer` (it may grow); empty at the end of the file.
+        """Read the next block into `buffer`, which may grow; empty at the end of the file.
 
-        Release it before the buffer is used again.
+        Release the block before the buffer is used again.
         """
         used = len(self._kept)
         buffer[:used] = self._kept
@@ -72,7 +72,7 @@ class LineBlocks:
             room *= 2
 
     def _end(self, buffer: bytearray, used: int, at_end: bool) -> int:
-        """Where the block ends; 0 if it cannot end yet."""
+        """Return where the block ends; 0 if it cannot end yet."""
         end = buffer.rfind(b"\n", 0, used) + 1
         if at_end:
             return used
@@ -82,7 +82,7 @@ class LineBlocks:
             return self._cut(lines) or end * (end > _LONGEST_EVENT)
 
     def _start_of_line(self, buffer: bytearray) -> memoryview:
-        """Of a line that is too long."""
+        """Return the start of a line that is too long, and pass over the rest of the line."""
         size = self._longest + 1
         buffer[size : size + 1] = b"\n"
         self._kept = b""

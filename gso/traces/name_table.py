@@ -1,4 +1,4 @@
-"""The names of a log, decoded when somebody looks at them."""
+"""The names of a log, decoded when the first of them is asked for."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ class NameTable(Sequence[str]):
     """Names by their numbers.
 
     Args:
-        text: the names one behind the other, as they stand in the log; bytes that are no UTF-8 are
-            replaced.
-        ends: where each begins, and where the last one ends: shape (n + 1,).
+        text: the names one after the other, as they stand in the log; U+FFFD respans bytes that
+            are no UTF-8.
+        ends: the byte at which each name begins, then the one at which the last ends: int64 of
+            shape (n + 1,).
     """
 
     __slots__ = ("_ends", "_names", "_text")
@@ -29,13 +30,13 @@ class NameTable(Sequence[str]):
 
     def _decoded(self) -> list[str]:
         if self._names is None:
-            places = pairwise(self._ends.tolist())
+            spans = pairwise(self._ends.tolist())
             if self._text.isascii():
                 text = self._text.decode("ascii")
-                self._names = [text[start:end] for start, end in places]
+                self._names = [text[start:end] for start, end in spans]
             else:
                 self._names = [
-                    self._text[start:end].decode("utf-8", "replace") for start, end in places
+                    self._text[start:end].decode("utf-8", "replace") for start, end in spans
                 ]
         return self._names
 

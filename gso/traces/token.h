@@ -1,5 +1,5 @@
-/* Finding the ends of words in text, 16 bytes at a time where the processor can (SSE2, which every
- * x86-64 has). Nothing at or behind `end` is read. */
+/* Functions that find the ends of words in text, 16 bytes at a time with SSE2, which every x86-64
+ * has. They read no byte from `end` on. */
 #ifndef GSO_TOKEN_H
 #define GSO_TOKEN_H
 
@@ -20,7 +20,7 @@ static const signed char gso_digits[256] = {
 #undef N4
 };
 
-/* The first blank or tab, or `end`. */
+/* Return the first blank or tab, or `end`. */
 static inline const char *gso_token_end(const char *p, const char *end)
 {
 #ifdef __SSE2__
@@ -40,7 +40,7 @@ static inline const char *gso_token_end(const char *p, const char *end)
     return p;
 }
 
-/* The first blank, tab, "=" or ":", or `end`. */
+/* Return the first blank, tab, "=" or ":", or `end`. */
 static inline const char *gso_key_end(const char *p, const char *end)
 {
 #ifdef __SSE2__
@@ -62,7 +62,7 @@ static inline const char *gso_key_end(const char *p, const char *end)
     return p;
 }
 
-/* The first character that is no blank, or `end`: columns are padded with many. */
+/* Return the first character that is no blank, or `end`; columns are padded with many blanks. */
 static inline const char *gso_blanks_end(const char *p, const char *end)
 {
     if (p < end && *p != ' ' && *p != '\t')
@@ -92,7 +92,7 @@ static inline uint64_t gso_load(const char *p, int64_t size)
     return word;
 }
 
-/* Up to 8 bytes as one number. */
+/* Return a number made of up to 8 bytes, another one for other bytes of the same size. */
 static inline uint64_t gso_short(const char *p, int64_t size)
 {
     if (size >= 8)
@@ -118,7 +118,7 @@ static inline uint32_t gso_hash(const char *p, int64_t size)
     return (uint32_t)(hash >> 32);
 }
 
-/* Whether two texts of the same size, which is not 0, are the same. */
+/* Whether two texts of the same size, at least 1, are equal. */
 static inline int gso_same(const char *a, const char *b, int64_t size)
 {
     int64_t at;
@@ -131,7 +131,7 @@ static inline int gso_same(const char *a, const char *b, int64_t size)
     return gso_load(a + size - 8, 8) == gso_load(b + size - 8, 8);
 }
 
-/* How many bytes of two texts are the same before the first that differs, of `size`. */
+/* Return how many of the first `size` bytes of two texts are equal before one differs. */
 static inline int64_t gso_shared(const char *a, const char *b, int64_t size)
 {
     int64_t at = 0;
@@ -151,11 +151,11 @@ static inline int64_t gso_shared(const char *a, const char *b, int64_t size)
     return at;
 }
 
-/* The value of 8 hexadecimal digits; -1 if they are not. */
+/* Return the value of 8 hexadecimal digits; -1 if there are other characters. */
 static inline int64_t gso_hex8(const char *p)
 {
     const uint64_t text = gso_load(p, 8), ones = 0x0101010101010101u, low = 0x7f * ones;
-    /* In each byte without its highest bit: whether it is at least as much as a character. */
+    /* The highest bit of each byte: whether its other bits are at least those of a character. */
 #define FROM(bytes, character) ((((bytes) & low) + (0x80 - (character)) * ones) & 0x80 * ones)
     const uint64_t small = text | 0x20 * ones;
     const uint64_t digit = FROM(text, '0') & ~FROM(text, '9' + 1);

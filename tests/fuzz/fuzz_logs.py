@@ -1,11 +1,11 @@
 """Fuzz the trace readers: whatever is in a log, and however it is read, its columns are the same.
 
 Each round makes some hundred cases of one format, and reads them together in several ways: as one
-block, without the memory of the line before, in small blocks of which each is freed before the next
-one comes, and by two threads. If two of these differ, the smallest log that shows it is looked for.
-Nothing here knows the coverage, but it tries some ten thousand cases a second.
+block, without the template of the line before, in small blocks of which each is freed before the
+next one comes, and by two threads. If two of these differ, it looks for the smallest log that shows
+the difference. It does not know the coverage, but tries some ten thousand cases a second.
 
-Exits 1 if it finds something. What was read last is in FOLDER/logs-last, should it crash.
+Exits 1 if it finds something. Should a reader crash, the log that it read is FOLDER/logs-last.
 """
 
 from __future__ import annotations
@@ -24,15 +24,17 @@ import numpy as np
 from log_mutator import FORMATS, Mutator
 
 import gso
-from gso.traces import reader
+from gso.traces import reader, source
+from gso.traces.formats import SCANNERS
+from gso.traces.trace import NAME_COLUMNS
 
 CASES = (1, 3, 10, 300, 300, 300)
-"""How many are read together; the first lines of a log are read in other ways than the rest."""
+"""How many cases are read together; the first lines of a log are read unlike the rest."""
 FEW = 200
 SHOWN = 20
 CUTS = 8
 SMALLEST = 4000
-"""Most readings to make the log smaller that shows a fault."""
+"""Most attempts to make the log that shows a fault smaller."""
 
 Reading = Sequence[tuple[str, Any]]
 
@@ -79,12 +81,12 @@ def main() -> int:
 
 
 def difference(kind: str, lines: list[bytes], seed: int) -> str:
-    """In which column two ways to read the log differ, and where; empty if in none."""
+    """Return in which column two ways to read the log differ, and where; "" if in none."""
     data = b"\n".join(lines)
     dice = random.Random(seed)
     expected = whole(kind, data)
     ways: tuple[tuple[str, Callable[[], Reading]], ...] = (
-        ("each line for itself", lambda: without_shapes(kind, data)),
+        ("each line for itself", lambda: without_templates(kind, data)),
         ("small blocks", lambda: in_blocks(kind, lines, dice)),
         ("two threads", lambda: threaded(kind, data, dice)),
     )
@@ -102,7 +104,7 @@ def equal(one: Any, other: Any) -> bool:
 
 
 def first(one: Any, other: Any) -> str:
-    """Where two columns begin to differ."""
+    """Return where two columns begin to differ."""
     if not isinstance(one, np.ndarray):
         return f"{one!r} and {other!r}"
     for at, (a, b) in enumerate(zip(one.tolist(), other.tolist(), strict=False)):
@@ -115,7 +117,7 @@ def first(one: Any, other: Any) -> str:
 
 
 def scanner(kind: str, rows: int) -> Any:
-    return reader._SCANNERS[kind](rows)
+    return SCANNERS[kind](rows)
 
 
 def whole(kind: str, data: bytes) -> Reading:
@@ -124,12 +126,12 @@ def whole(kind: str, data: bytes) -> Reading:
     return columns([one.take()], one)
 
 
-def without_shapes(kind: str, data: bytes) -> Reading:
-    os.environ["GSO_SHAPES"] = "0"
+def without_templates(kind: str, data: bytes) -> Reading:
+    os.environ["GSO_LINE_TEMPLATES"] = "0"
     try:
         return whole(kind, data)
     finally:
-        del os.environ["GSO_SHAPES"]
+        del os.environ["GSO_LINE_TEMPLATES"]
 
 
 def in_blocks(kind: str, lines: list[bytes], dice: random.Random) -> Reading:
@@ -139,13 +141,13 @@ def in_blocks(kind: str, lines: list[bytes], dice: random.Random) -> Reading:
     at = 0
     while at < len(lines):
         count = 1 + int(dice.random() * most)
-        # A copy of its own, so that the sanitizer sees who looks at it later.
+        # The block is a copy, so that the sanitizer sees a read of it after it was freed.
         last = at + count >= len(lines)
         block = b"\n".join(lines[at : at + count]) + b"\n" * (not last)
         at += count
-        place = 0
-        while place < len(block):
-            place, full = one.feed(block, place)
+        start = 0
+        while start < len(block):
+            start, full = one.feed(block, start)
             if full:
                 batches.append(one.take())
         del block
@@ -154,14 +156,14 @@ def in_blocks(kind: str, lines: list[bytes], dice: random.Random) -> Reading:
 
 
 def threaded(kind: str, data: bytes, dice: random.Random) -> Reading:
-    kept = reader._PIECE, reader._BLOCK, reader._SAMPLE
+    kept = reader._PIECE, source._BUFFER, source._SAMPLE
     reader._PIECE = dice.choice((64, 500, 5000, 50_000))
-    reader._BLOCK = reader._SAMPLE = 64
+    source._BUFFER = source._SAMPLE = 64
     try:
         with gso.TraceReader(io.BytesIO(data), kind, threads=2, rows=500) as log:
             batches = list(log)
     finally:
-        reader._PIECE, reader._BLOCK, reader._SAMPLE = kept
+        reader._PIECE, source._BUFFER, source._SAMPLE = kept
     last = batches[-1]
     totals = last.lines, last.damaged, last.lost, last.relative, last.damaged_lines
     return resolved([(batch.columns, batch.state, batch.names) for batch in batches], totals)
@@ -173,11 +175,11 @@ def columns(batches: list[Any], one: Any) -> Reading:
 
 
 def resolved(batches: list[Any], totals: tuple[Any, ...]) -> Reading:
-    """Totals and columns, with names in the place of their numbers."""
+    """Return totals and columns, with names in place of their numbers."""
     told: list[tuple[str, Any]] = []
     for name in batches[0][0]:
         parts = [batch[0][name] for batch in batches]
-        if name in reader._NAMES:
+        if name in NAME_COLUMNS:
             tables = [np.array([*batch[2], ""], object) for batch in batches]
             parts = [table[part] for table, part in zip(tables, parts, strict=True)]
         told.append((name, np.concatenate(parts)))
@@ -190,7 +192,7 @@ def resolved(batches: list[Any], totals: tuple[Any, ...]) -> Reading:
 
 
 def shrink(lines: list[bytes], wrong: Callable[[list[bytes]], str]) -> list[bytes]:
-    """Leave out lines, then parts of lines, as long as it is still wrong."""
+    """Leave out lines, then parts of lines, as long as `wrong` still finds a difference."""
     tries = SMALLEST
     size = len(lines) // 2
     while size:

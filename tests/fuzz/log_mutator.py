@@ -1,8 +1,8 @@
-"""Logs that no tracer would write but any disk might hold: real lines, harmed in ways that count.
+"""Damaged logs: real lines, changed where the scanners are most likely to go wrong.
 
-A case is a few lines of one log. Scanners read most lines by what changed since the line before, so
+A case is a few lines of one log. Scanners read most lines by the template of the line before, so
 cases repeat lines with one field changed; and they take lines apart at certain characters and
-numbers, so that is where lines are harmed.
+numbers, so lines are changed there.
 """
 
 from __future__ import annotations
@@ -154,13 +154,13 @@ class Mutator:
         )
 
     def case(self, dice: random.Random, kind: str) -> list[bytes]:
-        """Some lines, without the newlines between them."""
+        """Return some lines, without the newlines between them."""
         log = self._pick(dice, self._logs[kind])
         at = int(dice.random() * len(log))
         lines = log[at : at + 1 + int(dice.random() * 4)]
         if dice.random() < 0.3:
             lines = [self._pick(dice, log) for _ in range(1 + int(dice.random() * 4))]
-        # The same again with a field or two changed, then as it was: a line is never read alone.
+        # Each line comes again with a field or two changed, then as it was at first.
         out = []
         for line in lines:
             out.append(line)
@@ -185,11 +185,11 @@ class Mutator:
         return self._pick(dice, self._changes)(dice, line)
 
     def _number(self, dice: random.Random, line: bytes) -> bytes:
-        """A number of the line, replaced by one at a border or a neighbour."""
-        places = [match.span() for match in NUMBER.finditer(line)]
-        if not places:
+        """Replace a number of the line by one at a border, or one of its digits."""
+        spans = [match.span() for match in NUMBER.finditer(line)]
+        if not spans:
             return line
-        start, end = self._pick(dice, places)
+        start, end = self._pick(dice, spans)
         if dice.random() < 0.4:
             digit = b"%x" % int(dice.random() * 16)
             at = start + int(dice.random() * (end - start + 1))
@@ -201,14 +201,14 @@ class Mutator:
         return line[:at] + self._pick(dice, BITS) + line[at + int(dice.random() * 4) :]
 
     def _word(self, dice: random.Random, line: bytes) -> bytes:
-        """A word put where another was, or between two."""
+        """Put a word in place of another, or between two."""
         words = line.split(b" ")
         at = int(dice.random() * len(words))
         words[at : at + int(dice.random() * 3)] = [self._pick(dice, self._words)]
         return b" ".join(words)
 
     def _part(self, dice: random.Random, line: bytes) -> bytes:
-        """A part of the line left out, doubled, or swapped with another."""
+        """Leave out a part of the line, double it, or swap it with another."""
         parts = PARTS.findall(line)
         if not parts:
             return line
@@ -229,7 +229,7 @@ class Mutator:
         return line[:at] if dice.random() < 0.7 else line[at:]
 
     def _splice(self, dice: random.Random, line: bytes) -> bytes:
-        """The beginning of this line and the end of another, of any format."""
+        """Join the beginning of this line and the end of another, of any format."""
         other = self._pick(dice, self._all)
         at = int(dice.random() * (len(other) + 1))
         return line[: int(dice.random() * (len(line) + 1))] + other[at:]
@@ -239,7 +239,7 @@ class Mutator:
         return line[:at] + bytes([int(dice.random() * 256)]) + line[at + 1 :]
 
     def _longer(self, dice: random.Random, line: bytes) -> bytes:
-        """A part of the line as long as what is kept of one has room for, seldom as a line has."""
+        """Insert text about as long as a template's room, seldom as long as the longest line."""
         chance = dice.random()
         if chance > 0.1:
             return line + b" " * int(dice.random() * 4)

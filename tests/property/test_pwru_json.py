@@ -78,7 +78,7 @@ BITS += [b"\\ud83d", b"\\ude00", b"nul", b"1e5", b"-", b"01", b"1.", b"NaN", b"\
 
 @st.composite
 def logs(draw):
-    """Lines that differ from those before in few places, and some damage."""
+    """Lines that differ from those before them in few places, and some damage."""
     lines, members = [], {}
     for _ in range(draw(st.integers(0, 8))):
         if not members or draw(st.integers(0, 4)) == 0:
@@ -134,9 +134,9 @@ def known(row: np.void) -> dict[str, int]:
 
 @settings(max_examples=1000, deadline=None)
 @given(logs(), st.sampled_from([1, 3, 1000]), st.booleans())
-def test_the_scanner_reads_what_json_reads(data, rows, shapes):
+def test_the_scanner_reads_what_json_reads(data, rows, templates):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GSO_SHAPES", str(int(shapes)))
+        patch.setenv("GSO_LINE_TEMPLATES", str(int(templates)))
         compare(data, rows)
 
 
@@ -144,8 +144,8 @@ def test_the_scanner_reads_what_json_reads(data, rows, shapes):
 @given(st.lists(logs(), max_size=4), st.integers(1, 300))
 def test_threads_read_the_same_json(parts, size):
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("_PIECE", "_BLOCK", "_SAMPLE"):
-            patch.setattr(f"gso.traces.reader.{name}", size)
+        for name in ("reader._PIECE", "source._BUFFER", "source._SAMPLE"):
+            patch.setattr(f"gso.traces.{name}", size)
         compare(b"\n".join(parts), threads=2)
 
 

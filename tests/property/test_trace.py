@@ -1,4 +1,4 @@
-"""No line, however damaged, stops the readers; and how a log is cut does not matter."""
+"""No line, however damaged, stops the readers; and the way a log is cut does not matter."""
 
 import contextlib
 import io
@@ -115,7 +115,7 @@ def test_lines_mean_the_same_whatever_came_before_them(data, kind, rows):
     with gso.TraceReader(io.BytesIO(data), kind, rows=rows) as reader:
         quick = list(reader)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GSO_SHAPES", "0")
+        patch.setenv("GSO_LINE_TEMPLATES", "0")
         with gso.TraceReader(io.BytesIO(data), kind, rows=rows) as reader:
             slow = list(reader)
     for one, other in zip(quick, slow, strict=True):
@@ -134,8 +134,8 @@ def test_threads_read_the_same(lines, kind, size, threads):
     whole = gso.read_trace(io.BytesIO(data), kind)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("gso.traces.reader._PIECE", size)
-        patch.setattr("gso.traces.reader._BLOCK", 64)
-        patch.setattr("gso.traces.reader._SAMPLE", 64)
+        patch.setattr("gso.traces.source._BUFFER", 64)
+        patch.setattr("gso.traces.source._SAMPLE", 64)
         split = gso.read_trace(io.BytesIO(data), kind, threads=threads)
     assert split.state.tolist() == whole.state.tolist()
     for name in whole.columns:

@@ -1,4 +1,4 @@
-"""pwru's JSON with Python's own json: what every line of it means, member by member."""
+"""pwru's JSON read with Python's json, member by member: the reference for the scanner."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Object(list):
 
 @dataclass
 class Log:
-    """What a log says: `rows` are dictionaries of columns, "state" one of the known fields."""
+    """A log: `rows` are dictionaries of columns, of which "state" has the known fields."""
 
     rows: list[dict[str, Any]] = field(default_factory=list)
     lines: int = 0
@@ -60,7 +60,7 @@ def read(data: bytes) -> Log:
 
 
 def event(line: bytes) -> dict[str, Any] | None:
-    """The columns of one line, None if it is damaged."""
+    """Return the columns of one line, None if it is damaged."""
     try:
         members = json.loads(
             line.decode("utf-8", "replace").strip(" \t\r"),
@@ -140,7 +140,7 @@ def member(row: dict[str, Any], name: str, value: object) -> None:  # noqa: PLR0
 
 
 def text(value: object) -> str:
-    """Of a string or a number; empty for any other value."""
+    """Return the text of a string or a number; "" for any other value."""
     return re.sub("[\ud800-\udfff]", "\ufffd", value) if isinstance(value, str) else ""
 
 
@@ -150,7 +150,7 @@ def pointer(value: object) -> int | None:
 
 
 def number(word: str, base: int = 10) -> int | None:
-    """As C prints it, with its type before it; None if it is none or has more than 64 bits."""
+    """Return a number as C prints it, its type first; None for others and for over 64 bits."""
     found = re.match(r"(?:\([^)]*\)[ \t]*)?([-+]?)(0[xX](?=.))?", word, re.DOTALL)
     assert found is not None
     base = 16 if found[2] else base

@@ -1,4 +1,4 @@
-"""Logs of pwru, perf, ftrace and the kernel, as they are read."""
+"""Reading logs of pwru, perf, ftrace and the kernel."""
 
 from __future__ import annotations
 
@@ -184,7 +184,7 @@ def test_pwru_metadata_and_dumps_of_the_sk_buff():
     state = read(dump).skb_state(0)
     assert state.tnl_hlen == -2
     assert state.encapsulation == 1
-    # What pwru leaves out is zero or was not printed: nobody knows.
+    # A value that pwru leaves out is zero or was not printed, which cannot be told apart.
     assert state.network_header is None
 
 
@@ -377,7 +377,7 @@ def test_skb_dump_of_an_older_kernel():
     assert state.inner_mac_header is None
 
 
-# --- what is no trace, or a damaged one ---
+# --- files that are no trace, or a damaged one ---
 
 
 @pytest.mark.parametrize(
@@ -431,7 +431,7 @@ def test_a_mark_in_a_pipe_may_come_byte_by_byte(monkeypatch):
         def read(self, size=-1, /):
             return super().read(min(size, 3))
 
-    monkeypatch.setattr("gso.traces.reader._SAMPLE", 7)
+    monkeypatch.setattr("gso.traces.source._SAMPLE", 7)
     for encoding in ("utf-8-sig", "utf-16"):
         same(gso.read_trace(Slow(PWRU.encode(encoding)), "pwru"), read(PWRU, "pwru"))
 

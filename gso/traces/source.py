@@ -1,0 +1,152 @@
+"""The bytes of a log: from a path or a binary file, decompressed, in UTF-8."""
+
+from __future__ import annotations
+
+import codecs
+import contextlib
+import io
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO, TypeAlias
+
+from gso.compressed import LONGEST_MAGIC, DamagedError, Expander, compression
+from gso.constants import Reason
+from gso.errors import GsoError
+
+__all__ = ["UTF32_MARKS", "LogFile", "Source", "intact", "refused"]
+
+Source: TypeAlias = "str | os.PathLike[str] | BinaryIO"
+
+_BUFFER = 1 << 18
+_SAMPLE = 1 << 16
+_UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+UTF32_MARKS = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)
+
+
+class LogFile:
+    """A log as UTF-8 text without a byte order mark, whatever it is compressed with.
+
+    Args:
+        source: a path, or a binary file (a pipe will do), which `close` leaves open.
+
+    Attributes:
+        name: what messages call it.
+        start: its first bytes, 64 KiB or the whole of a smaller log.
+        rest: a file with the bytes after them.
+        size: its bytes on disk, 0 if the size of the text cannot be told from them: it is
+            compressed, a pipe, or a file that the caller opened.
+
+    Raises:
+        GsoError: the compressed data is damaged.
+        TypeError: the file was opened in text mode.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self.name = str(getattr(source, "name", source))
+        self.size = 0
+        self._opened: BinaryIO | None = None
+        if isinstance(source, (str, os.PathLike)):
+            self._opened = source = Path(source).open("rb")  # noqa: SIM115  (close() closes it)
+        try:
+            with intact(self.name):
+                self._read_start(source)
+        except BaseException:
+            self.close()
+            raise
+
+    def _read_start(self, file: BinaryIO) -> None:
+        magic = _fill(file, LONGEST_MAGIC)
+        kind = compression(magic)
+        if kind is None and self._opened:
+            status = os.fstat(self._opened.fileno())
+            self.size = status.st_size if stat.S_ISREG(status.st_mode) else 0
+        plain = Expander(kind, magic, file) if kind else _Rest(magic, file)
+        self.rest = _buffered(plain)
+        self.start = _fill(self.rest, _SAMPLE)
+        if self.start.startswith(_UTF16_MARKS) and not self.start.startswith(UTF32_MARKS):
+            self.rest = _buffered(_FromUtf16(self.start, self.rest))
+            self.start = _fill(self.rest, _SAMPLE)
+        self.start = self.start.removeprefix(codecs.BOM_UTF8)
+
+    def close(self) -> None:
+        """Close the file if it was opened here."""
+        if self._opened:
+            self._opened.close()
+
+
+class _Rest(io.RawIOBase):
+    """The bytes that were read already, then the rest of the file."""
+
+    def __init__(self, start: bytes, file: BinaryIO) -> None:
+        self._start = start
+        self._file = file
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        if not self._start and isinstance(self._file, (io.BufferedIOBase, io.FileIO)):
+            return self._file.readinto(buffer) or 0
+        data = self._start or self._file.read(len(buffer)) or b""
+        size = min(len(data), len(buffer))
+        buffer[:size] = data[:size]
+        self._start = data[size:] if self._start else b""
+        return size
+
+
+class _FromUtf16(io.RawIOBase):
+    """UTF-16 with a byte order mark, converted to UTF-8; U+FFFD replaces what is no UTF-16."""
+
+    def __init__(self, start: bytes, file: BinaryIO) -> None:
+        self._file = file
+        self._decoder = codecs.getincrementaldecoder("utf-16")("replace")
+        self._ready = self._decoder.decode(start).encode("utf-8", "replace")
+        self._at_end = False
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._ready and not self._at_end:
+            data = self._file.read(_BUFFER)
+            self._at_end = not data
+            text = self._decoder.decode(data, final=self._at_end)
+            self._ready = text.encode("utf-8", "replace")
+        size = min(len(self._ready), len(buffer))
+        buffer[:size] = self._ready[:size]
+        self._ready = self._ready[size:]
+        return size
+
+
+def _buffered(raw: io.RawIOBase) -> io.BufferedReader:
+    return io.BufferedReader(raw, _BUFFER)
+
+
+def _fill(file: BinaryIO, size: int) -> bytes:
+    """Read `size` bytes, fewer only at the end; a pipe may need several reads for them."""
+    data = b""
+    while len(data) < size and (more := file.read(size - len(data))):
+        if not isinstance(more, bytes):
+            raise TypeError("a trace is read from a file opened in binary mode, this one is text")
+        data += more
+    return data
+
+
+@contextlib.contextmanager
+def intact(name: str) -> Iterator[None]:
+    """Turn a decompressor's error about damaged data into a GsoError."""
+    try:
+        yield
+    except EOFError:
+        raise refused(name, "the compressed data is damaged: it is cut off", 0, 0) from None
+    except DamagedError as error:
+        raise refused(name, f"the compressed data is damaged: {error}", 0, 0) from None
+
+
+def refused(name: str, message: str, offset: int, limit: int) -> GsoError:
+    """Make the error that says why the log of this name cannot be read."""
+    return GsoError(
+        f"{name}: {message}", reason=Reason.UNSUPPORTED, field="trace", offset=offset, limit=limit
+    )
