@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from gso.commands.common import FINDINGS, FINE, REPORT_WIDTH, plural, wrapped
-from gso.diagnosis import Case, Diagnosis, Event, diagnose, drawing
+from gso.diagnosis import Case, Diagnosis, Event, diagnose
 from gso.diagnosis.recorders import NEEDS
+from gso.drawing.offsets import drawing
 from gso.printable import printable
 from gso.rules import RULES
 from gso.traces.reader import TraceReader

@@ -14,7 +14,7 @@ from gso.commands.common import (
     UsageError,
 )
 from gso.commands.diagnose import as_json, report
-from gso.diagnosis import Survey
+from gso.diagnosis import Diagnoser
 from gso.diagnosis.live import WatchError, kernel_functions, lacking, program, watch
 from gso.printable import printable
 
@@ -76,7 +76,7 @@ def _diagnose(text: str, options: argparse.Namespace) -> int:
         stopped.append(number)
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    survey = Survey()
+    diagnoser = Diagnoser()
     told: set[tuple[str, ...]] = set()
     sys.stderr.write("watching; interrupt to end\n")
     try:
@@ -87,15 +87,15 @@ def _diagnose(text: str, options: argparse.Namespace) -> int:
             count=options.count,
             stopped=lambda: bool(stopped),
         ):
-            survey.add(batch)
-            for rules, message in survey.wrong():
+            diagnoser.add(batch)
+            for rules, message in diagnoser.wrong():
                 if rules not in told:
                     told.add(rules)
                     sys.stderr.write(f"{', '.join(rules)}: {printable(message)}\n")
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-    diagnosis = survey.finish()
+    diagnosis = diagnoser.finish()
     if options.json:
         json.dump(as_json([("this host", diagnosis)]), sys.stdout, indent=2)
         sys.stdout.write("\n")

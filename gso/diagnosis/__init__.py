@@ -1,5 +1,8 @@
 """Packets followed through a log, to the call that is missing."""
 
-from gso.diagnosis.survey import SET_INNER_MAC, Case, Diagnosis, Event, Survey, diagnose, drawing
+from gso.diagnosis.cases import Case, Diagnosis
+from gso.diagnosis.causes import SET_INNER_MAC
+from gso.diagnosis.event import Event
+from gso.diagnosis.survey import Diagnoser, diagnose
 
-__all__ = ["SET_INNER_MAC", "Case", "Diagnosis", "Event", "Survey", "diagnose", "drawing"]
+__all__ = ["SET_INNER_MAC", "Case", "Diagnoser", "Diagnosis", "Event", "diagnose"]

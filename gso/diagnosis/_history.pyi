@@ -6,15 +6,15 @@ import numpy as np
 import numpy.typing as npt
 
 from gso.diagnosis.event import Event
-from gso.traces.reader import Trace
+from gso.traces.trace import Trace
 
-class Rows:
+class BatchColumns:
     batch: Trace
     def __init__(
         self, batch: Trace, kinds: npt.NDArray[np.uint8], encapsulators: Container[str]
     ) -> None: ...
 
-class Collected:
+class PacketHistory:
     since: int
     begin: int
     mask: int
@@ -58,21 +58,21 @@ def tally_packets(
     timed: bool,
     most: int,
 ) -> list[Any]: ...
-def begin(
+def start_histories(
     packets: dict[int, Any],
     given_up: set[int],
-    make: Callable[[], Collected],
-    lives: npt.NDArray[np.int64],
-    rows: npt.NDArray[np.int64],
+    make: Callable[[], PacketHistory],
+    numbers: npt.NDArray[np.int64],
+    suspicious: npt.NDArray[np.int64],
     base: int,
     remembered: int,
 ) -> list[int]: ...
-def feed(
+def add_events(
     packets: dict[int, Any],
-    rows: Rows,
+    columns: BatchColumns,
     start: int,
     base: int,
-    lives: npt.NDArray[np.int64],
+    numbers: npt.NDArray[np.int64],
     violated: npt.NDArray[np.uint64],
     chosen: npt.NDArray[np.int64],
     collected: npt.NDArray[np.bool_] | None,

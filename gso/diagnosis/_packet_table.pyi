@@ -10,7 +10,7 @@ ENTERS: int
 AFTER_FREE: int
 SEGMENTS: int
 
-class Lives:
+class PacketTable:
     room: int
     evicted: int
     def __init__(self, room: int) -> None: ...

@@ -1,10 +1,11 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 # cython: initializedcheck=False
-"""Which packet each event of a log belongs to.
+"""The table that tells which packet each event of a log belongs to.
 
-Pointers of sk_buffs are reused: a packet's life ends with its free, and the pointer's next use is
-another packet. Events come in batches of any size; what is known of the packets that are under way
-is kept in a table of bounded size, the one not seen for the longest time giving way to a new one.
+A packet is known by its number, that of its first event in the log. Pointers of sk_buffs are
+reused: a packet ends with its free, and the pointer's next use is another packet. Events come in
+batches of any size. The table has the packets that are under way; its size is bounded, and the
+packet not seen for the longest time gives way to a new one.
 """
 
 from libc.stdint cimport INT64_MIN, int8_t, int32_t, int64_t, uint8_t, uint64_t
@@ -12,26 +13,24 @@ from libc.stdlib cimport calloc, free, malloc
 
 import numpy as np
 
-# What a function does to a packet, as bits.
-DROPS, CONSUMES, ENTERS, AFTER_FREE, SEGMENTS = 1, 2, 4, 8, 16
+DROPS, CONSUMES, ENTERS = KIND_DROPS, KIND_CONSUMES, KIND_ENTERS
+AFTER_FREE, SEGMENTS = KIND_AFTER_FREE, KIND_SEGMENTS
 
 cdef enum:
-    DROPPING = 1
-    CONSUMING = 2
-    ENTERING = 4
-    FREEING = 8
-    SEGMENTING = 16
     CPUS = 1024
     RECENT = 8              # packets per CPU, for events that do not name theirs
+    NO_ENTRY = -1
+    NO_PACKET = -1
+    NO_CODE = -1
 
-cdef uint64_t HASHED = 1 << 32
+# ftrace prints hashes of 32 bits in place of pointers.
+cdef uint64_t LOWEST_POINTER = 1 << 32
 cdef int64_t NO_TIME = INT64_MIN
 # Nanoseconds within which a drop with a hashed pointer can be that of a recent packet of its CPU.
 cdef int64_t SOON = 1000000
-cdef int32_t NONE = -1
 
 
-cdef class Lives:
+cdef class PacketTable:
     """The packets under way, `room` of them at most.
 
     Attributes:
@@ -42,10 +41,10 @@ cdef class Lives:
     cdef readonly int64_t evicted
     cdef int64_t events
     cdef int32_t used, oldest, newest, mask
-    cdef Entry *entries
+    cdef TableEntry *entries
     cdef int32_t *buckets
-    cdef Seen *seen
-    cdef int32_t[CPUS] last_seen
+    cdef RecentPacket *recent
+    cdef int32_t[CPUS] last_recent
 
     def __cinit__(self, Py_ssize_t room):
         cdef Py_ssize_t size = 2
@@ -55,38 +54,38 @@ cdef class Lives:
         while size < 2 * room:
             size *= 2
         self.room, self.mask = room, <int32_t>(size - 1)
-        self.oldest = self.newest = NONE
-        self.entries = <Entry *>calloc(room, sizeof(Entry))
+        self.oldest = self.newest = NO_ENTRY
+        self.entries = <TableEntry *>calloc(room, sizeof(TableEntry))
         self.buckets = <int32_t *>malloc(size * sizeof(int32_t))
-        self.seen = <Seen *>calloc(CPUS * RECENT, sizeof(Seen))
-        if self.entries == NULL or self.buckets == NULL or self.seen == NULL:
+        self.recent = <RecentPacket *>calloc(CPUS * RECENT, sizeof(RecentPacket))
+        if self.entries == NULL or self.buckets == NULL or self.recent == NULL:
             raise MemoryError(f"no memory for a table of {room} packets")
         for i in range(size):
-            self.buckets[i] = NONE
+            self.buckets[i] = NO_ENTRY
         for i in range(CPUS * RECENT):
-            self.seen[i].life = NONE
+            self.recent[i].packet = NO_PACKET
 
     def __dealloc__(self):
         free(self.entries)
         free(self.buckets)
-        free(self.seen)
+        free(self.recent)
 
     def assign(self, columns, const int32_t[:] inner, const uint8_t[::1] kinds,
                const int32_t[::1] codes, in_stack):
-        """Follow one batch of events.
+        """Find the packets of one batch of events.
 
         Args:
             columns: of a `gso.Trace`.
             inner: for each event, the inner network header's offset.
-            kinds: for each name of the batch, what such a function does.
+            kinds: for each name of the batch, what such a function does: DROPS | CONSUMES ...
             codes: for each name of the batch, a number that it has in every batch, -1 for none.
             in_stack: called with (code of a function, number of a stack): whether the function is
                 near the top of the stack.
 
         Returns:
-            (lives, ended): int64 of shape (n,), for each event the number of its packet's first
-            event, counted over all batches (-1 for a return that belongs to no packet known); and
-            the lives that ended.
+            (packets, ended): for each event its packet's number, int64 of shape (n,), counted over
+            all batches (-1 for a return that belongs to no known packet); and a list of the numbers
+            of the packets that ended.
         """
         cdef const uint64_t[::1] pointers = columns["skb"]
         cdef const int64_t[::1] times = columns["time"]
@@ -94,90 +93,93 @@ cdef class Lives:
         cdef const int32_t[::1] locations = columns["location"], stacks = columns["stack"]
         cdef const int8_t[::1] returns = columns["returns"]
         cdef Py_ssize_t i, n = pointers.shape[0]
-        lives = np.empty(n, np.int64)
-        cdef int64_t[::1] out = lives
+        packets = np.empty(n, np.int64)
+        cdef int64_t[::1] out = packets
         cdef list ended = []
         cdef int32_t entry, cpu, code
         cdef uint8_t kind
-        cdef Entry *found
+        cdef TableEntry *found
         for i in range(n):
             kind = kinds[functions[i]] if functions[i] >= 0 else 0
-            code = codes[functions[i]] if functions[i] >= 0 else NONE
-            # -1, where the log has no CPUs, has a place of its own.
+            code = codes[functions[i]] if functions[i] >= 0 else NO_CODE
+            # -1, where the log has no CPUs, counts as a CPU of its own.
             cpu = (cpus[i] + 1) & (CPUS - 1)
             if returns[i]:
                 out[i] = self._entered(cpu, code)
-            elif pointers[i] >= HASHED:
+            elif pointers[i] >= LOWEST_POINTER:
                 entry = self._find(pointers[i])
                 if entry >= 0 and self._is_reused(&self.entries[entry], kind, inner[i]):
-                    ended.append(self.entries[entry].life)
-                    self.entries[entry].life = self.events + i
+                    ended.append(self.entries[entry].packet)
+                    self.entries[entry].packet = self.events + i
                     self._begin(entry)
                 elif entry < 0:
                     entry = self._add(pointers[i], self.events + i, ended)
                 self._touch(entry)
                 found = &self.entries[entry]
-                out[i] = found.life
-                found.dropped |= (kind & DROPPING) != 0
+                out[i] = found.packet
+                found.dropped |= (kind & KIND_DROPS) != 0
                 found.encapsulated |= inner[i] > 0
-                found.freed |= (kind & (DROPPING | CONSUMING)) != 0
-                if not kind & (DROPPING | CONSUMING):
-                    self._remember(cpu, found.life, entry, times[i], code)
+                found.freed |= (kind & (KIND_DROPS | KIND_CONSUMES)) != 0
+                if not kind & (KIND_DROPS | KIND_CONSUMES):
+                    self._remember(cpu, found.packet, entry, times[i], code)
             else:
                 out[i] = self.events + i
-                if kind & DROPPING:
+                if kind & KIND_DROPS:
                     entry = self._dropped(
                         cpu, times[i], stacks[i], in_stack,
-                        locations[i] >= 0 and kinds[locations[i]] & SEGMENTING != 0)
+                        locations[i] >= 0 and kinds[locations[i]] & KIND_SEGMENTS != 0)
                     if entry >= 0:
-                        out[i] = self.entries[entry].life
+                        out[i] = self.entries[entry].packet
                         self.entries[entry].freed = self.entries[entry].dropped = True
                 if out[i] == self.events + i:
                     ended.append(out[i])
         self.events += n
-        return lives, ended
+        return packets, ended
 
     cdef void _begin(self, int32_t entry):
         self.entries[entry].freed = self.entries[entry].dropped = False
         self.entries[entry].encapsulated = False
 
-    cdef bint _is_reused(self, const Entry *entry, uint8_t kind, int32_t inner):
-        # Only a new sk_buff has no inner offsets where the pointer's had some before.
+    cdef bint _is_reused(self, const TableEntry *entry, uint8_t kind, int32_t inner):
+        # Only a new sk_buff has no inner offsets after the pointer's last one had some.
         if entry.encapsulated and inner == 0:
             return True
-        if not entry.freed or kind & FREEING:
+        if not entry.freed or kind & KIND_AFTER_FREE:
             return False
-        # consume_skb may have given up one of several references: the packet lives on.
-        return entry.dropped or kind & ENTERING != 0
+        # consume_skb may have given up one of several references to a packet that goes on.
+        return entry.dropped or kind & KIND_ENTERS != 0
 
     # --- events that do not name their packet ---
 
-    cdef void _remember(self, int32_t cpu, int64_t life, int32_t entry, int64_t time,
+    cdef void _remember(self, int32_t cpu, int64_t packet, int32_t entry, int64_t time,
                         int32_t function):
-        cdef Seen *last = &self.seen[cpu * RECENT + self.last_seen[cpu]]
-        if last.life != life or last.function != function:
-            self.last_seen[cpu] = (self.last_seen[cpu] + 1) % RECENT
-            last = &self.seen[cpu * RECENT + self.last_seen[cpu]]
-        last.life, last.entry, last.time, last.function = life, entry, time, function
+        cdef RecentPacket *last = &self.recent[cpu * RECENT + self.last_recent[cpu]]
+        if last.packet != packet or last.function != function:
+            self.last_recent[cpu] = (self.last_recent[cpu] + 1) % RECENT
+            last = &self.recent[cpu * RECENT + self.last_recent[cpu]]
+        last.packet, last.entry, last.time, last.function = packet, entry, time, function
 
     cdef int64_t _entered(self, int32_t cpu, int32_t function):
-        """The packet that last entered this function on this CPU."""
+        """Return the packet that last entered this function on this CPU."""
         cdef int32_t i
-        cdef Seen *one
+        cdef RecentPacket *one
         for i in range(RECENT):
-            one = &self.seen[cpu * RECENT + (self.last_seen[cpu] - i + RECENT) % RECENT]
-            if one.life >= 0 and one.function == function and function >= 0:
-                return one.life if self.entries[one.entry].life == one.life else NONE
-        return NONE
+            one = &self.recent[cpu * RECENT + (self.last_recent[cpu] - i + RECENT) % RECENT]
+            if one.packet >= 0 and one.function == function and function >= 0:
+                return one.packet if self.entries[one.entry].packet == one.packet else NO_PACKET
+        return NO_PACKET
 
     cdef int32_t _dropped(self, int32_t cpu, int64_t time, int32_t stack, in_stack,
                           bint segmenting):
-        """ftrace hashes the pointers of tracepoints: a recent packet of the CPU may be meant."""
+        """Return the entry of the recent packet of the CPU that a drop is of.
+
+        ftrace hashes the pointers of tracepoints, so that the drop itself does not tell.
+        """
         cdef int32_t i
-        cdef Seen *one
+        cdef RecentPacket *one
         for i in range(RECENT):
-            one = &self.seen[cpu * RECENT + (self.last_seen[cpu] - i + RECENT) % RECENT]
-            if one.life < 0 or self.entries[one.entry].life != one.life:
+            one = &self.recent[cpu * RECENT + (self.last_recent[cpu] - i + RECENT) % RECENT]
+            if one.packet < 0 or self.entries[one.entry].packet != one.packet:
                 continue
             if self.entries[one.entry].freed or time == NO_TIME or one.time == NO_TIME:
                 continue
@@ -185,7 +187,7 @@ cdef class Lives:
                 break
             if segmenting or (stack >= 0 and in_stack(one.function, stack)):
                 return one.entry
-        return NONE
+        return NO_ENTRY
 
     # --- the table ---
 
@@ -198,7 +200,7 @@ cdef class Lives:
             entry = self.entries[entry].bucket_next
         return entry
 
-    cdef int32_t _add(self, uint64_t pointer, int64_t life, list ended):
+    cdef int32_t _add(self, uint64_t pointer, int64_t packet, list ended):
         cdef int32_t entry, bucket
         if self.used < self.room:
             entry = self.used
@@ -206,11 +208,11 @@ cdef class Lives:
         else:
             entry = self.oldest
             self.evicted += not self.entries[entry].freed
-            ended.append(self.entries[entry].life)
+            ended.append(self.entries[entry].packet)
             self._unlink(entry)
             self._leave_bucket(entry)
         bucket = self._bucket(pointer)
-        self.entries[entry].pointer, self.entries[entry].life = pointer, life
+        self.entries[entry].pointer, self.entries[entry].packet = pointer, packet
         self._begin(entry)
         self.entries[entry].bucket_next = self.buckets[bucket]
         self.buckets[bucket] = entry
@@ -218,10 +220,10 @@ cdef class Lives:
         return entry
 
     cdef void _leave_bucket(self, int32_t entry):
-        cdef int32_t *place = &self.buckets[self._bucket(self.entries[entry].pointer)]
-        while place[0] != entry:
-            place = &self.entries[place[0]].bucket_next
-        place[0] = self.entries[entry].bucket_next
+        cdef int32_t *link = &self.buckets[self._bucket(self.entries[entry].pointer)]
+        while link[0] != entry:
+            link = &self.entries[link[0]].bucket_next
+        link[0] = self.entries[entry].bucket_next
 
     cdef void _touch(self, int32_t entry):
         if self.newest != entry:
@@ -229,7 +231,7 @@ cdef class Lives:
             self._link(entry)
 
     cdef void _link(self, int32_t entry):
-        self.entries[entry].older, self.entries[entry].newer = self.newest, NONE
+        self.entries[entry].older, self.entries[entry].newer = self.newest, NO_ENTRY
         if self.newest >= 0:
             self.entries[self.newest].newer = entry
         else:

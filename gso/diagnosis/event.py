@@ -22,9 +22,9 @@ class Event:
         time: nanoseconds, None where the log has none; since the packet's first event where the
             log's times are relative.
         cpu: -1 where the log has none.
-        function: where it was seen.
+        function: the function that saw the packet.
         flow, device: as the log prints them, or empty.
-        data: the sk_buff's fields there, the bytes of a row of `gso.SKB_DTYPE`.
+        data: the sk_buff's fields in that function, the bytes of a row of `gso.SKB_DTYPE`.
     """
 
     line: int
@@ -37,10 +37,10 @@ class Event:
 
     @property
     def row(self) -> np.void:
-        """The sk_buff's fields there, of `gso.SKB_DTYPE`."""
+        """The sk_buff's fields, of `gso.SKB_DTYPE`."""
         return cast("np.void", np.frombuffer(self.data, SKB_DTYPE)[0])
 
     @property
     def state(self) -> SkbState:
-        """The sk_buff's fields there."""
+        """The sk_buff's fields."""
         return SkbState.from_row(self.row)

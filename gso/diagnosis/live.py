@@ -1,4 +1,4 @@
-"""Running bpftrace on a live host, and what it needs to run."""
+"""Run bpftrace on a live host, and tell what the host lacks for that."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from gso.diagnosis.follower import ENCAPSULATORS
-from gso.diagnosis.recorders import TUNNEL_SEGMENTERS, bpftrace_program
+from gso.diagnosis.kernel_functions import ENCAPSULATORS, SKB_NOT_FIRST, TUNNEL_SEGMENTERS
+from gso.diagnosis.recorders import bpftrace_program
 from gso.traces._events import EventScanner
-from gso.traces.reader import Trace
+from gso.traces.trace import Trace
 
 __all__ = ["WatchError", "kernel_functions", "lacking", "program", "watch"]
 
-# Functions whose first argument is the sk_buff. Encapsulators show it as it was before.
-_FUNCTIONS = (*ENCAPSULATORS, "__dev_queue_xmit", *TUNNEL_SEGMENTERS)
-_SKB_NOT_FIRST = {
-    *("iptunnel_xmit", "udp_tunnel_xmit_skb", "udp_tunnel6_xmit_skb", "wg_socket_send_skb_to_peer"),
-}
+_FUNCTIONS = tuple(
+    name
+    for name in (*ENCAPSULATORS, "__dev_queue_xmit", *TUNNEL_SEGMENTERS)
+    if name not in SKB_NOT_FIRST
+)
 _BTF = Path("/sys/kernel/btf/vmlinux")
 _SYMBOLS = Path("/proc/kallsyms")
 _TRACING = (Path("/sys/kernel/tracing"), Path("/sys/kernel/debug/tracing"))
@@ -34,11 +34,11 @@ _MOST_KEPT = 1 << 20
 
 
 class WatchError(Exception):
-    """Why the host cannot be watched, and what to do about it."""
+    """The host cannot be watched; the message says why, and what to do about it."""
 
 
 def kernel_functions() -> frozenset[str]:
-    """Names of the functions in the running kernel and its modules."""
+    """Return the names of the functions in the running kernel and its modules."""
     try:
         text = _SYMBOLS.read_text(errors="replace")
     except OSError:
@@ -47,12 +47,12 @@ def kernel_functions() -> frozenset[str]:
 
 
 def program(functions: Collection[str]) -> str:
-    """The bpftrace program for a kernel that has these functions.
+    """Return the bpftrace program for a kernel that has these functions.
 
     Raises:
-        WatchError: there is none among them where a tunnel could be seen.
+        WatchError: none of them would show a tunnel.
     """
-    present = [name for name in _FUNCTIONS if name in functions and name not in _SKB_NOT_FIRST]
+    present = [name for name in _FUNCTIONS if name in functions]
     if not present:
         raise WatchError(
             "the kernel has no function to attach to: none of "
@@ -62,7 +62,7 @@ def program(functions: Collection[str]) -> str:
 
 
 def lacking(bpftrace: str) -> list[str]:
-    """What this host lacks to be watched, each with what to do; empty if nothing."""
+    """Return what this host lacks to be watched, each with a remedy; empty if nothing."""
     found = []
     if os.geteuid():
         found.append("root: attaching to the kernel needs it (sudo gso watch)")
@@ -82,7 +82,7 @@ def _exists(path: Path) -> bool:
     try:
         return path.exists()
     except PermissionError:
-        return True  # only root may look, which is said already
+        return True  # only root may look there, and the list already asks for root
 
 
 def watch(
@@ -98,12 +98,12 @@ def watch(
     Args:
         text: the program.
         bpftrace: the command that runs it.
-        seconds: end after so long, counted from the start of bpftrace.
-        count: end after so many events.
-        stopped: asked now and then whether to end.
+        seconds: end this long after the start of bpftrace.
+        count: end after this many events.
+        stopped: called now and then, returns whether to end.
 
     Raises:
-        WatchError: bpftrace cannot run it, with what it says.
+        WatchError: bpftrace cannot run it; the message has bpftrace's own.
     """
     deadline = None if seconds is None else time.monotonic() + seconds
     scanner = EventScanner()
@@ -155,9 +155,10 @@ def _whole_events(
     deadline: float | None,
     stopped: Callable[[], bool],
 ) -> Iterator[bytes]:
-    """What bpftrace prints, cut where an event begins, or where nothing follows for a moment.
+    """Yield bpftrace's output, cut before an event, or where no more comes for a moment.
 
-    To end, bpftrace is asked to: what happened before is still on its way from the kernel.
+    At the end bpftrace is interrupted and read to its last line: events from before the interrupt
+    are still on their way from the kernel.
     """
     assert process.stdout is not None
     pipe = process.stdout.fileno()
@@ -182,7 +183,7 @@ def _whole_events(
 
 
 def _without_notes(lines: bytes) -> bytes:
-    """Without what bpftrace says of itself."""
+    """Take out the lines in which bpftrace reports its own progress."""
     return re.sub(rb"(?m)^(Attaching \d+ probes?\.\.\.)?\n", b"", lines)
 
 

@@ -1,4 +1,4 @@
-"""What records header offsets so that `gso.read_trace` understands them.
+"""Commands and programs that record header offsets in the formats of `gso.read_trace`.
 
 `COMMANDS` are to be run by hand, on any host; `gso.diagnosis.live` runs a program of its own, made
 of the same parts. bpftrace's output has the form of ftrace's.
@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from gso.diagnosis.follower import ENCAPSULATORS
+from gso.diagnosis.kernel_functions import ENCAPSULATORS, TUNNEL_SEGMENTERS
 from gso.skb._skb import FIELDS
 
-__all__ = ["COMMANDS", "NEEDS", "RECORDED", "TUNNEL_SEGMENTERS", "bpftrace_program"]
+__all__ = ["COMMANDS", "NEEDS", "RECORDED", "bpftrace_program"]
 
-TUNNEL_SEGMENTERS = ("skb_udp_tunnel_segment", "gre_gso_segment")
 _FUNCTIONS = ("__dev_queue_xmit", "skb_udp_tunnel_segment")
-"""Those that every kernel has, if only as a module."""
+"""Functions that every kernel has, if only as a module."""
 _STACK = 16
 
 # --- bpftrace ---
@@ -32,13 +31,13 @@ _HEAD_VALUES = "comm, pid, cpu, nsecs / 1000000000, nsecs % 1000000000"
 
 
 def bpftrace_program(functions: Iterable[str], *, stacks: bool = False) -> str:
-    """A bpftrace program that prints events as ftrace does.
+    """Return a bpftrace program that prints events as ftrace does.
 
-    It is quiet where nothing is encapsulated: it records packets that are to be segmented inside a
-    tunnel, segmenters that return errors, and how those packets end; drops with their stacks.
+    It records packets that are to be segmented inside a tunnel, the errors that segmenters return,
+    and how those packets end, drops with their stacks. Where nothing is encapsulated it is quiet.
 
     Args:
-        functions: where packets are seen; their first argument is the sk_buff.
+        functions: the kernel's functions to attach to; their first argument is the sk_buff.
         stacks: whether each event has its stack, too.
     """
     functions = list(functions)
@@ -50,7 +49,7 @@ def bpftrace_program(functions: Iterable[str], *, stacks: bool = False) -> str:
 def _probe(function: str, *, stacks: bool) -> str:
     words = " ".join(f"{name}=%d" for name in RECORDED)
     values = ", ".join(f"{'$i' if name in _SHARED else '$s'}->{name}" for name in RECORDED)
-    # Encapsulators show the packet as it was before.
+    # Encapsulators are entered before the packet is encapsulated.
     seen = function not in ENCAPSULATORS
     condition = "$s->encapsulation && $i->gso_size > 0" if seen else "$i->gso_size > 0"
     stack, frames = ("%s", f", kstack({_STACK})") if stacks else ("", "")
@@ -152,4 +151,4 @@ NEEDS = {
     "perf": "Linux 6.6 or later with BTF; it ends after ten seconds",
     "perf-debug-symbols": "the kernel's debug symbols; it ends after ten seconds",
 }
-"""What each of them needs, and how it ends."""
+"""Requirements of each command, and how it ends."""

@@ -1,4 +1,4 @@
-"""A diagnosis as one page of HTML, without scripts or other files."""
+"""Diagnoses as one HTML page that needs no script and no other file."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _HEADERS: dict[str, tuple[str, Kind]] = {
 
 
 def page(found: list[tuple[str, Diagnosis]]) -> str:
-    """The diagnoses of several logs, with the names of the logs, as one page."""
+    """Return one HTML page for diagnoses of several logs, as pairs (name of the log, diagnosis)."""
     return "".join(_page(found))
 
 
@@ -109,10 +109,15 @@ def _drawing(case: Case) -> str:
 
 
 def header_drawing(offsets: Mapping[str, int | None], expected: Mapping[str, int]) -> str:
-    """Draw a packet's headers to scale as SVG, with marks where offsets point and should point.
+    """Draw a packet's headers to scale as SVG, over marks where its offsets point and should point.
 
-    `offsets` are those of the sk_buff by their names, in bytes from `skb->head`; unknown ones are
-    left out. `expected` has the right value of each that is wrong.
+    Args:
+        offsets: those of the sk_buff by their names, in bytes from `skb->head`; None and 0xffff
+            are unknown, and left out.
+        expected: the right values of the offsets that are wrong.
+
+    Returns:
+        The text of an SVG, "" if too few offsets are known.
     """
     known = {name: at for name, at in offsets.items() if at is not None and at != 0xFFFF}
     edges = sorted((known[name], *_HEADERS[name]) for name in _HEADERS if name in known)

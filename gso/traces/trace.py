@@ -11,8 +11,8 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from gso.skb.state import SkbState
 from gso.skb._skb import FIELDS
+from gso.skb.state import SkbState
 from gso.traces._scanner import DAMAGED_KEPT
 
 __all__ = ["NAME_COLUMNS", "Trace", "continue_lines", "join_batches"]

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 import gso
 from gso.commands.diagnose import as_json
-from gso.diagnosis._packet_table import AFTER_FREE, CONSUMES, DROPS, ENTERS, Lives
+from gso.diagnosis._packet_table import AFTER_FREE, CONSUMES, DROPS, ENTERS, PacketTable
 from gso.diagnosis.follower import Follower
 from reference import following
-from reference import lives as reference
+from reference import packet_table as reference
 
 HERE = Path(__file__).parents[1]
 LOGS = sorted((HERE / "vectors/traces").glob("*.txt*")) + sorted(
@@ -33,7 +33,7 @@ def columns(pointers, functions):
     n = len(pointers)
     none = np.full(n, -1, np.int32)
     return {
-        "skb": np.array(pointers, np.uint64) + np.uint64(reference.HASHED),
+        "skb": np.array(pointers, np.uint64) + np.uint64(reference.LOWEST_POINTER),
         "time": np.arange(n, dtype=np.int64),
         "cpu": np.zeros(n, np.int32),
         "function": np.array(functions, np.int32),
@@ -55,8 +55,8 @@ def columns(pointers, functions):
     st.integers(1, 80),
 )
 def test_the_table_agrees_with_the_obvious_one(events, room, size):
-    expected, evicted = reference.lives([(p, KINDS[f], n) for p, f, n in events], room)
-    table = Lives(room)
+    expected, evicted = reference.packet_numbers([(p, KINDS[f], n) for p, f, n in events], room)
+    table = PacketTable(room)
     kinds = np.array(KINDS, np.uint8)
     codes = np.arange(len(KINDS), dtype=np.int32)
     found = []
@@ -64,8 +64,10 @@ def test_the_table_agrees_with_the_obvious_one(events, room, size):
         part = events[at : at + size]
         pointers, functions, inners = zip(*part, strict=True)
         inner = np.array([(0, 82, -(1 << 31))[n] for n in inners], np.int32)
-        lives, _ = table.assign(columns(pointers, functions), inner, kinds, codes, lambda *_: False)
-        found += lives.tolist()
+        numbers, _ = table.assign(
+            columns(pointers, functions), inner, kinds, codes, lambda *_: False
+        )
+        found += numbers.tolist()
     assert found == expected
     assert table.evicted == evicted
 
@@ -92,9 +94,9 @@ def test_a_diagnosis_does_not_depend_on_batches(lines, rows):
 
 
 def as_in_plain_python(trace: gso.Trace):
-    survey = following.Survey()
-    survey.add(trace)
-    return as_json([("log", survey.finish())])
+    diagnoser = following.Diagnoser()
+    diagnoser.add(trace)
+    return as_json([("log", diagnoser.finish())])
 
 
 @settings(max_examples=300, deadline=None)

@@ -1,6 +1,6 @@
-"""The packets of a log, event by event in plain Python: the judge of `gso.diagnosis.follower`.
+"""The packets of a log, event by event in plain Python: the reference for `gso.diagnosis.follower`.
 
-It keeps every packet, suspicious or not, for ever, and so forgets none.
+It keeps every packet until its end, suspicious or not, and so forgets none.
 """
 
 from __future__ import annotations
@@ -12,22 +12,22 @@ from typing import Any
 import numpy as np
 
 from gso import diagnosis
-from gso.diagnosis._packet_table import AFTER_FREE, CONSUMES, DROPS, ENTERS, SEGMENTS, Lives
+from gso.diagnosis._packet_table import AFTER_FREE, CONSUMES, DROPS, ENTERS, SEGMENTS, PacketTable
 from gso.diagnosis.event import Event
-from gso.diagnosis.follower import (
-    _AFTER_FREE,
-    _CONSUMERS,
-    _ENTRIES,
+from gso.diagnosis.kernel_functions import (
+    CONSUMERS,
     DROP_FUNCTIONS,
     ENCAPSULATORS,
+    ENTRIES,
+    FREE_PREFIXES,
     SEGMENT_WORDS,
     SEGMENTERS,
     caller,
     is_plain,
-    place_name,
+    location_name,
 )
 from gso.rules import explain
-from gso.traces.reader import Trace
+from gso.traces.trace import Trace
 
 MOST_EVENTS = 24
 MOST_NAMES = 1000
@@ -88,22 +88,22 @@ class Packet:
         if function in DROP_FUNCTIONS and self.drop is None:
             self.drop = event
             self.reason = batch.text("reason", i)
-            self.location = place_name(batch.text("location", i))
+            self.location = location_name(batch.text("location", i))
 
     @property
-    def place(self) -> str:
+    def drop_function(self) -> str:
         return self.location or caller(self.stack)
 
     @property
     def in_segmentation(self) -> bool:
         if self.drop is None or not is_plain(self.reason):
             return False
-        if self.place:
-            return self.place.split(".")[0] in SEGMENTERS
+        if self.drop_function:
+            return self.drop_function.split(".")[0] in SEGMENTERS
         last = [name for name in self.functions if name not in DROP_FUNCTIONS][-2:]
         return any(word in name for name in last for word in SEGMENT_WORDS)
 
-    # What `gso.diagnosis` asks besides.
+    # These are needed by `gso.diagnosis.causes`.
 
     @property
     def dropped(self) -> bool:
@@ -154,7 +154,7 @@ def worth(packet: Packet) -> tuple[int, int]:
     return 0 if packet.in_segmentation else 1 if packet.drop else 2, packet.first_line
 
 
-class Survey(diagnosis.Survey):
+class Diagnoser(diagnosis.Diagnoser):
     """Judges every packet for itself."""
 
     def __init__(self) -> None:
@@ -188,12 +188,12 @@ def encapsulator(packet: Packet) -> str:
 
 
 class Follower:
-    """Takes the place of `gso.diagnosis.follower.Follower`."""
+    """Follows every packet; it replaces `gso.diagnosis.follower.Follower`."""
 
     forgotten = 0
 
     def __init__(self) -> None:
-        self._lives = Lives(1 << 17)
+        self._table = PacketTable(1 << 17)
         self._packets: dict[int, Packet] = {}
         self._codes: dict[str, int] = {}
 
@@ -207,29 +207,29 @@ class Follower:
             return functions[code] in names[stack].split("\n")[:NEAR_TOP]
 
         inner = batch.state["inner_network_header"]
-        lives, over = self._lives.assign(batch.columns, inner, kinds, codes, in_stack)
+        numbers, over = self._table.assign(batch.columns, inner, kinds, codes, in_stack)
         collected = np.zeros(len(batch), np.bool_)
-        for i, life in enumerate(lives.tolist()):
-            if life >= 0:
-                packet = self._packets.setdefault(life, Packet())
+        for i, number in enumerate(numbers.tolist()):
+            if number >= 0:
+                packet = self._packets.setdefault(number, Packet())
                 packet.suspicious |= bool(suspect[i])
                 packet.take(batch, i, int(violated[i]))
                 collected[i] = packet.suspicious
-        return [packet for life in over if (packet := self._end(life))], collected
+        return [packet for number in over if (packet := self._end(number))], collected
 
     def finish(self) -> list[Packet]:
-        return [packet for life in list(self._packets) if (packet := self._end(life))]
+        return [packet for number in list(self._packets) if (packet := self._end(number))]
 
-    def _end(self, life: int) -> Packet | None:
-        packet = self._packets.pop(life)
+    def _end(self, number: int) -> Packet | None:
+        packet = self._packets.pop(number)
         return packet if packet.suspicious else None
 
 
 def kind(name: str) -> int:
     return (
         DROPS * (name in DROP_FUNCTIONS)
-        | CONSUMES * (name in _CONSUMERS)
-        | ENTERS * (name in _ENTRIES)
+        | CONSUMES * (name in CONSUMERS)
+        | ENTERS * (name in ENTRIES)
         | SEGMENTS * (name in SEGMENTERS)
-        | AFTER_FREE * name.startswith(_AFTER_FREE)
+        | AFTER_FREE * name.startswith(FREE_PREFIXES)
     )

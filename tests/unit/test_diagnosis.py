@@ -16,9 +16,10 @@ import gso
 import handmade as packets
 from gso.cli import main
 from gso.commands.diagnose import as_json, report
-from gso.diagnosis import SET_INNER_MAC, drawing
+from gso.diagnosis import SET_INNER_MAC
 from gso.diagnosis.recorders import COMMANDS, NEEDS
 from gso.drawing.diagnosis_page import page
+from gso.drawing.offsets import drawing
 
 DATA = Path(__file__).parents[1] / "kernel/data"
 UNPATCHED, PATCHED = DATA / "incident-unpatched.trace", DATA / "incident-patched.trace"
@@ -147,7 +148,7 @@ def test_an_ipv6_tunnel_is_the_other_function():
     assert case.function == "ip_vs_tunnel_xmit_v6"
 
 
-# --- lives of packets ---
+# --- packets from their first event to their free ---
 
 
 def test_a_pointer_that_is_used_again_is_another_packet():

@@ -1,4 +1,4 @@
-"""What real tracers recorded in a kernel with the fault of the incident, and with its fix."""
+"""Logs that real tracers recorded in a kernel with the fault of the incident, and with its fix."""
 
 import io
 import lzma
@@ -32,7 +32,7 @@ def test_the_fault_is_found(tracer):
     assert case.dropped > 0
     assert case.drop[2] == "validate_xmit_skb"
     assert diagnosis.record == {}
-    # The test bed's mirror copies each packet, and ftrace recorded no stacks of theirs.
+    # The test bed's mirror copies each packet, and ftrace recorded no stacks of the copies.
     assert len(diagnosis.cases) == 1 + (tracer == "ftrace")
 
 

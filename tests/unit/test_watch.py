@@ -1,4 +1,4 @@
-"""Watching a live host, with what bpftrace printed in a VM in place of bpftrace."""
+"""Watching a live host; a script prints the output that bpftrace had in a VM."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def bpftrace(folder: Path, body: str) -> str:
 
 @pytest.fixture
 def host(monkeypatch):
-    """A host that has all that is needed."""
+    """A host that lacks nothing."""
     monkeypatch.setattr(command_watch, "kernel_functions", lambda: KERNEL)
     monkeypatch.setattr(command_watch, "lacking", lambda _: [])
 
@@ -40,7 +40,7 @@ def host(monkeypatch):
 def test_what_bpftrace_recorded_in_a_kernel():
     trace = gso.read_trace(RECORDED)
     assert trace.damaged == 0
-    # The other case is that of the copies that the test bed's mirror makes.
+    # The other case is of the copies that the test bed's mirror makes.
     case, copies = gso.diagnose(trace).cases
     assert set(copies.devices) == {"mir0"}
     assert case.rules == ("tunnel-header-negative", "inner-mac-length")
@@ -98,7 +98,7 @@ def test_an_interrupt_ends_it_with_the_report(tmp_path, capsys):
 @pytest.mark.usefixtures("host")
 @pytest.mark.parametrize("seconds", [[], ["--seconds", "1"]])
 def test_what_happened_before_the_end_is_in_the_report(tmp_path, capsys, seconds):
-    """bpftrace prints the last events when it is asked to end."""
+    """bpftrace prints the last events when it is interrupted."""
     ready = tmp_path / "ready"
     trap = f"trap 'cat {RECORDED}; kill $!; exit 1' INT"
     program = bpftrace(tmp_path, f"{trap}; sleep 60 & touch {ready}; wait")
@@ -137,5 +137,5 @@ def test_the_program_can_be_seen():
     done = subprocess.run(
         [*command, "watch", "--print-program"], capture_output=True, text=True, check=False
     )
-    # Where the kernel has none of the functions, that is said.
+    # The command says so where the kernel has none of the functions.
     assert "kprobe:" in done.stdout if done.returncode == 0 else "no function" in done.stderr

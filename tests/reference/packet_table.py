@@ -1,4 +1,4 @@
-"""Which packet each event belongs to, told by a dictionary: the judge of the compiled table."""
+"""A dictionary that tells which packet each event belongs to: the reference for `PacketTable`."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Iterable
 
 from gso.diagnosis._packet_table import AFTER_FREE, CONSUMES, DROPS, ENTERS
 
-HASHED = 1 << 32
+LOWEST_POINTER = 1 << 32
 
 
-def lives(events: Iterable[tuple[int, int, int]], room: int) -> tuple[list[int], int]:
-    """For each event the number of its packet's first one; and how many were evicted.
+def packet_numbers(events: Iterable[tuple[int, int, int]], room: int) -> tuple[list[int], int]:
+    """Return for each event the number of its packet's first one; and how many were evicted.
 
     An event is (pointer, what the function does, inner offsets: 0 for none, 1, 2 for unknown).
     Pointers are not hashed here.
@@ -19,15 +19,15 @@ def lives(events: Iterable[tuple[int, int, int]], room: int) -> tuple[list[int],
     found, evicted = [], 0
     for number, (pointer, kind, inner) in enumerate(events):
         fresh = (number, False, False, False)
-        life, freed, dropped, encapsulated = table.pop(pointer, fresh)
+        packet, freed, dropped, encapsulated = table.pop(pointer, fresh)
         again = freed and not kind & AFTER_FREE and (dropped or kind & ENTERS)
         if again or (encapsulated and inner == 0):
-            life, freed, dropped, encapsulated = fresh
-        if life == number and len(table) == room:
+            packet, freed, dropped, encapsulated = fresh
+        if packet == number and len(table) == room:
             oldest = next(iter(table))
             evicted += not table.pop(oldest)[1]
         dropped = dropped or bool(kind & DROPS)
         freed = freed or bool(kind & (DROPS | CONSUMES))
-        table[pointer] = life, freed, dropped, encapsulated or inner == 1
-        found.append(life)
+        table[pointer] = packet, freed, dropped, encapsulated or inner == 1
+        found.append(packet)
     return found, evicted

@@ -1,0 +1,101 @@
+"""A diagnosis: cases, each of packets in which the same is wrong."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from gso.diagnosis.event import Event
+from gso.rules import Severity
+
+__all__ = ["Case", "Diagnosis"]
+
+
+@dataclass
+class Case:
+    """Packets in which the same is wrong.
+
+    Attributes:
+        rules: identifiers of the violated rules; ``("dropped-in-segmentation",)`` where the kernel
+            dropped packets and the log does not show their offsets.
+        severity, message, kernel_outcome, likely_cause: those of the first rule.
+        fields: the values that were compared, of the worked example.
+        commits: upstream commits where it happened or was fixed.
+        packets, dropped: how many packets, and how many of them the log shows dropped.
+        first_time, last_time: nanoseconds, None where the log has no times.
+        flows, devices: how many packets of each.
+        function: which function encapsulated the packets, empty if that cannot be told.
+        evidence: how that is known.
+        missing_call: the call that would set the offset right, empty if that cannot be told.
+        expected: what offsets should be, of the worked example.
+        events: the worked example: the events of one packet.
+        example: the event whose offsets are wrong.
+        growth: bytes by which the example grew, None if unknown.
+        results: errors that functions returned for it: ``{"skb_udp_tunnel_segment": -22}``.
+        drop: (function, reason, function that called it) of the example's drop.
+        stack: the functions of the example's drop, innermost first.
+        worth: the rank of the example, the smallest of all the packets.
+    """
+
+    rules: tuple[str, ...]
+    severity: Severity
+    message: str
+    kernel_outcome: str
+    likely_cause: str
+    fields: dict[str, int]
+    commits: tuple[str, ...]
+    function: str
+    evidence: str
+    missing_call: str
+    expected: dict[str, int]
+    events: list[Event]
+    example: Event
+    growth: int | None
+    results: dict[str, int] = field(default_factory=dict)
+    drop: tuple[str, str, str] | None = None
+    stack: tuple[str, ...] = ()
+    packets: int = 0
+    dropped: int = 0
+    first_time: int | None = None
+    last_time: int | None = None
+    flows: Counter[str] = field(default_factory=Counter)
+    devices: Counter[str] = field(default_factory=Counter)
+    worth: tuple[int, int] = field(default=(0, 0), repr=False)
+
+
+@dataclass
+class Diagnosis:
+    """The faults that a log shows, and how much of the log could be judged.
+
+    Attributes:
+        cases: the faults; those for which packets were seen dropped come first, then those of most
+            packets. Empty for a clean log.
+        format: the log's format.
+        events, lines: how many were read.
+        damaged: lines that could not be understood.
+        lost: events that the kernel says it dropped.
+        damaged_lines: the first few damaged lines, with their numbers.
+        judged: for each rule, how many events it could be judged for.
+        offsets: how many events show header offsets.
+        drops: other drops, counted by (reason, function).
+        record: commands that would record the offsets that the log lacks.
+        forgotten: packets whose events may be missing, as too many packets were under way.
+    """
+
+    cases: list[Case]
+    format: str
+    events: int
+    lines: int
+    damaged: int
+    lost: int
+    damaged_lines: list[tuple[int, str]]
+    judged: dict[str, int]
+    offsets: int
+    drops: Counter[tuple[str, str]]
+    record: dict[str, str]
+    forgotten: int = 0
+
+    @property
+    def clean(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.cases
