@@ -39,7 +39,7 @@ class Case:
 
     @property
     def payload(self) -> bytes:
-        """What is divided."""
+        """The bytes that are divided."""
         return self.frame[self.headers :]
 
     @property
@@ -78,7 +78,7 @@ def udp(port: int, length: int) -> bytes:
 
 
 def tunnel_header(kind: str, version: int) -> bytes:
-    """What stands between the outer IP (or UDP) header and the inner IP header."""
+    """Bytes between the outer IP (or UDP) header and the inner IP header."""
     return {
         "GUE": bytes([0, _IP_IN_IP[version], 0, 0]),
         "VXLAN": bytes.fromhex("0800000000002a00") + ethernet(version),

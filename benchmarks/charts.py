@@ -87,7 +87,7 @@ def ratios(title: str, rows: Mapping[str, Sequence[tuple[float, str]]]) -> str:
 
 
 def curves(title: str, x: str, y: str, lines: Mapping[str, Points]) -> str:
-    """Lines over logarithmic axes, each with its name behind its end."""
+    """Lines over logarithmic axes, each with its name at its end."""
     top, bottom, left, right = 30.0, 330.0, 70.0, 640.0
     across = _Scale([a for line in lines.values() for a, _ in line], left, right)
     up = _Scale([b for line in lines.values() for _, b in line], bottom, top)

@@ -130,7 +130,7 @@ class Effort:
 
 
 class Contest:
-    """What tests call: times ours against theirs, and notes it in pytest-benchmark's report."""
+    """The fixture of tests: times ours against theirs, and notes it for pytest-benchmark."""
 
     def __init__(self, benchmark: Any, effort: Effort) -> None:
         self._benchmark = benchmark
@@ -195,7 +195,7 @@ class Contest:
 
 
 def saved_segments(path: Path) -> list[bytes]:
-    """What a compiled peer made: frames with their lengths in front."""
+    """The output of a compiled peer: frames with their lengths in front."""
     data, segments = path.read_bytes(), []
     while data:
         length = int.from_bytes(data[:4], "little")

@@ -19,7 +19,7 @@ import charts
 from charts import number
 from results import FOLDER, Curve, Figure, Race, Results, load
 
-# What stands in the README: case, ours, theirs, and the goal of the ratio.
+# Rows of the README: case, ours, theirs, and the goal of the ratio.
 HEADLINES = [
     ("VXLAN IPv4, 44 x 1448", "segment_batch", "memcpy (L)", 0.7),
     ("VXLAN IPv4, 44 x 1448", "segment_batch", "DPDK, zero-copy", 1),
@@ -94,7 +94,7 @@ def times(seconds: float) -> str:
 
 
 def lost(results: Results) -> list[list[Race]]:
-    """What peers won, for each peer and what of ours it was held against; the clearest first."""
+    """Contests that peers won, by peer and our function; the clearest first."""
     groups: dict[tuple[str, str], list[Race]] = {}
     for race in results.races:
         if race.ratio < 1 and not race.limit:
@@ -236,7 +236,7 @@ def _signed(seconds: float) -> str:
 
 
 def fitted_table(group: Sequence[Curve]) -> Table:
-    """What a line says about how each grows."""
+    """Say how each grows, in a line."""
     first, last = group[0].points[0][0], group[0].points[-1][0]
     head = ["what", "fixed cost", "each one more", f"at {first:,.0f}", f"at {last:,.0f}"]
     rows = [

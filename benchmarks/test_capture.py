@@ -173,7 +173,7 @@ def test_nothing_to_do(contest: Contest, large: Path, folder: Path, name: str) -
 
 
 def test_super_packets(contest: Contest, super_packets: Path, folder: Path) -> None:
-    """What nobody else does; beside a copy of the same file."""
+    """Work that no peer does; beside a copy of the same file."""
     mine, copy = folder / "segments", folder / "copy"
     run(*SEGMENT, super_packets, mine, "--gso-size", MSS)
     expected = gso.segment_batch(gso.read_capture(super_packets).frames, MSS)

@@ -167,7 +167,7 @@ BLOCK = 1 << 22
 
 @dataclass(frozen=True)
 class Usage:
-    """What a program took to read a stream."""
+    """Time and memory that a program took to read a stream."""
 
     seconds: float
     megabytes: float

@@ -1,4 +1,4 @@
-"""What the tests of the whole test bed share."""
+"""Helpers that the tests of the whole test bed share."""
 
 from __future__ import annotations
 

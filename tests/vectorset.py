@@ -61,7 +61,7 @@ def accecn():
 
 @cache
 def vnet_tunnels():
-    """Packets behind virtio headers that tell of UDP tunnels."""
+    """Packets that follow virtio headers with bits for UDP tunnels."""
     return read(VNET_TUNNELS)
 
 

@@ -29,7 +29,7 @@ class Comparison:
 
     @property
     def failed(self) -> bool:
-        """Whether it takes too many, or nobody has said how many it may take."""
+        """Whether it takes too many, or no count is stored for it."""
         return self.stored is None or self.now > round(self.stored * (1 + TOLERANCE))
 
     @property
@@ -74,7 +74,7 @@ def stored_counts(identity: Mapping[str, str], path: Path = STORE) -> dict[str, 
 
 
 def nearest(identity: Mapping[str, str], path: Path = STORE) -> str:
-    """What differs from the stored build that is most like this one, for people."""
+    """Name the differences from the stored build that is most like this one."""
     entries = [entry["identity"] for entry in json.loads(path.read_text())]
     if not entries:
         return "nothing is stored"

@@ -25,7 +25,7 @@ class UnableError(Exception):
 
 
 def identity() -> dict[str, str]:
-    """What decides which instructions a source becomes: only equal builds compare."""
+    """Everything that decides which instructions a source becomes: only equal builds compare."""
     compiler = sysconfig.get_config_var("CC").split()[0]
     done = subprocess.run(
         [compiler, "-dumpfullversion"], capture_output=True, text=True, check=False

@@ -6,7 +6,7 @@
  * INNER_IP and HEADERS are offsets; 14 as INNER_IP means that there is no tunnel. Writes the finished
  * segments to SEGMENTS_OUT, each with its length in front (32 bits, native), then answers rounds.
  * Modes: "zero_copy" as the library makes segments (headers and references to the payload, no
- * checksums); "finished" with the payload copied behind the headers and all checksums computed.
+ * checksums); "finished" with the payload copied after the headers and all checksums computed.
  */
 #include <stdlib.h>
 

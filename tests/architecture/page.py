@@ -34,7 +34,7 @@ class Room:
 
     @property
     def named(self) -> tuple[str, ...]:
-        """What the cell names."""
+        """The names in the cell."""
         return tuple(re.findall(r"`([^`]+)`", self.uses))
 
     @property

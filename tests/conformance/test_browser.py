@@ -11,7 +11,7 @@ import pytest
 from gso.cli import main
 
 DATA = Path(__file__).parents[1] / "kernel/data"
-# What the browser still asks its maker for, whatever it shows.
+# Requests that the browser still makes to its maker, whatever it shows.
 OWN = re.compile(r"https?://([\w-]+\.)*(google|googleapis|gstatic|gvt1)\.com[/:]")
 QUIET = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),

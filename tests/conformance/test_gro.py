@@ -1,4 +1,4 @@
-"""What a 6.12 kernel's GRO merged, and what it made of what it had segmented."""
+"""Packets that a 6.12 kernel's GRO merged, and its own segments merged again."""
 
 from pathlib import Path
 
@@ -47,7 +47,7 @@ def test_gro_made_the_same(record):
 
 @pytest.mark.parametrize("record", CUT, ids=by_name)
 def test_segments_are_given_back(record):
-    """What the kernel's segmenter wrote is merged and segmented to the same again."""
+    """Segments of the kernel are merged, and segmented to the same again."""
     segments = outputs(record)
     for fixed in (False, True):
         made = gso.coalesce(Frames.from_list(segments), tunnel_ports=PORTS, fixed_ids=fixed)

@@ -25,7 +25,7 @@ STATUSES = (
 )
 FIELDS = ("frame.protocols", "_ws.malformed", "_ws.expert.message", *STATUSES)
 GOOD, ABSENT = "1", "3"
-# What Wireshark remarks on the traffic of the vectors, not on how it is written. A zero checksum in
+# Remarks of Wireshark on the traffic of the vectors, not on how it is written. A zero checksum in
 # the UDP header of an IPv6 tunnel is what RFC 6935 allows.
 TRAFFIC = re.compile(
     r"Connection |This frame initiates|D-SACK|.Time To Live. only 1|4 NOP|Trailing stray|"
@@ -141,5 +141,5 @@ def test_wireshark_does_find_faults(tshark, tmp_path):
 
 @pytest.mark.parametrize("tunnel", TUNNELS)
 def test_wireshark_finds_no_fault_in_super_packets(rows_of, tunnel):
-    """What ``gso coalesce`` writes has right lengths and checksums too."""
+    """The output of ``gso coalesce`` has right lengths and checksums too."""
     check(rows_of(tunnel, None))

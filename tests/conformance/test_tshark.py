@@ -68,7 +68,7 @@ def chosen():
 
 
 def decapsulated(segment):
-    """What is in FOU or GUE, which tshark does not look into: an Ethernet frame of its own."""
+    """Make the packet in FOU or GUE, which tshark does not look into, a frame of its own."""
     layout = gso.parse(segment, tunnel_ports=PORTS)
     packet = bytes(segment[layout.inner_network_header :])
     return bytes(12) + (b"\x08\0" if layout.inner_version == 4 else b"\x86\xdd") + packet

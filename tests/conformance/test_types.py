@@ -1,4 +1,4 @@
-"""What a 6.12 kernel made of packets with any gso_type, on devices that take some work over."""
+"""Packets with any gso_type in a 6.12 kernel, on devices that take some of the work over."""
 
 import pytest
 from gso.kernel.conformance.tunnels import records

@@ -14,7 +14,7 @@ NOT_IN_THE_FRAME = {"odd/tcp-csum-start-wrong"}
 ALL = [*records(), *generated()]
 RECORDS = [record for record in ALL if record["name"] not in NOT_IN_THE_FRAME]
 
-# What a frame does not say of itself.
+# Facts that a frame does not say of itself.
 UNSAID = GsoType.TCP_FIXEDID | GsoType.UDP
 
 

@@ -165,7 +165,7 @@ def fuzz_logs(seconds: int) -> int:
     status = subprocess.run(command, cwd=WORK, env=sanitized(), check=False).returncode
     if status:
         print(f"sanitize: {LOGS} failed with status {status}: inputs in {found}")
-        # What was read last is the culprit of a crash, and otherwise longer than what was found.
+        # The input read last is the culprit of a crash; otherwise it is longer than the one found.
         show(sorted(found.glob("logs-*-*")) or [found / "logs-last"])
     return int(status != 0)
 

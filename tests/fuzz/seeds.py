@@ -66,7 +66,7 @@ def vnet() -> Iterator[bytes]:
 
 
 def logs() -> Iterator[bytes]:
-    """A few lines of each format, behind the byte that names it."""
+    """A few lines of each format, after the byte that names it."""
     tests = Path(__file__).resolve().parents[1]
     recorded = (tests / "kernel/data/incident-unpatched.trace").read_bytes().splitlines()
     bpftrace = (tests / "vectors/traces/bpftrace.txt").read_bytes().splitlines()

@@ -1,4 +1,4 @@
-"""What is fuzzed: each target takes any bytes and may raise nothing.
+"""The targets of the fuzzer: each takes any bytes and may raise nothing.
 
 The first bytes choose options, the rest is the frame or the file. GsoError is the right answer to
 most inputs; a wrong answer is an AssertionError.
@@ -175,7 +175,7 @@ def fields(data: bytes) -> None:
 
 
 def vnet(data: bytes) -> None:
-    """A packet behind a virtio header is refused, unchanged, or cut into what adds up to it."""
+    """A packet after a virtio header is refused, unchanged, or cut into what adds up to it."""
     flags, rest = (data[:1] or b"\0")[0], data[1:]
     size = (10, 12, 20, 24)[flags & 3]
     link = LINKS[flags >> 2 & 1]

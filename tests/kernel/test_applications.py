@@ -1,4 +1,4 @@
-"""What measurements of real applications mean."""
+"""Measurements of real applications, and the verdicts they lead to."""
 
 from __future__ import annotations
 

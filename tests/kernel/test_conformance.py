@@ -121,7 +121,7 @@ def test_metadata_is_that_of_the_headers(kind):
         inner = request.encapsulation or kind == "mpls"
         start = layout.inner_transport_header if inner else layout.transport_header
         if layout.l4 is L4.NONE:
-            continue  # behind a fragment header, at which the walk ends
+            continue  # after a fragment header, at which the walk ends
         assert layout.l4 is request.l4
         assert not request.csum_partial or request.csum_start == start
 

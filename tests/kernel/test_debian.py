@@ -14,7 +14,7 @@ PARTS = ("base", "binary", "modules")
 
 
 def lists(kernels):
-    """What apt-cache shows of kernels with image and source, and of an image without a source."""
+    """apt-cache's text on kernels with image and source, and on an image without a source."""
     stanzas = []
     for version, release in {**kernels, "5.10-1": "5.10.9"}.items():
         image = f"linux-image-{release}-amd64"

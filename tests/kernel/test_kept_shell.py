@@ -124,7 +124,7 @@ def _until_it_waits(process: subprocess.Popen[str]) -> str:
 
 
 def _asked(told: str) -> bytes:
-    """Ask the shell a sum, as somebody would in another terminal, and return all it says."""
+    """Ask the shell a sum, as from another terminal, and return all that it says."""
     place = re.search(r"UNIX-CONNECT:(\S+)", told)
     assert place, told
     with socket.socket(socket.AF_UNIX) as shell:

@@ -1,4 +1,4 @@
-"""What a kernel's log and its counters give away."""
+"""Faults that a kernel's log and its counters show."""
 
 from gso.kernel.judging import kernel_log
 
@@ -47,7 +47,7 @@ def test_packets_that_stay_are_a_leak_only_beyond_the_unpatched_kernels():
 
     assert kernel_log.leaks(guest(40), guest(60)) == []
     assert kernel_log.leaks(guest(400), guest(410)) == []
-    # What each processor keeps ready for its next packets is no leak.
+    # Packets that each processor keeps ready for its next ones are no leak.
     assert kernel_log.leaks(guest(4), guest(4 + 80)) == []
     assert kernel_log.leaks(guest(4), guest(4 + 81))
     assert kernel_log.leaks(guest(4), guest(4 + 144, cpus=2)) == []

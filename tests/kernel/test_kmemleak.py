@@ -1,4 +1,4 @@
-"""What is read from /sys/kernel/debug/kmemleak, in the forms of Linux 6.1 and 6.12."""
+"""Leaks read from /sys/kernel/debug/kmemleak, in the forms of Linux 6.1 and 6.12."""
 
 from gso.kernel.judging import kmemleak
 

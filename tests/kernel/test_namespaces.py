@@ -37,7 +37,7 @@ def test_as_who_runs_the_tests(gso_kernel):
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 def test_as_an_ordinary_user(monkeypatch):
     with tempfile.TemporaryDirectory() as name:
-        # The checkout may lie where nobody else may look.
+        # The checkout may lie where other users may not look.
         Path(name).chmod(0o755)
         monkeypatch.setattr(shell, "GUEST", Path(shutil.copytree(shell.GUEST, f"{name}/guest")))
         out, err = Path(name, "out"), Path(name, "err")

@@ -82,7 +82,7 @@ def test_the_page_asks_for_nothing_and_complains_of_nothing(chromium, served, tm
     results = json.loads(lzma.decompress(STORED.read_bytes()))
     for scenario in results["kernels"][0]["scenarios"]:
         assert scenario["name"] in done.stdout
-    # What the parser had to repair would show as elements out of their places.
+    # Faults that the parser had to repair would show as elements out of their places.
     assert done.stdout.count("<svg") == done.stdout.count("</svg>") == 4
 
 

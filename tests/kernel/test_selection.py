@@ -69,7 +69,7 @@ def test_each_is_consistent():
         assert scenario.segmenter in (None, *SEGMENTERS), scenario.name
         assert scenario.tunnel in gso.Tunnel.__members__
         assert len(scenario.reason) > 20
-        # What no segmenter may see cannot show the fault.
+        # Traffic that no segmenter may see cannot show the fault.
         assert not (scenario.segmenter is None and scenario.role == "fault")
         assert len({bool(traffic.datagram) for traffic in scenario.traffic}) == 1
 

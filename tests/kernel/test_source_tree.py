@@ -79,7 +79,7 @@ def test_commits_and_files_share_what_was_compiled(tree, tmp_path):
     assert built(tree, log, revision="HEAD") == ("a\nsecond\n", ["b.c"])
     assert built(tree, log, revision="HEAD~") == ("a\nb\n", ["b.c"])
     assert built(tree, log) == ("a\nnot committed\n", ["b.c"])
-    # What a commit lacks goes, and what lies beside the repository's files does not count.
+    # A file that a commit lacks goes; files beside the repository's own do not count.
     git(tree, "rm", "--quiet", "--force", "b.c")
     git(tree, "commit", "--quiet", "-m", "third")
     (tree / "b.c").write_text("untracked\n")

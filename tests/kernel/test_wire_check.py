@@ -81,7 +81,7 @@ def test_remote_checksum_super_packets_are_rebuilt_from_probe_and_ingress():
     layout = gso.parse(super_packet, tunnel_ports={5501: gso.Tunnel.GUE})
     inner = super_packet[layout.inner_network_header :]
     linear = event.fields["len"] - event.fields["data_len"]
-    # What the probe read behind the linear part is not packet data.
+    # Bytes that the probe read past the linear part are not packet data.
     noisy = Event(
         event.time,
         event.function,

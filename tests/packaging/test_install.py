@@ -1,4 +1,4 @@
-"""What users install: from a clean checkout on every supported Python, and from a wheel."""
+"""Installed as users do: from a clean checkout on every supported Python, and from a wheel."""
 
 from __future__ import annotations
 

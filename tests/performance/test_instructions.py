@@ -43,5 +43,5 @@ def test_no_core_case_takes_more_instructions(stored, profiles):
 def test_a_tenth_more_work_is_seen(stored, profiles):
     (dearer,) = compare(measure(DEARER, dearer=True), {DEARER: stored[DEARER]})
     assert dearer.now == pytest.approx(1.1 * sum(profiles[DEARER].values()), rel=0.01)
-    # What is stored may be higher than what the code takes now, but not by so much.
+    # The stored count may be higher than the present one, but not by so much.
     assert dearer.failed, f"{dearer}: the stored count is too high, refresh it"

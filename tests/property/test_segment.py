@@ -54,7 +54,7 @@ def test_parse(frame_and_link):
 @settings(max_examples=50, deadline=None)
 @given(data=st.data())
 def test_segments_carry_the_payload(version, data):
-    """Whatever the headers, what is behind them comes out whole and in order."""
+    """Whatever the headers, the payload comes out whole and in order."""
     head = data.draw(packets.ethernet(packets.ETHERTYPE[version]))
     head += data.draw(packets.inner_packet(version, "tcp"))
     payload = data.draw(st.binary(min_size=2, max_size=3000))

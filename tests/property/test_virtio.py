@@ -12,7 +12,7 @@ import reference
 
 @st.composite
 def buffers(draw):
-    """A frame behind a header that is right, or nearly so."""
+    """A frame after a header that is right, or nearly so."""
     frame, link = draw(packets.frames())
     try:
         layout = gso.parse(frame, link_type=link, tunnel_ports=packets.PORTS)

@@ -260,7 +260,7 @@ class Job:
 
     def outer_pseudo(self, header, length):
         if self.believe:
-            # What the sender left there, for another length
+            # The sender left this there, for another length
             told = self.walk.word(header.offset + 6)
             whole = len(self.frame) - header.offset
             return ones_sum(b"", told + length + (-whole) % 65535)

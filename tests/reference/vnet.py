@@ -1,4 +1,4 @@
-"""What the kernel makes of a virtio header, one refusal a line."""
+"""A virtio header as the kernel reads it, one refusal a line."""
 
 import struct
 

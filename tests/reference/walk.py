@@ -74,7 +74,7 @@ class Walk:
             header.inner = inner
             inner = inner or header.kind in "46"
 
-    # What all steps need
+    # State that all steps need
 
     def word(self, offset):
         return int.from_bytes(self.frame[offset : offset + 2], "big")
@@ -115,7 +115,7 @@ class Walk:
             self.new_packet = False
         self.inner_network_header = self.at
 
-    # What comes next
+    # The step that comes next
 
     def by_ethertype(self, proto, where):
         known = {

@@ -61,7 +61,7 @@ def made(folder) -> tuple[str, str]:
 
 
 def part(text: str, title: str) -> str:
-    """What stands below a heading of Markdown."""
+    """Return the text below a heading of Markdown."""
     found = re.search(rf"^#+ {re.escape(title)}\n(.*?)(?=^#|\Z)", text, re.DOTALL | re.MULTILINE)
     assert found, f"no heading {title!r}"
     return found.group(1)

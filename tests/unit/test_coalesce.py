@@ -1,4 +1,4 @@
-"""What GRO merges, and what ends a packet: one rule a test."""
+"""The rules by which GRO merges, and ends a packet: one rule a test."""
 
 import pickle
 

@@ -93,7 +93,7 @@ def test_damage_is_reported_alike_however_the_file_is_read(suffix):
 
 
 def outcome(file, size):
-    """What is said of the damage."""
+    """Return the message about the damage."""
     try:
         with Reader(file, chunk_size=size) as captures:
             return len([frame for capture in captures for frame in capture.frames])

@@ -10,7 +10,7 @@ from contest import Contest, Contestant, Effort, Program, clock, saved_segments
 
 
 class Benchmark:
-    """What a contest uses of pytest-benchmark's fixture."""
+    """The part of pytest-benchmark's fixture that a contest uses."""
 
     def __init__(self) -> None:
         self.extra_info: dict[str, object] = {}

@@ -44,7 +44,7 @@ def test_ufo_needs_the_udp_header_in_one_piece():
 
 
 def test_sendmsg():
-    """What the parts are for: no payload byte is copied in user space."""
+    """sendmsg takes the parts as they are: no payload byte is copied in user space."""
     r = next(r for r in GOOD if r["name"].startswith("vxlan") and len(r["outputs"]) > 1)
     packet = memoryview(frame(r))
     sender, receiver = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)

@@ -32,7 +32,7 @@ DODGY = SkbState(
     encapsulation=0, gso_size=1448, gso_type=G.UDP_L4 | G.DODGY, protocol=0x0800, ip_summed=3,
     csum_start=70, csum_offset=6, ihl=5, payload=2900, tunnel=Tunnel.NONE, l4=17,
 )  # fmt: skip
-# What a kernel may print, and what stands on either side of each limit.
+# Values that a kernel may print, and those on either side of each limit.
 OFFSETS = (0, 1, 49, 50, 51, 69, 70, 71, 77, 78, 81, 82, 83, 86, 96, 100, 101, 102, 103)
 OFFSETS += (65533, 65534, 0xFFFF, -1, -2, -0x8000, 0x7FFF, 0x8000, 0xFFFFFFFE, 2**64 - 2 - 2**64)
 VALUES = {

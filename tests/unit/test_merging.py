@@ -176,7 +176,7 @@ def test_what_is_kept_back_is_written_before_another_block_and_at_damage():
 
 
 class TestSegmentOptions:
-    """What ``gso segment`` does to what ``gso coalesce`` made."""
+    """Segment with ``gso segment`` the packets that ``gso coalesce`` made."""
 
     def run(self, tmp_path, frames, *words):
         source = capture(tmp_path, frames)

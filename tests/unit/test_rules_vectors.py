@@ -12,7 +12,7 @@ DROPPED = {
     "odd/payload-eq-mss": ["payload-not-larger"],
     "odd/tcp-csum-start-wrong": ["csum-start"],
     "plain/v4/drop-small": ["payload-not-larger"],
-    # What the packet's own bytes refuse is no matter of the sk_buff's fields.
+    # A packet that its own bytes make the kernel refuse says nothing of the sk_buff's fields.
     "odd/ip6-frag-hdr": [],
     "odd/proto-unknown": [],
 }
@@ -28,7 +28,7 @@ RECORDED = (
 
 
 def sk_buff(record) -> SkbState:
-    """What the kernel said of the packet, and what can be read in it."""
+    """The sk_buff's fields as the kernel had them, and as the packet shows them."""
     given, frame = record["input"], bytes(vectorset.frame(record))
     layout = gso.parse(frame, tunnel_ports=vectorset.PORTS)
     inner = layout.tunnel != gso.Tunnel.NONE

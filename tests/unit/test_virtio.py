@@ -1,4 +1,4 @@
-"""virtio headers, and packets behind them."""
+"""virtio headers, and the packets that follow them."""
 
 import dataclasses
 import struct
