@@ -13,7 +13,7 @@ from architecture.page import PAGE, Page
 
 ROOT = Path(__file__).parents[2]
 DRAWING = ROOT / "docs" / "rooms.svg"
-PAPERS = [PAGE, "SECURITY.md", "docs/tuning.md"]
+PAPERS = [PAGE, "CONTRIBUTING.md", "SECURITY.md", "docs/tuning.md"]
 # Where the papers' short paths begin.
 STARTS = ("", "gso", "kernel")
 PATH = re.compile(r"`([\w.-]+(?:/[\w.-]+)*(?:/|\.(?:py|pyi|pyx|pxd|c|h|md|toml|sh|lua|patch)))`")
