@@ -17,6 +17,7 @@ from gso.diagnosis.recorders import NEEDS
 from gso.drawing.offsets import drawing
 from gso.printable import printable
 from gso.rules import RULES
+from gso.rules.table import COMMITS
 from gso.traces.reader import TraceReader
 
 __all__ = ["add", "as_json", "report"]
@@ -133,8 +134,9 @@ def _case(number: int, case: Case) -> Iterator[str]:
         yield f"  missing call     {case.missing_call}"
     yield from wrapped("the kernel: ", case.kernel_outcome)
     yield from wrapped("cause: ", case.likely_cause)
-    if case.commits:
-        yield f"  upstream commits: {' '.join(case.commits)}"
+    for commit in case.commits:
+        subject, version = COMMITS[commit]
+        yield f'  upstream commit {commit} "{subject}" ({version})'
     if case.first_time is not None and case.last_time is not None:
         yield f"  from {_seconds(case.first_time)} to {_seconds(case.last_time)} s"
     for label, counter in (("flow", case.flows), ("device", case.devices)):

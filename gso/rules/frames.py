@@ -86,7 +86,8 @@ def _field(one: Check) -> Iterator[Finding]:
             "the receiver trims the packet to that length or drops it (InTruncatedPkts, "
             "InHdrErrors; for UDP InErrors).",
             "A super-packet was captured before it was segmented, or a segment kept the length of "
-            "the packet it was cut from: GSO_PARTIAL leaves this in the last one (b10b446ce7ad).",
+            "the packet it was cut from: GSO_PARTIAL leaves this in the last one (b10b446ce7ad "
+            '"udp: gso: Use single MSS length in UDP header for GSO_PARTIAL", 7.0).',
         )
 
 

@@ -344,6 +344,30 @@ _TABLE: tuple[tuple[str, Severity, str, tuple[str, ...], str, str, tuple[str, ..
     ),
 )
 
+COMMITS: Mapping[str, tuple[str, str]] = {
+    "025f8ad20f2e": ("net: mpls: error out if inner headers are not set", "6.8"),
+    "121d57af308d": ("gso: validate gso_type in GSO handlers", "4.15"),
+    "235174b2bed8": ("udp: gso: do not drop small packets when PMTU reduces", "6.14"),
+    "3d010c8031e3": ("udp: do not accept non-tunnel GSO skbs landing in a tunnel", "6.9"),
+    "78effd896eee": ("udp: Fix UDP length on last GSO_PARTIAL segment", "7.1"),
+    "84c0d5e96f3a": ("ipvs: allow tunneling with gue encapsulation", "5.2"),
+    "89add40066f9": ("net: drop bad gso csum_start and offset in virtio_net_hdr", "6.11"),
+    "9e7c5b396e98": ("ip6_tunnel: set inner ipproto before ip6_tnl_encap", "5.10"),
+    "b10b446ce7ad": ("udp: gso: Use single MSS length in UDP header for GSO_PARTIAL", "7.0"),
+    "c6ae073f5903": (
+        "geneve: Fix incorrect inner network header offset when innerprotoinherit is set",
+        "6.10",
+    ),
+    "c83b49383b59": (
+        "net: nsh: Use correct mac_offset to unwind gso skb in nsh_gso_segment()",
+        "6.4",
+    ),
+    "cc20cced0598": ("gso: do not skip outer ip header in case of ipip and net_failover", "5.17"),
+    "d7fce52fdf96": ("ipvs: align inner_mac_header for encapsulation", "6.4"),
+    "fc8b2a619469": ("net: more strict VIRTIO_NET_HDR_GSO_UDP_L4 validation", "6.6"),
+}
+"""The commits that rules cite: subject, and the first kernel version that has the commit."""
+
 RULES: Mapping[str, Rule] = {row[0]: Rule(*row, bit=bit) for bit, row in enumerate(_TABLE)}
 """Every rule by its identifier, in the order of their bits."""
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
 import gso
 import handmade as packets
 from gso import GsoType, SkbState, Tunnel
+from gso.rules.table import COMMITS
 
 # The packet of the published incident as IPVS leaves it: no offset is where GUE needs it.
 INCIDENT = {
@@ -288,3 +291,11 @@ def test_plain_zeros_are_unknown_and_no_packet_of_zeros():
     rows["encapsulation"][2] = rows["zero_known"][2] = 1
     assert "inner-header-unset" in [r.rule for r in gso.explain(gso.validate_batch(rows)[2])]
     assert SkbState.from_row(rows[2]).len == 0
+
+
+def test_every_commit_of_a_rule_has_its_subject_and_version():
+    cited = {commit for rule in gso.RULES.values() for commit in rule.commits}
+    assert cited == set(COMMITS)
+    assert all(
+        subject and re.fullmatch(r"\d+\.\d+", version) for subject, version in COMMITS.values()
+    )
