@@ -11,14 +11,23 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from gso.commands.common import FINDINGS, FINE, REPORT_WIDTH, plural, wrapped
+from gso.commands.common import (
+    FINDINGS,
+    FINE,
+    REPORT_WIDTH,
+    UNUSABLE,
+    UsageError,
+    plural,
+    wrapped,
+)
 from gso.diagnosis import Case, Diagnosis, Event, diagnose
 from gso.diagnosis.recorders import NEEDS
 from gso.drawing.offsets import drawing
+from gso.errors import GsoError
 from gso.printable import printable
-from gso.rules import RULES
 from gso.rules.table import COMMITS
-from gso.traces.reader import TraceReader
+from gso.traces.foreign import advice
+from gso.traces.reader import Format, TraceReader
 
 __all__ = ["add", "as_json", "report"]
 
@@ -47,11 +56,16 @@ def add(command: argparse.ArgumentParser) -> None:
 
 
 def _diagnose(options: argparse.Namespace) -> int:
-    found: list[tuple[str, Diagnosis]] = []
-    for name in options.logs:
-        source = sys.stdin.buffer if name == "-" else name
-        with TraceReader(source, options.format) as reader:
-            found.append((name, diagnose(reader)))
+    if (
+        options.html
+        and Path(options.html).exists()
+        and any(
+            name != "-" and Path(name).exists() and Path(options.html).samefile(name)
+            for name in options.logs
+        )
+    ):
+        raise UsageError(f"{options.html} is one of the logs: --html would overwrite it")
+    found = [(name, _read(name, options.format)) for name in options.logs]
     if options.html:
         from gso.drawing.diagnosis_page import page  # noqa: PLC0415  (seldom needed)
 
@@ -62,7 +76,27 @@ def _diagnose(options: argparse.Namespace) -> int:
     else:
         for name, diagnosis in found:
             sys.stdout.writelines(f"{line}\n" for line in report(name, diagnosis))
-    return FINE if all(diagnosis.clean for _, diagnosis in found) else FINDINGS
+    return max(_status(diagnosis) for _, diagnosis in found)
+
+
+def _read(name: str, format: Format) -> Diagnosis:
+    """Diagnose a log; one that cannot be read costs that log only."""
+    try:
+        with TraceReader(sys.stdin.buffer if name == "-" else name, format) as reader:
+            diagnosis = diagnose(reader)
+            if not diagnosis.events:
+                diagnosis.unread = reader.first_lines
+    except (GsoError, OSError) as error:
+        message = printable(str(error))
+        sys.stderr.write(f"gso: {message}\n")
+        return Diagnosis.refused(message.removeprefix(f"{name}: "))
+    return diagnosis
+
+
+def _status(diagnosis: Diagnosis) -> int:
+    if diagnosis.cases:
+        return FINDINGS
+    return FINE if diagnosis.clean else UNUSABLE
 
 
 def _seconds(time: int) -> str:
@@ -75,24 +109,20 @@ def report(name: str, diagnosis: Diagnosis) -> Iterator[str]:
 
 
 def _report(name: str, diagnosis: Diagnosis) -> Iterator[str]:
-    read = f"{plural(diagnosis.lines, 'line')} of {diagnosis.format}"
-    yield f"{name}: {read}, {plural(diagnosis.events, 'event')}"
-    if diagnosis.damaged:
-        yield f"{plural(diagnosis.damaged, 'damaged line')} passed over:"
-        for number, text in diagnosis.damaged_lines:
-            yield f"  line {number}: {text}"
-    if diagnosis.lost:
-        yield f"{plural(diagnosis.lost, 'event')} lost by the tracer: the log is not complete"
-    if diagnosis.forgotten:
-        yield (
-            f"{plural(diagnosis.forgotten, 'packet')} followed in part only: "
-            "more were under way than are remembered"
-        )
+    if diagnosis.error:
+        yield f"{name}: not judged: {diagnosis.error}"
+        return
+    yield from _read_lines(name, diagnosis)
     for number, case in enumerate(diagnosis.cases, 1):
         yield ""
         yield from _case(number, case)
     if diagnosis.clean:
         yield "nothing wrong was found"
+    elif diagnosis.not_judged:
+        yield f"not judged: {diagnosis.not_judged}"
+    if diagnosis.unread:
+        yield from wrapped("", advice([text for _, text in diagnosis.unread]))
+        return
     yield from _checked(diagnosis)
     for (reason, place), count in _by_number(diagnosis.drops)[:_MOST_SHOWN]:
         where = f" in {place}" if place else ""
@@ -106,6 +136,25 @@ def _report(name: str, diagnosis: Diagnosis) -> Iterator[str]:
             yield f"    {command}"
 
 
+def _read_lines(name: str, diagnosis: Diagnosis) -> Iterator[str]:
+    """Say how many lines were read, and which were not."""
+    read = f"{plural(diagnosis.lines, 'line')} of {diagnosis.format}"
+    yield f"{name}: {read}, {plural(diagnosis.events, 'event')}"
+    if diagnosis.unread:
+        yield "The first lines, none of which could be read:"
+    elif diagnosis.damaged:
+        yield f"{plural(diagnosis.damaged, 'damaged line')} passed over:"
+    for number, text in diagnosis.unread or diagnosis.damaged_lines:
+        yield f"  line {number}: {text}"
+    if diagnosis.lost:
+        yield f"{plural(diagnosis.lost, 'event')} lost by the tracer: the log is not complete"
+    if diagnosis.forgotten:
+        yield (
+            f"{plural(diagnosis.forgotten, 'packet')} followed in part only: "
+            "more were under way than are remembered"
+        )
+
+
 def _by_number(drops: Counter[tuple[str, str]]) -> list[tuple[tuple[str, str], int]]:
     """The drops, the most frequent first, equally frequent ones in the order of their names."""
     return sorted(drops.items(), key=lambda item: (-item[1], item[0]))
@@ -115,10 +164,11 @@ def _checked(diagnosis: Diagnosis) -> Iterator[str]:
     if diagnosis.judged:
         counts = ", ".join(f"{rule} ({count})" for rule, count in diagnosis.judged.items())
         yield from wrapped("rules judged (events): ", counts, "")
-    missing = [rule for rule in RULES if rule not in diagnosis.judged]
-    if missing:
+    if diagnosis.missing:
         yield from wrapped(
-            "not judged, for lack of fields or because they do not apply: ", ", ".join(missing), ""
+            "not judged, for lack of fields or because they do not apply: ",
+            ", ".join(diagnosis.missing),
+            "",
         )
 
 
@@ -215,8 +265,10 @@ def _log_json(diagnosis: Diagnosis) -> dict[str, Any]:
         "damaged_lines": [{"line": n, "text": text} for n, text in diagnosis.damaged_lines],
         "lost": diagnosis.lost,
         "forgotten": diagnosis.forgotten,
+        "why_not_judged": diagnosis.not_judged,
+        "unread_lines": [{"line": n, "text": text} for n, text in diagnosis.unread],
         "judged": diagnosis.judged,
-        "not_judged": [rule for rule in RULES if rule not in diagnosis.judged],
+        "not_judged": diagnosis.missing,
         "other_drops": [
             {"reason": reason, "place": place, "count": count}
             for (reason, place), count in _by_number(diagnosis.drops)

@@ -101,4 +101,4 @@ def _diagnose(text: str, options: argparse.Namespace) -> int:
         sys.stdout.write("\n")
     else:
         sys.stdout.writelines(f"{line}\n" for line in report("this host", diagnosis))
-    return FINE if diagnosis.clean else FINDINGS
+    return FINDINGS if diagnosis.cases else FINE

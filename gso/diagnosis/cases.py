@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from gso.diagnosis.event import Event
-from gso.rules import Severity
+from gso.rules import RULES, Severity
 
 __all__ = ["Case", "Diagnosis"]
 
@@ -80,6 +80,8 @@ class Diagnosis:
         drops: other drops, counted by (reason, function).
         record: commands that would record the offsets that the log lacks.
         forgotten: packets whose events may be missing, as too many packets were under way.
+        unread: the first lines of a log in which no event was found, with their numbers.
+        error: why the log could not be read, empty if it could.
     """
 
     cases: list[Case]
@@ -94,8 +96,33 @@ class Diagnosis:
     drops: Counter[tuple[str, str]]
     record: dict[str, str]
     forgotten: int = 0
+    unread: list[tuple[int, str]] = field(default_factory=list)
+    error: str = ""
+
+    @classmethod
+    def refused(cls, error: str) -> Diagnosis:
+        """Return the diagnosis of a log that could not be read."""
+        return cls([], "", 0, 0, 0, 0, [], {}, 0, Counter(), {}, error=error)
+
+    @property
+    def not_judged(self) -> str:
+        """Why nothing can be said about the log; empty if rules were judged, or one is violated."""
+        if self.cases:
+            return ""
+        if self.error:
+            return self.error
+        if not self.events:
+            return "no event was found in it"
+        if not self.judged:
+            return "its events lack the fields that the rules compare"
+        return ""
+
+    @property
+    def missing(self) -> list[str]:
+        """The rules that were judged for none of the events."""
+        return [rule for rule in RULES if rule not in self.judged]
 
     @property
     def clean(self) -> bool:
-        """Whether nothing is wrong."""
-        return not self.cases
+        """Whether events were read, rules were judged on them, and nothing is wrong."""
+        return not self.cases and not self.not_judged

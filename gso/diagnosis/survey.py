@@ -134,12 +134,12 @@ class Diagnoser:
         )
         return Diagnosis(
             cases,
-            batch.format if batch else "",
+            batch.format if batch is not None else "",
             self.events,
-            batch.lines if batch else 0,
-            batch.damaged if batch else 0,
-            batch.lost if batch else 0,
-            batch.damaged_lines if batch else [],
+            batch.lines if batch is not None else 0,
+            batch.damaged if batch is not None else 0,
+            batch.lost if batch is not None else 0,
+            batch.damaged_lines if batch is not None else [],
             judged,
             self.offsets,
             self.drops,

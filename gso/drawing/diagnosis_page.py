@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator, Mapping
 from html import escape
 
 from gso.diagnosis import Case, Diagnosis, Event
 from gso.diagnosis.recorders import NEEDS
 from gso.drawing.svg import Box, Kind, Mark, packet_drawing
+from gso.printable import printable
 from gso.skb.state import OFFSETS
 
 __all__ = ["header_drawing", "page"]
@@ -45,10 +47,21 @@ def _page(found: list[tuple[str, Diagnosis]]) -> Iterator[str]:
         yield f"{diagnosis.lost} events lost.</p>\n"
         if diagnosis.clean:
             yield '<p class="clean">Nothing wrong was found.</p>\n'
+        elif diagnosis.not_judged:
+            yield f"<p>Not judged: {escape(diagnosis.not_judged)}.</p>\n"
+        yield from _unread(diagnosis)
         for number, case in enumerate(diagnosis.cases, 1):
             yield from _case(number, case)
         yield from _checked(diagnosis)
     yield "</body></html>\n"
+
+
+def _unread(diagnosis: Diagnosis) -> Iterator[str]:
+    lines = diagnosis.unread or diagnosis.damaged_lines
+    if lines:
+        yield "<h2>Lines that could not be read</h2>\n<pre>"
+        yield from (f"line {number}: {escape(printable(text))}\n" for number, text in lines)
+        yield "</pre>\n"
 
 
 def _checked(diagnosis: Diagnosis) -> Iterator[str]:
@@ -56,6 +69,16 @@ def _checked(diagnosis: Diagnosis) -> Iterator[str]:
         yield '<h2>Checked</h2>\n<table><tr><th class="name">rule</th><th>events</th></tr>\n'
         for rule, count in diagnosis.judged.items():
             yield f'<tr><td class="name">{escape(rule)}</td><td>{count}</td></tr>\n'
+        yield "</table>\n"
+    if diagnosis.missing:
+        yield "<p>Not judged, for lack of fields or because they do not apply: "
+        yield f"{', '.join(diagnosis.missing)}.</p>\n"
+    if diagnosis.drops:
+        yield "<h2>Drops for other reasons</h2>\n"
+        yield '<table><tr><th class="name">reason</th><th class="name">in</th><th>packets</th></tr>'
+        for (reason, place), count in sorted(diagnosis.drops.items(), key=lambda drop: -drop[1]):
+            yield f'<tr><td class="name">{escape(reason or "?")}</td>'
+            yield f'<td class="name">{escape(place)}</td><td>{count}</td></tr>\n'
         yield "</table>\n"
     if diagnosis.record:
         yield "<h2>The log has no inner header offsets</h2>\n"
@@ -74,6 +97,17 @@ def _case(number: int, case: Case) -> Iterator[str]:
     if case.missing_call:
         yield f"<p>Missing call: <code>{escape(case.missing_call)}</code></p>\n"
     yield f"<p>{escape(case.kernel_outcome)}</p>\n<p>{escape(case.likely_cause)}</p>\n"
+    if case.commits:
+        yield f"<p>Upstream commits: {escape(' '.join(case.commits))}</p>\n"
+    for function, result in case.results.items():
+        yield f"<p><code>{escape(function)}</code> returned {result} "
+        yield f"({errno.errorcode.get(-result, 'unknown')}).</p>\n"
+    if case.drop:
+        function, reason, place = case.drop
+        yield f"<p>Dropped: <code>{escape(function)}</code>, reason {escape(reason or 'unknown')}"
+        yield f", in <code>{escape(place)}</code>.</p>\n" if place else ".</p>\n"
+    if case.stack:
+        yield f"<p>Stack: <code>{escape(' < '.join(case.stack))}</code></p>\n"
     yield _drawing(case)
     yield from _timeline(case)
     for title, counter in (("Flows", case.flows), ("Devices", case.devices)):

@@ -14,8 +14,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
 
-from gso.traces._scanner import LONGEST_LINE, Scanner
+from gso.traces._scanner import DAMAGED_KEPT, LONGEST_LINE, Scanner
 from gso.traces.formats import SCANNERS, Format, recognise
 from gso.traces.line_blocks import LineBlocks
 from gso.traces.source import LogFile, Source, intact
@@ -62,6 +63,13 @@ class TraceReader:
         except BaseException:
             self.close()
             raise
+
+    @property
+    def first_lines(self) -> list[tuple[int, str]]:
+        """The first few lines that are not empty: (line number, start of its text)."""
+        lines = enumerate(self._file.start.split(b"\n"), 1)
+        shown = ((n, line[:80].decode("utf-8", "replace")) for n, line in lines if line.strip())
+        return list(islice(shown, DAMAGED_KEPT))
 
     def close(self) -> None:
         """Close the file if it was opened here."""

@@ -80,7 +80,7 @@ def test_it_ends_by_itself_and_leaves_nothing_running(tmp_path, capsys):
     pid = tmp_path / "pid"
     program = bpftrace(tmp_path, f"echo $$ > {pid}; exec sleep 60")
     assert main(["watch", "--bpftrace", program, "--seconds", "1"]) == 0
-    assert "nothing wrong was found" in capsys.readouterr().out
+    assert "no event was found" in capsys.readouterr().out
     with pytest.raises(ProcessLookupError):
         os.kill(int(pid.read_text()), 0)
 
