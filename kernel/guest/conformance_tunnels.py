@@ -45,7 +45,11 @@ def perform(folder: Path, plan: dict[str, Any], progress: Callable[..., None]) -
     progress(stage="topology")
     subprocess.run(["modprobe", "--all", "--quiet", *_MODULES], check=False)
     _links()
-    refused = {d["name"]: why for d in plan["devices"] if (why := _device(d))}
+    refused = {}
+    for device in plan["devices"]:
+        progress(stage="topology", device=device["name"])
+        if why := _device(device):
+            refused[device["name"]] = why
     progress(stage="packets")
     with (folder / "outcome.bin").open("wb") as out, (folder / "metadata.txt").open("w") as notes:
         sender = _Sender([d["name"] for d in plan["devices"]], set(refused), plan["direct"])
