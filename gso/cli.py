@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
 from gso.commands.common import EXAMPLES, UNUSABLE, Formatter, UsageError, version
+from gso.commands.unforeseen import complain, discard_output, unforeseen
 from gso.errors import GsoError
 from gso.printable import printable
 
@@ -28,27 +28,30 @@ _BROKEN_PIPE = 141
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command, and return its exit status."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    options = _parser(arguments).parse_args(arguments)
     try:
+        options = _parser(arguments).parse_args(arguments)
         status: int = options.run(options)
         sys.stdout.flush()
-    except UsageError as complaint:
+    except (UsageError, GsoError) as complaint:
         return _complain(str(complaint))
-    except GsoError as error:
-        return _complain(str(error))
     except BrokenPipeError:
         # The reader of our output has closed the pipe: nothing may be flushed into it any more.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard_output()
         return _BROKEN_PIPE
     except OSError as error:
+        discard_output()
         return _complain(f"{error.filename or 'input or output'}: {error.strerror or error}")
     except KeyboardInterrupt:
         return _INTERRUPTED
+    except Exception as error:
+        # Python itself would end with 1: "something was found".
+        discard_output()
+        return _complain(unforeseen(error))
     return status
 
 
 def _complain(message: str) -> int:
-    sys.stderr.write(f"gso: {printable(message)}\n")
+    complain(f"gso: {printable(message)}")
     return UNUSABLE
 
 

@@ -14,6 +14,7 @@ from gso.kernel.errors import TestBedError, UsageError
 from gso.kernel.processes import SEARCH_PATH
 
 from gso.commands.common import version
+from gso.commands.unforeseen import complain, discard_output, unforeseen
 
 _COMMANDS = {
     "verify": "say whether a patch fixes the fault",
@@ -30,6 +31,7 @@ _COMMANDS = {
     "conformance": "compare gso.segment or gso.coalesce with a real kernel, on random packets",
 }
 _INTERRUPTED = 130
+_BROKEN_PIPE = 141
 
 _EXAMPLES = """\
 examples:
@@ -50,24 +52,30 @@ examples:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    options = _parser(arguments).parse_args(arguments)
     signal.signal(signal.SIGTERM, _interrupt)
     os.environ["PATH"] = SEARCH_PATH
     try:
+        options = _parser(arguments).parse_args(arguments)
         status: int = options.run(options)
+        sys.stdout.flush()
     except UsageError as error:
-        print(f"gso-kernel: {error}", file=sys.stderr)
+        complain(f"gso-kernel: {error}")
         return error.exit_status
     except TestBedError as error:
-        print(f"gso-kernel: {error}\n{error.log_tail()}", file=sys.stderr)
+        complain(f"gso-kernel: {error}\n{error.log_tail()}")
         return error.exit_status
     except BrokenPipeError:
         # The reader of our output (head, say) has seen enough.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        discard_output()
+        return _BROKEN_PIPE
     except KeyboardInterrupt:
-        print("gso-kernel: interrupted; nothing is left running", file=sys.stderr)
+        complain("gso-kernel: interrupted; nothing is left running")
         return _INTERRUPTED
+    except Exception as error:
+        # Whatever this is, it says nothing of the patch; 1 would say "not fixed".
+        discard_output()
+        complain(f"gso-kernel: {unforeseen(error)}")
+        return TestBedError.exit_status
     return status
 
 

@@ -7,7 +7,7 @@ from cpython.bytes cimport (
     PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE,
 )
 from cpython.buffer cimport (
-    PyBUF_WRITABLE, PyBuffer_FillInfo, PyBuffer_Release, PyObject_GetBuffer,
+    PyBUF_FORMAT, PyBUF_ND, PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer,
 )
 from cpython.memoryview cimport PyMemoryView_GET_BUFFER
 from libc.stdint cimport int64_t, uint8_t
@@ -86,7 +86,19 @@ cdef class Memory:
         return 0
 
     def __getbuffer__(self, Py_buffer *view, int flags):
-        PyBuffer_FillInfo(view, self, self.p, self.size, True, flags)
+        # PyBuffer_FillInfo would lose the reference that Cython has put into view.obj.
+        if flags & PyBUF_WRITABLE:
+            raise BufferError("the memory of frames is read-only")
+        view.obj = self
+        view.buf = self.p
+        view.len = self.size
+        view.readonly = 1
+        view.itemsize = view.ndim = 1
+        view.format = <char *>"B" if flags & PyBUF_FORMAT else NULL
+        view.shape = &view.len if flags & PyBUF_ND else NULL
+        view.strides = &view.itemsize if flags & PyBUF_STRIDES == PyBUF_STRIDES else NULL
+        view.suboffsets = NULL
+        view.internal = NULL
 
 
 cdef inline const void *_address(object base):
@@ -111,8 +123,6 @@ cdef class Frames:
     """
 
     def __init__(self, data=b"", offsets=(0,)):
-        if self.ends is not None:
-            raise TypeError("Frames are immutable")
         if not PyBytes_CheckExact(data):
             data = _flat(data)
         cdef int64_t[::1] source = _checked_offsets(offsets, len(data))
@@ -124,6 +134,9 @@ cdef class Frames:
             own[i] = source[i] - first
         if first or source[last] != len(data):
             data = memoryview(data)[first:source[last]]
+        # Asked last: the arguments' own code, which has run by now, may have called this too.
+        if self.ends is not None:
+            raise TypeError("Frames are immutable")
         self.adopt(data, ends, last)
 
     cdef int adopt(self, object base, object ends, Py_ssize_t n) except -1:

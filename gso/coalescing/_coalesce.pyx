@@ -92,6 +92,8 @@ cdef int finish(gro_state *j, packet *one, uint8_t *out) noexcept nogil:
     drop_copy(&copy)
     if failed or h.payload != one.headers or h.l4 == 0 or h.refusal.field is not NULL:
         return -1
+    if one.jumbo and h.inner_version != 6:
+        return -1
     inside = finish_transport(j, one, &h, out)
     finish_layers(&h, out, one.headers + one.length, inside)
     if one.jumbo:
@@ -219,12 +221,12 @@ cdef class Coalesced(Frames):
         raise TypeError("Coalesced come from gso.coalesce")
 
     cdef Frames window(self, Py_ssize_t start, Py_ssize_t stop):
-        return self._with(Frames.window(self, start, stop), slice(start, stop))
+        return self.pick(Frames.window(self, start, stop), slice(start, stop))
 
     cdef Frames gather(self, object indices):
-        return self._with(Frames.gather(self, indices), indices)
+        return self.pick(Frames.gather(self, indices), indices)
 
-    def _with(self, Frames part, key):
+    cdef Coalesced pick(self, Frames part, object key):
         """The same frames as Coalesced, without `into` and `held`: not all frames are in them."""
         cdef Coalesced some = Coalesced.__new__(Coalesced)
         some.adopt(part.base, part.ends, part.n)

@@ -71,7 +71,7 @@ cdef class BatchColumns:
     cdef dict encapsulating     # the encapsulators in a stack, by its number
     cdef bint relative
 
-    def __init__(self, batch, const uint8_t[::1] kinds, encapsulators):
+    def __cinit__(self, batch, const uint8_t[::1] kinds not None, encapsulators):
         columns = {name: np.ascontiguousarray(column) for name, column in batch.columns.items()}
         self.batch, self.encapsulators = batch, encapsulators
         self.lines, self.times = columns["line"], columns["time"]
@@ -305,7 +305,7 @@ cdef class Tally:
     cdef int64_t first, last
     cdef int worth_of_example
 
-    def __init__(self, tuple rules, str function):
+    def __cinit__(self, tuple rules not None, str function not None):
         self.rules, self.function = rules, function
         self.flows, self.devices = Counter(), Counter()
         self.first = self.last = INT64_MIN
@@ -410,7 +410,7 @@ def start_histories(dict packets, set given_up, make, const int64_t[::1] numbers
     return sorted(found)
 
 
-def add_events(dict packets, BatchColumns columns, Py_ssize_t start, int64_t base,
+def add_events(dict packets, BatchColumns columns not None, Py_ssize_t start, int64_t base,
                const int64_t[::1] numbers, const uint64_t[::1] violated,
                const int64_t[::1] chosen, collected):
     """Add events to the histories of their packets.

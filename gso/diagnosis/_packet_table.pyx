@@ -30,6 +30,9 @@ cdef int64_t NO_TIME = INT64_MIN
 cdef int64_t SOON = 1000000
 
 
+_COLUMNS = ("skb", "time", "cpu", "function", "location", "stack", "returns")
+
+
 cdef class PacketTable:
     """The packets under way, `room` of them at most.
 
@@ -93,6 +96,12 @@ cdef class PacketTable:
         cdef const int32_t[::1] locations = columns["location"], stacks = columns["stack"]
         cdef const int8_t[::1] returns = columns["returns"]
         cdef Py_ssize_t i, n = pointers.shape[0]
+        if {len(columns[name]) for name in _COLUMNS} | {len(inner)} != {n}:
+            raise ValueError("the columns of a batch differ in length")
+        if len(codes) != len(kinds):
+            raise ValueError(f"{len(codes)} codes for {len(kinds)} names")
+        if n and max(columns["function"].max(), columns["location"].max()) >= len(kinds):
+            raise ValueError(f"an event has a name beyond the {len(kinds)} of the batch")
         packets = np.empty(n, np.int64)
         cdef int64_t[::1] out = packets
         cdef list ended = []

@@ -95,13 +95,14 @@ cdef int take_ports(port_list *ports, object tunnel_ports) except -1:
     ports.known = &_known
     if not tunnel_ports:
         return 0
-    if len(tunnel_ports) > 8:
-        ports.ports = <port *>PyMem_Malloc(len(tunnel_ports) * sizeof(port))
+    cdef list pairs = list(dict(tunnel_ports).items())  # a mapping's own len() may say otherwise
+    if len(pairs) > 8:
+        ports.ports = <port *>PyMem_Malloc(len(pairs) * sizeof(port))
         if ports.ports is NULL:
             ports.ports = ports.few
             raise MemoryError
     try:
-        for number, kind in dict(tunnel_ports).items():
+        for number, kind in pairs:
             ports.ports[i] = _one_port(number, kind)
             i += 1
     except BaseException:

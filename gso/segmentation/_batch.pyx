@@ -21,8 +21,9 @@ from gso.segmentation._plan_reuse cimport next_plan, plan_key
 from gso.segmentation._segment cimport RELEASE_GIL, STREAM, write_plan
 
 import os
+from _thread import start_new_thread
 from bisect import bisect_left
-from concurrent.futures import ThreadPoolExecutor, wait
+from queue import SimpleQueue
 
 import numpy as np
 
@@ -116,8 +117,14 @@ cdef class _Batch:
         segments.counts = self.count_memory
         return segments
 
+    cdef int check_initialised(self) except -1:
+        if self.frames is None:
+            raise TypeError("a _Batch is made by gso.segment_batch")
+        return 0
+
     def measure(self, Py_ssize_t begin, Py_ssize_t end):
         """Count segments and bytes of the output of frames `begin` to `end`."""
+        self.check_initialised()
         cdef position at = position(begin, 0, 0)
         cdef position limit = position(end, PY_SSIZE_T_MAX, PY_SSIZE_T_MAX)
         cdef fault why
@@ -130,6 +137,7 @@ cdef class _Batch:
 
     def write(self, position at, position limit):
         """Write the frames between two places known from :meth:`measure`."""
+        self.check_initialised()
         cdef fault why
         cdef int state
         with nogil:
@@ -314,33 +322,72 @@ cdef Segments _on_one(_Batch batch):
         batch.make_room(&end)
 
 
-# Threads are kept: starting them takes longer than segmenting many a batch
-_workers = None
+# Threads are kept: starting them takes longer than segmenting many a batch. They wait for pieces of
+# work in a queue. All of this is compiled, and an interrupt can be raised only where it waits; in
+# concurrent.futures, which is Python code, it could leave a lock held for ever.
+_pieces = SimpleQueue()
+_workers = 0
 
 
 def _forget_workers():
     """Drop the threads after a fork, which has none of its parent's."""
-    global _workers
-    _workers = None
+    global _pieces, _workers
+    _pieces = SimpleQueue()
+    _workers = 0
 
 
 os.register_at_fork(after_in_child=_forget_workers)
 
 
+def _serve(pieces):
+    """Do one piece of work after the other; each result or error goes to the piece's own queue."""
+    while True:
+        number, work, begin, end, done = pieces.get()
+        try:
+            done.put((number, work(begin, end), None))
+        except BaseException as error:
+            done.put((number, None, error))
+        work = done = None  # the batch is not held until the next piece comes
+
+
+cdef Py_ssize_t _start_workers(Py_ssize_t wanted) except -1:
+    """Have so many threads, or as many as the machine has CPUs or lets us start."""
+    global _workers
+    wanted = min(wanted, os.cpu_count() or 1)
+    while _workers < wanted:
+        try:
+            start_new_thread(_serve, (_pieces,))
+        except RuntimeError:
+            break
+        _workers += 1
+    return _workers
+
+
 cdef list _share(object work, list begins, list ends):
     """Do the first piece of work here and the others in other threads; returns all results."""
-    global _workers
-    if _workers is None:
-        _workers = ThreadPoolExecutor(os.cpu_count(), "segment_batch")
-    others = [
-        _workers.submit(work, begin, end)
-        for begin, end in zip(begins[1:], ends[1:], strict=True)
-    ]
+    cdef Py_ssize_t i, left = 0, count = len(begins)
+    cdef list results = [None] * count
+    if not _start_workers(count - 1):
+        return [work(begin, end) for begin, end in zip(begins, ends, strict=True)]
+    done = SimpleQueue()
+    failure = None
+    for i in range(1, count):
+        _pieces.put((i, work, begins[i], ends[i], done))
+        left += 1
     try:
-        first = work(begins[0], ends[0])
-    finally:
-        wait(others)  # so that none writes after an error
-    return [first, *(other.result() for other in others)]
+        results[0] = work(begins[0], ends[0])
+    except BaseException as error:
+        failure = error
+    while left:  # even after an error or an interrupt: nothing may write to the batch later
+        try:
+            i, results[i], error = done.get()
+            left -= 1
+        except BaseException as interrupt:
+            error = interrupt
+        failure = failure or error
+    if failure is not None:
+        raise failure
+    return results
 
 
 cdef Segments _on_threads(_Batch batch, int threads):

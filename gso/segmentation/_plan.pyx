@@ -11,11 +11,12 @@ from libc.string cimport memcpy, memmove
 
 from gso.buffers._bytes cimport get16, load16
 from gso.headers._numbers cimport (
-    GSO_BY_FRAGS, IPPROTO_FRAGMENT, IPPROTO_TCP, IPPROTO_UDP, IPV4_FRAG_OFF, IPV6_FRAG_HLEN,
-    IPV6_FRAG_ID, IPV6_HLEN, IPV6_NEXTHDR, IP_DF, JUMBO_HLEN, SKB_GSO_ALL, SKB_GSO_ESP,
-    SKB_GSO_FCOE, SKB_GSO_GRE, SKB_GSO_GRE_CSUM, SKB_GSO_PARTIAL, SKB_GSO_SCTP, SKB_GSO_TCPV4,
-    SKB_GSO_TCPV6, SKB_GSO_TCP_ACCECN, SKB_GSO_TCP_FIXEDID, SKB_GSO_TUNNEL_REMCSUM, SKB_GSO_UDP,
-    SKB_GSO_UDP_L4, SKB_GSO_UDP_TUNNEL, SKB_GSO_UDP_TUNNEL_CSUM, UDP_CHECK, UDP_DEST, UDP_LEN,
+    GSO_BY_FRAGS, IPPROTO_FRAGMENT, IPPROTO_TCP, IPPROTO_UDP, IPV4_FRAG_OFF, IPV6_EXT_HDRLEN,
+    IPV6_FRAG_HLEN, IPV6_FRAG_ID, IPV6_HLEN, IPV6_NEXTHDR, IP_DF, JUMBO_HLEN, SKB_GSO_ALL,
+    SKB_GSO_ESP, SKB_GSO_FCOE, SKB_GSO_GRE, SKB_GSO_GRE_CSUM, SKB_GSO_PARTIAL, SKB_GSO_SCTP,
+    SKB_GSO_TCPV4, SKB_GSO_TCPV6, SKB_GSO_TCP_ACCECN, SKB_GSO_TCP_FIXEDID, SKB_GSO_TUNNEL_REMCSUM,
+    SKB_GSO_UDP, SKB_GSO_UDP_L4, SKB_GSO_UDP_TUNNEL, SKB_GSO_UDP_TUNNEL_CSUM, UDP_CHECK, UDP_DEST,
+    UDP_LEN,
 )
 from gso.headers._walk cimport (
     FEW_BYTES, HEADER_ROOM, LAYER_GRE, LAYER_IPV4, LAYER_IPV6, LAYER_PPPOE, LAYER_UDP,
@@ -188,7 +189,20 @@ cdef int read_plan(
                 why, REASON_TOO_LONG, "len", "no memory for {offset} header bytes", p.h.payload, 0,
                 0)
     memcpy(p.template.p, frame, p.h.payload)
-    return 0
+    return check_routing(p, why)
+
+
+cdef int check_routing(plan *p, fault *why) noexcept nogil:
+    """Refuse a layout in which the frame's routing header is longer: addresses are read from it."""
+    cdef Py_ssize_t end
+    if p.h.routing < 0:
+        return 0
+    end = p.h.routing + 8 * (p.template.p[p.h.routing + IPV6_EXT_HDRLEN] + 1)
+    if end <= p.h.payload:
+        return 0
+    return refuse(
+        why, REASON_LAYOUT, "hdrlen", "the frame's routing header ends at byte {offset}, but the "
+        "layout's headers at {limit}", end, p.h.payload, 0)
 
 
 cdef int make_plan(

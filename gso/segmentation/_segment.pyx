@@ -107,7 +107,9 @@ cdef object run(
     j.layout = NULL
     j.ports = &ports
     if layout is not None:
-        j.layout = &(<Layout?>layout).h
+        if (<Layout?>layout).link is None:
+            raise TypeError("a Layout comes from gso.parse")
+        j.layout = &(<Layout>layout).h
     take_ports(&ports, tunnel_ports)
     p.template.p = p.template.few
     try:
@@ -169,6 +171,7 @@ def segment_vouched(frame, gso_size, *, gso_type, layout, link_type, checksum):
     return run(frame, gso_size, gso_type, layout, link_type, None, checksum, False, True)
 
 
+@cython.auto_pickle(False)  # Cython's __setstate__ believes whatever it is given
 @cython.freelist(8)
 cdef class SegmentHeaders:
     """Headers of segments, and where each one's payload is; see :func:`segment_headers`.
@@ -198,6 +201,15 @@ cdef class SegmentHeaders:
 
     def __repr__(self):
         return f"<gso.SegmentHeaders: {len(self.headers)} segments>"
+
+    def __reduce__(self):
+        return _restore, (self.headers, self.pieces)
+
+
+def _restore(Frames headers not None, bytes pieces not None):
+    cdef SegmentHeaders self = SegmentHeaders.__new__(SegmentHeaders)
+    self.headers, self.pieces = headers, pieces
+    return self
 
 
 def segment_headers(frame, gso_size, *, gso_type=None, layout=None, link_type="ethernet",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from gso.kernel.errors import TestBedError, UsageError
 from gso.kernel.report.terminal import TerminalScreen
 from gso.kernel.runs import bisect
 from gso.kernel.scenarios import SCENARIOS
@@ -17,4 +18,8 @@ def add(command: argparse.ArgumentParser) -> None:
 
 
 def _step(options: argparse.Namespace) -> int:
-    return bisect.step(options.home, SCENARIOS, TerminalScreen())
+    try:
+        return bisect.step(options.home, SCENARIOS, TerminalScreen())
+    except UsageError as error:
+        # git bisect takes the status of wrong usage for a bad commit.
+        raise TestBedError("bisect", str(error)) from None

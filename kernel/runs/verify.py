@@ -7,6 +7,7 @@ being built (:mod:`gso.kernel.runs.follow`).
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import platform
@@ -201,7 +202,10 @@ def _results_folder(parent: Path, report: Report) -> Iterator[Path]:
     try:
         partial.mkdir(parents=True)
     except OSError as error:
-        raise UsageError(f"cannot make the results folder {partial}: {error.strerror}") from None
+        text = f"cannot make the results folder {partial}: {error.strerror}"
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+            raise TestBedError("set-up", text) from None
+        raise UsageError(text) from None
     try:
         yield partial
     except (KeyboardInterrupt, UsageError):

@@ -5,15 +5,21 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from email import message_from_bytes
+from email.errors import MessageError
 from email.header import decode_header, make_header
 from email.message import Message
 
 from gso.kernel.errors import UsageError
 
-_SEPARATOR = re.compile(rb"^From \S+.*\d{4}\r?$", re.MULTILINE)
-_HEADER = re.compile(rb"\A(?:[!-9;-~]+:[ \t].*\r?\n(?:[ \t].*\r?\n)*)+\r?\n")
+# None of these goes back over a line more than once, whatever is in it.
+_FROM = re.compile(rb"^From (?=\S)[^\n]*", re.MULTILINE)
+_LINE = re.compile(rb"[^\n]*\n?")
+_FIELD = re.compile(rb"[!-9;-~]+:")
 _TAG = re.compile(r"^\[([^\]]*)\]")
-_DIFF = re.compile(rb"^(?:diff --git |--- \S+.*\n\+\+\+ )", re.MULTILINE)
+_DIFF = re.compile(rb"^(?:diff --git |--- (?=\S)[^\n]*\n\+\+\+ )", re.MULTILINE)
+_LONGEST_SUBJECT = 2000
+_MOST_DIGITS = 4
+_MOST_MULTIPARTS = 100
 
 
 @dataclass(frozen=True)
@@ -43,15 +49,35 @@ class _Mail:
 
 def is_mail(text: bytes) -> bool:
     """Say whether the file is an mbox or a single mail, and not a bare diff."""
-    head = _HEADER.match(text)
-    return _SEPARATOR.match(text) is not None or (
-        head is not None and re.search(rb"(?im)^subject:", head[0]) is not None
-    )
+    first = _FROM.match(text)
+    return (first is not None and _is_separator(first)) or b"subject" in _fields(text, 0)
+
+
+def _is_separator(line: re.Match[bytes]) -> bool:
+    """Say whether a line that begins with "From" ends with a year, as an mbox has it."""
+    year = line[0].rstrip(b"\r")[-4:]
+    return len(line[0]) > len(b"From 2026") and year.isdigit()
+
+
+def _fields(text: bytes, start: int) -> set[bytes]:
+    """Return the names of the header fields there, in lower case; none if it is no header."""
+    names: set[bytes] = set()
+    while line := _LINE.match(text, start):
+        start = line.end()
+        field = _FIELD.match(line[0])
+        if field:
+            names.add(field[0][:-1].lower())
+        elif not names or not line[0].strip():
+            break
+        elif line[0][:1] not in b" \t":
+            return set()
+    ended = line is not None and line[0].endswith(b"\n") and not line[0].strip()
+    return names if ended else set()
 
 
 def read(name: str, text: bytes) -> Series:
     """Return the patches in their order; replies, cover letters and old versions are noted."""
-    mails = [_parse(part) for part in _split(text)]
+    mails = [_parse(name, part) for part in _split(text)]
     notes = []
     wanted = []
     for mail in mails:
@@ -80,41 +106,62 @@ def _ordered(name: str, mails: list[_Mail], version: int) -> list[_Mail]:
     if len(numbered) < len(mails):
         raise UsageError(f"{name}: some of the {len(mails)} patches have no number of their own")
     total = max(mail.total or 0 for mail in mails)
-    missing = [str(n) for n in range(1, total + 1) if n not in numbered]
+    missing = [n for n in range(1, total + 1) if n not in numbered]
     # One patch of a series, saved alone, is meant alone.
     if missing and len(mails) > 1:
-        raise UsageError(f"{name}: patch {', '.join(missing)} of {total} is missing")
+        which = ", ".join(map(str, missing[:10])) + " ..." * (len(missing) > 10)
+        raise UsageError(f"{name}: patch {which} of {total} is missing")
     return [numbered[number] for number in sorted(numbered)]
 
 
 def _split(text: bytes) -> list[bytes]:
-    starts = [m for m in _SEPARATOR.finditer(text) if _is_start(text, m)]
+    starts = [m for m in _FROM.finditer(text) if _is_separator(m) and _is_start(text, m)]
     if not starts:
         return [text]
     ends = [match.start() for match in starts[1:]] + [len(text)]
     parts = [text[m.end() : end].lstrip(b"\r\n") for m, end in zip(starts, ends, strict=True)]
     # An mbox puts ">" before a line of the body that looks like a separator.
-    return [re.sub(rb"(?m)^>(>*From )", rb"\1", part) for part in parts]
+    return [re.sub(rb"(?m)^>(?=>*From )", b"", part) for part in parts]
 
 
 def _is_start(text: bytes, match: re.Match[bytes]) -> bool:
     """Say whether headers follow: a line of a message may begin with "From" too."""
-    return _HEADER.match(text[match.end() :].lstrip(b"\r\n")) is not None
+    start = match.end()
+    while text[start : start + 1] in (b"\r", b"\n"):
+        start += 1
+    return bool(_fields(text, start))
 
 
-def _parse(raw: bytes) -> _Mail:
-    message = message_from_bytes(raw)
-    subject = " ".join(str(make_header(decode_header(message.get("Subject", "")))).split())
+def _parse(name: str, raw: bytes) -> _Mail:
+    if len(re.findall(rb"(?i)multipart/", raw)) > _MOST_MULTIPARTS:
+        raise UsageError(f"{name}: a mail has more than {_MOST_MULTIPARTS} nested parts")
+    try:
+        message = message_from_bytes(raw)
+        subject = _subject(message)
+        body = _body(message)
+    except (MessageError, LookupError, ValueError, RecursionError) as error:
+        raise UsageError(f"{name}: a mail cannot be read: {error}") from None
     tag = _TAG.match(subject)
-    number = re.search(r"(\d+)/(\d+)", tag[1]) if tag else None
-    version = re.search(r"\bv(\d+)\b", tag[1]) if tag else None
+    words = tag[1] if tag else ""
+    if re.search(rf"\d{{{_MOST_DIGITS + 1}}}", words):
+        raise UsageError(f"{name}: no series has so many patches: {subject[:80]!r}")
+    number = re.search(r"(\d+)/(\d+)", words)
+    version = re.search(r"\bv(\d+)\b", words)
     return _Mail(
         subject,
         int(version[1]) if version else 1,
         int(number[1]) if number else None,
         int(number[2]) if number else None,
-        _body(message),
+        body,
     )
+
+
+def _subject(message: Message) -> str:
+    """Return the subject, decoded; raise if it cannot be: it tells replies and old versions."""
+    raw = str(message.get("Subject", ""))
+    if len(raw) > _LONGEST_SUBJECT:
+        raise ValueError(f"its subject has {len(raw)} characters")
+    return " ".join(str(make_header(decode_header(raw))).split())
 
 
 def _body(message: Message) -> bytes:

@@ -21,6 +21,7 @@ from gso.kernel.trees import mails
 Files = Mapping[str, "bytes | None"]
 
 _LARGEST = 16 << 20
+_LONGEST_PART = 255
 # What is at the top of a kernel tree tells how many leading components a diff has to lose.
 _TOP = frozenset(
     (
@@ -29,7 +30,15 @@ _TOP = frozenset(
         *("scripts", "security", "sound", "tools", "usr", "virt", "Makefile", "Kconfig"),
     )
 )
-_HUNK = re.compile(rb"@@ -\d+(?:,(\d+))? \+\d+(?:,(\d+))? @@")
+_HUNK = re.compile(rb"@@ -\d{1,9}(?:,(\d{1,9}))? \+\d{1,9}(?:,(\d{1,9}))? @@")
+# What the lines that matter between hunks begin with.
+_WORDS = (
+    *(b"diff --git ", b"---", b"+++", b"rename", b"copy", b"Binary files "),
+    *(b"old mode", b"new mode", b"new file mode", b"deleted file mode", b"index "),
+)
+# Git quotes other names; no file of a kernel tree has one.
+_NAME = re.compile(r"[ -~]{1,4000}")
+_LINK_OR_MODULE = re.compile(r"(?:(?:old|new|new file|deleted file) mode|index \S+) 1[26]0000")
 # git apply refuses fuzz; with fewer lines of context it accepts what patch(1) would with fuzz.
 _LESS_CONTEXT = (2, 1)
 
@@ -73,6 +82,9 @@ class Patch:
             )
         strip = 0 if all(f.first in _TOP for f in files) else 1
         touched = sorted({path for file in files for path in file.paths(strip)})
+        folders = {str(folder) for path in touched for folder in Path(path).parents}
+        if both := folders.intersection(touched):
+            raise UsageError(f"{name} takes {min(both)} for a file and for a folder")
         modes = [file.mode_note(strip) for file in files]
         return cls(name, text, tuple(touched), strip, (*notes, *filter(None, modes)))
 
@@ -128,7 +140,11 @@ class _Section:
 
 
 def _inside(name: str, strip: int) -> str:
+    if not _NAME.fullmatch(name) or set(name) & {'"', "\\"}:
+        raise UsageError(f"no file of a kernel tree is named {name[:80]!r}")
     path = Path(name)
+    if any(len(part) > _LONGEST_PART for part in path.parts):
+        raise UsageError(f"a name is too long for a file system: {name[:80]!r}")
     if path.is_absolute() or ".." in path.parts or len(path.parts) <= strip:
         raise UsageError(f"the patch names a path outside the tree: {name}")
     return str(Path(*path.parts[strip:]))
@@ -151,7 +167,10 @@ def _sections(text: bytes) -> list[_Section]:
             found[-1] = replace(found[-1], old=before, new=name, git=False)
             before = ""
         elif found and word in ("rename", "copy"):
-            found[-1] = replace(found[-1], moved=(*found[-1].moved, rest.split(" ", 1)[1]))
+            _, _, moved = rest.partition(" ")
+            found[-1] = replace(found[-1], moved=(*found[-1].moved, moved))
+        elif _LINK_OR_MODULE.match(line):
+            raise UsageError(f"{line!r}: symbolic links and submodules are not applied")
         elif found and line.startswith(("old mode", "new mode")):
             found[-1] = replace(found[-1], modes=(*found[-1].modes, line))
         elif line.startswith("Binary files "):
@@ -170,7 +189,7 @@ def _headers(text: bytes) -> Iterator[str]:
             new -= raw[:1] in (b"+", b" ", b"")
         elif match := _HUNK.match(raw):
             old, new = (int(count) if count else 1 for count in match.groups())
-        else:
+        elif raw.startswith(_WORDS):
             yield raw.decode(errors="replace").rstrip("\r")
 
 
@@ -209,13 +228,15 @@ def apply(
             env={**os.environ, "GIT_CEILING_DIRECTORIES": str(tree.parent), "LC_ALL": "C"},
         )
         said = done.stderr.decode(errors="replace").strip()
+        if "unable to write" in said or "unable to create" in said:
+            raise TestBedError("patch", f"git apply cannot write to {tree.parent}:\n{said}")
         if done.returncode:
             way = "be taken out of" if reverse else "be applied to"
             raise PatchError(f"{patch.name} cannot {way} this tree:\n{said}")
         changed = dict(files)
         for name in patch.touched:
             path = tree / name
-            changed[name] = path.read_bytes() if path.is_file() else None
+            changed[name] = path.read_bytes() if path.is_file() and not path.is_symlink() else None
         return Applied(changed, tuple(_misfits(patch, said)))
 
 

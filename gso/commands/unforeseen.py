@@ -1,0 +1,48 @@
+"""Errors that a command did not foresee: a short message, and the traceback in a file."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import tempfile
+import traceback
+
+from gso.printable import printable
+
+_MOST_CHARACTERS = 500
+
+
+def unforeseen(error: Exception) -> str:
+    """Return a short message of the error; it names the file that has the traceback."""
+    said = printable(f"{type(error).__name__}: {error}")[:_MOST_CHARACTERS]
+    return f"internal error: {said}; {_kept(error)}"
+
+
+def _kept(error: Exception) -> str:
+    try:
+        handle, path = tempfile.mkstemp(prefix="gso-", suffix=".traceback")
+        with os.fdopen(handle, "w", errors="backslashreplace") as file:
+            traceback.print_exception(error, file=file)
+    except (OSError, MemoryError, RecursionError) as why:
+        return f"the traceback could not be kept ({type(why).__name__})"
+    return f"the traceback is in {path}"
+
+
+def complain(text: str) -> None:
+    """Write lines to standard error, safe to show; a closed or full one changes nothing."""
+    shown = "\n".join(printable(line) for line in text.expandtabs().splitlines())
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        sys.stderr.write(f"{shown}\n")
+        sys.stderr.flush()
+
+
+def discard_output() -> None:
+    """Throw away what standard output cannot take: flushed at the end, it would fail again."""
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except AttributeError:  # it was closed before we began
+        pass
