@@ -31,9 +31,10 @@ the wire carried: packets that can be sent, with right lengths and checksums. Ev
 as it is: other packets, timestamps, comments, interfaces, link types and the format. Checksums that
 a network device was to complete are completed.
 
-Without --gso-size, TCP segment sizes come from each connection's handshake in the capture: the
-smaller MSS of the two SYNs, less the TCP options of the packet (12 bytes for timestamps). UDP and
-connections without a handshake then stay as they are.
+A packet whose innermost IP packet fits the MTU is no super-packet. Without --gso-size, TCP segment
+sizes come from each connection's handshake in the capture: the MSS of the peer's SYN, bounded by
+the MTU, less the TCP options of the packet (12 bytes for timestamps). Connections without a
+handshake, UDP without a size, and packets that may be something else stay as they are.
 """
 
 
@@ -50,6 +51,19 @@ def add(command: argparse.ArgumentParser) -> None:
         help="payload bytes per segment, headers not counted (1448 for TCP with timestamps and "
         "an MTU of 1500)",
     )
+    command.add_argument(
+        "--udp-size",
+        metavar="N",
+        type=positive,
+        help="the same for UDP (default: --gso-size)",
+    )
+    command.add_argument(
+        "--mtu",
+        metavar="N",
+        type=positive,
+        help="largest IP packet in bytes that is no super-packet (default 1500, or what the "
+        "handshake of a TCP connection says if it is more)",
+    )
     udp = command.add_mutually_exclusive_group()
     udp.add_argument(
         "--keep-udp",
@@ -57,7 +71,7 @@ def add(command: argparse.ArgumentParser) -> None:
         action="store_const",
         const="keep",
         default="uso",
-        help="apply --gso-size to TCP only, not to UDP",
+        help="leave UDP as it is",
     )
     udp.add_argument(
         "--ufo",
@@ -80,8 +94,10 @@ def add(command: argparse.ArgumentParser) -> None:
 
 
 def _segment(options: argparse.Namespace) -> int:
-    if options.udp == "ufo" and (options.gso_size or 8) < 8:
-        raise UsageError(f"--gso-size {options.gso_size}: fragments have 8 bytes or more")
+    udp_size = options.udp_size or options.gso_size
+    if options.udp == "ufo" and (udp_size or 8) < 8:
+        name = "--udp-size" if options.udp_size else "--gso-size"
+        raise UsageError(f"{name} {udp_size}: fragments have 8 bytes or more")
     source = open_source(options.input)
     with (
         open_target(options.output, options.input) as target,
@@ -91,6 +107,8 @@ def _segment(options: argparse.Namespace) -> int:
             source,
             target,
             options.gso_size,
+            udp_size=options.udp_size,
+            mtu=options.mtu,
             tunnel_ports=dict(options.tunnel_port),
             udp=options.udp,
             fixed_ids=options.fixed_ids,

@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import Any, TypeAlias
 
 from gso.capture import Capture
-from gso.capture.format import LINKS
+from gso.capture.format import LINKS, SLL2_TYPE
 from gso.drawing.svg import Box, Kind, Mark, packet_drawing
 from gso.errors import GsoError
 from gso.headers._layout import LAYOUT_DTYPE, Layout, parse
@@ -71,6 +71,8 @@ def _layout(
     if link_type not in LINKS:
         return None, f"frames of link type {link_type} cannot be segmented"
     kind, skip = LINKS[link_type]
+    if link_type == "linux_sll2":
+        frame = frame[:SLL2_TYPE] + frame[:2] + frame[SLL2_TYPE + 2 :]
     try:
         layout = parse(frame[skip:], link_type=kind, tunnel_ports=tunnel_ports)
     except GsoError as error:

@@ -80,7 +80,7 @@ _ETHERTYPES = {
     0x88A8: "QinQ",
     0x894F: "NSH",
 }
-_IP_PROTOCOLS = {
+IP_PROTOCOLS = {
     0: "hop-by-hop options",
     1: "ICMP",
     2: "IGMP",
@@ -389,7 +389,7 @@ def _routing(_: Values, __: bytes) -> Iterator[Spec]:
 def _extension(name: str, options: Callable[[Values, bytes], Iterable[Spec]]) -> Protocol:
     return Protocol(
         name,
-        (Spec("next header", 8, _named(_IP_PROTOCOLS)), Spec("length", 8)),
+        (Spec("next header", 8, _named(IP_PROTOCOLS)), Spec("length", 8)),
         _by_ip_protocol("next header"),
         size=lambda values: values["length"] * 8 + 8,
         options=options,
@@ -545,7 +545,7 @@ PROTOCOLS: dict[str, Protocol] = {
                 Spec("flags", 3, _flags(1, {4: "RESERVED", 2: "DF", 1: "MF"})),
                 Spec("fragment offset", 13, _times(8)),
                 Spec("ttl", 8),
-                Spec("protocol", 8, _named(_IP_PROTOCOLS)),
+                Spec("protocol", 8, _named(IP_PROTOCOLS)),
                 Spec("checksum", 16, _hex(4)),
                 Spec("source", 32, _ipv4),
                 Spec("destination", 32, _ipv4),
@@ -562,7 +562,7 @@ PROTOCOLS: dict[str, Protocol] = {
                 Spec("ecn", 2, _named(_ECN)),
                 Spec("flow label", 20, _hex(5)),
                 Spec("payload length", 16),
-                Spec("next header", 8, _named(_IP_PROTOCOLS)),
+                Spec("next header", 8, _named(IP_PROTOCOLS)),
                 Spec("hop limit", 8),
                 Spec("source", 128, _ipv6),
                 Spec("destination", 128, _ipv6),
@@ -575,7 +575,7 @@ PROTOCOLS: dict[str, Protocol] = {
         Protocol(
             "fragment",
             (
-                Spec("next header", 8, _named(_IP_PROTOCOLS)),
+                Spec("next header", 8, _named(IP_PROTOCOLS)),
                 Spec("reserved", 8),
                 Spec("fragment offset", 13, _times(8)),
                 Spec("reserved 2", 2),
@@ -587,7 +587,7 @@ PROTOCOLS: dict[str, Protocol] = {
         Protocol(
             "ah",
             (
-                Spec("next header", 8, _named(_IP_PROTOCOLS)),
+                Spec("next header", 8, _named(IP_PROTOCOLS)),
                 Spec("length", 8),
                 Spec("reserved", 16),
                 Spec("spi", 32, _hex(8)),
@@ -648,7 +648,7 @@ PROTOCOLS: dict[str, Protocol] = {
                 Spec("version", 2),
                 Spec("control", 1),
                 Spec("header length", 5, _times(4)),
-                Spec("protocol", 8, _named(_IP_PROTOCOLS)),
+                Spec("protocol", 8, _named(IP_PROTOCOLS)),
                 Spec("flags", 16, _flags(4, {1: "PRIVATE"})),
             ),
             options=_gue_options,

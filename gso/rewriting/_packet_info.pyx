@@ -2,17 +2,17 @@
 # cython: initializedcheck=False
 """The facts that tell super-packets from other packets, read from frames in one pass."""
 
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
 from gso.buffers._bytes cimport get16
 from gso.buffers._frames cimport Frames
 from gso.headers._layout cimport ROW_SIZE
 from gso.headers._numbers cimport (
-    IP_MF, IP_OFFSET, IPPROTO_FRAGMENT, IPPROTO_TCP, IPPROTO_UDP, IPV4_CHECK, IPV4_FRAG_OFF,
-    IPV4_HLEN, IPV4_SADDR, IPV4_TOT_LEN, IPV6_ADDRESS_LEN, IPV6_EXT_HDRLEN, IPV6_EXT_HLEN,
-    IPV6_HLEN, IPV6_NEXTHDR, IPV6_PAYLOAD_LEN, IPV6_SADDR, TCP_CHECK, TCP_FLAGS, TCP_HLEN,
-    UDP_CHECK, UDP_DEST, UDP_HLEN,
+    ETH_P_IP, IPPROTO_FRAGMENT, IPPROTO_TCP, IPPROTO_UDP, IPV4_CHECK, IPV4_FRAG_OFF, IPV4_HLEN,
+    IPV4_PROTOCOL, IPV4_SADDR, IPV4_TOT_LEN, IPV6_ADDRESS_LEN, IPV6_EXT_HDRLEN, IPV6_EXT_HLEN,
+    IPV6_HLEN, IPV6_NEXTHDR, IPV6_PAYLOAD_LEN, IPV6_SADDR, IP_MF, IP_OFFSET, TCP_CHECK, TCP_FLAGS,
+    TCP_HLEN, UDP_CHECK, UDP_DEST, UDP_HLEN, UDP_LEN,
 )
 from gso.headers._walk cimport headers
 
@@ -34,6 +34,11 @@ cdef packed struct PacketInfo:
     uint8_t timestamps      # whether TCP has the option
     uint8_t partial         # whether the checksum field holds the pseudo header's sum
     uint8_t blank           # IPv4 headers that lack their checksum, a bit each: BLANK_*
+    uint8_t sure            # whether the innermost IP header's version and length can be right
+    uint8_t plausible       # whether that header's checksum is right, too, and no length is missing
+    uint8_t fragment        # whether the innermost IP packet is a fragment
+    uint8_t carried         # IP protocol that the innermost IP header announces
+    int64_t length          # bytes of the innermost IP packet, or 0
     uint8_t[16] source
     uint8_t[16] destination
 
@@ -41,7 +46,8 @@ PACKET_INFO_DTYPE = np.dtype([
     ("payload", np.int64), ("network", np.int32), ("hlen", np.int32), ("protocol", np.uint8),
     ("version", np.uint8), ("tcp_hlen", np.uint8), ("flags", np.uint8), ("source_port", np.uint16),
     ("destination_port", np.uint16), ("mss", np.uint16), ("timestamps", np.uint8),
-    ("partial", np.uint8), ("blank", np.uint8), ("source", np.uint8, 16),
+    ("partial", np.uint8), ("blank", np.uint8), ("sure", np.uint8), ("plausible", np.uint8),
+    ("fragment", np.uint8), ("carried", np.uint8), ("length", np.int64), ("source", np.uint8, 16),
     ("destination", np.uint8, 16),
 ])
 
@@ -53,6 +59,9 @@ cdef enum:
     IPV4_ADDRESS_LEN = 4
     ETH_FCS_LEN = 4         # the frame check sequence
     PADDED = 64             # longest Ethernet frame that may have been padded, with its FCS
+    TRAILER = 64            # longest trailer that is told without a checksum
+    MAX_IP_LEN = 0xffff
+    PPP_IP = 0x0021
     TCPOPT_EOL = 0
     TCPOPT_NOP = 1
     TCPOPT_MSS = 2
@@ -60,12 +69,18 @@ cdef enum:
     TCPOLEN_MSS = 4
 
 
-cdef inline uint32_t sum16(const uint8_t *at, Py_ssize_t size) noexcept nogil:
-    cdef uint32_t total = 0
-    cdef Py_ssize_t i
-    for i in range(0, size, 2):
+cdef inline uint64_t sum16(const uint8_t *at, int64_t size) noexcept nogil:
+    cdef uint64_t total = 0
+    cdef int64_t i
+    for i in range(0, size - 1, 2):
         total += get16(at + i)
-    return total
+    return total + (<uint64_t>at[size - 1] << 8 if size & 1 else 0)
+
+
+cdef inline uint32_t folded(uint64_t total) noexcept nogil:
+    while total >> 16:
+        total = (total & 0xffff) + (total >> 16)
+    return <uint32_t>total
 
 
 def packet_info(Frames frames not None, layouts):
@@ -97,22 +112,64 @@ cdef void _packet_info(const uint8_t *frame, int64_t size, const headers *h,
     cdef int32_t transport = h.inner_transport_header if tunnelled else h.transport_header
     info.network = network
     info.hlen = h.payload
-    if (h.outer_version if tunnelled else h.inner_version) == 4:
-        info.blank = _is_blank(frame, size, outer) * BLANK_OUTER
-    if tunnelled and h.inner_version == 4:
-        info.blank |= _is_blank(frame, size, inner) * BLANK_INNER
+    if _announces_ipv4(frame, outer) and _is_blank(frame, size, outer, h.transport_header):
+        info.blank = BLANK_OUTER
+    if tunnelled and h.inner_version == 4 and _is_blank(frame, size, inner, transport):
+        info.blank |= BLANK_INNER
+    if network >= 0 and network < transport <= h.payload <= size:
+        _read_network(frame, size, network, transport, h, info)
     if network >= 0 and network < transport < h.payload <= size:
         _read_transport(frame, size, network, transport, h.payload, h.l4, h.inner_version, info)
 
 
-cdef bint _is_blank(const uint8_t *frame, int64_t size, int32_t network) noexcept nogil:
-    """Whether the checksum of an IPv4 header is left to a device: 0 where it should not be."""
+cdef bint _announces_ipv4(const uint8_t *frame, int32_t network) noexcept nogil:
+    """Whether the outer IPv4 header is announced: by a type before it, or as a frame's first."""
+    cdef uint32_t kind
+    if network < 2:
+        return network == 0
+    kind = get16(frame + network - 2)
+    return kind == ETH_P_IP or kind == PPP_IP
+
+
+cdef bint _is_blank(const uint8_t *frame, int64_t size, int32_t network,
+                    int32_t transport) noexcept nogil:
+    """Whether an IPv4 header's checksum is left to a device: 0 where it should not be.
+
+    A header is believed to be one where its version, its length and the packet's length fit.
+    """
     cdef const uint8_t *ip = frame + network
-    cdef int64_t length
+    cdef int64_t hlen, length
     if network < 0 or size - network < IPV4_HLEN or get16(ip + IPV4_CHECK):
         return False
-    length = min(<int64_t>(ip[0] & 15) * 4, size - network)
-    return sum16(ip, length & ~1) % 0xffff != 0
+    hlen = <int64_t>(ip[0] & 15) * 4
+    length = get16(ip + IPV4_TOT_LEN)
+    if ip[0] >> 4 != 4 or hlen < IPV4_HLEN or transport != network + hlen:
+        return False
+    if not hlen <= length <= size - network:
+        return False
+    return folded(sum16(ip, hlen)) != 0xffff
+
+
+cdef void _read_network(const uint8_t *frame, int64_t size, int32_t network, int32_t transport,
+                        const headers *h, PacketInfo *info) noexcept nogil:
+    """Read the innermost IP header, which may carry anything."""
+    cdef const uint8_t *ip = frame + network
+    cdef uint8_t version = h.inner_version
+    cdef int64_t length, most = size - network
+    if most < (IPV4_HLEN if version == 4 else IPV6_HLEN) or ip[0] >> 4 != version:
+        return
+    if version == 4:
+        length = get16(ip + IPV4_TOT_LEN)
+        info.carried = ip[IPV4_PROTOCOL]
+    else:
+        length = get16(ip + IPV6_PAYLOAD_LEN)
+        length += IPV6_HLEN if length else 0
+        info.carried = ip[IPV6_NEXTHDR]
+    # A length of 0, or one that overflowed, is left by segmentation offload.
+    info.sure = most > MAX_IP_LEN or length == 0 or h.payload - network <= length <= most
+    info.plausible = info.sure and (version == 6 or folded(sum16(ip, (ip[0] & 15) * 4)) == 0xffff)
+    info.fragment = _is_fragment(frame, network, transport, version)
+    info.length = length if 0 < length < most else most
 
 
 cdef void _read_transport(const uint8_t *frame, int64_t size, int32_t network, int32_t transport,
@@ -125,7 +182,7 @@ cdef void _read_transport(const uint8_t *frame, int64_t size, int32_t network, i
     cdef int64_t end
     if version not in (4, 6) or protocol not in (IPPROTO_TCP, IPPROTO_UDP):
         return
-    if _is_fragment(frame, network, transport, version):
+    if info.fragment or not info.length:
         return
     if transport - network < addresses + 2 * width or payload - transport < UDP_HLEN:
         return
@@ -137,7 +194,8 @@ cdef void _read_transport(const uint8_t *frame, int64_t size, int32_t network, i
     info.destination_port = get16(l4 + UDP_DEST)
     memcpy(info.source, ip + addresses, width)
     memcpy(info.destination, ip + addresses + width, width)
-    end = _end(ip, version, network, size)
+    end = _end(frame, size, network, transport, payload, width, info)
+    info.length = end - network
     info.payload = max(end - payload, 0)
     info.partial = _is_partial(info, l4, width, end - transport)
     if protocol == IPPROTO_TCP:
@@ -165,26 +223,37 @@ cdef bint _is_fragment(const uint8_t *frame, int32_t network, int32_t transport,
     return False
 
 
-cdef int64_t _end(const uint8_t *ip, uint8_t version, int32_t network, int64_t size) noexcept nogil:
-    """Where the packet ends and a trailer may begin; see `gso.headers.fields.packet_end`."""
+cdef int64_t _end(const uint8_t *frame, int64_t size, int32_t network, int32_t transport,
+                  int32_t payload, int32_t width, const PacketInfo *info) noexcept nogil:
+    """Where the packet ends and a trailer may begin; see `gso.headers.ends`."""
+    cdef const uint8_t *ip = frame + network
+    cdef const uint8_t *l4 = frame + transport
     cdef int64_t end = network
-    cdef bint trailer
-    if version == 4:
+    if info.version == 4:
         end += get16(ip + IPV4_TOT_LEN)
     else:
         end += IPV6_HLEN + get16(ip + IPV6_PAYLOAD_LEN)
-    trailer = size <= PADDED or size - end == ETH_FCS_LEN
-    return end if network < end < size and trailer else size
+    if not payload <= end < size:
+        return size
+    if size <= PADDED or size - end == ETH_FCS_LEN or _is_partial(info, l4, width, end - transport):
+        return end
+    if info.protocol == IPPROTO_UDP and get16(l4 + UDP_CHECK) == 0:
+        return end if size - end <= TRAILER and get16(l4 + UDP_LEN) == end - transport else size
+    if folded(_pseudo(info, width, end - transport) + sum16(l4, end - transport)) == 0xffff:
+        return end
+    return size
+
+
+cdef uint64_t _pseudo(const PacketInfo *info, int32_t width, int64_t length) noexcept nogil:
+    cdef uint64_t total = sum16(info.source, width) + sum16(info.destination, width)
+    return total + info.protocol + <uint64_t>(length & 0xffff) + <uint64_t>(length >> 16)
 
 
 cdef bint _is_partial(const PacketInfo *info, const uint8_t *l4, int32_t width,
                       int64_t length) noexcept nogil:
     """Whether the checksum is still to be completed by an offload (CHECKSUM_PARTIAL)."""
     cdef const uint8_t *field = l4 + (TCP_CHECK if info.protocol == IPPROTO_TCP else UDP_CHECK)
-    cdef uint32_t total = sum16(info.source, width) + sum16(info.destination, width)
-    total += info.protocol + <uint32_t>(length & 0xffff) + <uint32_t>(length >> 16)
-    while total >> 16:
-        total = (total & 0xffff) + (total >> 16)
+    cdef uint32_t total = folded(_pseudo(info, width, length))
     # A UDP checksum of 0 is none at all.
     return get16(field) == total and (total != 0 or info.protocol == IPPROTO_TCP)
 

@@ -13,7 +13,15 @@ from gso.capture._records import PCAP_RECORD
 from gso.capture.format import INTERFACE_DESCRIPTION, LINKS, Source
 from gso.capture.reader import Block, Packets
 from gso.coalescing._coalesce import Coalesced, coalesce
-from gso.rewriting.copy import Packer, as_written, copy_capture, runs
+from gso.rewriting.copy import (
+    SLL2_HLEN,
+    Packer,
+    as_written,
+    copy_capture,
+    link_frames,
+    restore_link,
+    runs,
+)
 
 if TYPE_CHECKING:
     from gso.headers.tunnels import TunnelPorts
@@ -92,12 +100,11 @@ class _Merger:
     def _run(self, packets: Packets, link_type: str, *, last: bool) -> memoryview:
         """The bytes to write for packets of one link type that is known, as `_part` does."""
         kind, skip = LINKS[link_type]
-        skips = np.full(len(packets.section.interfaces), skip, np.uint32)
         times = None if self._timeout is None else packets.timestamps()
         made = coalesce(
-            packets.frames(skips),
+            link_frames(packets, link_type),
             link_type=kind,
-            interfaces=self._flows(packets, skip),
+            interfaces=self._flows(packets, SLL2_HLEN if link_type == "linux_sll2" else skip),
             timestamps=times,
             timeout=(self._timeout or 0) * _NANOSECONDS,
             checksum="complete",
@@ -113,7 +120,8 @@ class _Merger:
         first = Packets(
             packets.buffer, packets.records[made.first[:done]], packets.section, packets.origin
         )
-        return self._packer.pack(first, made[several], several, skip)
+        frames = restore_link(first, link_type, made[several], several)
+        return self._packer.pack(first, frames, several, skip)
 
     def _alone(self, packets: Packets, which: Any) -> Packets:
         """A copy of the packets at the indices `which`, in a buffer of their own."""

@@ -14,10 +14,12 @@ import numpy as np
 
 from gso.buffers._frames import Frames
 from gso.capture._records import pack, packed_size
-from gso.capture.format import LINKS, SECTION_HEADER, Int64s, Source
+from gso.capture.format import LINKS, SECTION_HEADER, SLL2_TYPE, Int64s, Source
 from gso.capture.reader import Block, Packets, Reader
 from gso.capture.writer import write_all
 from gso.errors import GsoError
+
+SLL2_HLEN = 20
 
 
 def copy_capture(
@@ -94,6 +96,37 @@ def runs(packets: Packets) -> Iterator[tuple[Packets, str]]:
             Packets(packets.buffer, records[start:stop], section, packets.origin),
             links[which[start]],
         )
+
+
+def link_frames(packets: Packets, link_type: str) -> Frames:
+    """The packets' frames as `gso.parse` reads them: without the bytes that `LINKS` skips.
+
+    A cooked header of version 2 begins with the type of what follows. The type is put where an
+    Ethernet header has it, over bytes of the sender's address that `restore_link` puts back.
+    """
+    skip = LINKS[link_type][1]
+    frames = packets.frames(np.full(len(packets.section.interfaces), skip, np.uint32))
+    if link_type != "linux_sll2":
+        return frames
+    whole = np.flatnonzero(frames.lengths >= SLL2_HLEN - skip)
+    return _with_types(packets, whole, 0, frames, frames.offsets[whole] + SLL2_TYPE - skip)
+
+
+def restore_link(packets: Packets, link_type: str, frames: Frames, parents: Int64s) -> Frames:
+    """Undo what `link_frames` did, in frames that replace the packets `parents`."""
+    if link_type != "linux_sll2":
+        return frames
+    places = frames.offsets[:-1] + SLL2_TYPE - LINKS[link_type][1]
+    return _with_types(packets, parents, SLL2_TYPE, frames, places)
+
+
+def _with_types(packets: Packets, which: Int64s, at: int, frames: Frames, places: Int64s) -> Frames:
+    """The frames with two bytes, from `at` on of the packets `which`, copied to `places`."""
+    data = frames.data.copy()
+    first = packets.records["data"][which] + at
+    for byte in range(2):
+        data[places + byte] = packets.buffer[first + byte]
+    return Frames(data.data, frames.offsets)
 
 
 def _number(link_type: str) -> int:

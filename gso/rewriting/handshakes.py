@@ -1,10 +1,10 @@
 """Segment sizes of TCP connections, from the handshakes in a capture.
 
-A host announces in its SYN the largest segment it takes (RFC 9293, section 3.7.1). A sender uses
-the smaller one of what it announced itself (its own link's limit) and what the peer announced, less
+A host announces in its SYN the largest segment it takes (RFC 9293, section 3.7.1), which does not
+limit what it sends. A sender uses what the peer announced, bounded by the MTU of its own link, less
 the TCP options of each segment: timestamps as a rule, selective acknowledgements at times
-(tcp_current_mss in the kernel). What a connection's super-packets were, or will be, cut into is
-therefore `min(both) - (header length - 20)`.
+(tcp_current_mss in the kernel). A packet that fits the MTU is no super-packet, whatever was
+announced. Where no MTU is given, it is 1500, or more if the SYNs that were captured announce more.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from gso.constants import L4
 
 _SYN = 0x02  # of the TCP flags
 _TCP_HLEN = 20  # without options
-_USUAL_MSS = 1460
+_IP_HLEN = {4: 20, 6: 40}
+USUAL_MTU = 1500
 _DEFAULT_MSS = {4: 536, 6: 1220}  # of a SYN without the option: RFC 9293, section 3.7.1
 
 
@@ -51,17 +52,17 @@ class Flow:
 
     @property
     def mss(self) -> int | None:
-        """The smaller MSS of the two sides, or of the one that is known."""
-        known = [mss for mss in (self.announced, self.peer) if mss is not None]
-        return min(known, default=None)
+        """The segments that this side may send: what the peer announced."""
+        return self.peer
 
     def source(self) -> str:
         """Where the segment size comes from, in words."""
-        if self.mss is None:
+        if self.announced is None and self.peer is None:
             return "no handshake in the capture"
         sides = ((self.announced, "its SYN"), (self.peer, "the peer's SYN"))
         said = [f"{who} says {mss}" if mss else f"{who} was not captured" for mss, who in sides]
-        return f"MSS {self.mss}: {', '.join(said)}"
+        known = "MSS unknown" if self.mss is None else f"MSS {self.mss}"
+        return f"{known}: {', '.join(said)}"
 
 
 class Handshakes:
@@ -69,13 +70,13 @@ class Handshakes:
 
     Connections are told apart by the addresses and ports of the innermost packet alone, so that a
     handshake seen outside a tunnel counts for packets inside one. Beyond `capacity` connections the
-    oldest are forgotten: memory must not grow with the capture.
+    oldest are forgotten: memory must not grow with the capture. `mtu` is in bytes.
     """
 
-    def __init__(self, capacity: int = 1 << 16) -> None:
+    def __init__(self, mtu: int | None = None, capacity: int = 1 << 16) -> None:
+        self._mtu = mtu
         self._capacity = capacity
         self._flows: dict[bytes, Flow] = {}
-        self._smallest = _USUAL_MSS
 
     def __iter__(self) -> Iterator[Flow]:
         return iter(self._flows.values())
@@ -88,27 +89,31 @@ class Handshakes:
         sizes = np.zeros(len(info), np.int64)
         flows: list[Flow | None] = [None] * len(info)
         tcp = info["protocol"] == L4.TCP
-        # Only packets longer than the smallest segment known, which are few, are looked at singly.
+        # Only SYNs and packets beyond the MTU, which are few, are looked at singly.
         syn = tcp & (info["flags"] & _SYN != 0)
-        smallest = min([self._smallest, *(self._announced(packet) for packet in info[syn])])
-        long = info["payload"] > smallest - (info["tcp_hlen"].astype(np.int64) - _TCP_HLEN)
-        for i in np.flatnonzero(syn | (tcp & long)).tolist():
-            if info["flags"][i] & _SYN:
+        long = tcp & (info["length"] > (self._mtu or USUAL_MTU))
+        for i in np.flatnonzero(syn | long).tolist():
+            if syn[i]:
                 self._learn(info[i])
-            flow = self._flow(info[i])
-            size = self._size(info[i], flow)
-            if size:
-                sizes[i], flows[i] = size, flow
+            if long[i]:
+                flow = self._flow(info[i])
+                sizes[i] = self._size(info[i], flow)
+                flows[i] = flow if sizes[i] else None
         return sizes, flows
 
     def _size(self, packet: Any, flow: Flow) -> int:
-        payload = int(packet["payload"])
-        if flow.mss is None:
-            if payload > _USUAL_MSS:
-                flow.skipped += 1
-                flow.longest = max(flow.longest, payload)
+        payload, length = int(packet["payload"]), int(packet["length"])
+        room = (self._mtu or USUAL_MTU) - _IP_HLEN[int(packet["version"])] - _TCP_HLEN
+        if self._mtu is None:
+            known = [mss for mss in (flow.announced, flow.peer) if mss is not None]
+            room = max(room, min(known, default=0))
+        if length <= room + _IP_HLEN[int(packet["version"])] + _TCP_HLEN:
             return 0
-        size = max(flow.mss - (int(packet["tcp_hlen"]) - _TCP_HLEN), 1)
+        if flow.peer is None:
+            flow.skipped += 1
+            flow.longest = max(flow.longest, payload)
+            return 0
+        size = max(min(flow.peer, room) - (int(packet["tcp_hlen"]) - _TCP_HLEN), 1)
         return size if payload > size else 0
 
     @staticmethod
@@ -117,7 +122,6 @@ class Handshakes:
 
     def _learn(self, packet: Any) -> None:
         mss = self._announced(packet)
-        self._smallest = min(self._smallest, mss)
         self._flow(packet).announced = mss
         self._flow(packet, back=True).peer = mss
 

@@ -21,17 +21,19 @@ from gso.capture.reader import Packets
 from gso.constants import L4, GsoType
 from gso.errors import GsoError
 from gso.headers._layout import parse_batch
+from gso.headers.protocols import IP_PROTOCOLS
 from gso.headers.tunnels import TunnelPorts
 from gso.rewriting._packet_info import BLANK_INNER, BLANK_OUTER, packet_info
-from gso.rewriting.copy import Packer, copy_capture, runs
-from gso.rewriting.handshakes import Flow, Handshakes
+from gso.rewriting.ambiguous import tunnels_on_unknown_ports
+from gso.rewriting.copy import Packer, copy_capture, link_frames, restore_link, runs
+from gso.rewriting.handshakes import USUAL_MTU, Flow, Handshakes
 from gso.segmentation._batch import segment_batch
 from gso.segmentation._segment import segment
 
 UdpWay: TypeAlias = Literal["uso", "ufo", "keep"]
 
 _LONGEST_WORTH_A_NOTE = 8
-_USUAL_DATAGRAM = 1472  # what an Ethernet frame holds
+_NEVER_OFFLOADED = (1, 2, 58, 89)  # ICMP, IGMP, ICMPv6 and OSPF: IP protocols
 _FRAGMENT_HEADER = 8  # of IPv6, with UFO
 # In an IPv4 header
 _FLAGS_AT = 6
@@ -106,6 +108,8 @@ class _Segmenter:
         gso_size: int | None,
         tunnel_ports: TunnelPorts | None,
         *,
+        udp_size: int | None,
+        mtu: int | None,
         udp: UdpWay,
         fixed_ids: bool,
         checksum: Literal["complete", "partial"],
@@ -114,9 +118,11 @@ class _Segmenter:
         self._fixed_ids = fixed_ids
         self._checksum = checksum
         self._gso_size = gso_size
+        self._udp_size = udp_size or gso_size
+        self._mtu = mtu or USUAL_MTU
         self._tunnel_ports = tunnel_ports
         self._udp = udp
-        self._handshakes = Handshakes()
+        self._handshakes = Handshakes(mtu)
         self._packer = Packer()
         self._room = np.empty(0, np.uint8)
 
@@ -136,10 +142,10 @@ class _Segmenter:
         frames, parents, skip = Frames(), np.empty(0, np.int64), 0
         if link_type in LINKS:
             kind, skip = LINKS[link_type]
-            skips = np.full(len(packets.section.interfaces), skip, np.uint32)
-            frames, parents = self._replace(packets, packets.frames(skips), kind)
+            frames, parents = self._replace(packets, link_frames(packets, link_type), kind)
+            frames = restore_link(packets, link_type, frames, parents)
         else:
-            long = packets.records["captured"] > (self._gso_size or _USUAL_DATAGRAM)
+            long = packets.records["captured"] > (self._gso_size or self._mtu)
             for i in np.flatnonzero(long).tolist():
                 self._note(i, f"frames of link type {link_type} cannot be looked into")
         return self._packer.pack(packets, frames, parents, skip)
@@ -152,14 +158,14 @@ class _Segmenter:
             frames, link_type=kind, tunnel_ports=self._tunnel_ports, errors="mark"
         )
         info = packet_info(frames, layouts)
-        sizes, flows = self._sizes(info)
         cut = packets.records["captured"] < packets.records["original"]
-        for i in np.flatnonzero(cut & (sizes > 0)).tolist():
-            self._note(i, "the capture has not got all of its bytes (snaplen)")
+        sizes, flows, left = self._sizes(info)
+        left |= self._doubtful(frames, info, sizes, cut, kind)
+        sizes[left] = 0
         waiting = np.zeros(len(frames), np.bool_)
         if self._checksum == "complete":
-            blank = (info["blank"] != 0) & (sizes == 0) & ~cut
-            waiting = (info["partial"] != 0) | blank
+            blank = (info["blank"] != 0) & (sizes == 0) & ~cut & ~left
+            waiting = (info["partial"] != 0) & (info["sure"] != 0) & ~left | blank
             if blank.any():
                 frames = _with_header_checksums(frames, layouts, info["blank"] * blank)
         chosen = np.flatnonzero(((sizes > 0) | waiting) & ~cut)
@@ -172,23 +178,73 @@ class _Segmenter:
         self._count(pieces, sizes, flows)
         return made, np.repeat(chosen, pieces)
 
-    def _sizes(self, info: npt.NDArray[np.void]) -> tuple[Int64s, list[Flow | None] | None]:
-        """Payload bytes per segment of each packet, 0 where it stays whole; and the flows."""
+    def _sizes(
+        self, info: npt.NDArray[np.void]
+    ) -> tuple[Int64s, list[Flow | None] | None, npt.NDArray[np.bool_]]:
+        """Payload bytes per segment of each packet, 0 where it stays whole; and the flows.
+
+        The last array says which packets are left unchanged because their size is not known.
+        """
+        left = np.zeros(len(info), np.bool_)
+        over = info["length"] > self._mtu
+        udp = (info["protocol"] == L4.UDP) & over & (self._udp != "keep")
+        tcp = (info["protocol"] == L4.TCP) & over
+        flows: list[Flow | None] | None = None
         if self._gso_size is None:
-            udp = (info["protocol"] == L4.UDP) & (info["payload"] > _USUAL_DATAGRAM)
-            for i in np.flatnonzero(udp).tolist():
-                self._note(i, "UDP has no handshake that tells the size, say --gso-size N")
-            return self._handshakes.sizes(info)
-        udp = info["protocol"] == L4.UDP
-        if self._udp == "ufo":
-            # UFO cuts the whole datagram, its header included, at multiples of 8.
-            fragment = self._gso_size & ~7
-            sizes = np.where(udp & (info["payload"] + 8 > self._gso_size), fragment, 0)
+            sizes, flows = self._handshakes.sizes(info)
+            left |= tcp & (sizes == 0)
         else:
-            sizes = np.where(udp & (info["payload"] > self._gso_size), self._gso_size, 0)
-            sizes *= self._udp == "uso"
-        tcp = (info["protocol"] == L4.TCP) & (info["payload"] > self._gso_size)
-        return np.where(tcp, self._gso_size, sizes), None
+            sizes = np.where(tcp & (info["payload"] > self._gso_size), self._gso_size, 0)
+        if self._udp_size is None:
+            for i in np.flatnonzero(udp).tolist():
+                self._note(i, "UDP has no handshake that tells the size, say --udp-size N")
+            left |= udp
+        elif self._udp == "ufo":
+            # UFO cuts the whole datagram, its header included, at multiples of 8.
+            sizes[udp & (info["payload"] + 8 > self._udp_size)] = self._udp_size & ~7
+        else:
+            sizes[udp & (info["payload"] > self._udp_size)] = self._udp_size
+        self._note_others(info, over)
+        return sizes, flows, left
+
+    def _note_others(self, info: npt.NDArray[np.void], over: npt.NDArray[np.bool_]) -> None:
+        """Note packets larger than the MTU whose protocol is not segmented here."""
+        others = over & (info["protocol"] == 0) & (info["fragment"] == 0)
+        others &= ~np.isin(info["carried"], _NEVER_OFFLOADED)
+        for i in np.flatnonzero(others).tolist():
+            carried = int(info["carried"][i])
+            name = IP_PROTOCOLS.get(carried, f"IP protocol {carried}")
+            self._note(i, f"{name} is not segmented here")
+
+    def _doubtful(
+        self,
+        frames: Frames,
+        info: npt.NDArray[np.void],
+        sizes: Int64s,
+        cut: npt.NDArray[np.bool_],
+        kind: Literal["ethernet", "raw"],
+    ) -> npt.NDArray[np.bool_]:
+        """The packets that are left unchanged for a reason that is noted."""
+        left = np.zeros(len(info), np.bool_)
+        for i in np.flatnonzero(cut & (sizes > 0)).tolist():
+            self._note(i, "the capture has not got all of its bytes (snaplen)")
+            left[i] = True
+        for i in np.flatnonzero((info["sure"] == 0) & (sizes > 0) & ~left).tolist():
+            self._note(i, "the length in its IP header contradicts the frame's")
+            left[i] = True
+        udp = np.flatnonzero((info["protocol"] == L4.UDP) & (sizes > 0) & ~left)
+        if len(udp):
+            found = tunnels_on_unknown_ports(
+                frames[udp], info["destination_port"][udp], self._tunnel_ports, kind
+            )
+            for i, (port, name) in found.items():
+                self._note(
+                    int(udp[i]),
+                    f"UDP port {port} looks like {name}, say --tunnel-port {port}={name} "
+                    f"(or {port}=none)",
+                )
+                left[udp[i]] = True
+        return left
 
     def _types(self, frames: Frames, info: npt.NDArray[np.void]) -> Int64s:
         """The gso_type of each packet, where the frame itself does not tell it."""
@@ -292,6 +348,8 @@ def segment_capture(
     target: Any,
     gso_size: int | None = None,
     *,
+    udp_size: int | None = None,
+    mtu: int | None = None,
     tunnel_ports: TunnelPorts | None = None,
     udp: UdpWay = "uso",
     fixed_ids: bool = False,
@@ -300,18 +358,24 @@ def segment_capture(
 ) -> Summary:
     """Copy a capture, with super-packets segmented; memory does not depend on its size.
 
-    Packets of up to `gso_size` bytes of payload stay as they are, byte for byte, unless a checksum
-    was left to an offload, that of an IPv4 header included: then it is completed. Segments have the
-    timestamp, interface and link-layer header of their packet, the first one also its comment. All
-    other blocks of a pcapng file are kept, and so is the format.
+    A packet whose innermost IP packet fits the MTU, or with up to `gso_size` bytes of payload,
+    stays as it is, byte for byte, unless a checksum was left to an offload, that of an IPv4 header
+    included: then it is completed. A packet that is noted stays as it is, too: what it is, or what
+    the size of its segments was, is not sure. Segments have the timestamp, interface and link-layer
+    header of their packet, the first one also its comment. All other blocks of a pcapng file are
+    kept, and so is the format.
 
     Args:
         source: path or binary file.
         target: binary file to write to.
-        gso_size: payload bytes per segment. None: for TCP, from the connection's handshake;
-            connections without one, and UDP, stay as they are.
+        gso_size: payload bytes per segment. None: for TCP, what the peer announced in the
+            connection's handshake, bounded by the MTU; connections without one stay as they are.
+        udp_size: payload bytes per segment of UDP, by default `gso_size`; UDP stays as it is
+            without either.
+        mtu: the largest IP packet in bytes that is no super-packet; 1500 by default, or what the
+            handshake of a TCP connection says if it is more.
         tunnel_ports: UDP destination ports of tunnels, as for `gso.parse`.
-        udp: how `gso_size` applies to UDP: "uso" makes datagrams, "ufo" IP fragments of that many
+        udp: how `udp_size` applies: "uso" makes datagrams, "ufo" IP fragments of that many
             bytes (in multiples of 8), "keep" leaves UDP as it is.
         fixed_ids: all segments of a TCP packet with DF keep its IPv4 ID (TCP_FIXEDID).
         checksum: "partial" leaves the innermost checksum to a device, as `gso.segment` does, and
@@ -320,8 +384,16 @@ def segment_capture(
 
     Raises GsoError for a damaged capture; what precedes the damage has been written by then.
     """
-    if udp == "ufo" and gso_size is not None and gso_size < 8:
-        raise ValueError(f"fragments have 8 bytes or more, gso_size is {gso_size}")
-    segmenter = _Segmenter(gso_size, tunnel_ports, udp=udp, fixed_ids=fixed_ids, checksum=checksum)
+    if udp == "ufo" and (udp_size or gso_size or 8) < 8:
+        raise ValueError(f"fragments have 8 bytes or more, gso_size is {udp_size or gso_size}")
+    segmenter = _Segmenter(
+        gso_size,
+        tunnel_ports,
+        udp_size=udp_size,
+        mtu=mtu,
+        udp=udp,
+        fixed_ids=fixed_ids,
+        checksum=checksum,
+    )
     truncated = copy_capture(source, target, segmenter.rewrite, progress=progress)
     return segmenter.finish(truncated)

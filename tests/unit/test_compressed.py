@@ -117,7 +117,7 @@ def test_captures_both_ways(suffix, tmp_path, capsys):
     assert main(["coalesce", str(plain), str(merged)]) == 0
     assert compression(merged.read_bytes()) is not None
     assert len(gso.read_capture(merged)) == 1
-    assert main(["segment", str(merged), str(again), "--gso-size", "100"]) == 0
+    assert main(["segment", str(merged), str(again), "--gso-size", "100", "--mtu", "68"]) == 0
     assert gso.read_capture(again).frames.to_list() == frames
     capsys.readouterr()
 

@@ -46,7 +46,7 @@ def test_command(tmp_path, capsys):
     assert bytes(made.frames[1]) == b"other"
     # and back
     again = tmp_path / "again.pcapng"
-    assert main(["segment", str(target), str(again), "--gso-size", "100"]) == 0
+    assert main(["segment", str(target), str(again), "--gso-size", "100", "--mtu", "68"]) == 0
     assert gso.read_capture(again).frames.to_list() == frames
     assert "2 super-packets became 5 segments" in capsys.readouterr().out
 
@@ -181,7 +181,9 @@ class TestSegmentOptions:
     def run(self, tmp_path, frames, *words):
         source = capture(tmp_path, frames)
         target = tmp_path / "out.pcapng"
-        status = main(["segment", str(source), str(target), "--gso-size", "100", *words])
+        status = main(
+            ["segment", str(source), str(target), "--gso-size", "100", "--mtu", "68", *words]
+        )
         return status, gso.read_capture(target).frames.to_list()
 
     def test_fixed_ids(self, tmp_path, capsys):
