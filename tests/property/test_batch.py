@@ -5,10 +5,11 @@ from hypothesis import strategies as st
 
 import gso
 import packets
+from effort import examples
 from gso import Frames, GsoError
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.data(), st.sampled_from([1, 3]))
 def test_batch(data, threads):
     drawn = data.draw(st.lists(packets.frames(), max_size=6))
@@ -28,7 +29,7 @@ def test_batch(data, threads):
     assert batch.parent.tolist() == parents
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500), deadline=None)
 @given(packets.frames(), packets.gso_sizes, packets.gso_types)
 def test_headers(frame_and_link, gso_size, gso_type):
     frame, link = frame_and_link

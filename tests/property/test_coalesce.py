@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 import gso
 import packets
 import reference
+from effort import examples
 from gso import Frames, GsoError, GsoType
 
 SYN, RST, URG = 0x02, 0x04, 0x20
@@ -103,7 +104,7 @@ def given_back(merged, frames, link):
     return back
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500), deadline=None)
 @given(traffic(), st.booleans(), st.booleans(), st.sampled_from(["partial", "complete"]))
 def test_coalesce(case, udp_gro, fixed_ids, checksum):
     frames, link = case
@@ -117,7 +118,7 @@ def test_coalesce(case, udp_gro, fixed_ids, checksum):
     assert list(zip(numbers, fixed, strict=True)) == expected
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(traffic())
 def test_complete_checksums_are_right(case):
     frames, link = case
@@ -127,7 +128,7 @@ def test_complete_checksums_are_right(case):
         assert reference.segment(bytes(whole), 0, **options) == [bytes(whole)]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(traffic(), st.data())
 def test_timeout(case, data):
     frames, link = case

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import gso
+from effort import examples
 from gso.commands.diagnose import as_json
 from gso.diagnosis._packet_table import AFTER_FREE, CONSUMES, DROPS, ENTERS, PacketTable
 from gso.diagnosis.follower import Follower
@@ -43,7 +44,7 @@ def columns(pointers, functions):
     }
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(
     st.lists(
         st.tuples(
@@ -83,7 +84,7 @@ def line(draw):
     return text + stack
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(st.lists(line(), min_size=1, max_size=40), st.integers(1, 7))
 def test_a_diagnosis_does_not_depend_on_batches(lines, rows):
     data = "\n".join(lines).encode()
@@ -99,7 +100,7 @@ def as_in_plain_python(trace: gso.Trace):
     return as_json([("log", diagnoser.finish())])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.lists(line(), min_size=1, max_size=120))
 def test_a_diagnosis_is_that_of_plain_python(lines):
     trace = gso.read_trace(io.BytesIO("\n".join(lines).encode()), "pwru")
@@ -140,7 +141,7 @@ reason: NOT_SPECIFIED
 """
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(st.lists(st.integers(1, 4), min_size=1, max_size=8), st.integers(1, 9))
 def test_hashed_drops_and_returns_find_their_packet_across_batches(skbs, rows):
     data = "".join(

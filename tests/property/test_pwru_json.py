@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import gso
+from effort import examples
 from reference import pwru_json as reference
 
 FIELDS = ("inner_mac_header", "len", "tnl_hlen", "protocol", "encapsulation", "csum_start", "x")
@@ -132,7 +133,7 @@ def known(row: np.void) -> dict[str, int]:
     }
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=examples(1000), deadline=None)
 @given(logs(), st.sampled_from([1, 3, 1000]), st.booleans())
 def test_the_scanner_reads_what_json_reads(data, rows, templates):
     with pytest.MonkeyPatch.context() as patch:
@@ -140,7 +141,7 @@ def test_the_scanner_reads_what_json_reads(data, rows, templates):
         compare(data, rows)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.lists(logs(), max_size=4), st.integers(1, 300))
 def test_threads_read_the_same_json(parts, size):
     with pytest.MonkeyPatch.context() as patch:
@@ -156,7 +157,7 @@ VALUE = st.recursive(
 )
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500), deadline=None)
 @given(VALUE, st.integers(0, 200), st.sampled_from(BITS), st.booleans())
 def test_whatever_json_takes_is_passed_over(value, at, bit, whole):
     written = json.dumps(value).encode()

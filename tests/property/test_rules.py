@@ -4,6 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import gso
+from effort import examples
 from gso import GsoType, SkbState, Tunnel
 from reference.skb_rules import verdicts
 
@@ -44,7 +45,7 @@ def names(mask):
     return [rule.rule for rule in gso.explain(mask)]
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=examples(1000), deadline=None)
 @given(states)
 def test_the_compiled_rules_agree_with_the_obvious_ones(skb):
     expected = verdicts(skb)
@@ -53,20 +54,20 @@ def test_the_compiled_rules_agree_with_the_obvious_ones(skb):
     assert set(found.judged) == set(expected)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.lists(states, max_size=20))
 def test_many_are_judged_as_one_is(skbs):
     masks = gso.validate_batch(gso.skb_array(skbs))
     assert [names(mask) for mask in masks] == [[f.rule for f in gso.validate(s)] for s in skbs]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(states)
 def test_a_row_keeps_what_is_known(skb):
     assert SkbState.from_row(gso.skb_array([skb])[0]) == skb
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500), deadline=None)
 @given(st.binary(max_size=200), st.sampled_from(["ethernet", "raw"]))
 def test_any_bytes_can_be_judged(data, link_type):
     for finding in gso.validate(data, link_type=link_type, mtu=100):

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 import gso
 import packets
 import reference
+from effort import examples
 from gso import GsoError
 
 checksums = st.sampled_from(["complete", "complete", "partial"])
@@ -19,7 +20,7 @@ def outcome(call):
         return error.reason, error.field, error.offset, error.limit
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=examples(1000), deadline=None)
 @given(packets.frames(), packets.gso_sizes, packets.gso_types, checksums)
 def test_segment(frame_and_link, gso_size, gso_type, checksum):
     frame, link = frame_and_link
@@ -33,7 +34,7 @@ def test_segment(frame_and_link, gso_size, gso_type, checksum):
     assert outcome(lambda: gso.segment(frame, gso_size, **options).to_list()) == expected
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=examples(1000), deadline=None)
 @given(packets.frames())
 def test_parse(frame_and_link):
     frame, link = frame_and_link
@@ -51,7 +52,7 @@ def test_parse(frame_and_link):
 
 
 @pytest.mark.parametrize("version", [4, 6])
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(data=st.data())
 def test_segments_carry_the_payload(version, data):
     """Whatever the headers, the payload comes out whole and in order."""

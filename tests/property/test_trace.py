@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import gso
+from effort import examples
 from gso import GsoError
 from gso.commands.diagnose import as_json, report
 from gso.drawing.diagnosis_page import page
@@ -49,7 +50,7 @@ def damaged(draw):
     return line
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.lists(damaged(), max_size=12), FORMATS, st.sampled_from([1, 3, 1000]))
 def test_damaged_lines_are_counted_or_read(lines, kind, rows):
     data = b"\n".join(lines)
@@ -64,7 +65,7 @@ def test_damaged_lines_are_counted_or_read(lines, kind, rows):
             gso.validate(batch.skb_state(index))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.lists(damaged(), max_size=30), FORMATS, st.integers(1, 5))
 def test_batches_of_any_size_hold_the_same_events(lines, kind, rows):
     data = b"\n".join(lines)
@@ -109,7 +110,7 @@ def alike(draw):
     return b"\n".join(lines)
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=examples(1000), deadline=None)
 @given(alike(), st.sampled_from(["pwru", "perf"]), st.sampled_from([3, 1000]))
 def test_lines_mean_the_same_whatever_came_before_them(data, kind, rows):
     with gso.TraceReader(io.BytesIO(data), kind, rows=rows) as reader:
@@ -127,7 +128,7 @@ def test_lines_mean_the_same_whatever_came_before_them(data, kind, rows):
         )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.lists(damaged(), max_size=30), FORMATS, st.integers(30, 1500), st.integers(2, 3))
 def test_threads_read_the_same(lines, kind, size, threads):
     data = b"\n".join(lines)
@@ -144,14 +145,14 @@ def test_threads_read_the_same(lines, kind, size, threads):
     assert told[0] == told[1]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.binary(max_size=400))
 def test_any_bytes_are_read_or_refused(data):
     with contextlib.suppress(GsoError):
         gso.read_trace(io.BytesIO(data))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.lists(damaged(), max_size=30), FORMATS)
 def test_whatever_was_read_can_be_diagnosed_and_reported(lines, kind):
     trace = gso.read_trace(io.BytesIO(b"\n".join(lines)), kind)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 import gso
 import packets
 import reference
+from effort import examples
 
 
 @st.composite
@@ -49,7 +50,7 @@ def outcome(call):
         return "refused"
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500), deadline=None)
 @given(buffers(), st.sampled_from(["complete", "complete", "partial"]))
 def test_segment_vnet(case, checksum):
     buffer, size, link = case
