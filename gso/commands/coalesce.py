@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from gso.commands.common import (
     FINDINGS,
     FINE,
+    UNUSABLE,
     UsageError,
     add_common,
     add_input,
@@ -82,6 +83,7 @@ def _coalesce(options: argparse.Namespace) -> int:
             fixed_ids=options.fixed_ids,
             gro_max_size=options.max_size,
             timeout=options.timeout,
+            damage="report",
             progress=progress,
         )
     report = sys.stderr if options.output == "-" else sys.stdout
@@ -91,6 +93,8 @@ def _coalesce(options: argparse.Namespace) -> int:
         report.write("\n")
     else:
         report.writelines(f"{line}\n" for line in _report(merged))
+    if merged.damage:
+        return UNUSABLE
     return FINE if merged.truncated is None else FINDINGS
 
 
@@ -106,3 +110,5 @@ def _report(merged: Merged) -> Iterator[str]:
         yield f"{plural(count, 'packet')} of link type {link_type} cannot be looked into"
     if merged.truncated:
         yield f"the input is cut off: {merged.truncated}"
+    if merged.damage:
+        yield f"what follows was not read: {merged.damage}"

@@ -11,6 +11,7 @@ from typing import Any
 from gso.commands.common import (
     FINDINGS,
     FINE,
+    UNUSABLE,
     UsageError,
     add_common,
     add_input,
@@ -113,6 +114,7 @@ def _segment(options: argparse.Namespace) -> int:
             udp=options.udp,
             fixed_ids=options.fixed_ids,
             checksum="partial" if options.partial else "complete",
+            damage="report",
             progress=progress,
         )
     report = sys.stderr if options.output == "-" else sys.stdout
@@ -121,6 +123,8 @@ def _segment(options: argparse.Namespace) -> int:
         report.write("\n")
     else:
         report.writelines(f"{line}\n" for line in _report(summary, options.gso_size))
+    if summary.damage:
+        return UNUSABLE
     return FINE if summary.fine else FINDINGS
 
 
@@ -154,6 +158,8 @@ def _report(summary: Summary, gso_size: int | None) -> Iterator[str]:
         yield f"{count} left unchanged (number {numbers}): {note.reason}"
     if summary.truncated:
         yield f"the input is cut off: {summary.truncated}"
+    if summary.damage:
+        yield f"what follows was not read: {summary.damage}"
 
 
 def _as_json(summary: Summary) -> dict[str, Any]:
@@ -165,6 +171,7 @@ def _as_json(summary: Summary) -> dict[str, Any]:
         "completed": summary.completed,
         "unchanged": summary.unchanged,
         "truncated": summary.truncated,
+        "damage": summary.damage,
         "flows": [
             {
                 "flow": flow.name,

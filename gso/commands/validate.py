@@ -5,13 +5,16 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 from gso.capture import Reader
 from gso.commands.common import (
     FINDINGS,
     FINE,
+    UNUSABLE,
     add_common,
     add_input,
     open_source,
@@ -19,9 +22,10 @@ from gso.commands.common import (
     positive,
     wrapped,
 )
+from gso.errors import GsoError
 from gso.printable import printable
 from gso.rules import Finding, Severity
-from gso.rules.frames import validate_frame
+from gso.rules.frames import not_followed, validate_frame
 
 _MOST_PACKETS = 10
 
@@ -40,65 +44,108 @@ def add(command: argparse.ArgumentParser) -> None:
     add_common(command)
 
 
+@dataclass
+class _Verdict:
+    """What was found in a capture.
+
+    Attributes:
+        packets: packets read.
+        found: the first finding of each kind, the numbers of its first packets, and how many.
+        unknown: packets that cannot be looked into, by what they are.
+        inside: packets of which the innermost part cannot be looked into, by its protocol.
+        truncated: what the end of the file lacks, or None.
+        damage: where the file is damaged, which ends it, or None.
+    """
+
+    packets: int = 0
+    found: dict[tuple[str, str], tuple[Finding, list[int], int]] = field(default_factory=dict)
+    unknown: Counter[str] = field(default_factory=Counter)
+    inside: Counter[str] = field(default_factory=Counter)
+    truncated: str | None = None
+    damage: str | None = None
+
+    @property
+    def judged(self) -> int:
+        """Packets that were looked into."""
+        return self.packets - self.unknown.total()
+
+    @property
+    def status(self) -> int:
+        """The exit status."""
+        if self.damage or (self.packets and not self.judged):
+            return UNUSABLE
+        wrong = any(one.severity is Severity.ERROR for one, _, _ in self.found.values())
+        return FINDINGS if wrong else FINE
+
+
 def _validate(options: argparse.Namespace) -> int:
-    found: dict[tuple[str, str], tuple[Finding, list[int], int]] = {}
-    number = 0
+    verdict = _Verdict()
     with Reader(open_source(options.input)) as reader:
-        for batch in reader:
-            for index in range(len(batch)):
-                number += 1
-                for one in _judge(batch, index, options):
-                    key = one.rule, one.message.partition(" is ")[0]
-                    first, numbers, count = found.get(key, (one, [], 0))
-                    if len(numbers) < _MOST_PACKETS:
-                        numbers.append(number)
-                    found[key] = first, numbers, count + 1
-    wrong = any(one.severity is Severity.ERROR for one, _, _ in found.values())
+        try:
+            for batch in reader:
+                for index in range(len(batch)):
+                    verdict.packets += 1
+                    _judge(batch, index, options, verdict)
+        except GsoError as error:
+            if not verdict.packets:
+                raise
+            verdict.damage = str(error)
+    verdict.truncated = reader.truncated
     if options.json:
-        json.dump(_validate_json(number, found, reader.truncated), sys.stdout, indent=2)
+        json.dump(_validate_json(verdict), sys.stdout, indent=2)
         sys.stdout.write("\n")
     else:
-        sys.stdout.writelines(
-            f"{line}\n" for line in _validate_report(options.input, number, found, reader.truncated)
-        )
-    return FINDINGS if wrong else FINE
+        sys.stdout.writelines(f"{line}\n" for line in _validate_report(options.input, verdict))
+    return verdict.status
 
 
-def _judge(batch: Any, index: int, options: argparse.Namespace) -> list[Finding]:
+def _judge(batch: Any, index: int, options: argparse.Namespace, verdict: _Verdict) -> None:
     frame = bytes(batch.frames[index])
     interface = batch.interfaces[int(batch.interface_ids[index])]
-    return validate_frame(
-        frame,
-        link_type=interface.link_type,
-        tunnel_ports=dict(options.tunnel_port),
-        mtu=options.mtu,
-        complete=len(frame) >= int(batch.original_lengths[index]),
-    )
+    words: Any = {"link_type": interface.link_type, "tunnel_ports": dict(options.tunnel_port)}
+    complete = len(frame) >= int(batch.original_lengths[index])
+    for one in validate_frame(frame, mtu=options.mtu, complete=complete, **words):
+        key = one.rule, one.message.partition(" is ")[0]
+        first, numbers, count = verdict.found.get(key, (one, [], 0))
+        if len(numbers) < _MOST_PACKETS:
+            numbers.append(verdict.packets)
+        verdict.found[key] = first, numbers, count + 1
+    unknown = not_followed(frame, **words)
+    if unknown is not None:
+        what, whole = unknown
+        (verdict.unknown if whole else verdict.inside)[what] += 1
 
 
-def _validate_report(
-    name: str, packets: int, found: dict[Any, tuple[Finding, list[int], int]], cut: str | None
-) -> Iterator[str]:
-    yield f"{printable(name)}: {plural(packets, 'packet')}"
-    for one, numbers, count in found.values():
+def _validate_report(name: str, verdict: _Verdict) -> Iterator[str]:
+    yield f"{printable(name)}: {plural(verdict.packets, 'packet')}"
+    for one, numbers, count in verdict.found.values():
         shown = ", ".join(map(str, numbers)) + ("..." if count > len(numbers) else "")
         yield ""
         yield f"{one.rule} ({one.severity}): {plural(count, 'packet')} (number {shown})"
         yield from wrapped(f"packet {numbers[0]}: ", one.message)
         yield from wrapped("outcome: ", one.kernel_outcome)
         yield from wrapped("cause: ", one.likely_cause)
-    if not found:
+    for what, count in verdict.unknown.items():
+        yield f"{plural(count, 'packet')} cannot be looked into: {what}"
+    for what, count in verdict.inside.items():
+        yield f"{plural(count, 'packet')} judged up to what cannot be looked into: {what}"
+    if not verdict.found and not verdict.unknown:
         yield "nothing wrong was found"
-    if cut:
-        yield f"the input is cut off: {cut}"
+    elif not verdict.found and verdict.judged:
+        yield f"nothing wrong was found in the other {plural(verdict.judged, 'packet')}"
+    if verdict.truncated:
+        yield f"the input is cut off: {verdict.truncated}"
+    if verdict.damage:
+        yield f"what follows was not read: {verdict.damage}"
 
 
-def _validate_json(
-    packets: int, found: dict[Any, tuple[Finding, list[int], int]], cut: str | None
-) -> dict[str, Any]:
+def _validate_json(verdict: _Verdict) -> dict[str, Any]:
     return {
-        "packets": packets,
-        "truncated": cut,
+        "packets": verdict.packets,
+        "truncated": verdict.truncated,
+        "damage": verdict.damage,
+        "not_looked_into": dict(verdict.unknown),
+        "not_looked_inside": dict(verdict.inside),
         "findings": [
             {
                 "rule": one.rule,
@@ -110,6 +157,6 @@ def _validate_json(
                 "count": count,
                 "packets": numbers,
             }
-            for one, numbers, count in found.values()
+            for one, numbers, count in verdict.found.values()
         ],
     }

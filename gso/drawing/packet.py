@@ -27,11 +27,13 @@ _LOOKS = {
     Status.WRONG: "wrong",
     Status.PARTIAL: "note",
     Status.UNUSED: "note",
+    Status.MISSING: "wrong",
     Status.UNKNOWN: "note",
 }
 _MEANINGS = {
     Status.PARTIAL: "partial: the sum of the pseudo header, to be completed by an offload",
     Status.UNUSED: "unused: there is no checksum",
+    Status.MISSING: "missing: UDP over IPv6 has one, except in tunnels",
     Status.UNKNOWN: "unknown: the frame has not got all that it covers",
 }
 
@@ -126,7 +128,7 @@ def _field(one: Field, verdict: Check | None) -> dict[str, Any]:
 def faults(description: dict[str, Any]) -> int:
     """The number of wrong lengths and checksums."""
     return sum(
-        one.get("status") == str(Status.WRONG)
+        one.get("status") in (str(Status.WRONG), str(Status.MISSING))
         for header in description["headers"]
         for one in header["fields"]
     )

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from gso.buffers._checksum import checksum, pseudo_header
-from gso.headers.fields import Header, packet_end, read_headers
+from gso.buffers._checksum import checksum
+from gso.headers.ends import (
+    LENGTHS,
+    TRANSPORT,
+    declared_end,
+    in_fragment,
+    packet_ends,
+    pseudo_sum,
+)
+from gso.headers.fields import read_headers
+from gso.headers.header import Header
+from gso.headers.tunnels import BY_PORT
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -16,15 +25,6 @@ if TYPE_CHECKING:
     from gso.headers.tunnels import TunnelPorts
 
 __all__ = ["Check", "Status", "check"]
-
-# Length fields, and the bytes of the header that they do not count
-_LENGTHS = {
-    "ipv4": ("total length", 0),
-    "ipv6": ("payload length", 40),
-    "udp": ("length", 0),
-    "pppoe": ("length", 6),
-}
-_TRANSPORT = {"tcp": 6, "udp": 17, "icmpv6": 58}
 
 
 class Status(str, Enum):
@@ -37,6 +37,8 @@ class Status(str, Enum):
     adds the rest."""
     UNUSED = "unused"
     """A UDP checksum of zero."""
+    MISSING = "missing"
+    """A UDP checksum of zero over IPv6 outside a tunnel, which RFC 8200, section 8.1 forbids."""
     UNKNOWN = "unknown"
     """The frame lacks bytes that the checksum covers."""
 
@@ -87,36 +89,37 @@ def check(
     """
     data = bytes(memoryview(frame))
     headers = read_headers(data, layout, link_type=link_type, tunnel_ports=tunnel_ports)
-    headers = [h for h in headers if h.end - h.offset >= h.protocol.fixed]
-    end = packet_end(headers, len(data))
+    headers = [h for h in headers if h.end - h.offset >= h.protocol.fixed and h.is_its_version]
+    ends = packet_ends(headers, data)
     found: list[Check] = []
-    ip: Header | None = None
     for place, header in enumerate(headers):
         kind = header.protocol.name
-        if kind in ("ipv4", "ipv6"):
-            ip = header
-        if complete:
-            found += _lengths(header, end)
+        known = complete and not in_fragment(headers[:place])
+        if known and kind in LENGTHS:
+            found.append(_length(header, ends[place - 1] if place else len(data), ends[place]))
         if kind == "ipv4":
             found.append(_sum(header, data[header.offset : header.end], 0))
         elif kind in ("gre", "icmp") and "checksum" in header.values:
-            whole = complete and not _is_fragment(headers[:place])
-            found.append(_sum(header, data[header.offset : end], 0) if whole else _unknown(header))
-        elif kind in _TRANSPORT and ip is not None:
-            found.append(_transport(headers[:place], header, ip, data[:end], complete=complete))
+            covered = data[header.offset : ends[place]]
+            found.append(_sum(header, covered, 0) if known else _unknown(header))
+        elif kind in TRANSPORT and any(
+            h.protocol.name in ("ipv4", "ipv6") for h in headers[:place]
+        ):
+            found.append(_transport(headers, place, data, ends[place], known=known))
     return sorted(found, key=lambda one: one.offset)
 
 
-def _lengths(header: Header, end: int) -> Iterator[Check]:
-    if header.protocol.name not in _LENGTHS:
-        return
-    name, uncounted = _LENGTHS[header.protocol.name]
-    expected = end - header.offset - uncounted
+def _length(header: Header, around: int, end: int) -> Check:
+    """Check a length field in a level that ends at `around`; `end` is the believed end."""
+    name, uncounted = LENGTHS[header.protocol.name]
+    value = header.values[name]
+    if declared_end(header) == end:
+        return Check(header.name, name, _offset(header, name), value, Status.RIGHT, value)
+    expected = around - header.offset - uncounted
     if expected > 0xFFFF:
         expected = 0xFFFF if header.protocol.name == "pppoe" else 0
-    value = header.values[name]
     status = Status.RIGHT if value == expected else Status.WRONG
-    yield Check(header.name, name, _offset(header, name), value, status, expected)
+    return Check(header.name, name, _offset(header, name), value, status, expected)
 
 
 def _offset(header: Header, name: str) -> int:
@@ -141,21 +144,20 @@ def _sum(header: Header, covered: bytes, initial: int) -> Check:
     return Check(header.name, "checksum", offset, value, status, expected)
 
 
-def _transport(
-    outer: list[Header], header: Header, ip: Header, data: bytes, *, complete: bool
-) -> Check:
+def _transport(headers: list[Header], place: int, data: bytes, end: int, *, known: bool) -> Check:
+    header = headers[place]
     value = header.values["checksum"]
     offset = _offset(header, "checksum")
     if header.protocol.name == "udp" and value == 0:
-        return Check(header.name, "checksum", offset, value, Status.UNUSED)
-    routed = any(h.values.get("segments left") for h in outer if h.offset > ip.offset)
-    if not complete or _is_fragment(outer) or routed:
+        status = Status.MISSING if _needs_sum(headers, place) else Status.UNUSED
+        return Check(header.name, "checksum", offset, value, status)
+    pseudo = pseudo_sum(headers, place, data, end) if known else None
+    if pseudo is None:
         return _unknown(header)
-    pseudo = _pseudo_header(header, ip, data)
-    result = _sum(header, data[header.offset :], pseudo)
+    result = _sum(header, data[header.offset : end], pseudo)
     remote = any(
         h.values.get(h.protocol.remcsum[0], 0) & h.protocol.remcsum[1]
-        for h in outer
+        for h in headers[:place]
         if h.protocol.remcsum
     )
     if value == pseudo and (result.status is Status.WRONG or remote):
@@ -163,22 +165,10 @@ def _transport(
     return result
 
 
-def _pseudo_header(header: Header, ip: Header, data: bytes) -> int:
-    width, start = (4, 12) if ip.protocol.name == "ipv4" else (16, 8)
-    source = data[ip.offset + start :][:width]
-    destination = data[ip.offset + start + width :][:width]
-    number = _TRANSPORT[header.protocol.name]
-    return pseudo_header(source, destination, number, len(data) - header.offset)
-
-
-def _is_fragment(headers: list[Header]) -> bool:
-    """Whether the innermost of these IP packets so far is a fragment."""
-    for header in reversed(headers):
-        values = header.values
-        if values.get("fragment offset") or values.get("more fragments"):
-            return True
-        if header.protocol.name == "ipv4":
-            return bool(values["flags"] & 1)
-        if header.protocol.name == "ipv6":
-            return False
-    return False
+def _needs_sum(headers: list[Header], place: int) -> bool:
+    """Whether UDP may not go without a checksum: over IPv6, if it carries no tunnel (RFC 6935)."""
+    values = headers[place].values
+    ports = (values["source port"], values["destination port"])
+    ip = [h.protocol.name for h in headers[:place] if h.protocol.name in ("ipv4", "ipv6")]
+    tunnel = place + 1 < len(headers) or any(port in BY_PORT for port in ports)
+    return ip == ["ipv6"] and not tunnel and not in_fragment(headers[:place])

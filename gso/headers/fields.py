@@ -13,20 +13,20 @@ that no row describes, and headers that a frame is too short for, are shown as b
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gso.constants import Tunnel
+from gso.headers.ends import packet_ends
+from gso.headers.header import Field, Header
 from gso.headers.protocols import (
     BY_IP_PROTOCOL,
     BYTES,
     PROTOCOLS,
     Context,
-    Protocol,
     Spec,
-    Values,
     ip_version,
     no_size,
     show_data,
@@ -37,34 +37,6 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
 __all__ = ["Difference", "Field", "differences", "dissect"]
-
-
-@dataclass(frozen=True)
-class Field:
-    """One field of one header.
-
-    Attributes:
-        header: the protocol, as ``"tcp"`` or, in a tunnel, ``"outer ipv4"`` and ``"inner ipv4"``.
-        name: the field's name in its specification; ``"payload"`` for bytes of no header.
-        offset: byte of the frame where it starts.
-        bits: its width.
-        value: its number, host order; the bytes themselves for payload and opaque data.
-        text: the value for people: an address, a name, a decoded flag.
-        bit: how far into the byte at `offset` it starts, from the most significant bit.
-    """
-
-    header: str
-    name: str
-    offset: int
-    bits: int
-    value: int | bytes
-    text: str
-    bit: int = 0
-
-    @property
-    def end(self) -> int:
-        """The byte after its last one."""
-        return self.offset + (self.bit + self.bits + 7) // 8
 
 
 @dataclass(frozen=True)
@@ -92,9 +64,6 @@ class Difference:
 
 # --- the walk ----------------------------------------------------------------------------------
 
-_FCS = 4
-_PADDED = 64
-"""Longest Ethernet frame that may have been padded, with its frame check sequence."""
 _MOST_HEADERS = 64
 """Far more than any network has; noise can look like thousands of MPLS labels."""
 _FIRST = {
@@ -104,20 +73,6 @@ _FIRST = {
     "null": "loopback",
     "loop": "loopback",
 }
-
-
-@dataclass
-class Header:
-    """One header of a frame: bytes `offset` to `end`, its numeric fields by name in `values`."""
-
-    protocol: Protocol
-    level: int
-    """How many tunnels or IP headers are around it."""
-    offset: int
-    values: Values = field(default_factory=dict)
-    fields: list[Field] = field(default_factory=list)
-    end: int = 0
-    name: str = ""
 
 
 def _protocol_on_port(kind: Tunnel | str | tuple[Tunnel | str, int] | None) -> str | None:
@@ -141,6 +96,9 @@ def _walk(data: bytes, link_type: str, context: Context) -> Iterator[Header]:
     name = _FIRST.get(link_type)
     if link_type in ("raw", "ipv4", "ipv6"):
         name = ip_version(data)
+    elif link_type == "ppp":
+        # The address and the control field may be left out (RFC 1661, section 6.6).
+        name = "ppp" if data[:2] == b"\xff\x03" else "compressed ppp"
     at = level = 0
     level_has_ip = False
     for _ in range(_MOST_HEADERS):
@@ -153,7 +111,7 @@ def _walk(data: bytes, link_type: str, context: Context) -> Iterator[Header]:
         whole = _read(header, data)
         yield header
         at = header.end
-        if not whole:
+        if not whole or not header.is_its_version:
             return
         if header.protocol.encapsulates:
             level += 1
@@ -206,27 +164,6 @@ def _add(header: Header, spec: Spec, data: bytes, at: int, bits: int) -> None:
     header.fields.append(Field("", spec.name, first, bits, value, text, at % 8))
 
 
-def packet_end(headers: list[Header], size: int) -> int:
-    """Where the packet ends and a trailer may follow, in a frame of `size` bytes.
-
-    The length in the innermost IP header counts if the bytes after it can be a trailer: the padding
-    of a short Ethernet frame, or a frame check sequence. The length in the IP header of a
-    super-packet may be anything.
-    """
-    starts = [header.offset for header in headers if header.protocol.name == "ethernet"]
-    padded = size - (starts[-1] if starts else 0) <= _PADDED
-    for header in reversed(headers):
-        if header.protocol.name == "ipv4" and "total length" in header.values:
-            end = header.offset + header.values["total length"]
-        elif header.protocol.name == "ipv6" and header.values.get("payload length"):
-            end = header.offset + 40 + header.values["payload length"]
-        else:
-            continue
-        trailer = padded or size - end == _FCS
-        return end if trailer and headers[-1].end <= end <= size else size
-    return size
-
-
 def _names(headers: list[Header]) -> Iterator[str]:
     """Protocol names, told apart: by how far inside a tunnel they are, then by counting."""
     carried = [h.level for h in headers if not h.protocol.encapsulates]
@@ -273,7 +210,7 @@ def dissect(
     headers = read_headers(data, layout, link_type=link_type, tunnel_ports=tunnel_ports)
     fields = [replace(found, header=one.name) for one in headers for found in one.fields]
     start = headers[-1].end if headers else 0
-    end = packet_end(headers, len(data))
+    end = packet_ends(headers, data)[-1] if headers else len(data)
     for header, first, stop in (("payload", start, end), ("trailer", end, len(data))):
         if first < stop:
             part = data[first:stop]

@@ -3,10 +3,10 @@
 A row has the fields in wire order with their widths, how long the header says it is, what its
 optional part holds, and what follows it. `gso.headers.fields` walks any chain of them.
 
-Sources: IEEE 802.3 and 802.1Q, RFC 791, 8200, 9293, 768, 2516 (PPPoE), 2784 and 2890 (GRE), 3032
-(MPLS), 4302 (AH), 7348 (VXLAN), 8300 (NSH), 8926 (Geneve), draft-ietf-intarea-gue,
-draft-herbert-remotecsumoffload, draft-ietf-nvo3-vxlan-gpe, and the kernel's include/net/gue.h and
-include/net/vxlan.h.
+Sources: IEEE 802.3 and 802.1Q, RFC 791, 1042 (SNAP), 1661 (PPP), 8200, 9293, 768, 2516 (PPPoE),
+2784 and 2890 (GRE), 3032 (MPLS), 4302 (AH), 7348 (VXLAN), 8300 (NSH), 8926 (Geneve),
+draft-ietf-intarea-gue, draft-herbert-remotecsumoffload, draft-ietf-nvo3-vxlan-gpe, and the
+kernel's include/net/gue.h and include/net/vxlan.h.
 """
 
 from __future__ import annotations
@@ -180,6 +180,9 @@ def ip_version(rest: bytes) -> str | None:
     return {4: "ipv4", 6: "ipv6"}.get(rest[0] >> 4) if rest else None
 
 
+_LEAST_ETHERTYPE = 0x600
+
+
 def _by_ethertype(key: str) -> Callable[[Values, bytes, Context], str | None]:
     protocols = {
         0x0800: "ipv4",
@@ -193,7 +196,13 @@ def _by_ethertype(key: str) -> Callable[[Values, bytes, Context], str | None]:
         0x88A8: "vlan",
         0x894F: "nsh",
     }
-    return lambda values, _, __: protocols.get(values[key])
+
+    def follows(values: Values, rest: bytes, _: Context) -> str | None:
+        if values[key] < _LEAST_ETHERTYPE:  # IEEE 802.3: a length
+            return "snap" if rest[:3] == b"\xaa\xaa\x03" else None
+        return protocols.get(values[key])
+
+    return follows
 
 
 BY_IP_PROTOCOL = {
@@ -243,6 +252,11 @@ def _by_gpe_protocol(values: Values, _: bytes, __: Context) -> str | None:
 
 def _after_pppoe(values: Values, _: bytes, __: Context) -> str | None:
     return {0x0021: "ipv4", 0x0057: "ipv6"}.get(values["ppp protocol"])
+
+
+def _after_snap(values: Values, rest: bytes, context: Context) -> str | None:
+    # RFC 1042; other organizations have types of their own.
+    return None if values["organization"] else _by_ethertype("type")(values, rest, context)
 
 
 def _after_mpls(values: Values, rest: bytes, _: Context) -> str | None:
@@ -503,6 +517,31 @@ PROTOCOLS: dict[str, Protocol] = {
                 Spec("ppp protocol", 16, _named(_PPP_PROTOCOLS, 4)),
             ),
             _after_pppoe,
+        ),
+        Protocol(
+            "ppp",
+            (
+                Spec("address", 8, _hex(2)),
+                Spec("control", 8, _hex(2)),
+                Spec("ppp protocol", 16, _named(_PPP_PROTOCOLS, 4)),
+            ),
+            _after_pppoe,
+        ),
+        Protocol(
+            "compressed ppp",
+            (Spec("ppp protocol", 16, _named(_PPP_PROTOCOLS, 4)),),
+            _after_pppoe,
+        ),
+        Protocol(
+            "snap",
+            (
+                Spec("dsap", 8, _hex(2)),
+                Spec("ssap", 8, _hex(2)),
+                Spec("control", 8, _hex(2)),
+                Spec("organization", 24, _hex(6)),
+                Spec("type", 16, _named(_ETHERTYPES, 4)),
+            ),
+            _after_snap,
         ),
         Protocol(
             "mpls",

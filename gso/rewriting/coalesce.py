@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from gso.capture._records import PCAP_RECORD
 from gso.capture.format import INTERFACE_DESCRIPTION, LINKS, Source
 from gso.capture.reader import Block, Packets
 from gso.coalescing._coalesce import Coalesced, coalesce
+from gso.errors import GsoError
 from gso.rewriting.copy import (
     SLL2_HLEN,
     Packer,
@@ -42,6 +43,7 @@ class Merged:
         most_segments: the most packets that went into one super-packet.
         unknown_links: packets of link types that cannot be looked into, by name of the type.
         truncated: what the end of the file lacks, or None.
+        damage: where the file is damaged, which ends it, or None.
     """
 
     packets: int = 0
@@ -50,6 +52,7 @@ class Merged:
     most_segments: int = 0
     unknown_links: dict[str, int] = field(default_factory=dict)
     truncated: str | None = None
+    damage: str | None = None
 
     @property
     def written(self) -> int:
@@ -199,6 +202,7 @@ def coalesce_capture(
     fixed_ids: bool = False,
     gro_max_size: int = 65536,
     timeout: int | None = 1000,
+    damage: Literal["raise", "report"] = "raise",
     progress: Callable[[int], None] | None = None,
 ) -> Merged:
     """Copy a capture with segments merged; memory does not depend on its size.
@@ -213,6 +217,7 @@ def coalesce_capture(
         target: binary file to write to.
         tunnel_ports, udp_gro, fixed_ids, gro_max_size: as for `gso.coalesce`.
         timeout: most microseconds between the first and the last segment; None for no limit.
+        damage: "report" tells of damage that follows packets in the result.
         progress: called now and then with the number of bytes read.
 
     Raises GsoError for a damaged capture; what precedes the damage has been written by then.
@@ -224,9 +229,14 @@ def coalesce_capture(
         "gro_max_size": gro_max_size,
     }
     merger = _Merger(timeout, options)
-    merger.result.truncated = copy_capture(
-        source, target, merger.rewrite, finish=merger.finish, keep=_with_room, progress=progress
-    )
+    try:
+        merger.result.truncated = copy_capture(
+            source, target, merger.rewrite, finish=merger.finish, keep=_with_room, progress=progress
+        )
+    except GsoError as error:
+        if damage == "raise" or not merger.result.packets:
+            raise
+        merger.result.damage = str(error)
     return merger.result
 
 

@@ -70,6 +70,7 @@ class Summary:
         notes: super-packets left unchanged, by reason.
         flows: TCP connections, where segment sizes came from their handshakes.
         truncated: what the end of the file lacks, or None.
+        damage: where the file is damaged, which ends it, or None.
     """
 
     packets: int = 0
@@ -79,6 +80,7 @@ class Summary:
     notes: dict[str, Note] = field(default_factory=dict)
     flows: list[Flow] = field(default_factory=list)
     truncated: str | None = None
+    damage: str | None = None
 
     @property
     def unchanged(self) -> int:
@@ -93,7 +95,8 @@ class Summary:
     @property
     def fine(self) -> bool:
         """Whether every super-packet was segmented, and the file was whole."""
-        return not self.notes and self.truncated is None and not any(f.skipped for f in self.flows)
+        whole = self.truncated is None and self.damage is None
+        return whole and not self.notes and not any(f.skipped for f in self.flows)
 
     def note(self, reason: str, number: int) -> None:
         """Packet `number` was left unchanged for this reason."""
@@ -354,6 +357,7 @@ def segment_capture(
     udp: UdpWay = "uso",
     fixed_ids: bool = False,
     checksum: Literal["complete", "partial"] = "complete",
+    damage: Literal["raise", "report"] = "raise",
     progress: Callable[[int], None] | None = None,
 ) -> Summary:
     """Copy a capture, with super-packets segmented; memory does not depend on its size.
@@ -380,6 +384,7 @@ def segment_capture(
         fixed_ids: all segments of a TCP packet with DF keep its IPv4 ID (TCP_FIXEDID).
         checksum: "partial" leaves the innermost checksum to a device, as `gso.segment` does, and
             packets that need no segmentation alone.
+        damage: "report" tells of damage that follows packets in the summary.
         progress: called now and then with the number of bytes read.
 
     Raises GsoError for a damaged capture; what precedes the damage has been written by then.
@@ -395,5 +400,11 @@ def segment_capture(
         fixed_ids=fixed_ids,
         checksum=checksum,
     )
-    truncated = copy_capture(source, target, segmenter.rewrite, progress=progress)
+    truncated = None
+    try:
+        truncated = copy_capture(source, target, segmenter.rewrite, progress=progress)
+    except GsoError as error:
+        if damage == "raise" or not segmenter.summary.packets:
+            raise
+        segmenter.summary.damage = str(error)
     return segmenter.finish(truncated)

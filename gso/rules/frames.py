@@ -6,7 +6,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from gso.headers.checks import Check, Status, check
-from gso.headers.fields import Header, packet_end, read_headers
+from gso.headers.ends import in_fragment, packet_ends
+from gso.headers.fields import read_headers
+from gso.headers.header import Header
+from gso.headers.protocols import IP_PROTOCOLS
 from gso.headers.tunnels import TunnelPorts
 from gso.rules.findings import Finding, Findings
 from gso.rules.table import Severity
@@ -14,7 +17,7 @@ from gso.rules.table import Severity
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-__all__ = ["FRAME_RULES", "validate_frame"]
+__all__ = ["FRAME_RULES", "not_followed", "validate_frame"]
 
 FRAME_RULES = (
     "frame-length",
@@ -23,6 +26,8 @@ FRAME_RULES = (
     "frame-header",
     "frame-mtu",
 )
+
+_NO_NEXT_HEADER = 59
 
 
 def validate_frame(
@@ -44,12 +49,36 @@ def validate_frame(
     checks = check(data, complete=complete, **options)  # type: ignore[arg-type]
     found += [finding for one in checks for finding in _field(one)]
     if mtu is not None:
-        found += _oversize(headers, packet_end(headers, len(data)), mtu)
+        found += _oversize(headers, packet_ends(headers, data), mtu)
     lacking = {} if mtu is not None else {"frame-mtu": ("mtu",)}
     if not complete:
         lacking["frame-length"] = ("the bytes that the capture cut off",)
     judged = [rule for rule in FRAME_RULES if rule not in lacking]
     return Findings(found, judged, lacking)
+
+
+def not_followed(
+    frame: Buffer, *, link_type: str = "ethernet", tunnel_ports: TunnelPorts | None = None
+) -> tuple[str, bool] | None:
+    """The part of a frame that cannot be looked into, if any, and whether that is all of it."""
+    data = bytes(memoryview(frame))
+    headers = read_headers(data, link_type=link_type, tunnel_ports=tunnel_ports)
+    if not headers:
+        return f"link type {link_type}", True
+    last = headers[-1]
+    if last.end - last.offset < last.protocol.fixed or not last.is_its_version:
+        return None
+    followed = any(one.protocol.name in ("ipv4", "ipv6", "arp") for one in headers)
+    for name in ("type", "protocol", "ppp protocol"):
+        if name in last.values and not followed:
+            return f"{last.protocol.name} {name} {last.values[name]:#06x}", True
+    if not followed:
+        return f"what follows {last.protocol.name}", True
+    number = last.values.get("next header", last.values.get("protocol"))
+    ip = last.protocol.name == "ipv4" or "next header" in last.values
+    if not ip or number in (None, _NO_NEXT_HEADER) or in_fragment(headers):
+        return None
+    return IP_PROTOCOLS.get(number, f"IP protocol {number}"), False
 
 
 def _field(one: Check) -> Iterator[Finding]:
@@ -67,6 +96,17 @@ def _field(one: Check) -> Iterator[Finding]:
             "gets it over a wire drops the packet and counts InCsumErrors.",
             "The capture was made on the sending host, before the device; or a segmenter did not "
             "finish the checksum.",
+        )
+    elif one.status is Status.MISSING:
+        yield Finding(
+            "frame-checksum",
+            Severity.ERROR,
+            f"{where} is 0, which UDP over IPv6 allows in tunnels only",
+            values,
+            "udp6_csum_init: the receiver drops the packet and counts InCsumErrors, unless the "
+            "socket asked for packets without a checksum.",
+            "The sender left the checksum out as IPv4 allows; or the port is a tunnel's: see "
+            "--tunnel-port.",
         )
     elif one.status is Status.WRONG and one.name == "checksum":
         yield Finding(
@@ -92,13 +132,21 @@ def _field(one: Check) -> Iterator[Finding]:
 
 
 def _headers(headers: list[Header], size: int, *, complete: bool) -> Iterator[Finding]:
-    for header in headers:
+    for place, header in enumerate(headers):
         values = header.values
         name = header.name or header.protocol.name
+        if not header.is_its_version:
+            yield _bad(
+                header,
+                f"{name} version at {header.offset} is {values['version']}, announced was "
+                f"{header.protocol.name[-1]}",
+            )
+            continue
         words = {"ipv4": "header length", "tcp": "data offset"}.get(header.protocol.name, "")
         if values.get(words, 5) < 5:
             yield _bad(header, f"{name} {words} is {values[words]}, less than 5")
-        if complete and header.offset + header.protocol.fixed > size:
+        whole = header.offset + header.protocol.fixed <= size
+        if complete and not whole and not in_fragment(headers[:place]):
             need = header.protocol.fixed
             yield _bad(
                 header,
@@ -120,11 +168,12 @@ def _bad(header: Header, message: str) -> Finding:
     )
 
 
-def _oversize(headers: list[Header], end: int, mtu: int) -> Iterator[Finding]:
-    first = next((one for one in headers if one.protocol.name in ("ipv4", "ipv6")), None)
-    if first is None or end - first.offset <= mtu:
+def _oversize(headers: list[Header], ends: list[int], mtu: int) -> Iterator[Finding]:
+    levels = zip(headers, ends, strict=True)
+    ip = (end - one.offset for one, end in levels if one.protocol.name in ("ipv4", "ipv6"))
+    length = next(ip, 0)
+    if length <= mtu:
         return
-    length = end - first.offset
     yield Finding(
         "frame-mtu",
         Severity.ERROR,

@@ -11,6 +11,7 @@ from gso.cli import main
 
 CASES = Path(__file__).parents[1] / "vectors" / "cases" / "captures"
 SIZE = ("--gso-size", "1448")
+SILENT_KINDS = ("04", "05", "06", "07", "10")
 
 UNCHANGED = [
     ("01-eompls-mac-45.pcap", (), 0),
@@ -62,3 +63,54 @@ def test_a_tunnel_on_an_unknown_port_is_not_cut_by_guess(tmp_path, capsys):
     assert "--tunnel-port 5501=gue" in capsys.readouterr().out
     assert main(["segment", str(source), str(out), *SIZE, "--tunnel-port", "5501=gue"]) == 0
     capsys.readouterr()
+
+
+SILENT = [path.name for path in sorted(CASES.glob("*.pcap")) if path.name[:2] in SILENT_KINDS]
+
+
+@pytest.mark.parametrize("name", SILENT)
+def test_validate_finds_nothing_in_what_is_ordinary(name, capsys):
+    assert main(["validate", str(CASES / name)]) == 0
+    assert capsys.readouterr().out.splitlines()[1:] == ["nothing wrong was found"]
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("11-ppp-bad-checksum.pcap", "frame-checksum"),
+        ("11-pppoe-bad-checksum.pcap", "frame-checksum"),
+        ("11-snap-bad-checksum.pcap", "frame-checksum"),
+        ("12-ipv4-version-5.pcap", "version at 14 is 5, announced was 4"),
+        ("12-udp6-zero-checksum.pcap", "is 0, which UDP over IPv6 allows in tunnels only"),
+    ],
+)
+def test_validate_finds_what_is_wrong(name, words, capsys):
+    assert main(["validate", str(CASES / name)]) == 1
+    assert words in capsys.readouterr().out
+
+
+def test_what_precedes_damage_is_judged_and_written(tmp_path, capsys):
+    source, out = CASES / "16-damage-after-two.pcap", tmp_path / "out.pcap"
+    assert main(["validate", str(source)]) == 2
+    text = capsys.readouterr().out
+    assert ": 2 packets" in text
+    assert "damaged capture at byte" in text
+    for command in ("segment", "coalesce"):
+        assert main([command, str(source), str(out)]) == 2
+        assert "damaged capture at byte" in capsys.readouterr().out
+        assert len(gso.read_capture(out)) == 2
+
+
+def test_nothing_is_said_of_what_was_not_looked_into(tmp_path, capsys):
+    source = tmp_path / "in.pcap"
+    gso.write_capture(source, [b"?" * 100], link_type=147)
+    assert main(["validate", str(source)]) == 2
+    text = capsys.readouterr().out
+    assert "1 packet cannot be looked into: link type user0" in text
+    assert "nothing wrong" not in text
+    lldp = bytes(12) + b"\x88\xcc" + bytes(46)
+    gso.write_capture(source, [lldp, gso.read_capture(CASES / "03-tcp-1460.pcap").frames[0]])
+    assert main(["validate", str(source)]) == 0
+    text = capsys.readouterr().out
+    assert "1 packet cannot be looked into: ethernet type 0x88cc" in text
+    assert "nothing wrong was found in the other 1 packet" in text

@@ -426,7 +426,7 @@ def test_the_output_may_be_a_device(paths, capsys):
     [
         (b"PK\x03\x04" + bytes(50), "neither pcap nor pcapng"),
         (b"", "empty"),
-        (build.pcap([(START, SMALL)]) + struct.pack("<IIII", 0, 0, 1 << 30, 1), "at byte"),
+        (build.pcap([]) + struct.pack("<IIII", 0, 0, 1 << 30, 1), "at byte"),
     ],
 )
 def test_a_bad_input_is_refused_and_leaves_nothing_behind(paths, capsys, content, words):
