@@ -25,6 +25,7 @@ _READ = 1 << 16
 _STEP = 1 << 12
 _ZSTD_STEP = 1 << 8  # zstandard may expand it thirty thousand times, all at once
 _OUTPUT = 1 << 16
+_XZ_MEMORY = 256 << 20  # xz -9 needs 65 MiB, and a file can ask for 4 GiB
 _ZSTD = ("compression.zstd", "zstandard")
 
 
@@ -157,7 +158,11 @@ def _decompressors(kind: str) -> Callable[[], Any]:
             return lambda: _Zstandard(module)
         start: Callable[[], Any] = module.ZstdDecompressor
         return start
-    return {"gzip": _Gzip, "bzip2": bz2.BZ2Decompressor, "xz": lzma.LZMADecompressor}[kind]
+    return {"gzip": _Gzip, "bzip2": bz2.BZ2Decompressor, "xz": _xz}[kind]
+
+
+def _xz() -> lzma.LZMADecompressor:
+    return lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_XZ_MEMORY)
 
 
 def _zstd() -> Any:

@@ -11,6 +11,7 @@ from importlib import import_module
 from types import FrameType
 
 from gso.kernel.errors import TestBedError, UsageError
+from gso.kernel.guest_files import GuestFileError
 from gso.kernel.processes import SEARCH_PATH
 
 from gso.commands.common import version
@@ -71,12 +72,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         complain("gso-kernel: interrupted; nothing is left running")
         return _INTERRUPTED
+    except GuestFileError as error:
+        complain(f"gso-kernel: {error}")
     except Exception as error:
         # Whatever this is, it says nothing of the patch; 1 would say "not fixed".
         discard_output()
         complain(f"gso-kernel: {unforeseen(error)}")
-        return TestBedError.exit_status
-    return status
+    else:
+        return status
+    return TestBedError.exit_status
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from gso.kernel import guest_files
+
 _TAIL_LINES = 25
 # The first line that a kernel logs of a crash (arch/x86/kernel/dumpstack.c, kernel/panic.c).
 _CRASH = re.compile(r"BUG: |Oops: |general protection fault|kernel BUG at|Kernel panic")
@@ -35,7 +37,10 @@ class TestBedError(Exception):
         """Return the end of the log, from the first sign of a crash where there is one."""
         if self.log is None or not self.log.exists():
             return ""
-        lines = self.log.read_text(errors="replace").splitlines()
+        try:
+            lines = guest_files.read_text(self.log).splitlines()
+        except guest_files.GuestFileError as error:
+            return str(error)
         crash = crash_line(lines)
         end = lines[-_TAIL_LINES:] if crash is None else lines[crash:][:_TAIL_LINES]
         return "\n".join(line.rstrip() for line in end)

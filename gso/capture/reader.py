@@ -93,6 +93,14 @@ class Capture:
         return types.pop() if len(types) == 1 else "mixed" if types else "ethernet"
 
 
+def _no_clocks(count: int) -> Clock:
+    return (
+        np.full(count, 10**9, np.uint64),
+        np.ones(count, np.uint64),
+        np.zeros(count, np.int64),
+    )
+
+
 @dataclass
 class Section:
     """Byte order and interfaces of one pcapng section, or of one pcap file."""
@@ -101,20 +109,26 @@ class Section:
     base: int = 0
     """Interface 0 of this section is number `base` of the file."""
     interfaces: list[Interface] = field(default_factory=list)
-    _clock: Clock | None = None
+    _clock: Clock = field(default_factory=lambda: _no_clocks(16))
+    _clocks: int = 0
 
     @property
     def clock(self) -> Clock:
         """Numerator, ticks a second and offset of each interface, for `nanoseconds`.
 
-        They are kept, as a file may have many thousand interfaces.
+        They are kept and grow, as a file may describe many thousand interfaces one by one.
         """
-        if self._clock is None or len(self._clock[0]) != len(self.interfaces):
-            self._clock = (
-                np.full(len(self.interfaces), 10**9, np.uint64),
-                np.array([i.ticks_per_second for i in self.interfaces], np.uint64),
-                np.array([i.offset for i in self.interfaces], np.int64),
-            )
+        count = len(self.interfaces)
+        if count > len(self._clock[0]):
+            grown = _no_clocks(2 * count)
+            for new, old in zip(grown, self._clock, strict=True):
+                new[: len(old)] = old
+            self._clock = grown
+        _, denominators, offsets = self._clock
+        for i in range(self._clocks, count):
+            denominators[i] = self.interfaces[i].ticks_per_second
+            offsets[i] = self.interfaces[i].offset
+        self._clocks = count
         return self._clock
 
     @property
@@ -171,6 +185,15 @@ class Packets:
         out = np.empty(len(ticks), np.int64)
         nanoseconds(self.records, *self.section.clock, out, self.origin)
         return out
+
+    def columns(self) -> tuple[Int64s, Int64s, Int64s, list[str | None]]:
+        """Each packet's timestamp, interface in the file, original length and comment."""
+        return (
+            self.timestamps(),
+            self.records["interface"].astype(np.int64) + self.section.base,
+            self.records["original"].astype(np.int64),
+            self.comments(),
+        )
 
     def comments(self) -> list[str | None]:
         """Each packet's comment."""
@@ -259,14 +282,14 @@ class Reader:
 
     def describe(self, packets: Packets, frames: Frames | None = None) -> Capture:
         """All that the file says of `packets`; with `frames`, if these are given."""
-        records = packets.records
+        times, interface_ids, original_lengths, comments = packets.columns()
         return Capture(
             Frames() if frames is None else frames,
-            packets.timestamps(),
+            times,
             tuple(self.interfaces),
-            records["interface"].astype(np.int64) + packets.section.base,
-            records["original"].astype(np.int64),
-            packets.comments(),
+            interface_ids,
+            original_lengths,
+            comments,
             self.format,
         )
 
@@ -502,7 +525,8 @@ def read_capture(source: Source) -> Capture:
     data = np.empty(0, np.uint8)
     used = 0
     offsets: list[Int64s] = [np.zeros(1, np.int64)]
-    batches: list[Capture] = []
+    none = np.zeros(0, np.int64)
+    columns: list[tuple[Int64s, Int64s, Int64s, list[str | None]]] = [(none, none, none, [])]
     with Reader(source) as reader:
         data = np.empty(reader.size_hint(), np.uint8)
         for part in reader.parts():
@@ -516,15 +540,15 @@ def read_capture(source: Source) -> Capture:
                 data = grown
             used = gather(part.buffer, part.records, skips, data, used)
             offsets.append(ends)
-            batches.append(reader.describe(part))
-    none = np.zeros(0, np.int64)
+            columns.append(part.columns())
+    times, interface_ids, original_lengths, comments = zip(*columns, strict=True)
     return Capture(
         Frames(data[:used].data, np.concatenate(offsets)),
-        np.concatenate([none, *(batch.timestamps for batch in batches)]),
+        np.concatenate(times),
         tuple(reader.interfaces),
-        np.concatenate([none, *(batch.interface_ids for batch in batches)]),
-        np.concatenate([none, *(batch.original_lengths for batch in batches)]),
-        [text for batch in batches for text in batch.comments],
+        np.concatenate(interface_ids),
+        np.concatenate(original_lengths),
+        [text for batch in comments for text in batch],
         reader.format,
         reader.truncated,
     )

@@ -11,6 +11,8 @@ packet not seen for the longest time gives way to a new one.
 from libc.stdint cimport INT64_MIN, int8_t, int32_t, int64_t, uint8_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
 
+from os import urandom
+
 import numpy as np
 
 DROPS, CONSUMES, ENTERS = KIND_DROPS, KIND_CONSUMES, KIND_ENTERS
@@ -44,6 +46,7 @@ cdef class PacketTable:
     cdef readonly int64_t evicted
     cdef int64_t events
     cdef int32_t used, oldest, newest, mask
+    cdef uint64_t key
     cdef TableEntry *entries
     cdef int32_t *buckets
     cdef RecentPacket *recent
@@ -58,6 +61,7 @@ cdef class PacketTable:
             size *= 2
         self.room, self.mask = room, <int32_t>(size - 1)
         self.oldest = self.newest = NO_ENTRY
+        self.key = int.from_bytes(urandom(8), "little")
         self.entries = <TableEntry *>calloc(room, sizeof(TableEntry))
         self.buckets = <int32_t *>malloc(size * sizeof(int32_t))
         self.recent = <RecentPacket *>calloc(CPUS * RECENT, sizeof(RecentPacket))
@@ -201,7 +205,10 @@ cdef class PacketTable:
     # --- the table ---
 
     cdef inline int32_t _bucket(self, uint64_t pointer):
-        return <int32_t>((pointer * <uint64_t>0x9E3779B97F4A7C15) >> 40) & self.mask
+        # Keyed: whoever wrote the log could choose pointers that share a bucket.
+        cdef uint64_t hash = (pointer ^ self.key) * <uint64_t>0x9E3779B97F4A7C15
+        hash = (hash ^ (hash >> 32)) * (self.key | 1)
+        return <int32_t>(hash >> 40) & self.mask
 
     cdef int32_t _find(self, uint64_t pointer):
         cdef int32_t entry = self.buckets[self._bucket(pointer)]

@@ -1,10 +1,10 @@
 """A table of names, each kept once and known by its number. No GIL is needed."""
 
-from libc.stdint cimport int32_t, int64_t, uint32_t
+from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 from libc.stdlib cimport realloc
 from libc.string cimport memcpy
 
-from gso.traces._text cimport hash_text, same_text
+from gso.traces._text cimport hash_text, random_key, same_text
 
 cdef enum:
     NO_NAME = -1
@@ -25,6 +25,7 @@ cdef struct Names:
     int32_t entries_room
     int32_t *slots
     int32_t slot_count
+    uint64_t key            # of the hash
 
 
 cdef inline bint _room(Names *names, int64_t size) noexcept nogil:
@@ -50,6 +51,8 @@ cdef inline bint _more_slots(Names *names) noexcept nogil:
     cdef void *grown = realloc(names.slots, count * sizeof(int32_t))
     if grown == NULL:
         return False
+    if not names.key:
+        names.key = random_key()
     names.slots, names.slot_count = <int32_t *>grown, count
     for i in range(count):
         names.slots[i] = NO_NAME
@@ -68,9 +71,9 @@ cdef inline int32_t intern(Names *names, const char *text, int64_t size) noexcep
     cdef Name *entry
     if size <= 0:
         return NO_NAME
-    hash = hash_text(text, size)
     if names.count * 2 >= names.slot_count and not _more_slots(names):
         return -2
+    hash = hash_text(text, size, names.key)
     slot = hash & (names.slot_count - 1)
     while names.slots[slot] >= 0:
         entry = &names.entries[names.slots[slot]]

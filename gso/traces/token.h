@@ -5,6 +5,7 @@
 
 #include <stdint.h>
 #include <string.h>
+#include <sys/random.h>
 
 #ifdef __SSE2__
 #include <emmintrin.h>
@@ -104,18 +105,33 @@ static inline uint64_t gso_short(const char *p, int64_t size)
     return (unsigned char)*p;
 }
 
-static inline uint32_t gso_hash(const char *p, int64_t size)
+/* A key for gso_hash() that whoever wrote the log cannot know. */
+static inline uint64_t gso_random_key(void)
 {
-    uint64_t hash = (uint64_t)size * 0x9E3779B97F4A7C15u;
+    uint64_t key = 0;
+
+    if (getentropy(&key, sizeof(key)) != 0)
+        key = (uint64_t)(uintptr_t)&key;
+    return key | 1;
+}
+
+static inline uint64_t gso_mix(uint64_t hash, uint64_t word, uint64_t key)
+{
+    unsigned __int128 product = (unsigned __int128)(hash ^ word) * key;
+
+    return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
+/* Names come from users (any process may choose its own): without the key they would collide. */
+static inline uint32_t gso_hash(const char *p, int64_t size, uint64_t key)
+{
+    uint64_t hash = (uint64_t)size * 0x9E3779B97F4A7C15u ^ key;
     int64_t at;
 
-    for (at = 0; at + 8 < size; at += 8) {
-        hash = (hash ^ gso_load(p + at, 8)) * 0x9E3779B97F4A7C15u;
-        hash ^= hash >> 29;
-    }
-    hash = (hash ^ gso_short(size > 8 ? p + size - 8 : p, size > 8 ? 8 : size))
-           * 0x9E3779B97F4A7C15u;
-    return (uint32_t)(hash >> 32);
+    for (at = 0; at + 8 < size; at += 8)
+        hash = gso_mix(hash, gso_load(p + at, 8), key);
+    hash = gso_mix(hash, gso_short(size > 8 ? p + size - 8 : p, size > 8 ? 8 : size), key);
+    return (uint32_t)(hash >> 32) ^ (uint32_t)hash;
 }
 
 /* Whether two texts of the same size, at least 1, are equal. */

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from gso.kernel import guest_files
 from gso.kernel.guest.records import FRAME, GSO_ECN, NEEDS_CSUM, VIRTIO_NET_HDR
 
 import gso
@@ -25,7 +27,7 @@ class Frame:
 
 def read_frames(path: Path) -> list[Frame]:
     """Read a ``.frames`` file of the guest."""
-    blob = path.read_bytes()
+    blob = guest_files.read(path)
     frames, at = [], 0
     while at < len(blob):
         time_ns, length = FRAME.unpack_from(blob, at)
@@ -94,8 +96,9 @@ _LARGEST_ERRNO = -4095  # a pointer is more negative than that: include/linux/er
 
 def read_trace(path: Path) -> Trace:
     """Read one cell's ftrace text."""
-    read = gso.read_trace(path, "ftrace")
-    lines = path.read_text(errors="replace").split("\n")
+    text = guest_files.read(path)
+    read = gso.read_trace(io.BytesIO(text), "ftrace")
+    lines = text.decode(errors="replace").split("\n")
     events: list[Event] = []
     errors: set[int] = set()
     drops: Counter[tuple[str, str, tuple[str, ...]]] = Counter()

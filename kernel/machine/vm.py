@@ -18,8 +18,10 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
+from gso.kernel import guest_files
 from gso.kernel.bootable import Bootable
 from gso.kernel.errors import TestBedError, UsageError, crash_line
+from gso.kernel.guest_files import GuestFileError
 from gso.kernel.machine import capacity, kvm
 from gso.kernel.machine.initramfs import initramfs
 from gso.kernel.machine.kept_shell import KeptMachine
@@ -57,7 +59,10 @@ class VmLostError(TestBedError):
 
 
 def _crashed(folder: Path) -> bool:
-    console = (folder / "console.log").read_text(errors="replace")
+    try:
+        console = guest_files.read_text(folder / "console.log")
+    except GuestFileError:
+        return False
     return crash_line(console.splitlines()) is not None
 
 
@@ -162,7 +167,7 @@ def _watch(machine: subprocess.Popen[bytes], folder: Path, timeout: float, stop:
     results = folder / "results.json"
     deadline = time.monotonic() + timeout
     silence = _Silence(folder / "progress.jsonl")
-    while not results.exists() and machine.poll() is None:
+    while not os.path.lexists(results) and machine.poll() is None:
         if stop.exists():
             raise VmLostError("the run was interrupted", folder)
         if time.monotonic() > deadline:
@@ -171,14 +176,20 @@ def _watch(machine: subprocess.Popen[bytes], folder: Path, timeout: float, stop:
             message = f"the guest was silent for {_STALL_SECONDS:g} s; the VM was ended"
             raise VmLostError(message, folder, silent=True)
         time.sleep(_POLL_SECONDS)
-    if not results.exists():
+    if not os.path.lexists(results):
         raise VmLostError("the VM ended without results", folder)
 
 
 def _results(folder: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((folder / "results.json").read_text())
+    try:
+        found = json.loads(guest_files.read(folder / "results.json"))
+    except (ValueError, RecursionError):
+        raise GuestFileError("results.json of the guest is not JSON") from None
+    if not isinstance(found, dict) or not isinstance(found.get("ok"), bool):
+        raise GuestFileError("results.json of the guest does not say how it went")
     if not found["ok"]:
-        raise TestBedError("guest", found["error"].strip(), _telling_log(folder))
+        said = str(found.get("error", "the guest failed and does not say why"))
+        raise TestBedError("guest", said.strip(), _telling_log(folder))
     return found
 
 

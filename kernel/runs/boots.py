@@ -12,12 +12,14 @@ What a virtual machine's end means:
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gso.kernel import guest_files
 from gso.kernel.bootable import Bootable
 from gso.kernel.errors import TestBedError
 from gso.kernel.judging import kernel_log, kmemleak
@@ -159,12 +161,12 @@ class VariantRun:
     def log(self) -> str:
         """Return the kernel log of the boot that went through, empty if none did."""
         console = self._boot.job.folder / "console.log"
-        return console.read_text(errors="replace") if self.guest else ""
+        return guest_files.read_text(console) if self.guest else ""
 
     def leaks(self) -> list[kmemleak.Leak]:
         """Return the leaks that kmemleak found, on a kernel that has it."""
         path = self._boot.job.folder / "kmemleak.log"
-        return kmemleak.parse(path.read_text(errors="replace")) if path.exists() else []
+        return kmemleak.parse(guest_files.read_text(path)) if os.path.lexists(path) else []
 
     def complaints(self) -> list[kernel_log.Complaint]:
         """Return the warnings in the kernel log."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from gso.kernel import guest_files
 from gso.kernel.judging.evidence import Cell
 from gso.kernel.judging.wire_check import super_packets
 from gso.kernel.scenarios import Scenario
@@ -21,6 +22,7 @@ def save_capture(scenario: Scenario, cell: Cell, path: Path) -> None:
     entries += [(f.time_ns, 1, f.data, None) for f in cell.frames["wire"]]
     entries.sort(key=lambda entry: entry[0])
     times, interfaces, frames, comments = zip(*entries, strict=True) if entries else ((),) * 4
+    guest_files.make_way(path)
     gso.write_capture(
         path,
         gso.Frames.from_list(list(frames)),

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from gso.kernel import guest_files
 from gso.kernel.bootable import Bootable
 from gso.kernel.machine import vm
 from gso.kernel.progress import Progress
@@ -113,7 +114,7 @@ def _lines(cells: Path, scenarios: Sequence[Scenario]) -> list[str]:
     for scenario in scenarios:
         for traffic in scenario.traffic:
             path = cells / f"{scenario.name}-{traffic.name}.trace"
-            lines = path.read_text(errors="replace").splitlines()
+            lines = guest_files.read_text(path).splitlines()
             found += [line for line in lines if not found or not line.startswith("#")]
     return found
 

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+from gso.kernel import guest_files
 from gso.kernel.errors import TestBedError, UsageError
 from gso.kernel.guest.shell import OUTPUT, STATUS
 from gso.kernel.machine import vm
@@ -116,13 +117,13 @@ def in_machine(
 
 def _pass_on(machine: Path) -> None:
     """Print what the command and the set-up before it said in the VM."""
-    sys.stderr.write((machine / "guest.log").read_text(errors="replace"))
+    sys.stderr.write(guest_files.read_text(machine / "guest.log"))
     output = machine / OUTPUT
-    if output.exists():
-        sys.stdout.write(output.read_text(errors="replace"))
+    if os.path.lexists(output):
+        sys.stdout.write(guest_files.read_text(output))
 
 
 def _left(machine: Path) -> int:
     """Return the status that the user left the shell with; none when the machine was ended."""
     status = machine / STATUS
-    return int(status.read_text()) if status.exists() else 0
+    return int(guest_files.read(status, 20)) if os.path.lexists(status) else 0

@@ -1,0 +1,121 @@
+"""Whatever a guest puts in the place of its files is read within limits, or refused at once."""
+
+import json
+import os
+import time
+
+import pytest
+from gso.kernel import guest_files
+from gso.kernel.errors import TestBedError
+from gso.kernel.guest_files import GuestFileError
+from gso.kernel.judging import evidence
+from gso.kernel.machine import jobs, vm
+
+
+def fifo(path, _secret):
+    os.mkfifo(path)
+
+
+def link(path, secret):
+    path.symlink_to(secret)
+
+
+def device(path, _secret):
+    path.symlink_to("/dev/zero")
+
+
+def loop(path, _secret):
+    path.symlink_to(path)
+
+
+def folder(path, _secret):
+    path.mkdir()
+
+
+def huge(path, _secret):
+    with path.open("wb") as file:
+        file.truncate(100 << 30)
+
+
+def garbage(path, _secret):
+    path.write_bytes(b"\xff\0{[\n" * 100)
+
+
+def a_list(path, _secret):
+    path.write_text("[1]\n")
+
+
+def nested(path, _secret):
+    path.write_text("[" * 200_000 + "\n")
+
+
+TRICKS = [fifo, link, device, loop, folder, huge, garbage, a_list, nested]
+
+
+@pytest.fixture
+def secret(tmp_path):
+    path = tmp_path / "secret"
+    path.write_text(json.dumps({"ok": True, "stage": "cell", "result": {}}) + "\n")
+    return path
+
+
+@pytest.fixture
+def shared(tmp_path):
+    path = tmp_path / "shared"
+    path.mkdir()
+    return path
+
+
+@pytest.mark.parametrize("trick", TRICKS)
+def test_results_and_progress(shared, secret, trick):
+    for name, read in (("results.json", vm._results), ("progress.jsonl", jobs.events)):
+        begun = time.monotonic()
+        trick(shared / name, secret)
+        with pytest.raises(GuestFileError, match=name):
+            read(shared)
+        assert time.monotonic() - begun < 5
+
+
+@pytest.mark.parametrize("trick", [fifo, link, device, loop, folder, huge])
+def test_evidence_and_logs(shared, secret, trick):
+    begun = time.monotonic()
+    for name in ("a-b.trace", "a-b.wire.frames", "console.log"):
+        trick(shared / name, secret)
+    for read in (evidence.read_trace, evidence.read_frames):
+        with pytest.raises(GuestFileError):
+            read(shared / ("a-b.trace" if read is evidence.read_trace else "a-b.wire.frames"))
+    lost = vm.VmLostError("no results", shared)
+    assert lost.status == "lost"
+    assert "stage" not in TestBedError("vm", "x", shared / "console.log").log_tail()
+    assert time.monotonic() - begun < 5
+
+
+def test_the_folder_is_no_link(shared, tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "a.trace").write_text("")
+    (shared / "cells").symlink_to(elsewhere)
+    with pytest.raises(GuestFileError):
+        guest_files.read(shared / "cells" / "a.trace")
+    with pytest.raises(GuestFileError):
+        guest_files.make_way(shared / "cells" / "a.pcapng")
+
+
+def test_nothing_is_written_through_a_link(shared, secret):
+    before = secret.read_text()
+    path = shared / "a.pcapng"
+    path.symlink_to(secret)
+    guest_files.make_way(path)
+    path.write_text("ours")
+    assert secret.read_text() == before
+
+
+def test_a_plain_file_is_read(shared):
+    (shared / "results.json").write_text('{"ok": true}')
+    assert vm._results(shared) == {"ok": True}
+    (shared / "results.json").write_text('{"ok": false}')
+    with pytest.raises(TestBedError, match="does not say why"):
+        vm._results(shared)
+    assert jobs.events(shared) == []
+    with pytest.raises(GuestFileError, match="more than 5 bytes"):
+        guest_files.read(shared / "results.json", 5)

@@ -1,0 +1,88 @@
+"""Time and memory grow with the size of a file, not with what somebody wrote into it."""
+
+import io
+import lzma
+import struct
+import time
+
+import numpy as np
+import pytest
+
+import gso
+from gso.capture import Reader, read_capture
+from gso.compressed import DamagedError, Expander
+
+
+def block(kind, body):
+    size = struct.pack("<I", len(body) + 12)
+    return struct.pack("<I", kind) + size + body + size
+
+
+def many_interfaces(count):
+    """A capture in which each interface is followed by one packet of it."""
+    parts = [block(0x0A0D0D0A, struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1))]
+    for number in range(count):
+        parts.append(block(1, struct.pack("<HHI", 1, 0, 0)))
+        parts.append(block(6, struct.pack("<IIIII", number, 0, number, 4, 4) + b"abcd"))
+    return b"".join(parts)
+
+
+def test_many_interfaces():
+    count = 16_000
+    begun = time.process_time()
+    capture = read_capture(io.BytesIO(many_interfaces(count)))
+    assert time.process_time() - begun < 15
+    assert len(capture.interfaces) == len(capture) == count
+    assert np.array_equal(capture.interface_ids, np.arange(count))
+    assert np.array_equal(capture.timestamps, np.arange(count) * 1000)
+
+
+def test_each_batch_has_the_clock_of_its_interfaces():
+    head = block(0x0A0D0D0A, struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1))
+    parts = [head]
+    for number in range(40):
+        resolution = struct.pack("<HHBxxxHH", 9, 1, number % 10, 0, 0)
+        parts.append(block(1, struct.pack("<HHI", 1, 0, 0) + resolution))
+        parts.append(block(6, struct.pack("<IIIII", number, 0, 7, 4, 4) + b"abcd"))
+    data = b"".join(parts)
+    expected = [7 * 10 ** (9 - number % 10) for number in range(40)]
+    assert read_capture(io.BytesIO(data)).timestamps.tolist() == expected
+    batches = [batch.timestamps.tolist() for batch in Reader(io.BytesIO(data))]
+    assert [time for batch in batches for time in batch] == expected
+
+
+def test_an_xz_file_cannot_ask_for_all_memory():
+    filters = [{"id": lzma.FILTER_LZMA2, "preset": 0, "dict_size": 1 << 20}]
+    data = bytearray(lzma.compress(b"line\n" * 1000, filters=filters))
+    assert Expander("xz", bytes(data), io.BytesIO()).read(5) == b"line\n"
+    # The block header: its size, flags, LZMA2, the size of its properties, the dictionary's size
+    assert data[14:16] == b"\x21\x01"
+    data[16] = 40  # 4 GiB - 1
+    size = (data[12] + 1) * 4
+    data[12 + size - 4 : 12 + size] = struct.pack("<I", _crc32(data[12 : 12 + size - 4]))
+    with pytest.raises(DamagedError, match="Memory"):
+        Expander("xz", bytes(data), io.BytesIO()).read(5)
+
+
+def _crc32(data):
+    import zlib  # noqa: PLC0415
+
+    return zlib.crc32(bytes(data))
+
+
+INVERSE = pow(0x9E3779B97F4A7C15, -1, 1 << 64)
+
+
+def test_pointers_that_collide_without_a_key_take_no_longer():
+    line = "0x%016x 0 [a] ip_rcv len=1\n"
+    colliding = [(number * INVERSE) % (1 << 64) for number in range(1 << 16, (1 << 16) + 20_000)]
+    plain = range(1 << 40, (1 << 40) + 256 * 20_000, 256)
+    spent = []
+    for pointers in (plain, colliding):
+        text = "".join(line % pointer for pointer in pointers if pointer >= 1 << 32).encode()
+        trace = gso.read_trace(io.BytesIO(text), "pwru")
+        assert len(trace) >= 19_000
+        begun = time.process_time()
+        gso.diagnose(trace)
+        spent.append(time.process_time() - begun)
+    assert spent[1] < 10 * spent[0] + 0.5
