@@ -6,6 +6,7 @@ from typing_extensions import Buffer
 
 RECORD_DTYPE: np.dtype[Any]
 PCAP_RECORD: int
+OLD_PCAP_RECORD: int
 OBSOLETE_PACKET_BLOCK: int
 SIMPLE_PACKET_BLOCK: int
 ENHANCED_PACKET_BLOCK: int
@@ -15,7 +16,14 @@ Records = npt.NDArray[np.void]
 Bytes = Buffer | npt.NDArray[np.uint8]
 
 def scan_pcap(
-    buffer: Bytes, start: int, stop: int, swapped: bool, records: Records, origin: int = 0
+    buffer: Bytes,
+    start: int,
+    stop: int,
+    swapped: bool,
+    records: Records,
+    origin: int = 0,
+    minor: int = 4,
+    header: int = 16,
 ) -> tuple[int, int]: ...
 def scan_pcapng(
     buffer: Bytes,
@@ -40,7 +48,6 @@ def nanoseconds(
     denominators: npt.NDArray[np.uint64],
     offsets: npt.NDArray[np.int64],
     out: npt.NDArray[np.int64],
-    origin: int = 0,
 ) -> None: ...
 def packed_size(
     records: Records,
@@ -57,4 +64,5 @@ def pack(
     skips: npt.NDArray[np.uint32],
     swapped: bool,
     out: npt.NDArray[np.uint8],
+    spell_out: bool = False,
 ) -> int: ...

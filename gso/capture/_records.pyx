@@ -46,8 +46,10 @@ RECORD_DTYPE = np.dtype([
 ])
 
 cdef enum:
-    # Kinds of record: pcapng block types, and 0 for pcap.
+    # Kinds of record: pcapng block types, and 0 for pcap; 1 for pcap before version 2.3, which has
+    # the two lengths the other way round.
     PCAP = 0
+    OLD_PCAP = 1
     OPB = 2
     SPB = 3
     EPB = 6
@@ -64,10 +66,13 @@ cdef enum:
     OPT_VERDICT = 7
 
 PCAP_RECORD = PCAP
+OLD_PCAP_RECORD = OLD_PCAP
 OBSOLETE_PACKET_BLOCK = OPB
 SIMPLE_PACKET_BLOCK = SPB
 ENHANCED_PACKET_BLOCK = EPB
 MAX_BLOCK = LIMIT
+
+cdef int64_t NOT_A_TIME = -<int64_t>0x7fffffffffffffff - 1
 
 cdef enum Fault:
     FINE
@@ -109,10 +114,13 @@ cdef inline int64_t padded(int64_t length) noexcept nogil:
 
 
 def scan_pcap(const uint8_t[::1] buffer, Py_ssize_t start, Py_ssize_t stop, bint swapped,
-              Record[::1] records, int64_t origin=0):
+              Record[::1] records, int64_t origin=0, int minor=4, int header=PCAP_HEADER):
     """Find whole pcap records in ``buffer[start:stop]``.
 
-    `origin` is the file offset of ``buffer[0]``, for messages. Returns (records found, where the
+    `minor` is that of version 2 of the format; before 2.3, the original length precedes the
+    captured one; in 2.3 it may (as libpcap has it). `header` is the size of a record's header: 16
+    bytes, or 24 in a "modified" file. `origin` is the file offset of ``buffer[0]``, for
+    messages. Returns (records found, where the
     next record starts). It stops at a record that is not whole yet, and before a damaged one,
     which raises GsoError when it is the first.
     """
@@ -121,39 +129,46 @@ def scan_pcap(const uint8_t[::1] buffer, Py_ssize_t start, Py_ssize_t stop, bint
     if not 0 <= start <= stop <= buffer.shape[0]:
         raise IndexError(f"{start}:{stop} is not within a buffer of {buffer.shape[0]} bytes")
     with nogil:
-        found = _scan_pcap(buffer, &start, stop, swapped, records, &trouble)
+        found = _scan_pcap(
+            buffer, &start, stop, swapped, records, minor, header, &trouble)
     if not found and trouble.fault != FINE:
         _refuse(&trouble, origin + start)
     return found, start
 
 
 cdef Py_ssize_t _scan_pcap(const uint8_t[::1] buffer, Py_ssize_t *position, Py_ssize_t stop,
-                           bint swapped, Record[::1] records, Trouble *trouble) noexcept nogil:
+                           bint swapped, Record[::1] records, int minor, int hlen,
+                           Trouble *trouble) noexcept nogil:
     cdef Py_ssize_t at = position[0], found = 0, room = records.shape[0]
     cdef const uint8_t *header
-    cdef uint32_t captured
+    cdef uint32_t captured, original
+    cdef bint old
     cdef Record *record
     trouble.fault = FINE
-    while found < room and stop - at >= PCAP_HEADER:
+    while found < room and stop - at >= hlen:
         header = &buffer[at]
         captured = load32(header + 8, swapped)
+        original = load32(header + 12, swapped)
+        old = minor < 3 or (minor == 3 and captured > original)
+        if old:
+            captured, original = original, captured
         if captured > LIMIT:
             trouble[0] = Trouble(CAPTURED_TOO_LONG, captured, LIMIT)
             break
-        if stop - at - PCAP_HEADER < captured:
+        if stop - at - hlen < captured:
             break
         record = &records[found]
         record.block = at
-        record.data = at + PCAP_HEADER
-        record.options = 0
+        record.data = at + hlen
+        record.options = at + PCAP_HEADER
         record.ticks = <uint64_t>load32(header, swapped) << 32 | load32(header + 4, swapped)
-        record.block_length = PCAP_HEADER + captured
+        record.block_length = hlen + captured
         record.captured = captured
-        record.original = load32(header + 12, swapped)
-        record.options_length = 0
+        record.original = original
+        record.options_length = hlen - PCAP_HEADER
         record.interface = 0
-        record.kind = PCAP
-        at += PCAP_HEADER + captured
+        record.kind = OLD_PCAP if old else PCAP
+        at += hlen + captured
         found += 1
     position[0] = at
     return found
@@ -333,13 +348,14 @@ cdef int _check_records(const uint8_t[::1] buffer, const Record[::1] records) ex
 
 def nanoseconds(const Record[::1] records, const uint64_t[::1] numerators,
                 const uint64_t[::1] denominators, const int64_t[::1] offsets,
-                int64_t[::1] out, int64_t origin=0):
+                int64_t[::1] out):
     """Timestamps of pcapng records in ns since 1970: ticks * numerator // denominator + offset.
 
-    The three tables are indexed by interface, the offsets are in seconds. Raises GsoError for a
-    time that 64 bits of nanoseconds cannot hold (beyond the year 2262).
+    The three tables are indexed by interface, the offsets are in seconds. A time that 64 bits of
+    nanoseconds cannot hold (beyond the year 2262) becomes the least number, which is NumPy's "not a
+    time" (NaT).
     """
-    cdef Py_ssize_t i, bad = -1
+    cdef Py_ssize_t i
     cdef uint32_t k
     cdef gso_u128 value, limit = <gso_u128>1 << 63
     cdef int64_t shift, longest = <int64_t>1 << 32  # seconds that still fit, as nanoseconds
@@ -354,22 +370,12 @@ def nanoseconds(const Record[::1] records, const uint64_t[::1] numerators,
             k = records[i].interface
             value = <gso_u128>records[i].ticks * numerators[k] / denominators[k]
             shift = offsets[k]
+            out[i] = NOT_A_TIME
             if value >= limit or shift > longest or shift < -longest:
-                bad = i
-                break
+                continue
             shift *= 1000000000
-            if shift > 0 and value + <gso_u128>shift >= limit:
-                bad = i
-                break
-            out[i] = <int64_t>value + shift
-    if bad >= 0:
-        offset = origin + records[bad].block
-        ticks, seconds = records[bad].ticks, offsets[records[bad].interface]
-        raise GsoError(
-            f"damaged capture at byte {offset}: timestamp of {ticks} ticks, offset {seconds} s, "
-            "does not fit into 63 bits of nanoseconds",
-            reason=Reason.TOO_LONG, field="timestamp", offset=offset, limit=2**63 - 1,
-        )
+            if shift <= 0 or value + <gso_u128>shift < limit:
+                out[i] = <int64_t>value + shift
 
 
 # --- writing ---------------------------------------------------------------------------------
@@ -386,6 +392,8 @@ def packed_size(const Record[::1] records, const int64_t[::1] offsets, const int
             segments = first[i + 1] - first[i]
             if not segments:
                 total += records[i].block_length
+                if records[i].kind == SPB:
+                    total += EPB_HEADER - SPB_HEADER
                 continue
             payload = offsets[first[i + 1]] - offsets[first[i]]
             each = EPB_HEADER + 4 + 3 + skips[records[i].interface]
@@ -397,14 +405,16 @@ def packed_size(const Record[::1] records, const int64_t[::1] offsets, const int
 
 def pack(const uint8_t[::1] buffer, const Record[::1] records, const uint8_t[::1] data,
          const int64_t[::1] offsets, const int64_t[::1] first, const uint32_t[::1] skips,
-         bint swapped, uint8_t[::1] out):
+         bint swapped, uint8_t[::1] out, bint spell_out=False):
     """Write records as they go into a file, each as itself or as the frames that replace it.
 
     Frames ``first[i]`` to ``first[i + 1]`` of (data, offsets) replace record i, with its
     timestamp and interface and with the first ``skips[interface]`` bytes of its packet before
     each; its options go to the first of them (to the others only those that describe the
-    reception: flags, queue, verdict). Without any, the record is copied unchanged. Returns the
-    number of bytes written; GsoError if the arguments contradict each other.
+    reception: flags, queue, verdict). Without any, the record is copied unchanged; but with
+    `spell_out`, a simple packet block that was cut becomes an enhanced one, which says how many
+    bytes it has whatever the interface's limit is. Returns the number of bytes written;
+    GsoError if the arguments contradict each other.
     """
     cdef Py_ssize_t at = 0
     if out.shape[0] < packed_size(records, offsets, first, skips):
@@ -416,7 +426,7 @@ def pack(const uint8_t[::1] buffer, const Record[::1] records, const uint8_t[::1
     if not out.shape[0]:
         return 0
     with nogil:
-        at = _pack(buffer, records, data, offsets, first, skips, swapped, &out[0])
+        at = _pack(buffer, records, data, offsets, first, skips, swapped, spell_out, &out[0])
     return at
 
 
@@ -443,15 +453,22 @@ cdef int _check_plan(const Record[::1] records, const int64_t[::1] offsets,
 cdef Py_ssize_t _pack(const uint8_t[::1] buffer, const Record[::1] records,
                       const uint8_t[::1] data, const int64_t[::1] offsets,
                       const int64_t[::1] first, const uint32_t[::1] skips, bint swapped,
-                      uint8_t *out) noexcept nogil:
+                      bint spell_out, uint8_t *out) noexcept nogil:
     cdef Py_ssize_t i, at = 0
     cdef int64_t k
     cdef const Record *record
+    cdef Record whole
     cdef const uint8_t *base = &buffer[0] if buffer.shape[0] else NULL
     cdef const uint8_t *frames = &data[0] if data.shape[0] else NULL
     for i in range(records.shape[0]):
         record = &records[i]
-        if first[i] == first[i + 1] and record.block_length:
+        if (spell_out and first[i] == first[i + 1] and record.kind == SPB
+                and record.captured < record.original):
+            whole = record[0]
+            whole.kind = EPB
+            at += _pack_one(base, &whole, base, record.data, record.captured, 0, True, swapped,
+                            out + at)
+        elif first[i] == first[i + 1] and record.block_length:
             memcpy(out + at, base + record.block, record.block_length)
             at += record.block_length
         for k in range(first[i], first[i + 1]):
@@ -467,12 +484,16 @@ cdef Py_ssize_t _pack_one(const uint8_t *base, const Record *record, const uint8
     cdef uint32_t original = max(record.original, captured)
     cdef uint32_t high = <uint32_t>(record.ticks >> 32), low = <uint32_t>record.ticks
     cdef Py_ssize_t at
-    if record.kind == PCAP:
+    if record.kind == PCAP or record.kind == OLD_PCAP:
         store32(out, high, swapped)
         store32(out + 4, low, swapped)
-        store32(out + 8, captured, swapped)
-        store32(out + 12, original, swapped)
+        store32(out + 8, captured if record.kind == PCAP else original, swapped)
+        store32(out + 12, original if record.kind == PCAP else captured, swapped)
         at = PCAP_HEADER
+        if record.options_length:
+            # What a "modified" file has between the lengths and the packet
+            memcpy(out + at, base + record.options, record.options_length)
+            at += record.options_length
     elif record.kind == SPB:
         store32(out, SPB, swapped)
         store32(out + 8, original, swapped)
@@ -491,7 +512,7 @@ cdef Py_ssize_t _pack_one(const uint8_t *base, const Record *record, const uint8
     if frame:
         memcpy(out + at, frames + start, frame)
         at += frame
-    if record.kind == PCAP:
+    if record.kind == PCAP or record.kind == OLD_PCAP:
         return at
     while at % 4:
         out[at] = 0

@@ -32,10 +32,14 @@ MOST_RECORDS = 1 << 14
 
 PCAP_MICROSECONDS = 0xA1B2C3D4
 PCAP_NANOSECONDS = 0xA1B23C4D
+PCAP_MODIFIED = 0xA1B2CD34
+"""Of Linux distributions before 2000: 8 more bytes in the header of each packet."""
 SECTION_HEADER = 0x0A0D0D0A
 BYTE_ORDER_MAGIC = 0x1A2B3C4D
 INTERFACE_DESCRIPTION = 1
 ENHANCED_PACKET = 6
+
+_PCAP_MINOR = 4
 
 OPT_END = 0
 OPT_COMMENT = 1
@@ -154,17 +158,20 @@ class PcapHeader:
     order: Order
     nanoseconds: bool
     interface: Interface
+    minor: int = 4
+    record: int = 16
+    """Bytes of the header of each packet."""
 
     SIZE = 24
 
     @staticmethod
     def unpack(header: bytes) -> PcapHeader:
         """Read a header whose magic number is known to be one of pcap's."""
-        order: Order = "<" if header[0] in (0xD4, 0x4D) else ">"
+        order: Order = "<" if header[0] in (0xD4, 0x4D, 0x34) else ">"
         magic, major, minor, _, _, snaplen, link = struct.unpack(order + "IHHiIII", header)
-        if (major, minor) != (2, 4):
+        if major != 2 or minor > _PCAP_MINOR:
             raise GsoError(
-                f"pcap version {major}.{minor}: only 2.4, written since 1998, is understood",
+                f"pcap version {major}.{minor}: only 2.0 to 2.4 are understood",
                 reason=Reason.UNSUPPORTED,
                 field="version",
                 offset=4,
@@ -176,7 +183,8 @@ class PcapHeader:
             snaplen=snaplen,
             ticks_per_second=10**9 if magic == PCAP_NANOSECONDS else 10**6,
         )
-        return PcapHeader(order, magic == PCAP_NANOSECONDS, interface)
+        record = 24 if magic == PCAP_MODIFIED else 16
+        return PcapHeader(order, magic == PCAP_NANOSECONDS, interface, minor, record)
 
     @staticmethod
     def pack(interface: Interface, snaplen: int) -> bytes:

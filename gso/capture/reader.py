@@ -20,6 +20,7 @@ from gso.capture._records import (
     ENHANCED_PACKET_BLOCK,
     MAX_BLOCK,
     OBSOLETE_PACKET_BLOCK,
+    OLD_PCAP_RECORD,
     PCAP_RECORD,
     RECORD_DTYPE,
     SIMPLE_PACKET_BLOCK,
@@ -52,7 +53,7 @@ _PACKET_BLOCKS = (OBSOLETE_PACKET_BLOCK, SIMPLE_PACKET_BLOCK, ENHANCED_PACKET_BL
 _PCAP_MAGICS = tuple(
     struct.pack(order + "I", magic)
     for order in "<>"
-    for magic in (form.PCAP_MICROSECONDS, form.PCAP_NANOSECONDS)
+    for magic in (form.PCAP_MICROSECONDS, form.PCAP_NANOSECONDS, form.PCAP_MODIFIED)
 )
 _LZ4 = b"\x04\x22\x4d\x18"
 
@@ -63,7 +64,8 @@ class Capture:
 
     Attributes:
         frames: the packets' bytes.
-        timestamps: nanoseconds since 1970-01-01 UTC, int64, shape (n,).
+        timestamps: nanoseconds since 1970-01-01 UTC, int64, shape (n,). A time that does not fit,
+            past the year 2262, is ``-2**63``, NumPy's NaT.
         interfaces: every interface that the file describes (one for pcap).
         interface_ids: index into `interfaces` of each packet, int64, shape (n,).
         original_lengths: each packet's bytes on the wire, more than the frame has if the capture
@@ -173,17 +175,22 @@ class Packets:
         gather(self.buffer, self.records, skips, data)
         return Frames(data.data, offsets)
 
+    @property
+    def _is_pcap(self) -> bool:
+        kinds = (PCAP_RECORD, OLD_PCAP_RECORD)
+        return bool(len(self.records)) and self.records["kind"][0] in kinds
+
     def timestamps(self) -> Int64s:
-        """Nanoseconds since 1970."""
+        """Nanoseconds since 1970; those that 64 bits cannot hold are NumPy's NaT."""
         ticks = self.records["ticks"]
         interfaces = self.section.interfaces
-        if len(ticks) and self.records["kind"][0] == PCAP_RECORD:
+        if len(ticks) and self._is_pcap:
             fraction = 10**9 // interfaces[0].ticks_per_second
             whole: Int64s = (ticks >> np.uint64(32)).astype(np.int64) * 10**9
             whole += (ticks & np.uint64(0xFFFFFFFF)).astype(np.int64) * fraction
             return whole
         out = np.empty(len(ticks), np.int64)
-        nanoseconds(self.records, *self.section.clock, out, self.origin)
+        nanoseconds(self.records, *self.section.clock, out)
         return out
 
     def columns(self) -> tuple[Int64s, Int64s, Int64s, list[str | None]]:
@@ -198,6 +205,8 @@ class Packets:
     def comments(self) -> list[str | None]:
         """Each packet's comment."""
         found: list[str | None] = [None] * len(self.records)
+        if self._is_pcap:
+            return found
         for i in np.flatnonzero(self.records["options_length"]):
             start, length = int(self.records["options"][i]), int(self.records["options_length"][i])
             body = self.buffer[start : start + length].tobytes()
@@ -311,18 +320,28 @@ class Reader:
         records = np.empty(MOST_RECORDS, RECORD_DTYPE)
         while True:
             found, after = scan_pcap(
-                self._buffer, self._start, self._stop, section.swapped, records, self._origin
+                self._buffer,
+                self._start,
+                self._stop,
+                section.swapped,
+                records,
+                self._origin,
+                header.minor,
+                header.record,
             )
             if found:
                 yield self._found(records[:found], section, after)
-            elif not self._fill(self._record_size(section.order)):
-                return self._note_truncation(self._record_size(section.order))
+            elif not self._fill(self._record_size(header)):
+                return self._note_truncation(self._record_size(header))
 
-    def _record_size(self, order: Order) -> int:
+    def _record_size(self, header: form.PcapHeader) -> int:
         """Size of the next pcap record, or of its header while that is not whole."""
-        if self._available < 16:
-            return 16
-        return 16 + int(struct.unpack_from(order + "I", self._peek(12), 8)[0])
+        if self._available < header.record:
+            return header.record
+        captured, original = struct.unpack_from(header.order + "II", self._peek(16), 8)
+        if header.minor < 3 or (header.minor == 3 and captured > original):
+            captured = original
+        return header.record + int(captured)
 
     # --- pcapng ---
 

@@ -89,7 +89,10 @@ def _coalesce(options: argparse.Namespace) -> int:
     report = sys.stderr if options.output == "-" else sys.stdout
     if options.json:
         numbers = {"written": merged.written, "unchanged": merged.unchanged}
-        json.dump(dataclasses.asdict(merged) | numbers, report, indent=2)
+        counts = dataclasses.asdict(merged) | numbers
+        if merged.damage is None:
+            del counts["damage"]
+        json.dump(counts, report, indent=2)
         report.write("\n")
     else:
         report.writelines(f"{line}\n" for line in _report(merged))

@@ -136,6 +136,8 @@ def faults(description: dict[str, Any]) -> int:
 
 def moment(nanoseconds: int) -> str:
     """A time in words, in UTC and to the nanosecond."""
+    if nanoseconds == -(1 << 63):
+        return "at a time past the year 2262"
     seconds, fraction = divmod(nanoseconds, 10**9)
     epoch = datetime.datetime(1970, 1, 1)
     return f"{epoch + datetime.timedelta(seconds=seconds)}.{fraction:09} UTC"

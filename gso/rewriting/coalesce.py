@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 _LONGEST_FRAME = 1 << 20
 _NANOSECONDS = 1000
 _MOST_KEPT = 1 << 18
+_NOT_A_TIME = -(1 << 63)
 
 
 @dataclass
@@ -70,7 +71,8 @@ class _Merger:
         self.result = Merged()
         self._timeout = timeout
         self._options = options
-        self._packer, self._keeper = Packer(), Packer()
+        # Limits on captured bytes are raised, which simple packet blocks depend on.
+        self._packer, self._keeper = Packer(spell_out=True), Packer()
         # The last packets of a piece of the file, if their super-packet may go on in the next one.
         self._kept: Packets | None = None
 
@@ -104,10 +106,15 @@ class _Merger:
         """The bytes to write for packets of one link type that is known, as `_part` does."""
         kind, skip = LINKS[link_type]
         times = None if self._timeout is None else packets.timestamps()
+        flows = self._flows(packets, SLL2_HLEN if link_type == "linux_sll2" else skip)
+        if times is not None:
+            # How far apart packets are is not known without their times.
+            odd = np.flatnonzero(times == _NOT_A_TIME)
+            flows[odd] = -1 - odd
         made = coalesce(
             link_frames(packets, link_type),
             link_type=kind,
-            interfaces=self._flows(packets, SLL2_HLEN if link_type == "linux_sll2" else skip),
+            interfaces=flows,
             timestamps=times,
             timeout=(self._timeout or 0) * _NANOSECONDS,
             checksum="complete",
@@ -144,7 +151,8 @@ class _Merger:
         count = len(packets.records)
         waiting = made.first[made.held]
         if times is not None and self._timeout is not None:
-            waiting = waiting[times[waiting] >= times[-1] - self._timeout * _NANOSECONDS]
+            least = max(int(times[-1]) - self._timeout * _NANOSECONDS, _NOT_A_TIME)
+            waiting = waiting[times[waiting] >= least]
         kept = np.cumsum(packets.records["block_length"][::-1], dtype=np.int64)
         affordable = count - int(np.searchsorted(kept, _MOST_KEPT, side="right"))
         return max(int(waiting.min(initial=count)), affordable)

@@ -135,9 +135,13 @@ def _number(link_type: str) -> int:
 
 
 class Packer:
-    """Makes the bytes of a capture file; a result lasts until the next but one."""
+    """Makes the bytes of a capture file; a result lasts until the next but one.
 
-    def __init__(self) -> None:
+    With `spell_out`, simple packet blocks that were cut become enhanced ones: see `pack`.
+    """
+
+    def __init__(self, *, spell_out: bool = False) -> None:
+        self._spell_out = spell_out
         self._buffer = self._other = np.empty(0, np.uint8)
 
     def pack(self, packets: Packets, frames: Frames, parents: Int64s, skip: int = 0) -> memoryview:
@@ -165,6 +169,7 @@ class Packer:
             skips,
             packets.section.swapped,
             self._buffer,
+            self._spell_out,
         )
         return self._buffer.data[:size]
 

@@ -123,7 +123,7 @@ def test_an_empty_pcap_is_an_empty_capture():
     assert capture.timestamps.shape == (0,)
 
 
-@pytest.mark.parametrize("version", [(2, 3), (1, 0), (3, 4)])
+@pytest.mark.parametrize("version", [(2, 5), (1, 0), (3, 4)])
 def test_other_pcap_versions_are_refused(version):
     assert f"{version[0]}.{version[1]}" in str(refused(build.pcap([], version=version)))
 
@@ -218,13 +218,11 @@ def test_timestamp_offsets(order, seconds):
         (9, 2**62 + 2**61, 2**32),
     ],
 )
-def test_times_beyond_64_bits_are_refused(resolution, ticks, seconds):
+def test_times_beyond_64_bits_are_no_times(resolution, ticks, seconds):
     items = [(9, bytes([resolution])), (14, struct.pack("<q", seconds))]
     head = build.section() + build.interface(items=items) + build.enhanced(b"", ticks=1)
     data = head[: -len(build.enhanced(b""))] + build.enhanced(b"", ticks=ticks)
-    error = refused(data)
-    assert str(ticks) in str(error)
-    assert str(seconds) in str(error)
+    assert np.isnat(read(data).timestamps.view("datetime64[ns]")).tolist() == [True]
 
 
 def test_sections_of_both_byte_orders_in_one_file():

@@ -11,7 +11,7 @@ from gso.cli import main
 
 CASES = Path(__file__).parents[1] / "vectors" / "cases" / "captures"
 SIZE = ("--gso-size", "1448")
-SILENT_KINDS = ("04", "05", "06", "07", "10")
+SILENT_KINDS = ("04", "05", "06", "07", "10", "14")
 
 UNCHANGED = [
     ("01-eompls-mac-45.pcap", (), 0),
@@ -114,3 +114,33 @@ def test_nothing_is_said_of_what_was_not_looked_into(tmp_path, capsys):
     text = capsys.readouterr().out
     assert "1 packet cannot be looked into: ethernet type 0x88cc" in text
     assert "nothing wrong was found in the other 1 packet" in text
+
+
+def test_simple_packets_that_were_cut_stay_readable(tmp_path, capsys):
+    source, out = CASES / "08-simple-packets-cut.pcapng", tmp_path / "out.pcapng"
+    assert main(["coalesce", str(source), str(out)]) == 0
+    before, after = gso.read_capture(source), gso.read_capture(out)
+    assert after.frames == before.frames
+    assert after.original_lengths.tolist() == before.original_lengths.tolist() == [142, 142]
+    capsys.readouterr()
+
+
+@pytest.mark.parametrize(
+    "name", ["09-nanoseconds-without-tsresol.pcapng", "09-time-negative.pcapng"]
+)
+def test_odd_times_are_read_and_kept(name, tmp_path, capsys):
+    source, out = CASES / name, tmp_path / "out.pcapng"
+    assert main(["validate", str(source)]) == 0
+    assert main(["explain", str(source)]) == 0
+    assert main(["coalesce", str(source), str(out)]) == 0
+    assert out.read_bytes() == source.read_bytes()
+    capsys.readouterr()
+
+
+@pytest.mark.parametrize("name", ["14-modified-pcap.pcap", "14-pcap-2.1.pcap"])
+def test_older_pcap_files_stay_as_they_are(name, tmp_path, capsys):
+    for command in ("segment", "coalesce"):
+        assert main([command, str(CASES / name), str(tmp_path / "out.pcap")]) == 0
+        after = gso.read_capture(tmp_path / "out.pcap")
+        assert after.frames == gso.read_capture(CASES / name).frames
+    capsys.readouterr()
