@@ -6,8 +6,10 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
+from gso.constants import GsoType
 from gso.diagnosis._history import Tally
 from gso.diagnosis.cases import Case
+from gso.diagnosis.complaints import IN_VALIDATION, complaint_text
 from gso.diagnosis.follower import Packet
 from gso.diagnosis.kernel_functions import ENCAPSULATORS, SEGMENT_WORDS
 from gso.rules import RULES, Severity, finding
@@ -84,13 +86,36 @@ def make_case(tally: Tally) -> Case:
 
 
 def _dropped_only(packet: Packet, growth: int | None) -> dict[str, Any]:
+    complaint = IN_VALIDATION if packet.in_validation else packet.complaint
+    if complaint:
+        shown = next((e for e in reversed(packet.events) if e.state.known), packet.events[-1])
+        return {
+            "severity": Severity.ERROR,
+            "message": complaint_text(complaint, shown.state),
+            "kernel_outcome": complaint.kernel_outcome,
+            "likely_cause": complaint.likely_cause,
+            "fields": {},
+            "commits": (),
+            "missing_call": "",
+            "expected": {},
+        }
     segmenter = next(
         (name for name in reversed(packet.functions) if any(w in name for w in SEGMENT_WORDS)), ""
     )
     message = "the packet was dropped where it was to be segmented"
     if segmenter:
         message += f", after {segmenter}"
-    message += "; the log does not show its header offsets"
+    has_offsets = any(
+        event.state.inner_mac_header is not None or event.state.network_header is not None
+        for event in packet.events
+    )
+    if has_offsets:
+        message += "; its offsets are right; look at gso_type, len"
+        kind, length = packet.last_known("gso_type"), packet.last_known("len")
+        if kind is not None:
+            message += f": gso_type 0x{kind:x} ({GsoType(kind).name or 'none'}), len {length}"
+    else:
+        message += "; the log does not show its header offsets"
     if growth:
         message += f"; it had grown by {growth} bytes ({_name_growth(growth)})"
     return {
@@ -98,8 +123,9 @@ def _dropped_only(packet: Packet, growth: int | None) -> dict[str, Any]:
         "message": message,
         "kernel_outcome": "skb_gso_segment returned an error; validate_xmit_skb freed the packet "
         "(kfree_skb, reason NOT_SPECIFIED) and the device counts it in tx_dropped.",
-        "likely_cause": "Wrong header offsets or a wrong gso_type. Record the offsets to know "
-        "which.",
+        "likely_cause": "A gso_type that no segmenter takes, or a length that does not fit."
+        if has_offsets
+        else "Wrong header offsets or a wrong gso_type. Record the offsets to know which.",
         "fields": {},
         "commits": (),
         "missing_call": "",

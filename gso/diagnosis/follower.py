@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from gso.diagnosis._history import BatchColumns, PacketHistory, add_events, start_histories
 from gso.diagnosis._packet_table import PacketTable
+from gso.diagnosis.complaints import COMPLAINTS, Complaint, complaint_of
 from gso.diagnosis.kernel_functions import (
     DROP_FUNCTIONS,
     ENCAPSULATORS,
@@ -65,11 +66,33 @@ class Packet(PacketHistory):
         """The function that dropped it, from the log or the stack, empty if neither tells."""
         return self.location or _caller(self.stack_text)
 
+    def last_known(self, field: str) -> int | None:
+        """Return the last value of a field that its events show, None without one."""
+        values = (getattr(event.state, field) for event in reversed(self.events))
+        return next((value for value in values if value is not None), None)
+
+    @property
+    def complaint(self) -> Complaint | None:
+        """What the kernel's log complains of, None where it is no such log, or does not."""
+        dumps = [event.function for event in self.events if event.function in COMPLAINTS]
+        if not dumps and all(event.function != "skb_dump" for event in self.events):
+            return None
+        return complaint_of(dumps[0] if dumps else "", self.stack)
+
+    @property
+    def in_validation(self) -> bool:
+        """Whether validate_xmit_skb dropped it though there was nothing to segment."""
+        if not self.dropped or not is_plain(self.reason) or self.last_known("gso_size") != 0:
+            return False
+        return self.drop_function.split(".")[0] == "validate_xmit_skb"
+
     @property
     def in_segmentation(self) -> bool:
         """Whether it was dropped because it could not be segmented."""
         if not self.dropped or not is_plain(self.reason):
             return False
+        if self.last_known("gso_size") == 0:
+            return False  # there was nothing to segment
         function = self.drop_function
         if function:
             # Compilers add suffixes to functions that they specialise, such as ".isra.0".

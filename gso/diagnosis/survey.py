@@ -31,6 +31,7 @@ from gso.traces.trace import Trace
 __all__ = ["Diagnoser", "diagnose"]
 
 _MOST_NAMES = 1000
+_BY_FRAGS = 0xFFFF
 
 
 def diagnose(trace: Trace | Iterable[Trace]) -> Diagnosis:
@@ -62,6 +63,7 @@ class Diagnoser:
         self.batch = batch
         self.events += len(batch)
         violated, judged = judge_batch(batch.state)
+        _judge_length(batch.state, violated, judged)
         self.judged += count_bits(judged)
         known = batch.state["inner_mac_header"] != np.iinfo(np.int32).min
         self.offsets += int(np.count_nonzero(known))
@@ -69,6 +71,8 @@ class Diagnoser:
         reasons = np.unique(batch.columns["reason"][is_drop]).tolist()
         plain = [n for n in reasons if is_plain(batch.names[n] if n >= 0 else "")]
         suspect = (violated != 0) | (is_drop & np.isin(batch.columns["reason"], plain))
+        if batch.format == "dmesg":
+            suspect = np.ones(len(batch), np.bool_)
         ended, collected = self.follower.add(batch, violated, suspect)
         self._count_drops(batch, is_drop & ~collected)
         self._count(ended)
@@ -100,6 +104,10 @@ class Diagnoser:
             rules = _rule_names(packet.mask)
         elif packet.in_segmentation:
             rules = ("dropped-in-segmentation",)
+        elif packet.in_validation:
+            rules = ("dropped-in-validation",)
+        elif packet.complaint:
+            rules = (packet.complaint.rule,)
         else:
             return None
         function, _ = find_encapsulator(packet)
@@ -146,6 +154,17 @@ class Diagnoser:
             {} if self.offsets else dict(COMMANDS),
             self.follower.forgotten,
         )
+
+
+def _judge_length(
+    state: npt.NDArray[np.void], violated: npt.NDArray[np.uint64], judged: npt.NDArray[np.uint64]
+) -> None:
+    """Judge "payload > gso_size" where `len`, which is no less than the payload, disproves it."""
+    size, length = state["gso_size"], state["len"]
+    wrong = (size > 0) & (size != _BY_FRAGS) & (length > 0) & (length <= size)
+    bit = np.uint64(1 << RULES["payload-not-larger"].bit)
+    violated[wrong] |= bit
+    judged[wrong] |= bit
 
 
 @cache

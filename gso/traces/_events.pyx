@@ -25,7 +25,8 @@ cdef enum Part:
 
 cdef inline bint is_stack_mark(const char *p, const char *end) noexcept nogil:
     """Whether the line announces the stack of the event before it."""
-    return end - p > 13 and memcmp(end - 13, b"<stack trace>", 13) == 0
+    return (end - p > 13 and memcmp(end - 13, b"<stack trace>", 13) == 0
+            or end - p > 14 and memcmp(end - 14, b"<stack trace >", 14) == 0)
 
 
 cdef inline bint is_all_digits(const char *p, const char *end) noexcept nogil:

@@ -12,9 +12,9 @@ from gso.traces._line_template cimport (
     TemplateSlot, bit,
 )
 from gso.traces._names cimport intern, intern_like
-from gso.traces._row cimport T_ETHERTYPE, T_NUMBER, T_OFFSET, EventRow, Key, put
+from gso.traces._row cimport EventRow, put
 from gso.traces._scanner cimport (
-    LINE_EVENT, LINE_READ, NO_VALUE, OWNER_DAMAGED, OWNER_EVENT, OWNER_NONE, Scanner, find_key,
+    LINE_EVENT, LINE_READ, NO_VALUE, OWNER_DAMAGED, OWNER_EVENT, OWNER_NONE, Scanner,
 )
 from gso.traces._text cimport (
     find, host_order, is_blank, is_digit, is_word, read_clock, read_number, skip_blanks,
@@ -416,29 +416,3 @@ cdef class PwruScanner(Scanner):
             return self._dump_line(p, end)
         self._stack_line(p, stop)
         return 0
-
-    cdef int _dump_line(self, const char *p, const char *end) noexcept nogil:
-        """Read fields such as .inner_mac_header = (__u16)68, where those of zero are left out."""
-        cdef const char *key
-        cdef const char *stop
-        cdef const Key *found
-        cdef bint hex_offsets = False
-        self.template.usable = False    # the row has more values than those of the event's line
-        while True:
-            p = find(p, end, b".", 1)
-            if p == NULL:
-                return 0
-            key = p
-            while p < end and is_word(p[0]):
-                p += 1
-            found = find_key(key, p - key)
-            p = skip_blanks(p, end)
-            if p >= end or p[0] != c"=":
-                continue
-            p = skip_blanks(p + 1, end)
-            stop = <const char *>memchr(p, c",", end - p)
-            if stop == NULL:
-                stop = end
-            if found != NULL and found.target in (T_NUMBER, T_OFFSET, T_ETHERTYPE):
-                self._store(found, p, stop, &hex_offsets)
-            p = stop

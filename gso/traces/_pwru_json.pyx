@@ -24,7 +24,7 @@ from gso.traces._scanner cimport (
     LINE_EVENT, NO_VALUE, OWNER_DAMAGED, STACK_BYTES, Scanner, find_key,
 )
 from gso.traces._text cimport (
-    find, is_blank, is_digit, is_word, read_clock, read_number, skip_blanks, starts,
+    is_blank, is_digit, is_word, read_clock, read_number, skip_blanks, starts,
 )
 
 from gso.traces._scanner import LONGEST_LINE
@@ -425,6 +425,7 @@ cdef class JsonScanner(Scanner):
         if stop == NULL:
             return NULL
         end = text + size
+        self.dump_of = -1
         while text < end:
             line_end = <const char *>memchr(text, c"\n", end - text)
             if line_end == NULL:
@@ -432,27 +433,6 @@ cdef class JsonScanner(Scanner):
             self._dump_line(text, line_end)
             text = line_end + 1
         return stop
-
-    cdef void _dump_line(self, const char *p, const char *end) noexcept nogil:
-        cdef const char *key
-        cdef const char *key_end
-        cdef const char *stop
-        while True:
-            p = find(p, end, b".", 1)
-            if p == NULL:
-                return
-            key = key_end = p
-            while key_end < end and is_word(key_end[0]):
-                key_end += 1
-            p = skip_blanks(key_end, end)
-            if p >= end or p[0] != c"=":
-                continue
-            p = skip_blanks(p + 1, end)
-            stop = <const char *>memchr(p, c",", end - p)
-            if stop == NULL:
-                stop = end
-            self._field(find_key(key, key_end - key), p, stop)
-            p = stop
 
     cdef const char *_of_dump(self, const char *name, int64_t size, const char *p,
                               const char *end) noexcept nogil:

@@ -64,6 +64,10 @@ cdef class Scanner:
     cdef StackText stack
     cdef int64_t stack_lines
     cdef int32_t last_stack
+    # The event whose dump is read, the braces that are open in it, and how many were open at the
+    # innermost struct that is no part of the sk_buff itself; 0 outside of those.
+    cdef int64_t dump_of
+    cdef int32_t depth, member_depth
 
     cdef bint _names_columns(self, const char *p, const char *end) noexcept nogil
     cdef bint _begins(self, const char *p, const char *end) noexcept nogil
@@ -94,4 +98,5 @@ cdef class Scanner:
     cdef void _data(self, const char *p, const char *end) noexcept nogil
     cdef int _store(self, const Key *key, const char *value, const char *stop,
                     bint *hex_offsets) noexcept nogil
+    cdef int _dump_line(self, const char *p, const char *end) noexcept nogil
     cdef const char *_symbol_end(self, const char *p, const char *end) noexcept nogil

@@ -23,8 +23,8 @@ from gso.traces._row cimport (
     T_POINTER, T_REASON, T_RESULT, put,
 )
 from gso.traces._text cimport (
-    find, host_order, is_blank, is_digit, read_number, same_text, shared, skip_blanks, skip_key,
-    skip_token, starts,
+    find, host_order, is_blank, is_digit, is_word, read_number, same_text, shared, skip_blanks,
+    skip_key, skip_token, starts,
 )
 from gso.traces._tuple cimport FLOW_ROOM, flow_of
 from gso.skb._skb cimport FIELD_AT_TNL_HLEN, Skb
@@ -726,6 +726,53 @@ cdef class Scanner:
                 row.ifindex = <int32_t>number
             else:
                 row.mtu = <int32_t>number
+        return 0
+
+    cdef int _dump_line(self, const char *p, const char *end) noexcept nogil:
+        """Read fields such as .inner_mac_header = (__u16)68, where those of zero are left out."""
+        cdef const char *key
+        cdef const char *stop
+        cdef const Key *found
+        cdef bint hex_offsets = False, named = False
+        self.template.usable = False    # the row has more values than those of the event's line
+        if self.dump_of != self.events or starts(p, end, b"(struct sk", 10):
+            self.dump_of = self.events
+            self.depth = self.member_depth = 0
+        while p < end:
+            if p[0] == c"{":
+                if named and not self.member_depth:
+                    self.member_depth = self.depth + 1
+                self.depth += 1
+                named = False
+            elif p[0] == c"}":
+                self.depth = max(self.depth - 1, 0)
+                if self.depth < self.member_depth:
+                    self.member_depth = 0
+            elif p[0] == c"'" and end - p > 2 and p[2] == c"'":
+                p += 2                  # a printable char of an array
+            elif p[0] == c",":
+                named = False
+            if p[0] != c".":
+                p += 1
+                continue
+            p += 1
+            key = p
+            while p < end and is_word(p[0]):
+                p += 1
+            found = find_key(key, p - key)
+            p = skip_blanks(p, end)
+            if p >= end or p[0] != c"=":
+                continue
+            named = True
+            p = skip_blanks(p + 1, end)
+            # A number that neither "," nor "}" follows may have been cut off.
+            stop = p
+            while stop < end and stop[0] != c"," and stop[0] != c"}" and stop[0] != c"{":
+                stop += 1
+            if found != NULL and not self.member_depth and stop < end and stop[0] != c"{" \
+                    and found.target in (T_NUMBER, T_OFFSET, T_ETHERTYPE):
+                self._store(found, p, stop, &hex_offsets)
+            p = stop
         return 0
 
     cdef const char *_symbol_end(self, const char *p, const char *end) noexcept nogil:

@@ -30,7 +30,10 @@ _MARKS = {
         rb"(\S+ )?\s*0x[0-9a-f]+\s+(\d+\s+)?(\[.*?\]\s+\S|\S.*:\d+\s)"
         rb"|\s*(TIME\s+)?SKB\s+(CPU|PROCESS)"
     ),
-    "dmesg": re.compile(rb".*(\bskb len=\d+ headroom=|\bskb (linear|headroom|tailroom|frag):)"),
+    "dmesg": re.compile(
+        rb".*(\bskb len=\d+ headroom=|\bskb (linear|headroom|tailroom|frag):"
+        rb"|: caps=\(.*\) len=)"
+    ),
     "ftrace": re.compile(
         rb"# tracer:|CPU:\d+ \[LOST"
         rb"|\s*\S.*-\d+\s+(\(\s*[\d-]+\)\s+)?\[\d{3,}\]\s+([^\s:]{4,6}\s+)?\d+\.\d+: "
@@ -39,24 +42,37 @@ _MARKS = {
 }
 
 
-def recognise(sample: bytes, name: str) -> str:
+_CONTROL = re.compile(rb"[\x01-\x08\x0e-\x1a]")
+
+
+def _is_wide(start: bytes) -> bool:
+    """Whether every other byte is zero, as in UTF-16."""
+    return start.strip(b"\0") != b"" and b"\0\0" in (start[0:4:2], start[1:4:2])
+
+
+def recognise(start: bytes, sample: bytes, name: str, *, more: bool) -> str:
     """Return the format that most lines at the start of a log have.
+
+    Args:
+        start: the first bytes of the log.
+        sample: the same without prefixes, escape sequences and zero bytes.
+        name: what messages call the log.
+        more: whether it goes on after these.
+
+    A long log of which the start has none of the formats may be the kernel's: its messages are
+    passed over until one is of an sk_buff.
 
     Raises:
         GsoError: there are none, or it is binary, or none has one of the formats.
     """
-    if not sample.strip():
-        raise refused(name, f"it is empty ({len(sample)} bytes of white space)", 0, 0)
-    if sample.startswith(UTF32_MARKS) or b"\0" in sample[:4]:
+    if not start.strip():
+        raise refused(name, f"it is empty ({len(start)} bytes of white space)", 0, 0)
+    if start.startswith(UTF32_MARKS) or _is_wide(start[:4]):
         hint = (
             "it is UTF-32, UTF-16 without a byte order mark, or binary: "
             "iconv -f UTF-16LE -t UTF-8 makes UTF-8 of text that Windows wrote"
         )
         raise refused(name, hint, 0, 0)
-    if b"\0" in sample:
-        at = sample.index(b"\0")
-        hint = "for perf.data use perf script, for trace.dat trace-cmd report"
-        raise refused(name, f"it is binary: byte {at} is zero ({hint})", at, len(sample))
     lines = sample.split(b"\n")
     if len(lines) > 1:
         lines.pop()
@@ -65,11 +81,17 @@ def recognise(sample: bytes, name: str) -> str:
     }
     # skb_dump's blocks stand between other messages of the kernel: a few lines are enough.
     best = max(counts, key=lambda kind: counts[kind])
-    if not counts[best]:
-        shown = max(lines, key=len)[:60].decode("utf-8", "replace")
-        message = (
-            f"none of its first {len(lines)} lines is of pwru, perf script, ftrace or skb_dump, "
-            f"such as {shown!r}"
-        )
-        raise refused(name, message, 0, len(lines))
-    return best
+    if counts[best]:
+        return best
+    if b"\0" in start and (_CONTROL.search(start) or not more):
+        at = start.index(b"\0")
+        hint = "for perf.data use perf script, for trace.dat trace-cmd report"
+        raise refused(name, f"it is binary: byte {at} is zero ({hint})", at, len(start))
+    if more and len(lines) > 1:
+        return "dmesg"
+    shown = max(lines, key=len)[:60].decode("utf-8", "replace")
+    message = (
+        f"none of its first {len(lines)} lines is of pwru, perf script, ftrace or skb_dump, "
+        f"such as {shown!r}"
+    )
+    raise refused(name, message, 0, len(lines))

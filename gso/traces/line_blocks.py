@@ -6,6 +6,7 @@ in the middle of which a block ends is copied.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Protocol
 
@@ -22,6 +23,16 @@ class BinaryFile(Protocol):
 
     def readinto(self, buffer: memoryview, /) -> int:
         """Fill the buffer; return how much of it was filled, less than all only at the end."""
+
+
+_CUT_NUMBER = re.compile(rb"=\s*(\([^()\s]*\)?)?(0x)?[0-9a-f]+\Z")
+
+
+def _without_cut_number(buffer: bytearray, used: int) -> int:
+    """Return where a file ends without a number after "=" that may have lost digits."""
+    last = bytes(buffer[max(used - 80, 0) : used])
+    found = _CUT_NUMBER.search(last)
+    return used - len(last) + found.start() + 1 if found else used
 
 
 class LineBlocks:
@@ -64,6 +75,8 @@ class LineBlocks:
                 used += self._file.readinto(free)
             at_end = used < room
             end = self._end(buffer, used, at_end)
+            if at_end:
+                used = end = _without_cut_number(buffer, used)
             if end or at_end:
                 self._kept = bytes(buffer[end:used])
                 return memoryview(buffer)[:end]

@@ -17,6 +17,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 
 from gso.traces._scanner import DAMAGED_KEPT, LONGEST_LINE, Scanner
+from gso.traces.cleaning import clean, find_prefix
 from gso.traces.formats import SCANNERS, Format, recognise
 from gso.traces.line_blocks import LineBlocks
 from gso.traces.source import LogFile, Source, intact
@@ -58,8 +59,14 @@ class TraceReader:
         self._threads = threads
         self._file = LogFile(source)
         self.name = self._file.name
+        start = self._file.start
+        self._prefix = find_prefix(bytes(clean(start, None)))
+        cleaned = bytes(clean(start, self._prefix))
         try:
-            self.format = format if format != "auto" else recognise(self._file.start, self.name)
+            if format == "auto":
+                self.format = recognise(start, cleaned, self.name, more=self._file.more)
+            else:
+                self.format = format
         except BaseException:
             self.close()
             raise
@@ -82,7 +89,8 @@ class TraceReader:
         self.close()
 
     def __iter__(self) -> Iterator[Trace]:
-        return self._text() if self._threads == 1 else self._parallel()
+        one = self._threads == 1 or self._prefix is not None
+        return self._text() if one else self._parallel()
 
     def expect_whole(self) -> int:
         """Return how many events the log has if all of it is like its start; 0 if unknown.
@@ -120,6 +128,7 @@ class TraceReader:
 
     def _scanned(self, scanner: Scanner, block: bytes | memoryview) -> Iterator[Trace]:
         """The batches that a block of whole lines makes full."""
+        block = clean(block, self._prefix)
         at = 0
         while at < len(block):
             at, full = scanner.feed(block, at)

@@ -35,6 +35,7 @@ class LogFile:
         name: what messages call it.
         start: its first bytes, 64 KiB or the whole of a smaller log.
         rest: a file with the bytes after them.
+        more: whether there are any, as far as is known.
         size: its bytes on disk, 0 if the size of the text cannot be told from them: it is
             compressed, a pipe, or a file that the caller opened.
 
@@ -68,6 +69,7 @@ class LogFile:
         if self.start.startswith(_UTF16_MARKS) and not self.start.startswith(UTF32_MARKS):
             self.rest = _buffered(_FromUtf16(self.start, self.rest))
             self.start = _fill(self.rest, _SAMPLE)
+        self.more = len(self.start) == _SAMPLE
         self.start = self.start.removeprefix(codecs.BOM_UTF8)
 
     def close(self) -> None:

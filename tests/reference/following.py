@@ -13,6 +13,7 @@ import numpy as np
 
 from gso import diagnosis
 from gso.diagnosis._packet_table import AFTER_FREE, CONSUMES, DROPS, ENTERS, SEGMENTS, PacketTable
+from gso.diagnosis.complaints import COMPLAINTS, Complaint, complaint_of
 from gso.diagnosis.event import Event
 from gso.diagnosis.kernel_functions import (
     CONSUMERS,
@@ -94,14 +95,33 @@ class Packet:
     def drop_function(self) -> str:
         return self.location or caller(self.stack)
 
+    def last_known(self, name: str) -> int | None:
+        values = [getattr(event.state, name) for event in self.events]
+        return next((value for value in values[::-1] if value is not None), None)
+
+    @property
+    def complaint(self) -> Complaint | None:
+        named = [event.function for event in self.events if event.function in COMPLAINTS]
+        if not named and "skb_dump" not in [event.function for event in self.events]:
+            return None
+        return complaint_of(named[0] if named else "", self.stack)
+
     @property
     def in_segmentation(self) -> bool:
         if self.drop is None or not is_plain(self.reason):
+            return False
+        if self.last_known("gso_size") == 0:
             return False
         if self.drop_function:
             return self.drop_function.split(".")[0] in SEGMENTERS
         last = [name for name in self.functions if name not in DROP_FUNCTIONS][-2:]
         return any(word in name for name in last for word in SEGMENT_WORDS)
+
+    @property
+    def in_validation(self) -> bool:
+        if self.drop is None or not is_plain(self.reason) or self.last_known("gso_size") != 0:
+            return False
+        return self.drop_function.split(".")[0] == "validate_xmit_skb"
 
     # These are needed by `gso.diagnosis.causes`.
 
@@ -167,6 +187,10 @@ class Diagnoser(diagnosis.Diagnoser):
                 rules = tuple(rule.rule for rule in explain(packet.mask))
             elif packet.in_segmentation:
                 rules = ("dropped-in-segmentation",)
+            elif packet.in_validation:
+                rules = ("dropped-in-validation",)
+            elif packet.complaint:
+                rules = (packet.complaint.rule,)
             else:
                 if packet.drop is not None:
                     self._other_drop(packet.reason, packet.location, packet.stack, 1)

@@ -44,6 +44,7 @@ class Log:
 
 def read(data: bytes) -> Log:
     log = Log()
+    data = data.replace(b"\0", b"")
     for line in data.split(b"\n") if data else []:
         log.lines += 1
         if not line.strip(b" \t\r"):
@@ -208,15 +209,43 @@ def dump(row: dict[str, Any], value: object) -> None:
         for name, inner in value:
             state(row, name, text(inner))
         return
+    depth = member = 0
     for line in text(value).split("\n"):
-        at = 0
-        while found := re.compile(r"\.([0-9A-Za-z_.]*)[ \t]*").search(line, at):
-            at = found.end()
-            if line[at : at + 1] == "=":
-                end = line.find(",", at)
-                end = len(line) if end < 0 else end
-                state(row, found[1], line[at + 1 : end].lstrip(" \t"))
-                at = end
+        if line.startswith("(struct sk"):
+            depth = member = 0
+        depth, member = dump_line(row, line, depth, member)
+
+
+def dump_line(row: dict[str, Any], line: str, depth: int, member: int) -> tuple[int, int]:
+    """Read a line; `depth` braces are open, the struct of another kind has `member` of them."""
+    at, named = 0, False
+    while at < len(line):
+        if line[at] == "{":
+            depth += 1
+            member = depth if named and not member else member
+            named = False
+        elif line[at] == "}":
+            depth = max(depth - 1, 0)
+            member = member if depth >= member else 0
+        elif line[at] == "'" and line[at + 2 : at + 3] == "'":
+            at += 2
+        elif line[at] == ",":
+            named = False
+        if line[at] != ".":
+            at += 1
+            continue
+        found = re.compile(r"\.([0-9A-Za-z_.]*)[ \t]*").match(line, at)
+        assert found
+        at = found.end()
+        if line[at : at + 1] != "=":
+            continue
+        named = True
+        value = re.compile(r"=[ \t]*([^,{}]*)").match(line, at)
+        assert value
+        at = value.end()
+        if not member and line[at : at + 1] in (",", "}") and at < len(line):
+            state(row, found[1], value[1])
+    return depth, member
 
 
 def state(row: dict[str, Any], name: str, word: str) -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+import gso
 from gso.cli import main
 
 LOGS = Path(__file__).parents[1] / "vectors" / "cases" / "logs"
@@ -21,7 +25,6 @@ def diagnosed(capsys, name):
 @pytest.mark.parametrize(
     ("name", "looks"),
     [
-        ("zero-events.log", "a quoted log"),
         ("zero-events-retis.json.log", "retis' events in JSON"),
         ("zero-events-function-graph.log", "ftrace's function or function_graph tracer"),
     ],
@@ -66,3 +69,99 @@ def test_the_page_tells_what_the_text_does(tmp_path, capsys):
     assert "ip_forward" in text
     assert "Not judged" in text
     assert "drop for other reasons" in capsys.readouterr().out
+
+
+HEADER = "tunnel-header-negative"
+
+
+@pytest.mark.parametrize(
+    ("name", "rules"),
+    [
+        ("ansi-dmesg", [HEADER]),
+        ("ansi-grep-field", [HEADER]),
+        ("arm64-call-trace", [HEADER]),
+        ("bad-offload-fraglist", ["bad-offload"]),
+        ("bad-offload-none", ["bad-offload"]),
+        ("bad-offload-old-kernel", ["bad-offload"]),
+        ("csum-word-old-kernel", ["checksum-outside"]),
+        ("dump-behind-64k", [HEADER]),
+        ("dump-in-one-line", [HEADER]),
+        ("hw-csum-failure", ["receive-checksum"]),
+        ("kubectl-timestamps", ["dropped-in-segmentation"]),
+        ("len-not-larger", ["payload-not-larger"]),
+        ("len-not-larger-dump", ["payload-not-larger"]),
+        ("nongso-drop-in-validate", ["dropped-in-validation"]),
+        ("nul-bytes", [HEADER]),
+        ("plain-drawn-as-tunnel", ["uso-checksum"]),
+        ("right-offsets-dropped", ["dropped-in-segmentation"]),
+        ("srv6-gso-type", ["dropped-in-segmentation"]),
+        ("trace-cmd-stack", ["dropped-in-segmentation"]),
+    ],
+)
+def test_what_is_wrong_is_found(capsys, name, rules):
+    status, report = diagnosed(capsys, f"{name}.log")
+    assert status == 1
+    assert [finding["rule"] for finding in report["findings"]] == rules
+
+
+@pytest.mark.parametrize("name", ["frag-len-false-alarm", "dump-cut-by-buffer", "cut-last-line"])
+def test_there_is_no_false_alarm(capsys, name):
+    status, report = diagnosed(capsys, f"{name}.log")
+    assert status == 0
+    assert report["clean"]
+    assert not report["findings"]
+
+
+@pytest.mark.parametrize("name", ["right-offsets-dropped", "srv6-gso-type"])
+def test_right_offsets_are_called_right(capsys, name):
+    [finding] = diagnosed(capsys, f"{name}.log")[1]["findings"]
+    assert "its offsets are right; look at gso_type, len" in finding["message"]
+
+
+def test_a_quoted_log_is_read(capsys):
+    status, report = diagnosed(capsys, "zero-events.log")
+    assert status == 2
+    assert report["logs"][0]["events"] == 1
+
+
+def test_an_encapsulator_behind_an_arm_trace_is_named(capsys):
+    [finding] = diagnosed(capsys, "arm64-call-trace.log")[1]["findings"]
+    assert finding["function"] == "ip_vs_tunnel_xmit"
+
+
+DUMP = (LOGS / "arm64-call-trace.log").read_text()
+PREFIXES = [
+    "2026-11-28T05:17:01.123456789Z stdout F ",
+    "2026-11-28T05:17:01.123456789Z ",
+    "[pod/pwru-x7/pwru] ",
+    "Nov 28 05:17:01 node1 kernel: ",
+    "> ",
+    "> > ",
+    "pwru-1  | ",
+    "\x1b[32m",
+    "",
+]
+
+
+@given(
+    prefix=st.sampled_from(PREFIXES),
+    noise=st.sampled_from(["", "\0", "\x1b[0m", "\x1b[01;31m\x1b[K"]),
+    before=st.integers(0, 1500),
+)
+def test_what_stands_around_a_dump_changes_nothing(prefix, noise, before):
+    other = ["[    1.000000] usb 1-1: new high-speed USB device number 2 using xhci_hcd"] * before
+    lines = [prefix + noise + line for line in [*other, *DUMP.splitlines()]]
+    diagnosis = gso.diagnose(gso.TraceReader(io.BytesIO("\n".join(lines).encode())))
+    [case] = diagnosis.cases
+    assert case.rules == (HEADER,)
+    assert case.function == "ip_vs_tunnel_xmit"
+    assert case.example.line == before + 1 + DUMP[: DUMP.index("skb len=")].count("\n")
+
+
+@given(cut=st.integers(0, len(DUMP)))
+def test_a_cut_makes_no_other_finding(cut):
+    try:
+        diagnosis = gso.diagnose(gso.read_trace(io.BytesIO(DUMP[:cut].encode())))
+    except gso.GsoError:
+        return
+    assert {case.rules for case in diagnosis.cases} <= {(HEADER,)}

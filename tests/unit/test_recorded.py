@@ -107,13 +107,17 @@ def printed(request):
     return read
 
 
+# Before 6.12 the start and the offset are one word.
+CSUM_WORD = {"csum_start": 288, "csum_offset": 16}
+
+
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
         ("6.12-unpatched", {**DUMPED, **INNER, "inner_mac_header": 254, "tnl_hlen": -2}),
         ("6.12-patched", {**DUMPED, **INNER, "inner_mac_header": 268, "tnl_hlen": 12}),
-        ("6.1-unpatched", DUMPED),
-        ("6.1-patched", DUMPED),
+        ("6.1-unpatched", {**DUMPED, **CSUM_WORD}),
+        ("6.1-patched", {**DUMPED, **CSUM_WORD}),
     ],
 )
 def test_every_field_of_a_dump_is_read(printed, name, expected):
