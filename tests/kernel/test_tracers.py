@@ -29,8 +29,8 @@ def shown(test_bed, bpftrace, perf, tmp_path_factory):  # noqa: ARG001
     folder = tmp_path_factory.mktemp("tracers")
     watching = "".join(map(watch, SIGNALS))
     script = watching + WATCH_REFUSES + record(advice(folder)) + dump(build_dumper(None, folder))
-    machine = ("--unpatched", "--only", SCENARIO, "--timeout", "1500")
-    done = gso_kernel(folder, "shell", *machine, "--command", HELPERS + script, timeout=1800)
+    machine = ("--unpatched", "--only", SCENARIO, "--timeout", "2700")
+    done = gso_kernel(folder, "shell", *machine, "--command", HELPERS + script, timeout=3000)
     assert done.status == 0, done.out + done.err
     return files(done.out)
 
