@@ -60,10 +60,11 @@ LONG = 1 << 20
     ids=lambda text: repr(text[:20]),
 )
 def test_no_text_takes_long(tmp_path, text):
-    begun = time.monotonic()
+    begun = time.process_time()
     with contextlib.suppress(UsageError):
         read(tmp_path, text[: 15 << 20])
-    assert time.monotonic() - begun < 20
+    # What grows with the square would take hours; other programs' share does not count.
+    assert time.process_time() - begun < 60
 
 
 @pytest.mark.parametrize(
