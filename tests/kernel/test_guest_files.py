@@ -73,7 +73,7 @@ def test_results_and_progress(shared, secret, trick):
         trick(shared / name, secret)
         with pytest.raises(GuestFileError, match=name):
             read(shared)
-        assert time.monotonic() - begun < 60
+        assert time.monotonic() - begun < 5
 
 
 @pytest.mark.parametrize("trick", [fifo, link, device, loop, folder, huge])
@@ -87,7 +87,7 @@ def test_evidence_and_logs(shared, secret, trick):
     lost = vm.VmLostError("no results", shared)
     assert lost.status == "lost"
     assert "stage" not in TestBedError("vm", "x", shared / "console.log").log_tail()
-    assert time.monotonic() - begun < 60
+    assert time.monotonic() - begun < 5
 
 
 def test_the_folder_is_no_link(shared, tmp_path):

@@ -64,7 +64,7 @@ def test_no_text_takes_long(tmp_path, text):
     with contextlib.suppress(UsageError):
         read(tmp_path, text[: 15 << 20])
     # What grows with the square would take hours; other programs' share does not count.
-    assert time.process_time() - begun < 60
+    assert time.process_time() - begun < 20
 
 
 @pytest.mark.parametrize(
