@@ -47,9 +47,9 @@ insmod {module}
 cd /sys/module/{module.stem}/parameters
 dmesg --clear
 echo 1 > full; echo 1 > left
-send {SCENARIO} incident
+send {SCENARIO} incident > /dev/null
 echo 0 > full; echo 8 > left
-send {SCENARIO} bulk
+send {SCENARIO} bulk > /dev/null
 cd /dev/shm/logs
 dmesg > dmesg.log
 show dmesg.log
