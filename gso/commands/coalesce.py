@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 import sys
 from collections.abc import Iterator
@@ -89,7 +88,7 @@ def _coalesce(options: argparse.Namespace) -> int:
     report = sys.stderr if options.output == "-" else sys.stdout
     if options.json:
         numbers = {"written": merged.written, "unchanged": merged.unchanged}
-        counts = dataclasses.asdict(merged) | numbers
+        counts = vars(merged) | numbers | {"notes": merged.notes.as_json()}
         if merged.damage is None:
             del counts["damage"]
         json.dump(counts, report, indent=2)
@@ -98,7 +97,7 @@ def _coalesce(options: argparse.Namespace) -> int:
         report.writelines(f"{line}\n" for line in _report(merged))
     if merged.damage:
         return UNUSABLE
-    return FINE if merged.truncated is None else FINDINGS
+    return FINDINGS if merged.truncated or merged.notes else FINE
 
 
 def _report(merged: Merged) -> Iterator[str]:
@@ -111,6 +110,7 @@ def _report(merged: Merged) -> Iterator[str]:
     yield f"  {plural(merged.unchanged, 'packet')} unchanged"
     for link_type, count in merged.unknown_links.items():
         yield f"{plural(count, 'packet')} of link type {link_type} cannot be looked into"
+    yield from map(str, merged.notes.values())
     if merged.truncated:
         yield f"the input is cut off: {merged.truncated}"
     if merged.damage:

@@ -152,10 +152,7 @@ def _report(summary: Summary, gso_size: int | None) -> Iterator[str]:
             )
     if len(summary.flows) > _MOST_FLOWS:
         yield f"and {plural(len(summary.flows) - _MOST_FLOWS, 'flow')} more: see --json"
-    for note in summary.notes.values():
-        numbers = ", ".join(map(str, note.packets)) + ("..." * (note.count > len(note.packets)))
-        count = plural(note.count, "packet")
-        yield f"{count} left unchanged (number {numbers}): {note.reason}"
+    yield from map(str, summary.notes.values())
     if summary.truncated:
         yield f"the input is cut off: {summary.truncated}"
     if summary.damage:
@@ -186,8 +183,5 @@ def _as_json(summary: Summary) -> dict[str, Any]:
             }
             for flow in summary.flows
         ],
-        "notes": [
-            {"reason": note.reason, "count": note.count, "packets": note.packets}
-            for note in summary.notes.values()
-        ],
+        "notes": summary.notes.as_json(),
     }

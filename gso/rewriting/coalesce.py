@@ -10,10 +10,14 @@ import numpy as np
 
 from gso.buffers._frames import Frames
 from gso.capture._records import PCAP_RECORD
-from gso.capture.format import INTERFACE_DESCRIPTION, LINKS, Source
+from gso.capture.format import INTERFACE_DESCRIPTION, LINKS, Int64s, Source
 from gso.capture.reader import Block, Packets
 from gso.coalescing._coalesce import Coalesced, coalesce
+from gso.constants import GsoType
 from gso.errors import GsoError
+from gso.headers._layout import parse_batch
+from gso.rewriting._packet_info import packet_info
+from gso.rewriting.ambiguous import looks_like, tunnels_on_unknown_ports
 from gso.rewriting.copy import (
     SLL2_HLEN,
     Packer,
@@ -23,6 +27,7 @@ from gso.rewriting.copy import (
     restore_link,
     runs,
 )
+from gso.rewriting.notes import Notes
 
 if TYPE_CHECKING:
     from gso.headers.tunnels import TunnelPorts
@@ -43,6 +48,7 @@ class Merged:
         super_packets: the super-packets that they became.
         most_segments: the most packets that went into one super-packet.
         unknown_links: packets of link types that cannot be looked into, by name of the type.
+        notes: packets that may be in a tunnel and were not merged as datagrams, by port.
         truncated: what the end of the file lacks, or None.
         damage: where the file is damaged, which ends it, or None.
     """
@@ -52,6 +58,7 @@ class Merged:
     super_packets: int = 0
     most_segments: int = 0
     unknown_links: dict[str, int] = field(default_factory=dict)
+    notes: Notes = field(default_factory=Notes)
     truncated: str | None = None
     damage: str | None = None
 
@@ -75,21 +82,32 @@ class _Merger:
         self._packer, self._keeper = Packer(spell_out=True), Packer()
         # The last packets of a piece of the file, if their super-packet may go on in the next one.
         self._kept: Packets | None = None
+        # The numbers in the file of those packets, and of the packets that are looked at.
+        self._kept_numbers = self._numbers = np.empty(0, np.int64)
 
     def rewrite(self, packets: Packets) -> Iterator[memoryview]:
         """Yield the bytes to write for these packets; each piece lasts until the next but one."""
-        self.result.packets += len(packets.records)
+        count = len(packets.records)
+        new = np.arange(count) + self.result.packets + 1
+        self.result.packets += count
         kept, self._kept = self._kept, None
-        parts = list(runs(_joined(kept, packets) if kept else packets))
-        for part, link_type in parts[:-1]:
-            yield self._part(part, link_type, last=False)
-        yield self._part(*parts[-1], last=True)
+        numbers = np.concatenate([self._kept_numbers, new]) if kept else new
+        yield from self._parts(_joined(kept, packets) if kept else packets, numbers, go_on=True)
 
     def finish(self) -> Iterator[memoryview]:
         """Yield the bytes to write for packets that have been kept back."""
         kept, self._kept = self._kept, None
-        for part, link_type in runs(kept) if kept else ():
-            yield self._part(part, link_type, last=False)
+        if kept:
+            yield from self._parts(kept, self._kept_numbers, go_on=False)
+
+    def _parts(self, packets: Packets, numbers: Int64s, *, go_on: bool) -> Iterator[memoryview]:
+        """Yield the bytes to write; the last packets are kept back if the file may `go_on`."""
+        at = 0
+        for part, link_type in runs(packets):
+            stop = at + len(part.records)
+            self._numbers = numbers[at:stop]
+            yield self._part(part, link_type, last=go_on and stop == len(numbers))
+            at = stop
 
     def _part(self, packets: Packets, link_type: str, *, last: bool) -> memoryview:
         """The bytes to write for packets of one link type.
@@ -111,27 +129,64 @@ class _Merger:
             # How far apart packets are is not known without their times.
             odd = np.flatnonzero(times == _NOT_A_TIME)
             flows[odd] = -1 - odd
-        made = coalesce(
-            link_frames(packets, link_type),
-            link_type=kind,
-            interfaces=flows,
-            timestamps=times,
-            timeout=(self._timeout or 0) * _NANOSECONDS,
-            checksum="complete",
-            **self._options,
-        )
+        made, doubtful = self._merge(link_frames(packets, link_type), flows, times, kind)
         cut = self._cut(packets, made, times) if last else len(packets.records)
         done = int(np.searchsorted(made.first, cut))
         if cut < len(packets.records):
             later = np.flatnonzero(made.into[cut:] >= done) + cut
             self._kept = self._alone(packets, later)
+            self._kept_numbers = self._numbers[later]
         several = np.flatnonzero(made.gso_segs[:done] > 1)
         self._count(made, several)
+        self._note(made.first[:done], doubtful)
         first = Packets(
             packets.buffer, packets.records[made.first[:done]], packets.section, packets.origin
         )
         frames = restore_link(first, link_type, made[several], several)
         return self._packer.pack(first, frames, several, skip)
+
+    def _merge(
+        self, frames: Frames, flows: Any, times: Any, kind: Literal["ethernet", "raw"]
+    ) -> tuple[Coalesced, dict[int, tuple[int, str]]]:
+        """Merge, but for the packets that may be in a tunnel: their port, and the tunnel's name."""
+        doubtful: dict[int, tuple[int, str]] = {}
+        while True:
+            made = coalesce(
+                frames,
+                link_type=kind,
+                interfaces=flows,
+                timestamps=times,
+                timeout=(self._timeout or 0) * _NANOSECONDS,
+                checksum="complete",
+                **self._options,
+            )
+            found = self._doubtful(frames, made, kind)
+            if not found:
+                return made, doubtful
+            doubtful |= found
+            alone = np.fromiter(found, np.int64)
+            flows[alone] = -1 - alone
+
+    def _doubtful(
+        self, frames: Frames, made: Coalesced, kind: Literal["ethernet", "raw"]
+    ) -> dict[int, tuple[int, str]]:
+        """The packets merged as datagrams that may be in a tunnel, with all they merged with."""
+        udp = (made.gso_segs > 1) & (made.gso_type & int(GsoType.UDP_L4) != 0)
+        members = np.flatnonzero(udp[made.into])
+        if not len(members):
+            return {}
+        ports: TunnelPorts | None = self._options["tunnel_ports"]
+        layouts = parse_batch(frames[members], link_type=kind, tunnel_ports=ports, errors="mark")
+        info = packet_info(frames[members], layouts)
+        found = tunnels_on_unknown_ports(frames[members], info["destination_port"], ports, kind)
+        into = {int(made.into[members[i]]): what for i, what in found.items()}
+        return {i: into[to] for i in members.tolist() if (to := int(made.into[i])) in into}
+
+    def _note(self, written: Any, doubtful: dict[int, tuple[int, str]]) -> None:
+        """Note the doubtful ones among the packets that are written now, not kept for later."""
+        for i in written.tolist() if doubtful else ():
+            if i in doubtful:
+                self.result.notes.add(looks_like(*doubtful[i]), int(self._numbers[i]))
 
     def _alone(self, packets: Packets, which: Any) -> Packets:
         """A copy of the packets at the indices `which`, in a buffer of their own."""

@@ -24,15 +24,15 @@ from gso.headers._layout import parse_batch
 from gso.headers.protocols import IP_PROTOCOLS
 from gso.headers.tunnels import TunnelPorts
 from gso.rewriting._packet_info import BLANK_INNER, BLANK_OUTER, packet_info
-from gso.rewriting.ambiguous import tunnels_on_unknown_ports
+from gso.rewriting.ambiguous import looks_like, tunnels_on_unknown_ports
 from gso.rewriting.copy import Packer, copy_capture, link_frames, restore_link, runs
 from gso.rewriting.handshakes import USUAL_MTU, Flow, Handshakes
+from gso.rewriting.notes import Notes
 from gso.segmentation._batch import segment_batch
 from gso.segmentation._segment import segment
 
 UdpWay: TypeAlias = Literal["uso", "ufo", "keep"]
 
-_LONGEST_WORTH_A_NOTE = 8
 _NEVER_OFFLOADED = (1, 2, 58, 89)  # ICMP, IGMP, ICMPv6 and OSPF: IP protocols
 _FRAGMENT_HEADER = 8  # of IPv6, with UFO
 # In an IPv4 header
@@ -40,22 +40,6 @@ _FLAGS_AT = 6
 _CHECKSUM_AT = 10
 _DF = 0x40
 _TRAILER = 64  # bytes after the packet that go into the last segment, at most
-
-
-@dataclass
-class Note:
-    """Packets that were left as they are though they may be super-packets, for one reason."""
-
-    reason: str
-    count: int = 0
-    packets: list[int] = field(default_factory=list)
-    """Numbers of the first few, counted from 1."""
-
-    def add(self, number: int) -> None:
-        """Add packet `number` of the capture."""
-        self.count += 1
-        if len(self.packets) < _LONGEST_WORTH_A_NOTE:
-            self.packets.append(number)
 
 
 @dataclass
@@ -77,7 +61,7 @@ class Summary:
     segmented: int = 0
     segments: int = 0
     completed: int = 0
-    notes: dict[str, Note] = field(default_factory=dict)
+    notes: Notes = field(default_factory=Notes)
     flows: list[Flow] = field(default_factory=list)
     truncated: str | None = None
     damage: str | None = None
@@ -97,10 +81,6 @@ class Summary:
         """Whether every super-packet was segmented, and the file was whole."""
         whole = self.truncated is None and self.damage is None
         return whole and not self.notes and not any(f.skipped for f in self.flows)
-
-    def note(self, reason: str, number: int) -> None:
-        """Packet `number` was left unchanged for this reason."""
-        self.notes.setdefault(reason, Note(reason)).add(number)
 
 
 class _Segmenter:
@@ -241,11 +221,7 @@ class _Segmenter:
                 frames[udp], info["destination_port"][udp], self._tunnel_ports, kind
             )
             for i, (port, name) in found.items():
-                self._note(
-                    int(udp[i]),
-                    f"UDP port {port} looks like {name}, say --tunnel-port {port}={name} "
-                    f"(or {port}=none)",
-                )
+                self._note(int(udp[i]), looks_like(port, name))
                 left[udp[i]] = True
         return left
 
@@ -316,7 +292,7 @@ class _Segmenter:
             self._note(number, reason)
 
     def _note(self, index: int, reason: str) -> None:
-        self.summary.note(reason, self.summary.packets + index + 1)
+        self.summary.notes.add(reason, self.summary.packets + index + 1)
 
     def _count(self, pieces: Int64s, sizes: Int64s, flows: list[Flow | None] | None) -> None:
         cut = pieces > 1

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import gso
+import handmade
 from gso.cli import main
 
 CASES = Path(__file__).parents[1] / "vectors" / "cases" / "captures"
@@ -62,6 +63,30 @@ def test_a_tunnel_on_an_unknown_port_is_not_cut_by_guess(tmp_path, capsys):
     assert gso.read_capture(out).frames == gso.read_capture(source).frames
     assert "--tunnel-port 5501=gue" in capsys.readouterr().out
     assert main(["segment", str(source), str(out), *SIZE, "--tunnel-port", "5501=gue"]) == 0
+    capsys.readouterr()
+
+
+def in_gue(count: int, port: int) -> list[bytes]:
+    """Segments of one connection in GUE on a port: equally long datagrams with checksums."""
+    inner = [handmade.tcp(payload=b"x" * 500, sequence=500 * i) for i in range(count)]
+    outer = ("10.9.0.1", 50000), ("10.9.0.2", port)
+    return [
+        handmade.ethernet(handmade.with_id(handmade.udp(*outer, b"\0\x04\0\0" + packet), i))
+        for i, packet in enumerate(inner)
+    ]
+
+
+def test_a_tunnel_on_an_unknown_port_is_not_merged_as_datagrams(tmp_path, capsys):
+    source, out = tmp_path / "in.pcapng", tmp_path / "out.pcapng"
+    frames = [*handmade.stream(3), *in_gue(4, 5501), *handmade.stream(2, source=handmade.OTHER)]
+    gso.write_capture(source, frames)
+    assert main(["coalesce", str(source), str(out)]) == 1
+    assert gso.read_capture(out).frames.to_list()[1:5] == frames[3:7]
+    assert len(gso.read_capture(out)) == 6
+    text = capsys.readouterr().out
+    assert "4 packets left unchanged (number 4, 5, 6, 7): UDP port 5501 looks like gue" in text
+    assert main(["coalesce", str(source), str(out), "--tunnel-port", "5501=none"]) == 0
+    assert len(gso.read_capture(out)) == 3
     capsys.readouterr()
 
 

@@ -38,7 +38,7 @@ def test_command(tmp_path, capsys):
     report = json.loads(capsys.readouterr().out)
     assert report == {
         "packets": 6, "merged": 5, "super_packets": 2, "most_segments": 3,
-        "unknown_links": {}, "truncated": None, "written": 3, "unchanged": 1,
+        "unknown_links": {}, "truncated": None, "written": 3, "unchanged": 1, "notes": [],
     }  # fmt: skip
     made = gso.read_capture(target)
     assert made.timestamps.tolist() == times[[0, 3, 4]].tolist()

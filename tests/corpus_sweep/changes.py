@@ -1,0 +1,130 @@
+"""Which packets a command changed, and whether what it made of them can be right."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+_LONGEST_HEADERS = 256
+_END = 8
+"""So many last bytes tell the last segment of a packet."""
+_WINDOW = 400
+"""Among so many packets that are gone the parts of a merged one are looked for."""
+
+
+@dataclass
+class Change:
+    """Packet `before` of the input became packets `after` of the output, numbers from 1."""
+
+    before: int
+    after: range
+    why: str
+
+
+def segmented(before: Sequence[bytes], after: Sequence[bytes], mtu: int = 1500) -> list[Change]:
+    """Every packet of `before` that is not in its place in `after`, with what happened to it."""
+    found = []
+    at = 0
+    for number, packet in enumerate(before):
+        if at < len(after) and after[at] == packet:
+            at += 1
+            continue
+        stop = _pieces_end(packet, after, at)
+        why = _explained(packet, after[at:stop], mtu)
+        found.append(Change(number + 1, range(at + 1, stop + 1), why))
+        at = stop
+    if at < len(after):
+        found.append(Change(len(before), range(at + 1, len(after) + 1), "WRONG: packets added"))
+    return found
+
+
+def _pieces_end(packet: bytes, after: Sequence[bytes], at: int) -> int:
+    if at < len(after) and len(after[at]) == len(packet):
+        return at + 1
+    total, stop = 0, at
+    while stop < len(after):
+        total += len(after[stop])
+        stop += 1
+        if total >= len(packet) and after[stop - 1][-_END:] == packet[-_END:]:
+            break
+    return stop
+
+
+def _explained(packet: bytes, pieces: Sequence[bytes], mtu: int) -> str:
+    if not pieces:
+        return "WRONG: left out"
+    if len(pieces) == 1:
+        return _in_place(packet, pieces[0])
+    if len(packet) <= mtu:
+        return f"WRONG: {len(packet)} bytes fit the MTU and were cut"
+    if max(map(len, pieces)) >= len(packet):
+        return "WRONG: a segment is as long as its packet"
+    if headers_of_pieces(packet, pieces) is None:
+        return "WRONG: the segments' payloads are not the packet's"
+    return "cut"
+
+
+def _in_place(packet: bytes, piece: bytes) -> str:
+    if len(packet) != len(piece):
+        return f"WRONG: {len(packet)} bytes became {len(piece)}"
+    places = [i for i in range(len(packet)) if packet[i] != piece[i]]
+    runs = [i for i in places if i - 1 not in places]
+    if len(places) <= 2 * len(runs) and len(runs) <= 4:
+        return "checksum completed"
+    return f"WRONG: {len(places)} bytes changed in place"
+
+
+def headers_of_pieces(whole: bytes, pieces: Sequence[bytes]) -> int | None:
+    """How many bytes of headers make the pieces' payloads, put together, the whole's payload."""
+    for hlen in range(1, min(_LONGEST_HEADERS, *map(len, pieces)) + 1):
+        if len(whole) - hlen != sum(len(one) - hlen for one in pieces):
+            continue
+        if whole[hlen:] == b"".join(one[hlen:] for one in pieces):
+            return hlen
+    return None
+
+
+def merged(before: Sequence[bytes], after: Sequence[bytes]) -> list[Change]:
+    """Every packet of `after` that `before` has not, with what it was made of."""
+    left = Counter(after)
+    gone = []
+    for packet in before:
+        if left[packet]:
+            left[packet] -= 1
+        else:
+            gone.append(packet)
+    have = Counter(before)
+    found = []
+    for number, packet in enumerate(after):
+        if have[packet]:
+            have[packet] -= 1
+            continue
+        why = "merged" if _take_parts(packet, gone) else "WRONG: made of no packets that are gone"
+        found.append(Change(0, range(number + 1, number + 2), why))
+    if gone:
+        found.append(Change(0, range(0), f"WRONG: {len(gone)} packets are gone"))
+    return found
+
+
+def _take_parts(packet: bytes, gone: list[bytes]) -> bool:
+    """Whether the packet is headers and the payloads of some that are gone; takes them away."""
+    for hlen in range(28, _LONGEST_HEADERS):
+        used = _parts(packet, gone, hlen)
+        if used:
+            for index in reversed(used):
+                del gone[index]
+            return True
+    return False
+
+
+def _parts(packet: bytes, gone: list[bytes], hlen: int) -> list[int]:
+    at, used = hlen, []
+    for index, one in enumerate(gone[:_WINDOW]):
+        payload = one[hlen:]
+        if payload and one[:2] == packet[:2] and packet.startswith(payload, at):
+            used.append(index)
+            at += len(payload)
+            if at == len(packet):
+                return used if len(used) > 1 else []
+    return []
