@@ -17,7 +17,7 @@ TYPES := build/types
 SOURCES := pyproject.toml setup.py \
 	$(shell find gso -name '*.pyx' -o -name '*.pxd' -o -name '*.h' -o -name '[a-z]*.c')
 
-.PHONY: verify verify-all check outlook test bench guard sanitize lint drawing changelog build machine test-packages clean
+.PHONY: verify verify-all check quick-tests outlook test bench guard sanitize lint style types drawing changelog build machine test-packages clean
 
 verify: machine
 	$(BIN)/gso-kernel verify patches/ipvs-gue-inner-mac-header.patch
@@ -26,10 +26,13 @@ verify-all: machine
 	$(BIN)/gso-kernel verify --only all --kernel 6.12 --kernel 6.1 --timeout 3600 patches/ipvs-gue-inner-mac-header.patch
 
 # What boots nothing and installs nothing runs side by side, a process for each core; random tests try
-# a quarter of the examples that make test tries.
+# an eighth of the examples that make test tries. The type checker uses one core only, so it runs beside.
 CHECK := $(BIN)/pytest --quiet --numprocesses auto --dist worksteal -m 'not vm' --ignore tests/packaging
-check: lint
-	EXAMPLES_DIVISOR=4 $(CHECK)
+check: style
+	+$(MAKE) --no-print-directory --jobs=2 types quick-tests
+
+quick-tests: build
+	EXAMPLES_DIVISOR=8 $(CHECK)
 
 outlook:
 	@echo 'make test, on two cores:'
@@ -69,9 +72,13 @@ sanitize: build
 	$(BIN)/python -c 'import atheris' 2>/dev/null || $(BIN)/pip install --quiet atheris
 	$(BIN)/python tests/fuzz/run.py --seconds $(FUZZ_SECONDS) $(KEEP)
 
-lint: build
+lint: style types
+
+style: build
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+types: build
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/cython-lint gso
 	mkdir -p $(TYPES)/gso
 	ln -sfn $(CURDIR)/gso/* $(CURDIR)/kernel $(TYPES)/gso/
