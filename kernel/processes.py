@@ -7,6 +7,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -17,6 +18,9 @@ from gso.kernel.errors import TestBedError
 SEARCH_PATH = f"{os.environ.get('PATH', '')}:/usr/local/sbin:/usr/sbin:/sbin"
 
 _GRACE_SECONDS = 5.0
+# Programs that are to end with us get a signal when the thread ends that started them. This one
+# lives as long as we do.
+_STARTER = ThreadPoolExecutor(1, thread_name_prefix="starter")
 
 
 def output(*command: str) -> str:
@@ -64,7 +68,8 @@ def started(command: Sequence[str], log: Path, folder: Path) -> Iterator[subproc
 def _start(
     command: Sequence[str], sink: IO[bytes], folder: Path, environment: dict[str, str] | None = None
 ) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
+    return _STARTER.submit(
+        subprocess.Popen[bytes],
         command,
         cwd=folder,
         stdin=subprocess.DEVNULL,
@@ -72,7 +77,7 @@ def _start(
         stderr=subprocess.STDOUT,
         start_new_session=True,
         env=environment,
-    )
+    ).result()
 
 
 class ending:  # noqa: N801  (used like contextlib's own)

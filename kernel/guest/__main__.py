@@ -1,4 +1,4 @@
-"""Start the guest: ``python -I FOLDER/guest FOLDER [shell | send ...]``."""
+"""Start the guest: ``python -I FOLDER/guest FOLDER (LEFT | shell | send ...)``."""
 
 import importlib
 import sys

@@ -1,4 +1,4 @@
-"""Run the plan that the host left in this folder, and leave the results beside it.
+"""Run the plan that the host put into one folder, and leave the results in another.
 
 Everything that the host needs to know goes through files: ``progress.jsonl`` grows while the
 run goes on, ``results.json`` appears complete or not at all.
@@ -37,9 +37,9 @@ from .wire import Wire
 class Run:
     """One boot: everything measured, cell by cell (a cell is one traffic through one scenario)."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, given: Path, folder: Path) -> None:
         self.folder = folder
-        self.plan: dict[str, Any] = json.loads((folder / "plan.json").read_text())
+        self.plan = read_plan(given)
         self.evidence = folder / "cells"
         self.evidence.mkdir(exist_ok=True)
         self.begun = time.monotonic()
@@ -62,7 +62,7 @@ class Run:
             plan = {**self.plan["types"], "modules": self.plan["modules"]}
             return conformance_types.perform(self.folder, plan, self.progress)
         if self.plan.get("shell"):
-            return {"modules": self.load_modules(), "status": shell.perform(self.folder, self.plan)}
+            return {"modules": self.load_modules(), "status": shell.perform(self.plan, self.folder)}
         scenarios = self.plan["scenarios"]
         self.progress(stage="modules")
         modules = self.load_modules()
@@ -206,21 +206,27 @@ def _taps(is_udp: bool) -> dict[str, Tap]:
     }
 
 
-def start(folder: Path, arguments: list[str]) -> int:
+def start(given: Path, arguments: list[str]) -> int:
     """Do what the command line says: the run of the plan, unless it names something else."""
-    if arguments[:1] == ["send"]:
-        return shell.send(folder, arguments[1:])
-    if arguments[:1] == ["shell"]:
-        return shell.perform(folder, json.loads((folder / "plan.json").read_text()))
-    return main(folder)
+    if arguments[0] == "send":
+        return shell.send(given, arguments[1:])
+    if arguments[0] == "shell":
+        return shell.perform(read_plan(given), home=given)
+    return main(given, Path(arguments[0]))
 
 
-def main(folder: Path) -> int:
+def read_plan(given: Path) -> dict[str, Any]:
+    """Return what the host wants."""
+    plan: dict[str, Any] = json.loads((given / "plan.json").read_text())
+    return plan
+
+
+def main(given: Path, folder: Path) -> int:
     """Perform the run; whatever goes wrong is written down as the result."""
-    test = Run(folder)
+    test = Run(given, folder)
     attended = "console" in test.plan
-    if attended:
-        shell.move_in(folder)
+    if attended or "shell" in test.plan:
+        shell.move_in(given)
     try:
         results = {"ok": True, **test.perform()}
     except Exception:  # the host must see every failure, and reads only the results

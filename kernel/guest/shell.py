@@ -27,10 +27,11 @@ _NO_TOPOLOGY = 125
 _HOME, _SCENARIOS = Path("/run/gso-shell"), "scenarios.json"
 
 
-def perform(folder: Path, plan: dict[str, Any]) -> int:
+def perform(plan: dict[str, Any], left: Path | None = None, *, home: Path = _HOME) -> int:
     """Build the topology, run the user's command or shell in it, and return its exit status.
 
-    In a VM that is to have a shell later, only build the topology.
+    In a VM that is to have a shell later, only build the topology. ``left``: where a command's
+    output goes that cannot be printed. ``home``: has the guest's files, and gets more.
     """
     wanted = plan["shell"]
     try:
@@ -45,20 +46,19 @@ def perform(folder: Path, plan: dict[str, Any]) -> int:
         return _NO_TOPOLOGY
     Server([s for s in scenarios if not s["traffic"][0]["datagram"]], _EXCHANGE_SECONDS)
     DatagramServer([s for s in scenarios if s["traffic"][0]["datagram"]])
+    offer(scenarios, home)
     if "console" in plan:
-        offer(scenarios)
         return 0
-    offer(scenarios, folder)
     if not wanted["command"]:
-        return _interact(folder)
-    with _output(folder, wanted) as output:
+        return _interact(home)
+    with _output(left) as output:
         command = ["sh", "-c", wanted["command"]]
-        return subprocess.call(command, env=_environment(folder), stdout=output, stderr=output)
+        return subprocess.call(command, env=_environment(home), stdout=output, stderr=output)
 
 
-def move_in(folder: Path) -> None:
-    """Copy the guest: once the results are there the host takes its files back."""
-    shutil.copytree(folder / "guest", _HOME / "guest")
+def move_in(given: Path) -> None:
+    """Copy the guest to where more can be put beside it."""
+    shutil.copytree(given / "guest", _HOME / "guest")
 
 
 def offer(scenarios: list[dict[str, Any]], home: Path = _HOME) -> None:
@@ -114,9 +114,9 @@ def _take_console(device: Path, rows: int, columns: int) -> None:
         os.dup2(console, descriptor)
 
 
-def _output(folder: Path, wanted: dict[str, Any]) -> AbstractContextManager[IO[bytes] | None]:
+def _output(left: Path | None) -> AbstractContextManager[IO[bytes] | None]:
     """Return where the command's output goes: from a VM it has to go through a file."""
-    return (folder / OUTPUT).open("wb") if wanted["to_file"] else nullcontext()
+    return (left / OUTPUT).open("wb") if left else nullcontext()
 
 
 def _welcome(scenarios: list[dict[str, Any]]) -> str:

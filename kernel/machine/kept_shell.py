@@ -33,6 +33,7 @@ class KeptMachine:
         self._ends = ExitStack()
         folder = self._ends.enter_context(tempfile.TemporaryDirectory(prefix="gso-kernel-"))
         self.socket = Path(folder) / "shell"
+        self.left: Path | None = None
         self._machine: subprocess.Popen[Any] | None = None
 
     def __enter__(self) -> KeptMachine:
@@ -51,9 +52,12 @@ class KeptMachine:
         size, kind = shutil.get_terminal_size(), os.environ.get("TERM", "dumb")
         return {"device": _DEVICE, "rows": size.lines, "columns": size.columns, "term": kind}
 
-    def take(self, machine: subprocess.Popen[Any], ends: ExitStack) -> None:
-        """Take over a machine: ``ends``, which would end it with its job, is called here."""
-        self._machine = machine
+    def take(self, machine: subprocess.Popen[Any], ends: ExitStack, left: Path) -> None:
+        """Take over a machine: ``ends``, which would end it with its job, is called here.
+
+        ``left``: where the guest goes on to leave files.
+        """
+        self._machine, self.left = machine, left
         self._ends.enter_context(ends)
 
     def attach(self) -> None:

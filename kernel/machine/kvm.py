@@ -14,7 +14,7 @@ from pathlib import Path
 from gso.kernel.paths import cache_folder
 from gso.kernel.processes import started
 
-_DEVICE = Path("/dev/kvm")
+DEVICE = Path("/dev/kvm")
 _PROBE_SECONDS = 5.0
 _POLL_SECONDS = 0.1
 _FAILURE = b"KVM internal error"
@@ -37,15 +37,15 @@ def probe(image: Path | None = None, *, again: bool = False) -> Kvm:
     That takes seconds, so the answer is kept until this machine starts anew or has another KVM,
     QEMU or kernel; ``again`` asks for a new one.
     """
-    if not os.access(_DEVICE, os.R_OK | os.W_OK):
-        return Kvm(False, f"{_DEVICE} is not there or not accessible")
+    if not os.access(DEVICE, os.R_OK | os.W_OK):
+        return Kvm(False, f"{DEVICE} is not there or not accessible")
     qemu = shutil.which("qemu-system-x86_64")
     if qemu is None:
         return Kvm(False, "qemu-system-x86_64 is not installed")
     images = [*sorted((cache_folder() / "debian").glob("*/boot/vmlinuz-*")), image]
     found = next((one for one in images if one and one.exists()), None)
     if found is None:
-        return Kvm(False, f"no kernel yet to try {_DEVICE} with")
+        return Kvm(False, f"no kernel yet to try {DEVICE} with")
     file = cache_folder() / "kvm.json"
     parts = _parts(found, Path(qemu))
     answer = None if again else _kept(file, parts)
@@ -74,7 +74,7 @@ def _keep(file: Path, parts: list[str], answer: Kvm) -> None:
 def _parts(image: Path, qemu: Path) -> list[str]:
     """Return all that an answer depends on."""
     boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    files = (_DEVICE, image, qemu)
+    files = (DEVICE, image, qemu)
     return [boot, *(f"{file} {file.stat().st_ctime_ns}" for file in files)]
 
 

@@ -1,37 +1,47 @@
 """Boot a kernel in QEMU with a plan, and collect what the guest wrote.
 
-The host owns the clock. The guest reports only through files in the shared folder, so a VM that
-dies or hangs is seen as exactly that, and never as a kernel that failed the test.
+The host owns the clock. The guest reports only through files in a folder that it shares with us, so
+a VM that dies or hangs is seen as exactly that, and never as a kernel that failed the test.
+
+QEMU runs in a sandbox where this host has one (:mod:`gso.kernel.sandbox`), with the system calls
+that it needs, and with limits: for its console, for each file, and for all files of the guest.
 """
 
 from __future__ import annotations
 
+import functools
+import itertools
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Literal
 
-from gso.kernel import guest_files
+from gso.kernel import guest_files, sandbox
 from gso.kernel.bootable import Bootable
 from gso.kernel.errors import TestBedError, UsageError, crash_line
 from gso.kernel.guest_files import GuestFileError
 from gso.kernel.machine import capacity, kvm
 from gso.kernel.machine.initramfs import initramfs
 from gso.kernel.machine.kept_shell import KeptMachine
-from gso.kernel.paths import GUEST
+from gso.kernel.machine.share import Share, shared
 from gso.kernel.processes import started
 
 _POLL_SECONDS = 0.1
 _MEMORY = "1G"
 # The guest reports after each exchange, and those have time limits of a few seconds.
 _STALL_SECONDS = 60.0
+_CONSOLE = "console.log"
+_LARGEST_CONSOLE, _LARGEST_FILE = 16 << 20, 256 << 20
+_SIZE_TURNS = 20
+_ONLY_NEEDED_CALLS = (
+    *("-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"),
+)
 
 _KERNEL_ARGUMENTS = (
     "console=ttyS0",
@@ -60,7 +70,7 @@ class VmLostError(TestBedError):
 
 def _crashed(folder: Path) -> bool:
     try:
-        console = guest_files.read_text(folder / "console.log")
+        console = guest_files.read_text(folder / _CONSOLE)
     except GuestFileError:
         return False
     return crash_line(console.splitlines()) is not None
@@ -70,7 +80,7 @@ def _telling_log(folder: Path) -> Path:
     """Return the console's log, or the guest's own words where the kernel did not crash."""
     guest = folder / "guest.log"
     told = not _crashed(folder) and guest.exists() and guest.stat().st_size
-    return guest if told else folder / "console.log"
+    return guest if told else folder / _CONSOLE
 
 
 def boot(
@@ -81,103 +91,155 @@ def boot(
     timeout: float,
     stop: Path,
     kept: KeptMachine | None = None,
+    inputs: Sequence[Path] = (),
 ) -> dict[str, Any]:
     """Boot, run the plan, and return the guest's results; raise :class:`VmLostError`.
 
     Where the host has as many machines as it carries, this waits for one of them to end first.
-    ``folder`` is shared with the guest and keeps its evidence. The VM ends early when the file
-    ``stop`` appears. It ends with its results, unless ``kept`` takes it over then.
+    ``folder`` gets the evidence when the VM has ended; the guest does not see it. The VM ends
+    early when the file ``stop`` appears, and with its results, unless ``kept`` takes it over then.
+    ``inputs``: files that the guest finds in :data:`gso.kernel.machine.share.GIVEN`.
     """
     if kept:
         plan = {**plan, "console": kept.console()}
-    with capacity.place(stop), _shared(kernel, plan, folder), ExitStack() as ends:
-        terminal = kept.socket if kept else None
-        line = command(kernel, folder, initramfs(kernel.modules_folder), terminal)
-        machine = ends.enter_context(started(line, folder / "console.log", folder))
-        _watch(machine, folder, timeout, stop)
-        found = _results(folder)
-        if kept:
-            kept.take(machine, ends.pop_all())
-    return found
-
-
-@contextmanager
-def _shared(kernel: Bootable, plan: dict[str, Any], folder: Path) -> Iterator[None]:
-    """Put into the folder what the guest needs for the time it runs."""
-    for path in (folder, kernel.image):
-        # They go into QEMU's options and the kernel's command line.
-        if re.search(r"[^\w/.:+@%=-]", str(path)):
-            raise UsageError(f"a path with such characters cannot be used here: {path}")
     folder.mkdir(parents=True)
-    shutil.copytree(GUEST, folder / "guest", ignore=shutil.ignore_patterns("__pycache__"))
-    (folder / "plan.json").write_text(
-        json.dumps({**plan, "modules": [str(folder / m.name) for m in kernel.modules]}, indent=1)
-    )
-    for module in kernel.modules:
-        shutil.copy2(module, folder)
     try:
-        yield
-    finally:
-        shutil.rmtree(folder / "guest")
-        for module in kernel.modules:
-            (folder / module.name).unlink()
+        with capacity.place(stop), ExitStack() as ends:
+            share = ends.enter_context(shared(kernel, plan, inputs, folder))
+            ends.callback(share.take)
+            archive = initramfs(kernel.modules_folder)
+            line = command(kernel, share, archive, folder, kept.socket if kept else None)
+            machine = ends.enter_context(started(line, folder / _CONSOLE, folder))
+            _watch(machine, share, folder, timeout, stop)
+            if kept:
+                share.take()
+                kept.take(machine, ends.pop_all(), share.left)
+    except _EndedError as end:
+        raise VmLostError(str(end), folder, silent=end.silent) from None
+    return _results(folder)
 
 
 def command(
-    kernel: Bootable, folder: Path, archive: Path, terminal: Path | None = None
+    kernel: Bootable, share: Share, archive: Path, folder: Path, terminal: Path | None = None
 ) -> list[str]:
-    """Return QEMU's command line for a kernel with its shared folder and its initramfs.
+    """Return the command line for a kernel with its shared folders and its initramfs.
 
+    ``folder``: the place of the evidence, for people who look at the processes of this host.
     ``terminal``: a socket for a second serial port.
     """
     native = kvm.probe(kernel.image).works
-    line = ["qemu-system-x86_64", "-machine", f"q35,accel={'kvm' if native else 'tcg'}"]
+    line = ["qemu-system-x86_64", "-name", f"guest={_escaped(folder)}"]
+    line += ["-machine", f"q35,accel={'kvm' if native else 'tcg'}"]
     line += ["-cpu", "host" if native else "max", "-smp", str(capacity.cpus()), "-m", _MEMORY]
     line += ["-nodefaults", "-display", "none", "-no-reboot", "-serial", "stdio"]
-    line += ["-serial", f"unix:{terminal},server=on,wait=off"] if terminal else []
-    line += _share("gso.root", Path("/"), read_only=True)
-    line += _share("gso.folder", folder, read_only=False)
-    line += ["-kernel", str(kernel.image), "-initrd", str(archive)]
-    arguments = [f"8250.nr_uarts={2 if terminal else 1}"]
-    arguments += [f"gso.folder={folder}", f"gso.python={guest_python()}"]
+    line += ["-serial", f"unix:{_escaped(terminal)},server=on,wait=off"] if terminal else []
+    programs = _programs()
+    for number, programs_folder in enumerate(programs):
+        line += _read_only(f"gso.programs{number}", programs_folder)
     if kernel.modules_folder:
-        arguments.append(f"gso.modules={kernel.modules_folder}")
-    return [*line, "-append", " ".join((*_KERNEL_ARGUMENTS, *arguments))]
+        line += _read_only("gso.modules", kernel.modules_folder)
+    line += _read_only("gso.given", share.given)
+    # Its links, devices and modes are notes of QEMU's, and plain files on this host.
+    line += _share("gso.left", share.left, "security_model=mapped-file")
+    line += ["-kernel", str(kernel.image), "-initrd", str(archive)]
+    arguments = [f"8250.nr_uarts={2 if terminal else 1}", f"gso.python={guest_python()}"]
+    arguments += [f"gso.programs={':'.join(map(str, programs))}"]
+    line += ["-append", " ".join((*_KERNEL_ARGUMENTS, *arguments))]
+    readable = [kernel.image, archive, share.given, *programs]
+    readable += [kernel.modules_folder] if kernel.modules_folder else []
+    writable = [share.left] + ([terminal.parent] if terminal else [])
+    return _limited(line, readable, writable)
 
 
-def _share(tag: str, folder: Path, *, read_only: bool) -> list[str]:
+def _limited(line: list[str], readable: list[Path], writable: list[Path]) -> list[str]:
+    """Return a command line with the limits of QEMU and its end with ours."""
+    limits = ["prlimit", f"--fsize={_LARGEST_FILE}", "--core=0", "--"]
+    if _filters_calls():
+        line = [*line, *_ONLY_NEEDED_CALLS]
+    if sandbox.works():
+        devices = [kvm.DEVICE]
+        line = sandbox.confined(line, readable=readable, writable=writable, devices=devices)
+        return [*limits, *line]
+    return [*limits, "setpriv", "--pdeathsig", "KILL", "--", *line]
+
+
+@functools.cache
+def _filters_calls() -> bool:
+    """Say whether this QEMU was built with a filter for system calls."""
+    asked = ["qemu-system-x86_64", *_ONLY_NEEDED_CALLS, "-version"]
+    return subprocess.run(asked, capture_output=True, check=False).returncode == 0
+
+
+def _programs() -> list[Path]:
+    """Return the folders of this host's programs that the guest sees."""
+    folders = sandbox.program_folders()
+    python = Path(guest_python())
+    if not any(python.is_relative_to(folder) for folder in folders):
+        folders.append(Path(sys.base_prefix))
+    for folder in folders:
+        if re.search(r"[^\w/.+@%=-]", str(folder)):
+            raise UsageError(f"a guest cannot use programs in a folder of this name: {folder}")
+    return folders
+
+
+def _read_only(tag: str, folder: Path) -> list[str]:
+    return _share(tag, folder, "security_model=none,readonly=on")
+
+
+def _share(tag: str, folder: Path, how: str) -> list[str]:
     name = tag.replace(".", "-")
-    source = f"local,id={name},path={folder},security_model=none,multidevs=remap"
     return [
-        *("-fsdev", source + ",readonly=on" * read_only),
+        *("-fsdev", f"local,id={name},path={_escaped(folder)},multidevs=remap,{how}"),
         *("-device", f"virtio-9p-pci,fsdev={name},mount_tag={tag}"),
     ]
 
 
+def _escaped(path: Path) -> str:
+    """Return a path as QEMU's options have it."""
+    return str(path).replace(",", ",,")
+
+
 def guest_python() -> str:
-    """Return a Python that the guest can start: it sees the host's root, but not its /run."""
+    """Return a Python that the guest can start."""
     for candidate in ("/usr/bin/python3", os.path.realpath(sys.executable)):
         if os.access(candidate, os.X_OK):
             return candidate
     raise TestBedError("set-up", "no Python for the guest: neither /usr/bin/python3 nor this one")
 
 
-def _watch(machine: subprocess.Popen[bytes], folder: Path, timeout: float, stop: Path) -> None:
-    """Wait for results."""
-    results = folder / "results.json"
-    deadline = time.monotonic() + timeout
-    silence = _Silence(folder / "progress.jsonl")
-    while not os.path.lexists(results) and machine.poll() is None:
+class _EndedError(Exception):
+    """The guest is not to be waited for any longer."""
+
+    def __init__(self, message: str, *, silent: bool = False) -> None:
+        super().__init__(message)
+        self.silent = silent
+
+
+def _watch(
+    machine: subprocess.Popen[bytes], share: Share, folder: Path, timeout: float, stop: Path
+) -> None:
+    """Wait for results; raise :class:`_EndedError` when there will be none."""
+    results, console = share.left / "results.json", folder / _CONSOLE
+    begun = time.monotonic()
+    silence = _Silence()
+    for turn in itertools.count():
+        if machine.poll() is not None or os.path.lexists(results):
+            break
         if stop.exists():
-            raise VmLostError("the run was interrupted", folder)
-        if time.monotonic() > deadline:
-            raise VmLostError(f"no results after {timeout:g} s; the VM was ended", folder)
-        if silence.seconds() > _STALL_SECONDS:
+            raise _EndedError("the run was interrupted")
+        if time.monotonic() - begun > timeout:
+            raise _EndedError(f"no results after {timeout:g} s; the VM was ended")
+        if silence.seconds(share.report()) > _STALL_SECONDS:
             message = f"the guest was silent for {_STALL_SECONDS:g} s; the VM was ended"
-            raise VmLostError(message, folder, silent=True)
+            raise _EndedError(message, silent=True)
+        if console.stat().st_size > _LARGEST_CONSOLE:
+            message = f"the kernel's log has more than {_LARGEST_CONSOLE} bytes; the VM was ended"
+            raise _EndedError(message)
+        if turn % _SIZE_TURNS == 0 and share.is_too_large():
+            raise _EndedError("the guest left more than it may; the VM was ended")
         time.sleep(_POLL_SECONDS)
     if not os.path.lexists(results):
-        raise VmLostError("the VM ended without results", folder)
+        raise _EndedError("the VM ended without results")
 
 
 def _results(folder: Path) -> dict[str, Any]:
@@ -194,13 +256,12 @@ def _results(folder: Path) -> dict[str, Any]:
 
 
 class _Silence:
-    """Measures for how long a file has not grown; before the file exists that is zero."""
+    """Measures for how long a size has not grown; as long as it is zero that is zero."""
 
-    def __init__(self, path: Path) -> None:
-        self._path, self._size, self._since = path, 0, time.monotonic()
+    def __init__(self) -> None:
+        self._size, self._since = 0, time.monotonic()
 
-    def seconds(self) -> float:
-        size = self._path.stat().st_size if self._path.exists() else 0
+    def seconds(self, size: int) -> float:
         if size != self._size or not size:
             self._size, self._since = size, time.monotonic()
         return time.monotonic() - self._since

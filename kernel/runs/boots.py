@@ -110,16 +110,21 @@ class VariantRun:
         if self.finished:
             return
         ended = self._boot.result.done()  # asked first: what is read after it is complete
-        unfinished = self._take_cells()
+        cells = self._reported()
+        self._cells = len(cells)
         if ended:
-            self._conclude(self._boot.result.result(), unfinished)
+            self._conclude(self._boot.result.result(), self._take_cells(cells))
 
-    def _take_cells(self) -> list[dict[str, Any]]:
-        """Take the scenarios that are complete; return the cells of the one that is not."""
-        job = self._boot.job
-        cells = [event["result"] for event in jobs.events(job.folder) if event["stage"] == "cell"]
-        planned = sum(len(scenario["traffic"]) for scenario in job.plan["scenarios"])
-        cells = cells[planned - _exchanges(self._left) :]
+    def _reported(self) -> list[dict[str, Any]]:
+        """Return the cells that this boot reported so far."""
+        events = jobs.events(self._boot.job.folder)
+        return [event["result"] for event in events if event["stage"] == "cell"]
+
+    def _take_cells(self, cells: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Take the scenarios that are complete; return the cells of the one that is not.
+
+        Their evidence is there when the machine has ended, and not before.
+        """
         while self._left and len(cells) >= len(self._left[0].traffic):
             number = len(self._left[0].traffic)
             self._measure(cells[:number])

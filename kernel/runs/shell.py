@@ -48,10 +48,8 @@ def in_namespaces(scenarios: Sequence[Scenario], command: str | None) -> int:
     with tempfile.TemporaryDirectory(prefix="gso-kernel-") as name:
         folder = Path(name)
         shutil.copytree(GUEST, folder / "guest", ignore=shutil.ignore_patterns("__pycache__"))
-        wanted = {"command": command, "to_file": False}
-        (folder / "plan.json").write_text(
-            json.dumps({"scenarios": plan(scenarios), "shell": wanted})
-        )
+        planned = {"scenarios": plan(scenarios), "shell": {"command": command}}
+        (folder / "plan.json").write_text(json.dumps(planned))
         guest = [vm.guest_python(), "-IB", str(folder / "guest"), str(folder), "shell"]
         return subprocess.call(["unshare", *own, "sh", "-c", _SET_UP, "sh", *guest])
 
@@ -93,7 +91,6 @@ def in_machine(
     """Boot one variant of a kernel with the topology; return the exit status of the shell."""
     if command is None and not sys.stdin.isatty():
         raise UsageError("the shell needs a terminal; --command runs a command without one")
-    wanted = {"command": command, "to_file": True}
     with ExitStack() as ends:
         folder = Path(ends.enter_context(tempfile.TemporaryDirectory(prefix="gso-kernel-")))
         kept = None if command else ends.enter_context(KeptMachine(variant))
@@ -102,7 +99,7 @@ def in_machine(
         print(f"booting {target.label}, {variant}", file=sys.stderr)
         guest = vm.boot(
             kernel,
-            {"scenarios": plan(scenarios), "shell": wanted},
+            {"scenarios": plan(scenarios), "shell": {"command": command}},
             folder / "vm",
             timeout=timeout,
             stop=folder / "stop",
@@ -111,7 +108,7 @@ def in_machine(
         _pass_on(folder / "vm")
         if kept and not guest["status"]:
             kept.attach()
-            return _left(folder / "vm")
+            return _left(kept.left) if kept.left else 0
         return int(guest["status"])
 
 
@@ -123,7 +120,7 @@ def _pass_on(machine: Path) -> None:
         sys.stdout.write(guest_files.read_text(output))
 
 
-def _left(machine: Path) -> int:
+def _left(folder: Path) -> int:
     """Return the status that the user left the shell with; none when the machine was ended."""
-    status = machine / STATUS
+    status = folder / STATUS
     return int(guest_files.read(status, 20)) if os.path.lexists(status) else 0

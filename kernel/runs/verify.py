@@ -29,6 +29,7 @@ from gso.kernel.judging.applications import Workload
 from gso.kernel.judging.results import KernelReport, Report
 from gso.kernel.machine import capacity, jobs, kvm, vm
 from gso.kernel.machine.kept_shell import KeptMachine
+from gso.kernel.machine.share import Share
 from gso.kernel.processes import output
 from gso.kernel.report.write import write
 from gso.kernel.runs.application_boots import ApplicationBoots
@@ -166,7 +167,8 @@ def outlook(options: Options) -> list[str]:
     boots = len(targets) * len(VARIANTS) * options.repeat
     at_once = min(boots, capacity.local_slots())
     names = ", ".join(scenario.name for scenario in options.scenarios)
-    example = vm.command(Bootable(Path("IMAGE")), Path("FOLDER"), Path("INITRAMFS"))
+    folder = Path("FOLDER")
+    example = vm.command(Bootable(Path("IMAGE")), Share(folder, folder), Path("INITRAMFS"), folder)
     return [
         *lines,
         f"{boots} boots, {at_once} at once, up to {options.timeout:g} s each",

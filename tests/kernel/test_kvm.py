@@ -16,7 +16,7 @@ def probe(tmp_path, monkeypatch):
     monkeypatch.setenv("PYGSO_CACHE", str(tmp_path / "cache"))
     device = tmp_path / "kvm"
     device.touch()
-    monkeypatch.setattr(kvm, "_DEVICE", device)
+    monkeypatch.setattr(kvm, "DEVICE", device)
     monkeypatch.setattr(kvm, "_PROBE_SECONDS", 1.0)
 
     program = tmp_path / "qemu-system-x86_64"

@@ -27,6 +27,7 @@ from gso.kernel.conformance.gro.streams import Stream
 from gso.kernel.conformance.tunnels.run import Options, boot_in
 from gso.kernel.errors import UsageError
 from gso.kernel.guest.records import CHECKSUM_PARTIAL, LENGTH, MERGED, STREAM, with_length
+from gso.kernel.machine.share import GIVEN
 from gso.kernel.progress import Progress
 from gso.kernel.trees import debian
 
@@ -146,10 +147,10 @@ def _boot(
                 "devices": [device._asdict() for device in streams.DEVICES],
                 "listeners": streams.LISTENERS,
                 "fou_listeners": streams.FOU_LISTENERS,
-                "streams": str(folder / "streams.bin"),
+                "streams": str(GIVEN / "streams.bin"),
             }
         }
-        guest = boot_in(folder, bootable, plan, options.timeout)
+        guest = boot_in(folder, bootable, plan, options.timeout, folder / "streams.bin")
         report.refused |= guest["refused"]
         with (folder / "vm" / "outcome.bin").open("rb") as source:
             for stream in sent:

@@ -19,6 +19,7 @@ from gso.kernel.conformance.tunnels.packets import Packet
 from gso.kernel.errors import TestBedError, UsageError
 from gso.kernel.guest.records import GSO_UDP_L4, NEEDS_CSUM
 from gso.kernel.machine import vm
+from gso.kernel.machine.share import GIVEN
 from gso.kernel.progress import Progress
 from gso.kernel.trees import debian
 
@@ -126,9 +127,10 @@ def _boot(
 ) -> Iterator[Judged]:
     with tempfile.TemporaryDirectory(prefix="gso-conformance-") as name:
         folder = Path(name)
-        outcomes.write_packets(folder / "packets.bin", sent)
+        given = folder / "packets.bin"
+        outcomes.write_packets(given, sent)
         used = {number for number, _ in sent}
-        guest = boot_in(folder, bootable, _plan(folder, known, used), options.timeout)
+        guest = boot_in(folder, bootable, _plan(known, used), options.timeout, given)
         kinds = {device.name: device.kind for device in known}
         report.refused |= {kinds[name]: why for name, why in guest["refused"].items()}
         for outcome in outcomes.read(folder / "vm", sent):
@@ -136,11 +138,12 @@ def _boot(
 
 
 def boot_in(
-    folder: Path, bootable: Bootable, plan: dict[str, Any], timeout: float
+    folder: Path, bootable: Bootable, plan: dict[str, Any], timeout: float, given: Path
 ) -> dict[str, Any]:
-    """Boot with a plan, in a folder that goes afterwards, and return the guest's results."""
+    """Boot with a plan and a file, in a folder that goes afterwards; return the guest's results."""
+    stop = folder / "stop"
     try:
-        return vm.boot(bootable, plan, folder / "vm", timeout=timeout, stop=folder / "stop")
+        return vm.boot(bootable, plan, folder / "vm", timeout=timeout, stop=stop, inputs=[given])
     except TestBedError as error:
         # The folder goes; what its logs say must not.
         error.args = (f"{error}\n{error.log_tail()}",)
@@ -193,7 +196,7 @@ def _replayed(path: Path, known: list[Device]) -> Iterator[tuple[int, Packet]]:
         yield numbers[kind], packet
 
 
-def _plan(folder: Path, known: list[Device], used: set[int]) -> dict[str, Any]:
+def _plan(known: list[Device], used: set[int]) -> dict[str, Any]:
     wanted = [asdict(device) for device in known]
     for number, device in enumerate(wanted):
         if number not in used:
@@ -202,7 +205,7 @@ def _plan(folder: Path, known: list[Device], used: set[int]) -> dict[str, Any]:
         "tunnels": {
             "devices": wanted,
             "direct": DIRECT,
-            "packets": str(folder / "packets.bin"),
+            "packets": str(GIVEN / "packets.bin"),
         }
     }
 

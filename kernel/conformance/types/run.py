@@ -23,6 +23,7 @@ from gso.kernel.conformance.types import requests
 from gso.kernel.conformance.types.requests import WRAPPERS, Device, Request
 from gso.kernel.errors import UsageError
 from gso.kernel.guest.records import ANSWER, ANSWERED, SEGMENT, with_length
+from gso.kernel.machine.share import GIVEN
 from gso.kernel.paths import GUEST
 from gso.kernel.progress import Progress
 from gso.kernel.trees import debian
@@ -232,8 +233,8 @@ def _boot(options: Options, bootable: Bootable, sent: Sequence[Request]) -> Iter
         with (folder / "requests.bin").open("wb") as sink:
             for request in sent:
                 sink.write(with_length(request.pack()))
-        plan = {"types": {"requests": str(folder / "requests.bin")}}
-        boot_in(folder, bootable, plan, options.timeout)
+        plan = {"types": {"requests": str(GIVEN / "requests.bin")}}
+        boot_in(folder, bootable, plan, options.timeout, folder / "requests.bin")
         with (folder / "vm" / "outcome.bin").open("rb") as source:
             for request in sent:
                 unfit, length = ANSWERED.unpack(source.read(ANSWERED.size))
