@@ -53,6 +53,17 @@ examples:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    if "--bisect" not in arguments:
+        return _status(arguments)
+    try:
+        status = _status(arguments)
+    except SystemExit as refused:  # the parser's
+        status = refused.code if isinstance(refused.code, int) else UsageError.exit_status
+    # git bisect takes the status of wrong usage for a bad commit.
+    return TestBedError.exit_status if status == UsageError.exit_status else status
+
+
+def _status(arguments: Sequence[str]) -> int:
     signal.signal(signal.SIGTERM, _interrupt)
     os.environ["PATH"] = SEARCH_PATH
     try:

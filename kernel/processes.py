@@ -39,13 +39,18 @@ def output(*command: str) -> str:
     return done.stdout
 
 
-def logged(stage: str, command: Sequence[str], log: Path, folder: Path) -> None:
-    """Run a long command in ``folder`` with its output appended to ``log``."""
+def logged(
+    stage: str, command: Sequence[str], log: Path, folder: Path, within: Sequence[str] = ()
+) -> None:
+    """Run a long command in ``folder`` with its output appended to ``log``.
+
+    ``within``: the beginning of a command line that confines it.
+    """
     with log.open("ab") as sink:
         sink.write(f"$ {' '.join(command)}\n".encode())
         sink.flush()
         try:
-            process = _start(command, sink, folder, _plain_language())
+            process = _start([*within, *command], sink, folder, _plain_language())
         except FileNotFoundError:
             raise TestBedError(
                 stage, f"{command[0]} is not installed; see gso-kernel doctor"

@@ -7,6 +7,7 @@ they see its programs and libraries, and of its settings those that programs can
 from __future__ import annotations
 
 import functools
+import os
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ SETTINGS = (
     *("ld.so.conf.d", "localtime", "nsswitch.conf", "passwd", "protocols", "services"),
 )
 """Files and folders of /etc that tell nothing that is secret, and that programs need."""
+TRUST = "PYGSO_TRUST_PATCH"
 _ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
 _ENVIRONMENT |= {"LC_ALL": "C.UTF-8", "HOME": "/tmp"}
 
@@ -63,6 +65,11 @@ def confined(
         for path in paths:
             line += [kind, str(path), str(path)]
     return [*line, "--", *command]
+
+
+def trusted() -> bool:
+    """Say whether the user trusts the patches: ``--trust-patch``, and all that it starts."""
+    return os.environ.get(TRUST) == "1"
 
 
 @functools.cache

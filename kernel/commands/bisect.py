@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from gso.kernel.commands.common import seconds
+from gso.kernel.commands.common import add_trust, seconds
 from gso.kernel.judging.verdict import Verdict
 from gso.kernel.report.terminal import TerminalScreen
 from gso.kernel.runs import bisect
@@ -55,6 +55,7 @@ def add(command: argparse.ArgumentParser) -> None:
         help="longest time for one boot with its traffic (default: 300)",
     )
     command.add_argument("--quiet", action="store_true", help="no progress, only the result")
+    add_trust(command)
     command.set_defaults(run=_bisect)
 
 

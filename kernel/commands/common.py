@@ -9,6 +9,7 @@ from typing import Any
 
 from gso.kernel.errors import UsageError
 from gso.kernel.paths import patches_folder
+from gso.kernel.sandbox import TRUST
 
 
 def add_selection(command: argparse.ArgumentParser) -> None:
@@ -27,8 +28,27 @@ def add_selection(command: argparse.ArgumentParser) -> None:
         )
 
 
+class _Trust(argparse.Action):
+    """Trusts the patch, in this process and in those that it starts."""
+
+    def __call__(self, *_: object) -> None:
+        os.environ[TRUST] = "1"
+
+
+def add_trust(command: argparse.ArgumentParser) -> None:
+    """Add the option that builds a patch without a sandbox."""
+    command.add_argument(
+        "--trust-patch",
+        action=_Trust,
+        nargs=0,
+        help="where this host has no sandbox: build a patch all the same that touches makefiles, "
+        "Kconfig files or scripts, though what they say runs on this host",
+    )
+
+
 def add_kernels(command: argparse.ArgumentParser) -> None:
     """Add the options that say which kernels."""
+    add_trust(command)
     kernels = command.add_argument_group("kernels", "several make one run with one report")
     kernels.add_argument(
         "--kernel",

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from gso.kernel.bootable import PATCHED, UNPATCHED
-from gso.kernel.commands.common import add_selection, find_patch, seconds
+from gso.kernel.commands.common import add_selection, add_trust, find_patch, seconds
 from gso.kernel.runs import shell
 from gso.kernel.scenarios import DEFAULT_FAULT, select
 from gso.kernel.trees.build import SourceTree
@@ -47,6 +47,7 @@ def add(command: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help="longest time for --command in a VM, boot included (default: 300)",
     )
+    add_trust(command)
     command.set_defaults(run=_shell)
 
 

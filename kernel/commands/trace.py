@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from gso.kernel.commands.common import check_writable, find_patch, seconds
+from gso.kernel.commands.common import add_trust, check_writable, find_patch, seconds
 from gso.kernel.report.terminal import TerminalScreen
 from gso.kernel.runs import record
 
@@ -60,6 +60,7 @@ def add(command: argparse.ArgumentParser) -> None:
         help="longest time for the boot with its traffic (default: 300)",
     )
     command.add_argument("--quiet", action="store_true", help="no progress")
+    add_trust(command)
     command.set_defaults(run=_trace)
 
 

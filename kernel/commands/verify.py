@@ -88,6 +88,12 @@ def add(command: argparse.ArgumentParser) -> None:
         action="store_true",
         help="say what would be fetched, built and booted, and do nothing",
     )
+    command.add_argument(
+        "--bisect",
+        action="store_true",
+        help="for git bisect run: exit with 125 for wrong usage, too, such as a PATCH that is not "
+        "there; git would take 2 for a bad commit",
+    )
     command.add_argument("--quiet", action="store_true", help="no progress, only the result")
     command.set_defaults(run=_verify)
 

@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from gso.kernel import guest_files
 from gso.kernel.paths import cache_folder
 from gso.kernel.processes import started
 
@@ -88,7 +89,7 @@ def _try(image: Path, qemu: str) -> Kvm:
         with started(command, console, folder) as machine:
             deadline = time.monotonic() + _PROBE_SECONDS
             while machine.poll() is None and time.monotonic() < deadline:
-                said = console.read_bytes()
+                said = guest_files.read(console)
                 if b"Linux version" in said:
                     return Kvm(True, "a kernel starts")
                 if _FAILURE in said:
@@ -99,6 +100,6 @@ def _try(image: Path, qemu: str) -> Kvm:
 
 def _why_not(console: Path) -> str:
     """Return what QEMU said of KVM, or else the first that it said."""
-    lines = console.read_text(errors="replace").splitlines()
+    lines = guest_files.read_text(console).splitlines()
     telling = [line for line in lines if "KVM" in line or line.startswith("qemu-system")]
     return (telling or lines or ["with it a kernel says nothing"])[0].strip()

@@ -11,6 +11,7 @@ import json
 import os
 import re
 import shutil
+import stat
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -94,6 +95,8 @@ def _usage(top: Path) -> _Usage:
 
 
 def _take(source: Path, target: Path) -> None:
+    if not stat.S_ISDIR(source.lstat().st_mode):
+        raise GuestFileError(f"{source.name} of the guest is no folder")
     target.mkdir(exist_ok=True)
     for name in sorted(path.name for path in source.iterdir()):
         if name.startswith(".virtfs_metadata") or name in (PROGRESS, _EVIDENCE):

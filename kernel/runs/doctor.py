@@ -28,6 +28,7 @@ class Tool:
 TOOLS = (
     Tool("qemu-system-x86_64", "qemu-system-x86", "runs the virtual machines"),
     Tool("busybox", "busybox-static", "the guest's first process and its mounts"),
+    Tool("bwrap", "bubblewrap", "keeps builds and machines away from this host's files"),
     Tool("modprobe", "kmod", "kernel modules in the guest"),
     Tool("python3", "python3", "the traffic in the guest"),
     Tool("ip", "iproute2", "namespaces, links and tunnels in the guest"),

@@ -21,6 +21,7 @@ from gso.kernel.paths import cache_folder, only_one
 from gso.kernel.processes import logged, output
 from gso.kernel.trees import debian, kconfig
 from gso.kernel.trees.debian import DebianKernel
+from gso.kernel.trees.making import check_trust, made, make, runs_commands
 from gso.kernel.trees.patches import Files
 from gso.kernel.trees.repository import Repository
 
@@ -46,38 +47,62 @@ def _content(files: Files) -> list[tuple[str, str | None]]:
 
 
 def _write_files(tree: Path, files: Files) -> None:
-    """Bring files to their wanted content; leave equal ones alone, so that make sees no change."""
+    """Bring files to their wanted content; leave equal ones alone, so that make sees no change.
+
+    A link in a file's place is not followed: it gives way to the file.
+    """
     for name, data in files.items():
         path = tree / name
-        if data is None:
-            path.unlink(missing_ok=True)
-        elif not path.is_file() or path.read_bytes() != data:
+        _check_inside(tree, Path(name).parent)
+        if path.is_symlink() or (data is None and path.exists()):
+            path.unlink()
+        if data is not None and not (path.is_file() and path.read_bytes() == data):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)
+
+
+def _check_inside(tree: Path, name: Path) -> None:
+    """Raise :class:`TestBedError` for a name that links lead out of the tree."""
+    try:
+        inside = (tree / name).resolve().is_relative_to(tree.resolve())
+    except (OSError, RuntimeError):  # a loop of links
+        inside = False
+    if not inside:
+        raise TestBedError("source", f"{name} is a link that leads out of {tree}")
 
 
 def modules(kernel: DebianKernel, files: Files, log: Path) -> Bootable:
     """Rebuild the modules that ``files`` (the variant's touched files) belong to."""
     folder = _module_folder(files)
+    check_trust(files)
     compiler = _compiler(kernel)
-    made = _modules_place(kernel, files)
-    index = made / "modules.json"
+    place = _modules_place(kernel, files)
+    index = place / "modules.json"
     work = cache_folder() / "build" / kernel.release
     with only_one(work):
         if index.exists():
-            _recall_log(made, log)
+            _recall_log(place, log)
         else:
             pristine = debian.source_folder(kernel, folder)
-            _restore(pristine, work / folder, {Path(name).name for name in files})
+            _restore(pristine, work, folder, {Path(name).name for name in files})
             _write_files(work, files)
-            command = ["make", "-C", str(kernel.headers), f"M={work / folder}", f"-j{_jobs()}"]
-            logged("build", [*command, f"CC={compiler}", "modules"], log, work)
-            names = _keep(_touched_modules(work / folder, files), made)
-            _keep_log(log, made)
+            goal = [f"M={work / folder}", f"-j{_jobs()}", f"CC={compiler}", "modules"]
+            try:
+                make(
+                    *("build", kernel.headers, goal, log),
+                    readable=[kernel.root],
+                    writable=work / folder,
+                )
+                names = _keep(_touched_modules(work / folder, files), place)
+            finally:
+                if runs_commands(files):
+                    # It could have left objects for the builds that follow.
+                    shutil.rmtree(work / folder)
+            _keep_log(log, place)
             index.write_text(json.dumps(names))
     names = json.loads(index.read_text())
     return Bootable(
-        kernel.image, tuple(made / name for name in names), kernel.modules_folder, kernel.config
+        kernel.image, tuple(place / name for name in names), kernel.modules_folder, kernel.config
     )
 
 
@@ -86,18 +111,18 @@ def own_module(kernel: DebianKernel, source: Path) -> Path:
     compiler = _compiler(kernel)
     texts = {path.name: path.read_bytes() for path in sorted(source.iterdir()) if path.is_file()}
     version = output(compiler, "--version")
-    made = cache_folder() / "modules" / _key(kernel.release, kernel.version, version, texts)
-    module = made / f"{source.name}.ko"
-    with only_one(made):
+    place = cache_folder() / "modules" / _key(kernel.release, kernel.version, version, texts)
+    module = place / f"{source.name}.ko"
+    with only_one(place):
         if not module.exists():
-            work = made / "build"
+            work = place / "build"
             shutil.rmtree(work, ignore_errors=True)
             work.mkdir()
             _write_files(work, texts)
             command = ["make", "-C", str(kernel.headers), f"M={work}", f"CC={compiler}"]
             # Type information would need pahole, and nothing reads it.
             command += ["CONFIG_DEBUG_INFO_BTF_MODULES=", "modules"]
-            logged("build", command, made / "build.log", work)
+            logged("build", command, place / "build.log", work)
             (work / module.name).rename(module)
             shutil.rmtree(work)
     return module
@@ -127,14 +152,15 @@ def _module_folder(files: Files) -> str:
     return folders.pop()
 
 
-def _restore(pristine: Path, folder: Path, own: set[str]) -> None:
+def _restore(pristine: Path, work: Path, name: str, own: set[str]) -> None:
     """Undo what earlier variants changed, but for the files that this one brings itself."""
+    folder = work / name
     for path in pristine.rglob("*"):
-        target = folder / path.relative_to(pristine)
+        inside = path.relative_to(pristine)
         if path.is_dir():
-            target.mkdir(parents=True, exist_ok=True)
+            (folder / inside).mkdir(parents=True, exist_ok=True)
         elif path.name not in own:
-            _write_files(target.parent, {target.name: path.read_bytes()})
+            _write_files(work, {f"{name}/{inside}": path.read_bytes()})
     for path in folder.rglob("*"):
         # kbuild writes its own; any other source came with a patch.
         source = path.suffix in (".c", ".h", ".S") and not path.name.endswith(".mod.c")
@@ -147,7 +173,7 @@ def _touched_modules(folder: Path, files: Files) -> list[Path]:
     objects = {Path(name).stem + ".o" for name in files if not name.endswith(".h")}
     found = []
     for mod in sorted(folder.glob("*.mod")):
-        parts = {Path(line).name for line in mod.read_text().split()}
+        parts = {Path(line).name for line in made(mod).decode(errors="replace").split()}
         # A touched header may concern every module of the folder.
         if parts & objects or len(objects) < len(files):
             found.append(mod.with_suffix(".ko"))
@@ -160,20 +186,20 @@ def _touched_modules(folder: Path, files: Files) -> list[Path]:
     return found
 
 
-def _keep(built: list[Path], made: Path) -> list[str]:
-    made.mkdir(parents=True, exist_ok=True)
+def _keep(built: list[Path], place: Path) -> list[str]:
+    place.mkdir(parents=True, exist_ok=True)
     for module in built:
-        shutil.copy2(module, made / module.name)
+        (place / module.name).write_bytes(made(module))
     return [module.name for module in built]
 
 
-def _keep_log(log: Path, made: Path) -> None:
+def _keep_log(log: Path, place: Path) -> None:
     """Keep the log of a build beside what it made, for the runs that find that in the cache."""
-    shutil.copy2(log, made / "build.log")
+    shutil.copy2(log, place / "build.log")
 
 
-def _recall_log(made: Path, log: Path) -> None:
-    shutil.copy2(made / "build.log", log)
+def _recall_log(place: Path, log: Path) -> None:
+    shutil.copy2(place / "build.log", log)
 
 
 def check_modules(kernel: Bootable, running: dict[str, str]) -> None:
@@ -231,6 +257,7 @@ class SourceTree:
         """Return the tree's own content of a file."""
         if self.repository and self.commit:
             return self.repository.read(self.commit, name)
+        _check_inside(self.source, Path(name))
         path = self.source / name
         return path.read_bytes() if path.is_file() else None
 
@@ -245,25 +272,26 @@ class SourceTree:
         compares times, and every file that differs is written anew.
         """
         with only_one(self._home):
-            made = self._place(files)
-            if (made / "bzImage").exists():
-                _recall_log(made, log)
+            place = self._place(files)
+            if (place / "bzImage").exists():
+                _recall_log(place, log)
             else:
-                self._make(files, made, log)
-        return Bootable(made / "bzImage", config=made / "config")
+                self._make(files, place, log)
+        return Bootable(place / "bzImage", config=place / "config")
 
-    def _make(self, files: Files, made: Path, log: Path) -> None:
+    def _make(self, files: Files, place: Path, log: Path) -> None:
+        check_trust(files)
         self._bring_up_to_date(files, log)
         _write_files(self._copy, files)
         kconfig.configure(self._copy, self._objects, self._wanted, log)
-        make = ["make", "-C", str(self._copy), f"O={self._objects}", f"-j{_jobs()}"]
-        logged("build", [*make, "bzImage"], log, self._home)
-        made.mkdir(parents=True, exist_ok=True)
-        _keep_log(log, made)
-        shutil.copy2(self._objects / ".config", made / "config")
+        goal = [f"O={self._objects}", f"-j{_jobs()}", "bzImage"]
+        make("build", self._copy, goal, log, readable=[self._copy], writable=self._objects)
+        place.mkdir(parents=True, exist_ok=True)
+        _keep_log(log, place)
+        (place / "config").write_bytes(made(self._objects / ".config"))
         # Last, and at once: it says that all of this is complete.
-        shutil.copy2(self._objects / "arch/x86/boot/bzImage", made / "bzImage.partial")
-        (made / "bzImage.partial").rename(made / "bzImage")
+        (place / "bzImage.partial").write_bytes(made(self._objects / "arch/x86/boot/bzImage"))
+        (place / "bzImage.partial").rename(place / "bzImage")
 
     def outlook(self, files: Files) -> str:
         """Say what building would do."""

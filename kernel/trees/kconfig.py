@@ -6,9 +6,10 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from gso.kernel import guest_files
 from gso.kernel.errors import TestBedError, UsageError
 from gso.kernel.paths import PACKAGE
-from gso.kernel.processes import logged
+from gso.kernel.trees.making import made, make
 
 _FOLDER = PACKAGE / "config"
 # One fragment a need: what every small kernel has, and what is had on request.
@@ -39,10 +40,11 @@ def configure(tree: Path, objects: Path, wanted: str, log: Path) -> None:
     Every time, for another commit may have other options; kconfig leaves an equal file alone.
     """
     merged = objects / "wanted.config"
+    guest_files.make_way(merged)
     merged.write_text(wanted)
-    make = ["make", "-C", str(tree), f"O={objects}", f"KCONFIG_ALLCONFIG={merged}", "allnoconfig"]
-    logged("configure", make, log, objects)
-    check(wanted, (objects / ".config").read_text(), tree)
+    goal = [f"O={objects}", f"KCONFIG_ALLCONFIG={merged}", "allnoconfig"]
+    make("configure", tree, goal, log, readable=[tree], writable=objects)
+    check(wanted, made(objects / ".config").decode(errors="replace"), tree)
 
 
 def check(wanted: str, config: str, tree: Path) -> None:
@@ -65,7 +67,7 @@ def _entries(tree: Path, names: set[str]) -> dict[str, str]:
     """Return the Kconfig text of some options."""
     found: dict[str, str] = {}
     for path in sorted(tree.rglob("Kconfig*")):
-        if path.is_file() and path.suffix != ".o":
+        if path.is_file() and not path.is_symlink() and path.suffix != ".o":
             for match in _ENTRY.finditer(path.read_text(errors="replace")):
                 if match[1] in names:
                     found.setdefault(match[1], match[2])
