@@ -31,7 +31,6 @@ from gso.traces.trace import Trace
 __all__ = ["Diagnoser", "diagnose"]
 
 _MOST_NAMES = 1000
-_BY_FRAGS = 0xFFFF
 
 
 def diagnose(trace: Trace | Iterable[Trace]) -> Diagnosis:
@@ -63,7 +62,6 @@ class Diagnoser:
         self.batch = batch
         self.events += len(batch)
         violated, judged = judge_batch(batch.state)
-        _judge_length(batch.state, violated, judged)
         self.judged += count_bits(judged)
         known = batch.state["inner_mac_header"] != np.iinfo(np.int32).min
         self.offsets += int(np.count_nonzero(known))
@@ -154,17 +152,6 @@ class Diagnoser:
             {} if self.offsets else dict(COMMANDS),
             self.follower.forgotten,
         )
-
-
-def _judge_length(
-    state: npt.NDArray[np.void], violated: npt.NDArray[np.uint64], judged: npt.NDArray[np.uint64]
-) -> None:
-    """Judge "payload > gso_size" where `len`, which is no less than the payload, disproves it."""
-    size, length = state["gso_size"], state["len"]
-    wrong = (size > 0) & (size != _BY_FRAGS) & (length > 0) & (length <= size)
-    bit = np.uint64(1 << RULES["payload-not-larger"].bit)
-    violated[wrong] |= bit
-    judged[wrong] |= bit
 
 
 @cache

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from gso.constants import GsoType
 from gso.rules.table import TNL_HLEN_PARTS, Rule, Severity
@@ -41,18 +42,25 @@ class Findings(list[Finding]):
 
     Attributes:
         judged: identifiers of the rules that could be judged.
-        not_judged: for each rule that lacks fields, their names.
     """
 
     def __init__(
         self,
         found: Iterable[Finding] = (),
         judged: Iterable[str] = (),
-        not_judged: Mapping[str, tuple[str, ...]] | None = None,
+        lacking: Callable[[], dict[str, tuple[str, ...]]] = dict,
     ) -> None:
         super().__init__(found)
         self.judged = tuple(judged)
-        self.not_judged = dict(not_judged or {})
+        self._lacking = lacking
+
+    @cached_property
+    def not_judged(self) -> dict[str, tuple[str, ...]]:
+        """The fewest fields that are lacking, for each rule that could be judged with them.
+
+        A rule that is in neither `judged` nor here does not apply to the packet.
+        """
+        return self._lacking()
 
 
 def finding(rule: Rule, known: Mapping[str, int]) -> Finding:
@@ -79,7 +87,9 @@ _RELEVANT = {
     "inner-header-order": ("network_header", *OFFSETS[3:]),
     "outer-header-order": ("mac_header", "network_header", "transport_header"),
     "csum-start": ("csum_start", "transport_header", "inner_transport_header"),
-    "gso-type-protocol": ("l4",),
+    "gso-type-protocol": ("l4", "protocol"),
+    "inner-mac-length": ("inner_protocol_type", "inner_protocol"),
+    "payload-not-larger": ("len", "payload", "gso_size", "gso_type"),
     "dodgy-csum-start": ("csum_start", "network_header"),
 }
 

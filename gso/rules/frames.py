@@ -50,11 +50,11 @@ def validate_frame(
     found += [finding for one in checks for finding in _field(one)]
     if mtu is not None:
         found += _oversize(headers, packet_ends(headers, data), mtu)
-    lacking = {} if mtu is not None else {"frame-mtu": ("mtu",)}
+    lacking: dict[str, tuple[str, ...]] = {} if mtu is not None else {"frame-mtu": ("mtu",)}
     if not complete:
         lacking["frame-length"] = ("the bytes that the capture cut off",)
     judged = [rule for rule in FRAME_RULES if rule not in lacking]
-    return Findings(found, judged, lacking)
+    return Findings(found, judged, lacking.copy)
 
 
 def not_followed(

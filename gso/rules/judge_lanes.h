@@ -116,18 +116,23 @@ INLINE void turn(const struct gso_skb *restrict rows, struct block *restrict blo
     }
 }
 
-/* A column's values, each written in one way: UNKNOWN, an offset as u16, a difference signed. */
+/* A column's values, each written in one way: UNKNOWN, an offset as u16, a difference signed. What
+ * no sk_buff can hold is unknown, as in gso.skb.state: a log was damaged. */
 INLINE vec normal(const struct block *block, int field, int v)
 {
     const vec value = block->column[field][v], none = (vec){0} + UNKNOWN;
-    const int32_t unknown = field < WIDE ? UNKNOWN : SHRT_MIN;
-    const vec missing = (value == unknown) | ((value == 0) & (block->zero_known[v] == 0));
+    vec missing = (value == 0) & (block->zero_known[v] == 0);
     vec result = value;
 
-    if (field <= F_inner_transport_header || field == F_csum_start)
+    if (field <= F_inner_transport_header || field == F_csum_start) {
+        missing |= (value < -0x8000) | (value > 0xffff);
         result = value & 0xffff;
-    else if (field == F_tnl_hlen)
-        result = value - ((value >= 0x8000) & (value <= 0xffff) & 0x10000);
+    } else if (field == F_tnl_hlen) {
+        missing |= (value < -0xffff) | (value > 0xffff);
+        result = value - ((value >= 0x8000) & 0x10000);
+    } else {
+        missing |= value < 0;
+    }
     return PICK(missing, none, result);
 }
 
@@ -173,9 +178,10 @@ INLINE void judge(struct block *restrict block)
         /* Whether the inner offsets mean anything: they remain when a tunnel header is removed. So
          * where `encapsulation` is not known, a tunnel has to be shown by an outer IP header before
          * the inner one, or by tnl_hlen, which is from the very function that uses it. */
+        const vec measured = KNOWN(inner_mac) & KNOWN(transport);
         const vec both = KNOWN(network) & KNOWN(inner_network);
         const vec shown = PICK(both, (network < inner_network) & (inner_network != UNSET),
-                               KNOWN(tnl_hlen));
+                               KNOWN(tnl_hlen) | measured);
         const vec active = PICK(KNOWN(encapsulation), inside, named | shown);
 
         const vec any = active & (KNOWN(inner_network) | KNOWN(inner_mac));
@@ -201,7 +207,6 @@ INLINE void judge(struct block *restrict block)
              inner_network > inner_transport);
         RULE(R_INNER_ORDER, ordered & tunnelled & KNOWN(inner_mac), inner_mac > inner_network);
 
-        const vec measured = KNOWN(inner_mac) & KNOWN(transport);
         const vec size = PICK(measured, inner_mac - transport, tnl_hlen);
         const vec sized = placed & tunnelled & KNOWN(size);
         RULE(R_TUNNEL_NEGATIVE, sized, size < 0);
@@ -228,10 +233,13 @@ INLINE void judge(struct block *restrict block)
              (HAS(TCPV4) & (protocol == IPV6)) | (HAS(TCPV6) & (protocol == IPV4)));
         RULE(R_TYPE_PROTOCOL, cut & (l4 > 0),
              (HAS(ANY_TCP) & (l4 != 6)) | (HAS(ANY_UDP) & (l4 != 17)));
-        RULE(R_PAYLOAD, cut & KNOWN(payload), payload <= gso_size);
+        const vec sized_pieces = segmented & (gso_size != BY_FRAGS);
+        RULE(R_PAYLOAD, sized_pieces & KNOWN(payload), payload <= gso_size);
+        /* The payload is a part of it. */
+        RULE(R_PAYLOAD, sized_pieces & KNOWN(length) & (length <= gso_size), -1);
         RULE(R_USO_SEGMENTS, cut & KNOWN(payload) & HAS(USO) & HAS(DODGY),
              (((payload - 1) & (payload > 0)) >> USO_MOST_LOG) >= gso_size);
-        RULE(R_BY_FRAGS, cut & HAS(DODGY), gso_size == 0xffff);
+        RULE(R_BY_FRAGS, cut & HAS(DODGY), gso_size == BY_FRAGS);
         RULE(R_DODGY_SIZE, HAS(DODGY) & (kinds != 0) & KNOWN(gso_size), gso_size == 0);
 
         /* Whether skb_udp_tunnel_segment finds a segmenter for the inner packet: an entry of

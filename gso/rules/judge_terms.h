@@ -41,13 +41,15 @@ enum {
     ANY_KIND = ANY_TCP | ANY_UDP | SCTP | FCOE,
     BY_ETHERTYPE = 0, BY_IPPROTO = 1,  /* ENCAP_TYPE_ETHER, ENCAP_TYPE_IPPROTO */
     PARTIAL = 3,                       /* CHECKSUM_PARTIAL */
+    BY_FRAGS = 0xffff,                 /* GSO_BY_FRAGS: a gso_size that is not a size */
     USO_MOST_LOG = 7,                  /* UDP_MAX_SEGMENTS is 128 */
     IPV4 = 0x0800, IPV6 = 0x86dd, TEB = 0x6558,
     /* gso.Tunnel: a bit each, so that they make sets; T_NONE is the lowest, 0 is unknown. */
     T_NONE = 1 << 0, T_GRE = 1 << 4, T_FOU = 1 << 5, T_GUE = 1 << 6,
     T_VXLAN = 1 << 7, T_VXLAN_GPE = 1 << 8, T_GENEVE = 1 << 9,
     T_16_BYTES = T_VXLAN | T_VXLAN_GPE | T_GENEVE,
-    T_UDP = T_FOU | T_GUE | T_16_BYTES
+    T_UDP = T_FOU | T_GUE | T_16_BYTES,
+    T_ANY = (1 << 12) - 1
 };
 
 #define PICK(mask, a, b) (((a) & (mask)) | ((b) & ~(mask)))
@@ -56,7 +58,7 @@ enum {
 #define NOWHERE(offset) (((offset) == 0) | ((offset) == UNSET))
 #define AFTER_OPTIONS(offset) ((start > (offset)) & (((start - (offset)) & 7) == 0))
 #define HAS(bits) ((gso & (bits)) != 0)
-#define AS_BIT(number) ((1 << ((number) & 31)) & (((number) & 31) == (number)))  /* or 0 */
+#define AS_BIT(number) ((1 << ((number) & 31)) & (((number) & 31) == (number)) & T_ANY)  /* or 0 */
 #define IN_TUNNEL(set) ((tunnel & (set)) != 0)
 #define RULE(bit, applies, wrong)                   \
     do {                                            \

@@ -33,7 +33,8 @@ class Rule:
         rule: its identifier.
         severity: how bad a violation is.
         compares: what has to hold, in the kernel's names.
-        fields: the fields that must be known to judge it.
+        fields: the fewest fields with which it can be judged. Others may do as well, or decide
+            whether it applies.
         kernel_outcome: the function that refuses the packet, its error and the counter.
         likely_cause: what is usually wrong, and the remedy.
         commits: upstream commits where it happened or was fixed.
@@ -66,7 +67,7 @@ _TABLE: tuple[tuple[str, Severity, str, tuple[str, ...], str, str, tuple[str, ..
         "tunnel-header-negative",
         _E,
         "tnl_hlen = inner_mac_header - transport_header >= 0",
-        TNL_HLEN_PARTS,
+        (*TNL_HLEN_PARTS, "inner_network_header"),
         "__skb_udp_tunnel_segment and gre_gso_segment pull tnl_hlen bytes; as an unsigned number "
         f"it is larger than any packet, pskb_may_pull fails, the result is -EINVAL. {_DROP} "
         "Packets that need no segmentation pass.",
@@ -78,7 +79,7 @@ _TABLE: tuple[tuple[str, Severity, str, tuple[str, ...], str, str, tuple[str, ..
         _E,
         "tnl_hlen >= the tunnel's header: 8 UDP and FOU, 12 GUE (20 with remcsum), 16 VXLAN and "
         "Geneve, 4 GRE (8 with checksum)",
-        TNL_HLEN_PARTS,
+        (*TNL_HLEN_PARTS, "inner_network_header"),
         "__skb_udp_tunnel_segment takes the inner packet from inside the tunnel header: the inner "
         "segmenter reads a garbage IP header and returns -EINVAL; gre_gso_segment refuses less "
         f"than 4 bytes. {_DROP}",
@@ -89,7 +90,7 @@ _TABLE: tuple[tuple[str, Severity, str, tuple[str, ...], str, str, tuple[str, ..
         "tunnel-header-wrong",
         _E,
         "tnl_hlen is a multiple of 4, and 16 for VXLAN",
-        TNL_HLEN_PARTS,
+        (*TNL_HLEN_PARTS, "inner_network_header"),
         "__skb_udp_tunnel_segment takes the inner packet from the wrong place: the inner segmenter "
         f"reads a garbage header and returns -EINVAL or -EPROTONOSUPPORT. {_DROP}",
         _SET_MAC,
@@ -99,7 +100,7 @@ _TABLE: tuple[tuple[str, Severity, str, tuple[str, ...], str, str, tuple[str, ..
         "tunnel-header-long",
         _E,
         "tnl_hlen <= len",
-        (*TNL_HLEN_PARTS, "len"),
+        (*TNL_HLEN_PARTS, "inner_network_header", "len"),
         f"pskb_may_pull(skb, tnl_hlen) fails in the tunnel's segmenter: -EINVAL. {_DROP}",
         "transport_header was not moved to the new outer header, or inner_mac_header points past "
         "the packet: skb_reset_transport_header(skb) after pushing the outer header.",
@@ -110,7 +111,7 @@ _TABLE: tuple[tuple[str, Severity, str, tuple[str, ...], str, str, tuple[str, ..
         _E,
         "inner_network_header - inner_mac_header is 0, or 14 and VLAN headers; always 0 where the "
         "tunnel carries an IP packet",
-        ("inner_mac_header", "inner_network_header", "inner_protocol_type"),
+        ("inner_mac_header", "inner_network_header", "transport_header"),
         "the tunnel's segmenter starts the inner packet at inner_mac_header, which here is inside "
         f"the tunnel header or the inner packet: -EINVAL, or segments with wrong headers. {_DROP}",
         _SET_MAC,
@@ -120,7 +121,7 @@ _TABLE: tuple[tuple[str, Severity, str, tuple[str, ...], str, str, tuple[str, ..
         "outer-header-order",
         _E,
         "mac_header <= network_header <= transport_header",
-        ("network_header", "transport_header"),
+        ("network_header", "transport_header", "gso_size"),
         "skb_network_header_len and skb_mac_header_len become negative numbers taken as u32: the "
         f"segmenters copy or pull from the wrong place. {_DROP}",
         "A header was pushed or pulled without skb_reset_network_header or "
@@ -132,7 +133,7 @@ _TABLE: tuple[tuple[str, Severity, str, tuple[str, ...], str, str, tuple[str, ..
         _E,
         "network_header < inner_network_header <= inner_transport_header, and "
         "inner_mac_header <= inner_network_header",
-        ("inner_network_header", "encapsulation"),
+        ("network_header", "inner_network_header", "encapsulation"),
         "skb_inner_network_header_len is negative: features_check of drivers and the inner "
         f"segmenter read outside the headers. {_DROP}",
         "The inner offsets were saved too late, or an outer header was pushed without "
@@ -198,7 +199,7 @@ _TABLE: tuple[tuple[str, Severity, str, tuple[str, ...], str, str, tuple[str, ..
         "gso-type-protocol",
         _E,
         "gso_type's transport is that of the packet: TCPV4 in IPv4, TCPV6 in IPv6, UDP_L4 in UDP",
-        ("gso_type", "gso_size", "protocol"),
+        ("gso_type", "gso_size", "l4"),
         "tcp4_gso_segment, tcp6_gso_segment or udp4_ufo_fragment is called for the packet's "
         f"protocol and returns -EINVAL as its own bit is missing. {_DROP}",
         "gso_type came from an untrusted header, or a translation between IPv4 and IPv6 did not "
@@ -209,7 +210,7 @@ _TABLE: tuple[tuple[str, Severity, str, tuple[str, ...], str, str, tuple[str, ..
         "inner-ipproto-handler",
         _E,
         "inet_offloads[inner_ipproto] has a gso_segment: 4, 6, 17, 41, 47, 50, 132",
-        ("inner_protocol_type", "inner_ipproto"),
+        ("inner_protocol_type", "inner_ipproto", "gso_type"),
         f"skb_udp_tunnel_segment finds no segmenter for the inner protocol: -EINVAL. {_DROP}",
         "skb_set_inner_ipproto is missing, has another protocol's number, or comes after the "
         "packet was handed on.",
@@ -219,7 +220,7 @@ _TABLE: tuple[tuple[str, Severity, str, tuple[str, ...], str, str, tuple[str, ..
         "inner-protocol-handler",
         _E,
         "inner_protocol is an Ethernet type with a segmenter",
-        ("inner_protocol_type", "inner_protocol"),
+        ("inner_protocol_type", "inner_protocol", "gso_type"),
         "skb_mac_gso_segment finds no segmenter: -EPROTONOSUPPORT, or -EINVAL for type 0. " + _DROP,
         "skb_set_inner_protocol is missing or has the wrong type.",
         (),
@@ -228,7 +229,7 @@ _TABLE: tuple[tuple[str, Severity, str, tuple[str, ...], str, str, tuple[str, ..
         "csum-start",
         _E,
         "csum_start is the innermost transport header where ip_summed is CHECKSUM_PARTIAL",
-        ("ip_summed", "csum_start", "encapsulation"),
+        ("ip_summed", "csum_start", "encapsulation", "transport_header"),
         "tcp_gso_segment and __udp_gso_segment return -EINVAL; a device that completes the "
         f"checksum writes it into the wrong place. {_DROP}",
         "A virtio header has a wrong csum_start, or a header was inserted or removed after it "
@@ -239,7 +240,7 @@ _TABLE: tuple[tuple[str, Severity, str, tuple[str, ...], str, str, tuple[str, ..
         "csum-offset",
         _E,
         "csum_offset is 16 for TCP, 6 for UDP where ip_summed is CHECKSUM_PARTIAL",
-        ("ip_summed", "csum_offset", "gso_size"),
+        ("ip_summed", "csum_offset", "gso_size", "gso_type"),
         "virtio_net_hdr_to_skb refuses such a header with -EINVAL; a device that completes the "
         "checksum overwrites another field.",
         "A virtio header has a wrong csum_offset.",
@@ -277,7 +278,7 @@ _TABLE: tuple[tuple[str, Severity, str, tuple[str, ...], str, str, tuple[str, ..
         "payload-not-larger",
         _E,
         "payload > gso_size",
-        ("payload", "gso_size", "gso_type"),
+        ("payload", "gso_size"),
         "tcp_gso_segment and __udp_gso_segment return -EINVAL: there is nothing to segment. "
         + _DROP,
         "gso_size was not cleared (skb_gso_reset) when the packet was trimmed, or came from an "

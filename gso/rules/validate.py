@@ -10,15 +10,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, cast, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from gso.rules._judge import judge_batch
 from gso.rules.findings import Findings, finding
-from gso.rules.table import RULES, explain
+from gso.rules.lacking import lacking
+from gso.rules.table import explain
 from gso.skb.state import SkbState, skb_array
 
 if TYPE_CHECKING:
@@ -29,45 +30,67 @@ if TYPE_CHECKING:
 __all__ = ["validate", "validate_batch"]
 
 
+@overload
 def validate(
-    skb: SkbState | Buffer,
+    skb: npt.NDArray[np.void],
+    *,
+    link_type: str = ...,
+    tunnel_ports: TunnelPorts | None = ...,
+    mtu: int | None = ...,
+) -> list[Findings]: ...
+@overload
+def validate(
+    skb: SkbState | np.void | Buffer,
+    *,
+    link_type: str = ...,
+    tunnel_ports: TunnelPorts | None = ...,
+    mtu: int | None = ...,
+) -> Findings: ...
+def validate(
+    skb: SkbState | np.void | npt.NDArray[np.void] | Buffer,
     *,
     link_type: str = "ethernet",
     tunnel_ports: TunnelPorts | None = None,
     mtu: int | None = None,
-) -> Findings:
+) -> Findings | list[Findings]:
     """Find the rules that an sk_buff, or a frame, violates.
 
     Args:
-        skb: fields of an sk_buff; or the bytes of a frame, which is judged by its length and
-            checksum fields.
+        skb: fields of an sk_buff; or a row of an array of `gso.SKB_DTYPE`; or such an array, of
+            shape (n,); or the bytes of a frame, which is judged by its length and checksum fields.
         link_type: for a frame: its first header, as for `gso.headers.fields.dissect`.
         tunnel_ports: for a frame: UDP destination ports of tunnels, as for `gso.parse`.
         mtu: for a frame: the largest IP packet in bytes, if that is to be judged.
 
     Returns:
-        The findings; their ``not_judged`` has the fields that rules lack.
+        The findings; their ``not_judged`` has the fields that rules lack. For an array, those of
+        each row.
+
+    Raises TypeError for an array or a row of records that are not of `gso.SKB_DTYPE`.
     """
-    if not isinstance(skb, SkbState):
-        from gso.rules.frames import validate_frame  # noqa: PLC0415  (a tenth of import gso)
+    if isinstance(skb, SkbState):
+        [violated], [judged] = judge_batch(skb_array([skb]))
+        return _findings(skb.known, int(violated), int(judged))
+    if isinstance(skb, (np.void, np.ndarray)) and skb.dtype.names:
+        rows = np.asarray(skb)
+        return _judge_rows(rows) if rows.ndim else _judge_rows(rows.reshape(1))[0]
+    from gso.rules.frames import validate_frame  # noqa: PLC0415  (a tenth of import gso)
 
-        return validate_frame(skb, link_type=link_type, tunnel_ports=tunnel_ports, mtu=mtu)
-    violated, judged = judge_batch(skb_array([skb]))
-    known = skb.known
+    frame = cast("Buffer", skb)
+    return validate_frame(frame, link_type=link_type, tunnel_ports=tunnel_ports, mtu=mtu)
+
+
+def _judge_rows(rows: npt.NDArray[np.void]) -> list[Findings]:
+    masks = zip(rows, *(masks.tolist() for masks in judge_batch(rows)), strict=True)
+    return [_findings(SkbState.from_row(row).known, *both) for row, *both in masks]
+
+
+def _findings(known: dict[str, int], violated: int, judged: int) -> Findings:
     return Findings(
-        [finding(rule, known) for rule in explain(int(violated[0]))],
-        [rule.rule for rule in explain(int(judged[0]))],
-        _not_judged(int(judged[0]), known),
+        [finding(rule, known) for rule in explain(violated)],
+        [rule.rule for rule in explain(judged)],
+        partial(lacking, judged, known),
     )
-
-
-def _not_judged(judged: int, known: Mapping[str, int]) -> dict[str, tuple[str, ...]]:
-    lacking = {
-        rule.rule: tuple(name for name in rule.fields if name not in known)
-        for rule in RULES.values()
-        if not judged >> rule.bit & 1
-    }
-    return {name: fields for name, fields in lacking.items() if fields}
 
 
 def validate_batch(rows: npt.NDArray[np.void]) -> npt.NDArray[np.uint64]:

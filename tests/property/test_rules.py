@@ -1,5 +1,8 @@
 """One packet or many, compiled or obvious: the same verdicts."""
 
+from itertools import product
+
+import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -41,6 +44,28 @@ VALUES = {
 states = st.fixed_dictionaries({}, optional=VALUES).map(lambda values: SkbState(**values))
 
 
+# Numbers of which one lets any rule apply that lacks the field.
+ENOUGH = {
+    **dict.fromkeys(VALUES, (1,)),
+    **dict.fromkeys(("mac_header", "network_header", "transport_header"), (1, 50)),
+    **dict.fromkeys(
+        ("inner_mac_header", "inner_network_header", "inner_transport_header"), (60000, 65534)
+    ),
+    "gso_size": (1448,),
+    "gso_type": tuple(
+        int(GsoType.DODGY | kind | tunnel)
+        for kind in (GsoType.UDP_L4, GsoType.TCPV4)
+        for tunnel in (0, GsoType.UDP_TUNNEL)
+    ),
+    "inner_protocol_type": (0, 1),
+    "encapsulation": (0, 1),
+    "tunnel": (Tunnel.NONE, Tunnel.GUE),
+    "ip_summed": (3,),
+    "protocol": (0x0800,),
+    "l4": (6, 17),
+}
+
+
 def names(mask):
     return [rule.rule for rule in gso.explain(mask)]
 
@@ -59,6 +84,64 @@ def test_the_compiled_rules_agree_with_the_obvious_ones(skb):
 def test_many_are_judged_as_one_is(skbs):
     masks = gso.validate_batch(gso.skb_array(skbs))
     assert [names(mask) for mask in masks] == [[f.rule for f in gso.validate(s)] for s in skbs]
+
+
+def numbers(name):
+    """What a damaged log may put into a field of a row."""
+    kind = np.iinfo(gso.SKB_DTYPE[name])
+    edges = [0, -1, 12, 32, 0x7FFF, 0x8000, 0xFFFE, 0x10000, kind.min, kind.min + 1, kind.max]
+    odd = st.sampled_from([edge for edge in edges if kind.min <= edge <= kind.max])
+    wrapped = VALUES.get(name, odd).map(
+        lambda value: int(np.int64(value).astype(f"i{kind.bits // 8}"))
+    )
+    return st.one_of(wrapped, wrapped, odd, st.integers(int(kind.min), int(kind.max)))
+
+
+raw_rows = st.fixed_dictionaries(
+    {"zero_known": st.sampled_from([0, 1])},
+    optional={name: numbers(name) for name in gso.rules.FIELDS},
+)
+
+
+@settings(max_examples=examples(1000), deadline=None)
+@given(raw_rows)
+def test_every_door_gives_the_answer_of_the_reference(values):
+    rows = gso.skb_array(1)
+    for name, value in values.items():
+        rows[name] = value
+    state = SkbState.from_row(rows[0])
+    expected = verdicts(state)
+    violated = [name for name in gso.RULES if expected.get(name)]
+    answers = [gso.validate(state), gso.validate(rows[0]), *gso.validate(rows)]
+    assert names(gso.validate_batch(rows)[0]) == violated
+    for found in answers:
+        assert [one.rule for one in found] == violated
+        assert set(found.judged) == set(expected)
+        assert found == answers[0]
+        assert found.not_judged == answers[0].not_judged
+
+
+@settings(max_examples=examples(500), deadline=None)
+@given(states, states)
+def test_a_rule_is_judged_or_lacks_fields_or_does_not_apply(skb, other):
+    found = gso.validate(skb)
+    assert not set(found.judged) & set(found.not_judged)
+    for fields in found.not_judged.values():
+        assert fields
+        assert not set(fields) & set(skb.known)
+    neither = set(gso.RULES) - set(found.judged) - set(found.not_judged)
+    assert not neither & set(verdicts(SkbState(**{**other.known, **skb.known})))
+
+
+@settings(max_examples=examples(300), deadline=None)
+@given(states)
+def test_the_fields_that_a_rule_lacks_are_enough(skb):
+    for name, fields in gso.validate(skb).not_judged.items():
+        likely = [
+            SkbState(**{**skb.known, **dict(zip(fields, values, strict=True))})
+            for values in product(*(ENOUGH[field] for field in fields))
+        ]
+        assert any(name in verdicts(state) for state in likely), (name, fields)
 
 
 @settings(max_examples=examples(300), deadline=None)

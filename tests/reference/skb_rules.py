@@ -10,6 +10,7 @@ GRES = G.GRE | G.GRE_CSUM
 TUNNELS = UDP_TUNNELS | GRES | G.IPXIP4 | G.IPXIP6
 KINDS = (G.TCPV4, G.TCPV6, G.UDP, G.UDP_L4, G.SCTP, G.FCOE)
 UNSET = 0xFFFF
+BY_FRAGS = 0xFFFF
 IN_UDP = (Tunnel.FOU, Tunnel.GUE, Tunnel.VXLAN, Tunnel.VXLAN_GPE, Tunnel.GENEVE)
 
 
@@ -64,6 +65,11 @@ def verdicts(skb: SkbState) -> dict[str, bool]:
             rule("outer-header-order", network > transport)
         if mac not in (None, UNSET) and segmented and skb.encapsulation == 0:
             rule("outer-header-order", mac > network)
+    if segmented and skb.gso_size != BY_FRAGS:
+        if skb.payload is not None:
+            rule("payload-not-larger", skb.payload <= skb.gso_size)
+        if skb.len is not None and skb.len <= skb.gso_size:
+            rule("payload-not-larger", True)
     types(skb, rule)
     untrusted(skb, rule)
     handlers(skb, rule)
@@ -149,12 +155,10 @@ def types(skb: SkbState, rule) -> None:
     if skb.l4:
         tcp, udp = gso & (G.TCPV4 | G.TCPV6), gso & (G.UDP | G.UDP_L4)
         rule("gso-type-protocol", (tcp and skb.l4 != 6) or (udp and skb.l4 != 17))
-    if skb.payload is not None:
-        rule("payload-not-larger", skb.payload <= skb.gso_size)
-        if gso & G.UDP_L4 and gso & G.DODGY:
-            rule("uso-segments", skb.payload > 128 * skb.gso_size)
+    if skb.payload is not None and gso & G.UDP_L4 and gso & G.DODGY:
+        rule("uso-segments", skb.payload > 128 * skb.gso_size)
     if gso & G.DODGY:
-        rule("gso-by-frags", skb.gso_size == 0xFFFF)
+        rule("gso-by-frags", skb.gso_size == BY_FRAGS)
 
 
 def untrusted(skb: SkbState, rule) -> None:

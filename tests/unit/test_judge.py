@@ -173,7 +173,7 @@ def test_every_udp_tunnel_is_judged_by_its_header_length(tunnel):
 
 
 @pytest.mark.usefixtures("path")
-@pytest.mark.parametrize("number", [-5, -1, 32 + Tunnel.GUE, 64 + Tunnel.VXLAN, 0x7FFF])
+@pytest.mark.parametrize("number", [-5, -1, 12, 31, 32 + Tunnel.GUE, 64 + Tunnel.VXLAN, 0x7FFF])
 def test_a_number_that_no_tunnel_has_says_nothing(number):
     rows = gso.skb_array([replace(TUNNELLED, tunnel=None, gso_type=None, inner_ipproto=99)] * 2)
     rows["tunnel"][1] = number

@@ -52,7 +52,10 @@ def rules(**fields) -> list[str]:
 def test_a_right_packet_violates_nothing():
     found = gso.validate(SkbState(**GUE))
     assert found == []
-    assert found.not_judged == {"inner-protocol-handler": ("inner_protocol",)}
+    # The rules for VLAN headers, USO and virtio headers, which are not judged, do not apply.
+    assert found.not_judged == {}
+    del (lacking := dict(GUE))["csum_start"]
+    assert gso.validate(SkbState(**lacking)).not_judged == {"csum-start": ("csum_start",)}
 
 
 def test_the_incident_has_a_tunnel_header_of_minus_2_bytes():
@@ -216,6 +219,39 @@ def test_inner_ethernet_may_have_vlans_but_no_odd_length():
         inner = {"inner_network_header": 0x56 + length, "inner_transport_header": 0x6A + length}
         found = rules(**{**vxlan, **inner, "csum_start": 0x6A + length})
         assert found == ([] if right else ["inner-mac-length"])
+
+
+def test_rows_and_arrays_are_judged_as_states():
+    rows = gso.skb_array([SkbState(**INCIDENT), SkbState(**GUE)])
+    assert gso.validate(rows[0]) == gso.validate(SkbState(**INCIDENT))
+    assert gso.validate(rows) == [gso.validate(row) for row in rows]
+    assert gso.validate(rows[:0]) == []
+    assert gso.validate(np.asarray(rows[0])) == gso.validate(rows[0])
+    with pytest.raises(TypeError, match=r"gso\.SKB_DTYPE is needed"):
+        gso.validate(gso.parse_batch(gso.Frames.from_list([frame()])))
+    with pytest.raises(TypeError, match="2-D"):
+        gso.validate(np.zeros((3, 2), gso.SKB_DTYPE))
+
+
+def test_the_offsets_of_a_tunnel_header_suffice_to_find_its_length_negative():
+    known = {"inner_mac_header": 254, "inner_network_header": 268, "transport_header": 256}
+    row = gso.skb_array(1)
+    for name, value in known.items():
+        row[name] = value
+    for found in (gso.validate(SkbState(**known)), gso.validate(row)[0]):
+        assert [one.rule for one in found] == ["tunnel-header-negative"]
+    assert gso.explain(int(gso.validate_batch(row)[0])) == [gso.RULES["tunnel-header-negative"]]
+
+
+def test_len_alone_may_show_that_there_is_nothing_to_segment():
+    assert rules(len=1400, gso_size=1448) == ["payload-not-larger"]
+    assert rules(len=1500, gso_size=1448) == []
+    assert rules(len=1500, payload=1480, gso_size=0xFFFF) == []  # GSO_BY_FRAGS
+
+
+@pytest.mark.parametrize("rule", gso.RULES.values(), ids=gso.RULES)
+def test_the_fields_of_a_rule_are_those_it_lacks_where_nothing_is_known(rule):
+    assert gso.validate(SkbState()).not_judged[rule.rule] == rule.fields
 
 
 def test_masks_and_arrays_that_make_no_sense_are_refused():
