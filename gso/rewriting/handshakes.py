@@ -70,51 +70,70 @@ class Handshakes:
 
     Connections are told apart by the addresses and ports of the innermost packet alone, so that a
     handshake seen outside a tunnel counts for packets inside one. Beyond `capacity` connections the
-    oldest are forgotten: memory must not grow with the capture. `mtu` is in bytes.
+    oldest are forgotten: memory must not grow with the capture. `mtu` is in bytes; `gso_size`, if
+    it is given, is the size of all segments, whatever was announced.
     """
 
-    def __init__(self, mtu: int | None = None, capacity: int = 1 << 16) -> None:
+    def __init__(
+        self, mtu: int | None = None, gso_size: int | None = None, capacity: int = 1 << 16
+    ) -> None:
         self._mtu = mtu
+        self._gso_size = gso_size
         self._capacity = capacity
         self._flows: dict[bytes, Flow] = {}
 
     def __iter__(self) -> Iterator[Flow]:
         return iter(self._flows.values())
 
-    def sizes(self, info: npt.NDArray[np.void]) -> tuple[npt.NDArray[np.int64], list[Flow | None]]:
-        """Segment sizes, 0 for packets that are not longer, and the flows of those that are.
+    def sizes(
+        self, info: npt.NDArray[np.void], told: npt.NDArray[np.bool_]
+    ) -> tuple[npt.NDArray[np.int64], list[Flow | None], npt.NDArray[np.bool_]]:
+        """Segment sizes, 0 for packets that stay whole, and the flows of those that do not.
 
         `info` is of PACKET_INFO_DTYPE. SYNs among the packets count for those that follow them.
+        The last array says whose size is not known; packets that are `told` are not asked for.
         """
         sizes = np.zeros(len(info), np.int64)
         flows: list[Flow | None] = [None] * len(info)
+        unknown = np.zeros(len(info), np.bool_)
         tcp = info["protocol"] == L4.TCP
         # Only SYNs and packets beyond the MTU, which are few, are looked at singly.
         syn = tcp & (info["flags"] & _SYN != 0)
-        long = tcp & (info["length"] > (self._mtu or USUAL_MTU))
+        long = tcp & ~told & (info["length"] > (self._mtu or USUAL_MTU))
         for i in np.flatnonzero(syn | long).tolist():
             if syn[i]:
                 self._learn(info[i])
-            if long[i]:
-                flow = self._flow(info[i])
-                sizes[i] = self._size(info[i], flow)
-                flows[i] = flow if sizes[i] else None
-        return sizes, flows
+            flow = self._flow(info[i]) if long[i] else None
+            if flow is None or self._fits(info[i], flow):
+                continue
+            size = self._size(info[i], flow)
+            unknown[i] = size is None
+            if size is not None and info[i]["payload"] > size:
+                sizes[i], flows[i] = size, flow
+        return sizes, flows, unknown
 
-    def _size(self, packet: Any, flow: Flow) -> int:
-        payload, length = int(packet["payload"]), int(packet["length"])
+    def _fits(self, packet: Any, flow: Flow) -> bool:
+        """Whether the packet fits the MTU, and is no super-packet."""
+        headers = _IP_HLEN[int(packet["version"])] + _TCP_HLEN
+        return bool(packet["length"] <= self._room(packet, flow) + headers)
+
+    def _room(self, packet: Any, flow: Flow) -> int:
+        """Bytes of a segment, with TCP's options, that fit the MTU: announced MSS if it is more."""
         room = (self._mtu or USUAL_MTU) - _IP_HLEN[int(packet["version"])] - _TCP_HLEN
-        if self._mtu is None:
-            known = [mss for mss in (flow.announced, flow.peer) if mss is not None]
-            room = max(room, min(known, default=0))
-        if length <= room + _IP_HLEN[int(packet["version"])] + _TCP_HLEN:
-            return 0
+        if self._mtu is not None:
+            return room
+        known = [mss for mss in (flow.announced, flow.peer) if mss is not None]
+        return max(room, min(known, default=0))
+
+    def _size(self, packet: Any, flow: Flow) -> int | None:
+        if self._gso_size is not None:
+            return self._gso_size
         if flow.peer is None:
             flow.skipped += 1
-            flow.longest = max(flow.longest, payload)
-            return 0
-        size = max(min(flow.peer, room) - (int(packet["tcp_hlen"]) - _TCP_HLEN), 1)
-        return size if payload > size else 0
+            flow.longest = max(flow.longest, int(packet["payload"]))
+            return None
+        options = int(packet["tcp_hlen"]) - _TCP_HLEN
+        return max(min(flow.peer, self._room(packet, flow)) - options, 1)
 
     @staticmethod
     def _announced(packet: Any) -> int:

@@ -7,6 +7,7 @@ the device was to fill in. `segment_capture` writes the capture that the wire wo
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
@@ -39,6 +40,7 @@ _FRAGMENT_HEADER = 8  # of IPv6, with UFO
 _FLAGS_AT = 6
 _CHECKSUM_AT = 10
 _DF = 0x40
+_SAID = re.compile(r"\bgso_size=(\d{1,9})\b")
 _TRAILER = 64  # bytes after the packet that go into the last segment, at most
 
 
@@ -105,7 +107,7 @@ class _Segmenter:
         self._mtu = mtu or USUAL_MTU
         self._tunnel_ports = tunnel_ports
         self._udp = udp
-        self._handshakes = Handshakes(mtu)
+        self._handshakes = Handshakes(mtu, gso_size)
         self._packer = Packer()
         self._room = np.empty(0, np.uint8)
 
@@ -142,7 +144,7 @@ class _Segmenter:
         )
         info = packet_info(frames, layouts)
         cut = packets.records["captured"] < packets.records["original"]
-        sizes, flows, left = self._sizes(info)
+        sizes, flows, left = self._sizes(info, self._said(packets))
         left |= self._doubtful(frames, info, sizes, cut, kind)
         sizes[left] = 0
         waiting = np.zeros(len(frames), np.bool_)
@@ -162,22 +164,16 @@ class _Segmenter:
         return made, np.repeat(chosen, pieces)
 
     def _sizes(
-        self, info: npt.NDArray[np.void]
+        self, info: npt.NDArray[np.void], said: Int64s
     ) -> tuple[Int64s, list[Flow | None] | None, npt.NDArray[np.bool_]]:
         """Payload bytes per segment of each packet, 0 where it stays whole; and the flows.
 
-        The last array says which packets are left unchanged because their size is not known.
+        `said` has the sizes that comments in the capture say, -1 without one. The last array says
+        which packets are left unchanged because their size is not known.
         """
-        left = np.zeros(len(info), np.bool_)
         over = info["length"] > self._mtu
-        udp = (info["protocol"] == L4.UDP) & over & (self._udp != "keep")
-        tcp = (info["protocol"] == L4.TCP) & over
-        flows: list[Flow | None] | None = None
-        if self._gso_size is None:
-            sizes, flows = self._handshakes.sizes(info)
-            left |= tcp & (sizes == 0)
-        else:
-            sizes = np.where(tcp & (info["payload"] > self._gso_size), self._gso_size, 0)
+        udp = (info["protocol"] == L4.UDP) & over & (self._udp != "keep") & (said < 0)
+        sizes, flows, left = self._handshakes.sizes(info, said >= 0)
         if self._udp_size is None:
             for i in np.flatnonzero(udp).tolist():
                 self._note(i, "UDP has no handshake that tells the size, say --udp-size N")
@@ -187,8 +183,20 @@ class _Segmenter:
             sizes[udp & (info["payload"] + 8 > self._udp_size)] = self._udp_size & ~7
         else:
             sizes[udp & (info["payload"] > self._udp_size)] = self._udp_size
+        cut = (said > 0) & (info["protocol"] != 0) & (info["payload"] > said)
+        cut &= (info["protocol"] == L4.TCP) | (self._udp == "uso")
+        sizes[cut] = said[cut]
         self._note_others(info, over)
-        return sizes, flows, left
+        return sizes, None if self._gso_size else flows, left
+
+    def _said(self, packets: Packets) -> Int64s:
+        """The gso_size in each packet's comment, as the test bed writes it; -1 without."""
+        said = np.full(len(packets.records), -1, np.int64)
+        if self._gso_size is None and packets.records["options_length"].any():
+            for i, text in enumerate(packets.comments()):
+                found = _SAID.search(text or "")
+                said[i] = int(found[1]) if found else -1
+        return said
 
     def _note_others(self, info: npt.NDArray[np.void], over: npt.NDArray[np.bool_]) -> None:
         """Note packets larger than the MTU whose protocol is not segmented here."""
@@ -348,8 +356,9 @@ def segment_capture(
     Args:
         source: path or binary file.
         target: binary file to write to.
-        gso_size: payload bytes per segment. None: for TCP, what the peer announced in the
-            connection's handshake, bounded by the MTU; connections without one stay as they are.
+        gso_size: payload bytes per segment. None: what a comment ``gso_size=N`` of the packet says;
+            for TCP without one, what the peer announced in the connection's handshake, bounded by
+            the MTU; connections without one stay as they are.
         udp_size: payload bytes per segment of UDP, by default `gso_size`; UDP stays as it is
             without either.
         mtu: the largest IP packet in bytes that is no super-packet; 1500 by default, or what the

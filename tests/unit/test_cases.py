@@ -66,6 +66,38 @@ def test_a_tunnel_on_an_unknown_port_is_not_cut_by_guess(tmp_path, capsys):
     capsys.readouterr()
 
 
+def test_packets_that_fit_a_jumbo_handshake_are_no_super_packets(tmp_path, capsys):
+    source, out = tmp_path / "in.pcap", tmp_path / "out.pcap"
+    there, back = (handmade.CLIENT, handmade.SERVER), (handmade.SERVER, handmade.CLIENT)
+    shake = [handmade.syn(*there, 8960), handmade.syn(*back, 8960, flags=0x12)]
+    packets = [*shake, handmade.tcp(payload=b"x" * 8948), handmade.tcp(payload=b"x" * 9000)]
+    frames = [handmade.ethernet(packet) for packet in packets]
+    gso.write_capture(source, frames)
+    for words, size in ((SIZE, 1448), ((), 8948)):
+        assert main(["segment", str(source), str(out), *words]) == 0
+        made = gso.read_capture(out).frames.to_list()
+        assert made[:3] == frames[:3]
+        assert made[3:] == gso.segment(frames[3], size).to_list()
+    assert main(["segment", str(source), str(out), *SIZE, "--mtu", "1500"]) == 0
+    assert len(gso.read_capture(out)) == 2 + 2 * 7
+    capsys.readouterr()
+
+
+@pytest.mark.parametrize(("comment", "pieces"), [("gso_size=1000", 4), ("gso_size=0", 1)])
+def test_a_comment_says_the_size(comment, pieces, tmp_path, capsys):
+    source, out = tmp_path / "in.pcapng", tmp_path / "out.pcapng"
+    for make in (handmade.tcp, handmade.udp):
+        frame = handmade.ethernet(make(payload=b"x" * 4000))
+        gso.write_capture(source, [frame], comments=[comment])
+        assert main(["segment", str(source), str(out)]) == 0
+        made = gso.read_capture(out).frames.to_list()
+        assert made == (gso.segment(frame, 1000).to_list() if pieces > 1 else [frame])
+        assert len(made) == pieces
+    assert main(["segment", str(source), str(out), "--gso-size", "2000"]) == 0
+    assert len(gso.read_capture(out)) == 2
+    capsys.readouterr()
+
+
 def in_gue(count: int, port: int) -> list[bytes]:
     """Segments of one connection in GUE on a port: equally long datagrams with checksums."""
     inner = [handmade.tcp(payload=b"x" * 500, sequence=500 * i) for i in range(count)]
