@@ -16,6 +16,7 @@ from gso.printable import printable
 _COMMANDS = {
     "segment": "turn super-packets in a capture into the packets of the wire",
     "coalesce": "merge the segments in a capture into super-packets",
+    "info": "say what a capture holds: flows, tunnels, super-packets",
     "explain": "draw one packet of a capture: headers, offsets, values, checksums",
     "diagnose": "find wrong header offsets in a log of pwru, perf, ftrace or dmesg",
     "validate": "judge the lengths and checksums of a capture's packets",

@@ -20,6 +20,7 @@ from gso.commands.common import (
     plural,
     positive,
     show_progress,
+    tunnel_ports,
 )
 from gso.rewriting.coalesce import Merged, coalesce_capture
 
@@ -69,6 +70,7 @@ def add(command: argparse.ArgumentParser) -> None:
 def _coalesce(options: argparse.Namespace) -> int:
     if options.max_size > _GRO_MAX_SIZE:
         raise UsageError(f"--max-size {options.max_size}: at most {_GRO_MAX_SIZE}")
+    ports = tunnel_ports(options)
     source = open_source(options.input)
     with (
         open_target(options.output, options.input) as target,
@@ -77,7 +79,7 @@ def _coalesce(options: argparse.Namespace) -> int:
         merged = coalesce_capture(
             source,
             target,
-            tunnel_ports=dict(options.tunnel_port),
+            tunnel_ports=ports,
             udp_gro=not options.keep_udp,
             fixed_ids=options.fixed_ids,
             gro_max_size=options.max_size,

@@ -15,14 +15,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
+from gso.commands.unforeseen import complain
 from gso.compressed import DamagedError, compressing
 from gso.headers.tunnels import BY_NAME, known_ports
 from gso.printable import printable
+from gso.rewriting.found_tunnels import find_tunnels
 
 FINE, FINDINGS, UNUSABLE = 0, 1, 2
 REPORT_WIDTH = 96
 
 _TUNNELS = ("none", *BY_NAME)
+_AUTO = (0, "auto")
 
 EXAMPLES = """\
 examples:
@@ -30,6 +33,7 @@ examples:
   tcpdump -w - -i eth0 | gso segment - - --gso-size 1448 | tshark -r -
   gso segment host.pcap wire.pcap             segment sizes from the TCP handshakes
   gso coalesce wire.pcapng host.pcapng        what GRO would make of it
+  gso info host.pcapng                        flows, tunnels, super-packets
   gso explain host.pcapng -n 7 --tunnel-port 5501=gue
   gso validate host.pcapng --mtu 1500
   gso diagnose pwru.log.gz                    which header offset is wrong, and who left it so
@@ -77,13 +81,30 @@ def add_common(command: argparse.ArgumentParser) -> None:
         type=_tunnel_port,
         default=[],
         help=f"what a UDP destination port carries: {', '.join(_TUNNELS)}; fou:47 for a FOU port "
-        f"that carries IP protocol 47. Known without this: {known_ports()}. "
-        "May be given several times",
+        f"that carries IP protocol 47; auto: what all packets to a port agree on, for which the "
+        f"capture is read twice. Known without this: {known_ports()}. May be given several times",
     )
     command.add_argument("--json", action="store_true", help="report as JSON")
 
 
+def tunnel_ports(options: argparse.Namespace) -> dict[int, Any]:
+    """What ``--tunnel-port`` says, with the tunnels that ``auto`` finds in the input."""
+    told = dict(one for one in options.tunnel_port if one != _AUTO)
+    if _AUTO not in options.tunnel_port:
+        return told
+    if options.input == "-" or not Path(options.input).is_file():
+        raise UsageError(
+            f"{options.input}: --tunnel-port auto reads the capture twice, which takes a file"
+        )
+    found = find_tunnels(options.input, told).agreed
+    for port, name in found.items():
+        complain(f"gso: found --tunnel-port {port}={name}")
+    return told | found
+
+
 def _tunnel_port(text: str) -> tuple[int, str | tuple[str, int]]:
+    if text == "auto":
+        return _AUTO
     port, _, kind = text.partition("=")
     name, _, protocol = kind.partition(":")
     if not port.isdecimal() or not 0 < int(port) < 1 << 16 or name not in _TUNNELS:

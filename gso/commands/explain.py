@@ -20,6 +20,7 @@ from gso.commands.common import (
     plural,
     positive,
     terminal_width,
+    tunnel_ports,
 )
 from gso.drawing.packet import describe, draw, draw_svg, faults
 
@@ -49,7 +50,7 @@ def add(command: argparse.ArgumentParser) -> None:
 
 
 def _explain(options: argparse.Namespace) -> int:
-    ports = dict(options.tunnel_port)
+    ports = tunnel_ports(options)
     seen = 0
     with Reader(open_source(options.input)) as reader:
         for batch in reader:

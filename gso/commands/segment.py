@@ -21,6 +21,7 @@ from gso.commands.common import (
     plural,
     positive,
     show_progress,
+    tunnel_ports,
 )
 from gso.rewriting.segment import Summary, segment_capture
 
@@ -99,6 +100,7 @@ def _segment(options: argparse.Namespace) -> int:
     if options.udp == "ufo" and (udp_size or 8) < 8:
         name = "--udp-size" if options.udp_size else "--gso-size"
         raise UsageError(f"{name} {udp_size}: fragments have 8 bytes or more")
+    ports = tunnel_ports(options)
     source = open_source(options.input)
     with (
         open_target(options.output, options.input) as target,
@@ -110,7 +112,7 @@ def _segment(options: argparse.Namespace) -> int:
             options.gso_size,
             udp_size=options.udp_size,
             mtu=options.mtu,
-            tunnel_ports=dict(options.tunnel_port),
+            tunnel_ports=ports,
             udp=options.udp,
             fixed_ids=options.fixed_ids,
             checksum="partial" if options.partial else "complete",

@@ -20,12 +20,14 @@ from gso.commands.common import (
     open_source,
     plural,
     positive,
+    tunnel_ports,
     wrapped,
 )
 from gso.errors import GsoError
+from gso.headers.followed import not_followed
 from gso.printable import printable
 from gso.rules import Finding, Severity
-from gso.rules.frames import not_followed, validate_frame
+from gso.rules.frames import validate_frame
 
 _MOST_PACKETS = 10
 
@@ -80,12 +82,13 @@ class _Verdict:
 
 def _validate(options: argparse.Namespace) -> int:
     verdict = _Verdict()
+    ports = tunnel_ports(options)
     with Reader(open_source(options.input)) as reader:
         try:
             for batch in reader:
                 for index in range(len(batch)):
                     verdict.packets += 1
-                    _judge(batch, index, options, verdict)
+                    _judge(batch, index, ports, options.mtu, verdict)
         except GsoError as error:
             if not verdict.packets:
                 raise
@@ -99,12 +102,14 @@ def _validate(options: argparse.Namespace) -> int:
     return verdict.status
 
 
-def _judge(batch: Any, index: int, options: argparse.Namespace, verdict: _Verdict) -> None:
+def _judge(
+    batch: Any, index: int, ports: dict[int, Any], mtu: int | None, verdict: _Verdict
+) -> None:
     frame = bytes(batch.frames[index])
     interface = batch.interfaces[int(batch.interface_ids[index])]
-    words: Any = {"link_type": interface.link_type, "tunnel_ports": dict(options.tunnel_port)}
+    words: Any = {"link_type": interface.link_type, "tunnel_ports": ports}
     complete = len(frame) >= int(batch.original_lengths[index])
-    for one in validate_frame(frame, mtu=options.mtu, complete=complete, **words):
+    for one in validate_frame(frame, mtu=mtu, complete=complete, **words):
         key = one.rule, one.message.partition(" is ")[0]
         first, numbers, count = verdict.found.get(key, (one, [], 0))
         if len(numbers) < _MOST_PACKETS:

@@ -53,6 +53,7 @@ class UdpTunnel:
             frame follows; 0: it always counts.
         remcsum: byte and bit that say remote checksum offload.
         gro_zero: bits of the first two bytes that keep GRO from merging.
+        fixed: bits of the first eight bytes that no packet has otherwise, and their values.
     """
 
     name: str
@@ -66,6 +67,7 @@ class UdpTunnel:
     field_if: int = 0
     remcsum: tuple[int, int] = (0, 0)
     gro_zero: int = 0
+    fixed: tuple[int, int] = (0, 0)
 
 
 UDP_TUNNELS = (
@@ -73,7 +75,15 @@ UDP_TUNNELS = (
     UdpTunnel("fou", Tunnel.FOU, (), Carries.IP, "fou"),
     # draft-ietf-intarea-gue; versions and private flags are read by a function of their own.
     UdpTunnel(
-        "gue", Tunnel.GUE, (6080,), Carries.IP_PROTOCOL, "guehdr", length=4, options=0x1F, field=1
+        "gue",
+        Tunnel.GUE,
+        (6080,),
+        Carries.IP_PROTOCOL,
+        "guehdr",
+        length=4,
+        options=0x1F,
+        field=1,
+        fixed=(0xE000_FFFE << 32, 0),
     ),
     # RFC 7348; 8472 is the kernel's default (drivers/net/vxlan), from before the registration.
     UdpTunnel(
@@ -84,6 +94,7 @@ UDP_TUNNELS = (
         "vxlanhdr",
         length=8,
         remcsum=(1, 0x20),
+        fixed=(0x7FDF_0000 << 32, 0x0800_0000 << 32),
     ),
     # draft-ietf-nvo3-vxlan-gpe
     UdpTunnel(
@@ -95,6 +106,7 @@ UDP_TUNNELS = (
         length=8,
         field=3,
         field_if=0x04,
+        fixed=(0xFCFF_FF00 << 32, 0x0C00_0000 << 32),
     ),
     # RFC 8926; GRO wants version 0 and no control packet.
     UdpTunnel(
@@ -107,6 +119,7 @@ UDP_TUNNELS = (
         options=0x3F,
         field=2,
         gro_zero=0xC080,
+        fixed=(0xC0BF_0000_0000_00FF, 0),
     ),
     # GTP-U (3GPP TS 29.281): the kernel's device makes no GSO packets.
     UdpTunnel("gtp-u", None, (2152,), Carries.OPAQUE),

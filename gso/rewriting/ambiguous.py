@@ -18,28 +18,39 @@ _MOST_PORTS = 64
 
 def tunnels_on_unknown_ports(
     frames: Frames,
-    ports: npt.NDArray[np.uint16],
+    info: npt.NDArray[np.void],
     tunnel_ports: TunnelPorts | None,
     link_type: Literal["ethernet", "raw"],
 ) -> dict[int, tuple[int, str]]:
     """Which frames may be tunnels: index to UDP destination port and name of the tunnel.
 
-    `ports` are the destination ports of the frames' UDP headers. A tunnel is taken for one only
-    where it carries an IP packet with TCP or UDP whose version, lengths and header checksum are
-    right. Ports that `tunnel_ports` names, or that are known, are not looked at.
+    The innermost packets that are known carry UDP; `info` is of PACKET_INFO_DTYPE. A tunnel is
+    taken for one only where its header has no bit that it cannot have, and where it carries an IP
+    packet with TCP or UDP whose version, lengths and header checksum are right. Ports that
+    `tunnel_ports` names, or that are known, are not looked at.
     """
     told = tunnel_ports or {}
+    ports = info["destination_port"]
+    heads = _heads(frames, info)
     unknown = [port for port in np.unique(ports).tolist() if port not in told | BY_PORT.keys()]
     found: dict[int, tuple[int, str]] = {}
     for start in range(0, len(unknown), _MOST_PORTS):
         some = unknown[start : start + _MOST_PORTS]
-        which = np.flatnonzero(np.isin(ports, some))
-        for tunnel in BY_TUNNEL:
+        among = np.isin(ports, some)
+        for tunnel, row in BY_TUNNEL.items():
+            mask, value = np.array(row.fixed, np.uint64)
+            which = np.flatnonzero(among & (heads & mask == value))
             guess = dict(told) | dict.fromkeys(some, tunnel)
             for i in _inside(frames[which], guess, link_type).tolist():
-                port = int(ports[which[i]])
-                found.setdefault(int(which[i]), (port, BY_TUNNEL[tunnel].name))
+                found.setdefault(int(which[i]), (int(ports[which[i]]), row.name))
     return found
+
+
+def _heads(frames: Frames, info: npt.NDArray[np.void]) -> npt.NDArray[np.uint64]:
+    """The first eight bytes of each payload; what lies behind a shorter one means nothing."""
+    places = (frames.offsets[:-1] + info["hlen"])[:, np.newaxis] + np.arange(8)
+    heads = np.take(frames.data, places, mode="clip") if len(frames.data) else places
+    return np.ascontiguousarray(heads, np.uint8).view(">u8").ravel().astype(np.uint64)
 
 
 def looks_like(port: int, name: str) -> str:

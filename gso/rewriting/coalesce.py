@@ -178,7 +178,7 @@ class _Merger:
         ports: TunnelPorts | None = self._options["tunnel_ports"]
         layouts = parse_batch(frames[members], link_type=kind, tunnel_ports=ports, errors="mark")
         info = packet_info(frames[members], layouts)
-        found = tunnels_on_unknown_ports(frames[members], info["destination_port"], ports, kind)
+        found = tunnels_on_unknown_ports(frames[members], info, ports, kind)
         into = {int(made.into[members[i]]): what for i, what in found.items()}
         return {i: into[to] for i in members.tolist() if (to := int(made.into[i])) in into}
 

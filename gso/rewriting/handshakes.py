@@ -112,6 +112,10 @@ class Handshakes:
                 sizes[i], flows[i] = size, flow
         return sizes, flows, unknown
 
+    def of(self, packet: Any) -> Flow | None:
+        """The flow of a packet, if it is known."""
+        return self._flows.get(_key(_sides(packet), int(packet["version"])))
+
     def _fits(self, packet: Any, flow: Flow) -> bool:
         """Whether the packet fits the MTU, and is no super-packet."""
         headers = _IP_HLEN[int(packet["version"])] + _TCP_HLEN
@@ -145,20 +149,34 @@ class Handshakes:
         self._flow(packet, back=True).peer = mss
 
     def _flow(self, packet: Any, *, back: bool = False) -> Flow:
-        sides = [
-            (packet["source"].tobytes(), int(packet["source_port"])),
-            (packet["destination"].tobytes(), int(packet["destination_port"])),
-        ]
+        sides = _sides(packet)
         if back:
             sides.reverse()
         version = int(packet["version"])
-        key = bytes([version]) + b"".join(ip + port.to_bytes(2, "big") for ip, port in sides)
+        key = _key(sides, version)
         flow = self._flows.get(key)
         if flow is None:
             if len(self._flows) >= self._capacity:
                 del self._flows[next(iter(self._flows))]
-            flow = self._flows[key] = Flow(" > ".join(_endpoint(version, *s) for s in sides))
+            flow = self._flows[key] = Flow(flow_name(packet, back=back))
         return flow
+
+
+def flow_name(packet: Any, *, back: bool = False) -> str:
+    """``"10.0.0.1:40000 > 10.0.0.2:443"``, of a row of PACKET_INFO_DTYPE; the reverse if `back`."""
+    sides = [_endpoint(int(packet["version"]), *side) for side in _sides(packet)]
+    return " > ".join(reversed(sides) if back else sides)
+
+
+def _sides(packet: Any) -> list[tuple[bytes, int]]:
+    return [
+        (packet["source"].tobytes(), int(packet["source_port"])),
+        (packet["destination"].tobytes(), int(packet["destination_port"])),
+    ]
+
+
+def _key(sides: list[tuple[bytes, int]], version: int) -> bytes:
+    return bytes([version]) + b"".join(ip + port.to_bytes(2, "big") for ip, port in sides)
 
 
 def _endpoint(version: int, address: bytes, port: int) -> str:

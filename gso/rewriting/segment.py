@@ -225,9 +225,7 @@ class _Segmenter:
             left[i] = True
         udp = np.flatnonzero((info["protocol"] == L4.UDP) & (sizes > 0) & ~left)
         if len(udp):
-            found = tunnels_on_unknown_ports(
-                frames[udp], info["destination_port"][udp], self._tunnel_ports, kind
-            )
+            found = tunnels_on_unknown_ports(frames[udp], info[udp], self._tunnel_ports, kind)
             for i, (port, name) in found.items():
                 self._note(int(udp[i]), looks_like(port, name))
                 left[udp[i]] = True

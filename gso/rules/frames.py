@@ -9,7 +9,6 @@ from gso.headers.checks import Check, Status, check
 from gso.headers.ends import in_fragment, packet_ends
 from gso.headers.fields import read_headers
 from gso.headers.header import Header
-from gso.headers.protocols import IP_PROTOCOLS
 from gso.headers.tunnels import TunnelPorts
 from gso.rules.findings import Finding, Findings
 from gso.rules.table import Severity
@@ -17,7 +16,7 @@ from gso.rules.table import Severity
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-__all__ = ["FRAME_RULES", "not_followed", "validate_frame"]
+__all__ = ["FRAME_RULES", "validate_frame"]
 
 FRAME_RULES = (
     "frame-length",
@@ -26,8 +25,6 @@ FRAME_RULES = (
     "frame-header",
     "frame-mtu",
 )
-
-_NO_NEXT_HEADER = 59
 
 
 def validate_frame(
@@ -55,30 +52,6 @@ def validate_frame(
         lacking["frame-length"] = ("the bytes that the capture cut off",)
     judged = [rule for rule in FRAME_RULES if rule not in lacking]
     return Findings(found, judged, lacking.copy)
-
-
-def not_followed(
-    frame: Buffer, *, link_type: str = "ethernet", tunnel_ports: TunnelPorts | None = None
-) -> tuple[str, bool] | None:
-    """The part of a frame that cannot be looked into, if any, and whether that is all of it."""
-    data = bytes(memoryview(frame))
-    headers = read_headers(data, link_type=link_type, tunnel_ports=tunnel_ports)
-    if not headers:
-        return f"link type {link_type}", True
-    last = headers[-1]
-    if last.end - last.offset < last.protocol.fixed or not last.is_its_version:
-        return None
-    followed = any(one.protocol.name in ("ipv4", "ipv6", "arp") for one in headers)
-    for name in ("type", "protocol", "ppp protocol"):
-        if name in last.values and not followed:
-            return f"{last.protocol.name} {name} {last.values[name]:#06x}", True
-    if not followed:
-        return f"what follows {last.protocol.name}", True
-    number = last.values.get("next header", last.values.get("protocol"))
-    ip = last.protocol.name == "ipv4" or "next header" in last.values
-    if not ip or number in (None, _NO_NEXT_HEADER) or in_fragment(headers):
-        return None
-    return IP_PROTOCOLS.get(number, f"IP protocol {number}"), False
 
 
 def _field(one: Check) -> Iterator[Finding]:

@@ -1,0 +1,263 @@
+"""What a capture holds, read once in memory that does not grow with it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gso.buffers._frames import Frames
+from gso.capture.format import LINKS, Int64s, Interface, Source
+from gso.capture.reader import Packets, Reader
+from gso.constants import L4, Tunnel
+from gso.errors import GsoError
+from gso.headers._layout import parse_batch
+from gso.headers.fields import read_headers
+from gso.headers.followed import not_followed
+from gso.headers.protocols import IP_PROTOCOLS
+from gso.headers.tunnels import TunnelPorts
+from gso.rewriting._packet_info import packet_info
+from gso.rewriting.copy import link_frames, runs
+from gso.rewriting.found_tunnels import FoundTunnels
+from gso.rewriting.handshakes import USUAL_MTU, Flow, Handshakes, flow_name
+
+_MOST_FLOWS = 1 << 16
+_NOT_A_TIME = -(1 << 63)
+_FLOW_FIELDS = ("version", "protocol", "source", "destination", "source_port", "destination_port")
+_TYPES = slice(12, 22)
+"""Bytes of a frame by which those without an IP packet are told apart: types, tags, labels."""
+_NOT_SEGMENTED = (1, 2, 58, 89)  # ICMP, IGMP, ICMPv6 and OSPF: IP protocols
+
+
+@dataclass
+class Traffic:
+    """One direction of a TCP or UDP flow, of the innermost packets.
+
+    Attributes:
+        name: ``"10.0.0.1:40000 > 10.0.0.2:443"``.
+        protocol: ``"tcp"`` or ``"udp"``.
+        packets, payload: how many, and the bytes that they carry.
+        super_packets: those that are larger than the MTU.
+        longest: bytes of the longest IP packet.
+        handshake: what the SYNs say, if they were captured.
+    """
+
+    name: str
+    protocol: str
+    packets: int = 0
+    payload: int = 0
+    super_packets: int = 0
+    longest: int = 0
+    handshake: Flow | None = None
+
+
+@dataclass
+class Survey:
+    """What a capture holds.
+
+    Attributes:
+        format: ``"pcap"`` or ``"pcapng"``.
+        interfaces: those that the file describes, with the number of packets of each.
+        packets, captured: how many, and the bytes of them in the file.
+        cut: packets of which the capture has not all bytes.
+        first, last: the earliest and the latest time, nanoseconds since 1970; None without any.
+        protocols: packets by what the innermost IP packet carries.
+        known_tunnels: packets by the outermost tunnel.
+        tunnels: UDP ports whose packets look like a tunnel that was not told.
+        super_packets: packets larger than the MTU, by protocol.
+        flows: the first 65536.
+        more_flows: packets of flows beyond those.
+        not_followed: packets in which no IP packet was found, by what they are.
+        truncated, damage: what the file's end lacks, and where it is damaged, or None.
+    """
+
+    format: str = ""
+    interfaces: list[tuple[Interface, int]] = field(default_factory=list)
+    packets: int = 0
+    captured: int = 0
+    cut: int = 0
+    first: int | None = None
+    last: int | None = None
+    protocols: Counter[str] = field(default_factory=Counter)
+    known_tunnels: Counter[str] = field(default_factory=Counter)
+    tunnels: FoundTunnels = field(default_factory=lambda: FoundTunnels(None))
+    super_packets: Counter[str] = field(default_factory=Counter)
+    flows: dict[bytes, Traffic] = field(default_factory=dict)
+    more_flows: int = 0
+    not_followed: Counter[str] = field(default_factory=Counter)
+    truncated: str | None = None
+    damage: str | None = None
+
+    @property
+    def followed(self) -> int:
+        """Packets in which an IP packet was found."""
+        return self.packets - self.not_followed.total()
+
+
+class _Surveyor:
+    def __init__(self, mtu: int | None, tunnel_ports: TunnelPorts | None) -> None:
+        self.survey = Survey(tunnels=FoundTunnels(tunnel_ports))
+        self._mtu = mtu or USUAL_MTU
+        self._tunnel_ports = tunnel_ports
+        self._handshakes = Handshakes(mtu)
+        self._by_interface: Counter[int] = Counter()
+
+    def look(self, packets: Packets) -> None:
+        """Take account of packets."""
+        survey, records = self.survey, packets.records
+        survey.packets += len(records)
+        survey.captured += int(records["captured"].sum(dtype=np.int64))
+        survey.cut += int((records["captured"] < records["original"]).sum())
+        used, counts = np.unique(records["interface"], return_counts=True)
+        base = packets.section.base
+        for number, count in zip(used.tolist(), counts.tolist(), strict=True):
+            self._by_interface[base + number] += count
+        self._times(packets.timestamps())
+        for part, link_type in runs(packets):
+            if link_type in LINKS:
+                self._run(part, link_type)
+            else:
+                survey.not_followed[f"link type {link_type}"] += len(part.records)
+
+    def finish(self, reader: Reader) -> Survey:
+        """The survey, when everything has been read."""
+        survey = self.survey
+        survey.format, survey.truncated = reader.format, reader.truncated
+        survey.interfaces = [
+            (interface, self._by_interface[i]) for i, interface in enumerate(reader.interfaces)
+        ]
+        return survey
+
+    def _times(self, times: Int64s) -> None:
+        times = times[times != _NOT_A_TIME]
+        if len(times):
+            survey = self.survey
+            first, last = int(times.min()), int(times.max())
+            survey.first = first if survey.first is None else min(survey.first, first)
+            survey.last = last if survey.last is None else max(survey.last, last)
+
+    def _run(self, packets: Packets, link_type: str) -> None:
+        kind = LINKS[link_type][0]
+        frames = link_frames(packets, link_type)
+        layouts = parse_batch(
+            frames, link_type=kind, tunnel_ports=self._tunnel_ports, errors="mark"
+        )
+        info = packet_info(frames, layouts)
+        whole = np.flatnonzero(packets.records["captured"] >= packets.records["original"])
+        self.survey.tunnels.look(frames[whole], info[whole], kind)
+        self._protocols(info, layouts)
+        self._not_followed(frames, np.flatnonzero(info["length"] == 0), link_type)
+        self._flows(info, self._super_packets(info))
+
+    def _not_followed(self, frames: Frames, which: Int64s, link_type: str) -> None:
+        """Count the frames in which no IP packet was found, by what they are."""
+        places = frames.offsets[which, np.newaxis] + np.arange(_TYPES.stop)
+        kinds = np.take(frames.data, places, mode="clip")[:, _TYPES] if len(which) else places
+        _, first, counts = np.unique(kinds, axis=0, return_index=True, return_counts=True)
+        for i, count in zip(first.tolist(), counts.tolist(), strict=True):
+            frame = frames[int(which[i])]
+            what = not_followed(frame, link_type=LINKS[link_type][0]) or ("", False)
+            self.survey.not_followed[what[0] or _name(frame, LINKS[link_type][0])] += count
+
+    def _protocols(self, info: npt.NDArray[np.void], layouts: npt.NDArray[np.void]) -> None:
+        survey = self.survey
+        ip = info["length"] > 0
+        fragments = ip & (info["fragment"] != 0)
+        survey.protocols.update({"fragments": int(fragments.sum())})
+        for number, count in _counted(info["carried"][ip & ~fragments]):
+            survey.protocols[IP_PROTOCOLS.get(number, f"IP protocol {number}")] += count
+        for number, count in _counted(layouts["tunnel"]):
+            if number:
+                survey.known_tunnels[Tunnel(number).name] += count
+
+    def _super_packets(self, info: npt.NDArray[np.void]) -> npt.NDArray[np.bool_]:
+        """Which packets are larger than the MTU; for TCP, of what the handshake says."""
+        sizes, _, unknown = self._handshakes.sizes(info, np.zeros(len(info), np.bool_))
+        over = (info["length"] > self._mtu) & (info["fragment"] == 0)
+        tcp, udp = info["protocol"] == L4.TCP, info["protocol"] == L4.UDP
+        other = over & ~tcp & ~udp & ~np.isin(info["carried"], _NOT_SEGMENTED)
+        found = {"TCP": tcp & ((sizes > 0) | unknown), "UDP": udp & over, "others": other}
+        for name, which in found.items():
+            self.survey.super_packets[name] += int(which.sum())
+        return np.asarray(found["TCP"] | found["UDP"])
+
+    def _flows(self, info: npt.NDArray[np.void], larger: npt.NDArray[np.bool_]) -> None:
+        which = np.flatnonzero(info["protocol"] != 0)
+        if not len(which):
+            return
+        rows, larger = info[which], larger[which]
+        keys = _keys(rows)
+        _, first, into = np.unique(keys, return_index=True, return_inverse=True)
+        packets = np.bincount(into)
+        payload = np.bincount(into, weights=rows["payload"]).astype(np.int64)
+        supers = np.bincount(into, weights=larger).astype(np.int64)
+        longest = np.zeros(len(first), np.int64)
+        np.maximum.at(longest, into, rows["length"])
+        for i in np.argsort(first).tolist():
+            flow = self._flow(keys[first[i]].tobytes(), rows[first[i]])
+            if flow is None:
+                self.survey.more_flows += int(packets[i])
+                continue
+            flow.packets += int(packets[i])
+            flow.payload += int(payload[i])
+            flow.super_packets += int(supers[i])
+            flow.longest = max(flow.longest, int(longest[i]))
+
+    def _flow(self, key: bytes, row: Any) -> Traffic | None:
+        flows = self.survey.flows
+        flow = flows.get(key)
+        if flow is None:
+            if len(flows) >= _MOST_FLOWS:
+                return None
+            protocol = "tcp" if row["protocol"] == L4.TCP else "udp"
+            flow = flows[key] = Traffic(flow_name(row), protocol)
+        if flow.protocol == "tcp":
+            flow.handshake = self._handshakes.of(row) or flow.handshake
+        return flow
+
+
+def _keys(rows: npt.NDArray[np.void]) -> npt.NDArray[np.void]:
+    """Bytes for each row, equal for packets of one direction of a flow."""
+    parts = [np.ascontiguousarray(rows[name]).view(np.uint8) for name in _FLOW_FIELDS]
+    table = np.concatenate([part.reshape(len(rows), -1) for part in parts], axis=1)
+    return np.ascontiguousarray(table).view(f"V{table.shape[1]}").ravel()
+
+
+def _name(frame: memoryview, kind: str) -> str:
+    """The last header of a frame that has no IP packet."""
+    headers = read_headers(bytes(frame), link_type=kind)
+    return headers[-1].protocol.name if headers else "nothing"
+
+
+def _counted(values: npt.NDArray[np.uint8]) -> list[tuple[int, int]]:
+    numbers, counts = np.unique(values, return_counts=True)
+    return list(zip(numbers.tolist(), counts.tolist(), strict=True))
+
+
+def survey_capture(
+    source: Source, *, mtu: int | None = None, tunnel_ports: TunnelPorts | None = None
+) -> Survey:
+    """Read a capture, and say what it holds.
+
+    Args:
+        source: path or binary file.
+        mtu: the largest IP packet in bytes that is no super-packet; 1500 by default, or what the
+            handshake of a TCP connection says if it is more.
+        tunnel_ports: UDP destination ports of tunnels, as for `gso.parse`.
+
+    Raises GsoError where nothing can be read; damage that follows packets is in the result.
+    """
+    surveyor = _Surveyor(mtu, tunnel_ports)
+    with Reader(source) as reader:
+        try:
+            for part in reader.parts():
+                if isinstance(part, Packets):
+                    surveyor.look(part)
+        except GsoError as error:
+            if not surveyor.survey.packets:
+                raise
+            surveyor.survey.damage = str(error)
+        return surveyor.finish(reader)
