@@ -81,6 +81,7 @@ class Handshakes:
         self._gso_size = gso_size
         self._capacity = capacity
         self._flows: dict[bytes, Flow] = {}
+        self._paths: dict[bytes, int] = {}
 
     def __iter__(self) -> Iterator[Flow]:
         return iter(self._flows.values())
@@ -145,8 +146,23 @@ class Handshakes:
 
     def _learn(self, packet: Any) -> None:
         mss = self._announced(packet)
-        self._flow(packet).announced = mss
+        flow = self._flow(packet)
+        flow.announced = mss
         self._flow(packet, back=True).peer = mss
+        if self._mtu is None and min(mss, flow.peer or 0) > USUAL_MTU:
+            if len(self._paths) >= self._capacity:
+                self._paths.clear()
+            mtu = min(mss, flow.peer or 0) + _IP_HLEN[int(packet["version"])] + _TCP_HLEN
+            self._paths[_hosts(packet)] = mtu
+
+    def fit_path(self, info: npt.NDArray[np.void], which: npt.NDArray[np.bool_]) -> None:
+        """Take those of the packets `which` away that fit the MTU between their two hosts.
+
+        It is known where a TCP connection of these hosts announced more than the usual.
+        """
+        for i in np.flatnonzero(which).tolist() if self._paths else ():
+            if info[i]["length"] <= self._paths.get(_hosts(info[i]), 0):
+                which[i] = False
 
     def _flow(self, packet: Any, *, back: bool = False) -> Flow:
         sides = _sides(packet)
@@ -173,6 +189,11 @@ def _sides(packet: Any) -> list[tuple[bytes, int]]:
         (packet["source"].tobytes(), int(packet["source_port"])),
         (packet["destination"].tobytes(), int(packet["destination_port"])),
     ]
+
+
+def _hosts(packet: Any) -> bytes:
+    """The two addresses, in one order for both directions."""
+    return b"".join(sorted([packet["source"].tobytes(), packet["destination"].tobytes()]))
 
 
 def _key(sides: list[tuple[bytes, int]], version: int) -> bytes:

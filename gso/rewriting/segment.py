@@ -174,6 +174,7 @@ class _Segmenter:
         over = info["length"] > self._mtu
         udp = (info["protocol"] == L4.UDP) & over & (self._udp != "keep") & (said < 0)
         sizes, flows, left = self._handshakes.sizes(info, said >= 0)
+        self._handshakes.fit_path(info, udp)
         if self._udp_size is None:
             for i in np.flatnonzero(udp).tolist():
                 self._note(i, "UDP has no handshake that tells the size, say --udp-size N")
@@ -360,7 +361,7 @@ def segment_capture(
         udp_size: payload bytes per segment of UDP, by default `gso_size`; UDP stays as it is
             without either.
         mtu: the largest IP packet in bytes that is no super-packet; 1500 by default, or what the
-            handshake of a TCP connection says if it is more.
+            handshake of a TCP connection between the same hosts says if it is more.
         tunnel_ports: UDP destination ports of tunnels, as for `gso.parse`.
         udp: how `udp_size` applies: "uso" makes datagrams, "ufo" IP fragments of that many
             bytes (in multiples of 8), "keep" leaves UDP as it is.

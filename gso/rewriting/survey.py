@@ -178,8 +178,10 @@ class _Surveyor:
         sizes, _, unknown = self._handshakes.sizes(info, np.zeros(len(info), np.bool_))
         over = (info["length"] > self._mtu) & (info["fragment"] == 0)
         tcp, udp = info["protocol"] == L4.TCP, info["protocol"] == L4.UDP
-        other = over & ~tcp & ~udp & ~np.isin(info["carried"], _NOT_SEGMENTED)
-        found = {"TCP": tcp & ((sizes > 0) | unknown), "UDP": udp & over, "others": other}
+        udp &= over
+        self._handshakes.fit_path(info, udp)
+        other = over & (info["protocol"] == 0) & ~np.isin(info["carried"], _NOT_SEGMENTED)
+        found = {"TCP": tcp & ((sizes > 0) | unknown), "UDP": udp, "others": other}
         for name, which in found.items():
             self.survey.super_packets[name] += int(which.sum())
         return np.asarray(found["TCP"] | found["UDP"])

@@ -40,15 +40,19 @@ def segmented(before: Sequence[bytes], after: Sequence[bytes], mtu: int = 1500) 
 
 
 def _pieces_end(packet: bytes, after: Sequence[bytes], at: int) -> int:
+    """The packet of `after` up to which all are pieces of the packet."""
     if at < len(after) and len(after[at]) == len(packet):
         return at + 1
-    total, stop = 0, at
-    while stop < len(after):
-        total += len(after[stop])
-        stop += 1
-        if total >= len(packet) and after[stop - 1][-_END:] == packet[-_END:]:
+    total = 0
+    ends = []
+    for stop in range(at + 1, len(after) + 1):
+        total += len(after[stop - 1])
+        if total - (stop - at) * _LONGEST_HEADERS > len(packet):
             break
-    return stop
+        if total >= len(packet) and after[stop - 1][-_END:] == packet[-_END:]:
+            ends.append(stop)
+    whole = (end for end in ends if headers_of_pieces(packet, after[at:end]) is not None)
+    return next(whole, ends[0] if ends else at)
 
 
 def _explained(packet: bytes, pieces: Sequence[bytes], mtu: int) -> str:

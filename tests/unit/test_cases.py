@@ -70,16 +70,17 @@ def test_packets_that_fit_a_jumbo_handshake_are_no_super_packets(tmp_path, capsy
     source, out = tmp_path / "in.pcap", tmp_path / "out.pcap"
     there, back = (handmade.CLIENT, handmade.SERVER), (handmade.SERVER, handmade.CLIENT)
     shake = [handmade.syn(*there, 8960), handmade.syn(*back, 8960, flags=0x12)]
-    packets = [*shake, handmade.tcp(payload=b"x" * 8948), handmade.tcp(payload=b"x" * 9000)]
+    fitting = [handmade.tcp(payload=b"x" * 8948), handmade.udp(payload=b"y" * 8972)]
+    packets = [*shake, *fitting, handmade.tcp(payload=b"x" * 9000)]
     frames = [handmade.ethernet(packet) for packet in packets]
     gso.write_capture(source, frames)
     for words, size in ((SIZE, 1448), ((), 8948)):
         assert main(["segment", str(source), str(out), *words]) == 0
         made = gso.read_capture(out).frames.to_list()
-        assert made[:3] == frames[:3]
-        assert made[3:] == gso.segment(frames[3], size).to_list()
+        assert made[:4] == frames[:4]
+        assert made[4:] == gso.segment(frames[4], size).to_list()
     assert main(["segment", str(source), str(out), *SIZE, "--mtu", "1500"]) == 0
-    assert len(gso.read_capture(out)) == 2 + 2 * 7
+    assert len(gso.read_capture(out)) == 2 + 3 * 7
     capsys.readouterr()
 
 
