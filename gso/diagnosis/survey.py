@@ -26,11 +26,13 @@ from gso.diagnosis.kernel_functions import DROP_FUNCTIONS, caller, is_plain, loc
 from gso.diagnosis.recorders import COMMANDS
 from gso.rules import RULES, explain, finding
 from gso.rules._judge import count_bits, judge_batch
+from gso.traces.formats import READERS
 from gso.traces.trace import Trace
 
 __all__ = ["Diagnoser", "diagnose"]
 
 _MOST_NAMES = 1000
+_DMESG = [reader.name for reader in READERS].index("dmesg")
 
 
 def diagnose(trace: Trace | Iterable[Trace]) -> Diagnosis:
@@ -56,11 +58,13 @@ class Diagnoser:
         self.judged = np.zeros(len(RULES), np.int64)
         self.events = self.offsets = 0
         self.batch: Trace | None = None
+        self.formats: dict[str, None] = {}
 
     def add(self, batch: Trace) -> None:
         """Add the next events."""
         self.batch = batch
         self.events += len(batch)
+        self.formats |= dict.fromkeys([batch.format] if len(batch) else [])
         violated, judged = judge_batch(batch.state)
         self.judged += count_bits(judged)
         known = batch.state["inner_mac_header"] != np.iinfo(np.int32).min
@@ -69,8 +73,7 @@ class Diagnoser:
         reasons = np.unique(batch.columns["reason"][is_drop]).tolist()
         plain = [n for n in reasons if is_plain(batch.names[n] if n >= 0 else "")]
         suspect = (violated != 0) | (is_drop & np.isin(batch.columns["reason"], plain))
-        if batch.format == "dmesg":
-            suspect = np.ones(len(batch), np.bool_)
+        suspect |= batch.columns["reader"] == _DMESG
         ended, collected = self.follower.add(batch, violated, suspect)
         self._count_drops(batch, is_drop & ~collected)
         self._count(ended)
@@ -140,7 +143,7 @@ class Diagnoser:
         )
         return Diagnosis(
             cases,
-            batch.format if batch is not None else "",
+            ", ".join(self.formats) or (batch.format if batch is not None else ""),
             self.events,
             batch.lines if batch is not None else 0,
             batch.damaged if batch is not None else 0,

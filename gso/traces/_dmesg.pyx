@@ -6,7 +6,7 @@ from libc.stdint cimport INT32_MIN, int16_t, int32_t, int64_t
 from libc.string cimport memchr
 
 from gso.traces._names cimport intern
-from gso.traces._scanner cimport OWNER_EVENT, Scanner
+from gso.traces._scanner cimport LINE_READ, LINE_STRANGE, OWNER_EVENT, Scanner
 from gso.traces._text cimport (
     find, host_order, is_word, read_number, read_time, skip_blanks, skip_token, starts,
 )
@@ -42,6 +42,16 @@ cdef class DmesgScanner(Scanner):
 
     cdef bint _begins(self, const char *p, const char *end) noexcept nogil:
         return find(p, end, b"skb len=", 8) != NULL or is_complaint(p, end)
+
+    cdef bint _claims(self, const char *p, const char *end) noexcept nogil:
+        cdef const char *at = find(p, end, b"skb ", 4)
+        if at != NULL and (
+            starts(at, end, b"len=", 4) and find(at, end, b" headroom=", 10) != NULL
+            or starts(at, end, b"linear:", 7) or starts(at, end, b"headroom:", 9)
+            or starts(at, end, b"tailroom:", 9) or starts(at, end, b"frag:", 5)
+        ):
+            return True
+        return is_complaint(p, end) or find(p, end, b"hw csum failure", 15) != NULL
 
     cdef int _scan(self, const char *p, const char *end) noexcept nogil:
         """Read a line; syslog and the journal may print several of the kernel's as one."""
@@ -84,8 +94,10 @@ cdef class DmesgScanner(Scanner):
         if find(p, end, b"hw csum failure", 15) != NULL:
             self.bad_sum = True
             return 0
+        if self._is_strange(p, end):
+            return LINE_STRANGE
         if self.owner != OWNER_EVENT:
-            return 0
+            return LINE_READ
         at = find(p, end, b"WARNING: ", 9)
         if at != NULL:
             return self._warning(at, end)

@@ -9,7 +9,7 @@ from gso.traces._line_template cimport (
     CPU_BIT, FIRST_PART, FUNCTION_BIT, PROCESS_BIT, RETURNS_BIT, TIME_BIT, TemplateSlot, bit,
 )
 from gso.traces._names cimport intern, intern_like
-from gso.traces._scanner cimport LINE_EVENT, Scanner
+from gso.traces._scanner cimport LINE_EVENT, LINE_STRANGE, Scanner
 from gso.traces._text cimport (
     find, hex_digit, is_blank, is_digit, is_word, read_number, read_time, skip_blanks, skip_token,
     starts,
@@ -233,7 +233,89 @@ cdef class EventScanner(Scanner):
         stop = skip_token(at, end)
         if self._is_address(at, stop):
             at = skip_blanks(stop, end)
+        elif self._is_strange(at, end):
+            return LINE_STRANGE
         if at < end and (is_word(at[0]) or at[0] == c"["):
             self._stack_line(at, self._symbol_end(at, end))
             return 0
         return -1
+
+
+cdef inline const char *word_before(const char *p, const char *start) noexcept nogil:
+    """Return where the word that ends before the blanks before `p` begins."""
+    while p > start and is_blank((p - 1)[0]):
+        p -= 1
+    while p > start and not is_blank((p - 1)[0]):
+        p -= 1
+    return p
+
+
+cdef class FtraceScanner(EventScanner):
+    """Scans ftrace, trace-cmd report, and bpftrace programs that print as they do."""
+
+    cdef bint _claims(self, const char *p, const char *end) noexcept nogil:
+        """Look for "comm-12 (tgid) [003] flags 12.345: "."""
+        cdef const char *cpu
+        cdef const char *word
+        cdef const char *stop
+        if starts(p, end, b"# tracer:", 9):
+            return True
+        cpu = self._cpu(p, end)
+        if cpu == NULL:
+            return False
+        if starts(cpu, end, b"[LOST ", 6):
+            return starts(p, end, b"CPU:", 4)
+        if cpu[0] != c"[" or not is_digit(cpu[2]) or not is_digit(cpu[3]):
+            return False
+        word = word_before(cpu, p)
+        if word > p and (word[0] == c"(" or (skip_token(word, end) - 1)[0] == c")"):
+            while word > p and word[0] != c"(":
+                word -= 1
+            word = word_before(word, p)
+        stop = skip_token(word, end)
+        while stop > word and is_digit((stop - 1)[0]):
+            stop -= 1
+        if stop == word or (stop - 1)[0] != c"-" or not is_digit(stop[0]):
+            return False
+        return self._time_follows(cpu, end, 1)
+
+    cdef bint _time_follows(self, const char *cpu, const char *end, int digits) noexcept nogil:
+        """Whether a time with so many digits after the point follows, flags may be before it."""
+        cdef const char *at = skip_blanks(skip_token(cpu, end), end)
+        cdef const char *stop = skip_token(at, end)
+        cdef int64_t time = 0
+        if stop > at and not is_digit(at[0]):
+            at = skip_blanks(stop, end)
+            stop = skip_token(at, end)
+        return (stop < end and stop - at > digits + 2 and (stop - 1)[0] == c":"
+                and read_time(at, stop - 1, &time) and (stop - 1 - digits)[0] != c".")
+
+
+cdef class PerfScanner(FtraceScanner):
+    """Scans perf script."""
+
+    cdef bint _claims(self, const char *p, const char *end) noexcept nogil:
+        """Look for "comm 12/13 [003] 12.345678: "."""
+        cdef const char *at = self._cpu(p, end)
+        cdef const char *word
+        cdef const char *stop
+        if at == NULL or starts(at, end, b"[LOST ", 6):
+            return False
+        word = word_before(at, p)
+        if word == p:
+            return False
+        stop = skip_token(word, end)
+        while word < stop and (is_digit(word[0]) or word[0] == c"/" or word[0] == c"-"):
+            word += 1
+        if word < stop:
+            return False
+        if at[0] == c"[":
+            at = skip_blanks(skip_token(at, end), end)
+        stop = skip_token(at, end)
+        return stop < end and stop - at > 8 and (stop - 1)[0] == c":" \
+            and self._six_digits(at, stop - 1)
+
+    cdef bint _six_digits(self, const char *p, const char *end) noexcept nogil:
+        cdef const char *point = <const char *>memchr(p, c".", end - p)
+        cdef int64_t time
+        return point != NULL and end - point >= 7 and read_time(p, end, &time)

@@ -14,7 +14,7 @@ from gso.traces._line_template cimport (
 from gso.traces._names cimport intern, intern_like
 from gso.traces._row cimport EventRow, put
 from gso.traces._scanner cimport (
-    LINE_EVENT, LINE_READ, NO_VALUE, OWNER_DAMAGED, OWNER_EVENT, OWNER_NONE, Scanner,
+    LINE_EVENT, LINE_READ, LINE_STRANGE, NO_VALUE, OWNER_DAMAGED, OWNER_EVENT, OWNER_NONE, Scanner,
 )
 from gso.traces._text cimport (
     find, host_order, is_blank, is_digit, is_word, read_clock, read_number, skip_blanks,
@@ -59,6 +59,38 @@ cdef class PwruScanner(Scanner):
         cdef const char *at
         cdef int64_t clock, pointer
         return self._start_of(p, end, &at, &clock, &pointer) == 1
+
+    cdef bint _claims(self, const char *p, const char *end) noexcept nogil:
+        """Look for the header line, "0xffff.. 9 [process] ..." and "0xffff.. 9 process:12 ..."."""
+        cdef const char *at = skip_blanks(p, end)
+        cdef int64_t clock, pointer, number
+        if starts(at, end, b"TIME", 4):
+            at = skip_blanks(at + 4, end)
+        if starts(at, end, b"SKB ", 4):
+            at = skip_blanks(at + 4, end)
+            return starts(at, end, b"CPU ", 4) or starts(at, end, b"PROCESS ", 8)
+        if self._start_of(p, end, &at, &clock, &pointer) != 1:
+            return False
+        at = skip_blanks(at, end)
+        if read_number(at, skip_token(at, end), 10, &number):
+            at = skip_blanks(skip_token(at, end), end)
+        if at < end and at[0] == c"[":
+            at = <const char *>memchr(at, c"]", end - at)
+            return at != NULL and skip_blanks(at + 1, end) < end
+        return self._has_process(at, end)
+
+    cdef bint _has_process(self, const char *p, const char *end) noexcept nogil:
+        """Whether a word ends with ":" and a number."""
+        while True:
+            p = <const char *>memchr(p, c":", end - p) if p < end else NULL
+            if p == NULL:
+                return False
+            p += 1
+            if p < end and is_digit(p[0]):
+                while p < end and is_digit(p[0]):
+                    p += 1
+                if p < end and is_blank(p[0]):
+                    return True
 
     cdef int _scan(self, const char *p, const char *end) noexcept nogil:
         cdef const char *at = skip_blanks(p, end)
@@ -410,9 +442,20 @@ cdef class PwruScanner(Scanner):
                 stop += 1
             if stop < end and not is_blank(stop[0]) and stop[0] != c"+" and stop[0] != c"(":
                 return -1
+            if not self._is_symbol(stop, end) and self._is_strange(p, end):
+                return LINE_STRANGE
+        elif p[0] not in (c".", c"(", c"}", c")", c",") and self._is_strange(p, end):
+            return LINE_STRANGE
         if self.owner != OWNER_EVENT:
             return -1 if self.owner == OWNER_NONE else 0
         if dump:
             return self._dump_line(p, end)
         self._stack_line(p, stop)
         return 0
+
+    cdef bint _is_symbol(self, const char *p, const char *end) noexcept nogil:
+        """Whether nothing but an offset and a module's name follow a function's."""
+        if p < end and p[0] == c"+":
+            p = skip_token(p, end)
+        p = skip_blanks(p, end)
+        return p == end or p[0] == c"["

@@ -24,7 +24,7 @@ from gso.traces._scanner cimport (
     LINE_EVENT, NO_VALUE, OWNER_DAMAGED, STACK_BYTES, Scanner, find_key,
 )
 from gso.traces._text cimport (
-    is_blank, is_digit, is_word, read_clock, read_number, skip_blanks, starts,
+    find, is_blank, is_digit, is_word, read_clock, read_number, skip_blanks, starts,
 )
 
 from gso.traces._scanner import LONGEST_LINE
@@ -97,6 +97,17 @@ def _add_members():
 _add_members()
 
 
+cdef inline bint is_scalar_of(const char *p, const char *end) noexcept nogil:
+    """Whether a colon and a string or a number follow a member's name, which may be NULL."""
+    if p == NULL:
+        return False
+    p = skip_white(p, end)
+    if p == end or p[0] != c":":
+        return False
+    p = skip_white(p + 1, end)
+    return p < end and (p[0] == c'"' or is_digit(p[0]))
+
+
 cdef class JsonScanner(Scanner):
     """Scans events of pwru's JSON into columns; see `Scanner`."""
 
@@ -122,6 +133,13 @@ cdef class JsonScanner(Scanner):
     cdef bint _begins(self, const char *p, const char *end) noexcept nogil:
         p = skip_white(p, end)
         return p < end and p[0] == c"{"
+
+    cdef bint _claims(self, const char *p, const char *end) noexcept nogil:
+        """Look for "skb" with a pointer, or "func" with a name: other tools have objects there."""
+        p = skip_white(p, end)
+        return p < end and p[0] == c"{" and (
+            is_scalar_of(find(p, end, b'"skb"', 5), end)
+            or is_scalar_of(find(p, end, b'"func"', 6), end))
 
     cdef int _scan(self, const char *p, const char *end) noexcept nogil:
         if not self._begins(p, end):

@@ -7,6 +7,7 @@ from gso.skb._skb cimport Skb
 
 cdef enum:
     NO_VALUE = -1
+    NOBODY = -1
     STACK_BYTES = 8192
 
 # What the lines that follow belong to: no event, an event whose line was damaged, an event.
@@ -17,6 +18,7 @@ cdef enum Owner:
 
 # The outcome of a line, or why there was none.
 cdef enum LineStatus:
+    LINE_STRANGE = -3       # another reader claims it
     LINE_NO_MEMORY = -2
     LINE_DAMAGED = -1
     LINE_READ = 0
@@ -39,7 +41,11 @@ cdef class Scanner:
     cdef Names names
     cdef int64_t line, damaged, lost, events, room
     cdef bint in_stack, bare_flows, hex_proto, use_templates
-    cdef readonly bint relative
+    cdef public bint relative
+    cdef public int number
+    cdef public Scanner next
+    cdef readonly int stranger
+    cdef int64_t given_line         # the line that another scanner gave to this one
     cdef int owner
     cdef char[STACK_BYTES] stack_text
     cdef int32_t stack_size
@@ -51,7 +57,7 @@ cdef class Scanner:
     cdef uint64_t[::1] pointers
     cdef int32_t[::1] cpus, functions, processes, devices, reasons, flows, stacks, locations
     cdef int32_t[::1] ifindexes, mtus
-    cdef int8_t[::1] returns
+    cdef int8_t[::1] returns, readers
     # The last event is put into the columns when the next one begins.
     cdef bint pending
     cdef EventRow *row
@@ -59,6 +65,7 @@ cdef class Scanner:
     cdef EventRow[2] events_read
     cdef EventRow nothing
     cdef const char *line_start
+    cdef const char *raw_start      # with its prefixes
     cdef LineTemplate template
     cdef const char *after_event    # where the last event's stack begins; NULL after other lines
     cdef StackText stack
@@ -71,6 +78,10 @@ cdef class Scanner:
 
     cdef bint _names_columns(self, const char *p, const char *end) noexcept nogil
     cdef bint _begins(self, const char *p, const char *end) noexcept nogil
+    cdef bint _claims(self, const char *p, const char *end) noexcept nogil
+    cdef int _claimed(self, const char *p, const char *end, int but) noexcept nogil
+    cdef bint _is_strange(self, const char *p, const char *end) noexcept nogil
+    cdef int _not_read(self, const char *p, const char *end) noexcept nogil
     cdef int _scan(self, const char *p, const char *end) noexcept nogil
     cdef const char *_read_part(self, const TemplateSlot *slot, const char *p,
                                 const char *end) noexcept nogil

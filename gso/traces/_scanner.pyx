@@ -18,13 +18,14 @@ from gso.traces._line_template cimport (
     FLOW_BIT, LONGEST_TEMPLATE, SLOT_FLOW, SLOT_PAIR, SLOT_WORD, SLOTS, bit, key_bit,
 )
 from gso.traces._names cimport intern_like
+from gso.traces._prefixes cimport after_prefixes
 from gso.traces._row cimport (
     T_DATA, T_DEVICE, T_ETHERTYPE, T_IFINDEX, T_LOCATION, T_MTU, T_NETNS, T_NUMBER, T_OFFSET,
     T_POINTER, T_REASON, T_RESULT, put,
 )
 from gso.traces._text cimport (
-    find, host_order, is_blank, is_digit, is_word, read_number, same_text, shared, skip_blanks,
-    skip_key, skip_token, starts,
+    find, host_order, is_blank, is_digit, is_word, read_number, read_time, same_text, shared,
+    skip_blanks, skip_key, skip_token, starts,
 )
 from gso.traces._tuple cimport FLOW_ROOM, flow_of
 from gso.skb._skb cimport FIELD_AT_TNL_HLEN, Skb
@@ -40,7 +41,7 @@ COLUMNS = {
     "line": np.int64, "time": np.int64, "skb": np.uint64, "netns": np.int64, "result": np.int64,
     "cpu": np.int32, "function": np.int32, "process": np.int32, "device": np.int32,
     "reason": np.int32, "flow": np.int32, "stack": np.int32, "location": np.int32,
-    "ifindex": np.int32, "mtu": np.int32, "returns": np.int8,
+    "ifindex": np.int32, "mtu": np.int32, "returns": np.int8, "reader": np.int8,
 }
 
 
@@ -114,6 +115,16 @@ cdef inline const char *trimmed(const char *p, const char *end) noexcept nogil:
     return end
 
 
+cdef bint is_message(const char *p, const char *end) noexcept nogil:
+    """Whether this is a message of the kernel: "[  812.123456] text"."""
+    cdef int64_t time
+    cdef const char *close
+    if p == end or p[0] != c"[":
+        return False
+    close = <const char *>memchr(p, c"]", end - p)
+    return close != NULL and read_time(skip_blanks(p + 1, close), close, &time)
+
+
 cdef inline bint is_bare(const char *key_end, const char *end) noexcept nogil:
     """Whether a word is no key with a value; `key_end` is its first blank, "=" or ":"."""
     return key_end == end or is_blank(key_end[0]) or (
@@ -144,11 +155,18 @@ cdef inline const char *value_of(const char *p, const char *end, const char **va
 cdef class Scanner:
     """Scans blocks of whole lines into columns of up to `rows` events.
 
-    This is the base of the scanners; each format has one of its own.
+    This is the base of the scanners; each format has one of its own. The base itself reads nothing:
+    it waits for a line that another scanner claims.
 
     Args:
         rows: most events of one batch.
         room: bytes of names after which a batch ends early.
+
+    Attributes:
+        number: that of the reader, for the column "reader"; see `gso.traces.formats`.
+        next: the first of the readers that may claim lines; None where this one reads all lines.
+        stranger: the number of the reader that claims the line at which `feed` ended; -1 if none
+            does.
     """
 
     def __cinit__(self, Py_ssize_t rows=65536, int64_t room=1 << 24):
@@ -156,6 +174,7 @@ cdef class Scanner:
             raise ValueError(f"a batch cannot have {rows} rows")
         self.capacity = rows
         self.owner = OWNER_NONE
+        self.number = self.stranger = NOBODY
         self.room = room
         self.damaged_lines = []
         cdef Skb[::1] nothing = unknown_rows(1)
@@ -212,6 +231,7 @@ cdef class Scanner:
         self.flows, self.stacks = self.columns["flow"], self.columns["stack"]
         self.locations, self.ifindexes = self.columns["location"], self.columns["ifindex"]
         self.mtus, self.returns = self.columns["mtu"], self.columns["returns"]
+        self.readers = self.columns["reader"]
 
     @property
     def totals(self):
@@ -223,6 +243,26 @@ cdef class Scanner:
         self.feed(line, 0)
         self.line = 0
 
+    def take_over(self, Scanner other):
+        """Go on with a log where another scanner ended: at a line that is not its own."""
+        self.go_on(other.line, other.damaged, other.lost, other.damaged_lines)
+        self.given_line = self.line + 1
+
+    def go_on(self, int64_t lines, int64_t damaged, int64_t lost, list damaged_lines):
+        """Count on from these totals of the part of a log before this one."""
+        self.line, self.damaged, self.lost = lines, damaged, lost
+        self.damaged_lines = damaged_lines
+
+    def remember_times(self, bint relative):
+        """Take over what the log's first event shows: whether its times are relative."""
+        self.relative, self.events = relative, max(self.events, 1)
+
+    def claimant(self, const uint8_t[::1] line):
+        """Return the number of the reader that claims a line, -1 if none does; `next` included."""
+        cdef const char *p = <const char *>&line[0] if line.shape[0] else NULL
+        cdef const char *end = trimmed(p, p + line.shape[0])
+        return self._claimed(after_prefixes(p, end), end, NOBODY)
+
     def _complain(self, text):
         self.damaged += 1
         if len(self.damaged_lines) < DAMAGED_KEPT:
@@ -231,16 +271,19 @@ cdef class Scanner:
     def feed(self, const uint8_t[::1] block, Py_ssize_t start):
         """Scan the lines of a block from byte `start` on; the block ends with a whole line.
 
-        Returns (byte to go on at, whether the batch is full and has to be taken before that).
+        Returns (byte to go on at, whether the batch is full and has to be taken before that). It
+        has to be taken, too, where `stranger` names the reader that should go on.
         """
         cdef const char *base = <const char *>&block[0] if block.shape[0] else NULL
         cdef const char *end = base + block.shape[0]
         cdef const char *p = base + start
         cdef const char *stop
         cdef const char *last
+        cdef const char *text
         cdef int status
         cdef int64_t longest = LONGEST_LINE, stack_lines
         self.after_event = NULL
+        self.stranger = NOBODY
         if self.columns is None:
             self._allocate()
         if not 0 <= start <= block.shape[0]:
@@ -256,19 +299,27 @@ cdef class Scanner:
                     # The batch may only end before an event: lines of the last one's stack may
                     # follow. The names of a batch are bounded, too; the next one has none at first.
                     if (self.count == self.capacity or self.names.used > self.room) \
-                            and self._begins(p, last):
+                            and self._begins(after_prefixes(p, last), last):
                         status = BATCH_FULL
                         break
                     self.line += 1
                     if last == p:
                         p = stop + 1
                         continue
-                    self.line_start = p
+                    self.raw_start = self.line_start = p
                     if stop - p <= longest and self._read_by_template(p, last):
                         p = stop + 1 + self._skip_stack(stop + 1, end)
                         continue
+                    text = after_prefixes(p, last)
+                    if text != p:
+                        self.line_start = text
+                        if stop - p <= longest and self._read_by_template(text, last):
+                            p = stop + 1 + self._skip_stack(stop + 1, end)
+                            continue
                     stack_lines = self.stack_lines
-                    status = self._scan(p, last) if stop - p <= longest else self._too_long()
+                    status = self._scan(text, last) if stop - p <= longest else self._too_long()
+                    if status == LINE_DAMAGED and stop - p <= longest:
+                        status = self._not_read(text, last)
                     if status < 0:
                         break
                     p = stop + 1
@@ -282,7 +333,9 @@ cdef class Scanner:
             if status < 0:
                 self.template.usable = False
                 self.after_event = NULL
-            if status == BATCH_FULL:
+            if status == LINE_STRANGE:
+                self.line -= 1
+            if status == BATCH_FULL or status == LINE_STRANGE:
                 return p - base, True
             if status == LINE_NO_MEMORY:
                 raise MemoryError("no memory for the names in the trace")
@@ -318,11 +371,13 @@ cdef class Scanner:
         cdef const char *base = <const char *>&block[0] if block.shape[0] else NULL
         cdef const char *stop = base + block.shape[0]
         cdef const char *p
+        cdef const char *last
         while stop > base:
             p = stop - 1
             while p > base and (p - 1)[0] != c"\n":
                 p -= 1
-            if self._begins(p, trimmed(p, stop)):
+            last = trimmed(p, stop)
+            if self._begins(after_prefixes(p, last), last):
                 return p - base
             stop = p
         return 0
@@ -333,13 +388,15 @@ cdef class Scanner:
         cdef const char *end = base + block.shape[0]
         cdef const char *p = base
         cdef const char *stop
+        cdef const char *last
         cdef const char *found = end
         with nogil:
             while p < end:
                 stop = <const char *>memchr(p, c"\n", end - p)
                 if stop == NULL:
                     stop = end
-                if self._names_columns(p, trimmed(p, stop)):
+                last = trimmed(p, stop)
+                if self._names_columns(after_prefixes(p, last), last):
                     found = p
                 p = stop + 1
         return bytes(block[found - base:]).split(b"\n", 1)[0]
@@ -352,9 +409,39 @@ cdef class Scanner:
         """Whether this line begins an event: exactly those lines for which `_scan` calls `_new`."""
         return False
 
+    cdef bint _claims(self, const char *p, const char *end) noexcept nogil:
+        """Whether this line is surely of this format, whatever stands before it."""
+        return False
+
     cdef int _scan(self, const char *p, const char *end) noexcept nogil:
-        """Read a line that is not empty; return a LineStatus."""
+        """Read a line that is not empty; return a LineStatus.
+
+        Where it may as well be another format's, ask `_is_strange` before anything is kept of it.
+        """
         return LINE_DAMAGED
+
+    # --- lines of other formats ---
+
+    cdef int _claimed(self, const char *p, const char *end, int but) noexcept nogil:
+        """Return the number of the first reader from this one on, except `but`, that claims it."""
+        if self.number != but and self._claims(p, end):
+            return self.number
+        if self.next is None:
+            return NOBODY
+        return self.next._claimed(p, end, but)
+
+    cdef bint _is_strange(self, const char *p, const char *end) noexcept nogil:
+        """Whether another reader claims this line; the line's status is LINE_STRANGE then."""
+        if self.next is None or self.line == self.given_line:
+            return False
+        self.stranger = self.next._claimed(p, end, self.number)
+        return self.stranger != NOBODY
+
+    cdef int _not_read(self, const char *p, const char *end) noexcept nogil:
+        """Return the status of a line that this scanner could not read."""
+        if self._is_strange(p, end):
+            return LINE_STRANGE
+        return LINE_READ if is_message(p, end) else LINE_DAMAGED
 
     cdef int _too_long(self) noexcept nogil:
         self.owner = OWNER_DAMAGED
@@ -404,7 +491,7 @@ cdef class Scanner:
         self.reasons[i], self.flows[i] = row.reason, row.flow
         self.stacks[i], self.locations[i] = row.stack, row.location
         self.ifindexes[i], self.mtus[i] = row.ifindex, row.mtu
-        self.returns[i] = row.returns
+        self.returns[i], self.readers[i] = row.returns, <int8_t>self.number
         self.skbs[i] = row.skb
 
     cdef void _stack_line(self, const char *p, const char *end) noexcept nogil:
@@ -424,7 +511,7 @@ cdef class Scanner:
 
     cdef void _keep_stack(self, const EventRow *event) noexcept nogil:
         """Keep the text of the lines after an event, which are its stack and nothing else."""
-        self.stack.size = <int32_t>min(self.line_start - self.after_event, STACK_BYTES + 1)
+        self.stack.size = <int32_t>min(self.raw_start - self.after_event, STACK_BYTES + 1)
         if self.stack.size > STACK_BYTES:
             return
         memcpy(self.stack.text, self.after_event, self.stack.size)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-__all__ = ["advice"]
+__all__ = ["advice", "is_foreign"]
 
 _RECORD = (
     "pwru, perf script, ftrace and the kernel's skb_dump are read; `gso diagnose` on a pwru log "
@@ -50,6 +50,11 @@ _FORMATS = (
         "Nothing passed the filter, or the log was cut: record again while packets pass.",
     ),
 )
+
+
+def is_foreign(lines: Iterable[str]) -> bool:
+    """Whether one of the lines is of a known format that cannot be read."""
+    return any(re.match(pattern, line) for line in lines for pattern, _, _ in _FORMATS)
 
 
 def advice(lines: Iterable[str]) -> str:

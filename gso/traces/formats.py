@@ -1,97 +1,112 @@
-"""The formats of logs: the scanner of each, and how its lines are recognised."""
+"""The formats of logs, in one table: what writes each, and which scanner reads it."""
 
 from __future__ import annotations
 
-import re
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from gso.traces._dmesg import DmesgScanner
-from gso.traces._events import EventScanner
+from gso.traces._events import FtraceScanner, PerfScanner
 from gso.traces._pwru import PwruScanner
 from gso.traces._pwru_json import JsonScanner
 from gso.traces._scanner import Scanner
-from gso.traces.source import UTF32_MARKS, refused
 
-__all__ = ["SCANNERS", "Format", "recognise"]
+__all__ = ["READERS", "SCANNERS", "Format", "Reader", "first_format", "new_scanner"]
 
 Format: TypeAlias = Literal["auto", "pwru", "pwru-json", "perf", "ftrace", "dmesg"]
 
-SCANNERS: dict[str, type[Scanner]] = {
-    "pwru": PwruScanner,
-    "pwru-json": JsonScanner,
-    "perf": EventScanner,
-    "ftrace": EventScanner,
-    "dmesg": DmesgScanner,
-}
 
-_MARKS = {
-    "pwru-json": re.compile(rb'\s*\{.*"(skb|func)"\s*:'),
-    "pwru": re.compile(
-        rb"(\S+ )?\s*0x[0-9a-f]+\s+(\d+\s+)?(\[.*?\]\s+\S|\S.*:\d+\s)"
-        rb"|\s*(TIME\s+)?SKB\s+(CPU|PROCESS)"
+class Reader(NamedTuple):
+    """A format that is read.
+
+    Attributes:
+        name: the format's name.
+        scanner: reads its lines, and knows them by their look (`Scanner._claims`).
+        tool: what writes it.
+        versions: of the tool.
+        reads: what is read of it.
+    """
+
+    name: str
+    scanner: type[Scanner]
+    tool: str
+    versions: str
+    reads: str
+
+
+READERS = (
+    Reader(
+        "pwru",
+        PwruScanner,
+        "pwru",
+        "0.0.x to 1.0.x and HEAD",
+        "all columns, --output-skb, --output-skb-shared-info, --output-stack, --output-caller",
     ),
-    "dmesg": re.compile(
-        rb".*(\bskb len=\d+ headroom=|\bskb (linear|headroom|tailroom|frag):"
-        rb"|: caps=\(.*\) len=)"
+    Reader(
+        "pwru-json",
+        JsonScanner,
+        "pwru --output-json",
+        "1.0.9 and later",
+        "all members, the sk_buff and the stack in them",
     ),
-    "ftrace": re.compile(
-        rb"# tracer:|CPU:\d+ \[LOST"
-        rb"|\s*\S.*-\d+\s+(\(\s*[\d-]+\)\s+)?\[\d{3,}\]\s+([^\s:]{4,6}\s+)?\d+\.\d+: "
+    Reader(
+        "ftrace",
+        FtraceScanner,
+        "ftrace (trace, trace_pipe), trace-cmd report, bpftrace programs that print as they do",
+        "Linux 4.x and later",
+        "kprobe and kretprobe events with named arguments, tracepoints of skb and net, stacks",
     ),
-    "perf": re.compile(rb"\s*\S.*?\s-?\d+(/\d+)?\s+(\[\d+\]\s+)?\d+\.\d{6,9}:\s"),
-}
+    Reader(
+        "perf",
+        PerfScanner,
+        "perf script",
+        "Linux 4.x and later",
+        "probes with named arguments, tracepoints of skb and net, call chains",
+    ),
+    Reader(
+        "dmesg",
+        DmesgScanner,
+        "the kernel's log",
+        "skb_dump of Linux 5.3 and later; skb_warn_bad_offload of all",
+        "skb_dump, its warning and its stack",
+    ),
+)
+"""A line that several of them claim is read by the first."""
+SCANNERS = {reader.name: reader.scanner for reader in READERS}
 
 
-_CONTROL = re.compile(rb"[\x01-\x08\x0e-\x1a]")
+def _chained() -> Scanner:
+    """Make one scanner of each reader, that is only asked, each with the next one behind it."""
+    head: Scanner | None = None
+    for number in reversed(range(len(READERS))):
+        scanner = READERS[number].scanner(1)
+        scanner.number, scanner.next = number, head
+        head = scanner
+    assert head is not None
+    return head
 
 
-def _is_wide(start: bytes) -> bool:
-    """Whether every other byte is zero, as in UTF-16."""
-    return start.strip(b"\0") != b"" and b"\0\0" in (start[0:4:2], start[1:4:2])
+_ASKED = _chained()
 
 
-def recognise(start: bytes, sample: bytes, name: str, *, more: bool) -> str:
-    """Return the format that most lines at the start of a log have.
+def new_scanner(name: str, rows: int, *, alone: bool) -> Scanner:
+    """Make the scanner of a format, "" for one that waits for the first line of any format.
 
     Args:
-        start: the first bytes of the log.
-        sample: the same without prefixes, escape sequences and zero bytes.
-        name: what messages call the log.
-        more: whether it goes on after these.
-
-    A long log of which the start has none of the formats may be the kernel's: its messages are
-    passed over until one is of an sk_buff.
-
-    Raises:
-        GsoError: there are none, or it is binary, or none has one of the formats.
+        name: the format.
+        rows: most events of one batch.
+        alone: whether it reads all lines, those that look like another format's, too.
     """
-    if not start.strip():
-        raise refused(name, f"it is empty ({len(start)} bytes of white space)", 0, 0)
-    if start.startswith(UTF32_MARKS) or _is_wide(start[:4]):
-        hint = (
-            "it is UTF-32, UTF-16 without a byte order mark, or binary: "
-            "iconv -f UTF-16LE -t UTF-8 makes UTF-8 of text that Windows wrote"
-        )
-        raise refused(name, hint, 0, 0)
-    lines = sample.split(b"\n")
-    if len(lines) > 1:
-        lines.pop()
-    counts = {
-        kind: sum(bool(mark.match(line[:4096])) for line in lines) for kind, mark in _MARKS.items()
-    }
-    # skb_dump's blocks stand between other messages of the kernel: a few lines are enough.
-    best = max(counts, key=lambda kind: counts[kind])
-    if counts[best]:
-        return best
-    if b"\0" in start and (_CONTROL.search(start) or not more):
-        at = start.index(b"\0")
-        hint = "for perf.data use perf script, for trace.dat trace-cmd report"
-        raise refused(name, f"it is binary: byte {at} is zero ({hint})", at, len(start))
-    if more and len(lines) > 1:
-        return "dmesg"
-    shown = max(lines, key=len)[:60].decode("utf-8", "replace")
-    message = (
-        f"none of its first {len(lines)} lines is of pwru, perf script, ftrace or skb_dump, "
-        f"such as {shown!r}"
-    )
-    raise refused(name, message, 0, len(lines))
+    numbers = {reader.name: number for number, reader in enumerate(READERS)}
+    scanner = (SCANNERS[name] if name else Scanner)(rows)
+    scanner.number = numbers.get(name, -1)
+    scanner.next = None if alone else _ASKED
+    return scanner
+
+
+def first_format(lines: list[bytes]) -> str:
+    """Return the format of the first of these lines that has one, "" if none has."""
+    for line in lines:
+        number = _ASKED.claimant(line[:4096])
+        if number >= 0:
+            return READERS[number].name
+    return ""

@@ -15,12 +15,15 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
+from typing import NamedTuple
 
 from gso.traces._scanner import DAMAGED_KEPT, LONGEST_LINE, Scanner
-from gso.traces.cleaning import clean, find_prefix
-from gso.traces.formats import SCANNERS, Format, recognise
+from gso.traces.cleaning import clean
+from gso.traces.foreign import is_foreign
+from gso.traces.formats import SCANNERS, Format, first_format
 from gso.traces.line_blocks import LineBlocks
-from gso.traces.source import LogFile, Source, intact
+from gso.traces.log_scanner import LogScanner
+from gso.traces.source import LogFile, Source, check_text, intact, refuse_unknown
 from gso.traces.trace import Trace, continue_lines, join_batches
 
 __all__ = ["Format", "Trace", "TraceReader", "read_trace"]
@@ -59,17 +62,24 @@ class TraceReader:
         self._threads = threads
         self._file = LogFile(source)
         self.name = self._file.name
-        start = self._file.start
-        self._prefix = find_prefix(bytes(clean(start, None)))
-        cleaned = bytes(clean(start, self._prefix))
+        self._alone = format != "auto"
         try:
-            if format == "auto":
-                self.format = recognise(start, cleaned, self.name, more=self._file.more)
-            else:
-                self.format = format
+            self.format = self._recognised() if format == "auto" else format
         except BaseException:
             self.close()
             raise
+
+    def _recognised(self) -> str:
+        """Return the format of the first line that has one, "" if that one is still to come."""
+        start = self._file.start
+        check_text(start, self.name)
+        lines = bytes(clean(start)).split(b"\n")
+        if len(lines) > 1:
+            lines.pop()
+        found = first_format(lines)
+        if not found and not is_foreign(text for _, text in self.first_lines):
+            refuse_unknown(start, lines, self.name, more=self._file.more)
+        return found
 
     @property
     def first_lines(self) -> list[tuple[int, str]]:
@@ -89,8 +99,7 @@ class TraceReader:
         self.close()
 
     def __iter__(self) -> Iterator[Trace]:
-        one = self._threads == 1 or self._prefix is not None
-        return self._text() if one else self._parallel()
+        return self._text() if self._threads == 1 or not self.format else self._parallel()
 
     def expect_whole(self) -> int:
         """Return how many events the log has if all of it is like its start; 0 if unknown.
@@ -99,7 +108,7 @@ class TraceReader:
         memory only for the part of them that is written to.
         """
         sample = self._file.start[: self._file.start.rfind(b"\n") + 1]
-        if not self._file.size or not sample:
+        if not self._file.size or not sample or not self.format:
             return 0
         scanner = SCANNERS[self.format](len(sample))
         scanner.feed(sample, 0)
@@ -119,28 +128,27 @@ class TraceReader:
             return blocks.read_into(buffer)
 
     def _text(self) -> Iterator[Trace]:
-        scanner = SCANNERS[self.format](self._rows)
-        blocks, buffer = self._blocks(_BLOCK), bytearray()
-        while block := self._next(blocks, buffer):
-            yield from self._scanned(scanner, block)
-            block.release()
-        yield self._batch(scanner)
+        scanner = LogScanner(self.format, self._rows, alone=self._alone)
+        yield from self._rest(self._blocks(_BLOCK), scanner)
 
-    def _scanned(self, scanner: Scanner, block: bytes | memoryview) -> Iterator[Trace]:
-        """The batches that a block of whole lines makes full."""
-        block = clean(block, self._prefix)
-        at = 0
-        while at < len(block):
-            at, full = scanner.feed(block, at)
-            if full:
-                yield self._batch(scanner)
+    def _rest(self, blocks: LineBlocks, scanner: LogScanner) -> Iterator[Trace]:
+        """The batches of all blocks that are still to come, scanned one after the other."""
+        buffer = bytearray()
+        while block := self._next(blocks, buffer):
+            yield from scanner.scan(clean(block))
+            block.release()
+        yield scanner.take()
 
     def _parallel(self) -> Iterator[Trace]:
-        """The batches of longer blocks, each of which one of the threads scans."""
+        """The batches of longer blocks, each of which one of the threads scans.
+
+        Each is scanned as if the log had one format; from the first on in which that is not so, the
+        log is scanned by one thread.
+        """
         spare = SCANNERS[self.format](1)
         blocks = self._blocks(_PIECE, spare)
         buffers = [bytearray() for _ in range(self._threads + 2)]
-        running: deque[tuple[Future[list[Trace]], bytearray]] = deque()
+        running: deque[_Piece] = deque()
         header = b""
         last: Trace | None = None
         begun = False
@@ -150,37 +158,61 @@ class TraceReader:
                 if more and buffers:
                     block = self._next(blocks, buffers[-1])
                     if more := bool(block):
-                        found = spare.last_header(block)
+                        found = spare.last_header(clean(block))
                         # The scanner is made here, where its memory is freed too: memory that one
                         # thread allocates and another frees goes back to the system each time.
-                        scanner = SCANNERS[self.format](self._rows)
-                        task = pool.submit(self._piece, scanner, block, header)
-                        running.append((task, buffers.pop()))
+                        scanner = self._with_header(header)
+                        task = pool.submit(self._piece, scanner, block)
+                        running.append(_Piece(task, block, buffers.pop(), header))
                         header = found or header
                     continue
-                future, buffer = running.popleft()
-                batches = continue_lines(future.result(), last, begun=begun)
-                buffers.append(buffer)
+                piece = running.popleft()
+                scanned = piece.task.result()
+                if scanned is None:
+                    break
+                piece.block.release()
+                batches = continue_lines(scanned, last, begun=begun)
+                buffers.append(piece.buffer)
                 yield from batches
                 last = batches[-1]
                 begun = begun or any(map(len, batches))
-        if last is None:
-            yield self._batch(spare)
+            else:
+                piece = None
+        if piece is not None:
+            log = self._with_header(piece.header)
+            log.go_on(last, begun=begun)
+            for other in (piece, *running):
+                other.task.result()
+                yield from log.scan(clean(other.block))
+                other.block.release()
+            yield from self._rest(blocks, log)
+        elif last is None:
+            yield self._with_header(b"").take()
 
-    def _piece(self, scanner: Scanner, block: memoryview, header: bytes) -> list[Trace]:
+    def _with_header(self, header: bytes) -> LogScanner:
+        log = LogScanner(self.format, self._rows, alone=self._alone)
         if header:
-            scanner.remember_header(header)
-        batches = [*self._scanned(scanner, block), self._batch(scanner)]
-        block.release()
-        return batches
+            log.scanner.remember_header(header)
+        return log
 
-    def _batch(self, scanner: Scanner) -> Trace:
-        columns, state, names = scanner.take()
-        lines, _, damaged, lost = scanner.totals
-        shown = list(scanner.damaged_lines)
-        return Trace(
-            self.format, columns, state, names, lines, damaged, shown, lost, scanner.relative
-        )
+    @staticmethod
+    def _piece(log: LogScanner, block: memoryview) -> list[Trace] | None:
+        """Return the batches of a block, None if it has lines of more than one format."""
+        batches = []
+        for batch in log.scan(clean(block)):
+            batches.append(batch)
+            if log.changed:
+                return None
+        return None if log.changed else [*batches, log.take()]
+
+
+class _Piece(NamedTuple):
+    """A block that a thread scans, its memory, and the header line before it."""
+
+    task: Future[list[Trace] | None]
+    block: memoryview
+    buffer: bytearray
+    header: bytes
 
 
 def read_trace(source: Source, format: Format = "auto", *, threads: int = 1) -> Trace:

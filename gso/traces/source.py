@@ -6,6 +6,7 @@ import codecs
 import contextlib
 import io
 import os
+import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,14 +16,14 @@ from gso.compressed import LONGEST_MAGIC, DamagedError, Expander, compression
 from gso.constants import Reason
 from gso.errors import GsoError
 
-__all__ = ["UTF32_MARKS", "LogFile", "Source", "intact", "refused"]
+__all__ = ["LogFile", "Source", "check_text", "intact", "refuse_unknown"]
 
 Source: TypeAlias = "str | os.PathLike[str] | BinaryIO"
 
 _BUFFER = 1 << 18
 _SAMPLE = 1 << 16
 _UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-UTF32_MARKS = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)
+_UTF32_MARKS = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)
 
 
 class LogFile:
@@ -66,7 +67,7 @@ class LogFile:
         plain = Expander(kind, magic, file) if kind else _Rest(magic, file)
         self.rest = _buffered(plain)
         self.start = _fill(self.rest, _SAMPLE)
-        if self.start.startswith(_UTF16_MARKS) and not self.start.startswith(UTF32_MARKS):
+        if self.start.startswith(_UTF16_MARKS) and not self.start.startswith(_UTF32_MARKS):
             self.rest = _buffered(_FromUtf16(self.start, self.rest))
             self.start = _fill(self.rest, _SAMPLE)
         self.more = len(self.start) == _SAMPLE
@@ -142,12 +143,58 @@ def intact(name: str) -> Iterator[None]:
     try:
         yield
     except EOFError:
-        raise refused(name, "the compressed data is damaged: it is cut off", 0, 0) from None
+        raise _refused(name, "the compressed data is damaged: it is cut off", 0, 0) from None
     except DamagedError as error:
-        raise refused(name, f"the compressed data is damaged: {error}", 0, 0) from None
+        raise _refused(name, f"the compressed data is damaged: {error}", 0, 0) from None
 
 
-def refused(name: str, message: str, offset: int, limit: int) -> GsoError:
+def check_text(start: bytes, name: str) -> None:
+    """Refuse a log that is empty, or in another encoding than UTF-8.
+
+    Raises:
+        GsoError: it is.
+    """
+    if not start.strip():
+        raise _refused(name, f"it is empty ({len(start)} bytes of white space)", 0, 0)
+    if start.startswith(_UTF32_MARKS) or _is_wide(start[:4]):
+        hint = (
+            "it is UTF-32, UTF-16 without a byte order mark, or binary: "
+            "iconv -f UTF-16LE -t UTF-8 makes UTF-8 of text that Windows wrote"
+        )
+        raise _refused(name, hint, 0, 0)
+
+
+def refuse_unknown(start: bytes, lines: list[bytes], name: str, *, more: bool) -> None:
+    """Refuse a log of which no line at its start has a known format.
+
+    A long log may have such lines later, unless its start is binary.
+
+    Raises:
+        GsoError: it is not longer, or it is binary.
+    """
+    if b"\0" in start and (_CONTROL.search(start) or not more):
+        at = start.index(b"\0")
+        hint = "for perf.data use perf script, for trace.dat trace-cmd report"
+        raise _refused(name, f"it is binary: byte {at} is zero ({hint})", at, len(start))
+    if more and len(lines) > 1:
+        return
+    shown = max(lines, key=len)[:60].decode("utf-8", "replace")
+    message = (
+        f"none of its first {len(lines)} lines is of pwru, perf script, ftrace or skb_dump, "
+        f"such as {shown!r}"
+    )
+    raise _refused(name, message, 0, len(lines))
+
+
+_CONTROL = re.compile(rb"[\x01-\x08\x0e-\x1a]")
+
+
+def _is_wide(start: bytes) -> bool:
+    """Whether every other byte is zero, as in UTF-16."""
+    return start.strip(b"\0") != b"" and b"\0\0" in (start[0:4:2], start[1:4:2])
+
+
+def _refused(name: str, message: str, offset: int, limit: int) -> GsoError:
     """Make the error that says why the log of this name cannot be read."""
     return GsoError(
         f"{name}: {message}", reason=Reason.UNSUPPORTED, field="trace", offset=offset, limit=limit

@@ -1,0 +1,1 @@
+cdef const char *after_prefixes(const char *p, const char *end) noexcept nogil
