@@ -26,10 +26,11 @@ scalar = ["-fno-tree-vectorize"]
 # Only these modules call the C code; the others reach it through them.
 c_sources = {
     "gso.buffers._checksum": ["gso/buffers/simd/simd.c"],
+    "gso.buffers._memory": ["gso/buffers/arena.c"],
     "gso.rules._judge": ["gso/rules/judge.c"],
 }
 # A module that cimports another includes its C headers, too.
-include_dirs = ["gso/buffers/simd", "gso/rules", "gso/skb", "gso/traces"]
+include_dirs = ["gso/buffers", "gso/buffers/simd", "gso/rules", "gso/skb", "gso/traces"]
 headers = [str(path.relative_to(HERE)) for path in sorted((HERE / "gso").rglob("*.h"))]
 
 

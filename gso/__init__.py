@@ -9,6 +9,7 @@ from gso.buffers._checksum import (
     simd_path,
 )
 from gso.buffers._frames import Frames, Segments
+from gso.buffers._memory import memory_limit, trim_memory
 from gso.capture import Capture, read_capture, write_capture
 from gso.coalescing._coalesce import Coalesced, coalesce
 from gso.constants import L4, GsoType, Reason, Tunnel
@@ -68,6 +69,7 @@ __all__ = [
     "copy_and_checksum",
     "diagnose",
     "explain",
+    "memory_limit",
     "parse",
     "parse_batch",
     "pseudo_header",
@@ -79,6 +81,7 @@ __all__ = [
     "segment_vnet",
     "simd_path",
     "skb_array",
+    "trim_memory",
     "validate",
     "validate_batch",
     "write_capture",

@@ -12,6 +12,8 @@ import os
 
 import numpy as np
 
+from gso.buffers._memory import new_array
+
 
 cdef enum:
     BLOCK = 128  # sums at a time
@@ -82,7 +84,7 @@ def checksum(buffer, initial=0):
 
 def checksum_batch(Frames frames not None, initial=0):
     """:func:`checksum` of each frame: uint16 array of shape (len(frames),), host order."""
-    result = np.empty(frames.n, np.uint16)
+    result = new_array(frames.n, np.uint16)
     cdef uint16_t[::1] out = result
     cdef uint64_t seed = _seed(initial)
     cdef uint64_t sums[BLOCK]

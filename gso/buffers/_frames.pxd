@@ -22,17 +22,3 @@ cdef class Segments(Frames):
     cdef object counts      # from this: how many frames in a row each input became
 
     cdef Segments with_parents(self, Frames part, object parents)
-
-
-# Memory that can grow until it is exported, or a caller's.
-cdef class Memory:
-    cdef char *p
-    cdef Py_ssize_t size
-    cdef bint borrowed
-    cdef Py_buffer lent
-
-    cdef int borrow(self, object out) except -1
-    cdef int resize(self, Py_ssize_t size) except -1
-
-
-cdef bytes new_bytes(Py_ssize_t size)

@@ -6,108 +6,15 @@ cimport cython
 from cpython.bytes cimport (
     PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE,
 )
-from cpython.buffer cimport (
-    PyBUF_FORMAT, PyBUF_ND, PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer,
-)
-from cpython.memoryview cimport PyMemoryView_GET_BUFFER
 from libc.stdint cimport int64_t, uint8_t
-from cpython.mem cimport PyMem_Free, PyMem_Realloc
 from libc.string cimport memcmp, memcpy
 
 from gso.buffers._borrow cimport packed
+from gso.buffers._memory cimport address, new_bytes
 
 from operator import index
 
 import numpy as np
-
-
-cdef extern from *:
-    """
-    #include <stdint.h>
-    #include <sys/mman.h>
-
-    /*
-     * Much fresh memory costs more to map, page by page, than to fill. Large pages make that cheap;
-     * for little memory it would be dear, as the kernel may have to make room for one first.
-     */
-    static void want_huge_pages(char *p, Py_ssize_t size)
-    {
-    #ifdef MADV_HUGEPAGE
-        const uintptr_t huge = 2 << 20;
-        uintptr_t start = ((uintptr_t)p + huge - 1) & -huge;
-        uintptr_t end = ((uintptr_t)p + size) & -huge;
-
-        if (size >= 16 << 20)
-            madvise((void *)start, end - start, MADV_HUGEPAGE);
-    #endif
-    }
-    """
-    void want_huge_pages(char *p, Py_ssize_t size)
-
-
-cdef bytes new_bytes(Py_ssize_t size):
-    """Uninitialised bytes: the caller fills every one before other code gets the object."""
-    return PyBytes_FromStringAndSize(NULL, size)
-
-
-cdef class Memory:
-    """Memory of our own, which can grow until it is exported, or a caller's, which cannot.
-
-    Exports its bytes read-only.
-    """
-
-    def __dealloc__(self):
-        if self.borrowed:
-            PyBuffer_Release(&self.lent)
-        else:
-            PyMem_Free(self.p)
-
-    cdef int borrow(self, object out) except -1:
-        """Use the memory of a writable buffer."""
-        PyObject_GetBuffer(out, &self.lent, PyBUF_WRITABLE)
-        self.borrowed = True
-        self.p = <char *>self.lent.buf
-        self.size = self.lent.len
-        return 0
-
-    cdef int resize(self, Py_ssize_t size) except -1:
-        cdef char *p
-        if self.borrowed:
-            if size > self.lent.len:
-                raise ValueError(
-                    f"out has {self.lent.len} bytes, the segments need {size} or more")
-            return 0
-        p = <char *>PyMem_Realloc(self.p, size)
-        if p is NULL:
-            raise MemoryError
-        self.p = p
-        self.size = size
-        want_huge_pages(p, size)
-        return 0
-
-    def __getbuffer__(self, Py_buffer *view, int flags):
-        # PyBuffer_FillInfo would lose the reference that Cython has put into view.obj.
-        if flags & PyBUF_WRITABLE:
-            raise BufferError("the memory of frames is read-only")
-        view.obj = self
-        view.buf = self.p
-        view.len = self.size
-        view.readonly = 1
-        view.itemsize = view.ndim = 1
-        view.format = <char *>"B" if flags & PyBUF_FORMAT else NULL
-        view.shape = &view.len if flags & PyBUF_ND else NULL
-        view.strides = &view.itemsize if flags & PyBUF_STRIDES == PyBUF_STRIDES else NULL
-        view.suboffsets = NULL
-        view.internal = NULL
-
-
-cdef inline const void *_address(object base):
-    """Where the bytes of a bytes object, Memory or memoryview are."""
-    if PyBytes_CheckExact(base):
-        return PyBytes_AS_STRING(base)
-    if type(base) is Memory:
-        return (<Memory>base).p
-    return PyMemoryView_GET_BUFFER(base).buf
 
 
 @cython.freelist(8)
@@ -128,8 +35,8 @@ cdef class Frames:
         cdef int64_t[::1] source = _checked_offsets(offsets, len(data))
         cdef Py_ssize_t i, last = source.shape[0] - 1
         cdef int64_t first = source[0]
-        cdef bytes ends = new_bytes((last + 1) * sizeof(int64_t))
-        cdef int64_t *own = <int64_t *>PyBytes_AS_STRING(ends)
+        cdef object ends = new_bytes((last + 1) * sizeof(int64_t))
+        cdef int64_t *own = <int64_t *>address(ends)
         for i in range(last + 1):
             own[i] = source[i] - first
         if first or source[last] != len(data):
@@ -146,8 +53,8 @@ cdef class Frames:
         """
         self.base = base
         self.ends = ends
-        self.buf = <const uint8_t *>_address(base)
-        self.off = <const int64_t *>_address(ends)
+        self.buf = <const uint8_t *>address(base)
+        self.off = <const int64_t *>address(ends)
         self.n = n
         return 0
 
@@ -161,8 +68,8 @@ cdef class Frames:
         """Copy a sequence of buffers (bytes, memoryview, ndarray...) into a new batch."""
         frames = list(frames)
         cdef Py_ssize_t i, n = len(frames), total = 0, at = 0
-        cdef bytes ends = new_bytes((n + 1) * sizeof(int64_t))
-        cdef int64_t *off = <int64_t *>PyBytes_AS_STRING(ends)
+        cdef object ends = new_bytes((n + 1) * sizeof(int64_t))
+        cdef int64_t *off = <int64_t *>address(ends)
         # The sizes are taken from the same exports as the bytes: a buffer cannot change its size
         # while it is exported, but it can between two exports.
         parts = [part if PyBytes_CheckExact(part) else packed(part) for part in frames]
@@ -170,8 +77,8 @@ cdef class Frames:
         for i in range(n):
             total += PyBytes_GET_SIZE(parts[i])
             off[i + 1] = total
-        cdef bytes data = new_bytes(total)
-        cdef char *out = PyBytes_AS_STRING(data)
+        cdef object data = new_bytes(total)
+        cdef char *out = address(data)
         for i in range(n):
             memcpy(out + at, PyBytes_AS_STRING(parts[i]), PyBytes_GET_SIZE(parts[i]))
             at += PyBytes_GET_SIZE(parts[i])
@@ -274,8 +181,8 @@ cdef class Frames:
     cdef Frames window(self, Py_ssize_t start, Py_ssize_t stop):
         """Frames start to stop of the same memory."""
         cdef Py_ssize_t i
-        cdef bytes ends = new_bytes((stop - start + 1) * sizeof(int64_t))
-        cdef int64_t *off = <int64_t *>PyBytes_AS_STRING(ends)
+        cdef object ends = new_bytes((stop - start + 1) * sizeof(int64_t))
+        cdef int64_t *off = <int64_t *>address(ends)
         cdef int64_t first = self.off[start] if self.n else 0
         for i in range(stop - start + 1):
             off[i] = self.off[start + i] - first if self.n else 0
@@ -288,8 +195,8 @@ cdef class Frames:
         cdef int64_t[::1] picked = np.array(indices, np.int64)
         cdef Py_ssize_t i, n = picked.shape[0]
         cdef int64_t k, at = 0
-        cdef bytes ends = new_bytes((n + 1) * sizeof(int64_t))
-        cdef int64_t *off = <int64_t *>PyBytes_AS_STRING(ends)
+        cdef object ends = new_bytes((n + 1) * sizeof(int64_t))
+        cdef int64_t *off = <int64_t *>address(ends)
         off[0] = 0
         for i in range(n):
             k = picked[i]
@@ -299,8 +206,8 @@ cdef class Frames:
                 picked[i] = k = k + self.n
             at += self.off[k + 1] - self.off[k]
             off[i + 1] = at
-        cdef bytes data = new_bytes(at)
-        cdef char *out = PyBytes_AS_STRING(data)
+        cdef object data = new_bytes(at)
+        cdef char *out = address(data)
         for i in range(n):
             memcpy(out + off[i], self.buf + self.off[picked[i]], off[i + 1] - off[i])
         cdef Frames part = Frames.__new__(Frames)

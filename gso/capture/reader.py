@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gso.buffers._frames import Frames
+from gso.buffers._memory import new_array
 from gso.capture import format as form
 from gso.capture._records import (
     ENHANCED_PACKET_BLOCK,
@@ -171,7 +172,7 @@ class Packets:
         if skips is None:
             skips = np.zeros(len(self.section.interfaces), np.uint32)
         offsets = self.offsets(skips)
-        data = np.empty(offsets[-1], np.uint8)
+        data = new_array(offsets[-1], np.uint8)
         gather(self.buffer, self.records, skips, data)
         return Frames(data.data, offsets)
 
@@ -547,14 +548,14 @@ def read_capture(source: Source) -> Capture:
     none = np.zeros(0, np.int64)
     columns: list[tuple[Int64s, Int64s, Int64s, list[str | None]]] = [(none, none, none, [])]
     with Reader(source) as reader:
-        data = np.empty(reader.size_hint(), np.uint8)
+        data = new_array(reader.size_hint(), np.uint8)
         for part in reader.parts():
             if not isinstance(part, Packets):
                 continue
             skips = np.zeros(len(part.section.interfaces), np.uint32)
             ends = part.offsets(skips)[1:] + used
             if ends[-1] > len(data):
-                grown = np.empty(max(2 * len(data), int(ends[-1])), np.uint8)
+                grown = new_array(max(2 * len(data), int(ends[-1])), np.uint8)
                 grown[:used] = data[:used]
                 data = grown
             used = gather(part.buffer, part.records, skips, data, used)

@@ -12,7 +12,8 @@ from libc.string cimport memcpy, memmove
 
 from gso.buffers._bytes cimport load16, put16, store16
 from gso.buffers._checksum cimport fold, length_sum, not_zero, short_sum, simd, sum_at
-from gso.buffers._frames cimport Frames, new_bytes
+from gso.buffers._frames cimport Frames
+from gso.buffers._memory cimport address, new_bytes
 from gso.coalescing._gro cimport NO_SLOT, assign_frames, gro_state, held_packet, packet
 from gso.headers._arguments cimport drop_ports, is_partial, is_raw, take_ports
 from gso.headers._numbers cimport (
@@ -33,6 +34,7 @@ from os import urandom
 
 import numpy as np
 
+from gso.buffers._memory import new_array
 from gso.constants import Reason
 from gso.errors import GsoError
 
@@ -344,7 +346,7 @@ def coalesce(Frames frames not None, *, link_type="ethernet", tunnel_ports=None,
     devices = _numbers("interfaces", interfaces, frames.n)
     j.times = _first(stamps)
     j.interfaces = _first(devices)
-    into = np.empty(frames.n, np.int64)
+    into = new_array(frames.n, np.int64)
     into_view = into
     if frames.n:
         j.into = &into_view[0]
@@ -355,11 +357,11 @@ def coalesce(Frames frames not None, *, link_type="ethernet", tunnel_ports=None,
 
 cdef Coalesced _result(_Memory memory, object into):
     cdef gro_state *j = &memory.j
-    cdef bytes ends = new_bytes((j.count + 1) * sizeof(int64_t))
-    cdef int64_t *off = <int64_t *>PyBytes_AS_STRING(ends)
+    cdef object ends = new_bytes((j.count + 1) * sizeof(int64_t))
+    cdef int64_t *off = <int64_t *>address(ends)
     cdef Py_ssize_t k, failed = -1, total = lay_out(j, off)
-    cdef bytes data = new_bytes(total)
-    cdef uint8_t *out = <uint8_t *>PyBytes_AS_STRING(data)
+    cdef object data = new_bytes(total)
+    cdef uint8_t *out = <uint8_t *>address(data)
     with nogil:
         failed = write(j, out, off)
     if failed >= 0:
@@ -368,8 +370,8 @@ cdef Coalesced _result(_Memory memory, object into):
             field="len", offset=failed, limit=j.n)
     cdef Coalesced self = Coalesced.__new__(Coalesced)
     self.adopt(data, ends, j.count)
-    rows = np.empty((3, j.count), np.int64)
-    types = np.empty(j.count, np.uint32)
+    rows = new_array(3 * j.count, np.int64).reshape(3, -1)
+    types = new_array(j.count, np.uint32)
     cdef int64_t[:, ::1] numbers = rows
     cdef uint32_t[::1] bits = types
     for k in range(j.count):

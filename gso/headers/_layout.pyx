@@ -13,6 +13,7 @@ from gso.headers._walk cimport drop_copy, fault, header_copy, headers, port_list
 
 import numpy as np
 
+from gso.buffers._memory import new_array
 from gso.constants import L4, Tunnel
 
 LAYOUT_DTYPE = np.dtype([
@@ -194,7 +195,7 @@ def parse_batch(Frames frames not None, *, link_type="ethernet", tunnel_ports=No
     """
     if errors not in ("raise", "mark"):
         raise ValueError(f'errors is "raise" or "mark", not {errors!r}')
-    result = np.zeros(frames.n, LAYOUT_DTYPE)
+    result = new_array(frames.n, LAYOUT_DTYPE)
     cdef uint8_t[::1] rows = result.view(np.uint8)
     cdef bint raw = is_raw(link_type), mark = errors == "mark"
     cdef port_list ports

@@ -14,6 +14,7 @@ import os
 
 import numpy as np
 
+from gso.buffers._memory import new_array
 from gso.rules.table import RULES
 from gso.skb._skb import SKB_DTYPE
 
@@ -81,8 +82,8 @@ def judge_batch(rows, bint with_judged=True):
             f"a 1-D array of gso.SKB_DTYPE is needed, this is {rows.ndim}-D of {rows.dtype}")
     rows = np.ascontiguousarray(rows)
     cdef Py_ssize_t n = rows.shape[0]
-    violated = np.empty(n, np.uint64)
-    judged = np.empty(n, np.uint64) if with_judged else None
+    violated = new_array(n, np.uint64)
+    judged = new_array(n, np.uint64) if with_judged else None
     cdef uint64_t[::1] out = violated
     cdef uint64_t[::1] seen = judged
     cdef const unsigned char[::1] raw

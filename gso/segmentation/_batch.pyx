@@ -11,7 +11,8 @@ from libc.stdint cimport int64_t, uint8_t
 from libc.string cimport memcpy
 
 from gso.buffers._checksum cimport GSO_LINE, gso_prefetch, simd
-from gso.buffers._frames cimport Frames, Memory, Segments
+from gso.buffers._frames cimport Frames, Segments
+from gso.buffers._memory cimport Memory
 from gso.headers._arguments cimport (
     as_error, as_gso_size, as_gso_type, drop_ports, is_partial, is_raw, take_ports,
 )

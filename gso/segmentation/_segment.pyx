@@ -4,12 +4,12 @@
 
 cimport cython
 from cpython.buffer cimport PyBuffer_Release
-from cpython.bytes cimport PyBytes_AS_STRING
 from libc.stdint cimport int64_t, uint8_t
 
 from gso.buffers._borrow cimport borrow
 from gso.buffers._checksum cimport simd
-from gso.buffers._frames cimport Frames, new_bytes
+from gso.buffers._frames cimport Frames
+from gso.buffers._memory cimport address, new_bytes
 from gso.headers._arguments cimport (
     as_error, as_gso_size, as_gso_type, drop_ports, is_partial, is_raw, take_ports,
 )
@@ -34,9 +34,9 @@ cdef void write_plan(
 cdef Frames segments_of(plan *p, const uint8_t *frame, Py_ssize_t size):
     """Write the segments of a plan into new Frames."""
     cdef Py_ssize_t i, length = plan_size(p)
-    cdef bytes data = new_bytes(length), ends = new_bytes((p.count + 1) * sizeof(int64_t))
-    cdef uint8_t *out = <uint8_t *>PyBytes_AS_STRING(data)
-    cdef int64_t *off = <int64_t *>PyBytes_AS_STRING(ends)
+    cdef object data = new_bytes(length), ends = new_bytes((p.count + 1) * sizeof(int64_t))
+    cdef uint8_t *out = <uint8_t *>address(data)
+    cdef int64_t *off = <int64_t *>address(ends)
     if length < RELEASE_GIL:
         write_plan(p, frame, size, out, False)
     else:
@@ -61,11 +61,11 @@ cdef SegmentHeaders headers_of(plan *p, const uint8_t *frame, Py_ssize_t size):
             &why, REASON_GSO_SIZE, "gso_size", "gso_size {offset} cuts the UDP header ({limit} "
             "bytes)", p.gso_size, UDP_HLEN, p.gso_size)
         raise as_error(&why)
-    cdef bytes data = new_bytes(length), ends = new_bytes((p.count + 1) * sizeof(int64_t))
-    cdef bytes pieces = new_bytes(p.count * 2 * sizeof(int64_t))
-    cdef uint8_t *out = <uint8_t *>PyBytes_AS_STRING(data)
-    cdef int64_t *off = <int64_t *>PyBytes_AS_STRING(ends)
-    cdef int64_t *piece = <int64_t *>PyBytes_AS_STRING(pieces)
+    cdef object data = new_bytes(length), ends = new_bytes((p.count + 1) * sizeof(int64_t))
+    cdef object pieces = new_bytes(p.count * 2 * sizeof(int64_t))
+    cdef uint8_t *out = <uint8_t *>address(data)
+    cdef int64_t *off = <int64_t *>address(ends)
+    cdef int64_t *piece = <int64_t *>address(pieces)
     if p.gso_size == 0:
         if complete_headers(p, frame, size, out) < 0:
             raise MemoryError
@@ -180,7 +180,7 @@ cdef class SegmentHeaders:
     """
 
     cdef readonly Frames headers
-    cdef bytes pieces
+    cdef object pieces
 
     def __init__(self):
         raise TypeError("SegmentHeaders come from gso.segment_headers")
@@ -203,7 +203,7 @@ cdef class SegmentHeaders:
         return f"<gso.SegmentHeaders: {len(self.headers)} segments>"
 
     def __reduce__(self):
-        return _restore, (self.headers, self.pieces)
+        return _restore, (self.headers, bytes(self.pieces))
 
 
 def _restore(Frames headers not None, bytes pieces not None):

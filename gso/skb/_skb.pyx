@@ -46,7 +46,7 @@ def unknown_rows(Py_ssize_t n):
     """Make `n` rows of SKB_DTYPE in which nothing is known, and zeros count when they are set."""
     if n < 0:
         raise ValueError(f"there cannot be {n} rows")
-    rows = np.empty(n, SKB_DTYPE)
+    rows = np.zeros(n, SKB_DTYPE)  # the padding, too, which readers see
     for name in FIELDS:
         rows[name] = np.iinfo(SKB_DTYPE[name]).min
     rows["zero_known"] = 1

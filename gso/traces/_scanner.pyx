@@ -30,6 +30,7 @@ from gso.traces._text cimport (
 from gso.traces._tuple cimport FLOW_ROOM, flow_of
 from gso.skb._skb cimport FIELD_AT_TNL_HLEN, Skb
 
+from gso.buffers._memory import new_array
 from gso.skb._skb import FIELDS, SKB_DTYPE, unknown_rows
 from gso.traces.name_table import NameTable
 
@@ -208,13 +209,13 @@ cdef class Scanner:
         self.columns = None
 
     def _allocate(self):
-        # All columns share one allocation: that of the batch before has the same size, and can be
-        # used again as a whole.
+        # All columns share one block: that of the batch before has the same size, and can be used
+        # again as a whole.
         cdef Py_ssize_t at = 0
         kinds = {**COLUMNS, "state": SKB_DTYPE}
         order = sorted(kinds, key=lambda name: -np.dtype(kinds[name]).alignment)
-        memory = np.empty(self.capacity * sum(np.dtype(kinds[name]).itemsize for name in order),
-                          np.uint8)
+        memory = new_array(self.capacity * sum(np.dtype(kinds[name]).itemsize for name in order),
+                           np.uint8)
         arrays = {}
         for name in order:
             size = self.capacity * np.dtype(kinds[name]).itemsize

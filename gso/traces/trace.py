@@ -11,6 +11,7 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
+from gso.buffers._memory import new_array
 from gso.skb._skb import FIELDS
 from gso.skb.state import SkbState
 from gso.traces._scanner import DAMAGED_KEPT
@@ -125,7 +126,7 @@ def join_batches(batches: Iterator[Trace], expected: int) -> Trace:
         for name, column in {**last.columns, "": last.state}.items():
             kept = whole.get(name, column[:0])
             if name not in whole or end > len(kept):
-                whole[name] = np.empty(max(end + end // 2, expected), column.dtype)
+                whole[name] = new_array(max(end + end // 2, expected), column.dtype)
                 whole[name][:size] = kept[:size]
             if name in NAME_COLUMNS:
                 table.take(column, out=whole[name][size:end], mode="wrap")

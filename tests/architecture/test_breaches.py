@@ -52,8 +52,8 @@ ARROWS = {
     ),
     "C": (
         "gso/rules/judge.c",
-        '#  include "../buffers/simd/simd.h"\n',
-        'include "../buffers/simd/simd.h": gso/rules may use',
+        '#  include "../traces/token.h"\n',
+        'include "../traces/token.h": gso/rules may use',
     ),
     "the test bed, a private module": (
         "kernel/conformance/gro/compare.py",

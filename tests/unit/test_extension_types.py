@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import gso
-from gso.buffers._frames import Memory
+from gso.buffers._memory import Memory
 
 EXERCISE = """
 import contextlib, copy, importlib, itertools, pickle, pkgutil, sys
