@@ -13,6 +13,7 @@ VARIANTS = (UNPATCHED, PATCHED)
 class Bootable:
     """A kernel image, and modules to load in place of its own (in this order).
 
+    ``symbols``: a file with its functions, as ``nm --print-size`` lists them; ``None``: not known.
     ``modules_folder``: its own modules, a folder ``lib/modules/RELEASE``; ``None``: all built in.
     """
 
@@ -20,3 +21,4 @@ class Bootable:
     modules: tuple[Path, ...] = ()
     modules_folder: Path | None = None
     config: Path | None = None
+    symbols: Path | None = None

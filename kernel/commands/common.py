@@ -9,6 +9,7 @@ from typing import Any
 
 from gso.kernel.errors import UsageError
 from gso.kernel.paths import patches_folder
+from gso.kernel.runs.baseline import Asked
 from gso.kernel.sandbox import TRUST
 
 
@@ -104,6 +105,18 @@ def add_kernels(command: argparse.ArgumentParser) -> None:
         action="store_true",
         help="compare with the tree as it is, even where it has the fix of the fault",
     )
+    kernels.add_argument(
+        "--fault",
+        metavar="NAME",
+        help="the fault that the patch is about (default: the one whose functions it changes)",
+    )
+
+
+def asked(options: argparse.Namespace) -> Asked:
+    """Return what the options say of the comparison."""
+    given = vars(options)
+    words = {name: given.get(name, ()) for name in ("claims", "only", "without")}
+    return Asked(options.fault, options.as_is, **words)
 
 
 def kernel_options(options: argparse.Namespace) -> dict[str, Any]:
@@ -111,7 +124,7 @@ def kernel_options(options: argparse.Namespace) -> dict[str, Any]:
     return {
         "kernels": options.kernel,
         "sources": options.source,
-        "fault": not options.as_is,
+        "asked": asked(options),
         "commit": options.commit,
         "range": options.range,
         "images": options.image,

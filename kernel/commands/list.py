@@ -31,7 +31,7 @@ def _list(options: argparse.Namespace) -> int:
     print("faults:", *(f"{fault.name}: {fault.title}" for fault in FAULTS), sep="\n  ")
     print(
         "scenarios (* in the group default):",
-        *(f"{'*' if s.default else ' '} {s.name:42} {s.kind:20} {s.role}" for s in SCENARIOS),
+        *(f"{'*' if s.default else ' '} {s.name:42} {s.kind}" for s in SCENARIOS),
         sep="\n  ",
     )
     print(

@@ -8,7 +8,7 @@ from pathlib import Path
 from gso.kernel.bootable import PATCHED, UNPATCHED
 from gso.kernel.commands.common import add_selection, add_trust, find_patch, seconds
 from gso.kernel.runs import shell
-from gso.kernel.scenarios import DEFAULT_FAULT, select
+from gso.kernel.scenarios import DEFAULT_FAULT, named, select
 from gso.kernel.trees.build import SourceTree
 from gso.kernel.trees.patches import Patch
 from gso.kernel.trees.targets import DebianTarget, TreeTarget
@@ -36,6 +36,9 @@ def add(command: argparse.ArgumentParser) -> None:
     variant.add_argument(
         "--patched", action="append", default=[], type=Path, metavar="PATCH", help="with this patch"
     )
+    command.add_argument(
+        "--fault", metavar="NAME", help="the fault of the unpatched kernel; see list"
+    )
     add_selection(command)
     command.add_argument(
         "--command", metavar="COMMAND", help="run this and end; no terminal needed"
@@ -52,13 +55,15 @@ def add(command: argparse.ArgumentParser) -> None:
 
 
 def _shell(options: argparse.Namespace) -> int:
-    scenarios = select(options.only, options.without)
+    fault = named(options.fault) if options.fault else DEFAULT_FAULT
+    scenarios = select(options.only or fault.scenarios, options.without, fault.roles)
     if options.topology:
         return shell.in_namespaces(scenarios, options.command)
-    patches = options.patched or [DEFAULT_FAULT.patch_path]
+    patches = options.patched or [fault.patch_path]
     return shell.in_machine(
         TreeTarget(SourceTree(options.source)) if options.source else DebianTarget(options.kernel),
         series=[Patch.read(find_patch(path)) for path in patches],
+        fault=fault,
         variant=PATCHED if options.patched else UNPATCHED,
         scenarios=scenarios,
         command=options.command,

@@ -8,6 +8,7 @@ from pathlib import Path
 from gso.kernel.commands.common import add_trust, check_writable, find_patch, seconds
 from gso.kernel.report.terminal import TerminalScreen
 from gso.kernel.runs import record
+from gso.kernel.scenarios import DEFAULT_FAULT, named
 
 
 def add(command: argparse.ArgumentParser) -> None:
@@ -31,6 +32,7 @@ def add(command: argparse.ArgumentParser) -> None:
         action="store_true",
         help="take the known fix of the fault out of the kernel (before patches are applied)",
     )
+    command.add_argument("--fault", metavar="NAME", help="the fault that --unpatched is about")
     kernel = command.add_mutually_exclusive_group()
     kernel.add_argument("--kernel", metavar="VERSION", help="Debian kernel to take, such as 6.1")
     kernel.add_argument("--source", type=Path, metavar="DIR", help="take this kernel tree instead")
@@ -74,6 +76,7 @@ def _trace(options: argparse.Namespace) -> int:
             kernel=options.kernel,
             source=options.source,
             unpatched=options.unpatched,
+            fault=named(options.fault) if options.fault else DEFAULT_FAULT,
             timeout=options.timeout,
         ),
         screen,

@@ -25,7 +25,6 @@ from gso.kernel.machine.kept_shell import KeptMachine
 from gso.kernel.report.terminal import TerminalScreen
 from gso.kernel.runs import doctor
 from gso.kernel.runs.verify import Options, outlook, verify
-from gso.kernel.scenarios import select
 
 
 def add(command: argparse.ArgumentParser) -> None:
@@ -44,6 +43,13 @@ def add(command: argparse.ArgumentParser) -> None:
     )
     add_kernels(command)
     add_selection(command)
+    command.add_argument(
+        "--claims",
+        action="append",
+        default=[],
+        metavar="NAME|GLOB|GROUP",
+        help="scenarios that the patch is said to fix: without it they must fail; may be repeated",
+    )
     command.add_argument(
         "--results",
         type=Path,
@@ -127,7 +133,6 @@ def _options(options: argparse.Namespace) -> Options:
         **kernel_options(options),
         timeout=options.timeout,
         repeat=options.repeat,
-        scenarios=select(options.only, options.without),
         applications=_workloads(options),
     )
 

@@ -28,6 +28,7 @@ from . import (
 )
 from .capture import Tap
 from .datagrams import DatagramServer
+from .entries import Entries
 from .netns import device_counters, run
 from .probes import Probes
 from .traffic import Server, exchange
@@ -66,14 +67,15 @@ class Run:
         scenarios = self.plan["scenarios"]
         self.progress(stage="modules")
         modules = self.load_modules()
-        self.progress(stage="topology")
+        self.entries = Entries(self.plan.get("functions", []))
+        self.progress(stage="topology", watched=self.entries.watched)
         self.wire, self.refused = topology.build(scenarios)
         if "console" in self.plan:
             shell.offer([s for s in scenarios if s["name"] not in self.refused])
         self.progress(stage="probes")
         self.probes = Probes()
         self.open_taps_and_servers(scenarios)
-        self.progress(stage="traffic")
+        self.progress(stage="traffic", entries=self.entries.new())
         packets = health.packets_allocated()
         cells = [cell for scenario in scenarios for cell in self.cells(scenario)]
         self.progress(stage="leaks")
@@ -190,6 +192,7 @@ class Run:
             tx_dropped=after["tx_dropped"] - before["tx_dropped"],
             tx_packets=after["tx_packets"] - before["tx_packets"],
             server_retransmits=retransmits,
+            entries=self.entries.new(),
         )
         self.progress(stage="cell", result=result)
         return result

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from .btf import VMLINUX, Btf
 
-_TRACEFS = Path("/sys/kernel/tracing")
+TRACEFS = Path("/sys/kernel/tracing")
 _GROUP = "gso"
 
 _U16 = (
@@ -78,7 +78,7 @@ class Probes:
         event = "events/skb/kfree_skb"
         condition = "(protocol == 0x800 || protocol == 0x86dd || protocol == 0x8100)"
         # The copies that the mirror makes are for another host's MAC address and end there.
-        reason = re.search(r"\{ (\w+), \"OTHERHOST\" \}", (_TRACEFS / event / "format").read_text())
+        reason = re.search(r"\{ (\w+), \"OTHERHOST\" \}", (TRACEFS / event / "format").read_text())
         if reason:
             condition += f" && reason != {int(reason[1], 0)}"
         try:
@@ -91,7 +91,7 @@ class Probes:
     @staticmethod
     def clear() -> None:
         """Forget the events recorded so far."""
-        (_TRACEFS / "trace").write_text("")
+        (TRACEFS / "trace").write_text("")
 
     @staticmethod
     def pause() -> None:
@@ -101,18 +101,18 @@ class Probes:
     @staticmethod
     def save(path: Path) -> None:
         """Write the events recorded so far as ftrace text."""
-        path.write_bytes((_TRACEFS / "trace").read_bytes())
+        path.write_bytes((TRACEFS / "trace").read_bytes())
 
 
 def write(name: str, value: str) -> None:
     """Write to a file of tracefs."""
-    (_TRACEFS / name).write_text(value)
+    (TRACEFS / name).write_text(value)
 
 
 def append(name: str, value: str) -> None:
     """Add a line to a file of tracefs."""
     # Not open("a"): that seeks to the end, which tracefs refuses.
-    control = os.open(_TRACEFS / name, os.O_WRONLY | os.O_APPEND)
+    control = os.open(TRACEFS / name, os.O_WRONLY | os.O_APPEND)
     try:
         os.write(control, value.encode() + b"\n")
     finally:

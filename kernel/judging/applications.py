@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from gso.kernel.judging.verdict import Outcome, Verdict, compare_outcomes
+from gso.kernel.judging.verdict import Outcome, Verdict
+from gso.kernel.judging.verdict import compare as compare_outcomes
 from gso.kernel.scenarios import Family, Role
 
 PERCENTILES = {"p50": 50, "p90": 90, "p99": 99, "max": 100}

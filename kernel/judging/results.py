@@ -10,8 +10,9 @@ from typing import Any
 from gso.kernel.bootable import PATCHED, UNPATCHED
 from gso.kernel.errors import TestBedError
 from gso.kernel.judging.applications import ApplicationsReport
+from gso.kernel.judging.coverage import Code
 from gso.kernel.judging.verdict import Judged, Verdict, worst
-from gso.kernel.scenarios import Scenario
+from gso.kernel.scenarios import Role, Scenario
 
 # Grows with incompatible changes of what summary() returns.
 SCHEMA = 2
@@ -28,6 +29,7 @@ class ScenarioReport:
     """
 
     scenario: Scenario
+    role: Role
     verdict: Verdict
     unpatched: list[Judged]
     patched: list[Judged]
@@ -44,6 +46,7 @@ class ScenarioReport:
         """Return it as it goes into the report."""
         return {
             **asdict(self.scenario),
+            "role": self.role,
             "verdict": self.verdict.value,
             UNPATCHED: [cell.summary() for cell in self.unpatched],
             PATCHED: [cell.summary() for cell in self.patched],
@@ -58,14 +61,17 @@ class ScenarioReport:
 class KernelReport:
     """One kernel of the run; ``error`` as :func:`described` returns it.
 
-    ``boots``: every virtual machine that was started, the lost ones too. ``warnings``: what each
-    variant's kernel complained of in its log.
+    ``fault``: the known one that the patch is about. ``code``: what the patch changes, and how
+    often it ran. ``boots``: every virtual machine that was started, the lost ones too.
+    ``warnings``: what each variant's kernel complained of in its log.
     """
 
     id: str
     label: str
     verdict: Verdict = Verdict.INCONCLUSIVE
+    fault: str | None = None
     steps: tuple[str, ...] = ()
+    code: list[Code] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
     guests: dict[str, Any] = field(default_factory=dict)
     boots: list[dict[str, Any]] = field(default_factory=list)
@@ -99,7 +105,9 @@ class KernelReport:
             "still_failing": self.still_failing(),
             "flaky": self.flaky(),
             "findings": self.findings,
+            "fault": self.fault,
             "steps": list(self.steps),
+            "code": [code.summary() for code in self.code],
             "seconds": self.seconds,
             "guests": self.guests,
             "boots": self.boots,

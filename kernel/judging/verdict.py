@@ -31,6 +31,7 @@ class Verdict(str, Enum):
     REGRESSED = "REGRESSED"
     NOT_REPRODUCED = "NOT REPRODUCED"
     UNAFFECTED = "UNAFFECTED"
+    UNRELATED = "UNRELATED"  # it fails with and without the patch, whose code does not run in it
     INCONCLUSIVE = "INCONCLUSIVE"
 
     @property
@@ -115,21 +116,21 @@ def outcome(cells: list[Judged]) -> Outcome:
     return Outcome.PASS
 
 
-def compare(scenario: Scenario, unpatched: Outcome, patched: Outcome) -> Verdict:
-    """Return the verdict on one scenario."""
-    return compare_outcomes(scenario.role, unpatched, patched)
+def compare(role: Role, unpatched: Outcome, patched: Outcome, *, touched: bool = True) -> Verdict:
+    """Return the verdict on what has this role and went like this on both kernels.
 
-
-def compare_outcomes(role: Role, unpatched: Outcome, patched: Outcome) -> Verdict:
-    """Return the verdict on what has this role and went like this on both kernels."""
+    ``touched``: whether the code that the patch changes ran in it, as far as it is known.
+    """
     if Outcome.NOT_EXERCISED in (unpatched, patched):
         return Verdict.INCONCLUSIVE
     passes = (unpatched is Outcome.PASS, patched is Outcome.PASS)
     if role == "control" and not passes[0]:
         # What worked before the fault fails without it: the test bed itself is in doubt.
         return Verdict.INCONCLUSIVE
+    if role == "open" and not touched and passes == (False, False):
+        return Verdict.UNRELATED
     return {
-        (True, True): (Verdict.UNAFFECTED if role == "control" else Verdict.NOT_REPRODUCED),
+        (True, True): (Verdict.NOT_REPRODUCED if role == "fault" else Verdict.UNAFFECTED),
         (True, False): Verdict.REGRESSED,
         (False, True): Verdict.FIXED,
         (False, False): Verdict.NO_EFFECT,
@@ -151,6 +152,6 @@ def worst(verdicts: list[Verdict]) -> Verdict:
     """Return the verdict on several kernels: what is known to be bad, then what is not known."""
     order = (
         *(Verdict.REGRESSED, Verdict.NO_EFFECT, Verdict.INCOMPLETE, Verdict.INCONCLUSIVE),
-        *(Verdict.NOT_REPRODUCED, Verdict.FIXED, Verdict.UNAFFECTED),
+        *(Verdict.NOT_REPRODUCED, Verdict.FIXED, Verdict.UNRELATED, Verdict.UNAFFECTED),
     )
     return min(verdicts, key=order.index, default=Verdict.INCONCLUSIVE)

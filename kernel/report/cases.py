@@ -40,7 +40,8 @@ class Group:
     @property
     def status(self) -> Status:
         """Its status for CI systems; a fault that was not reproduced is no failure."""
-        return "skip" if self.verdict == "NOT REPRODUCED" else status(self.verdict)
+        unproved = self.verdict in ("NOT REPRODUCED", "UNRELATED")
+        return "skip" if unproved else status(self.verdict)
 
 
 @dataclass(frozen=True)
@@ -122,5 +123,7 @@ def _expectation(role: str, failing: bool, cells: list[dict[str, Any]], key: str
     if role == "fault":
         problems = () if failing else ("the unpatched kernel did not fail",)
         return Case("unpatched-fails", "pass" if failing else "skip", seconds, problems)
+    if role == "open":
+        return Case("unpatched", "pass", seconds, ())
     problems = ("the unpatched kernel failed where it must not",) if failing else ()
     return Case("unpatched-passes", "error" if failing else "pass", seconds, problems)

@@ -27,6 +27,7 @@ _MEANINGS = {
     "NO EFFECT": "Everything fails with the patch as it does without.",
     "REGRESSED": "Something that worked is broken by the patch.",
     "NOT REPRODUCED": "The unpatched kernel never failed, so nothing was proved.",
+    "UNRELATED": "It fails with and without the patch, whose code does not run in it.",
     "INCONCLUSIVE": "Nothing can be said about the patch.",
 }
 
@@ -82,6 +83,7 @@ def _kernel(kernel: dict[str, Any], folder: Path) -> Iterator[str]:
     yield f"<p>{_verdict(kernel['verdict'])}</p>\n"
     yield from _error(kernel["error"])
     yield from _list(kernel["steps"])
+    yield from _code(kernel.get("code", ()))
     yield from _list([*kernel.get("findings", ()), *_lost(kernel.get("boots", ()))])
     for side, warnings in (kernel.get("warnings") or {}).items():
         if warnings:
@@ -95,6 +97,24 @@ def _kernel(kernel: dict[str, Any], folder: Path) -> Iterator[str]:
         yield from _headers(kernel["scenarios"])
         yield from _drop_stacks(kernel["scenarios"])
     yield from _files(folder, kernel["id"])
+
+
+def _code(changed: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """Show how often each changed function was entered, or why that was not counted."""
+    if not changed:
+        return
+    yield '<h3>The changed code</h3>\n<table><thead><tr><th class="name">function</th>'
+    yield '<th class="name">file</th><th class="name">counted</th>'
+    yield "".join(f"<th>entered {_WITHOUT[side]}</th>" for side in _SIDES) + "</tr></thead>\n"
+    for code in changed:
+        counted = ", ".join(code["symbols"]) or f"not counted: {code['why']}"
+        names = (code["name"] or "outside functions", code["file"], counted)
+        yield "<tr>" + "".join(f'<td class="name">{escape(name)}</td>' for name in names)
+        for side in _SIDES:
+            count = code["entries"].get(side)
+            yield f"<td>{'-' if count is None else count}</td>"
+        yield "</tr>\n"
+    yield "</table>\n"
 
 
 def _lost(boots: Sequence[dict[str, Any]]) -> Iterator[str]:

@@ -20,6 +20,7 @@ from rich.text import Text
 _STYLES = {
     Verdict.FIXED: "bold green",
     Verdict.UNAFFECTED: "green",
+    Verdict.UNRELATED: "yellow",
     Verdict.NOT_REPRODUCED: "yellow",
     Verdict.INCOMPLETE: "bold yellow",
     Verdict.INCONCLUSIVE: "bold magenta",
@@ -101,12 +102,17 @@ class TerminalScreen:
     def scenario(self, report: ScenarioReport) -> None:
         """Print a row of the table, and what was wrong on the patched kernel if that is news."""
         self._print(_row(report))
-        if report.verdict not in (Verdict.NO_EFFECT, Verdict.FIXED):
+        if report.verdict not in (Verdict.NO_EFFECT, Verdict.FIXED, Verdict.UNRELATED):
             for cell in (*report.unpatched, *report.patched):
                 for problem in cell.problems:
                     self._print(f"    {cell.traffic.name}: {problem}")
         for variant, crash in report.crashes.items():
             self._print(f"    the {variant} kernel crashed here, twice: {crash}")
+
+    def code(self, report: KernelReport) -> None:
+        """Print how often each changed function was entered."""
+        for number, code in enumerate(report.code):
+            self._print(f"{'' if number else 'changed code:':14}{code}")
 
     def workload(self, report: WorkloadReport) -> None:
         """Print a line for a workload of the real applications, with its slowest median."""

@@ -22,12 +22,15 @@ from typing import Any
 from gso.kernel import guest_files
 from gso.kernel.bootable import Bootable
 from gso.kernel.errors import TestBedError
-from gso.kernel.judging import kernel_log, kmemleak
+from gso.kernel.judging import coverage, kernel_log, kmemleak
+from gso.kernel.judging.coverage import Entries
 from gso.kernel.machine import jobs
 from gso.kernel.machine.jobs import Job, Result
 from gso.kernel.machine.kept_shell import KeptMachine
 from gso.kernel.scenarios import Scenario, plan
+from gso.kernel.trees import symbols
 from gso.kernel.trees.build import check_modules
+from gso.kernel.trees.functions import Function
 
 _EXCHANGE_SECONDS = 8.0
 # Once to see a crash, once to reproduce it, once for the scenarios after it.
@@ -44,9 +47,22 @@ class BootQueue:
     timeout: float
     kept: KeptMachine | None = None
 
-    def submit(self, name: str, kernel: Bootable, scenarios: list[Scenario]) -> QueuedBoot:
-        """Queue one boot of these scenarios, with its evidence in the folder ``name``."""
-        planned = {"scenarios": plan(scenarios), "timeout": _EXCHANGE_SECONDS}
+    def submit(
+        self,
+        name: str,
+        kernel: Bootable,
+        scenarios: list[Scenario],
+        functions: Sequence[Function] = (),
+    ) -> QueuedBoot:
+        """Queue one boot of these scenarios, with its evidence in the folder ``name``.
+
+        The entries of the functions are counted.
+        """
+        planned = {
+            "scenarios": plan(scenarios),
+            "timeout": _EXCHANGE_SECONDS,
+            "functions": symbols.plan(functions, kernel),
+        }
         return self.submit_plan(name, kernel, planned)
 
     def submit_plan(self, name: str, kernel: Bootable, plan: dict[str, Any]) -> QueuedBoot:
@@ -81,9 +97,16 @@ class VariantRun:
     """One variant going through a group of scenarios, in one boot if all goes well."""
 
     def __init__(
-        self, queue: BootQueue, name: str, kernel: Bootable, scenarios: Sequence[Scenario]
+        self,
+        queue: BootQueue,
+        name: str,
+        kernel: Bootable,
+        scenarios: Sequence[Scenario],
+        functions: Sequence[Function] = (),
     ) -> None:
         self._queue, self._name, self._kernel = queue, name, kernel
+        self._functions = functions
+        self.entries: list[Entries] = []  # of each boot
         self._total = _exchanges(scenarios)
         self._lost = False  # the boot before this one was lost in the same scenario
         self.measured: dict[str, Measured] = {}
@@ -98,7 +121,8 @@ class VariantRun:
         number = len(self.boots) + 1
         name = self._name if number == 1 else f"{self._name}-boot{number}"
         self._left, self._cells = left, 0
-        self._boot = self._queue.submit(name, self._kernel, left)
+        self.entries.append(Entries())
+        self._boot = self._queue.submit(name, self._kernel, left, self._functions)
 
     @property
     def done(self) -> tuple[int, int]:
@@ -118,6 +142,7 @@ class VariantRun:
     def _reported(self) -> list[dict[str, Any]]:
         """Return the cells that this boot reported so far."""
         events = jobs.events(self._boot.job.folder)
+        self.entries[-1] = coverage.entries(events)
         return [event["result"] for event in events if event["stage"] == "cell"]
 
     def _take_cells(self, cells: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@
   where a kind of traffic fails that came through without the patch.
 - A warning in the kernel log, a memory leak, or packets never freed, that only the patched variant
   has, are the patch's too: REGRESSED, whatever the traffic says.
+- Where no function that the patch changes was entered, nothing can be said: INCONCLUSIVE.
 - A crash before any traffic that is reproduced on the patched variant, while the unpatched one ran
   through, is the patch's: REGRESSED. On the unpatched variant nothing can be said.
 
@@ -18,7 +19,8 @@ from dataclasses import dataclass, replace
 
 from gso.kernel.bootable import PATCHED, UNPATCHED, VARIANTS, Bootable
 from gso.kernel.errors import TestBedError
-from gso.kernel.judging import kernel_log, kmemleak, wire_check
+from gso.kernel.judging import coverage, kernel_log, kmemleak, wire_check
+from gso.kernel.judging.coverage import Code
 from gso.kernel.judging.evidence import read_cell
 from gso.kernel.judging.results import KernelReport, ScenarioReport
 from gso.kernel.judging.verdict import (
@@ -33,6 +35,7 @@ from gso.kernel.judging.verdict import (
 )
 from gso.kernel.machine.kept_shell import KeptMachine
 from gso.kernel.runs.application_boots import ApplicationBoots
+from gso.kernel.runs.baseline import Baseline
 from gso.kernel.runs.boots import BootQueue, Measured, VariantRun
 from gso.kernel.runs.captures import save_capture
 from gso.kernel.runs.screen import Screen
@@ -46,6 +49,7 @@ class KernelRun:
     """One kernel, built, with its boots queued: for each repetition and group both variants."""
 
     groups: Sequence[tuple[Scenario, ...]]
+    baseline: Baseline
     repetitions: list[list[dict[str, VariantRun]]]
     applications: ApplicationBoots | None = None
 
@@ -54,6 +58,8 @@ def queue_kernel(
     queue: BootQueue,
     built: dict[str, Bootable],
     groups: Sequence[tuple[Scenario, ...]],
+    baseline: Baseline,
+    *,
     repeat: int,
     kept: KeptMachine | None = None,
 ) -> KernelRun:
@@ -66,13 +72,14 @@ def queue_kernel(
     def run(variant: str, group: int, repetition: int) -> VariantRun:
         name = variant + (f"-group{group + 1}" if group else "")
         name += f"-run{repetition + 1}" if repetition else ""
-        return VariantRun(queue_for[variant], name, built[variant], groups[group])
+        scenarios = groups[group]
+        return VariantRun(queue_for[variant], name, built[variant], scenarios, baseline.functions)
 
     repetitions = [
         [{variant: run(variant, at, number) for variant in built} for at in range(len(groups))]
         for number in range(repeat)
     ]
-    return KernelRun(groups, repetitions)
+    return KernelRun(groups, baseline, repetitions)
 
 
 def run_one_variant(
@@ -103,7 +110,7 @@ def follow(kernel: KernelRun, report: KernelReport, screen: Screen) -> None:
     try:
         for runs_of_groups in kernel.repetitions:
             for group, variant_runs in zip(kernel.groups, runs_of_groups, strict=True):
-                for scenario in _judged(group, variant_runs, screen):
+                for scenario in _judged(group, variant_runs, kernel.baseline, screen):
                     found.setdefault(scenario.scenario.name, []).append(scenario)
                 _record(variant_runs, report)
         if kernel.applications:
@@ -112,13 +119,23 @@ def follow(kernel: KernelRun, report: KernelReport, screen: Screen) -> None:
         report.fail(error)
     report.scenarios = [_summed(runs) for runs in found.values()]
     report.seconds["boot and traffic"] = round(time.monotonic() - begun, 2)
-    report.verdict = _verdict(
-        report, [run for r in kernel.repetitions for s in r for run in s.items()], of_applications
-    )
+    every = [run for r in kernel.repetitions for s in r for run in s.items()]
+    report.code = _code(kernel.baseline, every)
+    report.verdict = _verdict(report, every, of_applications)
+    screen.code(report)
+
+
+def _code(baseline: Baseline, variant_runs: list[tuple[str, VariantRun]]) -> list[Code]:
+    """Return how often each changed function was entered, over all boots of each variant."""
+    entries = {v: [e for n, run in variant_runs if n == v for e in run.entries] for v in VARIANTS}
+    return [coverage.code(function.file, function.name, entries) for function in baseline.functions]
 
 
 def _judged(
-    group: tuple[Scenario, ...], variant_runs: dict[str, VariantRun], screen: Screen
+    group: tuple[Scenario, ...],
+    variant_runs: dict[str, VariantRun],
+    baseline: Baseline,
+    screen: Screen,
 ) -> Iterator[ScenarioReport]:
     waiting = list(group)
     while True:
@@ -127,7 +144,7 @@ def _judged(
             run.poll()
             screen.cells(variant, *run.done)
         while waiting and all(waiting[0].name in run.measured for run in variant_runs.values()):
-            found = _judge(waiting.pop(0), variant_runs)
+            found = _judge(waiting.pop(0), variant_runs, baseline)
             screen.scenario(found)
             yield found
         if finished:
@@ -135,18 +152,25 @@ def _judged(
         time.sleep(_POLL_SECONDS)
 
 
-def _judge(scenario: Scenario, variant_runs: dict[str, VariantRun]) -> ScenarioReport:
+def _judge(
+    scenario: Scenario, variant_runs: dict[str, VariantRun], baseline: Baseline
+) -> ScenarioReport:
     measured = {variant: run.measured[scenario.name] for variant, run in variant_runs.items()}
     cells = {variant: _cells(scenario, found) for variant, found in measured.items()}
     crashes = {variant: found.crash for variant, found in measured.items() if found.crash}
     unpatched, patched = (
         Outcome.FAIL if variant in crashes else outcome(cells[variant]) for variant in VARIANTS
     )
-    verdict = compare(scenario, unpatched, patched)
+    role = baseline.roles.of(scenario)
+    results = [cell for found in measured.values() for cell in found.cells]
+    entries = {variant: run.entries for variant, run in variant_runs.items()}
+    code = [coverage.code(function.file, function.name, entries) for function in baseline.functions]
+    verdict = compare(role, unpatched, patched, touched=coverage.touches(code, results))
     if _worse(cells, crashes):
         verdict = Verdict.REGRESSED
     return ScenarioReport(
         scenario,
+        role,
         verdict,
         cells[UNPATCHED],
         cells[PATCHED],
@@ -215,4 +239,19 @@ def _verdict(
         verdicts.append(Verdict.REGRESSED)
     if report.error:
         verdicts.append(Verdict.INCONCLUSIVE)
-    return overall(verdicts) if verdicts else Verdict.INCONCLUSIVE
+    verdict = overall(verdicts) if verdicts else Verdict.INCONCLUSIVE
+    crashed |= {variant for scenario in report.scenarios for variant in scenario.crashes}
+    if not report.error and not crashed and _none_ran(report, verdict):
+        # Whatever was measured, it was not this code's doing.
+        names = ", ".join(code.name for code in report.code if code.name)
+        report.fail(TestBedError("code", f"no scenario exercises {names}"))
+        return Verdict.INCONCLUSIVE
+    return verdict
+
+
+def _none_ran(report: KernelReport, verdict: Verdict) -> bool:
+    """Say whether none of the changed code ran; what is no function may have made a difference."""
+    made_a_difference = verdict in (Verdict.FIXED, Verdict.INCOMPLETE, Verdict.REGRESSED)
+    if made_a_difference and not all(code.name for code in report.code):
+        return False
+    return coverage.none_ran(report.code)

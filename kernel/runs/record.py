@@ -19,7 +19,7 @@ from gso.kernel import guest_files
 from gso.kernel.bootable import Bootable
 from gso.kernel.machine import vm
 from gso.kernel.progress import Progress
-from gso.kernel.scenarios import DEFAULT_FAULT, Scenario, plan, select
+from gso.kernel.scenarios import DEFAULT_FAULT, Fault, Scenario, plan, select
 from gso.kernel.trees import build, debian, patches
 from gso.kernel.trees.patches import Patch
 
@@ -43,7 +43,7 @@ _PROTOCOLS = {"tcp": 6, "udp": 17}
 class Options:
     """The traffic and the kernel to record. ``source`` is a tree in place of Debian's kernel.
 
-    ``unpatched``: the known fix of the fault is taken out of the tree before ``patches`` go in.
+    ``unpatched``: the known fix of ``fault`` is taken out of the tree before ``patches`` go in.
     """
 
     patches: Sequence[Path] = ()
@@ -51,12 +51,13 @@ class Options:
     kernel: str | None = None
     source: Path | None = None
     unpatched: bool = False
+    fault: Fault = DEFAULT_FAULT
     timeout: float = 300.0
 
 
 def record(options: Options, progress: Progress) -> list[str]:
     """Boot, send the scenarios' traffic, and return the lines of ftrace text of the whole run."""
-    scenarios = select(options.scenarios)
+    scenarios = select(options.scenarios or options.fault.scenarios)
     # vng passes paths through a shell, and Python's own choice has no odd characters.
     with tempfile.TemporaryDirectory(prefix="gso-trace-") as name:
         folder = Path(name)
@@ -80,7 +81,7 @@ def record(options: Options, progress: Progress) -> list[str]:
 
 def _built(options: Options, folder: Path, progress: Progress) -> Bootable:
     series = [Patch.read(path) for path in options.patches]
-    fix = Patch.read(DEFAULT_FAULT.patch_path) if options.unpatched else None
+    fix = Patch.read(options.fault.patch_path) if options.unpatched else None
     log = folder / "build.log"
     if options.source:
         tree = build.SourceTree(options.source)

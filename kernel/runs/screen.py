@@ -21,5 +21,8 @@ class Screen(Progress, Protocol):
     def scenario(self, report: ScenarioReport) -> None:
         """Show the verdict on a scenario."""
 
+    def code(self, report: KernelReport) -> None:
+        """Show how often the code that the patch changes ran."""
+
     def workload(self, report: WorkloadReport) -> None:
         """Show the verdict on a workload of the real applications."""

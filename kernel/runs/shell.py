@@ -18,7 +18,9 @@ from gso.kernel.guest.shell import OUTPUT, STATUS
 from gso.kernel.machine import vm
 from gso.kernel.machine.kept_shell import KeptMachine
 from gso.kernel.paths import GUEST
-from gso.kernel.scenarios import DEFAULT_FAULT, Scenario, plan
+from gso.kernel.runs import baseline
+from gso.kernel.runs.baseline import Asked
+from gso.kernel.scenarios import Fault, Scenario, plan
 from gso.kernel.trees.patches import Patch
 from gso.kernel.trees.targets import Target
 
@@ -83,6 +85,7 @@ def in_machine(
     target: Target,
     *,
     series: list[Patch],
+    fault: Fault,
     variant: str,
     scenarios: Sequence[Scenario],
     command: str | None,
@@ -94,7 +97,7 @@ def in_machine(
     with ExitStack() as ends:
         folder = Path(ends.enter_context(tempfile.TemporaryDirectory(prefix="gso-kernel-")))
         kept = None if command else ends.enter_context(KeptMachine(variant))
-        target.prepare(series, Patch.read(DEFAULT_FAULT.patch_path))
+        target.prepare(baseline.chooser(series, Asked(fault.name)))
         kernel = target.build(variant, folder / "build.log")
         print(f"booting {target.label}, {variant}", file=sys.stderr)
         guest = vm.boot(

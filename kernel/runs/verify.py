@@ -32,11 +32,13 @@ from gso.kernel.machine.kept_shell import KeptMachine
 from gso.kernel.machine.share import Share
 from gso.kernel.processes import output
 from gso.kernel.report.write import write
+from gso.kernel.runs import baseline
 from gso.kernel.runs.application_boots import ApplicationBoots
+from gso.kernel.runs.baseline import Asked, Baseline
 from gso.kernel.runs.boots import BootQueue
 from gso.kernel.runs.follow import KernelRun, follow, queue_kernel
 from gso.kernel.runs.screen import Screen
-from gso.kernel.scenarios import DEFAULT_FAULT, Scenario, select
+from gso.kernel.scenarios import Scenario
 from gso.kernel.trees.build import SourceTree
 from gso.kernel.trees.patches import Patch, read_series
 from gso.kernel.trees.repository import Repository
@@ -60,7 +62,7 @@ class Options:
     results: Path
     kernels: Sequence[str] = ()
     sources: Sequence[Path] = ()
-    fault: bool = True  # take the known fix out of the unpatched tree
+    asked: Asked = field(default_factory=Asked)  # what is to be compared, and where
     commit: str | None = None  # of the only source; without patches it is the patch itself
     range: str | None = None  # commits of the only source, each the patch itself
     images: Sequence[Path] = ()  # unpatched and patched, compared as they are
@@ -68,7 +70,6 @@ class Options:
     config: Sequence[str] = ()  # configuration fragments for sources, beside the standard ones
     timeout: float = 300.0
     repeat: int = 1
-    scenarios: Sequence[Scenario] = field(default_factory=select)
     applications: Sequence[Workload] = ()
 
     def targets(self) -> list[Target]:
@@ -91,6 +92,7 @@ class Options:
 
     def _check(self) -> None:
         """Refuse combinations that mean nothing."""
+        baseline.check(self.asked)
         if (self.commit or self.range) and len(self.sources) != 1:
             raise UsageError("--commit and --range need one --source, the repository")
         if self.range and self.patches:
@@ -142,10 +144,9 @@ def verify(
 def build(options: Options, folder: Path, screen: Screen) -> Iterator[tuple[str, str, Bootable]]:
     """Make both variants of each kernel ready, logs in ``folder``; yield id, variant and kernel."""
     series = [patch for path in options.patches for patch in read_series(path)]
-    fix = Patch.read(DEFAULT_FAULT.patch_path) if options.fault else None
     for target in options.targets():
         screen.stage(f"preparing {target.label}")
-        for step in target.prepare(series, fix):
+        for step in target.prepare(baseline.chooser(series, options.asked)):
             screen.note(step)
         for variant in VARIANTS:
             screen.stage(f"building the {variant} kernel")
@@ -155,24 +156,21 @@ def build(options: Options, folder: Path, screen: Screen) -> Iterator[tuple[str,
 def outlook(options: Options) -> list[str]:
     """Return, line by line, what :func:`verify` would fetch, build and boot; nothing is done."""
     series = [patch for path in options.patches for patch in read_series(path)]
-    fix = Patch.read(DEFAULT_FAULT.patch_path) if options.fault else None
     lines = []
     targets = options.targets()
     for target in targets:
         lines.append(f"{target.id}: {target.label}")
         try:
-            lines += [f"  {line}" for line in target.outlook(series, fix)]
+            lines += [f"  {line}" for line in baseline.outlook(target, series, options.asked)]
         except TestBedError as error:
             lines.append(f"  {error}")
     boots = len(targets) * len(VARIANTS) * options.repeat
     at_once = min(boots, capacity.local_slots())
-    names = ", ".join(scenario.name for scenario in options.scenarios)
     folder = Path("FOLDER")
     example = vm.command(Bootable(Path("IMAGE")), Share(folder, folder), Path("INITRAMFS"), folder)
     return [
         *lines,
         f"{boots} boots, {at_once} at once, up to {options.timeout:g} s each",
-        f"  scenarios: {names}",
         f"  each: {shlex.join(example)}",
     ]
 
@@ -235,7 +233,6 @@ class _Run:
         self._options, self._series = options, series
         self._screen, self._folder, self._kept = screen, folder, kept
         self._stop = folder / "stop"
-        self._fix = Patch.read(DEFAULT_FAULT.patch_path) if options.fault else None
 
     def perform(self, kernels: list[tuple[Target, KernelReport]], machines: Executor) -> None:
         """Build each kernel and queue its boots; judge them, in order, in one other thread."""
@@ -243,9 +240,9 @@ class _Run:
             judged: list[Future[None]] = []
             try:
                 for target, report in kernels:
-                    built = self._build(target, report)
-                    if built is not None:
-                        kernel = self._queued(report, built, len(kernels), machines)
+                    made = self._build(target, report)
+                    if made is not None:
+                        kernel = self._queued(report, *made, len(kernels), machines)
                         judged.append(judge.submit(follow, kernel, report, self._screen))
                 for future in judged:
                     future.result()
@@ -253,21 +250,24 @@ class _Run:
                 self._stop.touch()
                 raise
 
-    def _build(self, target: Target, report: KernelReport) -> dict[str, Bootable] | None:
+    def _build(
+        self, target: Target, report: KernelReport
+    ) -> tuple[Baseline, dict[str, Bootable]] | None:
         """Return both variants, or ``None`` when one cannot be made: other kernels go on."""
         folder = self._folder / target.id
         folder.mkdir()
         try:
             self._screen.stage(f"preparing {target.label}")
             with _timed(report, "prepare"):
-                report.steps = target.prepare(self._series, self._fix)
+                found, report.steps = baseline.find(target, self._series, self._options.asked)
+            report.fault = found.fault.name if found.fault else None
             for step in report.steps:
                 self._screen.note(step)
             built = {v: self._built(target, report, v, folder) for v in VARIANTS}
             config = built[VARIANTS[-1]].config
             if config:
                 shutil.copy2(config, folder / "config")
-            return built
+            return found, built
         except TestBedError as error:
             report.fail(error)
             self._screen.note(f"{target.label}: {error}")
@@ -279,17 +279,27 @@ class _Run:
             return target.build(variant, folder / f"build-{variant}.log")
 
     def _queued(
-        self, report: KernelReport, built: dict[str, Bootable], kernels: int, machines: Executor
+        self,
+        report: KernelReport,
+        found: Baseline,
+        built: dict[str, Bootable],
+        kernels: int,
+        machines: Executor,
     ) -> KernelRun:
         slots = capacity.local_slots()
         self._screen.stage(f"booting {report.label}, both variants")
         queue = BootQueue(machines, self._folder / report.id, self._stop, self._options.timeout)
         spare = slots // (len(VARIANTS) * kernels * self._options.repeat)
         # What is kept has all scenarios set up.
-        groups = _groups(self._options.scenarios, 1 if self._kept else spare)
-        kernel = queue_kernel(queue, built, groups, self._options.repeat, self._kept)
+        groups = _groups(found.scenarios, 1 if self._kept else spare)
+        kernel = queue_kernel(
+            queue, built, groups, found, repeat=self._options.repeat, kept=self._kept
+        )
         if self._options.applications:
-            boots = ApplicationBoots(queue, built, self._options.applications)
+            workloads = self._options.applications
+            if not (found.fault and found.fault.applications and found.roles.fails):
+                workloads = [replace(workload, role="control") for workload in workloads]
+            boots = ApplicationBoots(queue, built, workloads)
             kernel = replace(kernel, applications=boots)
         return kernel
 

@@ -5,8 +5,8 @@ hold. To add one, put it into a list ``SCENARIOS`` in a file of ``families``; no
 of it. The guest gets what it needs as plain data in its plan.
 """
 
-from gso.kernel.scenarios.faults import DEFAULT_FAULT, FAULTS, Fault
-from gso.kernel.scenarios.model import Command, Family, Role, Scenario, Traffic
+from gso.kernel.scenarios.faults import DEFAULT_FAULT, FAULTS, Fault, named
+from gso.kernel.scenarios.model import Command, Family, Role, Roles, Scenario, Traffic
 from gso.kernel.scenarios.registry import SCENARIOS, plan, select
 from gso.kernel.scenarios.traffic import MSS, TCP, TRAFFIC
 
@@ -21,8 +21,10 @@ __all__ = [
     "Family",
     "Fault",
     "Role",
+    "Roles",
     "Scenario",
     "Traffic",
+    "named",
     "plan",
     "select",
 ]

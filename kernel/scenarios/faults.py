@@ -7,12 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gso.kernel.errors import UsageError
 from gso.kernel.paths import patches_folder
+from gso.kernel.scenarios.model import Roles
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
+
+
+_LISTS = ("files", "functions", "scenarios", "fails")
 
 
 @dataclass(frozen=True)
@@ -42,8 +47,10 @@ class Incomplete:
 class Fault:
     """A fault of the kernel. ``fixed``: ``None`` where no upstream commit fixes it.
 
-    ``scenarios``: names, globs or groups of the scenarios that are run where none are named.
-    ``files`` and ``functions``: where it is. ``patch``: the complete fix, a file there.
+    ``scenarios``: names, globs or groups of the scenarios that are run where none are named;
+    ``fails``: of those that fail with the fault, whoever runs them. ``files`` and ``functions``:
+    where it is. ``patch``: the complete fix, a file there. ``applications``: whether the requests
+    of real applications meet the fault, too.
     """
 
     name: str
@@ -53,21 +60,28 @@ class Fault:
     files: tuple[str, ...]
     functions: tuple[str, ...]
     scenarios: tuple[str, ...]
+    fails: tuple[str, ...]
     introduced: Change
     fixed: Change | None = None
     incomplete: tuple[Incomplete, ...] = ()
     default: bool = False
+    applications: bool = False
 
     @classmethod
     def read(cls, path: Path) -> Fault:
         """Read a fault's file; its name is that of the file."""
         table = tomllib.loads(path.read_text(encoding="utf-8"))
-        lists = {key: tuple(table[key]) for key in ("files", "functions", "scenarios")}
+        lists = {key: tuple(table[key]) for key in _LISTS}
         for key in ("introduced", "fixed"):
             if key in table:
                 table[key] = Change.parse(table[key])
         table["incomplete"] = tuple(Incomplete(**one) for one in table.get("incomplete", ()))
         return cls(name=path.stem, **{**table, **lists})
+
+    @property
+    def roles(self) -> Roles:
+        """What is expected of a kernel with the fault."""
+        return Roles(self.fails, "control")
 
     @property
     def patch_path(self) -> Path:
@@ -77,3 +91,12 @@ class Fault:
 
 FAULTS = tuple(Fault.read(path) for path in sorted(patches_folder().glob("*.toml")))
 (DEFAULT_FAULT,) = (fault for fault in FAULTS if fault.default)
+
+
+def named(name: str) -> Fault:
+    """Return the fault of this name; raise :class:`UsageError` where there is none."""
+    for fault in FAULTS:
+        if fault.name == name:
+            return fault
+    known = ", ".join(fault.name for fault in FAULTS)
+    raise UsageError(f"no fault {name!r}; there are {known}")

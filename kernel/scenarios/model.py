@@ -18,11 +18,13 @@ these names in braces:
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Literal
 
 import gso
 
-Role = Literal["fault", "control"]
+Role = Literal["fault", "control", "open"]
+"""What the unpatched kernel must do in a scenario: fail, pass, or either."""
 Family = Literal[4, 6]
 Checksum = Literal["nocsum", "csum", "remcsum"]
 Machine = Literal["client", "director", "worker"]
@@ -55,14 +57,12 @@ class Command:
 class Scenario:
     """One way from client to worker through the director, what goes there, what must hold.
 
-    ``role`` says what is expected of the unpatched kernel: ``"fault"`` scenarios must fail there
-    (otherwise nothing was reproduced), ``"control"`` scenarios must pass on every kernel.
-    ``reason`` says why, in terms of the kernel's code.
+    ``reason`` says what is special about it, in terms of the kernel's code. What is expected of a
+    kernel is no property of a scenario alone: see :class:`Roles`.
     """
 
     name: str
     kind: str
-    role: Role
     reason: str
     outer: Family
     inner: Family
@@ -109,11 +109,32 @@ class Scenario:
     @property
     def groups(self) -> frozenset[str]:
         """The names of groups that select it."""
-        named = {"all", self.kind, self.role}
+        named = {"all", self.kind}
         return frozenset(named | {"default"} if self.default else named)
+
+    def matches(self, word: str) -> bool:
+        """Say whether a name, a glob of names, or a group takes it."""
+        return word in self.groups or fnmatchcase(self.name, word)
 
     @property
     def tunnel_ports(self) -> dict[int, gso.Tunnel]:
         """The scenario's UDP port and its tunnel, for ``gso``; empty for tunnels without UDP."""
         over_udp = self.tunnel in ("FOU", "GUE", "VXLAN", "GENEVE")
         return {self.tunnel_port: gso.Tunnel[self.tunnel]} if over_udp else {}
+
+
+@dataclass(frozen=True)
+class Roles:
+    """What is expected of the unpatched kernel: in ``"fault"`` scenarios it must fail.
+
+    Otherwise nothing was reproduced. In ``"control"`` scenarios it must pass; nothing is expected
+    in ``"open"`` ones. ``fails``: names, globs and groups of those that must fail; ``others``: the
+    role of all others.
+    """
+
+    fails: tuple[str, ...] = ()
+    others: Role = "open"
+
+    def of(self, scenario: Scenario) -> Role:
+        """Return the role of a scenario."""
+        return "fault" if any(map(scenario.matches, self.fails)) else self.others

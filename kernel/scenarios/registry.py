@@ -5,15 +5,14 @@ from __future__ import annotations
 import pkgutil
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
-from fnmatch import fnmatchcase
 from importlib import import_module
-from typing import Any
+from typing import Any, get_args
 
 from gso.kernel.errors import UsageError
 from gso.kernel.guest import addresses
 from gso.kernel.scenarios import families
 from gso.kernel.scenarios.faults import DEFAULT_FAULT
-from gso.kernel.scenarios.model import Scenario
+from gso.kernel.scenarios.model import Role, Roles, Scenario
 
 # Names that the guest needs beside what the scenario itself says.
 _ADDRESSES = ("target", "here", "there", "server", "source")
@@ -41,7 +40,8 @@ def _numbered(index: int, scenario: Scenario) -> Scenario:
 
 def _all() -> tuple[Scenario, ...]:
     # The reproducers come first: if they show nothing, nothing else matters.
-    ordered = sorted(_found(), key=lambda s: (not s.default, s.role != "fault"))
+    roles = DEFAULT_FAULT.roles
+    ordered = sorted(_found(), key=lambda s: (not s.default, roles.of(s) != "fault"))
     names = [scenario.name for scenario in ordered]
     if len(set(names)) < len(names):
         raise ValueError(
@@ -53,16 +53,19 @@ def _all() -> tuple[Scenario, ...]:
 SCENARIOS = _all()
 
 
-def select(only: Sequence[str] = (), without: Sequence[str] = ()) -> tuple[Scenario, ...]:
+def select(
+    only: Sequence[str] = (), without: Sequence[str] = (), roles: Roles = DEFAULT_FAULT.roles
+) -> tuple[Scenario, ...]:
     """Return the scenarios that ``only`` takes and ``without`` does not: names, globs or groups.
 
-    Without ``only`` they are those of the default fault.
+    The roles, such as ``control``, are groups, too. Without ``only`` they are those of the default
+    fault.
 
     Raises:
         UsageError: a word of either matches nothing, or nothing is left.
     """
-    wanted = set().union(*(_matching(word) for word in only or DEFAULT_FAULT.scenarios))
-    unwanted = set().union(*(_matching(word) for word in without))
+    wanted = set().union(*(_matching(word, roles) for word in only or DEFAULT_FAULT.scenarios))
+    unwanted = set().union(*(_matching(word, roles) for word in without))
     chosen = tuple(s for s in SCENARIOS if s.name in wanted - unwanted)
     if not chosen:
         raise UsageError(
@@ -71,9 +74,9 @@ def select(only: Sequence[str] = (), without: Sequence[str] = ()) -> tuple[Scena
     return chosen
 
 
-def _matching(word: str) -> set[str]:
-    found = {s.name for s in SCENARIOS if word in s.groups or fnmatchcase(s.name, word)}
-    if not found:
+def _matching(word: str, roles: Roles) -> set[str]:
+    found = {s.name for s in SCENARIOS if s.matches(word) or word == roles.of(s)}
+    if not found and word not in get_args(Role):
         groups = ", ".join(sorted(set().union(*(s.groups for s in SCENARIOS))))
         raise UsageError(f"no scenario or group {word!r}; see gso-kernel list; groups: {groups}")
     return found

@@ -19,7 +19,7 @@ from gso.kernel.bootable import Bootable
 from gso.kernel.errors import TestBedError, UsageError
 from gso.kernel.paths import cache_folder, only_one
 from gso.kernel.processes import logged, output
-from gso.kernel.trees import debian, kconfig
+from gso.kernel.trees import debian, kconfig, symbols
 from gso.kernel.trees.debian import DebianKernel
 from gso.kernel.trees.making import check_trust, made, make, runs_commands
 from gso.kernel.trees.patches import Files
@@ -277,7 +277,10 @@ class SourceTree:
                 _recall_log(place, log)
             else:
                 self._make(files, place, log)
-        return Bootable(place / "bzImage", config=place / "config")
+        kept = place / "symbols"
+        return Bootable(
+            place / "bzImage", config=place / "config", symbols=kept if kept.exists() else None
+        )
 
     def _make(self, files: Files, place: Path, log: Path) -> None:
         check_trust(files)
@@ -289,6 +292,9 @@ class SourceTree:
         place.mkdir(parents=True, exist_ok=True)
         _keep_log(log, place)
         (place / "config").write_bytes(made(self._objects / ".config"))
+        vmlinux = self._objects / "vmlinux"
+        if vmlinux.is_file() and not vmlinux.is_symlink():
+            (place / "symbols").write_text(symbols.text(str(vmlinux)))
         # Last, and at once: it says that all of this is complete.
         (place / "bzImage.partial").write_bytes(made(self._objects / "arch/x86/boot/bzImage"))
         (place / "bzImage.partial").rename(place / "bzImage")
@@ -306,7 +312,8 @@ class SourceTree:
     def _variant_key(self, files: Files) -> str:
         """Return a key for the tree's state, the files, the configuration and the compiler."""
         compiler = output("gcc", "--version")
-        return _key(self._state(), _content(files), self._wanted, compiler)
+        # "symbols": made since the functions of a kernel are kept with it.
+        return _key("symbols", self._state(), _content(files), self._wanted, compiler)
 
     def _state(self) -> str:
         if self.repository and self.commit:

@@ -10,7 +10,7 @@ import os
 import re
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,6 +19,9 @@ from gso.kernel.trees import mails
 
 # Contents of the files that patches touch, by path in the tree; None: the file is absent.
 Files = Mapping[str, "bytes | None"]
+
+# Returns a tree's own content of the paths it is given.
+Pristine = Callable[[tuple[str, ...]], dict[str, "bytes | None"]]
 
 _LARGEST = 16 << 20
 _LONGEST_PART = 255
@@ -279,16 +282,12 @@ class Variants:
     steps: tuple[str, ...]
 
 
-def variants(
-    pristine: Callable[[tuple[str, ...]], dict[str, bytes | None]],
-    series: list[Patch],
-    fix: Patch | None,
-) -> Variants:
+def variants(pristine: Pristine, series: Sequence[Patch], fix: Patch | None) -> Variants:
     """Work out the unpatched and the patched tree.
 
-    ``pristine`` returns the tree's own content of the paths it is given. ``fix`` is the known
-    complete fix of the fault under test: where the tree has it, the unpatched tree is the one
-    without it, so that an incomplete patch is not completed by what the tree already had.
+    ``fix`` is the known complete fix of the fault under test: where the tree has it, the unpatched
+    tree is the one without it, so that an incomplete patch is not completed by what the tree
+    already had.
     Patches of ``series`` that are in the tree already are taken out of the unpatched tree.
     """
     every = [*series, *([fix] if fix else [])]

@@ -65,6 +65,11 @@ class Repository:
         listed = self.git("ls-tree", "-r", "-z", "--name-only", commit)
         return [name for name in listed.split("\0") if name]
 
+    def changed_names(self, before: str, after: str) -> list[str]:
+        """Return the files that differ between two commits."""
+        listed = self.git("diff", "-z", "--name-only", "--no-renames", before, after)
+        return [name for name in listed.split("\0") if name]
+
     def clone(self, folder: Path, log: Path) -> None:
         """Make a repository of our own that borrows this one's objects."""
         if not (folder / ".git").exists():

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from gso.kernel.bootable import PATCHED, UNPATCHED, VARIANTS, Bootable
 from gso.kernel.errors import UsageError
-from gso.kernel.trees import build, debian, patches
+from gso.kernel.trees import build, debian
 from gso.kernel.trees.build import SourceTree
-from gso.kernel.trees.patches import Files, Patch, Variants
+from gso.kernel.trees.patches import Files, Pristine, Variants
+
+# Works out the variants to compare from a tree's own files.
+Chooser = Callable[[Pristine], Variants]
 
 
 class Target(ABC):
@@ -21,15 +24,19 @@ class Target(ABC):
     label: str
 
     @abstractmethod
-    def prepare(self, series: list[Patch], fix: Patch | None) -> tuple[str, ...]:
+    def prepare(self, choose: Chooser) -> tuple[str, ...]:
         """Fetch what is needed and work out the two variants; return the steps that were taken."""
+
+    def changes(self) -> tuple[Files, Files]:
+        """Return the files that the patch touches, before and after; empty: it is not known."""
+        return {}, {}
 
     @abstractmethod
     def build(self, variant: str, log: Path) -> Bootable:
         """Make one variant ready to boot."""
 
     @abstractmethod
-    def outlook(self, series: list[Patch], fix: Patch | None) -> list[str]:
+    def outlook(self, choose: Chooser) -> list[str]:
         """Say what preparing and building would do; nothing is fetched or built."""
 
 
@@ -38,23 +45,27 @@ class PatchedTarget(Target):
 
     _variants: Variants
 
-    def prepare(self, series: list[Patch], fix: Patch | None) -> tuple[str, ...]:
-        """Apply the series; where the tree has ``fix`` already, take it out first."""
+    def prepare(self, choose: Chooser) -> tuple[str, ...]:
+        """Fetch the source and let ``choose`` work out the variants of it."""
         self._fetch()
-        self._variants = patches.variants(self._pristine, series, fix)
+        self._variants = choose(self._pristine)
         return self._variants.steps
+
+    def changes(self) -> tuple[Files, Files]:
+        """Return the touched files of both variants."""
+        return self._variants.unpatched, self._variants.patched
 
     def build(self, variant: str, log: Path) -> Bootable:
         """Build the variant, or find it in the cache."""
         chosen = self._variants
         return self._build(chosen.unpatched if variant == UNPATCHED else chosen.patched, log)
 
-    def outlook(self, series: list[Patch], fix: Patch | None) -> list[str]:
+    def outlook(self, choose: Chooser) -> list[str]:
         """Say what would be fetched, which patches apply, and which builds the cache lacks."""
         missing = self._missing()
         if missing:
             return [*missing, "which patches apply is known when that is here"]
-        found = patches.variants(self._pristine, series, fix)
+        found = choose(self._pristine)
         variants = ((UNPATCHED, found.unpatched), (PATCHED, found.patched))
         return [
             *found.steps,
@@ -136,15 +147,23 @@ class CommitTarget(Target):
         assert patched.commit
         parent = patched.repository.parent(patched.commit)
         self._trees = {UNPATCHED: SourceTree(source, parent, extra), PATCHED: patched}
+        self._commits = patched.repository, parent, patched.commit
         self._subject = patched.repository.subject(patched.commit)
         self.id = f"commit-{patched.commit[:12]}"
         self.label = f"{patched.version()} from {patched.source}, commit {self._subject}"
 
-    def prepare(self, series: list[Patch], fix: Patch | None) -> tuple[str, ...]:  # noqa: ARG002
+    def prepare(self, choose: Chooser) -> tuple[str, ...]:  # noqa: ARG002
         """Nothing is applied: the commit is the patch."""
         return (f"the unpatched kernel is the parent of commit {self._subject}",)
 
-    def outlook(self, series: list[Patch], fix: Patch | None) -> list[str]:  # noqa: ARG002
+    def changes(self) -> tuple[Files, Files]:
+        """Return the files that the commit touches, in its parent and in itself."""
+        repository, parent, commit = self._commits
+        names = repository.changed_names(parent, commit)
+        before, after = ({n: repository.read(c, n) for n in names} for c in (parent, commit))
+        return before, after
+
+    def outlook(self, choose: Chooser) -> list[str]:  # noqa: ARG002
         """Say which of the two builds the cache lacks."""
         return [f"{name}: {tree.outlook({})}" for name, tree in self._trees.items()]
 
@@ -176,11 +195,11 @@ class ImageTarget(Target):
         self.id = f"image-{re.sub(r'[^A-Za-z0-9._+-]', '_', images[-1].name)}"
         self.label = f"{images[-1]} against {images[0]}"
 
-    def prepare(self, series: list[Patch], fix: Patch | None) -> tuple[str, ...]:  # noqa: ARG002
+    def prepare(self, choose: Chooser) -> tuple[str, ...]:  # noqa: ARG002
         """Nothing is applied: the images are as they are."""
         return ("two images compared as they are",)
 
-    def outlook(self, series: list[Patch], fix: Patch | None) -> list[str]:  # noqa: ARG002
+    def outlook(self, choose: Chooser) -> list[str]:  # noqa: ARG002
         """Nothing is fetched or built."""
         return [f"{name}: {kernel.image} as it is" for name, kernel in self._kernels.items()]
 

@@ -48,7 +48,10 @@ def test_a_fault_is_where_its_patch_changes_the_kernel(fault):
     assert tuple(changed) == fault.functions
     assert f'Fixes: {introduced.commit} ("{introduced.subject}")' in text
     assert fault.fixed is None or f"Upstream: {fault.fixed.commit} " in text
-    assert select(fault.scenarios)
+    chosen = select(fault.scenarios, (), fault.roles)
+    assert {fault.roles.of(scenario) for scenario in chosen} == {"fault", "control"}
+    # No name and no glob of them is a mistake.
+    assert all(select([word]) for word in fault.fails)
 
 
 def test_the_list_shows_the_faults(gso_kernel):

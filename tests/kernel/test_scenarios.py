@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from gso.kernel.scenarios import SCENARIOS, select
+from gso.kernel.scenarios import DEFAULT_FAULT, SCENARIOS, select
 
 from testbed import MAIN, ONE_OF_EACH_FAMILY
 
@@ -20,7 +20,8 @@ def test_each_family_shows_what_its_data_say(fixed):
 
 
 def check(scenario, found) -> None:
-    verdict = "FIXED" if scenario.role == "fault" else "UNAFFECTED"
+    role = DEFAULT_FAULT.roles.of(scenario)
+    verdict = "FIXED" if role == "fault" else "UNAFFECTED"
     assert found["verdict"] == verdict, scenario.name
     for traffic, before, after in zip(
         scenario.traffic, found["unpatched"], found["patched"], strict=True
@@ -34,9 +35,9 @@ def check(scenario, found) -> None:
         assert after["segmenter_ran"] == (scenario.segmenter is not None)
         expected = [scenario.tnl_hlen] if scenario.segmenter and scenario.tnl_hlen else []
         assert after["tnl_hlen"] == expected, scenario.name
-        if scenario.role == "fault" and scenario.faulty_tnl_hlen is not None:
+        if role == "fault" and scenario.faulty_tnl_hlen is not None:
             assert before["tnl_hlen"] == [scenario.faulty_tnl_hlen]
-        if scenario.role == "fault":
+        if role == "fault":
             assert before["segmentation_drops"] > 0
 
 

@@ -6,7 +6,7 @@ import re
 import pytest
 from gso.kernel.errors import UsageError
 from gso.kernel.judging.evidence import SEGMENTERS
-from gso.kernel.scenarios import DEFAULT_FAULT, SCENARIOS, plan, select
+from gso.kernel.scenarios import DEFAULT_FAULT, FAULTS, SCENARIOS, plan, select
 
 import gso
 
@@ -40,7 +40,8 @@ def test_names_globs_and_groups(only, without, expected):
 
 
 def test_an_exception_alone_is_from_the_default_group():
-    assert names(select((), ["control"])) == {s.name for s in select() if s.role == "fault"}
+    faults = {s.name for s in select() if DEFAULT_FAULT.roles.of(s) == "fault"}
+    assert names(select((), ["control"])) == faults
 
 
 @pytest.mark.parametrize("option", ["only", "without"])
@@ -70,7 +71,8 @@ def test_each_is_consistent():
         assert scenario.tunnel in gso.Tunnel.__members__
         assert len(scenario.reason) > 20
         # Traffic that no segmenter may see cannot show the fault.
-        assert not (scenario.segmenter is None and scenario.role == "fault")
+        roles = {fault.roles.of(scenario) for fault in FAULTS}
+        assert not (scenario.segmenter is None and "fault" in roles)
         assert len({bool(traffic.datagram) for traffic in scenario.traffic}) == 1
 
 

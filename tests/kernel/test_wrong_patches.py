@@ -10,8 +10,8 @@ import pytest
 from gso.kernel.judging.results import Report
 from gso.kernel.judging.verdict import Verdict
 from gso.kernel.report.terminal import TerminalScreen
+from gso.kernel.runs.baseline import Asked
 from gso.kernel.runs.verify import Options, verify
-from gso.kernel.scenarios import SCENARIOS
 
 from testbed import MAIN, boots, edited
 
@@ -46,10 +46,8 @@ def added(code: bytes, place: bytes = CALL, nth: int = 0) -> Callable[[bytes], b
 
 def judged(folder: Path, change: Callable[[bytes], bytes], *scenarios: str) -> Report:
     """Verify the fix and, after it, a patch that makes the change."""
-    chosen = [scenario for scenario in SCENARIOS if scenario.name in scenarios]
-    assert len(chosen) == len(scenarios)
     series = [MAIN, edited(folder, FILE, change)]
-    options = Options(series, folder / "results", scenarios=chosen, timeout=240)
+    options = Options(series, folder / "results", asked=Asked(only=scenarios), timeout=240)
     report = verify(options, TerminalScreen(quiet=True))
     assert all(kernel.error is None or kernel.scenarios for kernel in report.kernels), report
     return report

@@ -63,7 +63,6 @@ def _variants(base: Scenario) -> list[Scenario]:
             base,
             "tunnel-offload",
             "the device takes the packet whole: inner_mac_header is not read, the fault is hidden",
-            role="control",
             segmenter=None,
         ),
         _on_veth(
@@ -89,7 +88,6 @@ def _variants(base: Scenario) -> list[Scenario]:
             base,
             "gro-off",
             "nothing is merged, so nothing has to be segmented: the fault is hidden",
-            role="control",
             segmenter=None,
             traffic=TCP_UNSEGMENTED,
             during=(_ethtool("director", "d0", "gro off", "gro on"),),

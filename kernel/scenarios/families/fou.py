@@ -36,7 +36,6 @@ def _scenario(encap: str, outer: Family, inner: Family, checksum: Checksum) -> S
     return Scenario(
         name=f"{encap}-device-outer{outer}-inner{inner}-{checksum}",
         kind=f"{encap}-device",
-        role="control",
         reason="a tunnel device sets inner_mac_header itself, in skb_tunnel_xmit's callers",
         outer=outer,
         inner=inner,

@@ -23,7 +23,6 @@ def _scenario(kind: str, outer: Family, inner: Family, checksum: Checksum) -> Sc
     return Scenario(
         name=f"{kind}-outer{outer}-inner{inner}-{checksum}",
         kind=kind,
-        role="control",
         reason="the tunnel device sets inner_mac_header: to the IP header, or the inner Ethernet's",
         outer=outer,
         inner=inner,

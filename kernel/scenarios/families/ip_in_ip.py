@@ -15,7 +15,6 @@ SCENARIOS = [
     Scenario(
         name=f"{kind}-outer{outer}-inner{inner}",
         kind=kind,
-        role="control",
         reason="the segmenters of IP in IP go by inner_network_header, never by inner_mac_header",
         outer=outer,
         inner=inner,

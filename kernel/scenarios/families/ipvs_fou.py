@@ -12,7 +12,6 @@ SCENARIOS = [
     Scenario(
         name=f"fou-outer{outer}-inner{inner}-nocsum",
         kind="fou-direct-routing",
-        role="control",
         reason="the tunnel device, not IPVS, adds the headers and sets inner_mac_header",
         outer=outer,
         inner=inner,

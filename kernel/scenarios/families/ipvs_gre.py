@@ -13,7 +13,6 @@ SCENARIOS = [
     Scenario(
         name=f"ipvs-gre-outer{outer}-inner{inner}-{checksum}",
         kind="ipvs-gre",
-        role="fault",
         reason="gre_gso_segment() too takes inner_mac_header - transport_header for its length",
         outer=outer,
         inner=inner,

@@ -17,7 +17,6 @@ SCENARIOS = [
     Scenario(
         name=f"gue-outer{outer}-inner{inner}-{checksum}",
         kind="ipvs-gue",
-        role="fault",
         reason="ip_vs_tunnel_xmit() leaves inner_mac_header at the packet's own link-layer header",
         outer=outer,
         inner=inner,

@@ -12,7 +12,6 @@ SCENARIOS = [
     Scenario(
         name=f"ipvs-ipip-outer{outer}-inner{inner}",
         kind="ipvs-ipip",
-        role="control",
         reason="the segmenters of IP in IP go by inner_network_header, never by inner_mac_header",
         outer=outer,
         inner=inner,

@@ -23,7 +23,6 @@ def _scenario(kind: str, outer: Family, inner: Family, checksum: Checksum) -> Sc
     return Scenario(
         name=f"{kind}-outer{outer}-inner{inner}-{checksum}",
         kind=kind,
-        role="control",
         reason="the inner MAC header is a real one: the tunnel device's own",
         outer=outer,
         inner=inner,
