@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import os
 import stat
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 _LARGEST = 256 << 20
 
@@ -42,6 +46,23 @@ def read(path: Path, most: int = _LARGEST) -> bytes:
 def read_text(path: Path, most: int = _LARGEST) -> str:
     """Return the text of a regular file, as :func:`read` does."""
     return read(path, most).decode(errors="replace")
+
+
+@contextmanager
+def understood(name: str) -> Iterator[None]:
+    """Turn what goes wrong with the content of a file into an error that names the file."""
+    try:
+        yield
+    except (struct.error, ValueError, LookupError, TypeError, OverflowError) as error:
+        raise GuestFileError(f"{name} of the guest is damaged: {error}") from None
+
+
+def exactly(source: BinaryIO, length: int) -> bytes:
+    """Read so many bytes; raise :class:`ValueError` where there are fewer."""
+    data = source.read(length)
+    if len(data) < length:
+        raise ValueError(f"{length} bytes should follow, and {len(data)} do")
+    return data
 
 
 def make_way(path: Path) -> None:

@@ -8,7 +8,7 @@ import sys
 import tempfile
 import traceback
 
-from gso.printable import printable
+from gso.printable import printable, printable_lines
 
 _MOST_CHARACTERS = 500
 
@@ -31,9 +31,8 @@ def _kept(error: Exception) -> str:
 
 def complain(text: str) -> None:
     """Write lines to standard error, safe to show; a closed or full one changes nothing."""
-    shown = "\n".join(printable(line) for line in text.expandtabs().splitlines())
     with contextlib.suppress(OSError, ValueError, AttributeError):
-        sys.stderr.write(f"{shown}\n")
+        sys.stderr.write(f"{printable_lines(text)}\n")
         sys.stderr.flush()
 
 

@@ -12,6 +12,8 @@ from gso.kernel.runs import bisect
 from gso.kernel.scenarios import SCENARIOS
 from gso.kernel.trees.repository import Repository
 
+from gso.printable import printable_lines
+
 
 def add(command: argparse.ArgumentParser) -> None:
     """Describe the subcommand."""
@@ -77,5 +79,6 @@ def _bisect(options: argparse.Namespace) -> int:
     else:
         print(f"the first {kind} commit is")
     for commit in found.commits:
-        print(repository.git("show", "--stat", "--format=%H%n  %an, %ad%n  %s%n", commit).rstrip())
+        said = repository.git("show", "--stat", "--format=%H%n  %an, %ad%n  %s%n", commit)
+        print(printable_lines(said.rstrip()))
     return 0 if len(found.commits) == 1 else Verdict.INCONCLUSIVE.exit_status

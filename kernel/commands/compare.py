@@ -11,6 +11,8 @@ from gso.kernel.report import plots
 from gso.kernel.report.compare import Comparison, compare
 from gso.kernel.report.load import load, reading
 
+from gso.printable import printable_lines
+
 
 def add(command: argparse.ArgumentParser) -> None:
     """Describe the subcommand."""
@@ -40,9 +42,9 @@ def _compare(options: argparse.Namespace) -> int:
 
 def _print(found: Comparison) -> None:
     for difference in found.differences:
-        print(difference)
+        print(printable_lines(str(difference)))
     for row in found.latency:
         first, second = plots.duration(row["first_ms"]), plots.duration(row["second_ms"])
-        print(f"median of {row['what']}: {first} -> {second}")
+        print(f"median of {printable_lines(row['what'])}: {first} -> {second}")
     number = len(found.differences)
     print(f"{number} differences" if number else "the same verdicts and outcomes")

@@ -17,6 +17,8 @@ from gso.kernel.errors import TestBedError, UsageError
 from gso.kernel.progress import Progress
 from gso.kernel.report.terminal import TerminalScreen
 
+from gso.printable import printable_lines
+
 _COLUMNS = (EQUAL, REFUSED, DIFFERENT, NOT_SENT)
 _SHOWN = 10  # differences named on the terminal
 
@@ -106,7 +108,8 @@ def _run(options: argparse.Namespace) -> int:
     )
     report = _way(options)(wanted, screen)
     screen.close()
-    print(gro_table(report) if isinstance(report, gro.Report) else table(report))
+    shown = gro_table(report) if isinstance(report, gro.Report) else table(report)
+    print(printable_lines(shown))
     if report.differences:
         records.write(options.differences, report.differences)
         print(f"both answers: {options.differences}, to send again with --replay")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -27,17 +28,22 @@ class Frame:
 
 def read_frames(path: Path) -> list[Frame]:
     """Read a ``.frames`` file of the guest."""
-    blob = guest_files.read(path)
-    frames, at = [], 0
+    with guest_files.understood(path.name):
+        return list(_frames(guest_files.read(path)))
+
+
+def _frames(blob: bytes) -> Iterator[Frame]:
+    at = 0
     while at < len(blob):
         time_ns, length = FRAME.unpack_from(blob, at)
         at += FRAME.size
         flags, gso_type, _, gso_size, _, _ = VIRTIO_NET_HDR.unpack_from(blob, at)
         at += VIRTIO_NET_HDR.size
         size = gso_size if gso_type & ~GSO_ECN else 0
-        frames.append(Frame(time_ns, size, bool(flags & NEEDS_CSUM), blob[at : at + length]))
+        if len(blob) - at < length:
+            raise ValueError(f"a frame of {length} bytes has {len(blob) - at}")
+        yield Frame(time_ns, size, bool(flags & NEEDS_CSUM), blob[at : at + length])
         at += length
-    return frames
 
 
 @dataclass(frozen=True)

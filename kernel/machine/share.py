@@ -31,7 +31,7 @@ PROGRESS = "progress.jsonl"
 
 _EVIDENCE = "cells"
 _LARGEST_PROGRESS = 16 << 20
-_MOST_BYTES, _MOST_FILES = 4 << 30, 20_000
+_MOST_BYTES, _MOST_FILES = 4 << 30, 8_000
 _NAME = re.compile(r"\w[\w.+-]{0,200}", re.ASCII)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,6 +29,11 @@ def load(folder: Path) -> dict[str, Any]:
         raise UsageError(f"{path} has no results of gso-kernel verify")
     if results["schema"] != SUPPORTED:
         raise UsageError(f"{path} has schema {results['schema']}; this program reads {SUPPORTED}")
+    with reading(folder):
+        for kernel in results["kernels"]:
+            # It names a folder of the run, and a place of the page.
+            if not re.fullmatch(r"[\w+-][\w.+-]*", kernel["id"], re.ASCII):
+                raise ValueError(f"a kernel has the id {kernel['id']!r}")
     return results
 
 

@@ -87,7 +87,7 @@ def _kernel(kernel: dict[str, Any], folder: Path) -> Iterator[str]:
     yield from _list([*kernel.get("findings", ()), *_lost(kernel.get("boots", ()))])
     for side, warnings in (kernel.get("warnings") or {}).items():
         if warnings:
-            yield f"<h3>The kernel's warnings {_WITHOUT.get(side, side)}</h3>"
+            yield f"<h3>The kernel's warnings {escape(_WITHOUT.get(side, side))}</h3>"
             yield f"<pre>{escape(chr(10).join(warnings))}</pre>\n"
     if kernel.get("applications"):
         yield from _applications(kernel["applications"])
@@ -275,12 +275,12 @@ def _latency_table(workloads: Sequence[dict[str, Any]]) -> Iterator[str]:
 
 def _step(step: dict[str, Any]) -> Iterator[str]:
     done = len(step["milliseconds"])
-    yield f"<td{' class=wrong' * (done < step['requests'])}>{done} of {step['requests']}</td>"
+    yield f"<td{' class=wrong' * (done < step['requests'])}>{done} of {step['requests']:d}</td>"
     for name in ("p50", "p90", "max"):
         value = step["latency"][name]
         bound = "&gt; " * (name in step["latency"]["at_least"])
         yield f"<td>{'-' if value is None else bound + plots.duration(value)}</td>"
-    yield f"<td{' class=wrong' * bool(step['drops'])}>{step['drops']}</td>"
+    yield f"<td{' class=wrong' * bool(step['drops'])}>{step['drops']:d}</td>"
 
 
 def _files(folder: Path, kernel: str) -> Iterator[str]:

@@ -184,7 +184,7 @@ def _requests(side: str, step: dict[str, Any], x: float, band: float, y: Any) ->
         # The golden ratio spreads any number of dots evenly, without chance.
         place = x + room * ((0.5 + number * 0.618034) % 1 - 0.5)
         yield f'<circle cx="{place:.1f}" cy="{y(value):.1f}" r="{_DOT}" fill="var(--{side})" '
-        yield f'fill-opacity=".5"><title>{name}: {duration(value)}</title></circle>'
+        yield f'fill-opacity=".5"><title>{escape(name)}: {duration(value)}</title></circle>'
     if step["unfinished"]:
         top = y(step["waited"])
         text = f"{name}: {step['unfinished']} not done after {duration(step['waited'])}"
@@ -193,7 +193,7 @@ def _requests(side: str, step: dict[str, Any], x: float, band: float, y: Any) ->
     if (median := step["latency"]["p50"]) is not None and known:
         yield f'<path d="M{x - _MEDIAN:.1f} {y(median):.1f}h{2 * _MEDIAN}" '
         yield f'stroke="var(--{side})" stroke-width="3" stroke-linecap="round">'
-        yield f"<title>{name}, median: {_median(step)}</title></path>"
+        yield f"<title>{escape(name)}, median: {_median(step)}</title></path>"
 
 
 def drops(applications: dict[str, Any]) -> str:
@@ -249,7 +249,7 @@ def _phases(workloads: Sequence[dict[str, Any]], side: str, top: float, x: Any) 
         label = title(work)
         yield f'<g><rect x="{left:.1f}" y="{top}" width="{max(right - left - 2, 1):.1f}" '
         yield f'height="22" rx="3" fill="var(--panel)" stroke="var(--{side})" '
-        yield f'stroke-opacity=".6"/><title>{label}, {_LABELS[side]}</title>'
+        yield f'stroke-opacity=".6"/><title>{escape(label)}, {_LABELS[side]}</title>'
         if right - left > 7 * len(label):
             yield _text(left + 6, top + 15.5, label, 'font-size="12"')
         yield "</g>"

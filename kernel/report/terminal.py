@@ -17,6 +17,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
+from gso.printable import printable_lines
+
 _STYLES = {
     Verdict.FIXED: "bold green",
     Verdict.UNAFFECTED: "green",
@@ -34,6 +36,13 @@ def _console(file: TextIO, *, quiet: bool = False) -> Console:
     # A file or a pipe has no width to fit into.
     width = None if file.isatty() else _LOG_WIDTH
     return Console(file=file, width=width, highlight=False, quiet=quiet)
+
+
+def _safe(text: str | Text) -> Text:
+    """Return a text that may be a guest's, a log's or a patch's; it may lose its style."""
+    given = Text(text) if isinstance(text, str) else text
+    shown = printable_lines(given.plain)
+    return given if shown == given.plain else Text(shown)
 
 
 class TerminalScreen:
@@ -58,10 +67,10 @@ class TerminalScreen:
         self._print_log(f"           {text}")
 
     def _print_log(self, text: str) -> None:
-        self._log.print(Text(text), soft_wrap=True)
+        self._log.print(_safe(text), soft_wrap=True)
 
     def _print(self, text: str | Text) -> None:
-        self._out.print(Text(text) if isinstance(text, str) else text, soft_wrap=True)
+        self._out.print(_safe(text), soft_wrap=True)
 
     def kernel(self, report: KernelReport) -> None:
         """Print the heading of a kernel's table."""

@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TextIO
 
 from gso.kernel import guest_files
 from gso.kernel.errors import TestBedError, UsageError
@@ -23,6 +24,8 @@ from gso.kernel.runs.baseline import Asked
 from gso.kernel.scenarios import Fault, Scenario, plan
 from gso.kernel.trees.patches import Patch
 from gso.kernel.trees.targets import Target
+
+from gso.printable import printable_lines
 
 TUN = Path("/dev/net/tun")
 # Network namespaces get their names by a mount. Where mounts and processes are this shell's own,
@@ -117,10 +120,15 @@ def in_machine(
 
 def _pass_on(machine: Path) -> None:
     """Print what the command and the set-up before it said in the VM."""
-    sys.stderr.write(guest_files.read_text(machine / "guest.log"))
+    sys.stderr.write(_shown(guest_files.read_text(machine / "guest.log"), sys.stderr))
     output = machine / OUTPUT
     if os.path.lexists(output):
-        sys.stdout.write(guest_files.read_text(output))
+        sys.stdout.write(_shown(guest_files.read_text(output), sys.stdout))
+
+
+def _shown(text: str, sink: TextIO) -> str:
+    """Return what a guest said, safe for a terminal; into a file or pipe goes all of it."""
+    return f"{printable_lines(text)}\n" if text and sink.isatty() else text
 
 
 def _left(folder: Path) -> int:

@@ -6,7 +6,10 @@ import time
 
 import pytest
 from gso.kernel import guest_files
+from gso.kernel.conformance.tunnels import outcomes
+from gso.kernel.conformance.tunnels.packets import Packet
 from gso.kernel.errors import TestBedError
+from gso.kernel.guest.records import FRAME, VIRTIO_NET_HDR
 from gso.kernel.guest_files import GuestFileError
 from gso.kernel.judging import evidence
 from gso.kernel.machine import jobs, vm
@@ -108,6 +111,31 @@ def test_nothing_is_written_through_a_link(shared, secret):
     guest_files.make_way(path)
     path.write_text("ours")
     assert secret.read_text() == before
+
+
+@pytest.mark.parametrize("cut", range(1, 30))
+def test_a_cut_capture_is_damaged(shared, cut):
+    whole = FRAME.pack(5, 10) + VIRTIO_NET_HDR.pack(0, 0, 0, 0, 0, 0) + bytes(10)
+    (shared / "a.frames").write_bytes(whole)
+    assert [frame.data for frame in evidence.read_frames(shared / "a.frames")] == [bytes(10)]
+    (shared / "a.frames").write_bytes(whole[:-cut])
+    with pytest.raises(GuestFileError, match=r"a\.frames of the guest is damaged"):
+        evidence.read_frames(shared / "a.frames")
+
+
+_RECEIVED = "gso_entry: dev=a ip_summed=0 b gso_size=0 gso_type=0x0\n"
+
+
+@pytest.mark.parametrize("damage", [b"", b"\0", b"\xff" * 8, b"\xff" * 4096])
+def test_damaged_outcomes_are_refused(shared, damage):
+    (shared / "outcome.bin").write_bytes(damage)
+    (shared / "metadata.txt").write_text("")
+    packet = Packet(b"")
+    with pytest.raises(GuestFileError, match=r"outcome\.bin of the guest is damaged"):
+        list(outcomes.read(shared, [(0, packet)]))
+    (shared / "metadata.txt").write_text("tracing_mark_write: packet 7\n" + _RECEIVED)
+    with pytest.raises(GuestFileError, match=r"metadata\.txt of the guest is damaged"):
+        list(outcomes.read(shared, [(0, packet)]))
 
 
 def test_a_plain_file_is_read(shared):

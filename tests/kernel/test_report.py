@@ -19,8 +19,9 @@ from gso.kernel.report.cases import suites
 from gso.kernel.report.compare import compare
 from gso.kernel.report.junit import junit
 from gso.kernel.report.ktap import ktap
-from gso.kernel.report.load import SCHEMA, load
+from gso.kernel.report.load import SCHEMA, load, reading
 from gso.kernel.report.page import page
+from gso.kernel.report.terminal import TerminalScreen
 from gso.kernel.report.write import write
 
 from ktap_parser import KtapError, parse
@@ -463,3 +464,90 @@ def test_compare_ignores_times_and_counts_and_sees_what_is_absent(results):
 def test_load_says_what_is_wrong(tmp_path):
     with pytest.raises(UsageError, match="cannot read"):
         load(tmp_path)
+
+
+# Hostile fields
+
+_MARKUP = "\"'><script>alert(1)</script><img src=x onerror=alert(1)>\x1b]0;title\x07"
+
+
+def trimmed(value):
+    """Return results with at most two of whatever there are many of."""
+    if isinstance(value, dict):
+        return {key: trimmed(inner) for key, inner in value.items()}
+    return [trimmed(inner) for inner in value[:2]] if isinstance(value, list) else value
+
+
+def leaves(value, path=()):
+    """Yield the path of each value that is no dictionary or list; a list's first stands for it."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from leaves(inner, (*path, key))
+    elif isinstance(value, list):
+        for first in value[:1]:
+            yield from leaves(first, (*path, 0))
+    else:
+        yield path
+
+
+def with_leaf(results, path, new):
+    changed = copy.deepcopy(results)
+    place = changed
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = new
+    return changed
+
+
+@pytest.mark.parametrize("shape", [broken, failed_run])
+def test_no_field_becomes_markup(results, tmp_path, shape):
+    results = trimmed(shape(results))
+    paths = list(leaves(results))
+    rendered = 0
+    for path in paths:
+        changed = with_leaf(results, path, _MARKUP)
+        try:
+            with reading(tmp_path):
+                shown = page(changed, tmp_path)
+        except UsageError:  # refused: no string belongs there
+            continue
+        rendered += 1
+        assert "<script" not in shown, path
+        assert "<img" not in shown, path
+        assert not Attributes.of(shown) & {"onerror", "src"}, path
+    assert rendered > 10
+
+
+class Attributes(HTMLParser):
+    """Collects the names of all attributes of a page."""
+
+    def __init__(self):
+        super().__init__()
+        self.names = set()
+
+    def handle_starttag(self, _tag, attrs):
+        self.names.update(name for name, _ in attrs)
+
+    @classmethod
+    def of(cls, text):
+        parser = cls()
+        parser.feed(text)
+        return parser.names
+
+
+@pytest.mark.parametrize("name", ["../other", "/etc", "", "..", "a/b", "a\n", '"x', ".a", 7])
+def test_the_id_of_a_kernel_is_no_path(results, tmp_path, name):
+    results["kernels"][0]["id"] = name
+    with pytest.raises(UsageError, match="does not follow"):
+        write(folder_of(results, tmp_path / "run"))
+
+
+def test_what_is_printed_commands_no_terminal(capsys):
+    screen = TerminalScreen()
+    screen.note("a\x1b[2Jb\x07\nsecond\x9b31m")
+    screen.stage("a\x1b]0;title\x07")
+    screen._print("c\x1b[2Jd\r\x08")
+    shown = "".join(capsys.readouterr())
+    assert not set(shown) & set("\x1b\x07\x9b\r\x08")
+    assert "\nsecond" in shown
+    assert "a\\x1b[2Jb" in shown

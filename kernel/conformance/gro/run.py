@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import lzma
 import tempfile
@@ -12,6 +13,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from gso.kernel import guest_files
 from gso.kernel.bootable import Bootable
 from gso.kernel.conformance.gro import streams
 from gso.kernel.conformance.gro.compare import (
@@ -152,9 +154,11 @@ def _boot(
         }
         guest = boot_in(folder, bootable, plan, options.timeout, folder / "streams.bin")
         report.refused |= guest["refused"]
-        with (folder / "vm" / "outcome.bin").open("rb") as source:
-            for stream in sent:
-                yield judge(stream, _read(source))
+        source = io.BytesIO(guest_files.read(folder / "vm" / "outcome.bin"))
+        for stream in sent:
+            with guest_files.understood("outcome.bin"):
+                made = _read(source)
+            yield judge(stream, made)
 
 
 def _write(path: Path, sent: Sequence[Stream]) -> None:
@@ -171,7 +175,7 @@ def _read(source: Any) -> list[Made]:
     for _ in range(count):
         length, size, kind, summed = MERGED.unpack(source.read(MERGED.size))
         partial = summed == CHECKSUM_PARTIAL
-        made.append(Made(source.read(length), size, kind if size else 0, partial))
+        made.append(Made(guest_files.exactly(source, length), size, kind if size else 0, partial))
     return made
 
 

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
+from gso.kernel import guest_files
 from gso.kernel.conformance.tunnels.packets import Packet
 from gso.kernel.guest.records import (
     CHECKSUM_PARTIAL,
     GSO_ECN,
     GSO_UDP,
     GSO_UDP_L4,
+    LENGTH,
     OUTCOME,
     PACKET,
     PROBED_OFFSETS,
-    read_with_length,
 )
 
 from gso import GsoType
@@ -66,14 +69,28 @@ def write_packets(path: Path, packets: Sequence[tuple[int, Packet]]) -> None:
 
 def read(folder: Path, packets: Sequence[tuple[int, Packet]]) -> Iterator[Outcome]:
     """Read what became of the packets."""
-    notes = _notes((folder / "metadata.txt").read_text(), len(packets))
-    with (folder / "outcome.bin").open("rb") as source:
-        for number, (device, packet) in enumerate(packets):
-            error, n_supers, n_segments = OUTCOME.unpack(source.read(OUTCOME.size))
-            frames = [read_with_length(source) for _ in range(n_supers + n_segments)]
-            supers = [Super(frame) for frame in frames[:n_supers]]
-            _annotate(supers, notes[number], number, _high_bits(packet))
-            yield Outcome(device, packet, error, supers, frames[n_supers:])
+    with guest_files.understood("metadata.txt"):
+        notes = _notes(guest_files.read_text(folder / "metadata.txt"), len(packets))
+    source = io.BytesIO(guest_files.read(folder / "outcome.bin"))
+    for number, (device, packet) in enumerate(packets):
+        with guest_files.understood("outcome.bin"):
+            found = _outcome(source, device, packet, notes[number], number)
+        yield found
+
+
+def _outcome(
+    source: BinaryIO, device: int, packet: Packet, notes: list[_Note], number: int
+) -> Outcome:
+    error, n_supers, n_segments = OUTCOME.unpack(source.read(OUTCOME.size))
+    frames = [_frame(source) for _ in range(n_supers + n_segments)]
+    supers = [Super(frame) for frame in frames[:n_supers]]
+    _annotate(supers, notes, number, _high_bits(packet))
+    return Outcome(device, packet, error, supers, frames[n_supers:])
+
+
+def _frame(source: BinaryIO) -> bytes:
+    (length,) = LENGTH.unpack(source.read(LENGTH.size))
+    return guest_files.exactly(source, length)
 
 
 _Note = tuple[str, tuple[int, ...]]

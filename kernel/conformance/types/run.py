@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import json
 import lzma
 import tempfile
@@ -14,6 +15,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, Literal
 
+from gso.kernel import guest_files
 from gso.kernel.bootable import Bootable
 from gso.kernel.conformance.tunnels.compare import DIFFERENT, EQUAL, NOT_SENT, REFUSED, same
 from gso.kernel.conformance.tunnels.devices import PORTS
@@ -235,10 +237,12 @@ def _boot(options: Options, bootable: Bootable, sent: Sequence[Request]) -> Iter
                 sink.write(with_length(request.pack()))
         plan = {"types": {"requests": str(GIVEN / "requests.bin")}}
         boot_in(folder, bootable, plan, options.timeout, folder / "requests.bin")
-        with (folder / "vm" / "outcome.bin").open("rb") as source:
-            for request in sent:
+        source = io.BytesIO(guest_files.read(folder / "vm" / "outcome.bin"))
+        for request in sent:
+            with guest_files.understood("outcome.bin"):
                 unfit, length = ANSWERED.unpack(source.read(ANSWERED.size))
-                yield read_answer(request, source.read(length), unfit)
+                found = read_answer(request, guest_files.exactly(source, length), unfit)
+            yield found
 
 
 def read_answer(request: Request, answer: bytes, unfit: int = 0) -> Outcome:
@@ -250,6 +254,8 @@ def read_answer(request: Request, answer: bytes, unfit: int = 0) -> Outcome:
     for _ in range(count):
         length, size, start, offset, partial = SEGMENT.unpack_from(answer, at)
         at += SEGMENT.size
+        if len(answer) - at < length:
+            raise ValueError(f"a segment of {length} bytes has {len(answer) - at}")
         segments.append(Segment(answer[at : at + length], size, start, offset, bool(partial)))
         at += length
     return Outcome(request, tuple(segments), -error)
