@@ -1,88 +1,46 @@
-"""Segment, coalesce and validate packets exactly as the Linux kernel does."""
+"""Segment, coalesce and validate packets exactly as the Linux kernel does.
 
-from gso.buffers._checksum import (
-    checksum,
-    checksum_batch,
-    checksum_update,
-    copy_and_checksum,
-    pseudo_header,
-    simd_path,
-)
-from gso.buffers._frames import Frames, Segments
-from gso.buffers._memory import memory_limit, trim_memory
-from gso.capture import Capture, read_capture, write_capture
-from gso.coalescing._coalesce import Coalesced, coalesce
-from gso.constants import L4, GsoType, Reason, Tunnel
-from gso.diagnosis import Case, Diagnosis, diagnose
-from gso.errors import GsoError
-from gso.headers._layout import LAYOUT_DTYPE, Layout, parse, parse_batch
-from gso.rules import (
-    RULES,
-    SKB_DTYPE,
-    Finding,
-    Findings,
-    Rule,
-    Severity,
-    SkbState,
-    explain,
-    skb_array,
-    validate,
-    validate_batch,
-)
-from gso.segmentation._batch import segment_batch
-from gso.segmentation._segment import SegmentHeaders, segment, segment_headers
-from gso.segmentation.virtio import VirtioNetFlags, VirtioNetGso, VirtioNetHeader, segment_vnet
-from gso.traces.reader import TraceReader, read_trace
-from gso.traces.trace import Trace
+A name is imported when it is first used, and a module of this package likewise (PEP 562): most
+programs need few of them. `__init__.pyi` says the same for type checkers.
+"""
 
-__all__ = [
-    "L4",
-    "LAYOUT_DTYPE",
-    "RULES",
-    "SKB_DTYPE",
-    "Capture",
-    "Case",
-    "Coalesced",
-    "Diagnosis",
-    "Finding",
-    "Findings",
-    "Frames",
-    "GsoError",
-    "GsoType",
-    "Layout",
-    "Reason",
-    "Rule",
-    "SegmentHeaders",
-    "Segments",
-    "Severity",
-    "SkbState",
-    "Trace",
-    "TraceReader",
-    "Tunnel",
-    "VirtioNetFlags",
-    "VirtioNetGso",
-    "VirtioNetHeader",
-    "checksum",
-    "checksum_batch",
-    "checksum_update",
-    "coalesce",
-    "copy_and_checksum",
-    "diagnose",
-    "explain",
-    "memory_limit",
-    "parse",
-    "parse_batch",
-    "pseudo_header",
-    "read_capture",
-    "read_trace",
-    "segment",
-    "segment_batch",
-    "segment_headers",
-    "segment_vnet",
-    "simd_path",
-    "skb_array",
-    "trim_memory",
-    "validate",
-    "validate_batch",
-    "write_capture",
-]
+from importlib import import_module, util
+
+_HOMES = {
+    "gso.buffers._checksum": "checksum checksum_batch checksum_update copy_and_checksum "
+    "pseudo_header simd_path",
+    "gso.buffers._frames": "Frames Segments",
+    "gso.buffers._memory": "memory_limit trim_memory",
+    "gso.capture": "Capture read_capture write_capture",
+    "gso.coalescing._coalesce": "Coalesced coalesce",
+    "gso.constants": "L4 GsoType Reason Tunnel",
+    "gso.diagnosis": "Case Diagnosis diagnose",
+    "gso.errors": "GsoError",
+    "gso.headers._layout": "LAYOUT_DTYPE Layout parse parse_batch",
+    "gso.rules": "RULES SKB_DTYPE Finding Findings Rule Severity SkbState explain skb_array "
+    "validate validate_batch",
+    "gso.segmentation._batch": "segment_batch",
+    "gso.segmentation._segment": "SegmentHeaders segment segment_headers",
+    "gso.segmentation.virtio": "VirtioNetFlags VirtioNetGso VirtioNetHeader segment_vnet",
+    "gso.traces.reader": "TraceReader read_trace",
+    "gso.traces.trace": "Trace",
+}
+_HOME = {name: module for module, names in _HOMES.items() for name in names.split()}
+
+__all__ = sorted(_HOME)  # noqa: PLE0605  (strings, all of them)
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name, or a module of this package, and keep it."""
+    if name in _HOME:
+        value = getattr(import_module(_HOME[name]), name)
+        globals()[name] = value
+        return value
+    if not name.startswith("_") and util.find_spec(f"{__name__}.{name}"):
+        return import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """All public names, those that are not imported yet, too."""
+    return sorted({*globals(), *__all__})

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
-from gso.commands.common import EXAMPLES, UNUSABLE, Formatter, UsageError, version
 from gso.commands.unforeseen import complain, discard_output, unforeseen
+from gso.commands.usage import EXAMPLES, UNUSABLE, Formatter, UsageError, version
 from gso.errors import GsoError
 from gso.printable import printable
 

@@ -14,8 +14,8 @@ from gso.kernel.errors import TestBedError, UsageError
 from gso.kernel.guest_files import GuestFileError
 from gso.kernel.processes import SEARCH_PATH
 
-from gso.commands.common import version
 from gso.commands.unforeseen import complain, discard_output, unforeseen
+from gso.commands.usage import version
 
 _COMMANDS = {
     "verify": "say whether a patch fixes the fault",

@@ -8,20 +8,16 @@ import sys
 from collections.abc import Iterator
 
 from gso.commands.common import (
-    FINDINGS,
-    FINE,
-    UNUSABLE,
-    UsageError,
     add_common,
     add_input,
     add_output,
     open_source,
     open_target,
-    plural,
     positive,
     show_progress,
     tunnel_ports,
 )
+from gso.commands.usage import FINDINGS, FINE, UNUSABLE, UsageError, plural
 from gso.rewriting.coalesce import Merged, coalesce_capture
 
 _GRO_MAX_SIZE = 8 * 65535

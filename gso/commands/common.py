@@ -6,60 +6,21 @@ import argparse
 import contextlib
 import io
 import os
-import shutil
 import sys
 import tempfile
-import textwrap
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
 from gso.commands.unforeseen import complain
+from gso.commands.usage import UsageError
 from gso.compressed import DamagedError, compressing
 from gso.headers.tunnels import BY_NAME, known_ports
-from gso.printable import printable
 from gso.rewriting.found_tunnels import find_tunnels
-
-FINE, FINDINGS, UNUSABLE = 0, 1, 2
-REPORT_WIDTH = 96
 
 _TUNNELS = ("none", *BY_NAME)
 _AUTO = (0, "auto")
-
-EXAMPLES = """\
-examples:
-  gso segment host.pcapng wire.pcapng --gso-size 1448
-  tcpdump -w - -i eth0 | gso segment - - --gso-size 1448 | tshark -r -
-  gso segment host.pcap wire.pcap             segment sizes from the TCP handshakes
-  gso coalesce wire.pcapng host.pcapng        what GRO would make of it
-  gso info host.pcapng                        flows, tunnels, super-packets
-  gso explain host.pcapng -n 7 --tunnel-port 5501=gue
-  gso validate host.pcapng --mtu 1500
-  gso diagnose pwru.log.gz                    which header offset is wrong, and who left it so
-  gso watch --seconds 60                      the same of this host's own packets
-
-exit status:
-  0  all is well
-  1  something was found: see the report
-  2  wrong usage, or an input that cannot be used
-"""
-
-
-class UsageError(Exception):
-    """Wrong usage or input; the message says what to do next, too."""
-
-
-class Formatter(argparse.RawDescriptionHelpFormatter):
-    """Help as wide as the terminal, examples as they are written."""
-
-    def __init__(self, prog: str) -> None:
-        super().__init__(prog, max_help_position=30, width=min(100, terminal_width()))
-
-
-def terminal_width() -> int:
-    """Columns of the terminal; 100 if there is none."""
-    return shutil.get_terminal_size((100, 24)).columns
 
 
 def add_input(command: argparse.ArgumentParser) -> None:
@@ -136,23 +97,6 @@ def open_source(name: str) -> str | io.FileIO:
     return io.FileIO(sys.stdin.fileno(), closefd=False)
 
 
-def plural(count: int, word: str) -> str:
-    """``1 packet``, ``2 packets``."""
-    return f"{count} {word}{'' if count == 1 else 's'}"
-
-
-def wrapped(label: str, text: str, indent: str = "  ") -> Iterator[str]:
-    """Yield the lines of a paragraph of a report; the text is made safe to show."""
-    yield from textwrap.wrap(
-        label + printable(text),
-        REPORT_WIDTH,
-        initial_indent=indent,
-        subsequent_indent=indent + "  ",
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
-
-
 @contextlib.contextmanager
 def open_target(name: str, source: str) -> Iterator[Any]:
     """The file to write. Unless it is a pipe or device, it gets its name when it is complete."""
@@ -221,14 +165,3 @@ def show_progress(name: str) -> Iterator[Callable[[int], None] | None]:
         if shown != start:
             sys.stderr.write("\r\033[K")
             sys.stderr.flush()
-
-
-def version() -> str:
-    """The version of the package that is installed."""
-    # This import takes as long as all others here.
-    from importlib import metadata  # noqa: PLC0415
-
-    try:
-        return metadata.version("pygso")
-    except metadata.PackageNotFoundError:
-        return "(not installed)"

@@ -11,15 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from gso.commands.common import (
-    FINDINGS,
-    FINE,
-    REPORT_WIDTH,
-    UNUSABLE,
-    UsageError,
-    plural,
-    wrapped,
-)
+from gso.commands.usage import FINDINGS, FINE, REPORT_WIDTH, UNUSABLE, UsageError, plural, wrapped
 from gso.diagnosis import Case, Diagnosis, Event, diagnose
 from gso.diagnosis.recorders import NEEDS
 from gso.drawing.offsets import drawing

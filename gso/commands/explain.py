@@ -10,18 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from gso.capture import Reader
-from gso.commands.common import (
-    FINDINGS,
-    FINE,
-    UsageError,
-    add_common,
-    add_input,
-    open_source,
-    plural,
-    positive,
-    terminal_width,
-    tunnel_ports,
-)
+from gso.commands.common import add_common, add_input, open_source, positive, tunnel_ports
+from gso.commands.usage import FINDINGS, FINE, UsageError, plural, terminal_width
 from gso.drawing.packet import describe, draw, draw_svg, faults
 
 _COLOURS = {"title": "1", "right": "32", "wrong": "1;31", "note": "33"}

@@ -10,17 +10,8 @@ from collections.abc import Iterator
 from datetime import datetime, timezone
 from typing import Any
 
-from gso.commands.common import (
-    FINDINGS,
-    FINE,
-    UNUSABLE,
-    add_common,
-    add_input,
-    open_source,
-    plural,
-    positive,
-    tunnel_ports,
-)
+from gso.commands.common import add_common, add_input, open_source, positive, tunnel_ports
+from gso.commands.usage import FINDINGS, FINE, UNUSABLE, plural
 from gso.printable import printable
 from gso.rewriting.found_tunnels import Port
 from gso.rewriting.survey import Survey, Traffic, survey_capture

@@ -9,20 +9,16 @@ from collections.abc import Iterator
 from typing import Any
 
 from gso.commands.common import (
-    FINDINGS,
-    FINE,
-    UNUSABLE,
-    UsageError,
     add_common,
     add_input,
     add_output,
     open_source,
     open_target,
-    plural,
     positive,
     show_progress,
     tunnel_ports,
 )
+from gso.commands.usage import FINDINGS, FINE, UNUSABLE, UsageError, plural
 from gso.rewriting.segment import Summary, segment_capture
 
 _MOST_FLOWS = 20

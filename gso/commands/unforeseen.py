@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-import tempfile
-import traceback
 
 from gso.printable import printable, printable_lines
 
@@ -21,6 +19,9 @@ def unforeseen(error: Exception) -> str:
 
 def _kept(error: Exception) -> str:
     try:
+        import tempfile  # noqa: PLC0415  (both take longer than all that a good command needs)
+        import traceback  # noqa: PLC0415
+
         handle, path = tempfile.mkstemp(prefix="gso-", suffix=".traceback")
         with os.fdopen(handle, "w", errors="backslashreplace") as file:
             traceback.print_exception(error, file=file)

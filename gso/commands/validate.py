@@ -11,18 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gso.capture import Reader
-from gso.commands.common import (
-    FINDINGS,
-    FINE,
-    UNUSABLE,
-    add_common,
-    add_input,
-    open_source,
-    plural,
-    positive,
-    tunnel_ports,
-    wrapped,
-)
+from gso.commands.common import add_common, add_input, open_source, positive, tunnel_ports
+from gso.commands.usage import FINDINGS, FINE, UNUSABLE, plural, wrapped
 from gso.errors import GsoError
 from gso.headers.followed import not_followed
 from gso.printable import printable

@@ -8,12 +8,8 @@ import signal
 import sys
 from types import FrameType
 
-from gso.commands.common import (
-    FINDINGS,
-    FINE,
-    UsageError,
-)
 from gso.commands.diagnose import as_json, report
+from gso.commands.usage import FINDINGS, FINE, UsageError
 from gso.diagnosis import Diagnoser
 from gso.diagnosis.live import WatchError, kernel_functions, lacking, program, watch
 from gso.printable import printable

@@ -1,0 +1,88 @@
+"""Segment, coalesce and validate packets exactly as the Linux kernel does."""
+
+from gso.buffers._checksum import (
+    checksum,
+    checksum_batch,
+    checksum_update,
+    copy_and_checksum,
+    pseudo_header,
+    simd_path,
+)
+from gso.buffers._frames import Frames, Segments
+from gso.buffers._memory import memory_limit, trim_memory
+from gso.capture import Capture, read_capture, write_capture
+from gso.coalescing._coalesce import Coalesced, coalesce
+from gso.constants import L4, GsoType, Reason, Tunnel
+from gso.diagnosis import Case, Diagnosis, diagnose
+from gso.errors import GsoError
+from gso.headers._layout import LAYOUT_DTYPE, Layout, parse, parse_batch
+from gso.rules import (
+    RULES,
+    SKB_DTYPE,
+    Finding,
+    Findings,
+    Rule,
+    Severity,
+    SkbState,
+    explain,
+    skb_array,
+    validate,
+    validate_batch,
+)
+from gso.segmentation._batch import segment_batch
+from gso.segmentation._segment import SegmentHeaders, segment, segment_headers
+from gso.segmentation.virtio import VirtioNetFlags, VirtioNetGso, VirtioNetHeader, segment_vnet
+from gso.traces.reader import TraceReader, read_trace
+from gso.traces.trace import Trace
+
+__all__ = [
+    "L4",
+    "LAYOUT_DTYPE",
+    "RULES",
+    "SKB_DTYPE",
+    "Capture",
+    "Case",
+    "Coalesced",
+    "Diagnosis",
+    "Finding",
+    "Findings",
+    "Frames",
+    "GsoError",
+    "GsoType",
+    "Layout",
+    "Reason",
+    "Rule",
+    "SegmentHeaders",
+    "Segments",
+    "Severity",
+    "SkbState",
+    "Trace",
+    "TraceReader",
+    "Tunnel",
+    "VirtioNetFlags",
+    "VirtioNetGso",
+    "VirtioNetHeader",
+    "checksum",
+    "checksum_batch",
+    "checksum_update",
+    "coalesce",
+    "copy_and_checksum",
+    "diagnose",
+    "explain",
+    "memory_limit",
+    "parse",
+    "parse_batch",
+    "pseudo_header",
+    "read_capture",
+    "read_trace",
+    "segment",
+    "segment_batch",
+    "segment_headers",
+    "segment_vnet",
+    "simd_path",
+    "skb_array",
+    "trim_memory",
+    "validate",
+    "validate_batch",
+    "write_capture",
+]

@@ -1,0 +1,78 @@
+"""What the command ``gso`` and all its subcommands say: exit statuses, help, the version.
+
+It imports little: ``gso --help`` shows this alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import textwrap
+from collections.abc import Iterator
+
+from gso.printable import printable
+
+FINE, FINDINGS, UNUSABLE = 0, 1, 2
+REPORT_WIDTH = 96
+
+EXAMPLES = """\
+examples:
+  gso segment host.pcapng wire.pcapng --gso-size 1448
+  tcpdump -w - -i eth0 | gso segment - - --gso-size 1448 | tshark -r -
+  gso segment host.pcap wire.pcap             segment sizes from the TCP handshakes
+  gso coalesce wire.pcapng host.pcapng        what GRO would make of it
+  gso info host.pcapng                        flows, tunnels, super-packets
+  gso explain host.pcapng -n 7 --tunnel-port 5501=gue
+  gso validate host.pcapng --mtu 1500
+  gso diagnose pwru.log.gz                    which header offset is wrong, and who left it so
+  gso watch --seconds 60                      the same of this host's own packets
+
+exit status:
+  0  all is well
+  1  something was found: see the report
+  2  wrong usage, or an input that cannot be used
+"""
+
+
+class UsageError(Exception):
+    """Wrong usage or input; the message says what to do next, too."""
+
+
+class Formatter(argparse.RawDescriptionHelpFormatter):
+    """Help as wide as the terminal, examples as they are written."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=30, width=min(100, terminal_width()))
+
+
+def terminal_width() -> int:
+    """Columns of the terminal; 100 if there is none."""
+    return shutil.get_terminal_size((100, 24)).columns
+
+
+def plural(count: int, word: str) -> str:
+    """``1 packet``, ``2 packets``."""
+    return f"{count} {word}{'' if count == 1 else 's'}"
+
+
+def wrapped(label: str, text: str, indent: str = "  ") -> Iterator[str]:
+    """Yield the lines of a paragraph of a report; the text is made safe to show."""
+    yield from textwrap.wrap(
+        label + printable(text),
+        REPORT_WIDTH,
+        initial_indent=indent,
+        subsequent_indent=indent + "  ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def version() -> str:
+    """The version of the package that is installed."""
+    # This import takes as long as all others here.
+    from importlib import metadata  # noqa: PLC0415
+
+    try:
+        return metadata.version("pygso")
+    except metadata.PackageNotFoundError:
+        return "(not installed)"
