@@ -24,6 +24,7 @@ class PacketHistory:
     reason: str
     drop_location: str
     stack_text: str
+    words: str
     @property
     def events(self) -> list[Event]: ...
     @property

@@ -113,6 +113,7 @@ cdef class PacketHistory:
         functions: the functions that it passed before it was dropped, in order.
         drop: its first drop, None without one.
         reason, drop_location: of the drop, as the log prints them.
+        words: the first reason of an event that is no drop: what the kernel's log says.
         stack_text: the last stack, functions with newlines between them.
         encapsulators: the encapsulators in its stacks.
         results: the errors that functions it had entered returned, by their names.
@@ -123,7 +124,7 @@ cdef class PacketHistory:
     cdef readonly dict functions
     cdef dict returned
     cdef readonly tuple encapsulators
-    cdef readonly str reason, drop_location, stack_text
+    cdef readonly str reason, drop_location, stack_text, words
     cdef EventRecord *records
     cdef dict made              # events that were asked for
     cdef int room, count
@@ -133,7 +134,7 @@ cdef class PacketHistory:
     def __cinit__(self):
         self.functions = {}
         self.encapsulators = ()
-        self.reason = self.drop_location = self.stack_text = ""
+        self.reason = self.drop_location = self.stack_text = self.words = ""
         self.before_slot = self.bad_slot = self.drop_slot = NO_SLOT
 
     def __dealloc__(self):
@@ -203,6 +204,8 @@ cdef class PacketHistory:
             for name in columns._encapsulators(columns.stacks[i]):
                 if name not in self.encapsulators:
                     self.encapsulators += (name,)
+        if not drops and columns.reasons[i] >= 0 and not self.words:
+            self.words = columns._name(columns.reasons[i])
         if drops:
             self.drop_slot = self._kept(slot, SLOT_DROP, columns, i, time, function)
             self.reason = columns._name(columns.reasons[i])

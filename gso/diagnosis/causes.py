@@ -67,7 +67,7 @@ def make_case(tally: Tally) -> Case:
         "devices": tally.devices,
         "worth": (example_worth(packet), packet.first_line),
     }
-    if packet.bad is None:
+    if packet.bad is None or tally.rules[0] not in RULES:
         return Case(**common, **_dropped_only(packet, growth))
     rule = RULES[tally.rules[0]]
     first = finding(rule, bad.state.known)
@@ -91,7 +91,7 @@ def _dropped_only(packet: Packet, growth: int | None) -> dict[str, Any]:
         shown = next((e for e in reversed(packet.events) if e.state.known), packet.events[-1])
         return {
             "severity": Severity.ERROR,
-            "message": complaint_text(complaint, shown.state),
+            "message": complaint_text(complaint, shown.state, shown.function, packet.said),
             "kernel_outcome": complaint.kernel_outcome,
             "likely_cause": complaint.likely_cause,
             "fields": {},

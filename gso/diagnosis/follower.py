@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from gso.diagnosis._history import BatchColumns, PacketHistory, add_events, start_histories
 from gso.diagnosis._packet_table import PacketTable
-from gso.diagnosis.complaints import COMPLAINTS, Complaint, complaint_of
+from gso.diagnosis.complaints import ALWAYS, Complaint, complaint_of
 from gso.diagnosis.kernel_functions import (
     DROP_FUNCTIONS,
     ENCAPSULATORS,
@@ -72,12 +72,24 @@ class Packet(PacketHistory):
         return next((value for value in values if value is not None), None)
 
     @property
+    def said(self) -> str:
+        """What the kernel's log says of it, empty in other logs, where a reason is one word."""
+        return self.words if " " in self.words else ""
+
+    @property
+    def accused(self) -> bool:
+        """Whether the kernel says itself what is wrong with it, as no rule could."""
+        return self.said != "" and not self.said.startswith("WARNING")
+
+    @property
     def complaint(self) -> Complaint | None:
         """What the kernel's log complains of, None where it is no such log, or does not."""
-        dumps = [event.function for event in self.events if event.function in COMPLAINTS]
-        if not dumps and all(event.function != "skb_dump" for event in self.events):
+        functions = [event.function for event in self.events]
+        said = self.said
+        if not said and "skb_dump" not in functions and not ALWAYS.intersection(functions):
             return None
-        return complaint_of(dumps[0] if dumps else "", self.stack)
+        kernel_log = said or "skb_dump" in functions
+        return complaint_of(functions, self.stack if kernel_log else (), said)
 
     @property
     def in_validation(self) -> bool:

@@ -101,8 +101,11 @@ class Diagnoser:
 
         None if nothing is wrong with it.
         """
-        if packet.mask:
-            rules = _rule_names(packet.mask)
+        violated = _rule_names(packet.mask) if packet.mask else ()
+        if packet.accused and packet.complaint:
+            rules = (packet.complaint.rule, *violated)
+        elif violated:
+            rules = violated
         elif packet.in_segmentation:
             rules = ("dropped-in-segmentation",)
         elif packet.in_validation:

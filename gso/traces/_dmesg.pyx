@@ -1,28 +1,73 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 # cython: initializedcheck=False
-"""The ``skb_dump`` blocks of the kernel's log."""
+"""The kernel's log: its ``skb_dump`` blocks, and what it says of packets itself.
 
-from libc.stdint cimport INT32_MIN, int16_t, int32_t, int64_t
-from libc.string cimport memchr
+A sentence, or a crash, is an event with the function that said it, or in which the kernel crashed;
+`Trace.reason` has the kernel's words. Dumps and stacks that belong to it follow.
+"""
 
+from libc.stdint cimport INT32_MIN, int16_t, int32_t, int64_t, uint64_t
+from libc.string cimport memchr, memcpy
+
+from gso.traces._kernel_words cimport (
+    BAD_SUM, PANIC, TUN_TYPE, UDP_SUM, WRONG_HEADER, Words, after_counter, crash_in, function_in,
+    letters_of, said_in,
+)
 from gso.traces._names cimport intern
-from gso.traces._scanner cimport LINE_READ, LINE_STRANGE, OWNER_EVENT, Scanner
+from gso.traces._scanner cimport (
+    LINE_READ, LINE_STRANGE, OWNER_EVENT, OWNER_NONE, Scanner,
+)
 from gso.traces._text cimport (
-    find, host_order, is_word, read_number, read_time, skip_blanks, skip_token, starts,
+    find, host_order, is_blank, is_word, read_number, read_time, skip_blanks, skip_token, starts,
 )
 from gso.skb._skb cimport Skb
 
 
 cdef enum:
     CHECKSUM_PARTIAL = 3
+    LONGEST_SAID = 240
+    SAME_CRASH = 8      # lines in which a crash is told in several sentences
+
+cdef uint64_t LETTERS_NOT_LOOKED_AT = <uint64_t>-1
+# The bits of A and N, which warnings and sanitizers have.
+cdef uint64_t CAPITALS = <uint64_t>1 << 1 | <uint64_t>1 << 14
+
+# What may still follow the last event.
+cdef enum Report:
+    REPORT_STACK        # its stack alone
+    REPORT_DUMP         # lines of its dump, and then a warning
+    REPORT_SUM          # the dump that it announced
+    REPORT_PANIC        # the crash that it announced
+
+
+# What stood before a line of the log: whether the last event announced a dump, or is one that a
+# warning may follow, and whether a crash was announced whose function is still to come.
+cdef struct State:
+    bint announced
+    bint dumped
+    bint crashed
 
 
 cdef inline const char *next_line(const char *p, const char *end) noexcept nogil:
     """Return the next line feed that is written out, as #012, \\x0a or \\n; NULL without one."""
+    cdef const char *mark = next_mark(p, end, c"#", b"#012", 4)
+    cdef const char *found = next_mark(p, mark if mark != NULL else end, c"\\", b"\\x0a", 4)
+    if found != NULL:
+        mark = found
+    found = next_mark(p, mark if mark != NULL else end, c"\\", b"\\n", 2)
+    return found if found != NULL else mark
+
+
+cdef inline const char *line_after(const char *mark) noexcept nogil:
+    return mark + (4 if mark[1] != c"n" else 2)
+
+
+cdef inline const char *next_mark(const char *p, const char *end, char first, const char *word,
+                                  int64_t size) noexcept nogil:
+    """Return where the word is, of which `first` is the first byte; NULL without it."""
     while p < end:
-        if p[0] == c"#" and starts(p, end, b"#012", 4):
-            return p
-        if p[0] == c"\\" and (starts(p, end, b"\\n", 2) or starts(p, end, b"\\x0a", 4)):
+        p = <const char *>memchr(p, first, end - p)
+        if p == NULL or starts(p, end, word, size):
             return p
         p += 1
     return NULL
@@ -34,123 +79,318 @@ cdef inline bint is_complaint(const char *p, const char *end) noexcept nogil:
     return p != NULL and find(p, end, b") len=", 6) != NULL
 
 
+cdef inline const char *word_before(const char *p, const char *at) noexcept nogil:
+    """Return where the word before `at` begins, in text that begins at `p`."""
+    while at > p and is_blank((at - 1)[0]):
+        at -= 1
+    while at > p and not is_blank((at - 1)[0]):
+        at -= 1
+    return at
+
+
+cdef inline bint is_bytes(const char *p, const char *end) noexcept nogil:
+    """Whether "skb " at `p` begins bytes of the packet: "linear:   00000000: 45 00"."""
+    return (starts(p, end, b"linear:", 7) or starts(p, end, b"frag:", 5)
+            or starts(p, end, b"headroom:", 9) or starts(p, end, b"tailroom:", 9))
+
+
+cdef inline bint is_sanitizer(const char *p, const char *end) noexcept nogil:
+    """Whether the line is "BUG: KASAN: use-after-free in skb_segment+0x1a3/0x1f50"."""
+    cdef const char *stop
+    p = find(p, end, b"BUG: K", 6)
+    return (p != NULL and find(p, end, b"SAN: ", 5) != NULL
+            and function_in(p, end, &stop) != NULL)
+
+
+cdef inline bint is_warning(const char *p, const char *end) noexcept nogil:
+    """Whether the network warns: "WARNING: CPU: 0 PID: 0 at net/core/dev.c:3258 NAME+0x78/0xe0"."""
+    cdef const char *stop
+    p = find(p, end, b"WARNING: ", 9)
+    if p == NULL or function_in(p, end, &stop) == NULL:
+        return False
+    # Kernels without CONFIG_DEBUG_BUGVERBOSE name no file.
+    return (find(p, end, b".c:", 3) == NULL and find(p, end, b".h:", 3) == NULL
+            or find(p, end, b"net/", 4) != NULL or find(p, end, b"/skbuff.h:", 10) != NULL)
+
+
+cdef inline bint is_stack_end(const char *p, const char *end) noexcept nogil:
+    return (find(p, end, b"</TASK>", 7) != NULL or find(p, end, b"end trace", 9) != NULL
+            or find(p, end, b"Code: ", 6) != NULL or find(p, end, b" linked in:", 11) != NULL
+            or find(p, end, b" by task ", 9) != NULL)
+
+
 cdef class DmesgScanner(Scanner):
     """Scans the kernel's dumps of sk_buffs into columns; see `Scanner`."""
 
-    # Whether the sum that the hardware gave for the next dump's packet is wrong.
-    cdef bint bad_sum
+    cdef int report             # what may follow the last event
+    cdef uint64_t letters       # of the line that is read, 0 for bytes of a dump
+    # The words of a crash whose function was not printed yet, and their line.
+    cdef char[LONGEST_SAID] crash
+    cdef int64_t crash_size, crash_line
+
+    def __cinit__(self, *_, **__):
+        self.crash_line = -SAME_CRASH - 1
 
     cdef bint _begins(self, const char *p, const char *end) noexcept nogil:
-        return find(p, end, b"skb len=", 8) != NULL or is_complaint(p, end)
+        cdef const char *stop = next_line(p, end)
+        cdef State before = self._state()
+        while stop != NULL:
+            if self._begins_one(p, stop, &before):
+                return True
+            p = line_after(stop)
+            stop = next_line(p, end)
+        return self._begins_one(p, end, &before)
+
+    cdef State _state(self) noexcept nogil:
+        cdef State now
+        cdef bint open = self.owner == OWNER_EVENT
+        now.announced = open and self.report == REPORT_SUM
+        now.dumped = open and self.report == REPORT_DUMP
+        now.crashed = self.crash_size > 0
+        return now
+
+    cdef bint _begins_one(self, const char *p, const char *end,
+                          const State *before) noexcept nogil:
+        """Whether a line of the kernel begins an event, by what stood before the log's line."""
+        cdef const char *at = find(p, end, b"skb ", 4)
+        self.letters = LETTERS_NOT_LOOKED_AT
+        if at != NULL and starts(at, end, b"len=", 4):
+            return not before.announced
+        if at != NULL and is_bytes(at, end):
+            self.letters = 0
+            return False
+        self.letters = letters_of(p, end)
+        if is_complaint(p, end) or said_in(p, end, self.letters, &at) != NULL:
+            return True
+        if before.crashed and after_counter(p, end, self.letters) != NULL:
+            return True
+        if self.letters & CAPITALS != CAPITALS:
+            return False
+        return is_sanitizer(p, end) or (not before.dumped and is_warning(p, end))
 
     cdef bint _claims(self, const char *p, const char *end) noexcept nogil:
         cdef const char *at = find(p, end, b"skb ", 4)
-        if at != NULL and (
-            starts(at, end, b"len=", 4) and find(at, end, b" headroom=", 10) != NULL
-            or starts(at, end, b"linear:", 7) or starts(at, end, b"headroom:", 9)
-            or starts(at, end, b"tailroom:", 9) or starts(at, end, b"frag:", 5)
-        ):
+        cdef uint64_t letters
+        if at != NULL and starts(at, end, b"len=", 4):
+            return find(at, end, b" headroom=", 10) != NULL
+        if at != NULL and is_bytes(at, end):
             return True
-        return is_complaint(p, end) or find(p, end, b"hw csum failure", 15) != NULL
+        letters = letters_of(p, end)
+        return (is_complaint(p, end) or said_in(p, end, letters, &at) != NULL
+                or crash_in(p, end, letters) != NULL or is_sanitizer(p, end)
+                or is_warning(p, end))
 
     cdef int _scan(self, const char *p, const char *end) noexcept nogil:
         """Read a line; syslog and the journal may print several of the kernel's as one."""
         cdef const char *stop = next_line(p, end)
-        cdef const char *event = NULL
+        cdef State before = self._state()
+        cdef bint event = False
         cdef int status
         while True:
-            status = self._scan_one(p, stop if stop != NULL else end, &event)
+            status = self._scan_one(p, stop if stop != NULL else end, &before, &event)
             if status < 0 or stop == NULL:
                 return status
-            p = stop + (4 if stop[1] != c"n" else 2)
+            p = line_after(stop)
             stop = next_line(p, end)
 
-    cdef int _scan_one(self, const char *p, const char *end, const char **event) noexcept nogil:
-        cdef const char *at = find(p, end, b"skb len=", 8)
-        cdef Skb *row
-        cdef int64_t number = 0
-        if at == NULL and is_complaint(p, end):
-            return self._complaint(p, end, event)
-        if at != NULL and event[0] != NULL:
-            return -1                   # a line makes one event
-        if at != NULL:
-            event[0] = p
+    cdef int _scan_one(self, const char *p, const char *end, const State *before,
+                       bint *event) noexcept nogil:
+        cdef const char *at
+        if self._begins_one(p, end, before) and not (event[0] and self.report == REPORT_SUM):
+            if event[0]:
+                return -1               # a line makes one event
+            event[0] = True
             self._new()
-            self._time(p, at)
-            if self.bad_sum:
-                self.row.function = intern(&self.names, b"netdev_rx_csum_fault", 20)
-            else:
-                self.row.function = intern(&self.names, b"skb_dump", 8)
-            self.bad_sum = False
-            row = &self.row.skb
-            self._number(at - 4, end, b"len=", 4, &row.len)
-            if self._get(p, end, b"headlen=", 8, &number) and row.len != INT32_MIN:
-                row.data_len = <int32_t>max(row.len - number, 0)
-            self.in_stack = False
+            self.report = REPORT_DUMP
+            self._time(p, end)
+            return self._event(p, end)
+        if not self.letters:
             return 0
-        if find(p, end, b"Call Trace:", 11) != NULL or find(p, end, b"Call trace:", 11) != NULL:
-            self.in_stack = True
-            return 0
-        if find(p, end, b"hw csum failure", 15) != NULL:
-            self.bad_sum = True
-            return 0
-        if self._is_strange(p, end):
+        if not event[0] and self._is_strange(p, end):
             return LINE_STRANGE
+        at = crash_in(p, end, self.letters)
+        if at != NULL:
+            return self._crash(at, end)
+        if self.crash_size and find(p, end, b"[ cut here ]", 12) != NULL:
+            self.crash_size = 0         # it had no function
         if self.owner != OWNER_EVENT:
             return LINE_READ
-        at = find(p, end, b"WARNING: ", 9)
-        if at != NULL:
-            return self._warning(at, end)
-        if find(p, end, b": caps=(", 8) != NULL:
-            self.row.function = intern(&self.names, b"skb_warn_bad_offload", 20)
+        if find(p, end, b"skb len=", 8) != NULL:
+            self._length(p, end)
+            self.report = REPORT_DUMP
             return 0
-        if self.in_stack:
-            return self._stack(p, end)
-        return self._more(p, end)
+        return self._detail(p, end)
+    # --- events ---
 
-    cdef int _complaint(self, const char *p, const char *end, const char **event) noexcept nogil:
+    cdef int _event(self, const char *p, const char *end) noexcept nogil:
+        cdef const char *at
+        cdef const Words *words
+        if find(p, end, b"skb len=", 8) != NULL:
+            self.row.function = intern(&self.names, b"skb_dump", 8)
+            self._length(p, end)
+        elif is_complaint(p, end):
+            self._complaint(p, end)
+        else:
+            words = said_in(p, end, self.letters, &at)
+            if words != NULL:
+                self.row.function = intern(&self.names, words.function, words.function_size)
+                self._sentence(words, p, at, end)
+            elif self.crash_size and after_counter(p, end, self.letters) != NULL:
+                self._crashed(after_counter(p, end, self.letters), end)
+            else:
+                at = find(p, end, b"BUG: ", 5) if is_sanitizer(p, end) else NULL
+                at = at - 5 if at != NULL else find(p, end, b"WARNING: ", 9) - 9
+                self._function(at, end)
+                self._keep_words(at, end)
+                self.report = REPORT_STACK
+        return 0
+
+    cdef void _length(self, const char *p, const char *end) noexcept nogil:
+        cdef int64_t number = 0
+        cdef Skb *row = &self.row.skb
+        self._number(find(p, end, b"skb len=", 8) - 4, end, b"len=", 4, &row.len)
+        if self._get(p, end, b"headlen=", 8, &number) and row.len != INT32_MIN:
+            row.data_len = <int32_t>max(row.len - number, 0)
+
+    cdef void _complaint(self, const char *p, const char *end) noexcept nogil:
         """Read the sk_buff of skb_warn_bad_offload as it was printed before v5.3."""
-        cdef Skb *row
+        cdef Skb *row = &self.row.skb
         cdef int64_t value = 0
-        if event[0] != NULL:
-            return -1
-        event[0] = p
-        self._new()
-        self._time(p, end)
         self.row.function = intern(&self.names, b"skb_warn_bad_offload", 20)
-        row = &self.row.skb
         self._number(p, end, b") len=", 6, &row.len)
         self._number(p, end, b" data_len=", 10, &row.data_len)
         self._number(p, end, b" gso_size=", 10, &row.gso_size)
         self._number(p, end, b" gso_type=", 10, &row.gso_type)
         if self._get(p, end, b" ip_summed=", 11, &value):
             row.ip_summed = <int16_t>(value & 3)
-        self.in_stack = False
+
+    cdef void _sentence(self, const Words *words, const char *p, const char *at,
+                        const char *end) noexcept nogil:
+        """Read the fields that a sentence about a packet has; its words end at `at`."""
+        cdef const char *start = at - words.size
+        cdef const char *stop
+        cdef int64_t value = 0
+        self.report = (REPORT_PANIC if words.sentence == PANIC
+                       else REPORT_SUM if words.sentence == BAD_SUM else REPORT_STACK)
+        if words.sentence == PANIC:
+            self._number(at, end, b"len:", 4, &self.row.skb.len)
+            stop = find(at, end, b" dev:", 5)
+            if stop != NULL and stop[0] != c"<":
+                self.row.device = max(-1, intern(&self.names, stop, skip_token(stop, end) - stop))
+        elif words.sentence == UDP_SUM:
+            self._addresses(at, end)
+            start = word_before(p, start)           # "UDP: ", "UDP-Lite: "
+        elif words.sentence == WRONG_HEADER:
+            self.row.device = max(-1, intern(&self.names, at, skip_token(at, end) - at))
+            start = word_before(p, word_before(p, start))
+            if self._get(start, end, b"protocol ", 9, &value, 16):
+                self.row.skb.protocol = <int32_t>(value & 0xffff)
+        else:
+            self._device_before(p, start)
+            if words.sentence == TUN_TYPE:
+                self._number(at - 7, end, b" type: ", 7, &self.row.skb.gso_type)
+                self._number(at, end, b", gso_size ", 11, &self.row.skb.gso_size)
+        self._keep_words(start, end)
+
+    cdef void _device_before(self, const char *p, const char *at) noexcept nogil:
+        """Read the device of "eth0: hw csum failure"."""
+        cdef const char *stop = at
+        while stop > p and is_blank((stop - 1)[0]):
+            stop -= 1
+        if stop - p < 2 or (stop - 1)[0] != c":":
+            return
+        stop -= 1
+        at = word_before(p, stop)
+        # Before v4.13 "tun" stands for all of its devices.
+        if stop - at == 3 and starts(at, stop, b"tun", 3):
+            return
+        self.row.device = max(-1, intern(&self.names, at, stop - at))
+
+    cdef void _addresses(self, const char *p, const char *end) noexcept nogil:
+        """Read "192.0.2.1:19 to 198.51.100.7:21143 ulen 3189"."""
+        cdef char[128] flow
+        cdef const char *stop = skip_token(p, end)
+        cdef const char *other = find(stop, end, b" to ", 4)
+        cdef int64_t size = stop - p
+        if other == NULL or size > 50 or skip_token(other, end) - other > 50:
+            return
+        memcpy(flow, p, size)
+        memcpy(&flow[size], b"->", 2)
+        memcpy(&flow[size + 2], other, skip_token(other, end) - other)
+        size += 2 + (skip_token(other, end) - other)
+        memcpy(&flow[size], b"(udp)", 5)
+        self._flow(flow, flow + size + 5)
+
+    cdef void _keep_words(self, const char *p, const char *end) noexcept nogil:
+        self.row.reason = max(-1, intern(&self.names, p, min(end - p, LONGEST_SAID)))
+
+    # --- crashes ---
+
+    cdef int _crash(self, const char *at, const char *end) noexcept nogil:
+        """Keep what a line says of a crash, until its function is printed."""
+        if self.owner == OWNER_EVENT and self.report == REPORT_PANIC:
+            return 0                    # that of skb_push or skb_put, which said why
+        # "Oops: 0000" is more about the crash just before it, unless it stands alone.
+        if (at[0] == c"O" or at[0] == c"I") and self.line <= self.crash_line + SAME_CRASH:
+            return 0
+        self.owner = OWNER_NONE
+        self.crash_line, self.crash_size = self.line, min(end - at, LONGEST_SAID)
+        memcpy(self.crash, at, self.crash_size)
         return 0
 
-    cdef int _warning(self, const char *p, const char *end) noexcept nogil:
-        """Read the function that warned: "at net/core/dev.c:3258 skb_checksum_help+0x7c/0x114"."""
-        cdef const char *stop = find(p, end, b"+0x", 3)
-        if stop == NULL:
+    cdef void _crashed(self, const char *p, const char *end) noexcept nogil:
+        self._function(p, end)
+        self._keep_words(self.crash, self.crash + self.crash_size)
+        self.crash_size = 0
+        self.report = REPORT_STACK
+
+    # --- lines after an event's ---
+
+    cdef int _detail(self, const char *p, const char *end) noexcept nogil:
+        cdef const char *at
+        if find(p, end, b"Call Trace:", 11) != NULL or find(p, end, b"Call trace:", 11) != NULL:
+            self.in_stack = self.stack_size == 0        # a second one is of something else
+            self.report = REPORT_STACK
             return 0
-        stop -= 3
-        p = stop
-        while is_word((p - 1)[0]):
-            p -= 1
-        if p < stop:
-            self.row.function = intern(&self.names, p, stop - p)
-        return 0
+        if find(p, end, b"[ cut here ]", 12) != NULL:
+            if self.report == REPORT_STACK:
+                self.owner = OWNER_NONE
+            return 0
+        at = find(p, end, b"WARNING: ", 9)
+        if at != NULL:
+            if self.report == REPORT_STACK:
+                self.owner = OWNER_NONE
+                return 0
+            self.report = REPORT_STACK
+            self._keep_words(at - 9, end)
+            self._function(at, end)
+            return 0
+        if self.in_stack:
+            return self._stack(p, end)
+        if find(p, end, b": caps=(", 8) != NULL:
+            self.row.function = intern(&self.names, b"skb_warn_bad_offload", 20)
+            return 0
+        return self._more(p, end) if self.report == REPORT_DUMP else 0
+
+    cdef void _function(self, const char *p, const char *end) noexcept nogil:
+        """Read the function in "at net/core/dev.c:3258 skb_checksum_help+0x7c/0x114"."""
+        cdef const char *stop
+        cdef const char *at = function_in(p, end, &stop)
+        if at != NULL:
+            self.row.function = max(-1, intern(&self.names, at, stop - at))
 
     cdef void _time(self, const char *p, const char *end) noexcept nogil:
-        cdef const char *at = <const char *>memchr(p, c"[", end - p)
+        """Read the first "[  812.123460]"; a log may have other brackets before it."""
         cdef const char *stop
-        if at != NULL:
-            stop = <const char *>memchr(at, c"]", end - at)
-            if stop != NULL:
-                read_time(skip_blanks(at + 1, stop), stop, &self.row.time)
+        while True:
+            p = <const char *>memchr(p, c"[", end - p)
+            stop = <const char *>memchr(p, c"]", end - p) if p != NULL else NULL
+            if stop == NULL or read_time(skip_blanks(p + 1, stop), stop, &self.row.time):
+                return
+            p += 1
 
     cdef bint _get(self, const char *p, const char *end, const char *key, int64_t size,
-                   int64_t *value) noexcept nogil:
+                   int64_t *value, int base=10) noexcept nogil:
         cdef const char *at = find(p, end, key, size)
         cdef const char *stop
         if at == NULL:
@@ -158,7 +398,7 @@ cdef class DmesgScanner(Scanner):
         stop = at
         while stop < end and (is_word(stop[0]) or stop[0] == c"-"):
             stop += 1
-        return read_number(at, stop, 10, value)
+        return read_number(at, stop, base, value)
 
     cdef void _number(self, const char *p, const char *end, const char *key, int64_t size,
                       int32_t *target) noexcept nogil:
@@ -221,16 +461,12 @@ cdef class DmesgScanner(Scanner):
 
     cdef int _stack(self, const char *p, const char *end) noexcept nogil:
         """Read a line like " ip_output+0x5a/0xc0 [module]"; "?" marks an unreliable one."""
-        cdef const char *at = find(p, end, b"+0x", 3)
+        cdef const char *at
         cdef const char *stop
-        if find(p, end, b"</TASK>", 7) != NULL or find(p, end, b"end trace", 9) != NULL:
-            self.in_stack = False
-            return 0
+        at = function_in(p, end, &stop)
         if at == NULL or find(p, end, b"RIP:", 4) != NULL:
+            self.in_stack = not is_stack_end(p, end)
             return 0
-        stop = at = at - 3
-        while at > p and is_word((at - 1)[0]):
-            at -= 1
         if not (at - p >= 2 and (at - 2)[0] == c"?"):
             self._stack_line(at, stop)
         return 0

@@ -66,8 +66,9 @@ READERS = (
         "dmesg",
         DmesgScanner,
         "the kernel's log",
-        "skb_dump of Linux 5.3 and later; skb_warn_bad_offload of all",
-        "skb_dump, its warning and its stack",
+        "skb_dump of Linux 5.3 and later; all others",
+        "skb_dump, skb_warn_bad_offload, skb_under_panic, skb_over_panic, hw csum failure, "
+        "unexpected GSO type, bad gso, bad checksum; BUG, oops, KASAN and warnings; stacks",
     ),
 )
 """A line that several of them claim is read by the first."""

@@ -99,7 +99,9 @@ class TraceReader:
         self.close()
 
     def __iter__(self) -> Iterator[Trace]:
-        return self._text() if self._threads == 1 or not self.format else self._parallel()
+        # What a line of the kernel's log belongs to may stand far before it.
+        one = self._threads == 1 or self.format in ("", "dmesg")
+        return self._text() if one else self._parallel()
 
     def expect_whole(self) -> int:
         """Return how many events the log has if all of it is like its start; 0 if unknown.

@@ -69,6 +69,18 @@ DMESG = (
     b"[  812.123492]  ? show_regs+0x6a/0x80",
     b"[  812.123494]  ip_vs_tunnel_xmit+0x5a2/0x960 [ip_vs]",
     b"[  812.123495]  </TASK>",
+    b"[  813.000001] eth0: hw csum failure",
+    b"[  813.000002] tun tap7: unexpected GSO type: 0x4ec1c942, gso_size 20948, hdr_len 3072",
+    b"[  813.000003] skbuff: skb_under_panic: text:ffffffffc05d2a13 len:98 put:14 head:ffff8b0f00"
+    b" data:ffff8b0ef6 tail:0x58 end:0x180 dev:gre0",
+    b"[  813.000004] ------------[ cut here ]------------",
+    b"[  813.000005] kernel BUG at net/core/skbuff.c:4219!",
+    b"[  813.000006] Oops: invalid opcode: 0000 [#1] PREEMPT SMP NOPTI",
+    b"[  813.000007] RIP: 0010:skb_segment+0xbc8/0xe00",
+    b"[  813.000008] WARNING: CPU: 0 PID: 1 at net/core/skbuff.c:4811 skb_segment+0x1/0x2",
+    b"[  813.000009] BUG: KASAN: slab-out-of-bounds in skb_segment+0x1a3/0x1f50",
+    b"[  813.000010] UDP: bad checksum. From 192.0.2.9:28810 to 198.51.100.2:12287 ulen 73",
+    b"[  813.000011] protocol 0800 is buggy, dev vxlan0",
 )
 JSON = (
     b'{"skb":"0xffff888100000000","cpu":3,"process":"~r/bin/curl:1234","func":"ip_rcv","time":123,'
