@@ -64,6 +64,8 @@ class Difference:
 
 # --- the walk ----------------------------------------------------------------------------------
 
+_AHEAD = 20
+"""Bytes behind a header that may tell what follows it: as many as an IPv4 header has."""
 _MOST_HEADERS = 64
 """Far more than any network has; noise can look like thousands of MPLS labels."""
 _FIRST = {
@@ -116,7 +118,7 @@ def _walk(data: bytes, link_type: str, context: Context) -> Iterator[Header]:
         if header.protocol.encapsulates:
             level += 1
             level_has_ip = False
-        name = header.protocol.follows(header.values, data[at : at + 4], context)
+        name = header.protocol.follows(header.values, data[at : at + _AHEAD], context)
 
 
 def _read(header: Header, data: bytes) -> bool:

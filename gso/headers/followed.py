@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from gso.headers.tunnels import TunnelPorts
 
 _NO_NEXT_HEADER = 59
-_ANNOUNCING = ("type", "protocol", "ppp protocol", "next protocol")
+_ANNOUNCING = ("type", "protocol", "ppp protocol", "next protocol", "address family")
 _FOLLOWED = ("ipv4", "ipv6", "arp")
 _TELLING = ("gre", "ethernet", "vlan", "snap", "nsh", "geneve", "vxlan-gpe", "pppoe")
 """Headers that say with a number what they carry, which may be in a tunnel."""

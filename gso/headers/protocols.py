@@ -4,9 +4,9 @@ A row has the fields in wire order with their widths, how long the header says i
 optional part holds, and what follows it. `gso.headers.fields` walks any chain of them.
 
 Sources: IEEE 802.3 and 802.1Q, RFC 791, 1042 (SNAP), 1661 (PPP), 8200, 9293, 768, 2516 (PPPoE),
-2784 and 2890 (GRE), 3032 (MPLS), 4302 (AH), 7348 (VXLAN), 8300 (NSH), 8926 (Geneve),
-draft-ietf-intarea-gue, draft-herbert-remotecsumoffload, draft-ietf-nvo3-vxlan-gpe, and the
-kernel's include/net/gue.h and include/net/vxlan.h.
+2784 and 2890 (GRE), 3032 (MPLS), 4302 (AH), 4385 (control words of pseudowires), 7348 (VXLAN),
+8300 (NSH), 8926 (Geneve), draft-ietf-intarea-gue, draft-herbert-remotecsumoffload,
+draft-ietf-nvo3-vxlan-gpe, and the kernel's include/net/gue.h and include/net/vxlan.h.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any, TypeAlias
 
+from gso.buffers._checksum import checksum
 from gso.headers.tunnels import BY_NAME, Carries
 
 # --- how values are shown ----------------------------------------------------------------------
@@ -262,11 +263,41 @@ def _after_snap(values: Values, rest: bytes, context: Context) -> str | None:
 def _after_mpls(values: Values, rest: bytes, _: Context) -> str | None:
     if not values["bottom of stack"]:
         return "mpls"
-    return ip_version(rest) or ("ethernet" if rest[:1] == b"\0" else None)
+    # IP or a pseudowire. Nothing but the packet says which, and whether a control word comes first.
+    wires = [name for name, at in _PSEUDOWIRES if _is_typed(rest[at + 12 : at + 14])]
+    version = ip_version(rest)
+    if version and ("ethernet" not in wires or _is_ipv4(rest)):
+        return version
+    if version or not rest or rest[0] >> 4:
+        maybe_ip = version == "ipv6" and rest[6] in IP_PROTOCOLS.keys() - {1, 2}
+        return "ethernet" if "ethernet" in wires and not maybe_ip else None
+    return wires[0] if len(wires) == 1 else None
 
 
-def _after_loopback(_: Values, rest: bytes, __: Context) -> str | None:
-    return ip_version(rest)
+_PSEUDOWIRES = (("ethernet", 0), ("control word", 4))
+
+
+def _is_ipv4(rest: bytes) -> bool:
+    """Whether a header without options is one of IPv4 by its checksum."""
+    return rest[0] == 0x45 and len(rest) >= 20 and checksum(rest[:20]) == 0
+
+
+def _is_typed(field: bytes) -> bool:
+    """Whether the field may be the type of an Ethernet frame, of those known here."""
+    return int.from_bytes(field, "big") in _ETHERTYPES
+
+
+def _after_loopback(values: Values, _: bytes, __: Context) -> str | None:
+    # The number is in the byte order of the system that captured, and so is that of IPv6.
+    family = values["address family"]
+    if family > 0xFFFF:
+        family = int.from_bytes(family.to_bytes(4, "big"), "little")
+    return "ipv4" if family == AF_INET else "ipv6" if family in AF_INET6 else None
+
+
+AF_INET = 2
+AF_INET6 = (10, 24, 28, 30)
+"""Of Linux, of NetBSD and OpenBSD, of FreeBSD, and of macOS: a loopback header has any of them."""
 
 
 def _tlv(
@@ -552,6 +583,11 @@ PROTOCOLS: dict[str, Protocol] = {
                 Spec("ttl", 8),
             ),
             _after_mpls,
+        ),
+        Protocol(
+            "control word",
+            (Spec("zero", 4), Spec("flags", 12, _hex(3)), Spec("sequence number", 16)),
+            lambda _, __, ___: "ethernet",
         ),
         Protocol(
             "nsh",

@@ -18,6 +18,7 @@ from gso.capture.format import LINKS, SECTION_HEADER, SLL2_TYPE, Int64s, Source
 from gso.capture.reader import Block, Packets, Reader
 from gso.capture.writer import write_all
 from gso.errors import GsoError
+from gso.headers.protocols import AF_INET, AF_INET6
 
 SLL2_HLEN = 20
 
@@ -102,14 +103,35 @@ def link_frames(packets: Packets, link_type: str) -> Frames:
     """The packets' frames as `gso.parse` reads them: without the bytes that `LINKS` skips.
 
     A cooked header of version 2 begins with the type of what follows. The type is put where an
-    Ethernet header has it, over bytes of the sender's address that `restore_link` puts back.
+    Ethernet header has it, over bytes of the sender's address that `restore_link` puts back. What
+    a loopback header announces as anything but the IP version that follows is not read as IP.
     """
     skip = LINKS[link_type][1]
     frames = packets.frames(np.full(len(packets.section.interfaces), skip, np.uint32))
+    if link_type in ("null", "loop"):
+        return _without_other_families(packets, frames)
     if link_type != "linux_sll2":
         return frames
     whole = np.flatnonzero(frames.lengths >= SLL2_HLEN - skip)
     return _with_types(packets, whole, 0, frames, frames.offsets[whole] + SLL2_TYPE - skip)
+
+
+def _without_other_families(packets: Packets, frames: Frames) -> Frames:
+    """The frames, with no version in those whose address family is not that of their version."""
+    whole = np.flatnonzero(frames.lengths > 0)
+    heads = packets.records["data"][whole, np.newaxis] + np.arange(4)
+    raw = np.ascontiguousarray(np.take(packets.buffer, heads, mode="clip"))
+    family = raw.view(">u4").ravel()
+    # The number is in the byte order of the system that captured.
+    family = np.where(family > 0xFFFF, raw.view("<u4").ravel(), family)
+    places = frames.offsets[whole]
+    version = frames.data[places] >> 4
+    right = (version == 4) & (family == AF_INET) | (version == 6) & np.isin(family, AF_INET6)
+    if right.all():
+        return frames
+    data = frames.data.copy()
+    data[places[~right]] &= 0x0F
+    return Frames(data.data, frames.offsets)
 
 
 def restore_link(packets: Packets, link_type: str, frames: Frames, parents: Int64s) -> Frames:

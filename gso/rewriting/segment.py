@@ -22,6 +22,7 @@ from gso.capture.reader import Packets
 from gso.constants import L4, GsoType
 from gso.errors import GsoError
 from gso.headers._layout import parse_batch
+from gso.headers.followed import not_followed
 from gso.headers.protocols import IP_PROTOCOLS
 from gso.headers.tunnels import TunnelPorts
 from gso.rewriting._packet_info import BLANK_INNER, BLANK_OUTER, packet_info
@@ -36,6 +37,7 @@ UdpWay: TypeAlias = Literal["uso", "ufo", "keep"]
 
 _NEVER_OFFLOADED = (1, 2, 58, 89)  # ICMP, IGMP, ICMPv6 and OSPF: IP protocols
 _FRAGMENT_HEADER = 8  # of IPv6, with UFO
+_LONGEST_HEADERS = 128  # of tags, labels and tunnels around the packets of a wire
 # In an IPv4 header
 _FLAGS_AT = 6
 _CHECKSUM_AT = 10
@@ -146,6 +148,7 @@ class _Segmenter:
         cut = packets.records["captured"] < packets.records["original"]
         sizes, flows, left = self._sizes(info, self._said(packets))
         left |= self._doubtful(frames, info, sizes, cut, kind)
+        self._note_opaque(frames, info, kind)
         sizes[left] = 0
         waiting = np.zeros(len(frames), np.bool_)
         if self._checksum == "complete":
@@ -207,6 +210,18 @@ class _Segmenter:
             carried = int(info["carried"][i])
             name = IP_PROTOCOLS.get(carried, f"IP protocol {carried}")
             self._note(i, f"{name} is not segmented here")
+
+    def _note_opaque(
+        self,
+        frames: Frames,
+        info: npt.NDArray[np.void],
+        kind: Literal["ethernet", "raw"],
+    ) -> None:
+        """Note frames that are longer than any of the wire in which no IP packet was found."""
+        opaque = (info["length"] == 0) & (frames.lengths > self._mtu + _LONGEST_HEADERS)
+        for i in np.flatnonzero(opaque).tolist():
+            what = not_followed(frames[i], link_type=kind, tunnel_ports=self._tunnel_ports)
+            self._note(i, f"{what[0] if what else 'its headers'} cannot be looked into")
 
     def _doubtful(
         self,

@@ -99,6 +99,43 @@ def test_a_comment_says_the_size(comment, pieces, tmp_path, capsys):
     capsys.readouterr()
 
 
+@pytest.mark.parametrize("link_type", ["null", "loop"])
+@pytest.mark.parametrize(
+    ("family", "cut"),
+    [(b"\2\0\0\0", True), (b"\0\0\0\2", True), (b"\x1e\0\0\0", False), (b"\7\0\0\0", False)],
+)
+def test_a_loopback_header_says_what_follows(link_type, family, cut, tmp_path, capsys):
+    source, out = tmp_path / "in.pcap", tmp_path / "out.pcap"
+    packet = handmade.tcp(payload=b"x" * 4000)
+    gso.write_capture(source, [family + packet], link_type=link_type)
+    assert main(["segment", str(source), str(out), *SIZE]) == (0 if cut else 1)
+    made = gso.read_capture(out).frames.to_list()
+    pieces = gso.segment(packet, 1448, link_type="raw").to_list() if cut else [packet]
+    assert made == [family + piece for piece in pieces]
+    assert ("cannot be looked into" in capsys.readouterr().out) == (not cut)
+
+
+LABEL = b"\x88\x47\0\0\x11\x40"
+WORD = b"\0\0\0\0"
+
+
+@pytest.mark.parametrize("mac", ["020000000a01", "000000000a01", "450000000a01", "600000000a01"])
+@pytest.mark.parametrize("word", [b"", WORD])
+@pytest.mark.parametrize("bad", [False, True])
+def test_a_pseudowire_is_judged_with_and_without_control_word(mac, word, bad, tmp_path, capsys):
+    packet = bytearray(handmade.tcp(payload=b"x" * 100))
+    packet[60] ^= bad
+    inner = word + bytes.fromhex(mac) + handmade.ethernet(bytes(packet))[6:]
+    source, out = tmp_path / "in.pcap", tmp_path / "out.pcap"
+    gso.write_capture(source, [handmade.ETHERNET + LABEL + inner])
+    assert main(["segment", str(source), str(out)]) == 0
+    assert out.read_bytes() == source.read_bytes()
+    status = main(["validate", str(source)])
+    text = capsys.readouterr().out
+    assert status == (1 if bad else 0)
+    assert ("frame-checksum" in text) == bad
+
+
 def in_gue(count: int, port: int) -> list[bytes]:
     """Segments of one connection in GUE on a port: equally long datagrams with checksums."""
     inner = [handmade.tcp(payload=b"x" * 500, sequence=500 * i) for i in range(count)]
