@@ -88,6 +88,12 @@ def add(command: argparse.ArgumentParser) -> None:
         action="store_true",
         help="leave the innermost checksums to a network device (CHECKSUM_PARTIAL)",
     )
+    command.add_argument(
+        "--fix",
+        action="store_true",
+        help="also set wrong lengths and checksums right of packets that are not segmented; those "
+        "of packets in fragments where all fragments are there, for which a file is read twice",
+    )
     add_common(command)
 
 
@@ -96,6 +102,8 @@ def _segment(options: argparse.Namespace) -> int:
     if options.udp == "ufo" and (udp_size or 8) < 8:
         name = "--udp-size" if options.udp_size else "--gso-size"
         raise UsageError(f"{name} {udp_size}: fragments have 8 bytes or more")
+    if options.fix and options.partial:
+        raise UsageError("--fix completes the checksums that --partial leaves: choose one of them")
     ports = tunnel_ports(options)
     source = open_source(options.input)
     with (
@@ -112,6 +120,7 @@ def _segment(options: argparse.Namespace) -> int:
             udp=options.udp,
             fixed_ids=options.fixed_ids,
             checksum="partial" if options.partial else "complete",
+            fix=options.fix,
             damage="report",
             progress=progress,
         )
@@ -134,6 +143,8 @@ def _report(summary: Summary, gso_size: int | None) -> Iterator[str]:
         f"{plural(summary.segments, 'segment')}{size}"
     )
     yield f"  {plural(summary.completed, 'packet')} had the checksum completed"
+    if summary.fixed:
+        yield f"  {plural(summary.fixed, 'packet')} had wrong lengths or checksums set right"
     yield f"  {plural(summary.unchanged, 'packet')} unchanged"
     for flow in summary.flows[:_MOST_FLOWS]:
         yield f"flow {flow.name}: {flow.source()}"
@@ -164,6 +175,7 @@ def _as_json(summary: Summary) -> dict[str, Any]:
         "segmented": summary.segmented,
         "segments": summary.segments,
         "completed": summary.completed,
+        "fixed": summary.fixed,
         "unchanged": summary.unchanged,
         "truncated": summary.truncated,
         "damage": summary.damage,

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from gso.buffers._checksum import checksum
 from gso.buffers._frames import Frames
-from gso.capture.format import LINKS, Int64s, Source
+from gso.capture.format import LINKS, Int64s, Source, is_path
 from gso.capture.reader import Packets
 from gso.constants import L4, GsoType
 from gso.errors import GsoError
@@ -28,6 +28,7 @@ from gso.headers.tunnels import TunnelPorts
 from gso.rewriting._packet_info import BLANK_INNER, BLANK_OUTER, packet_info
 from gso.rewriting.ambiguous import looks_like, tunnels_on_unknown_ports
 from gso.rewriting.copy import Packer, copy_capture, link_frames, restore_link, runs
+from gso.rewriting.fix import Values, fixed, sums_of_fragments
 from gso.rewriting.handshakes import USUAL_MTU, Flow, Handshakes
 from gso.rewriting.notes import Notes
 from gso.segmentation._batch import segment_batch
@@ -55,6 +56,7 @@ class Summary:
         segmented: super-packets that became several segments.
         segments: the segments that they became.
         completed: packets whose checksum was left to an offload and has been filled in.
+        fixed: packets whose lengths or checksums were wrong and have been set right.
         notes: super-packets left unchanged, by reason.
         flows: TCP connections, where segment sizes came from their handshakes.
         truncated: what the end of the file lacks, or None.
@@ -65,6 +67,7 @@ class Summary:
     segmented: int = 0
     segments: int = 0
     completed: int = 0
+    fixed: int = 0
     notes: Notes = field(default_factory=Notes)
     flows: list[Flow] = field(default_factory=list)
     truncated: str | None = None
@@ -73,12 +76,12 @@ class Summary:
     @property
     def unchanged(self) -> int:
         """Packets written as they were."""
-        return self.packets - self.segmented - self.completed
+        return self.packets - self.segmented - self.completed - self.fixed
 
     @property
     def written(self) -> int:
         """Packets written."""
-        return self.unchanged + self.completed + self.segments
+        return self.unchanged + self.completed + self.fixed + self.segments
 
     @property
     def fine(self) -> bool:
@@ -100,8 +103,10 @@ class _Segmenter:
         udp: UdpWay,
         fixed_ids: bool,
         checksum: Literal["complete", "partial"],
+        fix: dict[int, Values] | None,
     ) -> None:
         self.summary = Summary()
+        self._fix = fix
         self._fixed_ids = fixed_ids
         self._checksum = checksum
         self._gso_size = gso_size
@@ -135,7 +140,34 @@ class _Segmenter:
             long = packets.records["captured"] > (self._gso_size or self._mtu)
             for i in np.flatnonzero(long).tolist():
                 self._note(i, f"frames of link type {link_type} cannot be looked into")
+        if self._fix is not None:
+            frames, parents = self._fixed(packets, link_type, frames, parents, skip)
         return self._packer.pack(packets, frames, parents, skip)
+
+    def _fixed(
+        self, packets: Packets, link_type: str, frames: Frames, parents: Int64s, skip: int
+    ) -> tuple[Frames, Int64s]:
+        """New frames, and which packets they replace: those given, and those that are set right."""
+        captured, original = packets.records["captured"], packets.records["original"]
+        pieces = np.bincount(parents, minlength=len(captured))
+        first = np.searchsorted(parents, np.arange(len(captured)))
+        made: list[bytes | memoryview] = []
+        for i, frame in enumerate(packets.frames()):
+            given = [frames[k] for k in range(first[i], first[i] + pieces[i])]
+            if len(given) < 2:
+                old = b"".join([frame[:skip], given[0]]) if given else bytes(frame)
+                new = fixed(
+                    old,
+                    link_type=link_type,
+                    tunnel_ports=self._tunnel_ports,
+                    complete=bool(captured[i] >= original[i]),
+                    values=(self._fix or {}).get(self.summary.packets + i + 1),
+                )
+                self.summary.fixed += new != old and not given
+                given = [memoryview(new)[skip:]] if given or new != old else []
+            pieces[i] = len(given)
+            made += given
+        return Frames.from_list(made), np.repeat(np.arange(len(pieces)), pieces)
 
     def _replace(
         self, packets: Packets, frames: Frames, kind: Literal["ethernet", "raw"]
@@ -344,6 +376,11 @@ def _with_header_checksums(
     return Frames(data, frames.offsets)
 
 
+def _to_fix(source: Source, tunnel_ports: TunnelPorts | None) -> dict[int, Values]:
+    """The checksums of packets in fragments, where the capture can be read in advance."""
+    return sums_of_fragments(source, tunnel_ports) if is_path(source) else {}
+
+
 def segment_capture(
     source: Source,
     target: Any,
@@ -355,6 +392,7 @@ def segment_capture(
     udp: UdpWay = "uso",
     fixed_ids: bool = False,
     checksum: Literal["complete", "partial"] = "complete",
+    fix: bool = False,
     damage: Literal["raise", "report"] = "raise",
     progress: Callable[[int], None] | None = None,
 ) -> Summary:
@@ -383,6 +421,9 @@ def segment_capture(
         fixed_ids: all segments of a TCP packet with DF keep its IPv4 ID (TCP_FIXEDID).
         checksum: "partial" leaves the innermost checksum to a device, as `gso.segment` does, and
             packets that need no segmentation alone.
+        fix: also set wrong lengths and checksums right of packets that are not segmented, as
+            `gso.validate` finds them. A file is read twice for the checksums of packets in
+            fragments, which take all fragments; from anything but a path those stay as they are.
         damage: "report" tells of damage that follows packets in the summary.
         progress: called now and then with the number of bytes read.
 
@@ -390,6 +431,8 @@ def segment_capture(
     """
     if udp == "ufo" and (udp_size or gso_size or 8) < 8:
         raise ValueError(f"fragments have 8 bytes or more, gso_size is {udp_size or gso_size}")
+    if fix and checksum == "partial":
+        raise ValueError("fix completes the checksums that 'partial' leaves: choose one of them")
     segmenter = _Segmenter(
         gso_size,
         tunnel_ports,
@@ -398,6 +441,7 @@ def segment_capture(
         udp=udp,
         fixed_ids=fixed_ids,
         checksum=checksum,
+        fix=_to_fix(source, tunnel_ports) if fix else None,
     )
     truncated = None
     try:
