@@ -9,10 +9,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from gso.capture import Reader
+import numpy as np
+
+from gso.buffers._frames import Frames
+from gso.capture import Capture, Interface, Reader
 from gso.commands.common import add_common, add_input, open_source, positive, tunnel_ports
 from gso.commands.usage import FINDINGS, FINE, UsageError, plural, terminal_width
 from gso.drawing.packet import describe, draw, draw_svg, faults
+from gso.headers.fragments import Reassembler, Whole
 
 _COLOURS = {"title": "1", "right": "32", "wrong": "1;31", "note": "33"}
 
@@ -35,6 +39,11 @@ def add(command: argparse.ArgumentParser) -> None:
         default=1,
         help="which packet, counted from 1 as Wireshark does (default 1)",
     )
+    command.add_argument(
+        "--reassemble",
+        action="store_true",
+        help="draw the IP packet that the packet is a fragment of, where all fragments are there",
+    )
     command.add_argument("--svg", metavar="FILE", help="draw it to scale in this file, too")
     add_common(command)
 
@@ -47,6 +56,8 @@ def _explain(options: argparse.Namespace) -> int:
             if seen + len(batch) >= options.number:
                 index = options.number - seen - 1
                 description = describe(batch, index, options.number, ports)
+                if options.reassemble:
+                    description = _whole(options, ports) or description
                 if options.svg:
                     Path(options.svg).write_text(draw_svg(description), encoding="utf-8")
                 _show(description, as_json=options.json)
@@ -57,6 +68,41 @@ def _explain(options: argparse.Namespace) -> int:
         f"{options.input}: there is no packet {options.number}, "
         f"the capture has {plural(seen, 'packet')}{cut}"
     )
+
+
+def _whole(options: argparse.Namespace, ports: dict[int, Any]) -> dict[str, Any] | None:
+    """The IP packet that the packet is a fragment of; None if it is none, or a piece lacks."""
+    if options.input == "-":
+        raise UsageError("--reassemble reads the capture again, which takes a file")
+    pieces = Reassembler()
+    number = 0
+    with Reader(options.input) as reader:
+        for batch in reader:
+            for index, frame in enumerate(batch.frames):
+                number += 1
+                link_type = batch.interfaces[int(batch.interface_ids[index])].link_type
+                if len(frame) < int(batch.original_lengths[index]):
+                    continue
+                whole = pieces.add(number, bytes(frame), link_type=link_type, tunnel_ports=ports)
+                if whole is not None and options.number in whole.numbers:
+                    return _described(whole, batch, index, options.number, ports)
+    return None
+
+
+def _described(
+    whole: Whole, batch: Capture, index: int, number: int, ports: dict[int, Any]
+) -> dict[str, Any]:
+    """Describe a packet put together, with the time of its last fragment."""
+    numbers = ", ".join(map(str, whole.numbers))
+    one = Capture(
+        Frames.from_list([whole.packet]),
+        batch.timestamps[index : index + 1],
+        (Interface("raw", name=batch.interfaces[int(batch.interface_ids[index])].name),),
+        np.zeros(1, np.int64),
+        np.array([len(whole.packet)]),
+        [f"put together of packets {numbers}"],
+    )
+    return describe(one, 0, number, ports)
 
 
 def _show(description: dict[str, Any], *, as_json: bool) -> None:

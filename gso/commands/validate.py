@@ -7,7 +7,7 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gso.capture import Reader
@@ -15,6 +15,7 @@ from gso.commands.common import add_common, add_input, open_source, positive, tu
 from gso.commands.usage import FINDINGS, FINE, UNUSABLE, plural, wrapped
 from gso.errors import GsoError
 from gso.headers.followed import not_followed
+from gso.headers.fragments import Reassembler
 from gso.printable import printable
 from gso.rules import Finding, Severity
 from gso.rules.frames import validate_frame
@@ -33,6 +34,11 @@ def add(command: argparse.ArgumentParser) -> None:
     command.set_defaults(run=_validate)
     add_input(command)
     command.add_argument("--mtu", metavar="N", type=positive, help="largest IP packet in bytes")
+    command.add_argument(
+        "--reassemble",
+        action="store_true",
+        help="also judge IP packets that came in fragments, where all fragments are there",
+    )
     add_common(command)
 
 
@@ -45,6 +51,8 @@ class _Verdict:
         found: the first finding of each kind, the numbers of its first packets, and how many.
         unknown: packets that cannot be looked into, by what they are.
         inside: packets of which the innermost part cannot be looked into, by its protocol.
+        reassembled: IP packets that were put together; None where that was not asked for.
+        incomplete: IP packets of which fragments are missing.
         truncated: what the end of the file lacks, or None.
         damage: where the file is damaged, which ends it, or None.
     """
@@ -53,8 +61,18 @@ class _Verdict:
     found: dict[tuple[str, str], tuple[Finding, list[int], int]] = field(default_factory=dict)
     unknown: Counter[str] = field(default_factory=Counter)
     inside: Counter[str] = field(default_factory=Counter)
+    reassembled: int | None = None
+    incomplete: int = 0
     truncated: str | None = None
     damage: str | None = None
+
+    def add(self, one: Finding, number: int) -> None:
+        """Add a finding in packet `number`."""
+        key = one.rule, one.message.partition(" is ")[0]
+        first, numbers, count = self.found.get(key, (one, [], 0))
+        if len(numbers) < _MOST_PACKETS:
+            numbers.append(number)
+        self.found[key] = first, numbers, count + 1
 
     @property
     def judged(self) -> int:
@@ -71,7 +89,8 @@ class _Verdict:
 
 
 def _validate(options: argparse.Namespace) -> int:
-    verdict = _Verdict()
+    verdict = _Verdict(reassembled=0 if options.reassemble else None)
+    pieces = Reassembler()
     ports = tunnel_ports(options)
     with Reader(open_source(options.input)) as reader:
         try:
@@ -79,11 +98,14 @@ def _validate(options: argparse.Namespace) -> int:
                 for index in range(len(batch)):
                     verdict.packets += 1
                     _judge(batch, index, ports, options.mtu, verdict)
+                    if options.reassemble:
+                        _judge_whole(batch, index, ports, pieces, verdict)
         except GsoError as error:
             if not verdict.packets:
                 raise
             verdict.damage = str(error)
     verdict.truncated = reader.truncated
+    verdict.incomplete = pieces.incomplete
     if options.json:
         json.dump(_validate_json(verdict), sys.stdout, indent=2)
         sys.stdout.write("\n")
@@ -100,15 +122,29 @@ def _judge(
     words: Any = {"link_type": interface.link_type, "tunnel_ports": ports}
     complete = len(frame) >= int(batch.original_lengths[index])
     for one in validate_frame(frame, mtu=mtu, complete=complete, **words):
-        key = one.rule, one.message.partition(" is ")[0]
-        first, numbers, count = verdict.found.get(key, (one, [], 0))
-        if len(numbers) < _MOST_PACKETS:
-            numbers.append(verdict.packets)
-        verdict.found[key] = first, numbers, count + 1
+        verdict.add(one, verdict.packets)
     unknown = not_followed(frame, **words)
     if unknown is not None:
         what, whole = unknown
         (verdict.unknown if whole else verdict.inside)[what] += 1
+
+
+def _judge_whole(
+    batch: Any, index: int, ports: dict[int, Any], pieces: Reassembler, verdict: _Verdict
+) -> None:
+    """Judge the IP packet that this fragment completes, if any, as its first fragment's."""
+    frame = bytes(batch.frames[index])
+    if len(frame) < int(batch.original_lengths[index]):
+        return
+    link_type = batch.interfaces[int(batch.interface_ids[index])].link_type
+    whole = pieces.add(verdict.packets, frame, link_type=link_type, tunnel_ports=ports)
+    if whole is None:
+        return
+    verdict.reassembled = (verdict.reassembled or 0) + 1
+    for one in validate_frame(whole.packet, link_type="raw", tunnel_ports=ports):
+        numbers = ", ".join(map(str, whole.numbers))
+        together = replace(one, message=f"put together, {one.message} (packets {numbers})")
+        verdict.add(together, whole.numbers[0])
 
 
 def _validate_report(name: str, verdict: _Verdict) -> Iterator[str]:
@@ -124,6 +160,9 @@ def _validate_report(name: str, verdict: _Verdict) -> Iterator[str]:
         yield f"{plural(count, 'packet')} cannot be looked into: {what}"
     for what, count in verdict.inside.items():
         yield f"{plural(count, 'packet')} judged up to what cannot be looked into: {what}"
+    if verdict.reassembled is not None:
+        lacking = f", {verdict.incomplete} are not complete" if verdict.incomplete else ""
+        yield f"{plural(verdict.reassembled, 'packet')} put together of fragments{lacking}"
     if not verdict.found and not verdict.unknown:
         yield "nothing wrong was found"
     elif not verdict.found and verdict.judged:
@@ -141,6 +180,8 @@ def _validate_json(verdict: _Verdict) -> dict[str, Any]:
         "damage": verdict.damage,
         "not_looked_into": dict(verdict.unknown),
         "not_looked_inside": dict(verdict.inside),
+        "reassembled": verdict.reassembled,
+        "incomplete": verdict.incomplete,
         "findings": [
             {
                 "rule": one.rule,

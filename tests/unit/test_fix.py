@@ -12,6 +12,7 @@ from scapy.packet import Raw
 import gso
 from gso.cli import main
 from gso.headers.checks import check
+from gso.headers.fragments import Reassembler
 
 V4, V6 = IP(src="192.0.2.1", dst="198.51.100.2"), IPv6(src="2001:db8::1", dst="2001:db8::2")
 ETHERNET = Ether(src="02:00:00:00:00:01", dst="02:00:00:00:00:02")
@@ -95,3 +96,48 @@ def test_udp_without_checksum_and_over_ipv6(tmp_path, capsys):
     v6[60:62] = b"\0\0"
     assert fix(tmp_path, [bytes(v4), bytes(v6)]) == [bytes(v4), bytes(PACKETS["udp6"])]
     capsys.readouterr()
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_fragments_put_together_are_judged_and_drawn(version, tmp_path, capsys):
+    source = tmp_path / "in.pcap"
+    frames = pieces(version)
+    gso.write_capture(source, frames)
+    assert main(["validate", str(source), "--reassemble"]) == 0
+    assert "1 packet put together of fragments" in capsys.readouterr().out
+    assert main(["explain", str(source), "--reassemble", "-n", "2"]) == 0
+    text = capsys.readouterr().out
+    assert "put together of packets 1, 2, 3" in text
+    assert "1000 bytes" in text
+    frames[2] = frames[2][:-1] + b"!"
+    gso.write_capture(source, frames)
+    assert main(["validate", str(source)]) == 0
+    assert main(["validate", str(source), "--reassemble"]) == 1
+    text = capsys.readouterr().out
+    assert "put together, udp checksum" in text
+    assert "(packets 1, 2, 3)" in " ".join(text.split())
+    assert main(["explain", str(source), "--reassemble", "-n", "2"]) == 1
+    gso.write_capture(source, frames[:2])
+    assert main(["validate", str(source), "--reassemble"]) == 0
+    assert "0 packets put together of fragments, 1 are not complete" in capsys.readouterr().out
+
+
+def test_fragments_that_overlap_are_not_put_together():
+    frames = pieces(4)
+    other = frames[1][:40] + b"?" + frames[1][41:]
+    together = Reassembler()
+    found = [together.add(i, frame) for i, frame in enumerate([frames[0], frames[1], other])]
+    assert found == [None] * 3
+    assert together.incomplete == 2
+    assert together.add(9, frames[2]) is None
+
+
+def test_equal_fragments_count_once():
+    together = Reassembler()
+    frames = pieces(4)
+    found = [
+        together.add(i, frame) for i, frame in enumerate([*frames[:2], *frames[:2], frames[2]])
+    ]
+    assert [one is None for one in found] == [True] * 4 + [False]
+    assert found[4].numbers == [0, 1, 4]
+    assert IP(found[4].packet)[UDP].len == 1008
