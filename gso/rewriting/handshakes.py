@@ -23,6 +23,8 @@ _SYN = 0x02  # of the TCP flags
 _TCP_HLEN = 20  # without options
 _IP_HLEN = {4: 20, 6: 40}
 USUAL_MTU = 1500
+_LOOPBACK_MTU = 65536  # of Linux; loopback_setup
+_LOOPBACK = ip_address("::1").packed
 _DEFAULT_MSS = {4: 536, 6: 1220}  # of a SYN without the option: RFC 9293, section 3.7.1
 
 
@@ -158,10 +160,12 @@ class Handshakes:
     def fit_path(self, info: npt.NDArray[np.void], which: npt.NDArray[np.bool_]) -> None:
         """Take those of the packets `which` away that fit the MTU between their two hosts.
 
-        It is known where a TCP connection of these hosts announced more than the usual.
+        It is known where a TCP connection of these hosts announced more than the usual, and for
+        loopback addresses, where no packet of UDP is too long.
         """
-        for i in np.flatnonzero(which).tolist() if self._paths else ():
-            if info[i]["length"] <= self._paths.get(_hosts(info[i]), 0):
+        for i in np.flatnonzero(which).tolist() if self._mtu is None else ():
+            usual = _LOOPBACK_MTU if _is_loopback(info[i]) else 0
+            if info[i]["length"] <= self._paths.get(_hosts(info[i]), usual):
                 which[i] = False
 
     def _flow(self, packet: Any, *, back: bool = False) -> Flow:
@@ -194,6 +198,12 @@ def _sides(packet: Any) -> list[tuple[bytes, int]]:
 def _hosts(packet: Any) -> bytes:
     """The two addresses, in one order for both directions."""
     return b"".join(sorted([packet["source"].tobytes(), packet["destination"].tobytes()]))
+
+
+def _is_loopback(packet: Any) -> bool:
+    """Whether a packet comes from a loopback address, which it then also goes to."""
+    source: bytes = packet["source"].tobytes()
+    return source == _LOOPBACK if packet["version"] == 6 else source[0] == 127
 
 
 def _key(sides: list[tuple[bytes, int]], version: int) -> bytes:

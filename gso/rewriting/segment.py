@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from gso.buffers._checksum import checksum
+from gso.buffers._checksum import checksum, pseudo_header
 from gso.buffers._frames import Frames
 from gso.capture.format import LINKS, Int64s, Source, is_path
 from gso.capture.reader import Packets
@@ -39,6 +39,7 @@ UdpWay: TypeAlias = Literal["uso", "ufo", "keep"]
 _NEVER_OFFLOADED = (1, 2, 58, 89)  # ICMP, IGMP, ICMPv6 and OSPF: IP protocols
 _FRAGMENT_HEADER = 8  # of IPv6, with UFO
 _LONGEST_HEADERS = 128  # of tags, labels and tunnels around the packets of a wire
+_UDP_HLEN = 8
 # In an IPv4 header
 _FLAGS_AT = 6
 _CHECKSUM_AT = 10
@@ -271,7 +272,12 @@ class _Segmenter:
         for i in np.flatnonzero((info["sure"] == 0) & (sizes > 0) & ~left).tolist():
             self._note(i, "the length in its IP header contradicts the frame's")
             left[i] = True
-        udp = np.flatnonzero((info["protocol"] == L4.UDP) & (sizes > 0) & ~left)
+        udp = (info["protocol"] == L4.UDP) & (sizes > 0) & ~left
+        for i in np.flatnonzero(udp & (info["partial"] == 0)).tolist():
+            if not _has_right_sum(frames[i], info[i]):
+                self._note(i, "its UDP checksum is neither right nor left to a device")
+                left[i], udp[i] = True, False
+        udp = np.flatnonzero(udp)
         if len(udp):
             found = tunnels_on_unknown_ports(frames[udp], info[udp], self._tunnel_ports, kind)
             for i, (port, name) in found.items():
@@ -359,6 +365,16 @@ class _Segmenter:
                 flow.packets += 1
                 flow.segments += int(pieces[i])
                 flow.gso_sizes.add(int(sizes[i]))
+
+
+def _has_right_sum(frame: memoryview, packet: Any) -> bool:
+    """Whether the UDP checksum of a whole packet is right, or none: 0."""
+    width = 4 if packet["version"] == 4 else 16
+    start = int(packet["hlen"]) - _UDP_HLEN
+    datagram = frame[start : start + _UDP_HLEN + int(packet["payload"])]
+    addresses = packet["source"].tobytes()[:width], packet["destination"].tobytes()[:width]
+    pseudo = pseudo_header(*addresses, int(L4.UDP), len(datagram))
+    return bytes(datagram[6:8]) == bytes(2) or checksum(datagram, pseudo) == 0
 
 
 def _with_header_checksums(

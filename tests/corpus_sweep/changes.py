@@ -80,11 +80,16 @@ def _in_place(packet: bytes, piece: bytes) -> str:
 
 
 def headers_of_pieces(whole: bytes, pieces: Sequence[bytes]) -> int | None:
-    """How many bytes of headers make the pieces' payloads, put together, the whole's payload."""
-    for hlen in range(1, min(_LONGEST_HEADERS, *map(len, pieces)) + 1):
-        if len(whole) - hlen != sum(len(one) - hlen for one in pieces):
+    """How many bytes of headers make the pieces' payloads, put together, the whole's payload.
+
+    The whole may have other headers: a jumbo payload option is not in its segments.
+    """
+    lengths = [len(one) for one in pieces]
+    for hlen in range(1, min(_LONGEST_HEADERS, *lengths) + 1):
+        start = len(whole) - sum(lengths) + hlen * len(pieces)
+        if not 0 < start <= _LONGEST_HEADERS:
             continue
-        if whole[hlen:] == b"".join(one[hlen:] for one in pieces):
+        if whole[start:] == b"".join(one[hlen:] for one in pieces):
             return hlen
     return None
 

@@ -115,6 +115,18 @@ def test_a_loopback_header_says_what_follows(link_type, family, cut, tmp_path, c
     assert ("cannot be looked into" in capsys.readouterr().out) == (not cut)
 
 
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+def test_datagrams_of_the_loopback_device_are_no_super_packets(address, tmp_path, capsys):
+    source, out = tmp_path / "in.pcap", tmp_path / "out.pcap"
+    frame = handmade.ethernet(handmade.udp((address, 53), (address, 4000), b"x" * 3000))
+    gso.write_capture(source, [frame])
+    assert main(["segment", str(source), str(out), *SIZE]) == 0
+    assert gso.read_capture(out).frames.to_list() == [frame]
+    assert main(["segment", str(source), str(out), *SIZE, "--mtu", "1500"]) == 0
+    assert len(gso.read_capture(out)) == 3
+    capsys.readouterr()
+
+
 LABEL = b"\x88\x47\0\0\x11\x40"
 WORD = b"\0\0\0\0"
 
