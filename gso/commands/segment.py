@@ -31,8 +31,9 @@ a network device was to complete are completed.
 
 A packet whose innermost IP packet fits the MTU is no super-packet. Without --gso-size, TCP segment
 sizes come from each connection's handshake in the capture: the MSS of the peer's SYN, bounded by
-the MTU, less the TCP options of the packet (12 bytes for timestamps). Connections without a
-handshake, UDP without a size, and packets that may be something else stay as they are.
+the MTU, less the TCP options of the packet (12 bytes for timestamps). Sizes of UDP come from
+headers of WireGuard or QUIC in the packet, or from the flow's other datagrams. Connections without
+a handshake, UDP without a size, and packets that may be something else stay as they are.
 """
 
 
@@ -143,6 +144,8 @@ def _report(summary: Summary, gso_size: int | None) -> Iterator[str]:
         f"{plural(summary.segments, 'segment')}{size}"
     )
     yield f"  {plural(summary.completed, 'packet')} had the checksum completed"
+    for how, count in summary.udp_sizes.items():
+        yield f"  {plural(count, 'super-packet')} of UDP cut at {how}"
     if summary.fixed:
         yield f"  {plural(summary.fixed, 'packet')} had wrong lengths or checksums set right"
     yield f"  {plural(summary.unchanged, 'packet')} unchanged"
@@ -176,6 +179,7 @@ def _as_json(summary: Summary) -> dict[str, Any]:
         "segments": summary.segments,
         "completed": summary.completed,
         "fixed": summary.fixed,
+        "udp_sizes": dict(summary.udp_sizes),
         "unchanged": summary.unchanged,
         "truncated": summary.truncated,
         "damage": summary.damage,

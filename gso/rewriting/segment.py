@@ -8,6 +8,7 @@ the device was to fill in. `segment_capture` writes the capture that the wire wo
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
@@ -28,6 +29,7 @@ from gso.headers.tunnels import TunnelPorts
 from gso.rewriting._packet_info import BLANK_INNER, BLANK_OUTER, packet_info
 from gso.rewriting.ambiguous import looks_like, tunnels_on_unknown_ports
 from gso.rewriting.copy import Packer, copy_capture, link_frames, restore_link, runs
+from gso.rewriting.datagrams import datagram_size
 from gso.rewriting.fix import Values, fixed, sums_of_fragments
 from gso.rewriting.handshakes import USUAL_MTU, Flow, Handshakes
 from gso.rewriting.notes import Notes
@@ -40,6 +42,7 @@ _NEVER_OFFLOADED = (1, 2, 58, 89)  # ICMP, IGMP, ICMPv6 and OSPF: IP protocols
 _FRAGMENT_HEADER = 8  # of IPv6, with UFO
 _LONGEST_HEADERS = 128  # of tags, labels and tunnels around the packets of a wire
 _UDP_HLEN = 8
+_UNKNOWN = -1  # the size of datagrams
 # In an IPv4 header
 _FLAGS_AT = 6
 _CHECKSUM_AT = 10
@@ -57,6 +60,7 @@ class Summary:
         segmented: super-packets that became several segments.
         segments: the segments that they became.
         completed: packets whose checksum was left to an offload and has been filled in.
+        udp_sizes: UDP super-packets whose size was found in the capture, by size and what told it.
         fixed: packets whose lengths or checksums were wrong and have been set right.
         notes: super-packets left unchanged, by reason.
         flows: TCP connections, where segment sizes came from their handshakes.
@@ -69,6 +73,7 @@ class Summary:
     segments: int = 0
     completed: int = 0
     fixed: int = 0
+    udp_sizes: Counter[str] = field(default_factory=Counter)
     notes: Notes = field(default_factory=Notes)
     flows: list[Flow] = field(default_factory=list)
     truncated: str | None = None
@@ -180,7 +185,9 @@ class _Segmenter:
         info = packet_info(frames, layouts)
         cut = packets.records["captured"] < packets.records["original"]
         sizes, flows, left = self._sizes(info, self._said(packets))
+        found = self._datagram_sizes(frames, info, sizes, cut)
         left |= self._doubtful(frames, info, sizes, cut, kind)
+        self.summary.udp_sizes.update(how for i, how in found.items() if not left[i])
         self._note_opaque(frames, info, kind)
         sizes[left] = 0
         waiting = np.zeros(len(frames), np.bool_)
@@ -212,9 +219,7 @@ class _Segmenter:
         sizes, flows, left = self._handshakes.sizes(info, said >= 0)
         self._handshakes.fit_path(info, udp)
         if self._udp_size is None:
-            for i in np.flatnonzero(udp).tolist():
-                self._note(i, "UDP has no handshake that tells the size, say --udp-size N")
-            left |= udp
+            sizes[udp] = _UNKNOWN
         elif self._udp == "ufo":
             # UFO cuts the whole datagram, its header included, at multiples of 8.
             sizes[udp & (info["payload"] + 8 > self._udp_size)] = self._udp_size & ~7
@@ -225,6 +230,26 @@ class _Segmenter:
         sizes[cut] = said[cut]
         self._note_others(info, over)
         return sizes, None if self._gso_size else flows, left
+
+    def _datagram_sizes(
+        self,
+        frames: Frames,
+        info: npt.NDArray[np.void],
+        sizes: Int64s,
+        cut: npt.NDArray[np.bool_],
+    ) -> dict[int, str]:
+        """Replace the sizes of UDP that are unknown, with 0 where they stay so; what told them."""
+        found = {}
+        for i in np.flatnonzero(sizes == _UNKNOWN).tolist():
+            payload = bytes(frames[i][info["hlen"][i] :][: info["payload"][i]])
+            known = self._udp == "uso" and not cut[i]
+            size = datagram_size(payload, info[i], info, self._mtu) if known else None
+            sizes[i] = size[0] if size else 0
+            if size is None:
+                self._note(i, "UDP has no handshake that tells the size, say --udp-size N")
+            else:
+                found[i] = f"{size[0]} bytes by {size[1]}"
+        return found
 
     def _said(self, packets: Packets) -> Int64s:
         """The gso_size in each packet's comment, as the test bed writes it; -1 without."""
@@ -427,8 +452,9 @@ def segment_capture(
         gso_size: payload bytes per segment. None: what a comment ``gso_size=N`` of the packet says;
             for TCP without one, what the peer announced in the connection's handshake, bounded by
             the MTU; connections without one stay as they are.
-        udp_size: payload bytes per segment of UDP, by default `gso_size`; UDP stays as it is
-            without either.
+        udp_size: payload bytes per segment of UDP, by default `gso_size`. Without either, what
+            the headers of WireGuard or QUIC in the packet say, or the flow's other datagrams;
+            UDP stays as it is where these do not.
         mtu: the largest IP packet in bytes that is no super-packet; 1500 by default, or what the
             handshake of a TCP connection between the same hosts says if it is more.
         tunnel_ports: UDP destination ports of tunnels, as for `gso.parse`.
