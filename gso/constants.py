@@ -92,6 +92,9 @@ class Reason(str, Enum):
     """A length does not fit in its header field."""
     LAYOUT = "layout"
     """The given layout does not belong to this frame."""
+    AMBIGUOUS = "ambiguous"
+    """A UDP payload on a port that is not known is a tunnel by all its fields: say what it is with
+    `tunnel_ports`."""
 
     def __str__(self) -> str:
         return str(self.value)

@@ -62,6 +62,16 @@ def batch(kind: str, version: int, size: str, n: int) -> Work:
     return lambda: gso.segment_batch(frames, case.mss, out=out)
 
 
+def datagrams(n: int) -> Work:
+    """USO on a port that is not known: is the payload a tunnel?"""
+    payload = bytes(i * 7 % 256 for i in range(44 * cases.MSS))
+    udp = bytes.fromhex("c000 1e61") + (len(payload) + 8 & 0xFFFF).to_bytes(2, "big") + b"\x12\x34"
+    ip = bytes.fromhex("4500 0000 0001 4000 4011 0000 0a090001 0a090002")
+    frames = repeated(cases.ethernet(4) + ip + udp + payload, n)
+    out = aligned(bytes(frames.nbytes + n * 44 * 42 + 64))
+    return lambda: gso.segment_batch(frames, cases.MSS, out=out)
+
+
 def checksums(length: int, n: int) -> Work:
     frames = repeated(bytes(i * 7 % 256 for i in range(length)), n)
     return lambda: gso.checksum_batch(frames)
@@ -124,6 +134,7 @@ CASES: dict[str, Callable[[], Work]] = {
     "segment_batch, plain, 16 x 1448": lambda: batch("plain", 4, "16 x 1448", 4),
     "segment_batch, VXLAN, 44 x 1448": lambda: batch("VXLAN", 4, cases.BIG, 2),
     f"segment_batch, VXLAN, 44 x 1448, {PORTABLE}": lambda: batch("VXLAN", 4, cases.BIG, 2),
+    "segment_batch, USO, 44 x 1448": lambda: datagrams(2),
     "coalesce, VXLAN, 44 x 1448": coalescing,
     "checksum_batch, 64 bytes": lambda: checksums(64, 500),
     "checksum_batch, 1448 bytes": lambda: checksums(1448, 40),

@@ -30,6 +30,7 @@ from gso.headers._numbers cimport (
     TCPHDR_SYN, TCPHDR_URG, TCP_ACK_SEQ, TCP_CHECK, TCP_DOFF, TCP_FLAGS, TCP_SEQ, TCP_URG_PTR,
     TCP_WINDOW, UDP_CHECK, UDP_GRO_CNT_MAX, UDP_HLEN, UDP_LEN,
 )
+from gso.headers._ambiguous cimport guess_tunnel
 from gso.headers._pseudo_header cimport pseudo_sum
 from gso.headers._walk cimport (
     CARRIES_IP, CARRIES_IP_PROTOCOL, LAYER_GRE, LAYER_IPV4, LAYER_IPV6, LAYER_PPPOE, LAYER_UDP,
@@ -108,6 +109,8 @@ cdef bint is_segment(const gro_state *j, const frame *f) noexcept nogil:
         if not j.udp or load16(f.copy.p + h.l4_header + UDP_CHECK) == 0 or f.payload == 0:
             return False
         if get16(f.copy.p + h.l4_header + UDP_LEN) != f.size - h.l4_header:
+            return False
+        if guess_tunnel(h, f.p, f.size, j.raw, j.ports).row is not NULL:
             return False
     return True
 

@@ -60,7 +60,7 @@ def tunnel_ports(options: argparse.Namespace) -> dict[int, Any]:
     found = find_tunnels(options.input, told).agreed
     for port, name in found.items():
         complain(f"gso: found --tunnel-port {port}={name}")
-    return told | found
+    return told | dict(_tunnel_port(f"{port}={name}") for port, name in found.items())
 
 
 def _tunnel_port(text: str) -> tuple[int, str | tuple[str, int]]:

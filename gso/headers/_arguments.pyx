@@ -63,6 +63,11 @@ cdef int _fill_row(udp_tunnel *to, object row) except -1:
     to.refusal = _text(
         f"UDP port {{limit}} (byte {{offset}}) is for {row.name}, whose packets are not cut into "
         "datagrams; a port that tunnel_ports maps to None carries plain UDP")
+    to.fixed_mask, to.fixed = row.fixed
+    to.ambiguity = _text(
+        f"UDP port {{limit}} (byte {{offset}}) is not known, and its payload is {row.name} by all "
+        f"its fields: say tunnel_ports={{{{{{limit}}: '{row.name}'}}}}, or {{{{{{limit}}: None}}}} "
+        "for plain UDP")
     return 0
 
 
@@ -72,6 +77,8 @@ cdef int _fill_known() except -1:
     if len(UDP_TUNNELS) > MOST_ROWS or sum(len(row.ports) for row in UDP_TUNNELS) > MOST_PORTS:
         raise AssertionError("gso.headers.tunnels has more rows or ports than there is room for")
     _known.ports = _ports
+    _known.rows = _rows
+    _known.n_rows = len(UDP_TUNNELS)
     _known.modulo = _known.n = 0
     for i, row in enumerate(UDP_TUNNELS):
         _fill_row(&_rows[i], row)
@@ -93,6 +100,7 @@ cdef int take_ports(port_list *ports, object tunnel_ports) except -1:
     ports.ports = ports.few
     ports.inner = -1
     ports.known = &_known
+    ports.guess = NULL
     if not tunnel_ports:
         return 0
     cdef list pairs = list(dict(tunnel_ports).items())  # a mapping's own len() may say otherwise

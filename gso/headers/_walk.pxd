@@ -4,7 +4,8 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint64_t
 
 cdef enum reason_t:  # in the order of gso.Reason
     REASON_TRUNCATED, REASON_BAD_HEADER, REASON_UNSUPPORTED, REASON_NOT_GSO, REASON_GSO_TYPE,
-    REASON_GSO_SIZE, REASON_CHECKSUM, REASON_TOO_LONG, REASON_LAYOUT
+    REASON_GSO_SIZE, REASON_CHECKSUM, REASON_TOO_LONG, REASON_LAYOUT,
+    REASON_AMBIGUOUS
 
 # A refusal as it happens without the GIL. `text` is a str.format template of the other members.
 cdef struct fault:
@@ -56,7 +57,10 @@ cdef struct udp_tunnel:
     uint8_t remcsum
     uint16_t gro_zero
     const char *header
+    uint64_t fixed_mask         # bits of the first eight bytes, most significant first, that are
+    uint64_t fixed              # always so
     const char *refusal         # CARRIES_OPAQUE: the text of a fault
+    const char *ambiguity       # the text of a fault: the payload on another port is this tunnel
 
 # A header whose fields change from segment to segment. The bytes between it and the next one (a
 # tunnel header, an inner Ethernet header, IPv6 extension headers) are the same in all segments.
@@ -93,6 +97,7 @@ cdef struct headers:
     uint8_t n                   # layers, the outermost first
     const udp_tunnel *udp       # the last tunnel in UDP, or NULL
     const udp_tunnel *opaque    # the UDP payload is not cut into datagrams by guess; or NULL
+    bint plain                  # the caller says that this is plain UDP
     fault refusal               # why it cannot be segmented, if field is not NULL
     layer layers[MAX_LAYERS]
 
@@ -106,12 +111,15 @@ cdef struct port_table:
     uint64_t modulo             # bit number % 64 is set for each of them
     Py_ssize_t n
     port *ports
+    Py_ssize_t n_rows
+    const udp_tunnel *rows
 
 cdef struct port_list:
     Py_ssize_t n                # of the caller's
     port *ports
     port few[8]
     const port_table *known
+    const port *guess           # a port that is tried out; NULL: none
     # Where a virtio header says that the packet in a UDP tunnel starts, and its IP version; 0: it
     # says that there is no UDP tunnel; -1: there is no virtio header, the port tells.
     int32_t inner

@@ -374,6 +374,8 @@ cdef const port *find_port(const port_list *ports, uint16_t dest) noexcept nogil
     """The entry of a UDP destination port, the caller's before the known ones; or NULL."""
     cdef const port_table *known = ports.known
     cdef Py_ssize_t i
+    if ports.guess is not NULL and ports.guess.number == dest:
+        return ports.guess
     if ports.inner >= 0:
         return NULL
     for i in range(ports.n):
@@ -416,6 +418,7 @@ cdef step transport_udp(cursor *c) noexcept nogil:
         c.off += UDP_HLEN
         c.h.l4 = IPPROTO_UDP
         c.h.l4_header = <int32_t>start
+        c.h.plain = found is not NULL and row is NULL
         if row is not NULL and row.carries == CARRIES_OPAQUE and not c.later_fragment:
             c.h.opaque = row
         return STEP_DONE
@@ -638,7 +641,7 @@ cdef int walk(
     h.inner_mac_header = h.inner_network_header = h.inner_transport_header = -1
     h.tunnel = h.l4 = h.inner_version = h.outer_version = 0
     h.ip_header = h.l4_header = h.jumbo = h.routing = h.fragment_at = h.fragment_next = -1
-    h.fragment = h.remcsum = False
+    h.fragment = h.remcsum = h.plain = False
     h.n = h.steps = 0
     h.udp = h.opaque = NULL
     h.refusal.field = NULL

@@ -53,7 +53,8 @@ class UdpTunnel:
             frame follows; 0: it always counts.
         remcsum: byte and bit that say remote checksum offload.
         gro_zero: bits of the first two bytes that keep GRO from merging.
-        fixed: bits of the first eight bytes that no packet has otherwise, and their values.
+        fixed: bits of the first eight bytes that no header with a packet has otherwise (versions,
+            flags, what is reserved), and their values.
     """
 
     name: str
@@ -83,7 +84,7 @@ UDP_TUNNELS = (
         length=4,
         options=0x1F,
         field=1,
-        fixed=(0xE000_FFFE << 32, 0),
+        fixed=(0xE000_FFFE << 32, 0),  # version 0, no control packet; the flag for private ones
     ),
     # RFC 7348; 8472 is the kernel's default (drivers/net/vxlan), from before the registration.
     UdpTunnel(
@@ -94,7 +95,7 @@ UDP_TUNNELS = (
         "vxlanhdr",
         length=8,
         remcsum=(1, 0x20),
-        fixed=(0x7FDF_0000 << 32, 0x0800_0000 << 32),
+        fixed=(0x7F97 << 48, 0x0800 << 48),  # a VNI; of group policy G, D and A, remcsum
     ),
     # draft-ietf-nvo3-vxlan-gpe
     UdpTunnel(
@@ -106,7 +107,7 @@ UDP_TUNNELS = (
         length=8,
         field=3,
         field_if=0x04,
-        fixed=(0xFCFF_FF00 << 32, 0x0C00_0000 << 32),
+        fixed=(0xFCFF_FFF8_0000_00FF, 0x0C00 << 48),  # version 0, a VNI, a next protocol
     ),
     # RFC 8926; GRO wants version 0 and no control packet.
     UdpTunnel(
@@ -119,7 +120,7 @@ UDP_TUNNELS = (
         options=0x3F,
         field=2,
         gro_zero=0xC080,
-        fixed=(0xC0BF_0000_0000_00FF, 0),
+        fixed=(0xC0BF_0000_0000_00FF, 0),  # version 0, no control packet
     ),
     # GTP-U (3GPP TS 29.281): the kernel's device makes no GSO packets.
     UdpTunnel("gtp-u", None, (2152,), Carries.OPAQUE),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -13,10 +14,7 @@ from gso.capture._records import PCAP_RECORD
 from gso.capture.format import INTERFACE_DESCRIPTION, LINKS, Int64s, Source
 from gso.capture.reader import Block, Packets
 from gso.coalescing._coalesce import Coalesced, coalesce
-from gso.constants import GsoType
 from gso.errors import GsoError
-from gso.headers._layout import parse_batch
-from gso.rewriting._packet_info import packet_info
 from gso.rewriting.ambiguous import looks_like, tunnels_on_unknown_ports
 from gso.rewriting.copy import (
     SLL2_HLEN,
@@ -129,7 +127,8 @@ class _Merger:
             # How far apart packets are is not known without their times.
             odd = np.flatnonzero(times == _NOT_A_TIME)
             flows[odd] = -1 - odd
-        made, doubtful = self._merge(link_frames(packets, link_type), flows, times, kind)
+        frames = link_frames(packets, link_type)
+        made = self._merge(frames, flows, times, kind)
         cut = self._cut(packets, made, times) if last else len(packets.records)
         done = int(np.searchsorted(made.first, cut))
         if cut < len(packets.records):
@@ -138,49 +137,39 @@ class _Merger:
             self._kept_numbers = self._numbers[later]
         several = np.flatnonzero(made.gso_segs[:done] > 1)
         self._count(made, several)
-        self._note(made.first[:done], doubtful)
+        self._note(made.first[:done], self._doubtful(frames, kind))
         first = Packets(
             packets.buffer, packets.records[made.first[:done]], packets.section, packets.origin
         )
-        frames = restore_link(first, link_type, made[several], several)
-        return self._packer.pack(first, frames, several, skip)
+        merged = restore_link(first, link_type, made[several], several)
+        return self._packer.pack(first, merged, several, skip)
 
     def _merge(
         self, frames: Frames, flows: Any, times: Any, kind: Literal["ethernet", "raw"]
-    ) -> tuple[Coalesced, dict[int, tuple[int, str]]]:
-        """Merge, but for the packets that may be in a tunnel: their port, and the tunnel's name."""
-        doubtful: dict[int, tuple[int, str]] = {}
-        while True:
-            made = coalesce(
-                frames,
-                link_type=kind,
-                interfaces=flows,
-                timestamps=times,
-                timeout=(self._timeout or 0) * _NANOSECONDS,
-                checksum="complete",
-                **self._options,
-            )
-            found = self._doubtful(frames, made, kind)
-            if not found:
-                return made, doubtful
-            doubtful |= found
-            alone = np.fromiter(found, np.int64)
-            flows[alone] = -1 - alone
+    ) -> Coalesced:
+        return coalesce(
+            frames,
+            link_type=kind,
+            interfaces=flows,
+            timestamps=times,
+            timeout=(self._timeout or 0) * _NANOSECONDS,
+            checksum="complete",
+            **self._options,
+        )
 
     def _doubtful(
-        self, frames: Frames, made: Coalesced, kind: Literal["ethernet", "raw"]
+        self, frames: Frames, kind: Literal["ethernet", "raw"]
     ) -> dict[int, tuple[int, str]]:
-        """The packets merged as datagrams that may be in a tunnel, with all they merged with."""
-        udp = (made.gso_segs > 1) & (made.gso_type & int(GsoType.UDP_L4) != 0)
-        members = np.flatnonzero(udp[made.into])
-        if not len(members):
+        """The packets that are not merged as they may be in a tunnel: its port and name.
+
+        A port's only packet is not among them: there is nothing to merge it with.
+        """
+        if not self._options["udp_gro"]:
             return {}
         ports: TunnelPorts | None = self._options["tunnel_ports"]
-        layouts = parse_batch(frames[members], link_type=kind, tunnel_ports=ports, errors="mark")
-        info = packet_info(frames[members], layouts)
-        found = tunnels_on_unknown_ports(frames[members], info, ports, kind)
-        into = {int(made.into[members[i]]): what for i, what in found.items()}
-        return {i: into[to] for i in members.tolist() if (to := int(made.into[i])) in into}
+        found = tunnels_on_unknown_ports(frames, ports, kind)
+        packets = Counter(port for port, _ in found.values())
+        return {i: what for i, what in found.items() if packets[what[0]] > 1}
 
     def _note(self, written: Any, doubtful: dict[int, tuple[int, str]]) -> None:
         """Note the doubtful ones among the packets that are written now, not kept for later."""

@@ -93,7 +93,7 @@ class FoundTunnels:
             return
         heads = _heads(frames, info, which)
         self._count(ports[which], heads)
-        found = tunnels_on_unknown_ports(frames[which], info[which], self._told, kind)
+        found = tunnels_on_unknown_ports(frames[which], self._told, kind)
         for i, (number, name) in found.items():
             self._ports[number].tunnels[name] += 1
             self._ports[number].proven.add(heads[i].tobytes())

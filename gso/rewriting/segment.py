@@ -304,7 +304,7 @@ class _Segmenter:
                 left[i], udp[i] = True, False
         udp = np.flatnonzero(udp)
         if len(udp):
-            found = tunnels_on_unknown_ports(frames[udp], info[udp], self._tunnel_ports, kind)
+            found = tunnels_on_unknown_ports(frames[udp], self._tunnel_ports, kind)
             for i, (port, name) in found.items():
                 self._note(int(udp[i]), looks_like(port, name))
                 left[udp[i]] = True

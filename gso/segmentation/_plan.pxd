@@ -47,6 +47,7 @@ cdef struct plan:
     bint accecn
     bint partial            # GSO_PARTIAL
     bint ufo
+    bint guarded            # a UDP payload that is not cut where it may be a tunnel
     inner_checksum inner
     uint64_t fixed[MAX_LAYERS]      # sums of the bytes that no segment changes: of a layer's header
     uint64_t gap[MAX_LAYERS]        # and, for IPv4, of the bytes between it and the next layer

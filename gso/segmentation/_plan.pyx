@@ -18,10 +18,11 @@ from gso.headers._numbers cimport (
     SKB_GSO_UDP, SKB_GSO_UDP_L4, SKB_GSO_UDP_TUNNEL, SKB_GSO_UDP_TUNNEL_CSUM, UDP_CHECK, UDP_DEST,
     UDP_LEN,
 )
+from gso.headers._ambiguous cimport ambiguity, guess, guess_tunnel, is_train
 from gso.headers._walk cimport (
     FEW_BYTES, HEADER_ROOM, LAYER_GRE, LAYER_IPV4, LAYER_IPV6, LAYER_PPPOE, LAYER_UDP,
-    REASON_GSO_SIZE, REASON_GSO_TYPE, REASON_LAYOUT, REASON_NOT_GSO, REASON_TOO_LONG,
-    REASON_UNSUPPORTED, fault, layer, read_headers, reason_t,
+    REASON_AMBIGUOUS, REASON_GSO_SIZE, REASON_GSO_TYPE, REASON_LAYOUT, REASON_NOT_GSO,
+    REASON_TOO_LONG, REASON_UNSUPPORTED, fault, layer, read_headers, reason_t,
 )
 
 cdef enum:
@@ -205,6 +206,18 @@ cdef int check_routing(plan *p, fault *why) noexcept nogil:
         "layout's headers at {limit}", end, p.h.payload, 0)
 
 
+cdef int check_payload(
+    plan *p, fault *why, const plan_options *options, const uint8_t *frame, Py_ssize_t size
+) noexcept nogil:
+    """Refuse to cut a UDP payload into datagrams that is a tunnel's packet by all its fields."""
+    cdef guess found = guess_tunnel(&p.h, frame, size, options.raw, options.ports)
+    cdef Py_ssize_t port_at = p.h.l4_header + UDP_DEST
+    if found.row is NULL or is_train(&found, &p.h, frame, size, p.gso_size):
+        return 0
+    return refuse(
+        why, REASON_AMBIGUOUS, "dest", ambiguity(&found), port_at, get16(p.template.p + port_at), 0)
+
+
 cdef int make_plan(
     plan *p, fault *why, const plan_options *options, const uint8_t *frame, Py_ssize_t size,
     int64_t gso_size, unsigned int gso_type
@@ -233,7 +246,7 @@ cdef int make_plan(
     p.gso_size = gso_size
     p.inner = INNER_PARTIAL if options.partial else INNER_COMPLETE
     p.believe = options.believe
-    p.prepared = False
+    p.prepared = p.guarded = False
     if settle_type(p, why, gso_type) < 0:
         return -1
     p.hlen = p.h.payload
@@ -252,6 +265,9 @@ cdef int make_plan(
         return refuse(
             why, REASON_NOT_GSO, "gso_size", "a payload of {offset} bytes is not larger than "
             "gso_size {limit}", p.length, gso_size, 0)
+    p.guarded = p.h.l4 == IPPROTO_UDP and not p.h.plain and not p.ufo
+    if p.guarded and check_payload(p, why, options, frame, size) < 0:
+        return -1
     if p.h.jumbo >= 0:
         remove_jumbo(p)
     if p.ufo and p.h.inner_version == 6:

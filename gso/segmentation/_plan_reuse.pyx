@@ -16,8 +16,9 @@ from gso.headers._numbers cimport (
     IPV6_PAYLOAD_LEN, L4_PORTS_LEN, PPPOE_LENGTH, SKB_GSO_PARTIAL, SKB_GSO_TCP_FIXEDID,
     SKB_GSO_UDP, TCP_DOFF, TCP_DOFF_MASK, UDP_CHECK, UDP_DEST, UDP_LEN,
 )
+from gso.headers._ambiguous cimport may_be_tunnel
 from gso.headers._walk cimport (
-    FEW_BYTES, LAYER_IPV4, LAYER_IPV6, LAYER_PPPOE, LAYER_UDP, fault, layer,
+    FEW_BYTES, LAYER_IPV4, LAYER_IPV6, LAYER_PPPOE, LAYER_UDP, fault, layer, port_list,
 )
 from gso.segmentation._plan cimport (
     INNER_COMPLETE, INNER_PARTIAL, make_plan, plan, plan_options,
@@ -95,7 +96,7 @@ cdef bint same_plan(const plan *p, const plan_key *key, const uint8_t *head) noe
 
 
 cdef bint reuse_plan(
-    plan *p, const plan_key *key, const uint8_t *frame, Py_ssize_t size
+    plan *p, const plan_key *key, const port_list *ports, const uint8_t *frame, Py_ssize_t size
 ) noexcept nogil:
     """Make the plan that of this frame, if it can be used again; return whether it can."""
     # A copy, as another thread may change the frame's memory meanwhile
@@ -109,6 +110,8 @@ cdef bint reuse_plan(
     else:
         memcpy(head, frame, FEW_BYTES)
     if not same_plan(p, key, head):
+        return False
+    if p.guarded and may_be_tunnel(ports, frame + p.h.payload, length):
         return False
     if p.prepared:
         memcpy(p.template.p + p.h.l4_header, head + p.h.l4_header, p.hlen - p.h.l4_header)
@@ -129,7 +132,7 @@ cdef int next_plan(
     """Make a plan as make_plan() does, from the plan of the frame before where possible."""
     if (
         key.known and gso_size == key.gso_size and gso_type == key.gso_type
-        and reuse_plan(p, key, frame, size)
+        and reuse_plan(p, key, options.ports, frame, size)
     ):
         return 0
     key.known = False

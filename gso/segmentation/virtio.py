@@ -224,7 +224,8 @@ def segment_vnet(
 
     Returns :class:`Frames`, without virtio headers.
 
-    Raises GsoError for what the kernel refuses (6.12; tunnels: 6.17).
+    Raises GsoError for what the kernel refuses (6.12; tunnels: 6.17), and AMBIGUOUS for a packet
+    that is in a tunnel by all its fields though the header says that it is datagrams.
 
     Kernel: virtio_net_hdr_to_skb, virtio_net_hdr_tnl_to_skb, skb_checksum_help.
     """

@@ -92,7 +92,8 @@ def test_auto_takes_what_all_packets_agree_on(name, tmp_path, capsys):
     gso.write_capture(source, frames)
     words = ["segment", str(source), str(out), "--gso-size", "1448"]
     (found,) = info(source, capsys)["tunnels_found"]
-    assert found["looks_like"] == {name: 1}
+    # Without a header of the tunnel, ICMP is not known for a packet by its own fields.
+    assert found["looks_like"] == {name: 1 if name == "fou" else 2}
     assert found["tunnel_port"] == f"7777={name}"
     assert main(words) == 1
     assert f"--tunnel-port 7777={name}" in capsys.readouterr().out
