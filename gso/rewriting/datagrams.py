@@ -35,7 +35,8 @@ def datagram_size(
         size = find(payload, mtu)
         if size is not None:
             return size, name
-    size = _others(packet, info, mtu)
+    # A whole datagram has a whole checksum; that of a super-packet is left to a device.
+    size = _others(packet, info, mtu) if packet["partial"] else None
     if size and len(payload) % size == 0:
         return size, "the other datagrams of the flow"
     return None

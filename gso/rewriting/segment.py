@@ -117,6 +117,10 @@ class _Segmenter:
         self._checksum = checksum
         self._gso_size = gso_size
         self._udp_size = udp_size or gso_size
+        self._udp_given = udp_size is not None
+        # A device makes datagrams of packets whose checksum is left to it, and of no others; the
+        # user may know better.
+        self._offloaded_only = udp_size is None and mtu is None and udp == "uso"
         self._mtu = mtu or USUAL_MTU
         self._tunnel_ports = tunnel_ports
         self._udp = udp
@@ -185,7 +189,10 @@ class _Segmenter:
         info = packet_info(frames, layouts)
         cut = packets.records["captured"] < packets.records["original"]
         sizes, flows, left = self._sizes(info, self._said(packets))
+        unknown = sizes == _UNKNOWN
+        sizes[self._in_tunnels(frames, info, unknown, kind)] = 0
         found = self._datagram_sizes(frames, info, sizes, cut)
+        left |= unknown & (sizes == 0)
         left |= self._doubtful(frames, info, sizes, cut, kind)
         self.summary.udp_sizes.update(how for i, how in found.items() if not left[i])
         self._note_opaque(frames, info, kind)
@@ -215,6 +222,8 @@ class _Segmenter:
         which packets are left unchanged because their size is not known.
         """
         over = info["length"] > self._mtu
+        if self._udp_given:
+            said = np.where(info["protocol"] == L4.UDP, -1, said)
         udp = (info["protocol"] == L4.UDP) & over & (self._udp != "keep") & (said < 0)
         sizes, flows, left = self._handshakes.sizes(info, said >= 0)
         self._handshakes.fit_path(info, udp)
@@ -225,6 +234,8 @@ class _Segmenter:
             sizes[udp & (info["payload"] + 8 > self._udp_size)] = self._udp_size & ~7
         else:
             sizes[udp & (info["payload"] > self._udp_size)] = self._udp_size
+            if self._offloaded_only:
+                sizes[udp & (info["partial"] == 0)] = _UNKNOWN
         cut = (said > 0) & (info["protocol"] != 0) & (info["payload"] > said)
         cut &= (info["protocol"] == L4.TCP) | (self._udp == "uso")
         sizes[cut] = said[cut]
@@ -302,12 +313,23 @@ class _Segmenter:
             if not _has_right_sum(frames[i], info[i]):
                 self._note(i, "its UDP checksum is neither right nor left to a device")
                 left[i], udp[i] = True, False
-        udp = np.flatnonzero(udp)
-        if len(udp):
-            found = tunnels_on_unknown_ports(frames[udp], self._tunnel_ports, kind)
+        return left | self._in_tunnels(frames, info, udp, kind)
+
+    def _in_tunnels(
+        self,
+        frames: Frames,
+        info: npt.NDArray[np.void],
+        udp: npt.NDArray[np.bool_],
+        kind: Literal["ethernet", "raw"],
+    ) -> npt.NDArray[np.bool_]:
+        """Those of the packets of UDP that may be in a tunnel, which are noted."""
+        left = np.zeros(len(info), np.bool_)
+        which = np.flatnonzero(udp)
+        if len(which):
+            found = tunnels_on_unknown_ports(frames[which], self._tunnel_ports, kind)
             for i, (port, name) in found.items():
-                self._note(int(udp[i]), looks_like(port, name))
-                left[udp[i]] = True
+                self._note(int(which[i]), looks_like(port, name))
+                left[which[i]] = True
         return left
 
     def _types(self, frames: Frames, info: npt.NDArray[np.void]) -> Int64s:
@@ -452,9 +474,10 @@ def segment_capture(
         gso_size: payload bytes per segment. None: what a comment ``gso_size=N`` of the packet says;
             for TCP without one, what the peer announced in the connection's handshake, bounded by
             the MTU; connections without one stay as they are.
-        udp_size: payload bytes per segment of UDP, by default `gso_size`. Without either, what
-            the headers of WireGuard or QUIC in the packet say, or the flow's other datagrams;
-            UDP stays as it is where these do not.
+        udp_size: payload bytes per segment of UDP; by default `gso_size` for packets whose checksum
+            is left to a device, as that of each super-packet is, and for all if `mtu` is given.
+            For others, what the headers of WireGuard or QUIC in the packet say, or the flow's
+            other datagrams; UDP stays as it is where these do not.
         mtu: the largest IP packet in bytes that is no super-packet; 1500 by default, or what the
             handshake of a TCP connection between the same hosts says if it is more.
         tunnel_ports: UDP destination ports of tunnels, as for `gso.parse`.

@@ -94,7 +94,7 @@ def test_a_comment_says_the_size(comment, pieces, tmp_path, capsys):
         made = gso.read_capture(out).frames.to_list()
         assert made == (gso.segment(frame, 1000).to_list() if pieces > 1 else [frame])
         assert len(made) == pieces
-    assert main(["segment", str(source), str(out), "--gso-size", "2000"]) == 0
+    assert main(["segment", str(source), str(out), "--udp-size", "2000"]) == 0
     assert len(gso.read_capture(out)) == 2
     capsys.readouterr()
 

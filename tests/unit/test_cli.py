@@ -110,11 +110,16 @@ def test_a_checksum_that_is_simply_wrong_stays_wrong():
 
 
 def test_udp_is_segmented_unless_it_is_to_be_kept(paths):
-    frame = packets.ethernet(packets.udp(payload=PAYLOAD[:3000]))
-    data = build.pcap([(START, frame)])
-    result, _ = rewritten(data, 1200)
+    whole = packets.udp(payload=PAYLOAD[:3000])
+    data = build.pcap([(START, packets.ethernet(whole))])
+    assert rewritten(data, 1200)[0] == data
+    sized, _ = rewritten(data, udp_size=1200)
+    assert rewritten(data, 1200, mtu=1500)[0] == sized
+    offloaded = build.pcap([(START, packets.ethernet(packets.partial(whole)))])
+    result, _ = rewritten(offloaded, 1200)
+    assert result == sized
     assert gso.read_capture(io.BytesIO(result)).frames.lengths.tolist() == [1242, 1242, 642]
-    assert rewritten(data, 1200, udp="keep")[0] == data
+    assert rewritten(data, udp_size=1200, udp="keep")[0] == data
     paths[0].write_bytes(data)
     assert run("segment", *paths, "--gso-size", 1200, "--keep-udp") == 0
     assert paths[1].read_bytes() == data

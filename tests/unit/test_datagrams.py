@@ -28,8 +28,11 @@ def quic(count, *, last=SIZE, odd=None):
     return b"".join(parts)[: (count - 1) * SIZE + last]
 
 
-def segmented(payloads, **options):
-    frames = [handmade.ethernet(handmade.udp(*ENDS, payload)) for payload in payloads]
+def segmented(payloads, *, whole=False, **options):
+    packets = [handmade.udp(*ENDS, payload) for payload in payloads]
+    if not whole:
+        packets[-1] = handmade.partial(packets[-1])
+    frames = [handmade.ethernet(packet) for packet in packets]
     source, target = io.BytesIO(), io.BytesIO()
     gso.write_capture(source, frames)
     source.seek(0)
@@ -88,5 +91,5 @@ def test_other_datagrams_of_the_flow_tell_the_size():
 
 
 def test_a_size_that_is_given_wins():
-    frames, made, _ = segmented([wireguard(3)], udp_size=1000)
+    frames, made, _ = segmented([wireguard(3)], udp_size=1000, whole=True)
     assert made == gso.segment(frames[0], 1000).to_list()

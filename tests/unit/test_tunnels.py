@@ -174,12 +174,12 @@ class TestNeverCutByGuess:
         source, target = tmp_path / "in.pcap", tmp_path / "out.pcap"
         frames = Frames.from_list([self.packet(port), self.packet(9)])
         gso.write_capture(source, frames)
-        assert main(["segment", str(source), str(target), "--gso-size", "1000"]) == 1
+        assert main(["segment", str(source), str(target), "--udp-size", "1000"]) == 1
         assert bytes(gso.read_capture(target).frames[0]) == self.packet(port)
         assert len(gso.read_capture(target).frames) == 4
         assert f"--tunnel-port {port}=none" in capsys.readouterr().out
         plain = ["--tunnel-port", f"{port}=none"]
-        assert main(["segment", str(source), str(target), "--gso-size", "1000", *plain]) == 0
+        assert main(["segment", str(source), str(target), "--udp-size", "1000", *plain]) == 0
         assert len(gso.read_capture(target).frames) == 6
 
 
