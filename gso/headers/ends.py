@@ -28,6 +28,7 @@ _SUMMED = (*TRANSPORT, "icmp", "gre")
 _FCS = 4
 _PADDED = 64
 """Longest Ethernet frame that may have been padded, with its frame check sequence."""
+_TAG = 4
 _TRAILER = 64
 """Longest trailer that is believed where no checksum tells, in bytes."""
 _IPV4_HLEN = 20
@@ -79,7 +80,10 @@ def _may_follow(
 ) -> bool:
     """Whether the bytes from the header's end to `around` may be padding or a trailer."""
     starts = [header.offset for header in headers if header.protocol.name == "ethernet"]
-    if len(data) - (starts[-1] if starts else 0) <= _PADDED:
+    start = starts[-1] if starts else 0
+    # Tags are put into frames that have been padded.
+    tags = sum(one.protocol.name == "vlan" and one.offset > start for one in headers)
+    if len(data) - start <= _PADDED + _TAG * tags:
         return True
     if around == len(data) and around - ends[place] == _FCS:
         return True

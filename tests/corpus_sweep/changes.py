@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 _LONGEST_HEADERS = 256
+_JUMBO_OPTION = 8
 _END = 8
 """So many last bytes tell the last segment of a packet."""
 _WINDOW = 400
@@ -87,7 +88,7 @@ def headers_of_pieces(whole: bytes, pieces: Sequence[bytes]) -> int | None:
     lengths = [len(one) for one in pieces]
     for hlen in range(1, min(_LONGEST_HEADERS, *lengths) + 1):
         start = len(whole) - sum(lengths) + hlen * len(pieces)
-        if not 0 < start <= _LONGEST_HEADERS:
+        if not hlen <= start <= hlen + _JUMBO_OPTION:
             continue
         if whole[start:] == b"".join(one[hlen:] for one in pieces):
             return hlen

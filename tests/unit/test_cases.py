@@ -127,6 +127,18 @@ def test_datagrams_of_the_loopback_device_are_no_super_packets(address, tmp_path
     capsys.readouterr()
 
 
+@pytest.mark.parametrize("tags", [0, 1, 2, 3])
+def test_padding_behind_tags_is_told_without_a_checksum(tags, tmp_path, capsys):
+    frame = handmade.ethernet(handmade.tcp(payload=b"x", options=b"")).ljust(60, b"\0")
+    wrong = frame[:50] + b"\x12\x34" + frame[52:]
+    source = tmp_path / "in.pcap"
+    gso.write_capture(source, [wrong[:12] + b"\x81\0\0\7" * tags + wrong[12:]])
+    assert main(["validate", str(source)]) == 1
+    text = capsys.readouterr().out
+    assert "frame-checksum" in text
+    assert "frame-length" not in text
+
+
 LABEL = b"\x88\x47\0\0\x11\x40"
 WORD = b"\0\0\0\0"
 
