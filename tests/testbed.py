@@ -28,23 +28,6 @@ ONE_OF_EACH_FAMILY = (
     *("vxlan-outer6-inner4-csum", "udp-gue-outer4-inner4-csum", "udp-geneve-outer6-inner6-csum"),
 )
 
-# What no build here reads of a kernel's source, by tar's patterns: most of it. Kconfig files and
-# makefiles stay, as all of them are read.
-_UNREAD = (
-    *("Documentation/*.rst", "Documentation/*.svg", "Documentation/*.yaml", "Documentation/*.txt"),
-    *("tools/perf", "tools/testing", "sound/*.[ch]"),
-    *(
-        f"arch/{name}/{files}"
-        for name in ("arm", "arm64", "m68k", "mips", "powerpc", "riscv", "s390", "sh", "sparc")
-        for files in ("*.[chS]", "*.dts", "*.dtsi")
-    ),
-    *(
-        f"drivers/{name}/*.[ch]"
-        for name in ("accel", "clk", "gpu", "iio", "infiniband", "media", "net/ethernet")
-    ),
-    *(f"drivers/{name}/*.[ch]" for name in ("net/wireless", "pinctrl", "scsi", "staging")),
-)
-
 
 @dataclass
 class Done:
@@ -133,17 +116,10 @@ def git(repository: Path, *arguments: str, data: bytes = b"", **environment: str
 def whole_tree() -> Path:
     """Unpack the newest Debian kernel's source, once, as a repository with one commit.
 
-    Builds are cached by its place. What no build here reads is left out.
+    Builds are cached by its place.
     """
-    kernel = newest_kernel()
-    tree = kernel.root / "whole" / kernel.source_package
-    with only_one(tree.parent):
-        if not (tree / ".complete").exists():
-            left_out = [f"--exclude={kernel.source_package}/{pattern}" for pattern in _UNREAD]
-            archive = str(kernel.source_archive())
-            command = ["tar", "-xJf", archive, "-C", str(tree.parent), *left_out]
-            subprocess.run(command, check=True)
-            (tree / ".complete").touch()
+    tree = debian.whole_source(newest_kernel())
+    with only_one(tree):
         if not (tree / ".git" / "complete").exists():
             git(tree, "init", "--quiet")
             # All as "big" files: into one pack, instead of a file for each.

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from gso.kernel.trees import debian
-from gso.kernel.trees.build import own_module
+from gso.kernel.trees.modules import own_module
 
 DUMPER = Path(__file__).parent / "kernel/dump_skbs"
 SCENARIO = "gue-outer4-inner4-nocsum"

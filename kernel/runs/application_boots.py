@@ -15,7 +15,7 @@ from gso.kernel.judging.verdict import Verdict
 from gso.kernel.machine.jobs import Result
 from gso.kernel.runs.boots import BootQueue, QueuedBoot
 from gso.kernel.runs.screen import Screen
-from gso.kernel.trees.build import check_modules
+from gso.kernel.trees.modules import check_modules
 
 
 class ApplicationBoots:

@@ -28,7 +28,7 @@ from gso.kernel.progress import Progress
 from gso.kernel.runs.boots import BootQueue
 from gso.kernel.runs.follow import run_one_variant
 from gso.kernel.scenarios import Scenario
-from gso.kernel.trees import build, debian
+from gso.kernel.trees import debian, modules
 from gso.kernel.trees.build import SourceTree
 from gso.kernel.trees.repository import Repository
 
@@ -117,7 +117,7 @@ def _built(subject: Subject, commit: str, log: Path) -> Bootable:
     contents = {name: repository.read(commit, name) for name in names}
     changed = {name: data for name, data in contents.items() if data != pristine[name]}
     # A commit equal to Debian's source is built as well: every answer comes from a module of ours.
-    return build.modules(kernel, changed or {names[0]: contents[names[0]]}, log)
+    return modules.modules(kernel, changed or {names[0]: contents[names[0]]}, log)
 
 
 def bisect(

@@ -29,8 +29,8 @@ from gso.kernel.machine.jobs import Job, Result
 from gso.kernel.machine.kept_shell import KeptMachine
 from gso.kernel.scenarios import Scenario, plan
 from gso.kernel.trees import symbols
-from gso.kernel.trees.build import check_modules
 from gso.kernel.trees.functions import Function
+from gso.kernel.trees.modules import check_modules
 
 _EXCHANGE_SECONDS = 8.0
 # Once to see a crash, once to reproduce it, once for the scenarios after it.

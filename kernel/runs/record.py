@@ -20,7 +20,7 @@ from gso.kernel.bootable import Bootable
 from gso.kernel.machine import vm
 from gso.kernel.progress import Progress
 from gso.kernel.scenarios import DEFAULT_FAULT, Fault, Scenario, plan, select
-from gso.kernel.trees import build, debian, patches
+from gso.kernel.trees import build, debian, modules, patches
 from gso.kernel.trees.patches import Patch
 
 from gso import SkbState, Trace, read_trace
@@ -94,7 +94,7 @@ def _built(options: Options, folder: Path, progress: Progress) -> Bootable:
         return Bootable(kernel.image, modules_folder=kernel.modules_folder)
     files = _files(lambda names: debian.source_files(kernel, names), series, fix, progress)
     progress.stage("building its modules")
-    return build.modules(kernel, files, log)
+    return modules.modules(kernel, files, log)
 
 
 def _files(

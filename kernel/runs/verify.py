@@ -75,7 +75,7 @@ class Options:
     def targets(self) -> list[Target]:
         """Return the kernels that were asked for."""
         self._check()
-        chosen: list[Target] = [DebianTarget(kernel) for kernel in self.kernels]
+        chosen: list[Target] = [DebianTarget(kernel, self.config) for kernel in self.kernels]
         if self.images:
             chosen.append(ImageTarget(self.images, self.modules))
         for source in self.sources:
@@ -83,7 +83,7 @@ class Options:
                 chosen.append(TreeTarget(SourceTree(source, self.commit, self.config)))
             else:
                 chosen += [CommitTarget(source, each, self.config) for each in self._commits()]
-        return distinct(chosen or [DebianTarget(None)])
+        return distinct(chosen or [DebianTarget(None, self.config)])
 
     def _commits(self) -> list[str]:
         if self.range:

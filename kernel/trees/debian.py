@@ -23,6 +23,25 @@ from gso.kernel.trees.apt import Apt
 
 _SOURCE = re.compile(r"linux-source-(\d+\.\d+)$")
 _MARK = ".complete"
+# Taken out together: to read the archive once takes longer than to keep a few folders more.
+_NETWORK = ("net", "drivers/net")
+
+# What no build here reads of a kernel's source, by tar's patterns: most of it. Kconfig files and
+# makefiles stay, as all of them are read.
+_UNREAD = (
+    *("Documentation/*.rst", "Documentation/*.svg", "Documentation/*.yaml", "Documentation/*.txt"),
+    *("tools/perf", "tools/testing", "sound/*.[ch]"),
+    *(
+        f"arch/{name}/{files}"
+        for name in ("arm", "arm64", "m68k", "mips", "powerpc", "riscv", "s390", "sh", "sparc")
+        for files in ("*.[chS]", "*.dts", "*.dtsi")
+    ),
+    *(
+        f"drivers/{name}/*.[ch]"
+        for name in ("accel", "clk", "gpu", "iio", "infiniband", "media", "net/ethernet")
+    ),
+    *(f"drivers/{name}/*.[ch]" for name in ("net/wireless", "pinctrl", "scsi", "staging")),
+)
 
 
 @dataclass(frozen=True)
@@ -203,11 +222,25 @@ def source_files(kernel: DebianKernel, names: tuple[str, ...]) -> dict[str, byte
 def source_folder(kernel: DebianKernel, folder: str) -> Path:
     """Return one folder of the source package, taken out of the archive when first wanted."""
     tree = kernel.root / "source"
-    mark = tree / folder / _MARK
+    network = any(f"{folder}/".startswith(f"{part}/") for part in _NETWORK)
+    parts = _NETWORK if network else (folder,)
     with only_one(tree):
-        if not mark.exists():
-            member = f"{kernel.source_package}/{folder}"
-            command = ["tar", "-xJf", str(kernel.source_archive()), "--strip-components=1", member]
-            logged("source", command, kernel.root / "fetch.log", tree)
-            mark.touch()
+        if not all((tree / part / _MARK).exists() for part in parts):
+            members = [f"{kernel.source_package}/{part}" for part in parts]
+            command = ["tar", "-xJf", str(kernel.source_archive()), "--strip-components=1"]
+            logged("source", [*command, *members], kernel.root / "fetch.log", tree)
+            for part in parts:
+                (tree / part / _MARK).touch()
     return tree / folder
+
+
+def whole_source(kernel: DebianKernel) -> Path:
+    """Return the source package unpacked, once, without what no build of ours reads."""
+    tree = kernel.root / "whole" / kernel.source_package
+    with only_one(tree.parent):
+        if not (tree / _MARK).exists():
+            left_out = [f"--exclude={kernel.source_package}/{pattern}" for pattern in _UNREAD]
+            command = ["tar", "-xJf", str(kernel.source_archive()), *left_out]
+            logged("source", command, kernel.root / "fetch.log", tree.parent)
+            (tree / _MARK).touch()
+    return tree

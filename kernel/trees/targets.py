@@ -9,8 +9,9 @@ from pathlib import Path
 
 from gso.kernel.bootable import PATCHED, UNPATCHED, VARIANTS, Bootable
 from gso.kernel.errors import UsageError
-from gso.kernel.trees import build, debian
+from gso.kernel.trees import debian, modules
 from gso.kernel.trees.build import SourceTree
+from gso.kernel.trees.modules import NoModuleError
 from gso.kernel.trees.patches import Files, Pristine, Variants
 
 # Works out the variants to compare from a tree's own files.
@@ -90,12 +91,30 @@ class PatchedTarget(Target):
 
 
 class DebianTarget(PatchedTarget):
-    """Debian's kernel as it is, with the touched modules rebuilt."""
+    """Debian's kernel as it is, with the touched modules rebuilt.
 
-    def __init__(self, wanted: str | None) -> None:
-        self._kernel = debian.choose(wanted)
+    Where code is touched that is in no module, a small whole kernel is built from Debian's source.
+    ``extra``: configuration fragments of that.
+    """
+
+    def __init__(self, wanted: str | None, extra: Sequence[str] = ()) -> None:
+        self._kernel, self._extra = debian.choose(wanted), extra
+        self._tree: SourceTree | None = None
         self.id = f"debian-{self._kernel.version.split('-')[0]}"
         self.label = f"Debian {self._kernel.release} ({self._kernel.version})"
+
+    def prepare(self, choose: Chooser) -> tuple[str, ...]:
+        """Fetch the kernel, work out the variants, and find out what has to be built."""
+        steps = super().prepare(choose)
+        try:
+            for files in self.changes():
+                modules.targets(self._kernel, files)
+        except NoModuleError as error:
+            self._tree = SourceTree(debian.whole_source(self._kernel), extra=self._extra)
+            self.label += ", built small"
+            how = self._tree.outlook(self._variants.unpatched)
+            return (*steps, f"{error.message}: {how}")
+        return steps
 
     def _fetch(self) -> None:
         debian.fetch(self._kernel)
@@ -106,15 +125,21 @@ class DebianTarget(PatchedTarget):
         return [f"fetch: {' '.join(debian.download_command(self._kernel))}"]
 
     def _build_outlook(self, files: Files) -> str:
-        if build.modules_built(self._kernel, files):
+        if modules.built(self._kernel, files):
             return f"modules of {self._kernel.release} are in the cache"
-        return f"modules of {self._kernel.release} are built from {', '.join(sorted(files))}"
+        try:
+            names = ", ".join(modules.targets(self._kernel, files))
+        except NoModuleError as error:
+            return error.message
+        return f"{names} of {self._kernel.release} built from {', '.join(sorted(files))}"
 
     def _pristine(self, names: tuple[str, ...]) -> dict[str, bytes | None]:
         return debian.source_files(self._kernel, names)
 
     def _build(self, files: Files, log: Path) -> Bootable:
-        return build.modules(self._kernel, files, log)
+        if self._tree:
+            return self._tree.build(files, log)
+        return modules.modules(self._kernel, files, log)
 
 
 class TreeTarget(PatchedTarget):

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from gso.kernel import sandbox
 from gso.kernel.errors import TestBedError, UsageError
-from gso.kernel.trees import build, making
+from gso.kernel.trees import kept, making
 from gso.kernel.trees.build import SourceTree
 
 _SECRET = "the host's secret 81ce"
@@ -132,7 +132,7 @@ def test_without_a_sandbox_what_runs_commands_needs_trust(monkeypatch):
 def test_nothing_is_written_through_a_link(place, data):
     victim = place / "outside" / "victim"
     (place / "tree" / "a.c").symlink_to(victim)
-    build._write_files(place / "tree", {"a.c": data})
+    kept.write_files(place / "tree", {"a.c": data})
     assert victim.read_text() == "untouched"
     assert not (place / "tree" / "a.c").is_symlink()
     assert (place / "tree" / "a.c").exists() == (data is not None)
@@ -141,9 +141,9 @@ def test_nothing_is_written_through_a_link(place, data):
 def test_no_folder_that_is_a_link_leads_out(place):
     (place / "tree" / "net").symlink_to(place / "outside")
     with pytest.raises(TestBedError, match="leads out"):
-        build._write_files(place / "tree", {"net/new": b"new"})
+        kept.write_files(place / "tree", {"net/new": b"new"})
     with pytest.raises(TestBedError, match="leads out"):
-        build._write_files(place / "tree", {"net/deeper/victim": None})
+        kept.write_files(place / "tree", {"net/deeper/victim": None})
     assert sorted(path.name for path in (place / "outside").iterdir()) == ["secret", "victim"]
 
 

@@ -29,7 +29,7 @@ from gso.kernel.machine.share import GIVEN
 from gso.kernel.paths import GUEST
 from gso.kernel.progress import Progress
 from gso.kernel.trees import debian
-from gso.kernel.trees.build import own_module
+from gso.kernel.trees.modules import own_module
 
 import gso
 from gso import L4, GsoError, GsoType, checksum
