@@ -121,14 +121,14 @@ def compare(role: Role, unpatched: Outcome, patched: Outcome, *, touched: bool =
 
     ``touched``: whether the code that the patch changes ran in it, as far as it is known.
     """
+    if role == "open" and not touched and unpatched is patched is not Outcome.PASS:
+        return Verdict.UNRELATED
     if Outcome.NOT_EXERCISED in (unpatched, patched):
         return Verdict.INCONCLUSIVE
     passes = (unpatched is Outcome.PASS, patched is Outcome.PASS)
     if role == "control" and not passes[0]:
         # What worked before the fault fails without it: the test bed itself is in doubt.
         return Verdict.INCONCLUSIVE
-    if role == "open" and not touched and passes == (False, False):
-        return Verdict.UNRELATED
     return {
         (True, True): (Verdict.NOT_REPRODUCED if role == "fault" else Verdict.UNAFFECTED),
         (True, False): Verdict.REGRESSED,

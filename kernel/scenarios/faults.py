@@ -22,7 +22,7 @@ _LISTS = ("files", "functions", "scenarios", "fails")
 
 @dataclass(frozen=True)
 class Change:
-    """A commit of the kernel, and the versions that had it first, one for each branch."""
+    """A commit of the kernel, and the versions that had it first, as far as they are known."""
 
     commit: str
     subject: str
@@ -31,7 +31,7 @@ class Change:
     @classmethod
     def parse(cls, table: dict[str, Any]) -> Change:
         """Return the commit of a table in TOML."""
-        return cls(**{**table, "versions": tuple(table["versions"])})
+        return cls(**{**table, "versions": tuple(table.get("versions", ()))})
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,9 @@ class Incomplete:
 
 @dataclass(frozen=True)
 class Fault:
-    """A fault of the kernel. ``fixed``: ``None`` where no upstream commit fixes it.
+    """A fault of the kernel. ``introduced``: ``None`` where the commit is not known.
+
+    ``fixed``: ``None`` where no upstream commit fixes it.
 
     ``scenarios``: names, globs or groups of the scenarios that are run where none are named;
     ``fails``: of those that fail with the fault, whoever runs them. ``files`` and ``functions``:
@@ -61,7 +63,7 @@ class Fault:
     functions: tuple[str, ...]
     scenarios: tuple[str, ...]
     fails: tuple[str, ...]
-    introduced: Change
+    introduced: Change | None = None
     fixed: Change | None = None
     incomplete: tuple[Incomplete, ...] = ()
     default: bool = False

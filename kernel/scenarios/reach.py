@@ -27,7 +27,8 @@ _IP_TUNNELS = ("ipip", "sit", "ip6tnl", "gre-*-nocsum", "gretap-*-nocsum")
 
 REACH = (
     Reach(("net/netfilter/ipvs/*",), ("ipvs-gue", "ipvs-gre", "ipvs-ipip", "fou-direct-routing")),
-    Reach(("drivers/net/geneve.c",), ("geneve", "udp-geneve-*")),
+    Reach(("drivers/net/geneve.c",), ("geneve", "geneve-inherit", "udp-geneve-*")),
+    Reach(("drivers/net/bareudp.c",), ("bareudp",)),
     Reach(("drivers/net/vxlan/*", "drivers/net/vxlan.c"), ("vxlan", "udp-vxlan-*")),
     Reach(("net/ipv4/fou*.c", "net/ipv6/fou6.c"), ("fou-device", "gue-device", "ipvs-gue")),
     Reach(

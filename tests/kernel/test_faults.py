@@ -15,14 +15,16 @@ from gso.kernel.trees.patches import Patch
 README = (patches_folder() / "README.md").read_text()
 
 
-def commit(change: Change | None) -> str:
+def commit(change: Change | None, otherwise: str) -> str:
     if change is None:
-        return "not fixed upstream"
-    return f'`{change.commit}` ("{change.subject}"): v{", ".join(change.versions)}'
+        return otherwise
+    versions = f": v{', '.join(change.versions)}" if change.versions else ""
+    return f'`{change.commit}` ("{change.subject}"){versions}'
 
 
 def rows(fault: Fault) -> Iterator[str]:
-    commits = f"{commit(fault.introduced)} | {commit(fault.fixed)}"
+    introduced = commit(fault.introduced, "not known")
+    commits = f"{introduced} | {commit(fault.fixed, 'not fixed upstream')}"
     yield f"| `{fault.patch}` | {fault.title} | {commits} | {fault.symptom} |"
     for one in fault.incomplete:
         yield f"| `{one.patch}` | {one.title} | | | {one.symptom} |"
@@ -44,10 +46,10 @@ def test_a_fault_is_where_its_patch_changes_the_kernel(fault):
     patch = Patch.read(fault.patch_path)
     text, introduced = patch.text.decode(), fault.introduced
     assert patch.touched == fault.files
-    changed = re.findall(r"^@@ .* @@ (\w+)\(", text, re.MULTILINE)
+    changed = re.findall(r"^@@ [^@]* @@ [^(]*?(\w+)\(", text, re.MULTILINE)
     assert tuple(changed) == fault.functions
-    assert f'Fixes: {introduced.commit} ("{introduced.subject}")' in text
-    assert fault.fixed is None or f"Upstream: {fault.fixed.commit} " in text
+    assert introduced is None or f'Fixes: {introduced.commit} ("{introduced.subject}")' in text
+    assert fault.fixed is None or f"Upstream: {fault.fixed.commit}" in text
     chosen = select(fault.scenarios, (), fault.roles)
     assert {fault.roles.of(scenario) for scenario in chosen} == {"fault", "control"}
     # No name and no glob of them is a mistake.

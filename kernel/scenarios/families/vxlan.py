@@ -9,14 +9,15 @@ _FAMILIES: tuple[Family, ...] = (4, 6)
 _CHECKSUMS: tuple[Checksum, ...] = ("nocsum", "csum")
 
 
-def _flags(outer: Family, checksum: Checksum) -> str:
+def flags(outer: Family, checksum: Checksum) -> str:
+    """Return the options of a device for the checksum of its outer UDP."""
     if outer == 4:
         return "udpcsum" if checksum == "csum" else "noudpcsum"
     return "" if checksum == "csum" else "udp6zerocsumtx udp6zerocsumrx"
 
 
 def _scenario(kind: str, outer: Family, inner: Family, checksum: Checksum) -> Scenario:
-    flags = _flags(outer, checksum)
+    options = flags(outer, checksum)
     # A Geneve device has no local address to give; a VXLAN device needs one for its IP version.
     here, there = ("local {here} ", "local {there} ") if kind == "vxlan" else ("", "")
     device = f"type {kind} id {{n}} dstport {{port}}"
@@ -30,13 +31,13 @@ def _scenario(kind: str, outer: Family, inner: Family, checksum: Checksum) -> Sc
         tunnel=kind.upper(),
         tnl_hlen=16,
         director=(
-            f"link add {{device}} mtu 1520 {device} {here}remote {{there}} {flags}",
+            f"link add {{device}} mtu 1520 {device} {here}remote {{there}} {options}",
             "link set {device} up",
             "neigh replace {server} lladdr {mac} dev {device} nud permanent",
             "route add {server} dev {device}",
         ),
         worker=(
-            f"link add {{device}} address {{mac}} {device} {there}remote {{here}} {flags}",
+            f"link add {{device}} address {{mac}} {device} {there}remote {{here}} {options}",
             "link set {device} up",
         ),
         traffic=TCP,
