@@ -20,6 +20,12 @@ class Outcome(str, Enum):
     PASS = "pass"
     FAIL = "fail"
     NOT_EXERCISED = "not exercised"  # the segmenter was never met: nothing was tested
+    REFUSED = "refused"  # the kernel has not what the scenario is made of
+
+    @property
+    def says_nothing(self) -> bool:
+        """Whether nothing was tested."""
+        return self in (Outcome.NOT_EXERCISED, Outcome.REFUSED)
 
 
 class Verdict(str, Enum):
@@ -31,7 +37,8 @@ class Verdict(str, Enum):
     REGRESSED = "REGRESSED"
     NOT_REPRODUCED = "NOT REPRODUCED"
     UNAFFECTED = "UNAFFECTED"
-    UNRELATED = "UNRELATED"  # it fails with and without the patch, whose code does not run in it
+    # It fails, or cannot be had, with and without the patch, whose code does not run in it.
+    UNRELATED = "UNRELATED"
     INCONCLUSIVE = "INCONCLUSIVE"
 
     @property
@@ -108,7 +115,7 @@ def _exercised(scenario: Scenario, traffic: Traffic, cell: Cell, wire: Explanati
 def outcome(cells: list[Judged]) -> Outcome:
     """Sum up one scenario on one kernel."""
     if any(cell.cell.result.get("refused") for cell in cells):
-        return Outcome.NOT_EXERCISED
+        return Outcome.REFUSED
     if any(cell.problems for cell in cells):
         return Outcome.FAIL
     if not all(cell.exercised for cell in cells):
@@ -121,9 +128,9 @@ def compare(role: Role, unpatched: Outcome, patched: Outcome, *, touched: bool =
 
     ``touched``: whether the code that the patch changes ran in it, as far as it is known.
     """
-    if role == "open" and not touched and unpatched is patched is not Outcome.PASS:
+    if not touched and unpatched is patched and _unrelated(role, patched):
         return Verdict.UNRELATED
-    if Outcome.NOT_EXERCISED in (unpatched, patched):
+    if unpatched.says_nothing or patched.says_nothing:
         return Verdict.INCONCLUSIVE
     passes = (unpatched is Outcome.PASS, patched is Outcome.PASS)
     if role == "control" and not passes[0]:
@@ -135,6 +142,13 @@ def compare(role: Role, unpatched: Outcome, patched: Outcome, *, touched: bool =
         (False, True): Verdict.FIXED,
         (False, False): Verdict.NO_EFFECT,
     }[passes]
+
+
+def _unrelated(role: Role, both: Outcome) -> bool:
+    """Say whether what happened on both kernels is no matter of code that did not run."""
+    if role == "open":
+        return both is not Outcome.PASS
+    return role == "control" and both is Outcome.REFUSED
 
 
 def overall(verdicts: list[Verdict]) -> Verdict:

@@ -87,7 +87,7 @@ def test(subject: Subject, revision: str, folder: Path) -> tuple[int, str]:
 
 def _answer(outcomes: dict[str, Outcome]) -> tuple[int, str]:
     failing = [name for name, outcome in outcomes.items() if outcome is Outcome.FAIL]
-    unsaid = [name for name, outcome in outcomes.items() if outcome is Outcome.NOT_EXERCISED]
+    unsaid = [name for name, outcome in outcomes.items() if outcome.says_nothing]
     if failing:
         return BAD, f"{', '.join(failing)} failed"
     if unsaid:

@@ -112,6 +112,21 @@ def test_what_fails_both_times_without_the_changed_code_is_not_the_patchs(role, 
 
 
 @pytest.mark.parametrize(
+    ("role", "touched", "verdict"),
+    [
+        ("fault", False, Verdict.INCONCLUSIVE),
+        ("control", False, Verdict.UNRELATED),
+        ("open", False, Verdict.UNRELATED),
+        ("control", True, Verdict.INCONCLUSIVE),
+    ],
+)
+def test_what_a_kernel_has_not_is_no_matter_of_other_code(role, touched, verdict):
+    refused = Outcome.REFUSED
+    assert compare(role, refused, refused, touched=touched) is verdict
+    assert compare(role, PASS, refused, touched=touched) is Verdict.INCONCLUSIVE
+
+
+@pytest.mark.parametrize(
     ("verdicts", "verdict", "status"),
     [
         ([Verdict.FIXED, Verdict.UNAFFECTED], Verdict.FIXED, 0),
