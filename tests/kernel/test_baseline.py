@@ -107,7 +107,7 @@ def test_another_function_is_no_fault_and_the_tree_stays_as_it_is(faults):
     result, steps, before, after = found(patch("other", FIXED, changed))
     assert (result.fault, result.roles) == (None, Roles())
     assert (before, after) == (FIXED, changed)
-    assert {s.kind for s in result.scenarios} == {"geneve", "udp"}
+    assert {s.kind for s in result.scenarios} == {"geneve", "geneve-inherit", "udp"}
     assert "no known fault" in steps
     assert faults
 
@@ -144,7 +144,7 @@ def test_what_the_user_says_goes_first(faults):
     assert (before, after) == (BROKEN, FIXED)
     claims, *_ = found(patch("other", FIXED, FIXED.replace("n + 1", "n")), Asked(claims=("sit",)))
     assert claims.roles == Roles(("sit",), "open")
-    assert {s.kind for s in claims.scenarios} == {"geneve", "udp", "sit"}
+    assert {s.kind for s in claims.scenarios} == {"geneve", "geneve-inherit", "udp", "sit"}
     only, *_ = found(fix, Asked(only=("vxlan",), without=("*-csum",)))
     assert {s.checksum for s in only.scenarios} == {"nocsum"}
     assert only.roles == faults[0].roles
