@@ -19,7 +19,7 @@ _HOMES = {
     "gso.headers._layout": "LAYOUT_DTYPE Layout parse parse_batch",
     "gso.rules": "RULES SKB_DTYPE Finding Findings Rule Severity SkbState explain skb_array "
     "validate validate_batch",
-    "gso.segmentation._batch": "segment_batch",
+    "gso.segmentation._batch": "SegmentHeadersBatch segment_batch segment_headers_batch",
     "gso.segmentation._segment": "SegmentHeaders segment segment_headers",
     "gso.segmentation.virtio": "VirtioNetFlags VirtioNetGso VirtioNetHeader segment_vnet",
     "gso.traces.reader": "TraceReader read_trace",

@@ -29,7 +29,7 @@ from gso.rules import (
     validate,
     validate_batch,
 )
-from gso.segmentation._batch import segment_batch
+from gso.segmentation._batch import SegmentHeadersBatch, segment_batch, segment_headers_batch
 from gso.segmentation._segment import SegmentHeaders, segment, segment_headers
 from gso.segmentation.virtio import VirtioNetFlags, VirtioNetGso, VirtioNetHeader, segment_vnet
 from gso.traces.reader import TraceReader, read_trace
@@ -53,6 +53,7 @@ __all__ = [
     "Reason",
     "Rule",
     "SegmentHeaders",
+    "SegmentHeadersBatch",
     "Segments",
     "Severity",
     "SkbState",
@@ -78,6 +79,7 @@ __all__ = [
     "segment",
     "segment_batch",
     "segment_headers",
+    "segment_headers_batch",
     "segment_vnet",
     "simd_path",
     "skb_array",

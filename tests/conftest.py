@@ -8,6 +8,8 @@ import shutil
 import pytest
 from hypothesis import settings
 
+# Threads share batches of any size in tests; programs use them where there is enough to do.
+os.environ.setdefault("GSO_THREAD_WORK", "1")
 # How long a test takes says something about the machine, not about the code.
 settings.register_profile("untimed", deadline=None)
 # In CI the same commit always meets the same examples; new ones are for people and the fuzzer.

@@ -2,9 +2,12 @@
 # cython: initializedcheck=False, embedsignature=False
 """Python arguments into C for the code without the GIL, and its faults into errors."""
 
+from cpython.dict cimport PyDict_CheckExact, PyDict_Next, PyDict_Size
 from cpython.long cimport PyLong_CheckExact
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
+from cpython.object cimport PyObject
 from libc.stdint cimport int64_t, uint64_t
+from libc.string cimport memcpy
 
 from gso.headers._numbers cimport GSO_BY_FRAGS
 from gso.headers._walk cimport fault, port, port_list, port_table, udp_tunnel
@@ -103,6 +106,10 @@ cdef int take_ports(port_list *ports, object tunnel_ports) except -1:
     ports.guess = NULL
     if not tunnel_ports:
         return 0
+    if _is_last(tunnel_ports):
+        ports.n = _last.n
+        memcpy(ports.few, _last.few, _last.n * sizeof(port))
+        return 0
     cdef list pairs = list(dict(tunnel_ports).items())  # a mapping's own len() may say otherwise
     if len(pairs) > 8:
         ports.ports = <port *>PyMem_Malloc(len(pairs) * sizeof(port))
@@ -117,7 +124,48 @@ cdef int take_ports(port_list *ports, object tunnel_ports) except -1:
         drop_ports(ports)
         raise
     ports.n = i
+    _remember(pairs, ports)
     return 0
+
+
+# The mapping that was read last: its keys and values in turn, and what they became. Most callers
+# give the same one again and again; it costs a comparison of addresses then.
+cdef list _last_pairs = []
+cdef port_list _last
+_last.n = 0
+
+
+cdef bint _is_last(object tunnel_ports) noexcept:
+    """Whether a dict has the very keys and values, none of which can change, of the last one."""
+    cdef Py_ssize_t place = 0, i = 0
+    cdef PyObject *key
+    cdef PyObject *value
+    cdef tuple pair
+    if not PyDict_CheckExact(tunnel_ports) or PyDict_Size(tunnel_ports) != len(_last_pairs):
+        return False
+    while PyDict_Next(tunnel_ports, &place, &key, &value):
+        pair = <tuple>_last_pairs[i]
+        if key != <PyObject *>pair[0] or value != <PyObject *>pair[1]:
+            return False
+        i += 1
+    return True
+
+
+cdef int _remember(list pairs, const port_list *ports) except -1:
+    """Keep what a mapping became, unless it is long, or might mean something else another time."""
+    global _last_pairs
+    cdef bint fixed = len(pairs) <= 8
+    for number, kind in pairs:
+        parts = kind if type(kind) is tuple else (kind,)
+        fixed &= type(number) is int and all(type(part) in _FIXED for part in parts)
+    if fixed:
+        _last.n = ports.n
+        memcpy(_last.few, ports.few, ports.n * sizeof(port))
+        _last_pairs = pairs
+    return 0
+
+
+_FIXED = (int, str, Tunnel, type(None))
 
 
 cdef port _one_port(object number, object kind) except *:

@@ -1,5 +1,6 @@
 from typing import Literal
 
+import numpy as np
 import numpy.typing as npt
 from typing_extensions import Buffer
 
@@ -20,3 +21,23 @@ def segment_batch(
     checksum: Literal["complete", "partial"] = "complete",
     errors: Literal["raise", "pass"] = "raise",
 ) -> Segments: ...
+def segment_headers_batch(
+    frames: Frames,
+    gso_size: int | npt.ArrayLike,
+    *,
+    gso_type: GsoType | int | npt.ArrayLike | None = None,
+    link_type: LinkType = "ethernet",
+    tunnel_ports: TunnelPorts | None = None,
+    checksum: Literal["complete", "partial"] = "complete",
+    errors: Literal["raise", "pass"] = "raise",
+) -> SegmentHeadersBatch: ...
+
+class SegmentHeadersBatch:
+    headers: Segments
+    frames: Frames
+    @property
+    def payload(self) -> npt.NDArray[np.int64]: ...
+    @property
+    def parent(self) -> npt.NDArray[np.int64]: ...
+    def iovecs(self, i: int) -> list[memoryview]: ...
+    def __len__(self) -> int: ...

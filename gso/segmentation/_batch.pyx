@@ -6,6 +6,7 @@ One thread writes to memory that grows when it must. Several first plan all fram
 each one's output starts.
 """
 
+cimport cython
 from cpython.long cimport PyLong_Check
 from libc.stdint cimport int64_t, uint8_t
 from libc.string cimport memcpy
@@ -16,14 +17,17 @@ from gso.buffers._memory cimport Memory
 from gso.headers._arguments cimport (
     as_error, as_gso_size, as_gso_type, drop_ports, is_partial, is_raw, take_ports,
 )
-from gso.headers._walk cimport drop_copy, fault, port_list
-from gso.segmentation._plan cimport plan, plan_options, plan_size
+from gso.headers._walk cimport REASON_TOO_LONG, drop_copy, fault, port_list
+from gso.segmentation._plan cimport plan, plan_options, plan_size, refuse
 from gso.segmentation._plan_reuse cimport next_plan, plan_key
-from gso.segmentation._segment cimport RELEASE_GIL, STREAM, write_plan
+from gso.segmentation._segment cimport (
+    RELEASE_GIL, STREAM, check_headers, headers_size, write_headers, write_plan,
+)
 
 import os
 from _thread import start_new_thread
 from bisect import bisect_left
+from operator import index
 from queue import SimpleQueue
 
 import numpy as np
@@ -36,6 +40,7 @@ cdef extern from "Python.h":
 
 cdef enum:
     AHEAD = 4  # frames
+    FRAME_WORK = 1000  # bytes that take as long to copy as a frame takes to plan
     HEADER_LINES = 4
 
     PASS_FAULT = -1
@@ -64,11 +69,13 @@ cdef class _Batch:
     cdef bint keep                  # errors="pass"
     cdef numbers gso_size, gso_type
     cdef object sizes, types        # the arrays of both
-    cdef Memory data, end_memory, count_memory
+    cdef bint headers_only          # the payload stays where it is: `pieces` says where
+    cdef Memory data, end_memory, count_memory, piece_memory
     cdef bint grows                 # `data` is ours, not the caller's
     cdef uint8_t *out
     cdef int64_t *ends
     cdef int64_t *counts            # segments of each frame
+    cdef int64_t *pieces            # offset in the batch and length of each payload
     cdef bint stream
 
     def __cinit__(self):
@@ -76,6 +83,7 @@ cdef class _Batch:
         self.data = Memory.__new__(Memory)
         self.end_memory = Memory.__new__(Memory)
         self.count_memory = Memory.__new__(Memory)
+        self.piece_memory = Memory.__new__(Memory)
 
     def __dealloc__(self):
         drop_ports(&self.ports)
@@ -101,6 +109,9 @@ cdef class _Batch:
         self.end_memory.resize((end.segment + 1) * sizeof(int64_t))
         self.ends = <int64_t *>self.end_memory.p
         self.ends[0] = 0
+        if self.headers_only:
+            self.piece_memory.resize(end.segment * 2 * sizeof(int64_t))
+            self.pieces = <int64_t *>self.piece_memory.p
         self.stream = end.byte >= STREAM
         return 0
 
@@ -113,6 +124,7 @@ cdef class _Batch:
         # The bytes after the output are not exported
         self.data.size = end.byte
         self.end_memory.size = (end.segment + 1) * sizeof(int64_t)
+        self.piece_memory.size = end.segment * 2 * sizeof(int64_t)
         cdef Segments segments = Segments.__new__(Segments)
         segments.adopt(self.data, self.end_memory, end.segment)
         segments.counts = self.count_memory
@@ -173,8 +185,10 @@ cdef class _Batch:
             refused = next_plan(
                 &p, &f, why, &self.j, frame, size, self.gso_size.values[i * self.gso_size.step],
                 <unsigned int>self.gso_type.values[i * self.gso_type.step]) < 0
+            if self.headers_only and not refused:
+                refused = check_headers(&p, why) < 0
             count = 1 if refused else p.count
-            length = size if refused else plan_size(&p)
+            length = self.output(&p, size, refused)
             if refused and not self.keep:
                 drop_copy(&p.template)
                 return PASS_FAULT
@@ -184,11 +198,13 @@ cdef class _Batch:
                 drop_copy(&p.template)
                 return PASS_FULL
             if write:
-                if refused:
-                    memcpy(self.out + at.byte, frame, size)
+                if self.carry_out(&p, why, at, refused) < 0:
+                    drop_copy(&p.template)
+                    return PASS_FAULT
+                if self.headers_only:
+                    self.number(at, count, length, 0 if refused else p.hlen)
                 else:
-                    write_plan(&p, frame, size, self.out + at.byte, self.stream)
-                self.number(at, count, length, 0 if refused else p.hlen + p.step)
+                    self.number(at, count, length, 0 if refused else p.hlen + p.step)
             drop_copy(&p.template)
             at.segment += count
             at.byte += length
@@ -196,6 +212,39 @@ cdef class _Batch:
         if write and self.stream:
             simd.stream_end()
         return PASS_DONE
+
+    cdef inline Py_ssize_t output(
+        self, const plan *p, Py_ssize_t size, bint refused
+    ) noexcept nogil:
+        """Bytes of output that a frame of `size` bytes makes."""
+        if self.headers_only:
+            return 0 if refused else headers_size(p)
+        return size if refused else plan_size(p)
+
+    cdef inline int carry_out(
+        self, plan *p, fault *why, const position *at, bint refused
+    ) noexcept nogil:
+        """Write the output of a frame; -1 and `why` without memory."""
+        cdef Py_ssize_t k, start = self.frames.off[at.frame]
+        cdef Py_ssize_t size = self.frames.off[at.frame + 1] - start
+        cdef const uint8_t *frame = self.frames.buf + start
+        cdef uint8_t *out = self.out + at.byte
+        cdef int64_t *pieces = self.pieces + 2 * at.segment
+        if not self.headers_only:
+            if refused:
+                memcpy(out, frame, size)
+            else:
+                write_plan(p, frame, size, out, self.stream)
+            return 0
+        if refused:
+            pieces[0], pieces[1] = start, size
+            return 0
+        if write_headers(p, frame, size, out, pieces) < 0:
+            return refuse(
+                why, REASON_TOO_LONG, "len", "no memory for a copy of {offset} bytes", size, 0, 0)
+        for k in range(p.count):
+            pieces[2 * k] += start
+        return 0
 
     cdef inline void prefetch(self, Py_ssize_t i) noexcept nogil:
         """Fetch a frame's headers into the caches before they are read."""
@@ -207,11 +256,16 @@ cdef class _Batch:
     cdef void number(
         self, const position *at, Py_ssize_t count, Py_ssize_t length, Py_ssize_t each
     ) noexcept nogil:
-        """Note the number of segments of a frame, and where they end."""
+        """Note the number of segments of a frame, and where they end.
+
+        All but one have `each` bytes: segments alone may end with a shorter one, headers alone may
+        begin with a longer one.
+        """
         cdef Py_ssize_t k
+        cdef Py_ssize_t extra = length - count * each if self.headers_only else 0
         self.counts[at.frame] = count
         for k in range(count - 1):
-            self.ends[at.segment + k + 1] = at.byte + (k + 1) * each
+            self.ends[at.segment + k + 1] = at.byte + extra + (k + 1) * each
         self.ends[at.segment + count] = at.byte + length
 
 
@@ -252,7 +306,7 @@ def segment_batch(Frames frames not None, gso_size, *, Py_ssize_t threads=1, gso
     Args:
         frames: the super-packets.
         gso_size: an integer, or one for each frame (array of shape (len(frames),)).
-        threads: how many threads share the work, without the GIL.
+        threads: how many threads may share the work, without the GIL; little work has fewer.
         gso_type: a :class:`GsoType` or None for all, or an array with one for each frame.
         out: a writable buffer to put the segments in, which must not overlap the frames. The
             result refers to it. None: new memory.
@@ -265,10 +319,23 @@ def segment_batch(Frames frames not None, gso_size, *, Py_ssize_t threads=1, gso
     Raises GsoError with the number of the frame in its message, and ValueError if `out` is too
     small. Then `out` may hold segments of some frames.
     """
-    if errors not in ("raise", "pass"):
-        raise ValueError(f'errors is "raise" or "pass", not {errors!r}')
     if threads < 1:
         raise ValueError(f"threads is at least 1, got {threads}")
+    cdef _Batch batch = _arguments(
+        frames, gso_size, gso_type, link_type, tunnel_ports, checksum, errors)
+    batch.take_out(out)
+    threads = _worth(frames, threads)
+    if threads > 1:
+        return _on_threads(batch, threads)
+    return _on_one(batch)
+
+
+cdef _Batch _arguments(
+    Frames frames, gso_size, gso_type, link_type, tunnel_ports, checksum, errors
+):
+    """A batch with the arguments that both functions have."""
+    if errors not in ("raise", "pass"):
+        raise ValueError(f'errors is "raise" or "pass", not {errors!r}')
     cdef _Batch batch = _Batch()
     batch.frames = frames
     batch.keep = errors == "pass"
@@ -286,12 +353,102 @@ def segment_batch(Frames frames not None, gso_size, *, Py_ssize_t threads=1, gso
         batch.types = take_array(&batch.gso_type, gso_type, frames.n, "gso_type")
     else:
         take_one(&batch.gso_type, as_gso_type(gso_type))
-    batch.take_out(out)
     batch.count_memory.resize(frames.n * sizeof(int64_t))
     batch.counts = <int64_t *>batch.count_memory.p
-    if min(threads, frames.n) > 1:
-        return _on_threads(batch, min(threads, frames.n))
-    return _on_one(batch)
+    return batch
+
+
+cdef Py_ssize_t _worth(Frames frames, Py_ssize_t threads) except -1:
+    """Return how many of the threads have enough to do to be worth their start."""
+    if threads == 1 or not frames.n:
+        return 1
+    cdef Py_ssize_t work = frames.off[frames.n] + frames.n * FRAME_WORK
+    return max(min(threads, frames.n, work // <Py_ssize_t>_THREAD_WORK), 1)
+
+
+# To hand a piece of work over, and to plan each frame twice, takes as long as to segment some
+# hundred kilobytes: below this, two threads were slower than one.
+_THREAD_WORK = max(int(os.environ.get("GSO_THREAD_WORK", 4 << 20)), 1)
+
+
+def segment_headers_batch(Frames frames not None, gso_size, *, gso_type=None,
+                          link_type="ethernet", tunnel_ports=None, checksum="complete",
+                          errors="raise"):
+    """:func:`segment_headers` of each frame of a batch.
+
+    ``iovecs(i)`` of the result is segment `i` as a header and a piece of the frame, for
+    ``socket.sendmsg``: no payload is copied.
+
+    Args:
+        frames: the super-packets, which the result refers to.
+        gso_size, gso_type, link_type, tunnel_ports, checksum: as for :func:`segment_batch`.
+        errors: "raise" GsoError for the first frame that is refused, or "pass" such frames on: as
+            one segment, which has an empty header and the whole frame as its payload.
+
+    Returns :class:`SegmentHeadersBatch`. Raises GsoError with the number of the frame.
+    """
+    cdef _Batch batch = _arguments(
+        frames, gso_size, gso_type, link_type, tunnel_ports, checksum, errors)
+    batch.headers_only = batch.grows = True
+    cdef SegmentHeadersBatch result = SegmentHeadersBatch.__new__(SegmentHeadersBatch)
+    result.headers = _on_one(batch)
+    result.frames = frames
+    result.pieces = batch.piece_memory
+    return result
+
+
+@cython.auto_pickle(False)
+cdef class SegmentHeadersBatch:
+    """Headers of the segments of many frames, and where each one's payload is.
+
+    ``len()`` is the number of segments.
+    """
+
+    cdef readonly Segments headers
+    """The headers, one for each segment, with `parent`: the number of its frame."""
+    cdef readonly Frames frames
+    """The frames, whose bytes the payloads are."""
+    cdef Memory pieces
+
+    def __init__(self):
+        raise TypeError("SegmentHeadersBatch comes from gso.segment_headers_batch")
+
+    @property
+    def payload(self):
+        """Offset in ``frames.data`` and length of each payload: int64 array of shape (n, 2)."""
+        return np.frombuffer(self.checked().pieces, np.int64).reshape(-1, 2)
+
+    @property
+    def parent(self):
+        """Which frame each segment came from: read-only int64 array of shape (n,)."""
+        return self.checked().headers.parent
+
+    def iovecs(self, i):
+        """Segment `i`: read-only memoryviews of its header and of its payload.
+
+        ``socket.sendmsg(headers.iovecs(i))`` sends it. Raises IndexError.
+        """
+        self.checked()
+        header = self.headers.one(index(i))
+        cdef Py_ssize_t k = index(i)
+        cdef const int64_t *piece = <const int64_t *>self.pieces.p
+        piece += 2 * (k if k >= 0 else k + self.headers.n)
+        return [header, self.frames.memory()[piece[0]:piece[0] + piece[1]]]
+
+    cdef SegmentHeadersBatch checked(self):
+        """Raise TypeError for an object made without its function."""
+        if self.headers is None:
+            raise TypeError("SegmentHeadersBatch comes from gso.segment_headers_batch")
+        return self
+
+    def __len__(self):
+        return self.checked().headers.n
+
+    def __repr__(self):
+        return f"<gso.SegmentHeadersBatch: {len(self)} segments>"
+
+    def __reduce__(self):
+        raise TypeError("SegmentHeadersBatch refers to frames, and is not pickled")
 
 
 cdef Segments _on_one(_Batch batch):
@@ -301,6 +458,8 @@ cdef Segments _on_one(_Batch batch):
     cdef position end = position(n, size // 512 + n + 16, size + size // 8 + 1024)
     cdef fault why
     cdef int state
+    if batch.headers_only:
+        end.byte = size // 8 + n * 128 + 1024
     if not batch.grows:
         end.byte = batch.data.size
     batch.make_room(&end)

@@ -1,11 +1,20 @@
-from libc.stdint cimport uint8_t
+from libc.stdint cimport int64_t, uint8_t
 
+from gso.headers._walk cimport fault
 from gso.segmentation._plan cimport plan
 
 cdef enum:
     RELEASE_GIL = 1 << 17   # bytes of output from which releasing the GIL pays
     STREAM = 1 << 24        # bytes of output that do not stay in the caches
 
+# Bytes of all headers of a plan, and whether they can be written without the payload: -1 and `why`
+# if not.
+cdef Py_ssize_t headers_size(const plan *p) noexcept nogil
+cdef int check_headers(const plan *p, fault *why) noexcept nogil
+# Write the headers; and offset in the frame and length of each payload. -1: no memory.
+cdef int write_headers(
+    plan *p, const uint8_t *frame, Py_ssize_t size, uint8_t *out, int64_t *pieces
+) noexcept nogil
 # Carry a plan out.
 cdef void write_plan(
     plan *p, const uint8_t *frame, Py_ssize_t size, uint8_t *out, bint stream

@@ -52,36 +52,57 @@ cdef Frames segments_of(plan *p, const uint8_t *frame, Py_ssize_t size):
     return segments
 
 
+cdef Py_ssize_t headers_size(const plan *p) noexcept nogil:
+    return p.count * p.hlen + (UDP_HLEN if p.ufo else 0)
+
+
+cdef int check_headers(const plan *p, fault *why) noexcept nogil:
+    if not p.ufo or p.gso_size == 0 or p.gso_size >= UDP_HLEN:
+        return 0
+    return refuse(
+        why, REASON_GSO_SIZE, "gso_size", "gso_size {offset} cuts the UDP header ({limit} bytes)",
+        p.gso_size, UDP_HLEN, p.gso_size)
+
+
+cdef int write_headers(
+    plan *p, const uint8_t *frame, Py_ssize_t size, uint8_t *out, int64_t *pieces
+) noexcept nogil:
+    cdef Py_ssize_t i, extra = UDP_HLEN if p.ufo else 0
+    if p.gso_size:
+        emit(p, out, True, False)
+    elif complete_headers(p, frame, size, out) < 0:
+        return -1
+    for i in range(p.count):
+        pieces[2 * i] = p.payload - frame + i * p.step
+        pieces[2 * i + 1] = p.step
+    pieces[2 * p.count - 1] = p.length - (p.count - 1) * p.step
+    pieces[0] += extra
+    pieces[1] -= extra
+    return 0
+
+
 cdef SegmentHeaders headers_of(plan *p, const uint8_t *frame, Py_ssize_t size):
     """Write the headers of a plan's segments."""
     cdef fault why
-    cdef Py_ssize_t i, extra = UDP_HLEN if p.ufo else 0, length = p.count * p.hlen + extra
-    if p.ufo and p.gso_size < UDP_HLEN:
-        refuse(
-            &why, REASON_GSO_SIZE, "gso_size", "gso_size {offset} cuts the UDP header ({limit} "
-            "bytes)", p.gso_size, UDP_HLEN, p.gso_size)
+    cdef int failed
+    cdef Py_ssize_t i, length = headers_size(p)
+    if check_headers(p, &why) < 0:
         raise as_error(&why)
     cdef object data = new_bytes(length), ends = new_bytes((p.count + 1) * sizeof(int64_t))
     cdef object pieces = new_bytes(p.count * 2 * sizeof(int64_t))
     cdef uint8_t *out = <uint8_t *>address(data)
     cdef int64_t *off = <int64_t *>address(ends)
     cdef int64_t *piece = <int64_t *>address(pieces)
-    if p.gso_size == 0:
-        if complete_headers(p, frame, size, out) < 0:
-            raise MemoryError
-    elif p.length < RELEASE_GIL:
-        emit(p, out, True, False)
+    if p.length < RELEASE_GIL:
+        failed = write_headers(p, frame, size, out, piece)
     else:
         with nogil:
-            emit(p, out, True, False)
+            failed = write_headers(p, frame, size, out, piece)
+    if failed:
+        raise MemoryError
     off[0] = 0
     for i in range(p.count):
-        off[i + 1] = (i + 1) * p.hlen + extra
-        piece[2 * i] = p.payload - frame + i * p.step
-        piece[2 * i + 1] = p.step
-    piece[2 * p.count - 1] = p.length - (p.count - 1) * p.step
-    piece[0] += extra
-    piece[1] -= extra
+        off[i + 1] = length - (p.count - 1 - i) * p.hlen
     cdef SegmentHeaders result = SegmentHeaders.__new__(SegmentHeaders)
     result.headers = Frames.__new__(Frames)
     result.headers.adopt(data, ends, p.count)

@@ -41,3 +41,37 @@ def test_headers(frame_and_link, gso_size, gso_type):
         return
     parts = zip(headers, payload.tolist(), strict=True)
     assert [bytes(head) + frame[at : at + n] for head, (at, n) in parts] == expected
+
+
+@settings(max_examples=examples(300), deadline=None)
+@given(st.data())
+def test_headers_of_a_batch(data):
+    drawn = data.draw(st.lists(packets.frames(), max_size=5))
+    frames = [frame for frame, link in drawn if link == "ethernet"]
+    frames += frames[-1:] * data.draw(st.integers(0, 2))  # of one flow: the plan is used again
+    sizes = [data.draw(packets.gso_sizes) for _ in frames]
+    types = [data.draw(packets.gso_types) or 0 for _ in frames]
+    heads, pieces, parents, start = [], [], [], 0
+    for number, (frame, size, kind) in enumerate(zip(frames, sizes, types, strict=True)):
+        try:
+            one = gso.segment_headers(frame, size, gso_type=kind, tunnel_ports=packets.PORTS)
+            headers, payload = one.headers.to_list(), one.payload.tolist()
+        except GsoError:
+            headers, payload = [b""], [[0, len(frame)]]
+        heads += headers
+        pieces += [[start + at, n] for at, n in payload]
+        parents += [number] * len(headers)
+        start += len(frame)
+    batch = gso.segment_headers_batch(
+        Frames.from_list(frames),
+        sizes,
+        gso_type=types,
+        tunnel_ports=packets.PORTS,
+        errors="pass",
+    )
+    assert batch.headers.to_list() == heads
+    assert batch.payload.tolist() == pieces
+    assert batch.parent.tolist() == parents
+    whole = b"".join(frames)
+    for i, (head, (at, n)) in enumerate(zip(heads, pieces, strict=True)):
+        assert [bytes(part) for part in batch.iovecs(i)] == [head, whole[at : at + n]]
