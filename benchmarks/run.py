@@ -20,7 +20,7 @@ from results import FOLDER
 HERE = Path(__file__).parent
 PATIENCE = 3600
 """Seconds after which a suite hangs; a peer may."""
-SUITES = ("segment", "checksum", "parse", "trace", "validate", "capture", "growth")
+SUITES = ("segment", "ways", "checksum", "parse", "trace", "validate", "capture", "growth")
 
 
 def run(suite: str, options: list[str]) -> bool:
