@@ -3,8 +3,8 @@
     python ways.py FUNCTION KIND VERSION SIZE FRAMES WAY
 
 FUNCTION is one of CALLS, WAY one of WAYS. Each line on standard input, ``MODE REPEATS``, is
-answered by the mean nanoseconds of so many calls. What other calls did to the memory of a process decides
-what the next ones cost, so ways do not share one.
+answered by the mean nanoseconds of so many calls. What other calls did to the memory of a process
+decides what the next ones cost, so ways do not share one.
 """
 
 from __future__ import annotations

@@ -49,6 +49,7 @@ enum {
     MOST_LOG2 = 47,
     CLASSES = (MOST_LOG2 - LEAST_LOG2) * STEPS,
     WORDS = (CLASSES + 63) / 64,
+    SLOTS = (17 - LEAST_LOG2) * STEPS, /* classes of less than 128 KB */
 };
 
 static const size_t CHUNK = (size_t)2 << 20;
@@ -85,6 +86,7 @@ static struct {
     struct arena *arenas;
     struct block *classes[CLASSES];
     uint64_t filled[WORDS]; /* a bit for each class that has blocks */
+    struct block *slots[SLOTS];
 } all = {.lock = PTHREAD_MUTEX_INITIALIZER, .limit = (size_t)128 << 20};
 
 /* ---- sizes ------------------------------------------------------------------------------- */
@@ -281,6 +283,49 @@ static void release(struct block *b)
     insert(b);
 }
 
+/* ---- slots ------------------------------------------------------------------------------- */
+
+/*
+ * One freed block of each smaller class waits in a slot, and is neither joined nor counted as unused:
+ * a program that drops each result before the next one gets the same block again and again.
+ */
+static struct block *take_slot(unsigned k)
+{
+    struct block *b = k < SLOTS ? all.slots[k] : NULL;
+
+    if (b)
+        all.slots[k] = NULL;
+    return b;
+}
+
+static bool fill_slot(struct block *b)
+{
+    unsigned k = class_of(b->size);
+
+    if (k >= SLOTS || all.slots[k] || !all.limit)
+        return false;
+    all.slots[k] = b;
+    return true;
+}
+
+/* Make a block free whose bytes still count as used. */
+static void discard(struct block *b)
+{
+    count(b->arena, bytes(b), end_of(b), false);
+    release(b);
+}
+
+static void empty_slots(void)
+{
+    struct block *b;
+
+    for (unsigned k = 0; k < SLOTS; k++) {
+        b = take_slot(k);
+        if (b)
+            discard(b);
+    }
+}
+
 /* ---- arenas ------------------------------------------------------------------------------ */
 
 /* Pages of our own that start at a multiple of CHUNK. */
@@ -396,22 +441,33 @@ static bool is_too_large(size_t size)
     return size >= (size_t)1 << (MOST_LOG2 - 2);
 }
 
-static void *take(size_t size)
+/* Cut a block from a free one, or from a new arena. */
+static struct block *cut(size_t size)
 {
-    struct block *b, *rest;
+    struct block *b = find(size), *rest;
 
-    pthread_mutex_lock(&all.lock);
-    b = find(size);
     if (!b)
         b = add_arena(size);
-    if (b) {
-        remove_free(b);
-        rest = split(b, size);
-        if (rest)
-            insert(rest);
-        count(b->arena, bytes(b), end_of(b), true);
+    if (!b)
+        return NULL;
+    remove_free(b);
+    rest = split(b, size);
+    if (rest)
+        insert(rest);
+    count(b->arena, bytes(b), end_of(b), true);
+    return b;
+}
+
+static void *take(size_t size)
+{
+    struct block *b;
+
+    pthread_mutex_lock(&all.lock);
+    b = take_slot(class_of(size));
+    if (!b)
+        b = cut(size);
+    if (b)
         all.now.used += b->size;
-    }
     pthread_mutex_unlock(&all.lock);
     return b ? b + 1 : NULL;
 }
@@ -427,6 +483,7 @@ void *gso_memory_take(size_t size)
 
 void gso_memory_give(void *p)
 {
+    struct arena *a;
     struct block *b;
 
     if (!p)
@@ -437,12 +494,13 @@ void gso_memory_give(void *p)
         free(b);
         return;
     }
-    struct arena *a = b->arena;
+    a = b->arena;
     pthread_mutex_lock(&all.lock);
     all.now.used -= b->size;
-    count(a, bytes(b), end_of(b), false);
-    release(b);
-    relieve(a, all.limit);
+    if (!fill_slot(b)) {
+        discard(b);
+        relieve(a, all.limit);
+    }
     pthread_mutex_unlock(&all.lock);
 }
 
@@ -522,8 +580,10 @@ void *gso_memory_resize(void *p, size_t size)
 static size_t trim(size_t kept)
 {
     struct arena *a, *next;
-    size_t before = all.now.kept;
+    size_t before;
 
+    empty_slots();
+    before = all.now.kept;
     for (a = all.arenas; a; a = next) {
         next = a->next;
         relieve(a, kept);
