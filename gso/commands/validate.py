@@ -10,10 +10,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from gso.capture import Reader
+import numpy as np
+
+from gso.capture import Capture, Reader
 from gso.commands.common import add_common, add_input, open_source, positive, tunnel_ports
 from gso.commands.usage import FINDINGS, FINE, UNUSABLE, plural, wrapped
 from gso.errors import GsoError
+from gso.headers._fine import fine_frames
 from gso.headers.followed import not_followed
 from gso.headers.fragments import Reassembler
 from gso.printable import printable
@@ -95,11 +98,13 @@ def _validate(options: argparse.Namespace) -> int:
     with Reader(open_source(options.input)) as reader:
         try:
             for batch in reader:
-                for index in range(len(batch)):
-                    verdict.packets += 1
+                first = verdict.packets
+                for index in _doubtful(batch, ports, options.mtu):
+                    verdict.packets = first + index + 1
                     _judge(batch, index, ports, options.mtu, verdict)
                     if options.reassemble:
                         _judge_whole(batch, index, ports, pieces, verdict)
+                verdict.packets = first + len(batch)
         except GsoError as error:
             if not verdict.packets:
                 raise
@@ -112,6 +117,18 @@ def _validate(options: argparse.Namespace) -> int:
     else:
         sys.stdout.writelines(f"{line}\n" for line in _validate_report(options.input, verdict))
     return verdict.status
+
+
+def _doubtful(batch: Capture, ports: dict[int, Any], mtu: int | None) -> list[int]:
+    """The packets that are not plainly fine, or that the capture cut."""
+    doubtful = batch.frames.lengths < batch.original_lengths
+    types = np.array([interface.link_type for interface in batch.interfaces])
+    for link_type in set(types):
+        which = np.flatnonzero(types[batch.interface_ids] == link_type)
+        frames = batch.frames if len(which) == len(batch) else batch.frames[which]
+        doubtful[which] |= ~fine_frames(frames, link_type, tunnel_ports=ports, mtu=mtu)
+    found: list[int] = np.flatnonzero(doubtful).tolist()
+    return found
 
 
 def _judge(

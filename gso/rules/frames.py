@@ -81,6 +81,17 @@ def _field(one: Check) -> Iterator[Finding]:
             "The sender left the checksum out as IPv4 allows; or the port is a tunnel's: see "
             "--tunnel-port.",
         )
+    elif one.status is Status.WRONG and one.name == "checksum" and one.value == 0:
+        yield Finding(
+            "frame-partial-checksum",
+            Severity.WARNING,
+            f"{where} is 0, should be 0x{one.expected or 0:04x}",
+            values,
+            "none on the sending host: a device fills it in. A receiver that gets it over a wire "
+            "drops the packet: InHdrErrors for IPv4, InCsumErrors for TCP.",
+            "The capture was made on the sending host, whose system leaves checksums blank for the "
+            "device (Windows does); or a program left it out.",
+        )
     elif one.status is Status.WRONG and one.name == "checksum":
         yield Finding(
             "frame-checksum",

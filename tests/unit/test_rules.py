@@ -335,3 +335,12 @@ def test_every_commit_of_a_rule_has_its_subject_and_version():
     assert all(
         subject and re.fullmatch(r"\d+\.\d+", version) for subject, version in COMMITS.values()
     )
+
+
+@pytest.mark.parametrize("at", [24, 50])
+def test_a_checksum_that_is_left_blank_for_the_device_is_a_warning(at):
+    data = frame()
+    data[at : at + 2] = b"\0\0"
+    [found] = gso.validate(data)
+    assert (found.rule, found.severity) == ("frame-partial-checksum", "warning")
+    assert "is 0, should be 0x" in found.message

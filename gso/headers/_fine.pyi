@@ -1,0 +1,13 @@
+import numpy as np
+import numpy.typing as npt
+
+from gso.buffers._frames import Frames
+from gso.headers.tunnels import TunnelPorts
+
+def fine_frames(
+    frames: Frames,
+    link_type: str,
+    *,
+    tunnel_ports: TunnelPorts | None = None,
+    mtu: int | None = None,
+) -> npt.NDArray[np.bool_]: ...

@@ -1,0 +1,229 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
+# cython: initializedcheck=False, embedsignature=False
+"""Frames in which all is right, told at memory speed from those to look at with care.
+
+A frame is fine here if it is one of the usual kinds and every length and checksum in it is right.
+`gso.rules.frames` finds nothing in such a frame, and `gso.headers.followed` nothing that is not
+followed. Of any other frame nothing is said: those functions judge it.
+"""
+
+from libc.stdint cimport int64_t, uint8_t, uint64_t
+
+from gso.buffers._bytes cimport get16, load16
+from gso.buffers._checksum cimport fold, length_sum, short_sum, simd
+from gso.buffers._frames cimport Frames
+from gso.headers._arguments cimport drop_ports, take_ports
+from gso.headers._numbers cimport (
+    ETH_P_IP, ETH_P_IPV6, GRE_CHECK_HLEN, IPPROTO_GRE, IPPROTO_IPIP, IPPROTO_IPV6, IPPROTO_TCP,
+    IPPROTO_UDP, IPV4_FRAG_OFF, IPV4_HLEN, IPV4_NO_OPTIONS, IPV4_PROTOCOL, IPV4_TOT_LEN, IPV6_HLEN,
+    IPV6_NEXTHDR, IPV6_PAYLOAD_LEN, IP_MF, IP_OFFSET, PPPOE_BASE_HLEN, PPPOE_LENGTH, UDP_CHECK,
+    UDP_LEN,
+)
+from gso.headers._pseudo_header cimport pseudo_sum
+from gso.headers._walk cimport (
+    LAYER_GRE, LAYER_IPV4, LAYER_IPV6, LAYER_PPPOE, LAYER_UDP, STEP_MPLS, STEP_NSH, drop_copy,
+    fault, header_copy, headers, layer, port_list, read_headers,
+)
+
+import numpy as np
+
+cdef enum:
+    ETH_P_ARP = 0x0806
+    ETH_FCS_LEN = 4
+    ARP_HLEN = 28           # for IPv4 in Ethernet
+    ICMP_HLEN = 4           # type, code and checksum
+    IPPROTO_ICMP = 1
+    IPPROTO_ICMPV6 = 58
+    PADDED = 64             # longest Ethernet frame that may have been padded, with its FCS
+    UNTYPED = -1
+
+# A frame: `before` bytes of it precede what the walk reads.
+cdef struct whole:
+    const uint8_t *p
+    Py_ssize_t size
+    Py_ssize_t before
+    int64_t mtu             # the longest outermost IP packet, or 0
+
+# Link types: whether an IP packet follows the link's header, that header's length where it does,
+# and where it has the type.
+_LINKS = {
+    "ethernet": (False, 0, UNTYPED),
+    "raw": (True, 0, UNTYPED),
+    "ipv4": (True, 0, UNTYPED),
+    "ipv6": (True, 0, UNTYPED),
+    "linux_sll": (True, 16, 14),
+    "linux_sll2": (True, 20, 0),
+}
+
+
+def fine_frames(Frames frames not None, link_type, *, tunnel_ports=None, mtu=None):
+    """Which whole frames are fine: array of bool, shape (n,).
+
+    The arguments are those of `gso.rules.frames.validate_frame`.
+    """
+    cdef port_list ports
+    cdef bint raw
+    cdef Py_ssize_t before, type_at, i, n = frames.n
+    cdef int64_t most = 0 if mtu is None else mtu
+    result = np.zeros(n, np.bool_)
+    if link_type not in _LINKS or not n:
+        return result
+    cdef uint8_t[::1] out = result.view(np.uint8)
+    raw, before, type_at = _LINKS[link_type]
+    take_ports(&ports, tunnel_ports)
+    with nogil:
+        for i in range(n):
+            out[i] = frame_is_fine(
+                whole(frames.buf + frames.off[i], frames.off[i + 1] - frames.off[i], before, most),
+                raw, type_at, &ports)
+    drop_ports(&ports)
+    return result
+
+
+cdef bint frame_is_fine(
+    whole f, bint raw, Py_ssize_t type_at, const port_list *ports
+) noexcept nogil:
+    cdef headers h
+    cdef header_copy copy
+    cdef fault why
+    cdef int failed
+    if f.size <= f.before or (type_at != UNTYPED and not is_typed(&f, type_at)):
+        return False
+    f.p += f.before
+    f.size -= f.before
+    failed = read_headers(&h, &why, &copy, f.p, f.size, raw, ports)
+    drop_copy(&copy)
+    return not failed and is_usual(&h) and is_right(&f, &h)
+
+
+cdef bint is_typed(const whole *f, Py_ssize_t type_at) noexcept nogil:
+    """Whether the link's header announces the IP version of what follows."""
+    cdef unsigned int version = f.p[f.before] >> 4
+    return get16(f.p + type_at) == (ETH_P_IP if version == 4 else ETH_P_IPV6)
+
+
+cdef bint is_usual(const headers *h) noexcept nogil:
+    """Whether the walk, and what is judged here, are all that there is to the headers."""
+    cdef int k, tunnels = 0
+    for k in range(h.n):
+        tunnels += h.layers[k].kind == LAYER_UDP
+    if tunnels > 1 or (h.udp is not NULL and h.udp.field_if):
+        return False
+    return not (h.steps & (1 << STEP_MPLS | 1 << STEP_NSH) or h.remcsum or h.jumbo >= 0)
+
+
+cdef bint is_right(const whole *f, const headers *h) noexcept nogil:
+    """Whether every length and checksum is right, each level ending where the one around it does.
+    """
+    cdef Py_ssize_t end = f.size
+    cdef int k, levels = 0
+    if h.n == 0:
+        return is_arp(f, h)
+    for k in range(h.n):
+        if h.layers[k].kind == LAYER_IPV4 or h.layers[k].kind == LAYER_IPV6:
+            end = ip_end(f, h, &h.layers[k], end, levels == 0)
+            levels += 1
+            if end < h.payload:
+                return False
+        elif not is_right_layer(f, h, k, end):
+            return False
+    return levels > 0 and is_right_transport(f, h, end, levels)
+
+
+cdef bint is_arp(const whole *f, const headers *h) noexcept nogil:
+    return (h.refusal.field is not NULL and h.refusal.value == ETH_P_ARP
+            and h.network_header >= 2 and get16(f.p + h.network_header - 2) == ETH_P_ARP
+            and f.size - h.network_header >= ARP_HLEN)
+
+
+cdef Py_ssize_t ip_end(
+    const whole *f, const headers *h, const layer *one, Py_ssize_t around, bint outermost
+) noexcept nogil:
+    """Where the IP packet of this header ends; -1 if anything is not as usual."""
+    cdef const uint8_t *ip = f.p + one.offset
+    cdef Py_ssize_t end = one.offset
+    cdef uint8_t proto
+    if one.kind == LAYER_IPV4:
+        if ip[0] != IPV4_NO_OPTIONS or get16(ip + IPV4_FRAG_OFF) & (IP_MF | IP_OFFSET):
+            return -1
+        if fold(short_sum(ip, IPV4_HLEN)) != 0xffff:
+            return -1
+        end += get16(ip + IPV4_TOT_LEN)
+    else:
+        proto = ip[IPV6_NEXTHDR]
+        if ip[0] >> 4 != 6 or not (
+            proto == IPPROTO_TCP or proto == IPPROTO_UDP or proto == IPPROTO_ICMPV6
+            or proto == IPPROTO_GRE or proto == IPPROTO_IPIP or proto == IPPROTO_IPV6
+        ):
+            return -1
+        end += IPV6_HLEN + get16(ip + IPV6_PAYLOAD_LEN)
+    if outermost and f.mtu and end - one.offset > f.mtu:
+        return -1
+    if end == around or (h.n == 1 and h.tunnel == 0 and may_follow(f, end)):
+        return end
+    return -1
+
+
+cdef bint may_follow(const whole *f, Py_ssize_t end) noexcept nogil:
+    """Whether the bytes after the only IP packet can be padding, or a frame check sequence."""
+    return end < f.size and (
+        f.size + f.before <= PADDED or f.size - end == ETH_FCS_LEN)
+
+
+cdef bint is_right_layer(const whole *f, const headers *h, int k, Py_ssize_t end) noexcept nogil:
+    """Whether the header of a UDP tunnel, GRE or PPPoE fits what ends at `end`."""
+    cdef const layer *one = &h.layers[k]
+    cdef const uint8_t *p = f.p + one.offset
+    cdef Py_ssize_t length = end - one.offset
+    if one.kind == LAYER_PPPOE:
+        return get16(p + PPPOE_LENGTH) == length - PPPOE_BASE_HLEN
+    if one.kind == LAYER_GRE:
+        return length >= GRE_CHECK_HLEN and fold(simd.sum(p, length)) == 0xffff
+    if k == 0 or get16(p + UDP_LEN) != length:
+        return False
+    if load16(p + UDP_CHECK) == 0:
+        return True
+    return sum_is_right(f, &h.layers[k - 1], one.offset, end, IPPROTO_UDP)
+
+
+cdef bint sum_is_right(
+    const whole *f, const layer *ip, Py_ssize_t start, Py_ssize_t end, unsigned int proto
+) noexcept nogil:
+    """Whether a checksum is right that covers a pseudo header and these bytes."""
+    cdef uint64_t total = pseudo_sum(f.p + ip.offset, ip.kind == LAYER_IPV4, proto)
+    return fold(total + length_sum(end - start) + simd.sum(f.p + start, end - start)) == 0xffff
+
+
+cdef bint is_right_transport(
+    const whole *f, const headers *h, Py_ssize_t end, int levels
+) noexcept nogil:
+    cdef const layer *ip = &h.layers[h.n - 1]
+    if not (ip.kind == LAYER_IPV4 or ip.kind == LAYER_IPV6):
+        return False
+    if h.l4 == 0:
+        return is_right_icmp(f, h, ip, end)
+    if h.refusal.field is not NULL:
+        return False
+    if h.l4 == IPPROTO_UDP:
+        if get16(f.p + h.l4_header + UDP_LEN) != end - h.l4_header:
+            return False
+        if load16(f.p + h.l4_header + UDP_CHECK) == 0:
+            return ip.kind == LAYER_IPV4 or levels > 1
+    return sum_is_right(f, ip, h.l4_header, end, h.l4)
+
+
+cdef bint is_right_icmp(
+    const whole *f, const headers *h, const layer *ip, Py_ssize_t end
+) noexcept nogil:
+    """Whether this is ICMP, and right; the walk refuses to segment its protocol for nothing else.
+    """
+    cdef bint v4 = ip.kind == LAYER_IPV4
+    cdef Py_ssize_t field = ip.offset + (IPV4_PROTOCOL if v4 else IPV6_NEXTHDR)
+    cdef Py_ssize_t start = ip.offset + (IPV4_HLEN if v4 else IPV6_HLEN)
+    if h.refusal.field is NULL or h.refusal.offset != field or end - start < ICMP_HLEN:
+        return False
+    if f.p[field] != (IPPROTO_ICMP if v4 else IPPROTO_ICMPV6):
+        return False
+    if v4:
+        return fold(simd.sum(f.p + start, end - start)) == 0xffff
+    return sum_is_right(f, ip, start, end, IPPROTO_ICMPV6)
