@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
-from typing import Any
+from types import FrameType
+from typing import Any, NoReturn
 
 from gso.commands.unforeseen import complain, discard_output, unforeseen
 from gso.commands.usage import EXAMPLES, UNUSABLE, Formatter, UsageError, version
@@ -29,10 +34,14 @@ _BROKEN_PIPE = 141
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command, and return its exit status."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    _fill_closed()
     try:
-        options = _parser(arguments).parse_args(arguments)
-        status: int = options.run(options)
-        sys.stdout.flush()
+        if sys.stdout is None:
+            raise UsageError("standard output is closed")
+        with _ended_by_signals():
+            options = _parser(arguments).parse_args(arguments)
+            status: int = options.run(options)
+            sys.stdout.flush()
     except (UsageError, GsoError) as complaint:
         return _complain(str(complaint))
     except BrokenPipeError:
@@ -49,6 +58,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
         discard_output()
         return _complain(unforeseen(error))
     return status
+
+
+def _fill_closed() -> None:
+    """Open what the caller closed of 0, 1 and 2, so that no capture gets such a number."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(2, "w", closefd=False)
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """End as by an exit where the default is to end at once: nothing half written is left."""
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) is signal.SIG_DFL:
+                before[number] = signal.signal(number, _exit)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _exit(number: int, _: FrameType | None) -> NoReturn:
+    sys.exit(128 + number)
 
 
 def _complain(message: str) -> int:

@@ -26,6 +26,7 @@ _STEP = 1 << 12
 _ZSTD_STEP = 1 << 8  # zstandard may expand it thirty thousand times, all at once
 _OUTPUT = 1 << 16
 _XZ_MEMORY = 256 << 20  # xz -9 needs 65 MiB, and a file can ask for 4 GiB
+_PADDED = ("gzip", "xz")
 _ZSTD = ("compression.zstd", "zstandard")
 
 
@@ -85,6 +86,11 @@ class Expander(io.RawIOBase):
         member = self._member
         if member.eof:
             self._input = self._input or self._next_input()
+            if self._kind in _PADDED:
+                # gzip and xz let zeros follow, as on tapes, and take them for nothing.
+                self._input = self._input.lstrip(b"\0")
+                while not self._input and (more := self._next_input()):
+                    self._input = more.lstrip(b"\0")
             if not self._input:
                 return False
             self._member = member = self._start()

@@ -5,14 +5,13 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
-import os
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
+from gso.commands.files import is_same, replacing
 from gso.commands.unforeseen import complain
 from gso.commands.usage import UsageError
 from gso.compressed import DamagedError, compressing
@@ -92,6 +91,8 @@ def open_source(name: str) -> str | io.FileIO:
     """The input of this name, or standard input for ``-``."""
     if name != "-":
         return name
+    if sys.stdin is None:
+        raise UsageError("the capture is to come from standard input, but that is closed")
     if sys.stdin.isatty():
         raise UsageError("the capture is to come from standard input, but that is a terminal")
     return io.FileIO(sys.stdin.fileno(), closefd=False)
@@ -105,22 +106,10 @@ def open_target(name: str, source: str) -> Iterator[Any]:
             raise UsageError("a capture is binary: write it to a file or a pipe, not a terminal")
         yield io.FileIO(sys.stdout.fileno(), "w", closefd=False)
         return
-    path = Path(name).resolve()  # a link stays a link
-    if source != "-" and path.exists() and path.samefile(source):
+    if source != "-" and is_same(name, source):
         raise UsageError(f"{name}: IN and OUT are the same file, choose another name for OUT")
-    if path.exists() and not path.is_file():
-        with path.open("wb", buffering=0) as file, _compressing(name, file) as target:
-            yield target
-        return
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with io.FileIO(handle, "w") as file, _compressing(name, file) as target:
-            yield target
-        Path(temporary).chmod(0o666 & ~_umask())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink()
-        raise
+    with replacing(name) as file, _compressing(name, file) as target:
+        yield target
 
 
 @contextlib.contextmanager
@@ -130,12 +119,6 @@ def _compressing(name: str, file: Any) -> Iterator[Any]:
             yield target
     except DamagedError as error:
         raise UsageError(f"{name}: {error}") from None
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 @contextlib.contextmanager

@@ -8,10 +8,10 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-from gso.commands.usage import FINDINGS, FINE, REPORT_WIDTH, UNUSABLE, UsageError, plural, wrapped
+from gso.commands.files import check_no_input, write_text
+from gso.commands.usage import FINDINGS, FINE, REPORT_WIDTH, UNUSABLE, plural, wrapped
 from gso.diagnosis import Case, Diagnosis, Event, diagnose
 from gso.diagnosis.recorders import NEEDS
 from gso.drawing.offsets import drawing
@@ -48,27 +48,20 @@ def add(command: argparse.ArgumentParser) -> None:
 
 
 def _diagnose(options: argparse.Namespace) -> int:
-    if (
-        options.html
-        and Path(options.html).exists()
-        and any(
-            name != "-" and Path(name).exists() and Path(options.html).samefile(name)
-            for name in options.logs
-        )
-    ):
-        raise UsageError(f"{options.html} is one of the logs: --html would overwrite it")
+    if options.html:
+        check_no_input("--html", options.html, options.logs)
     found = [(name, _read(name, options.format)) for name in options.logs]
     if options.html:
         from gso.drawing.diagnosis_page import page  # noqa: PLC0415  (seldom needed)
 
-        Path(options.html).write_text(page(found), encoding="utf-8")
+        write_text(options.html, page(found))
     if options.json:
         json.dump(as_json(found), sys.stdout, indent=2)
         sys.stdout.write("\n")
     else:
         for name, diagnosis in found:
             sys.stdout.writelines(f"{line}\n" for line in report(name, diagnosis))
-    return max(_status(diagnosis) for _, diagnosis in found)
+    return max(status(diagnosis) for _, diagnosis in found)
 
 
 def _read(name: str, format: Format) -> Diagnosis:
@@ -85,7 +78,8 @@ def _read(name: str, format: Format) -> Diagnosis:
     return diagnosis
 
 
-def _status(diagnosis: Diagnosis) -> int:
+def status(diagnosis: Diagnosis) -> int:
+    """The exit status for a diagnosis: what read no event says nothing."""
     if diagnosis.cases:
         return FINDINGS
     return FINE if diagnosis.clean else UNUSABLE

@@ -6,7 +6,6 @@ import argparse
 import json
 import os
 import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ import numpy as np
 from gso.buffers._frames import Frames
 from gso.capture import Capture, Interface, Reader
 from gso.commands.common import add_common, add_input, open_source, positive, tunnel_ports
+from gso.commands.files import check_no_input, write_text
 from gso.commands.usage import FINDINGS, FINE, UsageError, plural, terminal_width
 from gso.drawing.packet import describe, draw, draw_svg, faults
 from gso.headers.fragments import Reassembler, Whole
@@ -49,6 +49,8 @@ def add(command: argparse.ArgumentParser) -> None:
 
 
 def _explain(options: argparse.Namespace) -> int:
+    if options.svg:
+        check_no_input("--svg", options.svg, [options.input])
     ports = tunnel_ports(options)
     seen = 0
     with Reader(open_source(options.input)) as reader:
@@ -59,7 +61,7 @@ def _explain(options: argparse.Namespace) -> int:
                 if options.reassemble:
                     description = _whole(options, ports) or description
                 if options.svg:
-                    Path(options.svg).write_text(draw_svg(description), encoding="utf-8")
+                    write_text(options.svg, draw_svg(description))
                 _show(description, as_json=options.json)
                 return FINDINGS if faults(description) else FINE
             seen += len(batch)

@@ -8,8 +8,8 @@ import signal
 import sys
 from types import FrameType
 
-from gso.commands.diagnose import as_json, report
-from gso.commands.usage import FINDINGS, FINE, UsageError
+from gso.commands.diagnose import as_json, report, status
+from gso.commands.usage import FINE, UsageError
 from gso.diagnosis import Diagnoser
 from gso.diagnosis.live import WatchError, kernel_functions, lacking, program, watch
 from gso.printable import printable
@@ -97,4 +97,4 @@ def _diagnose(text: str, options: argparse.Namespace) -> int:
         sys.stdout.write("\n")
     else:
         sys.stdout.writelines(f"{line}\n" for line in report("this host", diagnosis))
-    return FINDINGS if diagnosis.cases else FINE
+    return status(diagnosis)

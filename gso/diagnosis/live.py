@@ -8,9 +8,10 @@ import select
 import shutil
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from gso.diagnosis.kernel_functions import ENCAPSULATORS, SKB_NOT_FIRST, TUNNEL_SEGMENTERS
@@ -30,7 +31,7 @@ _SYMBOLS = Path("/proc/kallsyms")
 _TRACING = (Path("/sys/kernel/tracing"), Path("/sys/kernel/debug/tracing"))
 _GRACE_SECONDS = 5.0
 _POLL_SECONDS = 0.5
-_MOST_KEPT = 1 << 20
+_MOST_KEPT, _MOST_SAID = 1 << 20, 1 << 16
 
 
 class WatchError(Exception):
@@ -108,8 +109,8 @@ def watch(
     deadline = None if seconds is None else time.monotonic() + seconds
     scanner = EventScanner()
     events = 0
-    with _running([bpftrace, "-B", "none", "-e", text]) as process:
-        for lines in _whole_events(process, scanner, deadline, stopped):
+    with _running([bpftrace, "-B", "none", "-e", text]) as process, _complaints(process) as said:
+        for lines in _whole_events(process, said, scanner, deadline, stopped):
             scanner.feed(lines, 0)
             columns, state, names = scanner.take()
             read, _, damaged, lost = scanner.totals
@@ -136,21 +137,40 @@ def _running(command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
     try:
         yield process
     finally:
+        if process.stdout:
+            process.stdout.close()  # lest it wait for us to read more
         for sign in (signal.SIGINT, signal.SIGKILL):
             if process.poll() is None:
                 process.send_signal(sign)
-                try:
-                    process.communicate(timeout=_GRACE_SECONDS)
-                except subprocess.TimeoutExpired:
-                    continue
-        for pipe in (process.stdout, process.stderr):
-            if pipe:
-                pipe.close()
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(_GRACE_SECONDS)
         process.wait()
+
+
+@contextmanager
+def _complaints(process: subprocess.Popen[bytes]) -> Iterator[Callable[[], str]]:
+    """Read what the process says on standard error, lest it wait; returns the end of it."""
+    kept = bytearray()
+
+    def read() -> None:
+        assert process.stderr is not None
+        with process.stderr as pipe:
+            while data := os.read(pipe.fileno(), 1 << 16):
+                kept.extend(data)
+                del kept[:-_MOST_SAID]
+
+    def said() -> str:
+        reader.join(_GRACE_SECONDS)
+        return kept.decode(errors="replace").strip()
+
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
+    yield said
 
 
 def _whole_events(
     process: subprocess.Popen[bytes],
+    said: Callable[[], str],
     scanner: EventScanner,
     deadline: float | None,
     stopped: Callable[[], bool],
@@ -178,7 +198,7 @@ def _whole_events(
         kept = kept[end:][-_MOST_KEPT:]
         if ready and not data:
             if patience is None:
-                _check_end(process)
+                _check_end(process, said)
             return
 
 
@@ -187,9 +207,7 @@ def _without_notes(lines: bytes) -> bytes:
     return re.sub(rb"(?m)^(Attaching \d+ probes?\.\.\.)?\n", b"", lines)
 
 
-def _check_end(process: subprocess.Popen[bytes]) -> None:
-    assert process.stderr is not None
-    said = process.stderr.read().decode(errors="replace").strip()
+def _check_end(process: subprocess.Popen[bytes], said: Callable[[], str]) -> None:
     status = process.wait()
     if status:
-        raise WatchError(f"bpftrace ended with {status}: {said or 'it said nothing'}")
+        raise WatchError(f"bpftrace ended with {status}: {said() or 'it said nothing'}")

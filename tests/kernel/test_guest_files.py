@@ -2,10 +2,12 @@
 
 import json
 import os
+import re
 import time
 
 import pytest
 from gso.kernel import guest_files
+from gso.kernel.bootable import Bootable
 from gso.kernel.conformance.tunnels import outcomes
 from gso.kernel.conformance.tunnels.packets import Packet
 from gso.kernel.errors import TestBedError
@@ -13,6 +15,7 @@ from gso.kernel.guest.records import FRAME, VIRTIO_NET_HDR
 from gso.kernel.guest_files import GuestFileError
 from gso.kernel.judging import evidence
 from gso.kernel.machine import jobs, vm
+from gso.kernel.machine.share import Share
 
 
 def fifo(path, _secret):
@@ -147,3 +150,20 @@ def test_a_plain_file_is_read(shared):
     assert jobs.events(shared) == []
     with pytest.raises(GuestFileError, match="more than 5 bytes"):
         guest_files.read(shared / "results.json", 5)
+
+
+def test_the_machines_command_line(tmp_path):
+    home = tmp_path / "a,b c"
+    shared = Share(home, tmp_path)
+    line = vm.command(Bootable(tmp_path / "image"), shared, tmp_path / "archive", tmp_path)
+    how = {
+        re.search(r"id=([\w-]+)", one)[1]: re.search(r"security_model=.*", one)[0]
+        for one in line
+        if one.startswith("local,")
+    }
+    assert how.pop("gso-left") == "security_model=mapped-file"
+    assert set(how.values()) == {"security_model=none,readonly=on"}
+    assert "a,,b c/left" in " ".join(line)
+    assert not [one for one in line if one.startswith("local,") and "path=/," in one]
+    assert line[0] == "prlimit"
+    assert "--die-with-parent" in line or "--pdeathsig" in line

@@ -79,7 +79,7 @@ def test_events_are_diagnosed_as_they_arrive(tmp_path, capsys):
 def test_it_ends_by_itself_and_leaves_nothing_running(tmp_path, capsys):
     pid = tmp_path / "pid"
     program = bpftrace(tmp_path, f"echo $$ > {pid}; exec sleep 60")
-    assert main(["watch", "--bpftrace", program, "--seconds", "1"]) == 0
+    assert main(["watch", "--bpftrace", program, "--seconds", "1"]) == 2
     assert "no event was found" in capsys.readouterr().out
     with pytest.raises(ProcessLookupError):
         os.kill(int(pid.read_text()), 0)
@@ -139,3 +139,17 @@ def test_the_program_can_be_seen():
     )
     # The command says so where the kernel has none of the functions.
     assert "kprobe:" in done.stdout if done.returncode == 0 else "no function" in done.stderr
+
+
+@pytest.mark.usefixtures("host")
+def test_endless_complaints_hold_nothing_up(tmp_path, capsys):
+    """A full pipe of standard error would stop bpftrace."""
+    many = "yes 'WARNING: something' | head -c 1000000 >&2"
+    program = bpftrace(tmp_path, f"{many}; cat {RECORDED}; {many}; echo last >&2; exit 3")
+    assert main(["watch", "--bpftrace", program, "--seconds", "60"]) == 2
+    said = capsys.readouterr().err
+    assert "bpftrace ended with 3" in said
+    assert "last" in said
+    assert len(said) < 200_000
+    program = bpftrace(tmp_path, f"{many}; cat {RECORDED}; exec sleep 60")
+    assert main(["watch", "--bpftrace", program, "--count", "28"]) == 1

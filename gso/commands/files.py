@@ -1,0 +1,72 @@
+"""Files to write: none of them is an input, and each is there whole or not at all."""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from gso.commands.usage import UsageError
+
+
+def check_no_input(option: str, name: str, sources: Iterable[str]) -> None:
+    """Raise :class:`UsageError` where a file to write is one of those to read."""
+    if any(source != "-" and is_same(name, source) for source in sources):
+        raise UsageError(f"{name} is one of the inputs: {option} would overwrite it")
+
+
+def write_text(name: str, text: str) -> None:
+    """Write a file, whole or not at all."""
+    with replacing(name) as file:
+        file.write(text.encode())
+
+
+def is_same(name: str, source: str) -> bool:
+    """Say whether both names are of one file that is there."""
+    return Path(name).exists() and Path(source).exists() and Path(name).samefile(source)
+
+
+@contextmanager
+def replacing(name: str) -> Iterator[io.BufferedWriter | io.FileIO]:
+    """A file that gets its name when it is complete, with mode and owner of what it replaces.
+
+    A pipe or device is written as it is.
+    """
+    try:
+        path = Path(name).resolve()  # a link stays a link
+    except RuntimeError:
+        raise UsageError(f"{name} is a loop of links") from None
+    if path.exists() and not path.is_file():
+        with path.open("wb", buffering=0) as file:
+            yield file
+        return
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.name[:100]}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as whole:
+            yield whole
+        _like(path, temporary)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink()
+        raise
+
+
+def _like(path: Path, new: str) -> None:
+    """Give a new file the mode and, as far as this user may, the owner of the old one."""
+    if not path.exists():
+        Path(new).chmod(0o666 & ~_umask())
+        return
+    old = path.stat()
+    with suppress(PermissionError):
+        os.chown(new, old.st_uid, old.st_gid)
+    Path(new).chmod(stat.S_IMODE(old.st_mode) & 0o777)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
