@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from gso.headers.ends import in_fragment
 from gso.headers.fields import read_headers
 from gso.headers.protocols import IP_PROTOCOLS
+from gso.headers.tunnels import BY_PORT, Carries, on_port
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -32,16 +33,30 @@ def not_followed(
     last = headers[-1]
     if last.end - last.offset < last.protocol.fixed or not last.is_its_version:
         return None
-    announced = _announced(last)
     if not any(one.protocol.name in _FOLLOWED for one in headers):
-        return announced or f"what follows {last.protocol.name}", True
+        return _announced(last) or f"what follows {last.protocol.name}", True
+    inside = None if in_fragment(headers) else _inside(last, len(data), tunnel_ports or {})
+    return (inside, False) if inside else None
+
+
+def _inside(last: Header, size: int, told: TunnelPorts) -> str | None:
+    """What the last header carries that is not known; None where nothing is amiss."""
+    if last.protocol.name == "udp":
+        return _in_udp(last, told) if last.end < size else None
     if last.protocol.name in _TELLING:
-        return announced or f"what follows {last.protocol.name}", False
+        return _announced(last) or f"what follows {last.protocol.name}"
     number = last.values.get("next header", last.values.get("protocol"))
     ip = last.protocol.name == "ipv4" or "next header" in last.values
-    if not ip or number in (None, _NO_NEXT_HEADER) or in_fragment(headers):
+    if not ip or number in (None, _NO_NEXT_HEADER):
         return None
-    return IP_PROTOCOLS.get(number, f"IP protocol {number}"), False
+    return IP_PROTOCOLS.get(number, f"IP protocol {number}")
+
+
+def _in_udp(header: Header, told: TunnelPorts) -> str | None:
+    """The protocol that is known by its port and carries packets that are not understood."""
+    port = header.values["destination port"]
+    row = on_port(told[port]) if port in told else BY_PORT.get(port)
+    return row.name if row is not None and row.carries is Carries.OPAQUE else None
 
 
 def _announced(header: Header) -> str | None:

@@ -235,6 +235,17 @@ def test_nothing_is_said_of_what_was_not_looked_into(tmp_path, capsys):
     assert "nothing wrong was found in the other 1 packet" in text
 
 
+def test_tunnels_that_are_not_followed_are_counted(tmp_path, capsys):
+    source = tmp_path / "in.pcap"
+    ends = ("10.0.0.1", 4000), ("10.0.0.2", 2152)
+    gso.write_capture(source, [handmade.ethernet(handmade.udp(*ends, b"x" * 100))])
+    assert main(["validate", str(source)]) == 0
+    text = capsys.readouterr().out
+    assert "1 packet judged up to what cannot be looked into: gtp-u" in text
+    assert main(["validate", str(source), "--tunnel-port", "2152=none"]) == 0
+    assert "looked into" not in capsys.readouterr().out
+
+
 def test_simple_packets_that_were_cut_stay_readable(tmp_path, capsys):
     source, out = CASES / "08-simple-packets-cut.pcapng", tmp_path / "out.pcapng"
     assert main(["coalesce", str(source), str(out)]) == 0
