@@ -121,6 +121,16 @@ def one_call() -> Work:
     return lambda: [gso.segment(frame, cases.MSS) for _ in range(20)]
 
 
+def one_call_with_ports() -> Work:
+    frame, ports = cases.case("VXLAN", 4, cases.INCIDENT).frame, {5501: gso.Tunnel.GUE}
+    return lambda: [gso.segment(frame, cases.MSS, tunnel_ports=ports) for _ in range(20)]
+
+
+def headers_of_batch() -> Work:
+    frames = repeated(cases.case("VXLAN", 4, cases.INCIDENT).frame, 64)
+    return lambda: gso.segment_headers_batch(frames, cases.MSS)
+
+
 def headers_only() -> Work:
     frame = cases.case("VXLAN", 4, cases.BIG).frame
     return lambda: gso.segment_headers(frame, cases.MSS)
@@ -128,7 +138,9 @@ def headers_only() -> Work:
 
 CASES: dict[str, Callable[[], Work]] = {
     "segment, VXLAN, 1448 + 12": one_call,
+    "segment, VXLAN, 1448 + 12, ports given": one_call_with_ports,
     "segment_headers, VXLAN, 44 x 1448": headers_only,
+    "segment_headers_batch, VXLAN, 1448 + 12": headers_of_batch,
     "segment_batch, VXLAN, 1448 + 12": lambda: batch("VXLAN", 4, cases.INCIDENT, 64),
     "segment_batch, GUE over IPv6, 1448 + 12": lambda: batch("GUE", 6, cases.INCIDENT, 64),
     "segment_batch, plain, 16 x 1448": lambda: batch("plain", 4, "16 x 1448", 4),
