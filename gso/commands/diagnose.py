@@ -18,7 +18,7 @@ from gso.drawing.offsets import drawing
 from gso.errors import GsoError
 from gso.printable import printable
 from gso.rules.table import COMMITS
-from gso.traces.foreign import advice
+from gso.traces.foreign import advice, is_foreign
 from gso.traces.reader import Format, TraceReader
 
 __all__ = ["add", "as_json", "report"]
@@ -109,6 +109,8 @@ def _report(name: str, diagnosis: Diagnosis) -> Iterator[str]:
     if diagnosis.unread:
         yield from wrapped("", advice([text for _, text in diagnosis.unread]))
         return
+    if is_foreign(text for _, text in diagnosis.damaged_lines):
+        yield from wrapped("", advice([text for _, text in diagnosis.damaged_lines]))
     yield from _checked(diagnosis)
     for (reason, place), count in _by_number(diagnosis.drops)[:_MOST_SHOWN]:
         where = f" in {place}" if place else ""
@@ -129,7 +131,7 @@ def _read_lines(name: str, diagnosis: Diagnosis) -> Iterator[str]:
     if diagnosis.unread:
         yield "The first lines, none of which could be read:"
     elif diagnosis.damaged:
-        yield f"{plural(diagnosis.damaged, 'damaged line')} passed over:"
+        yield f"{plural(diagnosis.damaged, 'line')} could not be read, the first of them:"
     for number, text in diagnosis.unread or diagnosis.damaged_lines:
         yield f"  line {number}: {text}"
     if diagnosis.lost:

@@ -115,6 +115,9 @@ class Diagnosis:
             return "no event was found in it"
         if not self.judged:
             return "its events lack the fields that the rules compare"
+        if self.damaged:
+            count = "1 line" if self.damaged == 1 else f"{self.damaged} lines"
+            return f"{count} could not be read; nothing wrong was found in the others"
         return ""
 
     @property
@@ -124,5 +127,5 @@ class Diagnosis:
 
     @property
     def clean(self) -> bool:
-        """Whether events were read, rules were judged on them, and nothing is wrong."""
+        """Whether all lines were read, rules were judged on events, and nothing is wrong."""
         return not self.cases and not self.not_judged

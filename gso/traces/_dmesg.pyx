@@ -6,7 +6,7 @@ A sentence, or a crash, is an event with the function that said it, or in which 
 `Trace.reason` has the kernel's words. Dumps and stacks that belong to it follow.
 """
 
-from libc.stdint cimport INT32_MIN, int16_t, int32_t, int64_t, uint64_t
+from libc.stdint cimport INT32_MIN, INT64_MIN, int16_t, int32_t, int64_t, uint64_t
 from libc.string cimport memchr, memcpy
 
 from gso.traces._kernel_words cimport (
@@ -14,8 +14,9 @@ from gso.traces._kernel_words cimport (
     letters_of, said_in,
 )
 from gso.traces._names cimport intern
+from gso.traces._notes cimport is_message
 from gso.traces._scanner cimport (
-    LINE_READ, LINE_STRANGE, OWNER_EVENT, OWNER_NONE, Scanner,
+    LINE_DAMAGED, LINE_READ, LINE_STRANGE, OWNER_EVENT, OWNER_NONE, Scanner,
 )
 from gso.traces._text cimport (
     find, host_order, is_blank, is_word, read_number, read_time, skip_blanks, skip_token, starts,
@@ -71,6 +72,17 @@ cdef inline const char *next_mark(const char *p, const char *end, char first, co
             return p
         p += 1
     return NULL
+
+
+cdef inline bint has_message(const char *p, const char *end) noexcept nogil:
+    """Whether the text of a message begins somewhere in the line."""
+    while True:
+        p = <const char *>memchr(p, c"[", end - p) if p < end else NULL
+        if p == NULL:
+            return False
+        if is_message(p, end):
+            return True
+        p += 1
 
 
 cdef inline bint is_complaint(const char *p, const char *end) noexcept nogil:
@@ -208,6 +220,8 @@ cdef class DmesgScanner(Scanner):
             return 0
         if not event[0] and self._is_strange(p, end):
             return LINE_STRANGE
+        if not event[0] and not self._is_own(p, end):
+            return LINE_DAMAGED
         at = crash_in(p, end, self.letters)
         if at != NULL:
             return self._crash(at, end)
@@ -220,6 +234,27 @@ cdef class DmesgScanner(Scanner):
             self.report = REPORT_DUMP
             return 0
         return self._detail(p, end)
+    cdef bint _is_own(self, const char *p, const char *end) noexcept nogil:
+        """Whether this is a message of the kernel, or the further text of one, or has a prefix.
+
+        Where the event has a time, a line that has none begins with blanks, or with what is known.
+        """
+        if self.owner == OWNER_EVENT and self.row.time == INT64_MIN and p[0] != c"{":
+            return True
+        return (p > self.line_start or is_message(p, end) or is_blank(self.raw_start[0])
+                or self.line_start > self.raw_start or has_message(p, end)
+                or find(p, end, b"skb ", 4) != NULL or find(p, end, b"=(", 2) != NULL
+                or find(p, end, b"=0x", 3) != NULL or find(p, end, b"+0x", 3) != NULL
+                or find(p, end, b"(0x", 3) != NULL or find(p, end, b"dev name=", 9) != NULL
+                or find(p, end, b"encapsulation=", 14) != NULL
+                or starts(p, end, b"shinfo(", 7) or starts(p, end, b"<", 1)
+                or find(p, end, b"cut here", 8) != NULL or find(p, end, b"end trace", 9) != NULL
+                or find(p, end, b"WARNING: ", 9) != NULL or find(p, end, b"PID:", 4) != NULL
+                or starts(p, end, b"Modules linked", 14) or starts(p, end, b"Hardware name", 13)
+                or find(p, end, b": caps=(", 8) != NULL or find(p, end, b"all Trace:", 10) != NULL
+                or find(p, end, b"all trace:", 10) != NULL or starts(p, end, b"Oops", 4)
+                or starts(p, end, b"BUG", 3) or starts(p, end, b"general protection", 18))
+
     # --- events ---
 
     cdef int _event(self, const char *p, const char *end) noexcept nogil:

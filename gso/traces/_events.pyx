@@ -29,6 +29,22 @@ cdef inline bint is_stack_mark(const char *p, const char *end) noexcept nogil:
             or end - p > 14 and memcmp(end - 14, b"<stack trace >", 14) == 0)
 
 
+cdef inline bint is_symbol(const char *p, const char *end) noexcept nogil:
+    """Whether the line has a function, perhaps its offset, its module or file, and nothing else."""
+    while p < end and (is_word(p[0]) or p[0] in (c"[", c"]", c":", c"$", c"@", c"<", c">", c"-")):
+        p += 1
+    if p < end and p[0] == c"+":
+        p = skip_token(p, end)
+    p = skip_blanks(p, end)
+    return p == end or p[0] == c"(" or p[0] == c"["
+
+
+cdef inline bint is_hex(const char *p, const char *end) noexcept nogil:
+    while p < end and hex_digit(p[0]) >= 0:
+        p += 1
+    return p == end
+
+
 cdef inline bint is_all_digits(const char *p, const char *end) noexcept nogil:
     while p < end and is_digit(p[0]):
         p += 1
@@ -235,6 +251,11 @@ cdef class EventScanner(Scanner):
             at = skip_blanks(stop, end)
         elif self._is_strange(at, end):
             return LINE_STRANGE
+        elif is_hex(at, stop) and skip_blanks(stop, end) < end \
+                and is_symbol(skip_blanks(stop, end), end):
+            at = skip_blanks(stop, end)         # a short address of a process
+        elif is_digit(at[0]) or not is_symbol(at, end):
+            return -1
         if at < end and (is_word(at[0]) or at[0] == c"["):
             self._stack_line(at, self._symbol_end(at, end))
             return 0

@@ -46,6 +46,8 @@ cdef const char *after_one(const char *p, const char *end) noexcept nogil:
         return after_month(p, end)
     if is_word(first):
         return after_name(p, end)
+    if is_blank(first):
+        return after_blanks(p, end)
     return NULL
 
 
@@ -132,7 +134,8 @@ cdef const char *after_date_or_number(const char *p, const char *end) noexcept n
         return NULL
     if stop[0] == c"\t":
         return stop + 1
-    if (stop[0] == c":" or stop[0] == c"-") and end - stop > 1 and not is_digit(stop[1]):
+    if (stop[0] == c":" or stop[0] == c"-") and end - stop > 1 \
+            and (not is_digit(stop[1]) or starts(stop + 1, end, b"0x", 2)):
         return stop + 1
     return NULL
 
@@ -214,8 +217,17 @@ cdef const char *after_month(const char *p, const char *end) noexcept nogil:
     return stop if stop != NULL else skip_blank(at, end)
 
 
+cdef const char *after_blanks(const char *p, const char *end) noexcept nogil:
+    """Read "    12\t" of cat -n."""
+    p = skip_blanks(p, end)
+    if p == end or not is_digit(p[0]):
+        return NULL
+    p = number_end(p, end)
+    return p + 1 if p < end and p[0] == c"\t" else NULL
+
+
 cdef const char *after_name(const char *p, const char *end) noexcept nogil:
-    """Read "name-1  | " of docker compose, and "kernel: "."""
+    """Read "name-1  | " of docker compose, "kernel: ", and "name.log:12:" of grep -n."""
     cdef const char *stop = p
     cdef const char *rest
     cdef int64_t size = min(end - p, NAME_ROOM)
@@ -223,6 +235,10 @@ cdef const char *after_name(const char *p, const char *end) noexcept nogil:
         stop += 1
     if starts(p, end, b"kernel: ", 8):
         return p + 8
+    if stop > p and stop < end and stop[0] == c":" and end - stop > 1 and is_digit(stop[1]):
+        rest = number_end(stop + 1, end)
+        if end - rest > 1 and rest[0] == c":" and rest - stop < 10:
+            return rest + 1
     rest = skip_blanks(stop, end)
     if rest == stop or end - rest < 2 or rest[0] != c"|" or rest[1] != c" ":
         return NULL

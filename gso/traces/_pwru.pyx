@@ -434,6 +434,8 @@ cdef class PwruScanner(Scanner):
         """Read a line that follows an event: of its stack, or of its sk_buff as C prints it."""
         cdef const char *stop
         cdef bint dump = memchr(b".({}),][\"", p[0], 9) != NULL or find(p, end, b" = ", 3) != NULL
+        if (p[0] == c"{" or p[0] == c'"') and find(p, end, b'":', 2) != NULL:
+            return -1                   # another tool's JSON
         if not dump:
             if not is_word(p[0]) or is_digit(p[0]) and not starts(p, end, b"0x", 2):
                 return -1
@@ -442,8 +444,11 @@ cdef class PwruScanner(Scanner):
                 stop += 1
             if stop < end and not is_blank(stop[0]) and stop[0] != c"+" and stop[0] != c"(":
                 return -1
-            if not self._is_symbol(stop, end) and self._is_strange(p, end):
-                return LINE_STRANGE
+            if not self._is_symbol(stop, end):
+                if not is_digit(p[0]):
+                    return -1           # text, not a function
+                if self._is_strange(p, end):
+                    return LINE_STRANGE
         elif p[0] not in (c".", c"(", c"}", c")", c",") and self._is_strange(p, end):
             return LINE_STRANGE
         if self.owner != OWNER_EVENT:

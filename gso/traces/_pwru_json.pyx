@@ -21,7 +21,8 @@ from gso.traces._row cimport (
     T_ETHERTYPE, T_IFINDEX, T_MTU, T_NETNS, T_NUMBER, T_OFFSET, Key,
 )
 from gso.traces._scanner cimport (
-    LINE_EVENT, NO_VALUE, OWNER_DAMAGED, STACK_BYTES, Scanner, find_key,
+    LINE_DAMAGED, LINE_EVENT, LINE_NO_MEMORY, LINE_READ, NO_VALUE, OWNER_DAMAGED, STACK_BYTES,
+    Scanner, find_key,
 )
 from gso.traces._text cimport (
     find, is_blank, is_digit, is_word, read_clock, read_number, skip_blanks, starts,
@@ -53,6 +54,7 @@ cdef enum Object:
     DUMP_OBJECT
 
 cdef enum:
+    LONGEST_OBJECT = 1 << 20
     ADDRESS = 64            # "[2001:db8::1]"; longer text is no address
     FLOW_BYTES = 2 * ADDRESS + 80
     STACK_BIT = RETURNS_BIT     # no line of pwru reports a return
@@ -112,6 +114,10 @@ cdef class JsonScanner(Scanner):
     """Scans events of pwru's JSON into columns; see `Scanner`."""
 
     cdef char *scratch          # room for a string without its escapes
+    # An object that goes over several lines: its text so far, and the line and the column where it
+    # begins.
+    cdef char *object
+    cdef int64_t filled, object_line, object_column
     cdef int64_t longest
     cdef int32_t stack_name
     cdef bint by_clock
@@ -127,24 +133,93 @@ cdef class JsonScanner(Scanner):
 
     def __dealloc__(self):
         free(self.scratch)
+        free(self.object)
 
     # --- lines ---
 
     cdef bint _begins(self, const char *p, const char *end) noexcept nogil:
         p = skip_white(p, end)
-        return p < end and p[0] == c"{"
+        return p < end and p[0] == c"{" and not self.filled
 
     cdef bint _claims(self, const char *p, const char *end) noexcept nogil:
-        """Look for "skb" with a pointer, or "func" with a name: other tools have objects there."""
+        """Look for "skb" with a pointer, or "func" with a name: other tools have objects there.
+
+        An object that jq wrote over several lines begins with a line of its own.
+        """
         p = skip_white(p, end)
         return p < end and p[0] == c"{" and (
-            is_scalar_of(find(p, end, b'"skb"', 5), end)
+            end - p == 1
+            or is_scalar_of(find(p, end, b'"skb"', 5), end)
             or is_scalar_of(find(p, end, b'"func"', 6), end))
 
     cdef int _scan(self, const char *p, const char *end) noexcept nogil:
+        cdef const char *start = skip_white(p, end)
+        if self.filled:
+            return self._add_line(p, start, end)
+        if start < end and (end - 1)[0] == c",":
+            end -= 1                    # of an array
+        if end - start == 1 and start[0] == c"{":
+            return self._open(p, start)
+        if end - start == 1 and (start[0] == c"[" or start[0] == c"]"):
+            return LINE_READ
         if not self._begins(p, end):
             self.owner = OWNER_DAMAGED
             return -1
+        return self._event(p, end)
+
+    cdef int _open(self, const char *p, const char *start) noexcept nogil:
+        """Begin an object that goes over several lines."""
+        if self.object == NULL:
+            self.object = <char *>malloc(LONGEST_OBJECT)
+            if self.object == NULL:
+                return LINE_NO_MEMORY
+        self.object[0] = c"{"
+        self.filled = 1
+        self.object_line, self.object_column = self.line, start - p
+        self.template.usable = False
+        return LINE_READ
+
+    cdef int _add_line(self, const char *p, const char *start, const char *end) noexcept nogil:
+        """Add a line to the object; read it at its last line, which begins where the first did."""
+        cdef int64_t size = end - start
+        cdef int status
+        if start < end and start[0] == c"{" and start - p <= self.object_column:
+            self._give_up()
+            return self._scan(p, end)
+        if self.filled + size > LONGEST_OBJECT:
+            self.filled = 0
+            self.owner = OWNER_DAMAGED
+            return LINE_DAMAGED
+        memcpy(self.object + self.filled, start, size)
+        self.filled += size
+        if start == end or start[0] != c"}" or start - p != self.object_column:
+            return LINE_READ
+        if (end - 1)[0] == c",":
+            self.filled -= 1
+        size, self.filled = self.filled, 0
+        self.line_start = self.object
+        status = self._event(self.object, self.object + size)
+        if status == LINE_EVENT:
+            self.row.line = self.object_line
+        self.template.broken = True
+        return status
+
+    cdef void _give_up(self) noexcept nogil:
+        """Count the object that has no end as damaged: its first line."""
+        cdef int64_t line = self.line
+        self.filled = 0
+        self.owner = OWNER_DAMAGED
+        with gil:
+            self.line = self.object_line
+            self._complain(b"{")
+            self.line = line
+
+    def end(self):
+        """Count an object that the log does not end."""
+        if self.filled:
+            self._give_up()
+
+    cdef int _event(self, const char *p, const char *end) noexcept nogil:
         self._new()
         self.row.cpu = 0
         self.stack_name = NO_VALUE

@@ -18,14 +18,15 @@ from gso.traces._line_template cimport (
     FLOW_BIT, LONGEST_TEMPLATE, SLOT_FLOW, SLOT_PAIR, SLOT_WORD, SLOTS, bit, key_bit,
 )
 from gso.traces._names cimport intern_like
+from gso.traces._notes cimport is_note
 from gso.traces._prefixes cimport after_prefixes
 from gso.traces._row cimport (
     T_DATA, T_DEVICE, T_ETHERTYPE, T_IFINDEX, T_LOCATION, T_MTU, T_NETNS, T_NUMBER, T_OFFSET,
     T_POINTER, T_REASON, T_RESULT, put,
 )
 from gso.traces._text cimport (
-    find, host_order, is_blank, is_digit, is_word, read_number, read_time, same_text, shared,
-    skip_blanks, skip_key, skip_token, starts,
+    find, host_order, is_blank, is_digit, is_word, read_number, same_text, shared, skip_blanks,
+    skip_key, skip_token, starts,
 )
 from gso.traces._tuple cimport FLOW_ROOM, flow_of
 from gso.skb._skb cimport FIELD_AT_TNL_HLEN, Skb
@@ -114,16 +115,6 @@ cdef inline const char *trimmed(const char *p, const char *end) noexcept nogil:
     while end > p and ((end - 1)[0] in (c"\n", c"\r") or is_blank((end - 1)[0])):
         end -= 1
     return end
-
-
-cdef bint is_message(const char *p, const char *end) noexcept nogil:
-    """Whether this is a message of the kernel: "[  812.123456] text"."""
-    cdef int64_t time
-    cdef const char *close
-    if p == end or p[0] != c"[":
-        return False
-    close = <const char *>memchr(p, c"]", end - p)
-    return close != NULL and read_time(skip_blanks(p + 1, close), close, &time)
 
 
 cdef inline bint is_bare(const char *key_end, const char *end) noexcept nogil:
@@ -346,6 +337,9 @@ cdef class Scanner:
         self._keep_template()
         return block.shape[0], False
 
+    def end(self):
+        """Count what the end of the log cuts off."""
+
     def take(self):
         """Return (columns, rows of SKB_DTYPE, names) of the batch; the next one starts empty."""
         if self.pending:
@@ -442,7 +436,7 @@ cdef class Scanner:
         """Return the status of a line that this scanner could not read."""
         if self._is_strange(p, end):
             return LINE_STRANGE
-        return LINE_READ if is_message(p, end) else LINE_DAMAGED
+        return LINE_READ if is_note(p, end) else LINE_DAMAGED
 
     cdef int _too_long(self) noexcept nogil:
         self.owner = OWNER_DAMAGED

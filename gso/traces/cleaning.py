@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import re
 
+from gso.traces.wrapping import unwrapped
+
 __all__ = ["clean"]
 
-_ESCAPES = re.compile(rb"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\n]*(\x07|\x1b\\))")
+_ESCAPES = re.compile(
+    # "#033" and "^[" are how syslog and cat -v write the first byte of an escape sequence.
+    rb"(?:\x1b|#033|\^\[)(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\n]*(\x07|\x1b\\))"
+    rb"|\x1b[()][0-9A-B]"
+)
+_MARKS = (b"\x1b", b"\0", b"#033[", b"^[[")
 
 
 def clean(block: bytes | memoryview) -> bytes | memoryview:
-    """Return a block of lines without escape sequences and zero bytes.
+    """Return a block of lines without escape sequences, zero bytes and JSON around messages.
 
     A block without any of them is returned as it is. The lines are as many as before.
     """
@@ -18,6 +25,9 @@ def clean(block: bytes | memoryview) -> bytes | memoryview:
     size = len(block)
     if not isinstance(text, (bytes, bytearray)):
         return block
-    if text.find(b"\x1b", 0, size) < 0 and text.find(b"\0", 0, size) < 0:
-        return block
-    return _ESCAPES.sub(b"", bytes(block)).replace(b"\0", b"")
+    if any(text.find(mark, 0, size) >= 0 for mark in _MARKS):
+        block = _ESCAPES.sub(b"", bytes(block)).replace(b"\0", b"")
+        return unwrapped(block)
+    if text.find(b'{"', 0, size) >= 0 or text.find(b'{ "', 0, size) >= 0:
+        return unwrapped(bytes(block))
+    return block

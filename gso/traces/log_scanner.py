@@ -54,6 +54,11 @@ class LogScanner:
             if begun:
                 self.scanner.remember_times(last.relative)
 
+    def finish(self) -> Trace:
+        """Return the last batch of the log."""
+        self.scanner.end()
+        return self.take()
+
     def take(self) -> Trace:
         """Return the batch that is not full yet."""
         columns, state, names = self.scanner.take()

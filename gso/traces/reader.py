@@ -32,6 +32,8 @@ _BLOCK = 1 << 18
 """Bytes that are scanned at a time where there is one thread."""
 _PIECE = 1 << 22
 """Bytes that each of several threads scans at a time."""
+_OPEN = (b"{\n", b"{\r", b"[\n", b"[\r", b"[{")
+"""How JSON begins that is not a line for each event."""
 _MOST_ROWS = 1 << 22
 """Rows of the largest batch, with some 200 bytes each."""
 
@@ -99,8 +101,13 @@ class TraceReader:
         self.close()
 
     def __iter__(self) -> Iterator[Trace]:
-        # What a line of the kernel's log belongs to may stand far before it.
-        one = self._threads == 1 or self.format in ("", "dmesg")
+        # What a line of the kernel's log belongs to may stand far before it, and an object of JSON
+        # may go over several lines.
+        one = (
+            self._threads == 1
+            or self.format in ("", "dmesg")
+            or self._file.start.lstrip()[:2] in _OPEN
+        )
         return self._text() if one else self._parallel()
 
     def expect_whole(self) -> int:
@@ -139,7 +146,7 @@ class TraceReader:
         while block := self._next(blocks, buffer):
             yield from scanner.scan(clean(block))
             block.release()
-        yield scanner.take()
+        yield scanner.finish()
 
     def _parallel(self) -> Iterator[Trace]:
         """The batches of longer blocks, each of which one of the threads scans.

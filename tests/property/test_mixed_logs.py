@@ -24,7 +24,8 @@ LOGS = {
             "len-not-larger",
             "html-without-drops",
         ),
-        *("frag-len-false-alarm", "mixed-swallowed"),
+        *("frag-len-false-alarm", "mixed-swallowed", "pwru-json-jq", "hw-csum-failure"),
+        *("dump-in-one-line", "zero-events-retis.json"),
     )
 }
 LOGS["perf"] = b"""\
@@ -63,7 +64,6 @@ def events(data, **choice):
 def test_two_logs_in_one_file_are_read_as_each_alone(one, other):
     rows, lines, damaged, _ = events(LOGS[one])
     more, more_lines, more_damaged, _ = events(LOGS[other])
-    assert rows
     assert events(LOGS[one] + LOGS[other])[:3] == (
         rows + more,
         lines + more_lines,

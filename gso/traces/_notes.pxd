@@ -1,0 +1,2 @@
+cdef bint is_note(const char *p, const char *end) noexcept nogil
+cdef bint is_message(const char *p, const char *end) noexcept nogil

@@ -1,0 +1,94 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
+# cython: initializedcheck=False
+"""Lines of a log that are no events and that nobody misses.
+
+They are what tracers say of their own progress, prompts and fences that are pasted along, and the
+kernel's messages of other matters.
+"""
+
+from libc.stdint cimport int64_t, uint8_t
+from libc.string cimport memchr, memcpy
+
+from gso.traces._text cimport find, is_blank, is_digit, is_word, read_time, skip_blanks, starts
+
+cdef struct Word:
+    char[40] text
+    int64_t size
+
+cdef Word[64] WORDS
+cdef int words = 0
+
+
+def _add_words():
+    global words
+    for word in (
+        # pwru
+        *("Attaching ", "Attached ", "Detaching ", "Listening for events", "Per cpu buffer size:"),
+        *("Received signal, exiting", "Printed ", "Lost ", "Probing ", "Kprobe"),
+        *("Use multi-kprobes", "Attach"),
+        # perf, trace-cmd, ftrace
+        *("[ perf record:", "cpus=", "version = ", "CPU 0 is empty", "CPU 1 is empty"),
+        # the journal
+        *("-- Logs begin", "-- Journal begins", "-- Boot ", "-- Reboot --", "-- No entries --"),
+        *("-- cursor:",),
+        # people and their terminals
+        *("```", "~~~", "$ ", "# ", "#\t", "^C", "root@", "sudo ", "[sudo] ", "~# ", "~$ "),
+    ):
+        text = word.encode()
+        memcpy(WORDS[words].text, <const char *>text, len(text))
+        WORDS[words].size = len(text)
+        words += 1
+
+
+_add_words()
+
+
+cdef bint is_note(const char *p, const char *end) noexcept nogil:
+    """Whether the line is no event for sure."""
+    cdef int i
+    p = skip_blanks(p, end)
+    for i in range(words):
+        if starts(p, end, WORDS[i].text, WORDS[i].size):
+            return True
+    return is_prompt(p, end) or has_no_word(p, end) or find(p, end, b"[-----", 6) != NULL \
+        or is_message(p, end)
+
+
+cdef bint has_no_word(const char *p, const char *end) noexcept nogil:
+    """Whether there are only marks, such as brackets and lines of "-"."""
+    while p < end:
+        if (is_word(p[0]) and p[0] != c"." and p[0] != c"_") or <uint8_t>p[0] >= 0x80 \
+                or p[0] == c"%":
+            return False
+        p += 1
+    return True
+
+
+cdef bint is_prompt(const char *p, const char *end) noexcept nogil:
+    """Whether the line begins with "user@host:~$ "."""
+    cdef const char *at = <const char *>memchr(p, c"@", min(end - p, 40))
+    if at == NULL:
+        return False
+    while p < at:
+        if not is_word(p[0]) and p[0] != c"-" and p[0] != c"[":
+            return False
+        p += 1
+    while at < end and not is_blank(at[0]):
+        at += 1
+    return (at - 1)[0] in (c"$", c"#", c"%", c">") or at < end and (at + 1)[0] == c"~"
+
+
+cdef bint is_message(const char *p, const char *end) noexcept nogil:
+    """Whether this is a message of the kernel: "[  812.123456] text"."""
+    cdef int64_t time
+    cdef const char *close
+    if p == end or p[0] != c"[":
+        return False
+    close = <const char *>memchr(p, c"]", end - p)
+    if close == NULL:
+        return False
+    p = skip_blanks(p + 1, close)
+    if read_time(p, close, &time):
+        return True
+    # dmesg -T: "[Sat Nov 28 05:17:01 2026]"
+    return close - p == 24 and is_digit(p[11]) and p[13] == c":" and p[16] == c":"

@@ -1,0 +1,164 @@
+"""What other tools put around the lines of a log changes nothing that is read of them."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import pytest
+
+import gso
+
+PWRU = """\
+0xffff9477 9   <empty>:0  4026531840 0 eth0:2 0x0800 1600 1558  192.0.2.10:3->198.51.100.1:5(udp) f
+0xffff9477 9   <empty>:0  4026531840 0 eth0:2 0x0800 1600 1558  192.0.2.10:3->198.51.100.1:5(udp) g
+validate_xmit_skb
+ip_vs_tunnel_xmit\t[ip_vs]"""
+FTRACE = """\
+   <idle>-0     [001] ..s.   155.578474: f: (f+0x0/0x510) skb=0xffff9ca6 dev="a" len=1434
+   <idle>-0     [001] ..s.   155.578490: kfree_skb: skbaddr=0xffff9ca6 reason: NOT_SPECIFIED
+   <idle>-0     [001] ..s.   155.578495: <stack trace>
+ => kfree_skb_reason
+ => ip_vs_tunnel_xmit"""
+DMESG = """\
+[  812.123460] eth0: hw csum failure
+[  812.123460] skb len=1544 headroom=50 headlen=1532 tailroom=0
+[  812.123460] mac=(68,-18) mac_len=14 net=(50,20) trans=70
+[  812.123460] encapsulation=1 inner(proto=0x0004, mac=68, net=82, trans=102)
+[  812.123460] Call trace:
+[  812.123460]  skb_warn_bad_offload+0x84/0x100"""
+JSON = """\
+{"skb":"0xffff888100","cpu":1,"func":"f","len":1544,"inner_mac_header":68}
+{"skb":"0xffff888100","cpu":1,"func":"g","stack":"\\nvalidate_xmit_skb\\nf"}"""
+LOGS = {"pwru": PWRU, "ftrace": FTRACE, "dmesg": DMESG, "json": JSON}
+
+
+def docker(line: str) -> str:
+    text = json.dumps({"log": line + "\n", "stream": "stdout", "time": "2026-11-28T05:17:01Z"})
+    return text.replace("<", "\\u003c").replace(">", "\\u003e")
+
+
+def journal(line: str) -> str:
+    return json.dumps({"__CURSOR": "s=1", "MESSAGE": line, "_TRANSPORT": "kernel"})
+
+
+def in_bytes(line: str) -> str:
+    return json.dumps({"MESSAGE": list(line.encode()), "PRIORITY": "4"})
+
+
+WAYS = {
+    "journal": "Nov 28 05:17:01 node1 kernel: {}".format,
+    "journal, iso": "2026-11-28T05:17:01+0100 node1 pwru[12]: {}".format,
+    "journal, full": "Sat 2026-11-28 05:17:01 UTC node1 pwru[12]: {}".format,
+    "syslog": "<14>1 2026-11-28T05:17:01.123Z host app 123 - - {}".format,
+    "priority": "<4>{}".format,
+    "logread": "Tue Jul  2 00:34:20 2024 kern.warn kernel: {}".format,
+    "CRI": "2026-11-28T05:17:01.123456789Z stdout F {}".format,
+    "pod": "[pod/pwru-x7/pwru] {}".format,
+    "compose": "pwru-1  | {}".format,
+    "ts": "Nov 28 05:17:01 {}".format,
+    "bracketed time": "[2026-11-28 05:17:01] {}".format,
+    "grep -n": "12:{}".format,
+    "grep -Hn": "pwru.log:12:{}".format,
+    "grep -C": "12-{}".format,
+    "cat -n": "    12\t{}".format,
+    "mail": "> {}".format,
+    "mail in mail": ">> > {}".format,
+    "tab": "\t{}".format,
+    "end of line": "{}\r".format,
+    "colour": "\x1b[36mpwru-1  |\x1b[0m {}".format,
+    "colour in syslog": "#033[36m{}#033[0m".format,
+    "colour in cat -v": "^[[36m{}^[[0m".format,
+    "docker": docker,
+    "journal, json": journal,
+    "journal, bytes": in_bytes,
+}
+
+
+def events(text: str):
+    trace = gso.read_trace(io.BytesIO(text.encode() + b"\n"))
+    columns = [getattr(trace, name).tolist() for name in trace.columns]
+    return trace.format, trace.damaged, trace.lines, columns, trace.state.tolist()
+
+
+@pytest.mark.parametrize("kind", LOGS)
+@pytest.mark.parametrize("way", WAYS)
+def test_what_stands_around_lines_changes_nothing(kind, way):
+    lines = LOGS[kind].split("\n")
+    assert events("\n".join(map(WAYS[way], lines))) == events(LOGS[kind])
+
+
+@pytest.mark.parametrize("kind", LOGS)
+def test_every_line_may_have_another_prefix(kind):
+    ways = [WAYS[name] for name in ("journal", "mail", "grep -n", "CRI", "docker", "compose")]
+    lines = LOGS[kind].split("\n")
+    mixed = [ways[n % len(ways)](line) for n, line in enumerate(lines)]
+    assert events("\n".join(mixed)) == events(LOGS[kind])
+
+
+def test_json_of_jq_is_read_as_lines_of_json():
+    objects = [json.loads(line) for line in JSON.split("\n")]
+    pretty = "\n".join(json.dumps(value, indent=2) for value in objects)
+    for text in (
+        *(pretty, json.dumps(objects, indent=2), json.dumps(objects, indent="\t")),
+        json.dumps(objects, separators=(",", ":")),
+    ):
+        trace = gso.read_trace(io.BytesIO(text.encode()))
+        expected = gso.read_trace(io.BytesIO(JSON.encode()))
+        assert trace.damaged == 0
+        assert trace.state.tolist() == expected.state.tolist()
+        assert trace.stack.tolist() == expected.stack.tolist()
+
+
+def test_an_object_without_an_end_is_counted():
+    first, second = (json.dumps(json.loads(line), indent=1) for line in JSON.split("\n"))
+    trace = gso.read_trace(io.BytesIO(f"{first[:-2]}\n{second}\n{first[:-2]}".encode()))
+    assert (len(trace), trace.damaged) == (1, 2)
+    assert trace.damaged_lines[0] == (1, "{")
+    assert trace.function.tolist() == ["g"]
+
+
+def test_a_failed_checksum_without_a_dump_is_a_finding():
+    line = DMESG[: DMESG.index("\n") + 1]
+    diagnosis = gso.diagnose(gso.read_trace(io.BytesIO(line.encode())))
+    [case] = diagnosis.cases
+    assert case.rules == ("receive-checksum",)
+    assert case.packets == 1
+    assert dict(case.devices) == {"eth0": 1}
+
+
+GOOD = (
+    "0xffff9477 9 [a] __dev_queue_xmit len=1544 inner_mac_header=82 inner_network_header=82 "
+    "network_header=50 transport_header=70\n"
+)
+
+
+@pytest.mark.parametrize("other", ["0xffff9477zz 9 [a] f\n", "words of somebody\n"])
+def test_a_log_with_lines_that_were_not_read_is_not_clean(other):
+    diagnosis = gso.diagnose(gso.read_trace(io.BytesIO((GOOD + other).encode())))
+    assert not diagnosis.cases
+    assert not diagnosis.clean
+    assert diagnosis.damaged == 1
+    assert diagnosis.not_judged.startswith("1 line could not be read")
+
+
+@pytest.mark.parametrize(
+    "note",
+    [
+        "2023/05/05 10:10:10 Attaching kprobes (via kprobe-multi)...",
+        "1627 / 1627 [-----------------------------] 100.00% 8 p/s",
+        "2023/05/05 10:10:10 Listening for events..",
+        "root@node1:~# pwru --output-meta",
+        "user@node1:~$ sudo pwru",
+        "```",
+        "--",
+        "^C",
+        "# tracer: nop",
+        "[  812.000001] usb 1-1: new high-speed USB device",
+        "Nov 28 05:17:01 node1 kernel: [  812.000001] usb 1-1: new device",
+    ],
+)
+def test_what_nobody_misses_leaves_a_log_clean(note):
+    for text in (GOOD + note + "\n" + GOOD, note + "\n" + GOOD):
+        diagnosis = gso.diagnose(gso.read_trace(io.BytesIO(text.encode())))
+        assert diagnosis.clean, diagnosis.damaged_lines
