@@ -23,7 +23,7 @@ from contest import Contest, Effort, python
 from gso.capture import Writer
 from scratch import scratch
 
-READING, REWRITING = "reading captures", "rewriting captures"
+READING, REWRITING, JUDGING = "reading captures", "rewriting captures", "judging captures"
 MSS = cases.MSS
 
 
@@ -105,12 +105,8 @@ def test_scapy_raw(contest: Contest, packets: Path) -> None:
 
 # ---- rewriting a file ------------------------------------------------------------------------
 
-SEGMENT = [
-    sys.executable,
-    "-c",
-    "import sys; from gso.cli import main; sys.exit(main())",
-    "segment",
-]
+GSO = [sys.executable, "-c", "import sys; from gso.cli import main; sys.exit(main())"]
+SEGMENT = [*GSO, "segment"]
 
 
 # Programs start as they are installed: Python's with its modules compiled.
@@ -196,4 +192,61 @@ def test_super_packets(contest: Contest, super_packets: Path, folder: Path) -> N
             unit="MB",
         ),
         bytes=1_000_000,
+    )
+
+
+# ---- judging every packet --------------------------------------------------------------------
+
+
+def mixed(path: Path, size: int) -> Path:
+    """Segments of all kinds of tunnels, and of none, over IPv4 and IPv6."""
+    frames = [
+        frame
+        for kind in cases.KINDS
+        for version in cases.VERSIONS
+        for frame in gso.segment(cases.case(kind, version, "16 x 1448").frame, MSS).to_list()
+    ]
+    return written(path, frames, size)
+
+
+KINDS = {"VXLAN": of_the_wire, "all kinds": mixed}
+# Without a filter that asks for them, tshark sums nothing.
+BAD = " or ".join(f'{name}.checksum.status == "Bad"' for name in ("ip", "tcp", "udp"))
+CHECKSUMS = [f"-o{name}.check_checksum:TRUE" for name in ("ip", "tcp", "udp")]
+JUDGES: dict[str, tuple[Callable[[Path, Path], list[object]], str]] = {
+    "tshark": (
+        lambda a, _: [tool("tshark"), "-r", a, *CHECKSUMS, "-Y", BAD],
+        "also dissects what TCP carries",
+    ),
+    "editcap": (lambda a, b: [tool("editcap"), a, b], "copies packets, computes no checksums"),
+}
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def to_judge(
+    folder: Path, effort: Effort, request: pytest.FixtureRequest
+) -> Iterator[tuple[str, Path]]:
+    path = folder / "judged.pcap"
+    yield request.param, KINDS[request.param](path, effort.scaled(300_000_000, 20_000_000))
+    path.unlink()
+
+
+@pytest.mark.parametrize("name", JUDGES)
+def test_judging(contest: Contest, to_judge: tuple[str, Path], folder: Path, name: str) -> None:
+    """Every length and checksum of full packets."""
+    kind, path = to_judge
+    command, leaves_out = JUDGES[name]
+    n = len(gso.read_capture(path).frames)
+    contest(
+        JUDGING,
+        kind,
+        python("gso validate", lambda: run(*GSO, "validate", path), items=n),
+        python(
+            name,
+            lambda: run(*command(path, folder / "theirs")),
+            items=n,
+            leaves_out=leaves_out,
+            unit="packet",
+        ),
+        bytes=path.stat().st_size // n,
     )
