@@ -71,6 +71,15 @@ class GsoType(IntFlag):
     """Accurate ECN: CWR is kept on every segment."""
 
 
+class Context(IntFlag):
+    """Where in the kernel an sk_buff was seen, as far as rules need to know."""
+
+    TRANSMIT = 1 << 0
+    """On its way to a device, from __dev_queue_xmit on: ``skb->dev`` is that device."""
+    CHECKSUM_HELP = 1 << 1
+    """In skb_checksum_help, which computes a checksum that the device cannot."""
+
+
 class Reason(str, Enum):
     """Why a frame was refused: :attr:`gso.GsoError.reason`."""
 

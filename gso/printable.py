@@ -9,3 +9,8 @@ def printable(text: str) -> str:
 def printable_lines(text: str) -> str:
     """The lines of a text, each of them safe to show."""
     return "\n".join(printable(line) for line in text.expandtabs().splitlines())
+
+
+def plural(count: int, word: str) -> str:
+    """``1 packet``, ``2 packets``."""
+    return f"{count} {word}{'' if count == 1 else 's'}"

@@ -10,7 +10,21 @@ import shutil
 import textwrap
 from collections.abc import Iterator
 
-from gso.printable import printable
+from gso.printable import plural, printable
+
+__all__ = [
+    "EXAMPLES",
+    "FINDINGS",
+    "FINE",
+    "REPORT_WIDTH",
+    "UNUSABLE",
+    "Formatter",
+    "UsageError",
+    "plural",
+    "terminal_width",
+    "version",
+    "wrapped",
+]
 
 FINE, FINDINGS, UNUSABLE = 0, 1, 2
 REPORT_WIDTH = 96
@@ -48,11 +62,6 @@ class Formatter(argparse.RawDescriptionHelpFormatter):
 def terminal_width() -> int:
     """Columns of the terminal; 100 if there is none."""
     return shutil.get_terminal_size((100, 24)).columns
-
-
-def plural(count: int, word: str) -> str:
-    """``1 packet``, ``2 packets``."""
-    return f"{count} {word}{'' if count == 1 else 's'}"
 
 
 def wrapped(label: str, text: str, indent: str = "  ") -> Iterator[str]:

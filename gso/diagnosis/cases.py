@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 
 from gso.diagnosis.event import Event
 from gso.rules import RULES, Severity
+from gso.rules.table import COMMITS
+from gso.traces.foreign import advice, is_foreign
 
 __all__ = ["Case", "Diagnosis"]
+
+
+_MOST_LINES = 5
 
 
 @dataclass
@@ -62,6 +68,32 @@ class Case:
     devices: Counter[str] = field(default_factory=Counter)
     worth: tuple[int, int] = field(default=(0, 0), repr=False)
 
+    @property
+    def kind(self) -> tuple[tuple[str, ...], str]:
+        """What equal cases of several logs have in common: the rules and the function."""
+        return self.rules, self.function
+
+    @property
+    def cited(self) -> list[tuple[str, str, str]]:
+        """The commits, each with its subject and the first version that has it."""
+        return [(commit, *COMMITS[commit]) for commit in self.commits]
+
+    def joined(self, other: Case) -> Case:
+        """Return this case with the packets of an equal one of another log.
+
+        The better worked example is kept. Two logs' clocks cannot be compared: there are no times.
+        """
+        best = min(self, other, key=lambda case: case.worth[0])
+        return replace(
+            best,
+            packets=self.packets + other.packets,
+            dropped=self.dropped + other.dropped,
+            first_time=None,
+            last_time=None,
+            flows=self.flows + other.flows,
+            devices=self.devices + other.devices,
+        )
+
 
 @dataclass
 class Diagnosis:
@@ -104,6 +136,37 @@ class Diagnosis:
         """Return the diagnosis of a log that could not be read."""
         return cls([], "", 0, 0, 0, 0, [], {}, 0, Counter(), {}, error=error)
 
+    def merge(self, others: Iterable[Diagnosis]) -> Diagnosis:
+        """Return one diagnosis of this log and others: equal cases are joined, counts are added.
+
+        It is clean only if all are. `error` says why some were not judged, if some were not.
+        """
+        every = [self, *others]
+        cases: dict[tuple[tuple[str, ...], str], Case] = {}
+        for case in (case for one in every for case in one.cases):
+            known = cases.get(case.kind)
+            cases[case.kind] = known.joined(case) if known else case
+        judged = sum((Counter(one.judged) for one in every), Counter())
+        offsets = sum(one.offsets for one in every)
+        reasons = [one.not_judged for one in every if one.not_judged]
+        return Diagnosis(
+            sorted(cases.values(), key=lambda case: (case.worth[0] > 0, -case.packets)),
+            ", ".join(dict.fromkeys(one.format for one in every if one.format)),
+            sum(one.events for one in every),
+            sum(one.lines for one in every),
+            sum(one.damaged for one in every),
+            sum(one.lost for one in every),
+            [line for one in every for line in one.damaged_lines][:_MOST_LINES],
+            {rule: judged[rule] for rule in RULES if judged[rule]},
+            offsets,
+            sum((one.drops for one in every), Counter()),
+            {} if offsets else next((one.record for one in every if one.record), {}),
+            sum(one.forgotten for one in every),
+            error=f"{len(reasons)} of {len(every)} logs: {'; '.join(dict.fromkeys(reasons))}"
+            if reasons
+            else "",
+        )
+
     @property
     def not_judged(self) -> str:
         """Why nothing can be said about the log; empty if rules were judged, or one is violated."""
@@ -119,6 +182,13 @@ class Diagnosis:
             count = "1 line" if self.damaged == 1 else f"{self.damaged} lines"
             return f"{count} could not be read; nothing wrong was found in the others"
         return ""
+
+    @property
+    def advice(self) -> str:
+        """What the lines that could not be read look like, and what to do; empty without such."""
+        if not self.unread and not is_foreign(text for _, text in self.damaged_lines):
+            return ""
+        return advice([text for _, text in self.unread or self.damaged_lines])
 
     @property
     def missing(self) -> list[str]:

@@ -12,6 +12,8 @@ from gso.diagnosis.cases import Case
 from gso.diagnosis.complaints import IN_VALIDATION, complaint_text
 from gso.diagnosis.follower import Packet
 from gso.diagnosis.kernel_functions import ENCAPSULATORS, SEGMENT_WORDS
+from gso.diagnosis.reasons import reason_name
+from gso.diagnosis.told import TOLD, Told
 from gso.rules import RULES, Severity, finding
 from gso.skb.state import SkbState
 
@@ -42,12 +44,14 @@ def _passed_encapsulator(functions: tuple[str, ...], stack: str, *, v6: bool) ->
     return _NOT_FOUND
 
 
-def make_case(tally: Tally) -> Case:
-    """Return the case of the packets that were counted together."""
+def make_case(tally: Tally, kernel: str = "") -> Case:
+    """Return the case of the packets that were counted together; see `reason_name` for `kernel`."""
     packet: Packet = tally.example
     bad = packet.bad or packet.events[-1]
     growth = _growth(packet)
-    drop = (packet.drop.function, packet.reason, packet.drop_function) if packet.drop else None
+    reason = reason_name(packet.reason, kernel)
+    shown = packet.reason if packet.reason.endswith(f"_{reason}") else reason
+    drop = (packet.drop.function, shown, packet.drop_function) if packet.drop else None
     times = tally.times or (None, None)
     common: dict[str, Any] = {
         "rules": tally.rules,
@@ -68,7 +72,9 @@ def make_case(tally: Tally) -> Case:
         "worth": (example_worth(packet), packet.first_line),
     }
     if packet.bad is None or tally.rules[0] not in RULES:
-        return Case(**common, **_dropped_only(packet, growth))
+        told = TOLD.get(reason)
+        meant = told if told and tally.rules == (told.rule,) else None
+        return Case(**common, **_dropped_only(packet, growth, meant))
     rule = RULES[tally.rules[0]]
     first = finding(rule, bad.state.known)
     expected = _expected(tally.rules, bad.state)
@@ -85,7 +91,9 @@ def make_case(tally: Tally) -> Case:
     )
 
 
-def _dropped_only(packet: Packet, growth: int | None) -> dict[str, Any]:
+def _dropped_only(packet: Packet, growth: int | None, told: Told | None) -> dict[str, Any]:
+    if told:
+        return _told(packet, growth, told)
     complaint = IN_VALIDATION if packet.in_validation else packet.complaint
     if complaint:
         shown = next((e for e in reversed(packet.events) if e.state.known), packet.events[-1])
@@ -126,6 +134,30 @@ def _dropped_only(packet: Packet, growth: int | None) -> dict[str, Any]:
         "likely_cause": "A gso_type that no segmenter takes, or a length that does not fit."
         if has_offsets
         else "Wrong header offsets or a wrong gso_type. Record the offsets to know which.",
+        "fields": {},
+        "commits": (),
+        "missing_call": "",
+        "expected": {},
+    }
+
+
+def _told(packet: Packet, growth: int | None, told: Told) -> dict[str, Any]:
+    """Return what a case says of packets whose drop reason says what is wrong."""
+    message = told.message
+    length, mtu = packet.last_known("len"), packet.last_known("mtu")
+    if told.rule == "packet-too-big" and length is not None:
+        message += f": len {length}"
+        if growth:
+            message += f"; it had grown by {growth} bytes ({_name_growth(growth)})"
+        # Before a packet is routed its device is the one that it came from.
+        if mtu and length > mtu:
+            message += f"; the device's MTU is {mtu}"
+            message += f": inside the tunnel an MTU of {mtu - growth} would do" if growth else ""
+    return {
+        "severity": told.severity,
+        "message": message,
+        "kernel_outcome": told.kernel_outcome,
+        "likely_cause": told.likely_cause,
         "fields": {},
         "commits": (),
         "missing_call": "",

@@ -19,7 +19,9 @@ _STACK = 16
 
 # --- bpftrace ---
 
-_NOT_RECORDED = {"payload", "tunnel", "l4", "tnl_hlen", "ihl", "doff"}
+_NOT_RECORDED = frozenset(
+    {"payload", "tunnel", "l4", "tnl_hlen", "ihl", "doff", "headroom", "mtu", "context"}
+)
 """Fields of the readers' table that no sk_buff has, or that would have to be read from the data."""
 _SHARED = {"gso_size", "gso_type"}
 

@@ -23,7 +23,10 @@ from gso.diagnosis.cases import Diagnosis
 from gso.diagnosis.causes import example_worth, find_encapsulator, make_case
 from gso.diagnosis.follower import Follower, Packet
 from gso.diagnosis.kernel_functions import DROP_FUNCTIONS, caller, is_plain, location_name
+from gso.diagnosis.places import fill_context
+from gso.diagnosis.reasons import reason_name
 from gso.diagnosis.recorders import COMMANDS
+from gso.diagnosis.told import TOLD
 from gso.rules import RULES, explain, finding
 from gso.rules._judge import count_bits, judge_batch
 from gso.traces.formats import READERS
@@ -35,13 +38,15 @@ _MOST_NAMES = 1000
 _DMESG = [reader.name for reader in READERS].index("dmesg")
 
 
-def diagnose(trace: Trace | Iterable[Trace]) -> Diagnosis:
+def diagnose(trace: Trace | Iterable[Trace], kernel: str = "") -> Diagnosis:
     """Find the packets whose header offsets are wrong, and the functions that left them so.
 
     Args:
         trace: a whole trace, or its batches in order (`gso.TraceReader`): memory stays bounded.
+        kernel: the version of the kernel that was traced, such as "6.12.117": numbers of drop
+            reasons get their names by it. "" if it is not known.
     """
-    diagnoser = Diagnoser()
+    diagnoser = Diagnoser(kernel)
     for batch in [trace] if isinstance(trace, Trace) else trace:
         diagnoser.add(batch)
     return diagnoser.finish()
@@ -50,7 +55,8 @@ def diagnose(trace: Trace | Iterable[Trace]) -> Diagnosis:
 class Diagnoser:
     """Makes cases of the packets of a log, batch by batch: `diagnose` for logs that grow."""
 
-    def __init__(self) -> None:
+    def __init__(self, kernel: str = "") -> None:
+        self.kernel = kernel
         self.follower = Follower()
         self.tallies: dict[tuple[tuple[str, ...], str], Tally] = {}
         self.judgements: dict[Any, tuple[Tally, int] | None] = {}
@@ -64,6 +70,7 @@ class Diagnoser:
         """Add the next events."""
         self.batch = batch
         self.events += len(batch)
+        fill_context(batch)
         self.formats |= dict.fromkeys([batch.format] if len(batch) else [])
         violated, judged = judge_batch(batch.state)
         self.judged += count_bits(judged)
@@ -71,12 +78,15 @@ class Diagnoser:
         self.offsets += int(np.count_nonzero(known))
         is_drop = np.isin(batch.columns["function"], _numbers(batch, DROP_FUNCTIONS))
         reasons = np.unique(batch.columns["reason"][is_drop]).tolist()
-        plain = [n for n in reasons if is_plain(batch.names[n] if n >= 0 else "")]
+        plain = [n for n in reasons if self._may_be_fault(batch.names[n] if n >= 0 else "")]
         suspect = (violated != 0) | (is_drop & np.isin(batch.columns["reason"], plain))
         suspect |= batch.columns["reader"] == _DMESG
         ended, collected = self.follower.add(batch, violated, suspect)
         self._count_drops(batch, is_drop & ~collected)
         self._count(ended)
+
+    def _may_be_fault(self, reason: str) -> bool:
+        return is_plain(reason) or reason_name(reason, self.kernel) in TOLD
 
     def _count_drops(self, batch: Trace, rows: npt.NDArray[np.bool_]) -> None:
         names = ("reason", "location", "stack")
@@ -86,7 +96,7 @@ class Diagnoser:
             self._other_drop(reason, location, tuple(stack.split("\n")), int(count))
 
     def _other_drop(self, reason: str, location: str, stack: tuple[str, ...], count: int) -> None:
-        key = reason.removeprefix("SKB_DROP_REASON_"), location_name(location) or caller(stack)
+        key = reason_name(reason, self.kernel), location_name(location) or caller(stack)
         if key in self.drops or len(self.drops) < _MOST_NAMES:
             self.drops[key] += count
 
@@ -103,7 +113,7 @@ class Diagnoser:
         """
         violated = _rule_names(packet.mask) if packet.mask else ()
         if packet.accused and packet.complaint:
-            rules = (packet.complaint.rule, *violated)
+            rules = tuple(dict.fromkeys((packet.complaint.rule, *violated)))
         elif violated:
             rules = violated
         elif packet.in_segmentation:
@@ -112,6 +122,8 @@ class Diagnoser:
             rules = ("dropped-in-validation",)
         elif packet.complaint:
             rules = (packet.complaint.rule,)
+        elif told := TOLD.get(reason_name(packet.reason, self.kernel)):
+            rules = (told.rule,)
         else:
             return None
         function, _ = find_encapsulator(packet)
@@ -123,7 +135,7 @@ class Diagnoser:
     def wrong(self) -> Iterator[tuple[tuple[str, ...], str]]:
         """Yield (rules, message) of the cases so far, and of packets that are still under way."""
         for tally in self.tallies.values():
-            case = make_case(tally)
+            case = make_case(tally, self.kernel)
             yield case.rules, case.message
         for packet in self.follower.under_way():
             if packet.bad is not None:
@@ -141,7 +153,7 @@ class Diagnoser:
             if self.judged[rule.bit]
         }
         cases = sorted(
-            map(make_case, self.tallies.values()),
+            (make_case(tally, self.kernel) for tally in self.tallies.values()),
             key=lambda case: (case.worth[0] > 0, -case.packets, case.events[0].line),
         )
         return Diagnosis(

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Iterator, Mapping
 from html import escape
 
 from gso.diagnosis import Case, Diagnosis, Event
-from gso.diagnosis.recorders import NEEDS
+from gso.drawing.offsets import shown_offsets
+from gso.drawing.report import (
+    Fact,
+    Heading,
+    Item,
+    Lines,
+    Sample,
+    report_items,
+    sample_end,
+    seconds,
+    summary_items,
+)
 from gso.drawing.svg import Box, Kind, Mark, packet_drawing
 from gso.printable import printable
 from gso.skb.state import OFFSETS
@@ -15,16 +25,40 @@ from gso.skb.state import OFFSETS
 __all__ = ["header_drawing", "page"]
 
 _STYLE = """\
-body { font: 15px/1.5 sans-serif; max-width: 72em; margin: 2em auto; padding: 0 1em; color: #222 }
-h2 { border-top: 1px solid #ccc; padding-top: 1em }
-table { border-collapse: collapse; margin: 1em 0; display: block; overflow-x: auto }
-td, th { border: 1px solid #ccc; padding: .2em .6em; text-align: right; font-size: 13px }
+:root { color-scheme: light dark; --text: #222; --paper: #fff; --line: #ccc; --wrong: #fde3e1;
+  --code: #f3f3f3; --good: #17692a }
+@media (prefers-color-scheme: dark) {
+  :root { --text: #ddd; --paper: #161616; --line: #444; --wrong: #5a1f1b; --code: #262626;
+    --good: #7fd08f }
+  svg .paper { fill: #161616 }
+  svg rect:not(.paper) { fill-opacity: .8 }
+  svg text { fill: #eee; stroke: none } svg text.tick { fill: #aaa }
+  svg g text { fill: #111 }
+  svg path.plain { stroke: #bbb } svg circle.plain { fill: #bbb }
+  svg .wrong { fill: #ff8a80 } svg path.wrong { stroke: #ff8a80 }
+  svg .right { fill: #7fd08f } svg path.right { stroke: #7fd08f }
+}
+* { box-sizing: border-box }
+body { font: 15px/1.5 sans-serif; max-width: 1168px; margin: 1em auto; padding: 0 16px;
+  color: var(--text); background: var(--paper); overflow-wrap: anywhere }
+h1 { font-size: 1.4em } h2 { font-size: 1.15em; border-top: 1px solid var(--line);
+  padding-top: 1em }
+.wide { overflow-x: auto; margin: 1em 0 }
+table { border-collapse: collapse }
+td, th { border: 1px solid var(--line); padding: .2em .5em; text-align: right; font-size: 13px;
+  overflow-wrap: normal }
 td.name, th.name { text-align: left }
-tr.wrong { background: #fde3e1 }
-code { background: #f3f3f3; padding: .1em .3em }
-svg { display: block; margin: 1em 0; max-width: 100% }
-.clean { color: #17692a }
+tr.wrong { background: var(--wrong) }
+code, pre { background: var(--code); padding: .1em .3em }
+pre { overflow-x: auto; white-space: pre-wrap }
+svg { display: block; max-width: 100%; height: auto; min-width: 640px }
+p { margin: .5em 0 } p.deep { margin-left: 1.5em }
+.good { color: var(--good) }
 """
+_PLAIN_HEADERS: dict[str, tuple[str, Kind]] = {
+    "network_header": ("IP", "outer"),
+    "transport_header": ("TCP, UDP ...", "data"),
+}
 _HEADERS: dict[str, tuple[str, Kind]] = {
     "network_header": ("outer IP", "outer"),
     "transport_header": ("tunnel", "tunnel"),
@@ -40,106 +74,67 @@ def page(found: list[tuple[str, Diagnosis]]) -> str:
 
 def _page(found: list[tuple[str, Diagnosis]]) -> Iterator[str]:
     yield '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+    yield '<meta name="viewport" content="width=device-width, initial-scale=1">'
     yield f"<title>gso diagnose</title><style>{_STYLE}</style></head><body>\n"
     for name, diagnosis in found:
-        yield f"<h1>{escape(name)}</h1>\n<p>{diagnosis.lines} lines of {escape(diagnosis.format)}, "
-        yield f"{diagnosis.events} events, {diagnosis.damaged} damaged lines, "
-        yield f"{diagnosis.lost} events lost.</p>\n"
-        if diagnosis.clean:
-            yield '<p class="clean">Nothing wrong was found.</p>\n'
-        elif diagnosis.not_judged:
-            yield f"<p>Not judged: {escape(diagnosis.not_judged)}.</p>\n"
-        yield from _unread(diagnosis)
-        for number, case in enumerate(diagnosis.cases, 1):
-            yield from _case(number, case)
-        yield from _checked(diagnosis)
+        for item in report_items(name, diagnosis):
+            yield from _item(item)
+    for item in summary_items(found) if len(found) > 1 else ():
+        yield from _item(item)
     yield "</body></html>\n"
 
 
-def _unread(diagnosis: Diagnosis) -> Iterator[str]:
-    lines = diagnosis.unread or diagnosis.damaged_lines
-    if lines:
-        yield "<h2>Lines that could not be read</h2>\n<pre>"
-        yield from (f"line {number}: {escape(printable(text))}\n" for number, text in lines)
-        yield "</pre>\n"
+def _item(item: Item) -> Iterator[str]:
+    match item:
+        case Heading(text, level):
+            yield f"<h{level}>{_safe(text)}</h{level}>\n"
+        case Fact():
+            yield _fact(item)
+        case Lines(title, lines):
+            yield f"<p>{_safe(title.strip())}</p>\n<pre>"
+            yield from (f"{_safe(line.strip())}\n" for line in lines)
+            yield "</pre>\n"
+        case Sample(case, title):
+            yield f"<p>{_safe(title)}</p>\n"
+            yield from _timeline(case)
+            yield from map(_fact, sample_end(case))
+            yield f'<div class="wide">{_drawing(case)}</div>\n'
 
 
-def _checked(diagnosis: Diagnosis) -> Iterator[str]:
-    if diagnosis.judged:
-        yield '<h2>Checked</h2>\n<table><tr><th class="name">rule</th><th>events</th></tr>\n'
-        for rule, count in diagnosis.judged.items():
-            yield f'<tr><td class="name">{escape(rule)}</td><td>{count}</td></tr>\n'
-        yield "</table>\n"
-    if diagnosis.missing:
-        yield "<p>Not judged, for lack of fields or because they do not apply: "
-        yield f"{', '.join(diagnosis.missing)}.</p>\n"
-    if diagnosis.drops:
-        yield "<h2>Drops for other reasons</h2>\n"
-        yield '<table><tr><th class="name">reason</th><th class="name">in</th><th>packets</th></tr>'
-        for (reason, place), count in sorted(diagnosis.drops.items(), key=lambda drop: -drop[1]):
-            yield f'<tr><td class="name">{escape(reason or "?")}</td>'
-            yield f'<td class="name">{escape(place)}</td><td>{count}</td></tr>\n'
-        yield "</table>\n"
-    if diagnosis.record:
-        yield "<h2>The log has no inner header offsets</h2>\n"
-        yield "<p>Any of these, run as root while packets pass, records them:</p>\n"
-        for tool, command in diagnosis.record.items():
-            yield f"<p>{escape(tool)} ({escape(NEEDS[tool])}):<br>"
-            yield f"<code>{escape(command)}</code></p>\n"
+def _fact(fact: Fact) -> str:
+    look = ' class="good"' if fact.good else ' class="deep"' if fact.depth else ""
+    label = f"<b>{_safe(fact.label.strip())}</b> " if fact.label else ""
+    code = f"<code>{_safe(fact.code)}</code> {_safe(fact.note)}" if fact.code else ""
+    return f"<p{look}>{label}{_safe(fact.text)}{code}</p>\n"
 
 
-def _case(number: int, case: Case) -> Iterator[str]:
-    yield f"<h2>{number}. {escape(', '.join(case.rules))}</h2>\n<p>{escape(case.message)}</p>\n"
-    yield f"<p>{case.packets} packets, {case.dropped} of them seen dropped.</p>\n"
-    if case.function:
-        yield f"<p>Encapsulated by <code>{escape(case.function)}</code> "
-        yield f"({escape(case.evidence)}).</p>\n"
-    if case.missing_call:
-        yield f"<p>Missing call: <code>{escape(case.missing_call)}</code></p>\n"
-    yield f"<p>{escape(case.kernel_outcome)}</p>\n<p>{escape(case.likely_cause)}</p>\n"
-    if case.commits:
-        yield f"<p>Upstream commits: {escape(' '.join(case.commits))}</p>\n"
-    for function, result in case.results.items():
-        yield f"<p><code>{escape(function)}</code> returned {result} "
-        yield f"({errno.errorcode.get(-result, 'unknown')}).</p>\n"
-    if case.drop:
-        function, reason, place = case.drop
-        yield f"<p>Dropped: <code>{escape(function)}</code>, reason {escape(reason or 'unknown')}"
-        yield f", in <code>{escape(place)}</code>.</p>\n" if place else ".</p>\n"
-    if case.stack:
-        yield f"<p>Stack: <code>{escape(' < '.join(case.stack))}</code></p>\n"
-    yield _drawing(case)
-    yield from _timeline(case)
-    for title, counter in (("Flows", case.flows), ("Devices", case.devices)):
-        if counter:
-            yield f'<table><tr><th class="name">{title}</th><th>packets</th></tr>\n'
-            for name, count in counter.most_common(20):
-                yield f'<tr><td class="name">{escape(name)}</td><td>{count}</td></tr>\n'
-            yield "</table>\n"
+def _safe(text: str) -> str:
+    """Return text from a log, or of ours, as HTML."""
+    return escape(printable(text))
 
 
 def _timeline(case: Case) -> Iterator[str]:
-    yield '<table><tr><th>line</th><th>time, s</th><th>CPU</th><th class="name">function</th>'
-    yield "<th>len</th>" + "".join(f"<th>{name}</th>" for name in OFFSETS)
-    yield "<th>tnl_hlen</th></tr>\n"
+    yield '<div class="wide"><table><tr><th>line</th><th>time, s</th><th>CPU</th>'
+    yield '<th class="name">function</th><th class="name">device</th><th>len</th>'
+    yield "".join(f"<th>{name.replace('_', '_<wbr>')}</th>" for name in (*OFFSETS, "tnl_hlen"))
+    yield "</tr>\n"
     for event in case.events:
-        wrong = ' class="wrong"' if event is case.example else ""
+        wrong = ' class="wrong"' if event is case.example and case.fields else ""
         yield f"<tr{wrong}>{''.join(_cells(event))}</tr>\n"
-    yield "</table>\n"
+    yield "</table></div>\n"
 
 
 def _cells(event: Event) -> Iterator[str]:
-    time = "" if event.time is None else f"{event.time // 10**9}.{event.time % 10**9 // 1000:06}"
+    time = "" if event.time is None else seconds(event.time)
     yield f"<td>{event.line}</td><td>{time}</td><td>{event.cpu if event.cpu >= 0 else ''}</td>"
-    yield f'<td class="name">{escape(event.function)}</td>'
+    yield from (f'<td class="name">{_safe(text)}</td>' for text in (event.function, event.device))
     for name in ("len", *OFFSETS, "tnl_hlen"):
         value = getattr(event.state, name)
         yield f"<td>{'' if value is None else value}</td>"
 
 
 def _drawing(case: Case) -> str:
-    state = case.example.state
-    return header_drawing({name: getattr(state, name) for name in OFFSETS}, case.expected)
+    return header_drawing(shown_offsets(case.example.state), case.expected)
 
 
 def header_drawing(offsets: Mapping[str, int | None], expected: Mapping[str, int]) -> str:
@@ -154,7 +149,9 @@ def header_drawing(offsets: Mapping[str, int | None], expected: Mapping[str, int
         The text of an SVG, "" if too few offsets are known.
     """
     known = {name: at for name, at in offsets.items() if at is not None and at != 0xFFFF}
-    edges = sorted((known[name], *_HEADERS[name]) for name in _HEADERS if name in known)
+    inner = any(name.startswith("inner_") for name in known)
+    headers = _HEADERS if inner else _PLAIN_HEADERS
+    edges = sorted((known[name], *headers[name]) for name in headers if name in known)
     if len(known) < 2 or not edges:
         return ""
     ends = [*(edge[0] for edge in edges[1:]), edges[-1][0] + 20]

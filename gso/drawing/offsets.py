@@ -5,9 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gso.diagnosis import Case
-from gso.skb.state import OFFSETS, SkbState
+from gso.skb.state import OFFSETS, UNSET, SkbState
 
-__all__ = ["drawing"]
+__all__ = ["drawing", "shown_offsets"]
+
+
+def shown_offsets(state: SkbState) -> dict[str, int]:
+    """Return the offsets that mean something, by name: a plain packet has no inner ones.
+
+    Inner offsets that are left from another packet, or zero, would make a tunnel of it.
+    """
+    known = {name: at for name, at in state.known.items() if name in OFFSETS and at != UNSET}
+    inner = known.get("inner_network_header", 0)
+    plain = inner == 0 or inner <= known.get("network_header", -1)
+    if state.encapsulation == 0 or (state.encapsulation is None and plain):
+        return {name: at for name, at in known.items() if not name.startswith("inner_")}
+    return known
 
 
 def drawing(case: Case, width: int = 96) -> Iterator[str]:
@@ -21,8 +34,7 @@ def drawing(case: Case, width: int = 96) -> Iterator[str]:
         The lines; none if too few offsets are known.
     """
     state = case.example.state
-    known = state.known
-    offsets = {name: known[name] for name in OFFSETS if known.get(name, 0xFFFF) != 0xFFFF}
+    offsets = shown_offsets(state)
     edges = sorted({value for name, value in offsets.items() if "mac" not in name})
     if len(offsets) < 2 or not edges:
         return
@@ -34,13 +46,21 @@ def drawing(case: Case, width: int = 96) -> Iterator[str]:
     for edge, end in zip(edges, [*edges[1:], last + 24 * scale], strict=True):
         row = row.ljust((edge - start) // scale)
         room = max((end - edge) // scale - 1, 0)
-        row += "|" + _header_name(state, edge, end, final=end == last + 24 * scale)[:room]
+        final = end == last + 24 * scale
+        inner = any(name.startswith("inner_") for name in offsets)
+        row += "|" + (_header_name if inner else _plain_name)(state, edge, end, final=final)[:room]
     yield row + " ..."
     for name, value in sorted(offsets.items(), key=lambda item: (item[1], item[0])):
         mark = f"^ {name} {value}"
         if name in case.expected:
             mark += f"  <-- wrong, should be {case.expected[name]}"
         yield " " * ((value - start) // scale) + mark
+
+
+def _plain_name(state: SkbState, start: int, end: int, *, final: bool) -> str:
+    if start == state.network_header and not final:
+        return f"IP {end - start}"
+    return "TCP, UDP ..."
 
 
 def _header_name(state: SkbState, start: int, end: int, *, final: bool) -> str:

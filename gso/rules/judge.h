@@ -35,7 +35,20 @@
     RULE(USO_SEGMENTS, "uso-segments")                 \
     RULE(DODGY_SIZE, "dodgy-gso-size")                 \
     RULE(DODGY_START, "dodgy-csum-start")              \
-    RULE(DODGY_TUNNEL, "dodgy-tunnel-checksum")
+    RULE(DODGY_TUNNEL, "dodgy-tunnel-checksum")        \
+    RULE(BAD_OFFLOAD, "bad-offload")                   \
+    RULE(HELP_GSO, "checksum-help-gso")                \
+    RULE(CSUM_OUTSIDE, "checksum-outside")             \
+    RULE(MTU, "longer-than-mtu")                       \
+    RULE(IPXIP, "ipxip-version")                       \
+    RULE(INNER_VERSION, "inner-protocol-version")      \
+    RULE(MPLS, "mpls-inner-header")                    \
+    RULE(VLAN_IN_BAND, "vlan-in-band")                 \
+    RULE(FRAGLIST_KIND, "fraglist-kind")               \
+    RULE(FRAG_LIST, "frag-list")                       \
+    RULE(TYPE_UNKNOWN, "gso-type-unknown")             \
+    RULE(MANY_SEGMENTS, "gso-segments")                \
+    RULE(GRE_SEQUENCE, "gre-sequence")
 
 #define GSO_ONE_RULE(bit, name) +1
 enum { GSO_RULE_COUNT = GSO_RULES(GSO_ONE_RULE) };

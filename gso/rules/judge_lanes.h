@@ -23,6 +23,7 @@
 #define turn PASTE(turn, LANES)
 #define turn_words PASTE(turn_words, LANES)
 #define normal PASTE(normal, LANES)
+#define mask PASTE(mask, LANES)
 #define judge PASTE(judge, LANES)
 #define JUDGE PASTE(gso_judge_, LANES)
 #define VECTORS (BLOCK / LANES)
@@ -32,8 +33,8 @@ typedef int32_t vec __attribute__((vector_size(4 * LANES)));
 struct block {
     vec column[FIELDS][VECTORS];
     vec zero_known[VECTORS];
-    vec violated[VECTORS];
-    vec judged[VECTORS];
+    vec violated[2][VECTORS];  /* the first 32 rules, and the others */
+    vec judged[2][VECTORS];
 };
 
 /* Lanes of two vectors, interleaved: those of their first halves, and of their second halves. */
@@ -86,23 +87,20 @@ INLINE void turn(const struct gso_skb *restrict rows, struct block *restrict blo
         for (int line = 0; line < LANES * (int)sizeof(*rows); line += 64)
             __builtin_prefetch((const void *)((uintptr_t)rows + BLOCK * sizeof(*rows) + line));
 
-#pragma GCC unroll 4
-        for (int at = 0; at < WIDE; at += LANES)
+#pragma GCC unroll 8
+        for (int at = 0; at + LANES <= WORDS; at += LANES)
             turn_words(rows, at, &words[at]);
-#if LANES == 4
-        turn_words(rows, WIDE, &words[WIDE]);
-#endif
         /* The last words of a row, some of them a second time: nothing after it is read. */
-        {
+        if (WORDS % LANES) {
             const int first = WORDS - LANES;
             vec last[LANES];
 
             turn_words(rows, first, last);
-#pragma GCC unroll 8
-            for (int word = first > WIDE ? first : WIDE; word < WORDS; word++)
+#pragma GCC unroll 16
+            for (int word = WORDS - WORDS % LANES; word < WORDS; word++)
                 words[word] = last[word - first];
         }
-#pragma GCC unroll 16
+#pragma GCC unroll 32
         for (int field = 0; field < WIDE; field++)
             block->column[field][v] = words[field];
 #pragma GCC unroll 8
@@ -141,7 +139,7 @@ INLINE vec normal(const struct block *block, int field, int v)
 INLINE void judge(struct block *restrict block)
 {
     for (int v = 0; v < VECTORS; v++) {
-        vec violated = {0}, judged = {0};
+        vec violated[2] = {{0}}, judged[2] = {{0}};
         const vec mac = COLUMN(mac_header), network = COLUMN(network_header);
         const vec transport = COLUMN(transport_header);
         const vec inner_mac = COLUMN(inner_mac_header);
@@ -156,6 +154,7 @@ INLINE void judge(struct block *restrict block)
         const vec encapsulation = COLUMN(encapsulation), ip_summed = COLUMN(ip_summed);
         const vec tunnel = AS_BIT(COLUMN(tunnel)), l4 = COLUMN(l4);
         const vec ihl = COLUMN(ihl), doff = COLUMN(doff);
+        const vec headroom = COLUMN(headroom), mtu = COLUMN(mtu), context = COLUMN(context);
 
         const vec typed = KNOWN(gso_type);
         const vec gso = gso_type & typed;
@@ -279,12 +278,75 @@ INLINE void judge(struct block *restrict block)
         RULE(R_CSUM_OFFSET, summed & KNOWN(offset) & segmented & (tcp != udp),
              offset != PICK(tcp, 16, 6));
 
+        const vec transmitted = SEEN_IN(TRANSMIT), helped = SEEN_IN(CHECKSUM_HELP);
+        RULE(R_BAD_OFFLOAD, transmitted & segmented & KNOWN(ip_summed),
+             (ip_summed == NOT_SUMMED) | (ip_summed == COMPLETE));
+        RULE(R_HELP_GSO, helped & ((gso_size == 0) | (segmented & KNOWN(ip_summed))),
+             segmented & (ip_summed != COMPLETE));
+        /* A header that was pulled leaves csum_start behind, but not where it is to be used. */
+        const vec held = KNOWN(headroom) & (headroom <= 1 << 24) & (offset <= 0xffff);
+        const vec within = starts & held & KNOWN(length) & KNOWN(data_length);
+        RULE(R_CSUM_OUTSIDE, within,
+             start + (offset & KNOWN(offset)) + 2 - headroom > length - data_length);
+        RULE(R_CSUM_OUTSIDE, within & (transmitted | helped), start < headroom);
+
+        /* What is transmitted begins with its link header; where that is not known, the longest. */
+        const vec linked = IS_SET(mac) & IS_SET(network) & (mac <= network);
+        const vec on_link = PICK(linked & (network - mac < LONGEST_LINK), network - mac,
+                                 LONGEST_LINK);
+        RULE(R_MTU, transmitted & (gso_size == 0) & (mtu > 0) & KNOWN(length),
+             length - on_link > mtu);
+
+        const vec v4 = protocol == IPV4, v6 = protocol == IPV6;
+        const vec ip_in_ip = IN_TUNNEL(T_IPIP | T_SIT | T_IP6TNL)
+            | (HAS(IPXIP4 | IPXIP6) & ~HAS(NEEDS_ENCAPSULATION))
+            | (udp_tunnel & (by == BY_IPPROTO) & ((ipproto == 4) | (ipproto == 41)));
+        RULE(R_IPXIP, cut & inside & ip_in_ip & (v4 | v6), ~PICK(v4, HAS(IPXIP4), HAS(IPXIP6)));
+        const vec inner_v4 = PICK(by == BY_IPPROTO, ipproto == 4,
+                                  (by == BY_ETHERTYPE) & (inner_protocol == IPV4));
+        const vec inner_v6 = PICK(by == BY_IPPROTO, ipproto == 41,
+                                  (by == BY_ETHERTYPE) & (inner_protocol == IPV6));
+        RULE(R_INNER_VERSION, cut & inside & HAS(NEEDS_ENCAPSULATION) & HAS(ANY_TCP)
+                 & (inner_v4 | inner_v6),
+             PICK(inner_v4, ~HAS(TCPV4), ~HAS(TCPV6)));
+        const vec labelled = cut & ((protocol == MPLS) | (protocol == MPLS_MULTICAST))
+            & IS_SET(network);
+        const vec labels = inner_network - network;
+        RULE(R_MPLS, labelled & KNOWN(inner_network),
+             NOWHERE(inner_network) | (labels <= 0) | ((labels & 3) != 0));
+        /* Between the labels and the transport header there must be room for what it names. */
+        RULE(R_MPLS, labelled & KNOWN(inner_protocol) & HAS(ANY_TCP),
+             (inner_protocol == 0) | ((inner_protocol == IPV4) & ~HAS(TCPV4))
+                 | ((inner_protocol == IPV6) & ~HAS(TCPV6))
+                 | ((inner_protocol == TEB) & IS_SET(transport) & IS_SET(inner_network)
+                    & (transport - inner_network < 14 + 20)));
+        RULE(R_VLAN_IN_BAND, cut & udp_tunnel & (by == BY_IPPROTO) & KNOWN(protocol),
+             (protocol == VLAN) | (protocol == VLAN_AD));
+
+        RULE(R_FRAGLIST_KIND, cut & HAS(FRAGLIST), ~HAS(ANY_TCP | USO) | HAS(ANY_TUNNEL));
+        RULE(R_FRAG_LIST, (gso_size == BY_FRAGS) & KNOWN(data_length), data_length == 0);
+        RULE(R_TYPE_UNKNOWN, cut, HAS(NO_TYPE));
+        RULE(R_MANY_SEGMENTS, sized_pieces & KNOWN(length), (length >> 16) >= gso_size);
+        /* A GRE header of 4 bytes has no number; one that has a key, too, is this long. */
+        const vec gre = size - (HAS(GRE_CSUM) & 4);
+        RULE(R_GRE_SEQUENCE,
+             sized & cut & HAS(ANY_GRE) & ~HAS(ANY_UDP_TUNNEL) & ((gre == 4) | (gre >= 12)),
+             gre >= 12);
+
         RULE(R_IHL, KNOWN(ihl), ihl < 5);
         RULE(R_DOFF, KNOWN(doff), doff < 5);
         RULE(R_DATA_LEN, KNOWN(length) & KNOWN(data_length), data_length > length);
-        block->violated[v] = violated;
-        block->judged[v] = judged;
+        for (int half = 0; half < 2; half++) {
+            block->violated[half][v] = violated[half];
+            block->judged[half][v] = judged[half];
+        }
     }
+}
+
+/* The bits of all rules for a row of a block. */
+INLINE uint64_t mask(vec (*halves)[VECTORS], int row)
+{
+    return ((const uint32_t *)halves[0])[row] | (uint64_t)((const uint32_t *)halves[1])[row] << 32;
 }
 
 static void JUDGE(const struct gso_skb *rows, ptrdiff_t n, uint64_t *violated, uint64_t *judged)
@@ -302,10 +364,10 @@ static void JUDGE(const struct gso_skb *rows, ptrdiff_t n, uint64_t *violated, u
         turn(count < BLOCK ? last : rows + at, &block);
         judge(&block);
         for (int i = 0; i < count; i++)
-            violated[at + i] = ((const uint32_t *)block.violated)[i];
+            violated[at + i] = mask(block.violated, i);
         if (judged)
             for (int i = 0; i < count; i++)
-                judged[at + i] = ((const uint32_t *)block.judged)[i];
+                judged[at + i] = mask(block.judged, i);
     }
 }
 
@@ -315,6 +377,7 @@ static void JUDGE(const struct gso_skb *rows, ptrdiff_t n, uint64_t *violated, u
 #undef block
 #undef turn
 #undef normal
+#undef mask
 #undef judge
 #undef JUDGE
 #undef VECTORS

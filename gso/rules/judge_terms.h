@@ -32,6 +32,7 @@ enum {
     IPXIP4 = 1 << 8, IPXIP6 = 1 << 9, UDP_TUNNEL = 1 << 10, UDP_TUNNEL_CSUM = 1 << 11,
     REMCSUM = 1 << 13, SCTP = 1 << 14, ESP = 1 << 15, UFO = 1 << 16, USO = 1 << 17,
     FRAGLIST = 1 << 18,
+    NO_TYPE = 0x3ff00000,              /* bits of gso_type that no version up to 7.3 has */
     ANY_TCP = TCPV4 | TCPV6,
     ANY_UDP = UFO | USO,
     ANY_GRE = GRE | GRE_CSUM,
@@ -43,10 +44,14 @@ enum {
     PARTIAL = 3,                       /* CHECKSUM_PARTIAL */
     BY_FRAGS = 0xffff,                 /* GSO_BY_FRAGS: a gso_size that is not a size */
     USO_MOST_LOG = 7,                  /* UDP_MAX_SEGMENTS is 128 */
-    IPV4 = 0x0800, IPV6 = 0x86dd, TEB = 0x6558,
+    NOT_SUMMED = 0, COMPLETE = 2,      /* CHECKSUM_NONE, CHECKSUM_COMPLETE */
+    TRANSMIT = 1 << 0, CHECKSUM_HELP = 1 << 1,  /* gso.constants.Context */
+    IPV4 = 0x0800, IPV6 = 0x86dd, TEB = 0x6558, VLAN = 0x8100, VLAN_AD = 0x88a8,
+    MPLS = 0x8847, MPLS_MULTICAST = 0x8848,
+    LONGEST_LINK = 44,                 /* bytes of a link header: IPoIB's */
     /* gso.Tunnel: a bit each, so that they make sets; T_NONE is the lowest, 0 is unknown. */
-    T_NONE = 1 << 0, T_GRE = 1 << 4, T_FOU = 1 << 5, T_GUE = 1 << 6,
-    T_VXLAN = 1 << 7, T_VXLAN_GPE = 1 << 8, T_GENEVE = 1 << 9,
+    T_NONE = 1 << 0, T_IPIP = 1 << 1, T_SIT = 1 << 2, T_IP6TNL = 1 << 3, T_GRE = 1 << 4,
+    T_FOU = 1 << 5, T_GUE = 1 << 6, T_VXLAN = 1 << 7, T_VXLAN_GPE = 1 << 8, T_GENEVE = 1 << 9,
     T_16_BYTES = T_VXLAN | T_VXLAN_GPE | T_GENEVE,
     T_UDP = T_FOU | T_GUE | T_16_BYTES,
     T_ANY = (1 << 12) - 1
@@ -59,12 +64,13 @@ enum {
 #define AFTER_OPTIONS(offset) ((start > (offset)) & (((start - (offset)) & 7) == 0))
 #define HAS(bits) ((gso & (bits)) != 0)
 #define AS_BIT(number) ((1 << ((number) & 31)) & (((number) & 31) == (number)) & T_ANY)  /* or 0 */
+#define SEEN_IN(place) (KNOWN(context) & ((context & (place)) != 0))
 #define IN_TUNNEL(set) ((tunnel & (set)) != 0)
-#define RULE(bit, applies, wrong)                   \
-    do {                                            \
-        const vec mark = (applies) & (1 << (bit)); \
-        judged |= mark;                             \
-        violated |= mark & (wrong);                 \
+#define RULE(bit, applies, wrong)                                   \
+    do {                                                            \
+        const vec mark = (applies) & (int32_t)(1u << ((bit) & 31)); \
+        judged[(bit) >> 5] |= mark;                                 \
+        violated[(bit) >> 5] |= mark & (wrong);                     \
     } while (0)
 
 /* How many 32-bit words a row has; the last ones hold two narrow fields each. */

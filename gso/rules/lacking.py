@@ -14,7 +14,7 @@ from itertools import product
 import numpy as np
 import numpy.typing as npt
 
-from gso.constants import GsoType, Tunnel
+from gso.constants import Context, GsoType, Tunnel
 from gso.rules._judge import judge_batch
 from gso.rules.table import RULES
 from gso.skb._skb import FIELDS, SKB_DTYPE, unknown_rows
@@ -39,27 +39,43 @@ _VALUES: dict[str, tuple[int, ...]] = {
     "len": (3000,),
     "data_len": (1,),
     "payload": (2900,),
-    "gso_size": (1448, _unknown("gso_size")),
+    "gso_size": (1448, 0, 0xFFFF, _unknown("gso_size")),
     "gso_type": (
         int(GsoType.UDP_L4 | GsoType.DODGY | GsoType.UDP_TUNNEL),
         int(GsoType.UDP_L4 | GsoType.DODGY),
+        int(GsoType.TCPV4 | GsoType.GRE | GsoType.FRAGLIST),
     ),
     "encapsulation": (0, 1, _unknown("encapsulation")),
-    "tunnel": (int(Tunnel.NONE), int(Tunnel.GUE)),
+    "tunnel": (int(Tunnel.NONE), int(Tunnel.GUE), int(Tunnel.IPIP)),
     "inner_protocol_type": (0, 1),
-    "inner_protocol": (0x6558,),
+    "inner_protocol": (0x0800,),
     "inner_ipproto": (4,),
-    "protocol": (0x0800,),
+    "protocol": (0x0800, 0x8847),
     "ip_summed": (3,),
     "csum_start": (0xFFFE,),
     "csum_offset": (6,),
     "ihl": (5,),
     "doff": (5,),
     "l4": (17,),
+    "headroom": (1,),
+    "mtu": (1500,),
+    "context": (int(Context.TRANSMIT | Context.CHECKSUM_HELP),),
 }
 # Of fields that stand for each other, those that logs have less often are done without.
 _RARE_FIRST = (
-    *("tunnel", "l4", "tnl_hlen", "ihl", "doff", "inner_ipproto", "inner_protocol", "protocol"),
+    *(
+        "tunnel",
+        "l4",
+        "context",
+        "mtu",
+        "headroom",
+        "tnl_hlen",
+        "ihl",
+        "doff",
+        "inner_ipproto",
+        "inner_protocol",
+        "protocol",
+    ),
     *("mac_header", "len", "payload", "gso_type", "inner_protocol_type", "encapsulation"),
     *("inner_transport_header", "inner_mac_header", "network_header", "inner_network_header"),
     *("transport_header", "gso_size", "csum_start", "csum_offset", "ip_summed", "data_len"),

@@ -343,6 +343,155 @@ _TABLE: tuple[tuple[str, Severity, str, tuple[str, ...], str, str, tuple[str, ..
         "A virtio header has a tunnel's gso_type and no VIRTIO_NET_HDR_F_NEEDS_CSUM.",
         (),
     ),
+    (
+        "bad-offload",
+        _E,
+        "ip_summed is neither CHECKSUM_NONE nor CHECKSUM_COMPLETE where gso_size > 0 on transmit",
+        ("context", "gso_size", "ip_summed"),
+        "__skb_gso_segment finds that the checksum is not prepared (skb_needs_check) and warns: "
+        "skb_warn_bad_offload. It computes the checksum itself if it can; other segments are sent "
+        "with a wrong checksum, or dropped.",
+        "A packet that GRO or LRO merged, or that was forwarded, keeps ip_summed NONE or COMPLETE; "
+        "on transmit it must be CHECKSUM_PARTIAL, as a function that merges or makes GSO packets "
+        "has to set it.",
+        (),
+    ),
+    (
+        "checksum-help-gso",
+        _E,
+        "gso_size is 0 in skb_checksum_help",
+        ("context", "gso_size", "ip_summed"),
+        "skb_checksum_help computes one checksum, not one a segment: it warns "
+        "(skb_warn_bad_offload) and returns -EINVAL. The caller drops the packet.",
+        "The packet should have been segmented first: the caller did not ask netif_needs_gso or "
+        "skb_is_gso, or gso_size came from memory that something else wrote to.",
+        (),
+    ),
+    (
+        "checksum-outside",
+        _E,
+        "csum_start and the checksum lie within the linear data where ip_summed is "
+        "CHECKSUM_PARTIAL",
+        ("ip_summed", "csum_start", "headroom", "len", "data_len"),
+        "skb_checksum_help returns -EINVAL (it warns: offset >= skb_headlen), and "
+        "validate_xmit_skb frees the packet; a device writes the checksum into other bytes.",
+        "csum_start was not set, or it was not moved with the headers, or the headers are not in "
+        "the linear part: pskb_may_pull is missing.",
+        (),
+    ),
+    (
+        "longer-than-mtu",
+        _W,
+        "len without the link header <= mtu where gso_size is 0 on transmit",
+        ("context", "gso_size", "len", "mtu"),
+        "__dev_queue_xmit does not compare them: the driver, the other end of a veth pair "
+        "(is_skb_forwardable), a bridge, or the next host drops the packet without a word.",
+        "An outer header was added behind the check of the path's MTU. The MTU inside a tunnel has "
+        "to be smaller by all its headers; gso.mss and gso.overhead compute them.",
+        (),
+    ),
+    (
+        "ipxip-version",
+        _E,
+        "gso_type has SKB_GSO_IPXIP4 in an outer IPv4 header, SKB_GSO_IPXIP6 in IPv6, where the "
+        "tunnel carries an IP packet",
+        (
+            *("gso_type", "gso_size", "encapsulation", "protocol"),
+            *("inner_protocol_type", "inner_ipproto"),
+        ),
+        "ipip_gso_segment and sit_gso_segment (IPXIP4), ip4ip6_gso_segment and ip6ip6_gso_segment "
+        f"(IPXIP6), in FOU and GUE, too, return -EINVAL without their bit. {_DROP}",
+        "The encapsulator gives iptunnel_handle_offloads no bit, or that of the other version.",
+        (),
+    ),
+    (
+        "inner-protocol-version",
+        _E,
+        "inner_protocol, or inner_ipproto, names the IP version of gso_type: TCPV4 in IPv4, TCPV6 "
+        "in IPv6",
+        ("gso_type", "gso_size", "encapsulation", "inner_protocol_type", "inner_protocol"),
+        "skb_udp_tunnel_segment and gre_gso_segment hand the inner packet to the segmenter of that "
+        f"protocol, which finds another version, and returns -EINVAL. {_DROP}",
+        "inner_protocol is left from another tunnel, or was overwritten with the outer protocol, "
+        "or is fixed for a tunnel that carries both versions.",
+        (),
+    ),
+    (
+        "mpls-inner-header",
+        _E,
+        "inner_network_header is behind whole labels, and inner_protocol is that of the packet "
+        "there, where protocol is MPLS",
+        ("protocol", "gso_size", "gso_type", "network_header", "inner_network_header"),
+        "mpls_gso_segment takes inner_network_header for the end of the labels and inner_protocol "
+        f"for what follows: -EINVAL, or a segmenter that reads a wrong header. {_DROP}",
+        "skb_mpls_push takes the first label for another one where inner_protocol is left from a "
+        "tunnel that was removed.",
+        ("025f8ad20f2e",),
+    ),
+    (
+        "vlan-in-band",
+        _W,
+        "protocol is that of the outer IP header, no VLAN, where a tunnel in UDP carries an IP "
+        "protocol",
+        ("protocol", "gso_type", "gso_size", "inner_protocol_type"),
+        "skb_udp_tunnel_segment hands down protocol as that of the inner packet: bytes 16 and 17 "
+        "of the inner IP header are read as an Ethernet type, and where they are zero the result "
+        f"is -EINVAL. {_DROP}",
+        "The device that the tunnel's packets leave by writes the VLAN header into the frame "
+        "(ethtool -K DEVICE txvlan off).",
+        (),
+    ),
+    (
+        "fraglist-kind",
+        _W,
+        "gso_type has FRAGLIST only with UDP_L4, TCPV4 or TCPV6, and without a tunnel",
+        ("gso_type", "gso_size"),
+        "skb_segment_list gives each packet of the list its outer headers again, but not their "
+        "checksums; other segmenters do not look at FRAGLIST.",
+        "GRO made a list of packets (rx-gro-list) for forwarding, and the way out leads through a "
+        "tunnel.",
+        (),
+    ),
+    (
+        "frag-list",
+        _E,
+        "data_len > 0 where gso_size is GSO_BY_FRAGS (0xffff)",
+        ("gso_size", "data_len"),
+        "skb_segment cuts by the packets of frag_list; where there is none it reads through a null "
+        "pointer, and the kernel stops.",
+        "The packet was made linear, or its frag_list taken, and gso_size was not set anew; or "
+        "gso_size is memory that something else wrote to.",
+        (),
+    ),
+    (
+        "gso-type-unknown",
+        _E,
+        "gso_type has no bit that the kernel does not know, where gso_size > 0",
+        ("gso_type", "gso_size"),
+        "skb_gso_ok compares it with the features of the device as it is: the packet is segmented "
+        "by chance, or handed to a device that cannot.",
+        "skb_shared_info was overwritten: a driver wrote past the end of its buffer.",
+        (),
+    ),
+    (
+        "gso-segments",
+        _E,
+        "len / gso_size is less than 65536",
+        ("len", "gso_size"),
+        "gso_segs has 16 bits: its number wraps, and what qdisc and device count is wrong.",
+        "gso_size is too small for the packet; or skb_shared_info was overwritten.",
+        (),
+    ),
+    (
+        "gre-sequence",
+        _W,
+        "a GRE header has no sequence number where gso_size > 0",
+        ("transport_header", "inner_mac_header", "gso_type", "gso_size"),
+        "gre_gso_segment repeats the header: every segment has the same number, and a peer that "
+        "looks at numbers drops all but the first (rx_fifo_errors).",
+        "GSO stays on for devices in external mode whose routes ask for sequence numbers (seq).",
+        (),
+    ),
 )
 
 COMMITS: Mapping[str, tuple[str, str]] = {

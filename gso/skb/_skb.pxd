@@ -19,6 +19,9 @@ cdef extern from "skb.h" nogil:
         int32_t inner_protocol
         int32_t payload
         int32_t tnl_hlen
+        int32_t headroom
+        int32_t mtu
+        int32_t context
         int16_t inner_ipproto
         int16_t inner_protocol_type
         int16_t encapsulation

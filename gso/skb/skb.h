@@ -23,6 +23,9 @@
     WIDE(inner_protocol)             \
     WIDE(payload)                    \
     WIDE(tnl_hlen)                   \
+    WIDE(headroom)                   \
+    WIDE(mtu)                        \
+    WIDE(context)                    \
     NARROW(inner_ipproto)            \
     NARROW(inner_protocol_type)      \
     NARROW(encapsulation)            \

@@ -49,6 +49,9 @@ class SkbState:
         tnl_hlen: the tunnel header length as the kernel computes it, inner_mac_header -
             transport_header (``__skb_udp_tunnel_segment``, ``gre_gso_segment``), from these offsets
             if they are known. It can be negative.
+        headroom: bytes from ``skb->head`` to ``skb->data``.
+        mtu: of the device ``skb->dev``.
+        context: where the sk_buff was seen, of `gso.constants.Context`.
     """
 
     mac_header: int | None = None
@@ -75,6 +78,9 @@ class SkbState:
     tunnel: Tunnel | None = None
     l4: int | None = None
     tnl_hlen: int | None = None
+    headroom: int | None = None
+    mtu: int | None = None
+    context: int | None = None
 
     def __post_init__(self) -> None:
         for field in fields(self):

@@ -284,6 +284,7 @@ cdef class DmesgScanner(Scanner):
         cdef int64_t number = 0
         cdef Skb *row = &self.row.skb
         self._number(find(p, end, b"skb len=", 8) - 4, end, b"len=", 4, &row.len)
+        self._number(p, end, b" headroom=", 10, &row.headroom)
         if self._get(p, end, b"headlen=", 8, &number) and row.len != INT32_MIN:
             row.data_len = <int32_t>max(row.len - number, 0)
 

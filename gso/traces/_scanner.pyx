@@ -79,8 +79,8 @@ def _add_keys():
             target = T_OFFSET
         elif name in ("protocol", "inner_protocol"):
             target = T_ETHERTYPE
-        elif name in ("payload", "tunnel", "l4"):
-            continue            # the kernel has no such fields
+        elif name in ("payload", "tunnel", "l4", "mtu", "context"):
+            continue            # the kernel's sk_buff has no such fields
         _add_key(name, target, at, kind.itemsize)
         if name == "protocol":
             _add_key("proto", target, at, kind.itemsize)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+from html import escape
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,31 @@ def test_the_page_shows_the_drawing_and_the_table(browse, tmp_path, capsys):
     assert re.search(r"<text[^>]*>inner_mac_header should be 268</text>", document)
     assert re.search(r'<tr class="wrong">(<td.*?>.*?</td>)+</tr>', document)
     assert "skb_set_inner_mac_header(skb, skb_inner_network_offset(skb))" in document
+
+
+@pytest.mark.parametrize("width", [1200, 400])
+def test_the_page_fits_its_window(browse, tmp_path, capsys, width):
+    """A script of the test's own, which the page has none of, writes down how wide it is."""
+    page = tmp_path / "page.html"
+    logs = [str(DATA / f"incident-{name}.trace") for name in ("unpatched", "patched")]
+    assert main(["diagnose", *logs, "--html", str(page)]) == 1
+    capsys.readouterr()
+    text = page.read_text()
+    assert "<script" not in text
+    assert "prefers-color-scheme: dark" in text
+    framed = tmp_path / "frame.html"
+    framed.write_text(
+        f'<iframe id="f" style="width: {width}px; height: 900px; border: 0" '
+        f'srcdoc="{escape(text)}">'
+        '</iframe><p id="w"></p><script>document.getElementById("f").onload = e => {'
+        'document.getElementById("w").textContent = '
+        '"is " + e.target.contentDocument.documentElement.scrollWidth; }</script>'
+    )
+    document, fetched, _ = browse(framed, "--dump-dom")
+    assert fetched == []
+    measured = re.search(r'<p id="w">is (\d+)</p>', document)
+    assert measured
+    assert width - 50 < int(measured[1]) <= width  # a scroll bar takes some of it
 
 
 def test_the_drawing_of_a_packet_is_a_picture_of_its_own(browse, tmp_path, capsys):

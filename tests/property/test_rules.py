@@ -31,7 +31,7 @@ VALUES = {
     "inner_protocol_type": st.sampled_from([0, 1, 1, 2]),
     "inner_protocol": st.sampled_from([0, 0x0800, 0x6558, 0x86DD]),
     "inner_ipproto": st.sampled_from([0, 4, 41, 47, 99]),
-    "protocol": st.sampled_from([0, 0x0800, 0x86DD]),
+    "protocol": st.sampled_from([0, 0x0800, 0x86DD, 0x8100, 0x8847]),
     "ip_summed": st.sampled_from([0, 1, 3, 3]),
     "csum_offset": st.sampled_from([0, 6, 16]),
     "ihl": st.integers(0, 15),
@@ -39,6 +39,9 @@ VALUES = {
     "payload": st.sampled_from([0, 1, 1448, 1460, 65535]),
     "tunnel": st.sampled_from(list(Tunnel)),
     "l4": st.sampled_from([0, 6, 17, 1]),
+    "headroom": st.sampled_from([0, 50, 96, 4096]),
+    "mtu": st.sampled_from([0, 1280, 1500, 65536]),
+    "context": st.sampled_from([0, 1, 2, 3]),
     "tnl_hlen": st.sampled_from([-2, 65534, 0xFFFFFFFE, 6, 8, 12, 16]),
 }
 states = st.fixed_dictionaries({}, optional=VALUES).map(lambda values: SkbState(**values))
@@ -51,17 +54,23 @@ ENOUGH = {
     **dict.fromkeys(
         ("inner_mac_header", "inner_network_header", "inner_transport_header"), (60000, 65534)
     ),
-    "gso_size": (1448,),
-    "gso_type": tuple(
-        int(GsoType.DODGY | kind | tunnel)
-        for kind in (GsoType.UDP_L4, GsoType.TCPV4)
-        for tunnel in (0, GsoType.UDP_TUNNEL)
+    "gso_size": (1448, 0, 0xFFFF),
+    "gso_type": (
+        *(
+            int(GsoType.DODGY | kind | tunnel)
+            for kind in (GsoType.UDP_L4, GsoType.TCPV4)
+            for tunnel in (0, GsoType.UDP_TUNNEL)
+        ),
+        int(GsoType.TCPV4 | GsoType.GRE | GsoType.FRAGLIST),
     ),
     "inner_protocol_type": (0, 1),
     "encapsulation": (0, 1),
-    "tunnel": (Tunnel.NONE, Tunnel.GUE),
+    "tunnel": (Tunnel.NONE, Tunnel.GUE, Tunnel.IPIP),
+    "inner_protocol": (0x0800,),
+    "inner_ipproto": (4,),
+    "context": (3,),
     "ip_summed": (3,),
-    "protocol": (0x0800,),
+    "protocol": (0x0800, 0x8847),
     "l4": (6, 17),
 }
 

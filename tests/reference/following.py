@@ -13,7 +13,7 @@ import numpy as np
 
 from gso import diagnosis
 from gso.diagnosis._packet_table import AFTER_FREE, CONSUMES, DROPS, ENTERS, SEGMENTS, PacketTable
-from gso.diagnosis.complaints import COMPLAINTS, Complaint, complaint_of
+from gso.diagnosis.complaints import ALWAYS, Complaint, complaint_of
 from gso.diagnosis.event import Event
 from gso.diagnosis.kernel_functions import (
     CONSUMERS,
@@ -27,6 +27,7 @@ from gso.diagnosis.kernel_functions import (
     is_plain,
     location_name,
 )
+from gso.diagnosis.told import TOLD
 from gso.rules import explain
 from gso.traces.trace import Trace
 
@@ -52,6 +53,7 @@ class Packet:
     encapsulators: dict[str, None] = field(default_factory=dict)
     results: dict[str, int] = field(default_factory=dict)
     elapsed: int = 0
+    words: str = ""
 
     def take(self, batch: Trace, i: int, violated: int) -> None:
         function = batch.text("function", i)
@@ -90,6 +92,8 @@ class Packet:
             self.drop = event
             self.reason = batch.text("reason", i)
             self.location = location_name(batch.text("location", i))
+        elif not self.words:
+            self.words = batch.text("reason", i)
 
     @property
     def drop_function(self) -> str:
@@ -101,10 +105,19 @@ class Packet:
 
     @property
     def complaint(self) -> Complaint | None:
-        named = [event.function for event in self.events if event.function in COMPLAINTS]
-        if not named and "skb_dump" not in [event.function for event in self.events]:
+        functions = [event.function for event in self.events]
+        if not self.said and "skb_dump" not in functions and not ALWAYS & {*functions}:
             return None
-        return complaint_of(named[0] if named else "", self.stack)
+        in_log = self.said or "skb_dump" in functions
+        return complaint_of(functions, self.stack if in_log else (), self.said)
+
+    @property
+    def said(self) -> str:
+        return self.words if " " in self.words else ""
+
+    @property
+    def accused(self) -> bool:
+        return self.said != "" and not self.said.startswith("WARNING")
 
     @property
     def in_segmentation(self) -> bool:
@@ -174,6 +187,9 @@ def worth(packet: Packet) -> tuple[int, int]:
     return 0 if packet.in_segmentation else 1 if packet.drop else 2, packet.first_line
 
 
+TOLD_REASONS = {*TOLD, *(f"SKB_DROP_REASON_{name}" for name in TOLD)}
+
+
 class Diagnoser(diagnosis.Diagnoser):
     """Judges every packet for itself."""
 
@@ -183,14 +199,19 @@ class Diagnoser(diagnosis.Diagnoser):
 
     def _count(self, packets: list[Packet]) -> None:
         for packet in packets:
-            if packet.mask:
-                rules = tuple(rule.rule for rule in explain(packet.mask))
+            violated = [rule.rule for rule in explain(packet.mask)]
+            if packet.accused and packet.complaint:
+                rules = tuple(dict.fromkeys([packet.complaint.rule, *violated]))
+            elif violated:
+                rules = tuple(violated)
             elif packet.in_segmentation:
                 rules = ("dropped-in-segmentation",)
             elif packet.in_validation:
                 rules = ("dropped-in-validation",)
             elif packet.complaint:
                 rules = (packet.complaint.rule,)
+            elif packet.drop is not None and packet.reason in TOLD_REASONS:
+                rules = (TOLD[packet.reason.removeprefix("SKB_DROP_REASON_")].rule,)
             else:
                 if packet.drop is not None:
                     self._other_drop(packet.reason, packet.location, packet.stack, 1)

@@ -15,7 +15,7 @@ STACK_BYTES = 8192
 LONGEST_ADDRESS = 64
 NO_TIME = -(1 << 63)
 PROTOCOLS = {1: "icmp", 6: "tcp", 17: "udp", 58: "icmp6"}
-NOT_OF_THE_KERNEL = {"payload", "tunnel", "l4", "zero_known"}
+NOT_OF_THE_KERNEL = {"payload", "tunnel", "l4", "mtu", "context", "zero_known"}
 SWAPPED = {0x0008, 0xDD86, 0x0608, 0x5865}
 COLUMNS = {"netns": (0, 1 << 64), "mtu": (0, 1 << 31), "ifindex": (0, 1 << 31)}
 

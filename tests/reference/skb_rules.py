@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gso import GsoType as G
 from gso import SkbState, Tunnel
+from gso.constants import Context
 
 UDP_TUNNELS = G.UDP_TUNNEL | G.UDP_TUNNEL_CSUM
 GRES = G.GRE | G.GRE_CSUM
@@ -71,6 +72,9 @@ def verdicts(skb: SkbState) -> dict[str, bool]:
         if skb.len is not None and skb.len <= skb.gso_size:
             rule("payload-not-larger", True)
     types(skb, rule)
+    transmission(skb, rule)
+    inner_kind(skb, rule)
+    shared_info(skb, rule)
     untrusted(skb, rule)
     handlers(skb, rule)
     checksums(skb, rule)
@@ -159,6 +163,99 @@ def types(skb: SkbState, rule) -> None:
         rule("uso-segments", skb.payload > 128 * skb.gso_size)
     if gso & G.DODGY:
         rule("gso-by-frags", skb.gso_size == BY_FRAGS)
+
+
+def transmission(skb: SkbState, rule) -> None:
+    context = skb.context or 0
+    sent, helped = context & Context.TRANSMIT, context & Context.CHECKSUM_HELP
+    if sent and skb.gso_size and skb.ip_summed is not None:
+        rule("bad-offload", skb.ip_summed in (0, 2))
+    if helped and skb.gso_size == 0:
+        rule("checksum-help-gso", False)
+    if helped and skb.gso_size and skb.ip_summed is not None:
+        rule("checksum-help-gso", skb.ip_summed != 2)
+    outside(skb, rule, used=sent or helped)
+    if sent and skb.gso_size == 0 and skb.mtu and skb.len is not None:
+        rule("longer-than-mtu", skb.len - link_header(skb) > skb.mtu)
+
+
+def outside(skb: SkbState, rule, *, used: int) -> None:
+    start, offset = skb.csum_start, skb.csum_offset or 0
+    if skb.ip_summed != 3 or None in (start, skb.headroom, skb.len, skb.data_len):
+        return
+    if offset <= 0xFFFF and skb.headroom <= 1 << 24:
+        end = skb.headroom + skb.len - skb.data_len
+        rule("checksum-outside", start + offset + 2 > end)
+        if used:
+            rule("checksum-outside", start < skb.headroom)
+
+
+def link_header(skb: SkbState) -> int:
+    mac, network = skb.mac_header, skb.network_header
+    if None in (mac, network) or UNSET in (mac, network):
+        return 44
+    return network - mac if 0 <= network - mac < 44 else 44
+
+
+def inner_kind(skb: SkbState, rule) -> None:
+    gso, by = skb.gso_type or 0, skb.inner_protocol_type
+    if skb.gso_type is None or not skb.gso_size:
+        return
+    udp = gso & UDP_TUNNELS or skb.tunnel in IN_UDP
+    ip_in_ip = skb.tunnel in (Tunnel.IPIP, Tunnel.SIT, Tunnel.IP6TNL)
+    ip_in_ip |= bool(gso & (G.IPXIP4 | G.IPXIP6)) and not gso & (UDP_TUNNELS | GRES)
+    ip_in_ip |= bool(udp) and by == 1 and skb.inner_ipproto in (4, 41)
+    if skb.encapsulation == 1 and ip_in_ip and skb.protocol in (0x0800, 0x86DD):
+        bit = G.IPXIP4 if skb.protocol == 0x0800 else G.IPXIP6
+        rule("ipxip-version", not gso & bit)
+    tcp = gso & (G.TCPV4 | G.TCPV6)
+    if skb.encapsulation == 1 and gso & (UDP_TUNNELS | GRES) and tcp:
+        named = {0: {0x0800: G.TCPV4, 0x86DD: G.TCPV6}, 1: {4: G.TCPV4, 41: G.TCPV6}}.get(by, {})
+        kind = named.get(skb.inner_ipproto if by == 1 else skb.inner_protocol)
+        if kind is not None:
+            rule("inner-protocol-version", not gso & kind)
+    if udp and by == 1 and skb.protocol is not None:
+        rule("vlan-in-band", skb.protocol in (0x8100, 0x88A8))
+    if skb.protocol in (0x8847, 0x8848) and skb.network_header not in (None, UNSET):
+        labels(skb, tcp, rule)
+    size = skb.tnl_hlen
+    if gso & GRES and not gso & UDP_TUNNELS and sized(skb) and size is not None:
+        size -= 4 if gso & G.GRE_CSUM else 0
+        if size == 4 or size >= 12:
+            rule("gre-sequence", size != 4)
+
+
+def labels(skb: SkbState, tcp: int, rule) -> None:
+    inner, named = skb.inner_network_header, skb.inner_protocol
+    if inner is not None:
+        length = inner - skb.network_header
+        rule("mpls-inner-header", inner in (0, UNSET) or length <= 0 or length % 4)
+    if named is not None and tcp:
+        kind = {0x0800: G.TCPV4, 0x86DD: G.TCPV6}.get(named, tcp)
+        rule("mpls-inner-header", named == 0 or not tcp & kind)
+        if named == 0x6558 and not {inner, skb.transport_header} & {None, UNSET}:
+            rule("mpls-inner-header", skb.transport_header - inner < 34)
+
+
+def sized(skb: SkbState) -> bool:
+    """Whether the length of the tunnel's header can be judged."""
+    found: list[str] = []
+    if inner_offsets_count(skb):
+        inner(skb, lambda name, _: found.append(name))
+    return "tunnel-header-negative" in found
+
+
+def shared_info(skb: SkbState, rule) -> None:
+    gso, size = skb.gso_type, skb.gso_size
+    if gso is not None and size:
+        rule("gso-type-unknown", gso & 0x3FF00000)
+        if gso & G.FRAGLIST:
+            single = gso & (G.TCPV4 | G.TCPV6 | G.UDP_L4)
+            rule("fraglist-kind", not single or gso & TUNNELS)
+    if size == BY_FRAGS and skb.data_len is not None:
+        rule("frag-list", skb.data_len == 0)
+    if size and size != BY_FRAGS and skb.len is not None:
+        rule("gso-segments", skb.len // 65536 >= size)
 
 
 def untrusted(skb: SkbState, rule) -> None:

@@ -188,12 +188,12 @@ def test_batches_give_the_same_as_the_whole():
 
 
 def test_other_drops_are_counted_and_no_finding():
-    text = PWRU.replace("NOT_SPECIFIED", "TCP_CSUM").splitlines()
+    text = PWRU.replace("NOT_SPECIFIED", "TCP_FLAGS").splitlines()
     diagnosis = diagnose("\n".join([text[0], text[-1].replace(GUE, CLIENT)]))
     assert not diagnosis.cases
     assert not diagnosis.clean
     assert diagnosis.not_judged == "its events lack the fields that the rules compare"
-    assert diagnosis.drops == {("TCP_CSUM", ""): 1}
+    assert diagnosis.drops == {("TCP_FLAGS", ""): 1}
 
 
 def test_the_drawing_is_to_scale():

@@ -26,12 +26,13 @@ TUNNELLED = SkbState(
     inner_network_header=82, inner_transport_header=102, len=3000, data_len=1000, encapsulation=1,
     gso_size=1448, gso_type=G.TCPV4 | G.UDP_TUNNEL | G.IPXIP4, inner_protocol_type=1,
     inner_protocol=4, inner_ipproto=4, protocol=0x0800, ip_summed=3, csum_start=102, csum_offset=16,
-    ihl=5, doff=8, payload=2900, tunnel=Tunnel.GUE, l4=6,
+    ihl=5, doff=8, payload=2900, tunnel=Tunnel.GUE, l4=6, headroom=36, mtu=1500, context=1,
 )  # fmt: skip
 DODGY = SkbState(
     mac_header=36, network_header=50, transport_header=70, len=3000, data_len=1000,
     encapsulation=0, gso_size=1448, gso_type=G.UDP_L4 | G.DODGY, protocol=0x0800, ip_summed=3,
-    csum_start=70, csum_offset=6, ihl=5, payload=2900, tunnel=Tunnel.NONE, l4=17,
+    csum_start=70, csum_offset=6, ihl=5, payload=2900, tunnel=Tunnel.NONE, l4=17, headroom=36,
+    mtu=1500, context=1,
 )  # fmt: skip
 # Values that a kernel may print, and those on either side of each limit.
 OFFSETS = (0, 1, 49, 50, 51, 69, 70, 71, 77, 78, 81, 82, 83, 86, 96, 100, 101, 102, 103)
@@ -48,25 +49,41 @@ VALUES = {
         int(G.TCPV4 | G.GRE_CSUM | G.GRE),
         int(G.TCPV6 | G.UDP_TUNNEL_CSUM | G.TUNNEL_REMCSUM),
         int(G.UDP_L4 | G.FRAGLIST | G.DODGY),
+        int(G.UDP_L4 | G.FRAGLIST),
+        int(G.TCPV6 | G.UDP_TUNNEL),
+        int(G.TCPV4 | G.GRE),
+        int(G.TCPV4 | 1 << 20),
+        int(G.TCPV4 | 1 << 29),
     ),
     "inner_protocol_type": (0, 1, 2),
     "inner_protocol": (0, 4, 0x0800, 0x6558, 0x86DD, 0x8847, 0x894F, 0xFFFF),
     "inner_ipproto": (0, 4, 6, 17, 41, 47, 50, 132, 99, 255),
-    "protocol": (0, 0x0800, 0x86DD, 0x8100),
+    "protocol": (0, 0x0800, 0x86DD, 0x8100, 0x8847, 0x88A8),
     "ip_summed": (0, 1, 2, 3),
-    "csum_offset": (0, 6, 16),
+    "csum_offset": (0, 6, 16, 0xFFFF, 0x10000, 2**31 - 1),
     "ihl": (0, 4, 5, 15),
     "doff": (0, 4, 5, 15),
     "payload": (0, 1, 1447, 1448, 1449, 128 * 1448, 128 * 1448 + 1, 2**31 - 1),
     "tunnel": tuple(Tunnel),
     "l4": (0, 1, 6, 17),
+    "headroom": (0, 36, 100, 101, 2**24, 2**24 + 1, 2**31 - 1),
+    "mtu": (0, 1, 2955, 2956, 2957, 2985, 2986, 2**31 - 1),
+    "context": (0, 1, 2, 3, 4),
 }
 
 
 @cache
 def states() -> list[SkbState]:
     """Good packets with one field changed or unknown, then two, then many."""
-    found = [TUNNELLED, DODGY, SkbState(), SkbState(tnl_hlen=-2), SkbState(tnl_hlen=65534)]
+    gre = {"transport_header": 78, "gso_type": G.TCPV4 | G.GRE, "tunnel": Tunnel.GRE}
+    found = [
+        TUNNELLED,
+        DODGY,
+        changed(TUNNELLED, gre),
+        SkbState(),
+        SkbState(tnl_hlen=-2),
+        SkbState(tnl_hlen=65534),
+    ]
     for base in (TUNNELLED, DODGY):
         for name, values in VALUES.items():
             found += [changed(base, {name: value}) for value in (None, *values)]

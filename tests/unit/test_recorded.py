@@ -73,7 +73,7 @@ DUMPED = {
         "gso_size": 1448,
         "gso_type": gso.GsoType.TCPV4 | gso.GsoType.UDP_TUNNEL | gso.GsoType.IPXIP4,
     },
-    **{"mac_header": 222, "network_header": 236, "transport_header": 256},
+    **{"mac_header": 222, "network_header": 236, "transport_header": 256, "headroom": 256},
 }
 INNER = {
     **{"inner_network_header": 268, "inner_transport_header": 288, "encapsulation": 1},

@@ -10,6 +10,7 @@ import pytest
 import gso
 import handmade as packets
 from gso import GsoType, SkbState, Tunnel
+from gso.constants import Context
 from gso.rules.table import COMMITS
 
 # The packet of the published incident as IPVS leaves it: no offset is where GUE needs it.
@@ -53,9 +54,14 @@ def test_a_right_packet_violates_nothing():
     found = gso.validate(SkbState(**GUE))
     assert found == []
     # The rules for VLAN headers, USO and virtio headers, which are not judged, do not apply.
-    assert found.not_judged == {}
+    place = {"bad-offload": ("context",), "checksum-help-gso": ("context",)}
+    assert found.not_judged == {**place, "checksum-outside": ("headroom",)}
     del (lacking := dict(GUE))["csum_start"]
-    assert gso.validate(SkbState(**lacking)).not_judged == {"csum-start": ("csum_start",)}
+    assert gso.validate(SkbState(**lacking)).not_judged == {
+        **place,
+        "csum-start": ("csum_start",),
+        "checksum-outside": ("csum_start", "headroom"),
+    }
 
 
 def test_the_incident_has_a_tunnel_header_of_minus_2_bytes():
@@ -109,7 +115,8 @@ def test_an_old_link_header_in_front_of_an_ip_packet(before, tunnel, flags, expe
         "mac_header": 150,
     }
     state = {**GUE, **offsets, "csum_start": 220, "tunnel": tunnel}
-    state["gso_type"] = GsoType.TCPV4 | flags
+    bare = tunnel is not Tunnel.GRE
+    state["gso_type"] = GsoType.TCPV4 | flags | (GsoType.IPXIP4 if bare else 0)
     state["inner_mac_header"] = 200
     assert rules(**state) == []
     state["inner_mac_header"] = 200 - 14
@@ -171,6 +178,24 @@ def test_remote_checksum_offload_is_found_from_the_offsets_alone():
             "dodgy-csum-start",
         ),
         ({"ip_summed": 0, "gso_type": GUE["gso_type"] | GsoType.DODGY}, "dodgy-tunnel-checksum"),
+        ({"ip_summed": 0, "context": Context.TRANSMIT}, "bad-offload"),
+        ({"context": Context.CHECKSUM_HELP}, "checksum-help-gso"),
+        ({"headroom": 0x67, "context": Context.TRANSMIT}, "checksum-outside"),
+        ({"headroom": 0x24, "data_len": 1500}, "checksum-outside"),
+        ({"gso_size": 0, "mtu": 1500, "context": Context.TRANSMIT}, "longer-than-mtu"),
+        ({"gso_type": GsoType.TCPV4 | GsoType.UDP_TUNNEL}, "ipxip-version"),
+        ({"inner_ipproto": 41}, "inner-protocol-version"),
+        ({"protocol": 0x8847, "inner_network_header": 0x50}, "mpls-inner-header"),
+        ({"protocol": 0x8847, "inner_protocol": 0x86DD}, "mpls-inner-header"),
+        ({"protocol": 0x8100}, "vlan-in-band"),
+        ({"gso_type": GUE["gso_type"] | GsoType.FRAGLIST}, "fraglist-kind"),
+        ({"gso_size": 0xFFFF, "data_len": 0}, "frag-list"),
+        ({"gso_type": GUE["gso_type"] | 1 << 25}, "gso-type-unknown"),
+        ({"gso_size": 1, "len": 70000}, "gso-segments"),
+        (
+            {"gso_type": GsoType.TCPV4 | GsoType.GRE, "tunnel": Tunnel.GRE},
+            "gre-sequence",
+        ),
     ],
 )
 def test_each_rule_is_violated_by_one_wrong_field(changes, expected):
@@ -255,9 +280,9 @@ def test_the_fields_of_a_rule_are_those_it_lacks_where_nothing_is_known(rule):
 
 
 def test_masks_and_arrays_that_make_no_sense_are_refused():
-    with pytest.raises(ValueError, match="beyond the 27 rules"):
-        gso.explain(1 << 27)
-    with pytest.raises(ValueError, match="beyond the 27 rules"):
+    with pytest.raises(ValueError, match="beyond the 40 rules"):
+        gso.explain(1 << 40)
+    with pytest.raises(ValueError, match="beyond the 40 rules"):
         gso.explain(-1)
     with pytest.raises(TypeError, match="1-D array of gso"):
         gso.validate_batch(np.zeros(3))

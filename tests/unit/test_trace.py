@@ -366,7 +366,7 @@ def test_skb_dump():
     assert trace.device.tolist() == ["vlan100"] * 2
     assert trace.stack[1] == "skb_warn_bad_offload\nip_vs_tunnel_xmit"
     expected = {**FIELDS, "gso_size": 1448, "gso_type": 1281, "csum_start": 102, "csum_offset": 16}
-    expected.update(ip_summed=3, protocol=0x0800, encapsulation=1)
+    expected.update(ip_summed=3, protocol=0x0800, encapsulation=1, headroom=68)
     assert trace.skb_state(0).known == expected
 
 
