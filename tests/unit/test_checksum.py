@@ -183,7 +183,7 @@ def test_environment_forces_a_path():
         )
         assert run.stdout.strip() == wanted
     run = subprocess.run(
-        [sys.executable, "-c", "import gso"],
+        [sys.executable, "-c", "import gso; gso.simd_path()"],
         env={**os.environ, "GSO_SIMD": "mmx"}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert "no 'mmx' path, only baseline" in run.stderr
