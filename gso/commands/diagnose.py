@@ -8,7 +8,7 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from gso.commands.files import check_no_input, write_text
 from gso.commands.usage import FINDINGS, FINE, REPORT_WIDTH, UNUSABLE, UsageError, wrapped
@@ -30,6 +30,7 @@ from gso.drawing.report import (
 )
 from gso.errors import GsoError
 from gso.printable import printable
+from gso.traces.formats import SCANNERS, table
 from gso.traces.reader import Format, TraceReader
 
 __all__ = ["SCHEMA", "add", "as_json", "report"]
@@ -52,7 +53,7 @@ def add(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--format",
         default="auto",
-        choices=["auto", "pwru", "pwru-json", "perf", "ftrace", "dmesg"],
+        choices=["auto", *SCANNERS],
         help="what the logs are (default: what their content shows)",
     )
     command.add_argument(
@@ -61,6 +62,9 @@ def add(command: argparse.ArgumentParser) -> None:
         type=_kernel_version,
         help="the kernel that was traced, such as 6.12.117: names drop reasons that logs show as "
         "numbers, which differ from version to version",
+    )
+    command.add_argument(
+        "--formats", action=_Formats, nargs=0, help="show which formats are read, and end"
     )
     command.add_argument("--json", action="store_true", help="report as JSON")
     command.add_argument(
@@ -73,6 +77,20 @@ def _kernel_version(text: str) -> str:
     if not re.match(r"\d+\.\d+", text):
         raise argparse.ArgumentTypeError(f"{text!r} is no kernel's version, such as 6.12.117")
     return text
+
+
+class _Formats(argparse.Action):
+    """Prints the table of formats and ends, whatever else is missing on the command line."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,  # noqa: ARG002
+        values: object,  # noqa: ARG002
+        option_string: str | None = None,  # noqa: ARG002
+    ) -> NoReturn:
+        sys.stdout.writelines(f"{line}\n" for line in table())
+        parser.exit()
 
 
 def _diagnose(options: argparse.Namespace) -> int:

@@ -25,6 +25,7 @@ class PacketHistory:
     drop_location: str
     stack_text: str
     words: str
+    occurrences: int
     @property
     def events(self) -> list[Event]: ...
     @property

@@ -21,6 +21,7 @@ from collections import Counter
 import numpy as np
 
 from gso.diagnosis.event import Event
+from gso.traces.trace import COUNTING
 
 cdef enum:
     MOST_EVENTS = 24
@@ -69,7 +70,7 @@ cdef class BatchColumns:
     cdef const uint8_t[::1] kinds, state
     cdef list names
     cdef dict encapsulating     # the encapsulators in a stack, by its number
-    cdef bint relative
+    cdef bint relative, counting
 
     def __cinit__(self, batch, const uint8_t[::1] kinds not None, encapsulators):
         columns = {name: np.ascontiguousarray(column) for name, column in batch.columns.items()}
@@ -83,6 +84,7 @@ cdef class BatchColumns:
         self.state = np.ascontiguousarray(batch.state).view(np.uint8)
         self.kinds = kinds
         self.relative = batch.relative
+        self.counting = batch.format in COUNTING
         self.encapsulating = {}
 
     cdef inline str _name(self, int32_t number):
@@ -113,6 +115,7 @@ cdef class PacketHistory:
         functions: the functions that it passed before it was dropped, in order.
         drop: its first drop, None without one.
         reason, drop_location: of the drop, as the log prints them.
+        occurrences: how many packets it stands for, more than one where a tool counted.
         words: the first reason of an event that is no drop: what the kernel's log says.
         stack_text: the last stack, functions with newlines between them.
         encapsulators: the encapsulators in its stacks.
@@ -122,6 +125,7 @@ cdef class PacketHistory:
     cdef public int64_t since, begin
     cdef readonly uint64_t mask
     cdef readonly dict functions
+    cdef readonly int64_t occurrences
     cdef dict returned
     cdef readonly tuple encapsulators
     cdef readonly str reason, drop_location, stack_text, words
@@ -133,6 +137,7 @@ cdef class PacketHistory:
 
     def __cinit__(self):
         self.functions = {}
+        self.occurrences = 1
         self.encapsulators = ()
         self.reason = self.drop_location = self.stack_text = self.words = ""
         self.before_slot = self.bad_slot = self.drop_slot = NO_SLOT
@@ -183,6 +188,8 @@ cdef class PacketHistory:
                     self.returned = {}
                 self.returned[function] = columns.results[i]
             return 0
+        if columns.counting:
+            self.occurrences = max(self.occurrences, columns.results[i])
         if columns.relative and time != INT64_MIN:
             self.elapsed += time
             time = self.elapsed
@@ -324,8 +331,8 @@ cdef class Tally:
                 worth == self.worth_of_example
                 and packet.records[0].line < self.example.records[0].line):
             self.example, self.worth_of_example = packet, worth
-        self.packets += 1
-        self.dropped += packet.drop_slot >= 0
+        self.packets += packet.occurrences
+        self.dropped += packet.occurrences * (packet.drop_slot >= 0)
         for slot in range(packet.count if timed else 0):
             time = packet.records[slot].time
             if time == INT64_MIN:

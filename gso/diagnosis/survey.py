@@ -91,7 +91,10 @@ class Diagnoser:
     def _count_drops(self, batch: Trace, rows: npt.NDArray[np.bool_]) -> None:
         names = ("reason", "location", "stack")
         keys = np.column_stack([batch.columns[name][rows] for name in names])
-        for key, count in zip(*np.unique(keys, axis=0, return_counts=True), strict=True):
+        unique, places = np.unique(keys, axis=0, return_inverse=True)
+        counts = np.zeros(len(unique), np.int64)
+        np.add.at(counts, places.reshape(-1), batch.counts()[rows])
+        for key, count in zip(unique, counts, strict=True):
             reason, location, stack = ("" if n < 0 else batch.names[n] for n in key.tolist())
             self._other_drop(reason, location, tuple(stack.split("\n")), int(count))
 
@@ -104,7 +107,7 @@ class Diagnoser:
         timed = self.batch is not None and not self.batch.relative
         for packet in tally_packets(packets, self.judgements, self._judge, timed, _MOST_NAMES):
             if packet.dropped:
-                self._other_drop(packet.reason, packet.location, packet.stack, 1)
+                self._other_drop(packet.reason, packet.location, packet.stack, packet.occurrences)
 
     def _judge(self, packet: Packet) -> tuple[Tally, int] | None:
         """Return the tally and the worth of this packet, and of all that went the same way.

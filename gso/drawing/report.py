@@ -78,12 +78,10 @@ def report_items(name: str, diagnosis: Diagnosis) -> Iterator[Item]:
         yield Fact("nothing wrong was found", good=True)
     elif diagnosis.not_judged:
         yield Fact(f"not judged: {diagnosis.not_judged}")
-    if diagnosis.unread:
-        yield Fact(diagnosis.advice, depth=1)
-        return
     if diagnosis.advice:
         yield Fact(diagnosis.advice, depth=1)
-    yield from _checked(diagnosis)
+    if not diagnosis.unread:
+        yield from _checked(diagnosis)
     yield from _drops(diagnosis)
     yield from _record(diagnosis)
 

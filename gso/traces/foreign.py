@@ -8,17 +8,18 @@ from collections.abc import Iterable
 __all__ = ["advice", "is_foreign"]
 
 _RECORD = (
-    "pwru, perf script, ftrace and the kernel's skb_dump are read; `gso diagnose` on a pwru log "
-    "without offsets prints the commands that record them."
+    "`gso diagnose --formats` lists what is read; `gso diagnose` on a log without offsets prints "
+    "the commands that record them."
 )
+_NO_SK_BUFF = "It has packets, but no sk_buff."
 _FORMATS = (
     (
-        r'\s*\{.*"(kernel|skb-drop|skb-tracking|startup)"\s*:',
-        "retis' events in JSON",
-        "retis does not print the offsets from skb->head that the rules compare.",
+        r'\s*\[\{.*"(kernel|skb-drop|skb-tracking|startup)"\s*:',
+        "the arrays of retis sort in JSON",
+        "retis print and retis sort print text, which is read.",
     ),
     (
-        r"\s*# tracer: function(_graph)?\s*$|\s*\d+\)\s.*(\||us)",
+        r"\s*# tracer: function(_graph)?\s*$",
         "ftrace's function or function_graph tracer",
         "It shows calls, but no sk_buff. Record kprobe events with the offsets as arguments.",
     ),
@@ -35,14 +36,28 @@ _FORMATS = (
     (
         r"\s*(->|<-|xx|Policy verdict) .*(flow|identity|endpoint|drop)",
         "the text of cilium monitor",
-        "It has packets, but no sk_buff.",
+        _NO_SK_BUFF,
     ),
-    (r"\s*trace id [0-9a-f]+ ", "the text of nft monitor trace", "It has packets, but no sk_buff."),
-    (r"\s*(Attaching \d+ probes|@\w*\[)", "bpftrace's output", "Its maps have no known fields."),
     (
-        r"\d+ drops at |.*\bdrop at: ",
-        "dropwatch's output",
-        "It counts drops, and has no header offsets.",
+        r"\s*(\w{3} +\d+ [\d:.]+: )?\S+:\d+ (\(\S+\) )?(->|<>|<-) \S+:\d+",
+        "the text of hubble observe",
+        _NO_SK_BUFF,
+    ),
+    (r"\s*trace id [0-9a-f]+ ", "the text of nft monitor trace", _NO_SK_BUFF),
+    (
+        r".*\b(calico-packet|cali[0-9a-f]{11}-[IE]|cali-(pi|po|fw|tw)-)",
+        "the log of calico's policies",
+        _NO_SK_BUFF,
+    ),
+    (
+        r".*\bIN=\S* OUT=\S* ",
+        "the log of a firewall (LOG, nflog)",
+        _NO_SK_BUFF,
+    ),
+    (
+        r"\s*@\w+: |\s*Attach(ing|ed) \d+ probe",
+        "bpftrace's output without events of sk_buffs",
+        "Print names and values (skb=0x%llx len=%d), or count stacks: @[kstack] = count().",
     ),
     (
         r"\s*SKB\s+(CPU|PROCESS)|\s*TIME\s+SKB|# tracer:|cpus=\d+",

@@ -4,15 +4,40 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple, TypeAlias
 
+from gso.traces._bpftrace import BpftraceScanner
 from gso.traces._dmesg import DmesgScanner
+from gso.traces._dropwatch import DropwatchScanner
 from gso.traces._events import FtraceScanner, PerfScanner
+from gso.traces._function_graph import FunctionGraphScanner
+from gso.traces._nettrace import NettraceScanner
+from gso.traces._perf_trace import PerfTraceScanner
 from gso.traces._pwru import PwruScanner
 from gso.traces._pwru_json import JsonScanner
+from gso.traces._retis import RetisScanner
+from gso.traces._retis_json import RetisJsonScanner
 from gso.traces._scanner import Scanner
+from gso.traces._sk_buff_text import SkBuffTextScanner
+from gso.traces._tcpdrop import TcpdropScanner
 
-__all__ = ["READERS", "SCANNERS", "Format", "Reader", "first_format", "new_scanner"]
+__all__ = ["READERS", "SCANNERS", "Format", "Reader", "first_format", "new_scanner", "table"]
 
-Format: TypeAlias = Literal["auto", "pwru", "pwru-json", "perf", "ftrace", "dmesg"]
+Format: TypeAlias = Literal[
+    "auto",
+    "pwru",
+    "pwru-json",
+    "ftrace",
+    "perf",
+    "dmesg",
+    "retis",
+    "retis-json",
+    "nettrace",
+    "dropwatch",
+    "tcpdrop",
+    "perf-trace",
+    "function-graph",
+    "sk_buff",
+    "bpftrace",
+]
 
 
 class Reader(NamedTuple):
@@ -42,6 +67,13 @@ READERS = (
         "all columns, --output-skb, --output-skb-shared-info, --output-stack, --output-caller",
     ),
     Reader(
+        "retis-json",
+        RetisJsonScanner,
+        "retis' event files",
+        "1.4 and later; not the arrays of retis sort",
+        "as of its text, below; addresses of files before v1.6",
+    ),
+    Reader(
         "pwru-json",
         JsonScanner,
         "pwru --output-json",
@@ -69,6 +101,62 @@ READERS = (
         "skb_dump of Linux 5.3 and later; all others",
         "skb_dump, skb_warn_bad_offload, skb_under_panic, skb_over_panic, hw csum failure, "
         "unexpected GSO type, bad gso, bad checksum; BUG, oops, KASAN and warnings; stacks",
+    ),
+    Reader(
+        "retis",
+        RetisScanner,
+        "retis collect, retis print, retis sort",
+        "1.4 and later",
+        "function, sk_buff, drop reason, stack, device, namespace, checksum, lengths, GSO",
+    ),
+    Reader(
+        "nettrace",
+        NettraceScanner,
+        "nettrace, droptrace",
+        "of 2022 and later",
+        "function, sk_buff, addresses, drop reason and place, stack, device; no offsets",
+    ),
+    Reader(
+        "dropwatch",
+        DropwatchScanner,
+        "dropwatch",
+        "1.5, summaries and packets",
+        "place and number of drops; reason, device, protocol and length of packets",
+    ),
+    Reader(
+        "tcpdrop",
+        TcpdropScanner,
+        "tcpdrop of bcc, tcpdrop.bt of bpftrace",
+        "bcc 0.8 and later",
+        "addresses, drop reason, stack",
+    ),
+    Reader(
+        "perf-trace",
+        PerfTraceScanner,
+        "perf trace -e 'skb:*' -e 'net:*'",
+        "Linux 4.x and later",
+        "sk_buff, drop reason and place, lengths and GSO of tracepoints that have them, stacks",
+    ),
+    Reader(
+        "function-graph",
+        FunctionGraphScanner,
+        "ftrace's function_graph",
+        "Linux 4.x and later",
+        "calls, and what they returned (6.5 and later); no sk_buff",
+    ),
+    Reader(
+        "sk_buff",
+        SkBuffTextScanner,
+        "crash, drgn, gdb: struct sk_buff, struct skb_shared_info",
+        "crash 7 and later, drgn 0.0.x and later",
+        "all fields of the sk_buff",
+    ),
+    Reader(
+        "bpftrace",
+        BpftraceScanner,
+        "bpftrace",
+        "0.9 and later",
+        "maps of stacks and drop reasons; lines of name=value with fields of the sk_buff; kstack",
     ),
 )
 """A line that several of them claim is read by the first."""
@@ -111,3 +199,11 @@ def first_format(lines: list[bytes]) -> str:
         if number >= 0:
             return READERS[number].name
     return ""
+
+
+def table() -> list[str]:
+    """Return the table of formats in lines of Markdown, for the terminal and the documentation."""
+    rows = [("format", "tool", "version", "what is read")]
+    rows += [(f"`{one.name}`", one.tool, one.versions, one.reads) for one in READERS]
+    lines = [f"| {' | '.join(row)} |" for row in rows]
+    return [lines[0], "| --- | --- | --- | --- |", *lines[1:]]

@@ -34,6 +34,8 @@ _PIECE = 1 << 22
 """Bytes that each of several threads scans at a time."""
 _OPEN = (b"{\n", b"{\r", b"[\n", b"[\r", b"[{")
 """How JSON begins that is not a line for each event."""
+_IN_ORDER = ("", "dmesg", "nettrace", "sk_buff")
+"""Formats in which what a line belongs to may stand far before it: one thread reads them."""
 _MOST_ROWS = 1 << 22
 """Rows of the largest batch, with some 200 bytes each."""
 
@@ -101,12 +103,9 @@ class TraceReader:
         self.close()
 
     def __iter__(self) -> Iterator[Trace]:
-        # What a line of the kernel's log belongs to may stand far before it, and an object of JSON
-        # may go over several lines.
+        # An object of JSON may go over several lines.
         one = (
-            self._threads == 1
-            or self.format in ("", "dmesg")
-            or self._file.start.lstrip()[:2] in _OPEN
+            self._threads == 1 or self.format in _IN_ORDER or self._file.start.lstrip()[:2] in _OPEN
         )
         return self._text() if one else self._parallel()
 
@@ -225,11 +224,11 @@ class _Piece(NamedTuple):
 
 
 def read_trace(source: Source, format: Format = "auto", *, threads: int = 1) -> Trace:
-    """Read a whole log: pwru, pwru JSON, perf script, ftrace or dmesg's ``skb_dump``.
+    """Read a whole log of one of the formats in `gso.traces.formats`, or of several of them.
 
     Args:
         source: a path, or a binary file. It may be compressed.
-        format: "pwru", "pwru-json", "perf", "ftrace" or "dmesg"; "auto" looks at the content.
+        format: the name of a format; "auto" looks at the content.
         threads: how many scan at the same time. The columns of a whole log are about as large as
             the log, so memory is the limit here: threads gain more with `TraceReader`.
 

@@ -180,7 +180,7 @@ def refuse_unknown(start: bytes, lines: list[bytes], name: str, *, more: bool) -
         return
     shown = max(lines, key=len)[:60].decode("utf-8", "replace")
     message = (
-        f"none of its first {len(lines)} lines is of pwru, perf script, ftrace or skb_dump, "
+        f"none of its first {len(lines)} lines has a format that `gso diagnose --formats` lists, "
         f"such as {shown!r}"
     )
     raise _refused(name, message, 0, len(lines))

@@ -16,10 +16,12 @@ from gso.skb._skb import FIELDS
 from gso.skb.state import SkbState
 from gso.traces._scanner import DAMAGED_KEPT
 
-__all__ = ["NAME_COLUMNS", "Trace", "continue_lines", "join_batches"]
+__all__ = ["COUNTING", "NAME_COLUMNS", "Trace", "continue_lines", "join_batches"]
 
 NAME_COLUMNS = ("function", "process", "device", "reason", "flow", "stack", "location")
 """Columns of numbers of names."""
+COUNTING = ("dropwatch", "bpftrace")
+"""Formats of tools that count events: a line stands for many."""
 _NO_TIME = np.iinfo(np.int64).min
 
 
@@ -28,10 +30,11 @@ class Trace:
     """Events in the order of the log; every column has shape (n,).
 
     Attributes:
-        format: "pwru", "pwru-json", "perf", "ftrace" or "dmesg".
+        format: its name, see `gso.traces.formats`.
         columns: ``line`` (counted from 1), ``time`` (nanoseconds; the lowest int64 where there is
             none), ``skb`` (the pointer, 0 for none), ``cpu``, ``netns``, ``ifindex``, ``mtu``
-            (-1 for none), ``returns`` (1 where a function returned), ``result`` (what it returned),
+            (-1 for none), ``returns`` (1 where a function returned), ``result`` (what it returned;
+            of a tool that counts events, how many it counted: `counts`),
             and numbers of `names`, -1 for none: ``function``, ``process``, ``device``, ``reason``,
             ``flow``, ``location``, ``stack`` (function names with newlines between them).
         state: the sk_buff's fields at each event, of `gso.SKB_DTYPE`.
@@ -74,6 +77,13 @@ class Trace:
         """Return one name of a column, "" if there is none."""
         number = int(self.columns[name][index])
         return self.names[number] if number >= 0 else ""
+
+    def counts(self) -> npt.NDArray[np.int64]:
+        """Return for each event how often it happened: 1 but for tools that count, shape (n,)."""
+        result = self.columns["result"]
+        if self.format not in COUNTING:
+            return np.ones(len(result), np.int64)
+        return np.where((result > 0) & (self.columns["returns"] == 0), result, 1)
 
     def skb_state(self, index: int) -> SkbState:
         """Return the sk_buff's fields at one event."""

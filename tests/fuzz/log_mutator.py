@@ -11,10 +11,12 @@ import lzma
 import random
 import re
 from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 
 TESTS = Path(__file__).resolve().parents[1]
-FORMATS = ("pwru", "pwru-json", "perf", "ftrace", "dmesg")
+FORMATS = ("pwru", "pwru-json", "perf", "ftrace", "dmesg", "retis", "retis-json", "nettrace")
+FORMATS += ("dropwatch", "tcpdrop", "perf-trace", "function-graph", "sk_buff", "bpftrace")
 PARTS = re.compile(rb"[0-9A-Za-z_.]+|\s+|.", re.DOTALL)
 NUMBER = re.compile(rb"0x[0-9a-f]+|[0-9][0-9a-f]*")
 
@@ -91,6 +93,90 @@ JSON = (
     b'"skb_metadata":"\\n(struct sk_buff){\\n .inner_mac_header = (__u16)68,\\n}"}',
     b'{ "skb" : "0xffff888100000000", "func" : "\\u0066\\ud83d\\ude00", "unknown" : [{"a":null}] }',
 )
+FEW_FIELDS = {
+    "retis": (
+        b"12313349514683 (1) [isc-net] 26822/26823 [k] ip_output #b32e (skb ffff8ca396cf4600)",
+        b"  \xe2\x86\xb3 123 (1) [p] 2 [tp] skb:kfree_skb #b (skb ffff8c) n 1 drop (reason a/B)",
+        b"    skb_udp_tunnel_segment+0x1",
+        b"  192.0.2.1.43366 > 198.51.100.2.5501 tos 0x0 ttl 64 len 1544 proto UDP (17) len 1524",
+        b"  2001:db8::1.53 > 2001:db8::2.46050 ttl 64 label 0x10 len 59 proto TCP (6) flags [S]",
+        b"  ns 0x1/4026531840 if 4 (wlp82s0) rxif 3",
+        b"  skb [csum partial (start 102 off 16) hash 0x51 len 1544 data_len 1460 priority 0] "
+        b"gso [type 0x501 flags 0x1 segs 2 size 1448]",
+    ),
+    "retis-json": (
+        b'{"common":{"timestamp":2386,"smp_id":3,"task":{"pid":11,"comm":"ping"}},"kernel":'
+        b'{"symbol":"skb:kfree_skb","probe_type":"raw_tracepoint","stack_trace":["a+0x1","b"]},'
+        b'"skb-tracking":{"skb":18446616546229617920},"skb-drop":{"drop_reason":"X"},"skb":{"meta":'
+        b'{"len":1544,"ip_summed":3,"csum":1048678},"gso":{"size":1448,"type":1}},"dev":'
+        b'{"name":"veth","ifindex":11}}',
+        b'{"common":{"smp_id":0},"kernel":{"symbol":"tcp_v4_rcv"},"skb":{"daddr":"2001:db8::1",'
+        b'"dport":39308,"etype":2048,"protocol":6,"saddr":"198.51.100.24","sport":443}}',
+        b'{"common":{"timestamp":1},"startup":{"retis_version":"v1.6.0"}}',
+    ),
+    "nettrace": (
+        b"***************** ffff888f97491800,ffff888f97491900 ***************",
+        b"[3314.867784] [ip_output    ] TCP: 192.0.2.1:40 -> 198.51.100.2:22 seq:1, flags:A",
+        b"[3314.8677] [a ] UDP: 192.0.2.1:4 -> 1.2.3.4:2 *reason: X, validate_xmit_skb+0x1a2*",
+        b"[2553.2034] 192.0.2.9:5 -> 192.0.2.1:53 TCP seq:1, flags:A reason:TCP_CSUM f+0x9",
+        b"[2553.2] [e90][ip_rcv   ][cpu:3  ][eth0 ][a-12][ns:4026] TCP: 1.2.3.4:1 -> 2.3.4.5:2",
+        b"    -> [ffffffff81a3b0c0]kfree_skb_reason+0x1",
+    ),
+    "dropwatch": (
+        b"3 drops at validate_xmit_skb+1a2 (0xffffffffa2b8c1d2) [software]",
+        b"12 drops at location 0xffffffffa2b8c999 [software]",
+        b"drop at: validate_xmit_skb+0x158/0x340 (0xffffffff81a3b0c0)",
+        b"input port ifindex: 4",
+        b"input port name: vxlan100",
+        b"protocol: 0x800",
+        b"original length: 1544",
+        b"drop reason: NOT_SPECIFIED",
+    ),
+    "tcpdrop": (
+        b"14:46:49 0   4  192.0.2.10:80   > 198.51.100.55:33280  SYN_SENT (SYN|ACK)  X_DROP (12)",
+        b"14:46:50 4711 6  2001:db8::1:80 > 2001:db8::2:33280    ESTABLISHED (ACK)",
+        b"00:39:21 0  swapper/2   192.0.2.31:3306     198.51.100.82:50552  ESTABLISHE",
+        b"\tb'sk_skb_reason_drop+0x1e4'",
+        b"\ttcp_v4_do_rcv+0x135",
+    ),
+    "perf-trace": (
+        b"   0.000 swapper/3/0 skb:kfree_skb(skbaddr: 0xffff9ca661e90200, location: 0xffffffff81, "
+        b"protocol: 2048, reason: SKB_DROP_REASON_NO_SOCKET)",
+        b'   1.2 ( 0.010 ms): a/5 net:net_dev_queue(name: "eth0", len: 1544, gso_size: 1448)',
+        b"   2.500 ping/2465 skb:consume_skb:skbaddr=0xffff9ca661e90300",
+        b"                      udp_queue_rcv_one_skb ([kernel.kallsyms])",
+    ),
+    "function-graph": (
+        b" 12)               |  vxlan_xmit_one [vxlan]() {",
+        b" 12) + 21.100 us   |    skb_mac_gso_segment(); /* = 0xffffffea */",
+        b" 12)   3.821 us    |  } /* __skb_gso_segment ret=-22 */",
+        b"  123.456789 |   1)   0.505 us    |    vxlan_find_vni [vxlan]();",
+    ),
+    "sk_buff": (
+        b"crash> struct sk_buff ffff3000651a2e00",
+        b"struct sk_buff {",
+        b"*(struct sk_buff *)0xffff8ca396cf4600 = {",
+        b"    rbnode = {",
+        b"      len = 7",
+        b"  },",
+        b'  cb = "\\000, len = 9",',
+        b"  inner_mac_header = 68, transport_header = 70, ip_summed = 3 '\\003',",
+        b"\t.len = (unsigned int)1544,",
+        b"}",
+        b"struct skb_shared_info {",
+        b"  gso_size = 1448,",
+    ),
+    "bpftrace": (
+        b"kprobe:skb_segment skb=0xffff9ca661e90200 len=1544 gso_size=1448 inner_mac_header=68",
+        b"        inet_gso_segment+347",
+        b"@[",
+        b"    kfree_skb_reason+1",
+        b"]: 12",
+        b"@drops[SKB_DROP_REASON_NO_SOCKET, udp_rcv]: 5",
+        b"@[SKB_CONSUMED]: 34",
+        b"Lost 7 events",
+    ),
+}
 BORDERS = tuple(
     form % number
     for number in (
@@ -157,8 +243,9 @@ class Mutator:
             "perf": events,
             "ftrace": events,
             "dmesg": [list(DMESG)],
+            **{name: [list(lines)] for name, lines in FEW_FIELDS.items()},
         }
-        self._all = [*PWRU, *EVENTS, *DMESG, *JSON]
+        self._all = [*PWRU, *EVENTS, *DMESG, *JSON, *chain(*FEW_FIELDS.values())]
         self._words = sorted({word for line in self._all for word in line.split()})
         self._changes: tuple[Callable[[random.Random, bytes], bytes], ...] = (
             *(self._number, self._number, self._number, self._bit, self._bit, self._word),

@@ -16,6 +16,7 @@ from effort import examples
 from gso import GsoError
 from gso.commands.diagnose import as_json, report
 from gso.drawing.diagnosis_page import page
+from gso.traces.formats import SCANNERS
 
 HERE = Path(__file__).parents[1]
 REAL = (HERE / "kernel/data/incident-unpatched.trace").read_bytes().splitlines()
@@ -36,7 +37,7 @@ validate_xmit_skb  [mod]
  b+0x1/0x2 [mod]
 a b 12/13 [030] 79090.376153: probe:f: (ffffffffc0feebe0) dev="vlan100" skb=0xffff x=0x44
 \tffffffff85070e60 __dev_queue_xmit+0x1 ([kernel.kallsyms])""".splitlines()
-FORMATS = st.sampled_from(["pwru", "pwru-json", "perf", "ftrace", "dmesg"])
+FORMATS = st.sampled_from(list(SCANNERS))
 BITS = [b"0x", b"[", b"]", b"(", b"=", b'"', b":", b" ", b"\t", b"->", b"{", b"\0", b"9" * 30, b"-"]
 
 

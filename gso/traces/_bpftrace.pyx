@@ -1,0 +1,158 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
+# cython: initializedcheck=False
+"""What bpftrace prints: maps, and lines of printf with names and values.
+
+"@[\n    kfree_skb_reason+1\n    validate_xmit_skb+418\n]: 12" and "@[SKB_DROP_REASON_NO_SOCKET]: 2"
+count events; "skb_udp_tunnel_segment skb=0xffff9ca661e90200 len=1544 gso_size=1448" is one, and a
+stack may follow it.
+"""
+
+from libc.stdint cimport INT64_MIN, int64_t
+from libc.string cimport memchr
+
+from gso.traces._event_lines cimport EventLines, symbol_end
+from gso.traces._row cimport Key, T_OFFSET, T_POINTER
+from gso.traces._scanner cimport (
+    LINE_DAMAGED, LINE_NO_MEMORY, LINE_READ, OWNER_EVENT, find_key,
+)
+from gso.traces._text cimport (
+    find, is_digit, is_word, read_number, skip_blanks, skip_key, skip_token, starts,
+)
+
+cdef enum:
+    LEAST_KEYS = 2
+
+
+cdef inline bint is_map(const char *p, const char *end) noexcept nogil:
+    """Whether this is "@name[": the key of a map."""
+    if p == end or p[0] != c"@":
+        return False
+    p = symbol_end(p + 1, end)
+    return p < end and p[0] == c"["
+
+
+cdef bint has_fields(const char *p, const char *end) noexcept nogil:
+    """Whether a line names fields of an sk_buff, and the sk_buff or one that nothing else has."""
+    cdef const char *stop
+    cdef const Key *key
+    cdef int keys = 0
+    cdef bint own = False
+    while True:
+        p = skip_blanks(p, end)
+        if p >= end:
+            return own and keys >= LEAST_KEYS
+        stop = skip_key(p, end)
+        if stop < end and stop[0] == c"=":
+            if starts(p, stop, b"skb->", 5):
+                p += 5
+            key = find_key(p, stop - p)
+            keys += key != NULL
+            own |= key != NULL and (key.target == T_POINTER or key.target == T_OFFSET
+                                    or starts(p, stop, b"gso_", 4))
+        p = skip_token(max(stop, p + 1), end)
+
+
+cdef class BpftraceScanner(EventLines):
+    """Scans bpftrace's maps and key-value lines into columns; see `Scanner`."""
+
+    cdef bint in_map            # the key of a map is a stack, and its lines follow
+
+    cdef bint _starts_event(self, const char *p, const char *end) noexcept nogil:
+        return is_map(p, end) or has_fields(p, end)
+
+    cdef int _event(self, const char *p, const char *end) noexcept nogil:
+        if p[0] == c"@":
+            return self._map(p, end)
+        self.in_map = False
+        self._probe(p, end)
+        if self._pairs(p, end) == -2:
+            return LINE_NO_MEMORY
+        self.row.returns = self.row.result != INT64_MIN
+        return LINE_READ
+
+    cdef int _map(self, const char *p, const char *end) noexcept nogil:
+        """Read "@[SKB_DROP_REASON_NO_SOCKET, tcp_v4_rcv]: 2", or "@[" before a stack."""
+        cdef const char *stop
+        p = <const char *>memchr(p, c"[", end - p) + 1
+        self.in_map = skip_blanks(p, end) == end
+        if self.in_map:
+            return LINE_READ
+        stop = find(p, end, b"]: ", 3)
+        if stop == NULL:
+            return LINE_DAMAGED
+        self._times(stop, end)
+        stop -= 3
+        while p < stop:
+            p = skip_blanks(p, stop)
+            self._key(p, symbol_end(p, stop))
+            p = symbol_end(p, stop)
+            p = skip_blanks(p + 1, stop) if p < stop else stop
+        return LINE_READ
+
+    cdef void _key(self, const char *p, const char *end) noexcept nogil:
+        """Read a part of a map's key: a drop reason, or a function."""
+        if starts(p, end, b"SKB_CONSUMED", 12):
+            self._function(b"consume_skb", 11)
+        elif starts(p, end, b"SKB_DROP_REASON_", 16):
+            self._function(b"kfree_skb", 9)
+            self.row.reason = self._named(p, end)
+        elif end > p and not is_digit(p[0]) and memchr(p, c"_", end - p) != NULL:
+            self.row.location = self._named(p, end)
+
+    cdef void _times(self, const char *p, const char *end) noexcept nogil:
+        cdef int64_t number = 0
+        if read_number(p, end, 10, &number):
+            self._count(number)
+
+    cdef void _probe(self, const char *p, const char *end) noexcept nogil:
+        """Read the function from "kprobe:NAME", "NAME:" or "func=NAME"."""
+        cdef const char *stop
+        cdef const char *name
+        cdef int _word
+        for _word in range(4):
+            p = skip_blanks(p, end)
+            stop = skip_token(p, end)
+            name = p
+            if starts(p, stop, b"func=", 5):
+                name = p + 5
+            elif starts(p, stop, b"function=", 9):
+                name = p + 9
+            elif starts(p, stop, b"probe=", 6):
+                name = p + 6
+            elif memchr(p, c"=", stop - p) != NULL:
+                p = stop
+                continue
+            while stop > name and (stop - 1)[0] in (c":", c",", c"|"):
+                stop -= 1
+            p = stop
+            while p > name and is_word((p - 1)[0]):
+                p -= 1
+            if stop > p and not is_digit(p[0]) and memchr(p, c"_", stop - p) != NULL:
+                self._function(p, stop - p)
+                return
+            p = skip_token(stop, end)
+
+    cdef int _detail(self, const char *p, const char *end) noexcept nogil:
+        cdef const char *at = skip_blanks(p, end)
+        if self.in_map and starts(p, end, b"]: ", 3):
+            self._times(p + 3, end)
+            self.in_map = False
+            return LINE_READ
+        if self.in_map and starts(p, end, b", ", 2):
+            return LINE_READ            # more of the key: "@[\n    f+1\n, iperf3]: 2"
+        if at == p or not self._frame(p, end):
+            return LINE_DAMAGED
+        # The innermost function is the one that the map's probe is in.
+        if self.owner == OWNER_EVENT and self.row.function < 0:
+            self._function(at, symbol_end(at, end) - at)
+        return LINE_READ
+
+    cdef bint _is_chatter(self, const char *p, const char *end) noexcept nogil:
+        cdef int64_t number = 0
+        if starts(p, end, b"Lost ", 5) and read_number(p + 5, skip_token(p + 5, end), 10, &number):
+            if number > 0 and number >> 32 == 0:
+                self.lost += number
+            return True
+        # Maps without a key count nothing that has a name.
+        return (starts(p, end, b"Attaching ", 10) or starts(p, end, b"Attached ", 9)
+                or starts(p, end, b"^C", 2) or p[0] == c"@" and find(p, end, b": ", 2) != NULL)

@@ -1,0 +1,3 @@
+from gso.traces._event_lines import EventLines
+
+class DropwatchScanner(EventLines): ...
