@@ -107,7 +107,7 @@ cdef bint is_usual(const headers *h) noexcept nogil:
     cdef int k, tunnels = 0
     for k in range(h.n):
         tunnels += h.layers[k].kind == LAYER_UDP
-    if tunnels > 1 or (h.udp is not NULL and h.udp.field_if):
+    if tunnels > 1 or h.opaque is not NULL or (h.udp is not NULL and h.udp.field_if):
         return False
     return not (h.steps & (1 << STEP_MPLS | 1 << STEP_NSH) or h.remcsum or h.jumbo >= 0)
 

@@ -19,16 +19,22 @@ _WRAPPED = re.compile(
     rb'(?m)^.*?\{(?:[^\n]*?[,{])?\s*"(?:MESSAGE|log|message|msg)"\s*:\s*'
     rb'("(?:[^"\\\n]|\\.)*"|\[[\d,\s]*\])[^\n]*\}\s*?$'
 )
+# One that is not closed was cut off, which the scanner counts.
+_ARRAY = re.compile(rb"(?m)^\[(\{[^\n]*\})\][ \t\r]*$")
 _EVENT = re.compile(rb'"(?:skb|func)"\s*:\s*["\d]')
 
 
 def unwrapped(block: bytes) -> bytes:
     """Return a block of lines in which messages stand for the objects that they were members of."""
-    if block.startswith(b"[{"):
-        block = b"[\n" + block[1:].replace(b'},{"', b'},\n{"').rstrip(b"]\r\n") + b"\n]\n"
+    if b"[{" in block:
+        block = _ARRAY.sub(_elements, block)
     if b"{" not in block or not any(name in block for name in _NAMES):
         return block
     return _WRAPPED.sub(_message, block)
+
+
+def _elements(match: re.Match[bytes]) -> bytes:
+    return b"[\n" + match[1].replace(b'},{"', b'},\n{"') + b"\n]"
 
 
 def _message(match: re.Match[bytes]) -> bytes:
