@@ -265,7 +265,7 @@ cdef int make_plan(
         return refuse(
             why, REASON_NOT_GSO, "gso_size", "a payload of {offset} bytes is not larger than "
             "gso_size {limit}", p.length, gso_size, 0)
-    p.guarded = p.h.l4 == IPPROTO_UDP and not p.h.plain and not p.ufo
+    p.guarded = p.h.l4 == IPPROTO_UDP and not (p.h.plain or p.ufo or gso_type & SKB_GSO_UDP_L4)
     if p.guarded and check_payload(p, why, options, frame, size) < 0:
         return -1
     if p.h.jumbo >= 0:

@@ -168,8 +168,8 @@ def segment(frame, gso_size, *, gso_type=None, layout=None, link_type="ethernet"
             (GTP-U, L2TP, ESP, WireGuard, CAPWAP: `gso.headers.tunnels`) is refused unless UDP or
             UDP_L4 is set, or `tunnel_ports` maps it to None.
             A UDP payload on a port that is not known, which is a tunnel by all its fields, is not
-            cut into datagrams, whatever gso_type says (AMBIGUOUS): `tunnel_ports` has to name the
-            tunnel, or None for plain UDP. Datagrams that carry a packet each are cut.
+            cut into datagrams by guess (AMBIGUOUS): `tunnel_ports` has to name the tunnel, or None
+            for plain UDP, or gso_type UDP_L4. Datagrams that carry a packet each are cut.
         layout: from :func:`parse` of this frame or one with the same headers, to save parsing.
         link_type, tunnel_ports: as for :func:`parse`.
         checksum: "complete", or "partial": the innermost checksum field holds the sum of the

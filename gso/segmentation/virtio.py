@@ -224,8 +224,8 @@ def segment_vnet(
 
     Returns :class:`Frames`, without virtio headers.
 
-    Raises GsoError for what the kernel refuses (6.12; tunnels: 6.17), and AMBIGUOUS for a packet
-    that is in a tunnel by all its fields though the header says that it is datagrams.
+    Raises GsoError for what the kernel refuses (6.12; tunnels: 6.17). A payload that the header
+    calls datagrams is cut as such, whatever it looks like: the sender knows.
 
     Kernel: virtio_net_hdr_to_skb, virtio_net_hdr_tnl_to_skb, skb_checksum_help.
     """
