@@ -14,7 +14,8 @@ _HOMES = {
     "gso.capture": "Capture read_capture write_capture",
     "gso.coalescing._coalesce": "Coalesced coalesce",
     "gso.constants": "L4 GsoType Reason Tunnel",
-    "gso.diagnosis": "Case Diagnosis diagnose",
+    "gso.diagnosis": "Case",
+    "gso.drawing.diagnosed": "Diagnosis diagnose",
     "gso.errors": "GsoError",
     "gso.headers._layout": "LAYOUT_DTYPE Layout parse parse_batch",
     "gso.rules": "RULES SKB_DTYPE Finding Findings Rule Severity SkbState explain skb_array "

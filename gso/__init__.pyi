@@ -13,7 +13,8 @@ from gso.buffers._memory import memory_limit, trim_memory
 from gso.capture import Capture, read_capture, write_capture
 from gso.coalescing._coalesce import Coalesced, coalesce
 from gso.constants import L4, GsoType, Reason, Tunnel
-from gso.diagnosis import Case, Diagnosis, diagnose
+from gso.diagnosis import Case
+from gso.drawing.diagnosed import Diagnosis, diagnose
 from gso.errors import GsoError
 from gso.headers._layout import LAYOUT_DTYPE, Layout, parse, parse_batch
 from gso.rules import (

@@ -1,5 +1,12 @@
 """Text out of a file, made safe to show."""
 
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+
+REPORT_WIDTH = 96
+
 
 def printable(text: str) -> str:
     """The text with control characters escaped, so that it cannot command the terminal."""
@@ -14,3 +21,15 @@ def printable_lines(text: str) -> str:
 def plural(count: int, word: str) -> str:
     """``1 packet``, ``2 packets``."""
     return f"{count} {word}{'' if count == 1 else 's'}"
+
+
+def wrapped(label: str, text: str, indent: str = "  ") -> Iterator[str]:
+    """Yield the lines of a paragraph of a report; the text is made safe to show."""
+    yield from textwrap.wrap(
+        label + printable(text),
+        REPORT_WIDTH,
+        initial_indent=indent,
+        subsequent_indent=indent + "  ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )

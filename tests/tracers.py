@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from pathlib import Path
 
 from gso.kernel.trees import debian
@@ -30,6 +31,12 @@ none_attached() {
 show() { echo "=== $1"; cat "$1"; }
 mkdir /dev/shm/logs && cd /dev/shm/logs
 """
+
+
+def shown(folder: Path) -> list[str]:
+    """Options that show a folder to the machine, and the library with the Python that runs it."""
+    folders = (folder, Path(__file__).parents[1], Path(sys.base_prefix))
+    return [option for each in folders for option in ("--show", str(each))]
 
 
 def build_dumper(version: str | None, folder: Path) -> Path:

@@ -32,8 +32,8 @@
 #ifdef GSO_ASAN
 /* Each block is one of malloc's, and its header is out of bounds. */
 #include <sanitizer/asan_interface.h>
-#define HIDE(block) ASAN_POISON_MEMORY_REGION(block, sizeof(struct block))
-#define SHOW(block) ASAN_UNPOISON_MEMORY_REGION(block, sizeof(struct block))
+#define HIDE(it) ASAN_POISON_MEMORY_REGION(it, sizeof(struct block))
+#define SHOW(it) ASAN_UNPOISON_MEMORY_REGION(it, sizeof(struct block))
 #else
 #define GSO_ASAN 0
 #define HIDE(block)

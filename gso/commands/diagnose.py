@@ -6,36 +6,20 @@ import argparse
 import json
 import re
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
 from gso.commands.files import check_no_input, write_text
-from gso.commands.usage import FINDINGS, FINE, REPORT_WIDTH, UNUSABLE, UsageError, wrapped
-from gso.diagnosis import Case, Diagnosis, diagnose
-from gso.diagnosis.reasons import reason_of
-from gso.drawing.offsets import drawing
-from gso.drawing.report import (
-    Fact,
-    Heading,
-    Item,
-    Lines,
-    Sample,
-    drops_by_number,
-    equal_cases,
-    event_text,
-    report_items,
-    sample_end,
-    summary_items,
-)
+from gso.commands.usage import FINDINGS, FINE, UNUSABLE, UsageError
+from gso.diagnosis import Diagnosis, diagnose
+from gso.drawing.diagnosis_json import SCHEMA, as_json, log_json, summary_json
+from gso.drawing.diagnosis_text import as_text, report
+from gso.drawing.report import summary_items
 from gso.errors import GsoError
 from gso.printable import printable
 from gso.traces.formats import SCANNERS, table
 from gso.traces.reader import Format, TraceReader
 
-__all__ = ["SCHEMA", "add", "as_json", "report"]
-
-SCHEMA = "gso.diagnose/1"
 _PAGE = b"<!doctype html"
 
 _DIAGNOSE = """\
@@ -101,13 +85,13 @@ def _diagnose(options: argparse.Namespace) -> int:
     for name in options.logs:
         found.append((name, _read(name, options.format, options.kernel or "")))
         if options.ndjson:
-            _write_line({"schema": SCHEMA, **_log_of_many_json(*found[-1])})
+            _write_line({"schema": SCHEMA, **log_json(*found[-1])})
     if options.html:
         from gso.drawing.diagnosis_page import page  # noqa: PLC0415  (seldom needed)
 
         write_text(options.html, page(found))
     if options.ndjson:
-        _write_line({"schema": SCHEMA, "summary": _summary_json(found)})
+        _write_line({"schema": SCHEMA, "summary": summary_json(found)})
     elif options.json:
         json.dump(as_json(found), sys.stdout, indent=2)
         sys.stdout.write("\n")
@@ -138,7 +122,7 @@ def _write_reports(found: list[tuple[str, Diagnosis]]) -> None:
         sys.stdout.writelines(f"{line}\n" for line in report(name, diagnosis))
     if len(found) > 1:
         for item in summary_items(found):
-            sys.stdout.writelines(f"{printable(line)}\n" for line in _text(item))
+            sys.stdout.writelines(f"{printable(line)}\n" for line in as_text(item))
 
 
 def _read(name: str, format: Format, kernel: str) -> Diagnosis:
@@ -160,154 +144,3 @@ def status(diagnosis: Diagnosis) -> int:
     if diagnosis.cases:
         return FINDINGS
     return FINE if diagnosis.clean else UNUSABLE
-
-
-def report(name: str, diagnosis: Diagnosis) -> Iterator[str]:
-    """The diagnosis of one log in lines of text, safe to show."""
-    for item in report_items(name, diagnosis):
-        yield from map(printable, _text(item))
-
-
-def _text(item: Item) -> Iterator[str]:
-    match item:
-        case Heading(text, level):
-            yield from () if level == 1 else ("",)
-            yield text
-        case Fact():
-            yield from _fact_text(item)
-        case Lines(title, lines):
-            yield title
-            yield from (f"  {line}" for line in lines)
-        case Sample(case, title):
-            yield from ("", f"  {title}")
-            yield from _sample_text(case)
-
-
-def _fact_text(fact: Fact, indent: str = "") -> Iterator[str]:
-    if fact.code:
-        yield f"  {fact.label:<17}{fact.code}"
-        yield from (f"  {'':<17}{fact.note}",) if fact.note else ()
-    else:
-        yield from wrapped(fact.label, fact.text, indent + "  " * fact.depth)
-
-
-def _sample_text(case: Case) -> Iterator[str]:
-    for event in case.events:
-        mark = "  <--" if event is case.example and case.fields else ""
-        yield f"    {event_text(event)}{mark}"
-    for fact in sample_end(case):
-        yield from _fact_text(fact, "    ")
-    lines = list(drawing(case, REPORT_WIDTH - 4))
-    if lines:
-        yield ""
-        yield from (f"    {line}" for line in lines)
-
-
-def as_json(found: list[tuple[str, Diagnosis]]) -> dict[str, Any]:
-    """The diagnoses of several logs in types that JSON knows, as in ``diagnose.schema.json``."""
-    return {
-        "schema": SCHEMA,
-        "clean": all(diagnosis.clean for _, diagnosis in found),
-        "findings": [
-            {"log": name, **_case_json(case)}
-            for name, diagnosis in found
-            for case in diagnosis.cases
-        ],
-        "logs": [{"log": name, **_log_json(diagnosis)} for name, diagnosis in found],
-        "summary": _summary_json(found),
-    }
-
-
-def _log_of_many_json(name: str, diagnosis: Diagnosis) -> dict[str, Any]:
-    return {
-        "log": name,
-        "clean": diagnosis.clean,
-        **_log_json(diagnosis),
-        "findings": [_case_json(case) for case in diagnosis.cases],
-    }
-
-
-def _summary_json(found: list[tuple[str, Diagnosis]]) -> list[dict[str, Any]]:
-    return [
-        {
-            "rules": list(case.rules),
-            "function": case.function,
-            "packets": case.packets,
-            "dropped": case.dropped,
-            "logs": names,
-        }
-        for case, names in equal_cases(found)
-    ]
-
-
-def _log_json(diagnosis: Diagnosis) -> dict[str, Any]:
-    return {
-        "format": diagnosis.format,
-        "lines": diagnosis.lines,
-        "events": diagnosis.events,
-        "damaged": diagnosis.damaged,
-        "damaged_lines": [{"line": n, "text": text} for n, text in diagnosis.damaged_lines],
-        "lost": diagnosis.lost,
-        "forgotten": diagnosis.forgotten,
-        "why_not_judged": diagnosis.not_judged,
-        "unread_lines": [{"line": n, "text": text} for n, text in diagnosis.unread],
-        "judged": diagnosis.judged,
-        "not_judged": diagnosis.missing,
-        "other_drops": [
-            {**_reason_json(reason), "place": place, "count": count}
-            for (reason, place), count in drops_by_number(diagnosis.drops)
-        ],
-        "record": diagnosis.record,
-    }
-
-
-def _reason_json(reason: str) -> dict[str, str]:
-    known = reason_of(reason)
-    return {
-        "reason": reason,
-        "meaning": known.meaning if known else "",
-        "look_at": known.look_at if known else "",
-    }
-
-
-def _case_json(case: Case) -> dict[str, Any]:
-    function, reason, place = case.drop or ("", "", "")
-    return {
-        "rule": case.rules[0],
-        "rules": list(case.rules),
-        "severity": str(case.severity),
-        "message": case.message,
-        "fields": case.fields,
-        "expected": case.expected,
-        "function": case.function,
-        "evidence": case.evidence,
-        "missing_call": case.missing_call,
-        "kernel_outcome": case.kernel_outcome,
-        "likely_cause": case.likely_cause,
-        "commits": list(case.commits),
-        "packets": case.packets,
-        "dropped": case.dropped,
-        "first_time": case.first_time,
-        "last_time": case.last_time,
-        "flows": dict(case.flows.most_common()),
-        "devices": dict(case.devices.most_common()),
-        "growth": case.growth,
-        "results": case.results,
-        "drop": {"function": function, **_reason_json(reason), "place": place}
-        if case.drop
-        else None,
-        "stack": list(case.stack),
-        "events": [
-            {
-                "line": event.line,
-                "time": event.time,
-                "cpu": event.cpu,
-                "function": event.function,
-                "flow": event.flow,
-                "device": event.device,
-                "state": event.state.known,
-            }
-            for event in case.events
-        ],
-        "drawing": list(drawing(case)),
-    }

@@ -7,27 +7,22 @@ from __future__ import annotations
 
 import argparse
 import shutil
-import textwrap
-from collections.abc import Iterator
 
-from gso.printable import plural, printable
+from gso.printable import plural
 
 __all__ = [
     "EXAMPLES",
     "FINDINGS",
     "FINE",
-    "REPORT_WIDTH",
     "UNUSABLE",
     "Formatter",
     "UsageError",
     "plural",
     "terminal_width",
     "version",
-    "wrapped",
 ]
 
 FINE, FINDINGS, UNUSABLE = 0, 1, 2
-REPORT_WIDTH = 96
 
 EXAMPLES = """\
 examples:
@@ -62,18 +57,6 @@ class Formatter(argparse.RawDescriptionHelpFormatter):
 def terminal_width() -> int:
     """Columns of the terminal; 100 if there is none."""
     return shutil.get_terminal_size((100, 24)).columns
-
-
-def wrapped(label: str, text: str, indent: str = "  ") -> Iterator[str]:
-    """Yield the lines of a paragraph of a report; the text is made safe to show."""
-    yield from textwrap.wrap(
-        label + printable(text),
-        REPORT_WIDTH,
-        initial_indent=indent,
-        subsequent_indent=indent + "  ",
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
 
 
 def version() -> str:

@@ -14,12 +14,12 @@ import numpy as np
 
 from gso.capture import Capture, Reader
 from gso.commands.common import add_common, add_input, open_source, positive, tunnel_ports
-from gso.commands.usage import FINDINGS, FINE, UNUSABLE, plural, wrapped
+from gso.commands.usage import FINDINGS, FINE, UNUSABLE, plural
 from gso.errors import GsoError
 from gso.headers._fine import fine_frames
 from gso.headers.followed import not_followed
 from gso.headers.fragments import Reassembler
-from gso.printable import printable
+from gso.printable import printable, wrapped
 from gso.rules import Finding, Severity
 from gso.rules.frames import validate_frame
 

@@ -8,10 +8,12 @@ import signal
 import sys
 from types import FrameType
 
-from gso.commands.diagnose import as_json, report, status
+from gso.commands.diagnose import status
 from gso.commands.usage import FINE, UsageError
 from gso.diagnosis import Diagnoser
 from gso.diagnosis.live import WatchError, kernel_functions, lacking, program, watch
+from gso.drawing.diagnosis_json import as_json
+from gso.drawing.diagnosis_text import report
 from gso.printable import printable
 
 _DESCRIPTION = """\

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from gso.diagnosis.event import Event
 from gso.rules import RULES, Severity
 from gso.rules.table import COMMITS
 from gso.traces.foreign import advice, is_foreign
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = ["Case", "Diagnosis"]
 
@@ -132,16 +136,16 @@ class Diagnosis:
     error: str = ""
 
     @classmethod
-    def refused(cls, error: str) -> Diagnosis:
+    def refused(cls, error: str) -> Self:
         """Return the diagnosis of a log that could not be read."""
         return cls([], "", 0, 0, 0, 0, [], {}, 0, Counter(), {}, error=error)
 
-    def merge(self, others: Iterable[Diagnosis]) -> Diagnosis:
+    def merge(self, others: Iterable[Diagnosis]) -> Self:
         """Return one diagnosis of this log and others: equal cases are joined, counts are added.
 
         It is clean only if all are. `error` says why some were not judged, if some were not.
         """
-        every = [self, *others]
+        every: list[Diagnosis] = [self, *others]
         cases: dict[tuple[tuple[str, ...], str], Case] = {}
         for case in (case for one in every for case in one.cases):
             known = cases.get(case.kind)
@@ -149,7 +153,7 @@ class Diagnosis:
         judged = sum((Counter(one.judged) for one in every), Counter())
         offsets = sum(one.offsets for one in every)
         reasons = [one.not_judged for one in every if one.not_judged]
-        return Diagnosis(
+        return type(self)(
             sorted(cases.values(), key=lambda case: (case.worth[0] > 0, -case.packets)),
             ", ".join(dict.fromkeys(one.format for one in every if one.format)),
             sum(one.events for one in every),

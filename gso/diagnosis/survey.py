@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from functools import cache
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -38,7 +38,10 @@ _MOST_NAMES = 1000
 _DMESG = [reader.name for reader in READERS].index("dmesg")
 
 
-def diagnose(trace: Trace | Iterable[Trace], kernel: str = "") -> Diagnosis:
+Batches: TypeAlias = "Trace | Iterable[Trace]"
+
+
+def diagnose(trace: Batches, kernel: str = "") -> Diagnosis:
     """Find the packets whose header offsets are wrong, and the functions that left them so.
 
     Args:

@@ -251,7 +251,9 @@ cdef class Scanner:
 
     def claimant(self, const uint8_t[::1] line):
         """Return the number of the reader that claims a line, -1 if none does; `next` included."""
-        cdef const char *p = <const char *>&line[0] if line.shape[0] else NULL
+        if not line.shape[0]:
+            return NOBODY
+        cdef const char *p = <const char *>&line[0]
         cdef const char *end = trimmed(p, p + line.shape[0])
         return self._claimed(after_prefixes(p, end), end, NOBODY)
 

@@ -50,8 +50,24 @@ def add(command: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help="longest time for --command in a VM, boot included (default: 300)",
     )
+    command.add_argument(
+        "--show",
+        action="append",
+        default=[],
+        type=_folder,
+        metavar="DIR",
+        help="a folder of this host that the VM sees at the same place, and cannot change; it sees "
+        "none but those of programs otherwise (may be repeated)",
+    )
     add_trust(command)
     command.set_defaults(run=_shell)
+
+
+def _folder(text: str) -> Path:
+    folder = Path(text).resolve()
+    if not folder.is_dir():
+        raise argparse.ArgumentTypeError(f"{text} is not a folder")
+    return folder
 
 
 def _shell(options: argparse.Namespace) -> int:
@@ -68,4 +84,5 @@ def _shell(options: argparse.Namespace) -> int:
         scenarios=scenarios,
         command=options.command,
         timeout=options.timeout,
+        shown=options.show,
     )

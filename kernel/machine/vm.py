@@ -92,6 +92,7 @@ def boot(
     stop: Path,
     kept: KeptMachine | None = None,
     inputs: Sequence[Path] = (),
+    shown: Sequence[Path] = (),
 ) -> dict[str, Any]:
     """Boot, run the plan, and return the guest's results; raise :class:`VmLostError`.
 
@@ -99,6 +100,7 @@ def boot(
     ``folder`` gets the evidence when the VM has ended; the guest does not see it. The VM ends
     early when the file ``stop`` appears, and with its results, unless ``kept`` takes it over then.
     ``inputs``: files that the guest finds in :data:`gso.kernel.machine.share.GIVEN`.
+    ``shown``: folders of this host that the guest sees at their places, and cannot change.
     """
     if kept:
         plan = {**plan, "console": kept.console()}
@@ -108,7 +110,8 @@ def boot(
             share = ends.enter_context(shared(kernel, plan, inputs, folder))
             ends.callback(share.take)
             archive = initramfs(kernel.modules_folder)
-            line = command(kernel, share, archive, folder, kept.socket if kept else None)
+            socket = kept.socket if kept else None
+            line = command(kernel, share, archive, folder, socket, shown=shown)
             machine = ends.enter_context(started(line, folder / _CONSOLE, folder))
             _watch(machine, share, folder, timeout, stop)
             if kept:
@@ -120,12 +123,18 @@ def boot(
 
 
 def command(
-    kernel: Bootable, share: Share, archive: Path, folder: Path, terminal: Path | None = None
+    kernel: Bootable,
+    share: Share,
+    archive: Path,
+    folder: Path,
+    terminal: Path | None = None,
+    *,
+    shown: Sequence[Path] = (),
 ) -> list[str]:
     """Return the command line for a kernel with its shared folders and its initramfs.
 
     ``folder``: the place of the evidence, for people who look at the processes of this host.
-    ``terminal``: a socket for a second serial port.
+    ``terminal``: a socket for a second serial port. ``shown``: as for :func:`boot`.
     """
     native = kvm.probe(kernel.image).works
     line = ["qemu-system-x86_64", "-name", f"guest={_escaped(folder)}"]
@@ -133,7 +142,7 @@ def command(
     line += ["-cpu", "host" if native else "max", "-smp", str(capacity.cpus()), "-m", _MEMORY]
     line += ["-nodefaults", "-display", "none", "-no-reboot", "-serial", "stdio"]
     line += ["-serial", f"unix:{_escaped(terminal)},server=on,wait=off"] if terminal else []
-    programs = _programs()
+    programs = _programs(shown)
     for number, programs_folder in enumerate(programs):
         line += _read_only(f"gso.programs{number}", programs_folder)
     if kernel.modules_folder:
@@ -170,16 +179,21 @@ def _filters_calls() -> bool:
     return subprocess.run(asked, capture_output=True, check=False).returncode == 0
 
 
-def _programs() -> list[Path]:
-    """Return the folders of this host's programs that the guest sees."""
+def _programs(shown: Sequence[Path]) -> list[Path]:
+    """Return the folders of this host's programs that the guest sees, and those shown to it."""
     folders = sandbox.program_folders()
+    folders += [folder for folder in shown if not _is_in(folder, folders)]
     python = Path(guest_python())
-    if not any(python.is_relative_to(folder) for folder in folders):
+    if not _is_in(python, folders):
         folders.append(Path(sys.base_prefix))
     for folder in folders:
         if re.search(r"[^\w/.+@%=-]", str(folder)):
             raise UsageError(f"a guest cannot use programs in a folder of this name: {folder}")
     return folders
+
+
+def _is_in(path: Path, folders: Sequence[Path]) -> bool:
+    return any(path.is_relative_to(folder) for folder in folders)
 
 
 def _read_only(tag: str, folder: Path) -> list[str]:

@@ -93,8 +93,12 @@ def in_machine(
     scenarios: Sequence[Scenario],
     command: str | None,
     timeout: float,
+    shown: Sequence[Path] = (),
 ) -> int:
-    """Boot one variant of a kernel with the topology; return the exit status of the shell."""
+    """Boot one variant of a kernel with the topology; return the exit status of the shell.
+
+    ``shown``: folders of this host that the machine sees, too.
+    """
     if command is None and not sys.stdin.isatty():
         raise UsageError("the shell needs a terminal; --command runs a command without one")
     with ExitStack() as ends:
@@ -110,6 +114,7 @@ def in_machine(
             timeout=timeout,
             stop=folder / "stop",
             kept=kept,
+            shown=shown,
         )
         _pass_on(folder / "vm")
         if kept and not guest["status"]:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import gso
+import tracers
 from gso.diagnosis import SET_INNER_MAC
 from testbed import gso_kernel
 from tracers import HELPERS, SCENARIO, build_dumper, dump, files
@@ -30,7 +31,7 @@ def shown(test_bed, bpftrace, perf, tmp_path_factory):  # noqa: ARG001
     folder = tmp_path_factory.mktemp("tracers")
     watching = "".join(map(watch, SIGNALS))
     script = watching + WATCH_REFUSES + record(advice(folder)) + dump(build_dumper(None, folder))
-    machine = ("--unpatched", "--only", SCENARIO, "--timeout", "2700")
+    machine = ("--unpatched", "--only", SCENARIO, "--timeout", "2700", *tracers.shown(folder))
     done = gso_kernel(folder, "shell", *machine, "--command", HELPERS + script, timeout=3000)
     assert done.status == 0, done.out + done.err
     return files(done.out)

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 import gso
 from effort import examples
-from gso.commands.diagnose import as_json
 from gso.diagnosis._packet_table import AFTER_FREE, CONSUMES, DROPS, ENTERS, PacketTable
 from gso.diagnosis.follower import Follower
+from gso.drawing.diagnosis_json import as_json
 from reference import following
 from reference import packet_table as reference
 

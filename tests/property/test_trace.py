@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 import gso
 from effort import examples
 from gso import GsoError
-from gso.commands.diagnose import as_json, report
+from gso.drawing.diagnosis_json import as_json
 from gso.drawing.diagnosis_page import page
+from gso.drawing.diagnosis_text import report
 from gso.traces.formats import SCANNERS
 
 HERE = Path(__file__).parents[1]

@@ -15,10 +15,11 @@ import pytest
 import gso
 import handmade as packets
 from gso.cli import main
-from gso.commands.diagnose import as_json, report
 from gso.diagnosis import SET_INNER_MAC
 from gso.diagnosis.recorders import COMMANDS, NEEDS
+from gso.drawing.diagnosis_json import as_json
 from gso.drawing.diagnosis_page import page
+from gso.drawing.diagnosis_text import report
 from gso.drawing.offsets import drawing
 
 DATA = Path(__file__).parents[1] / "kernel/data"

@@ -158,3 +158,9 @@ def test_a_cut_makes_no_other_finding(cut):
     except gso.GsoError:
         return
     assert {case.rules for case in diagnosis.cases} <= {(HEADER,)}
+
+
+@pytest.mark.parametrize("text", [b"\n", b"Hi all,\n\nhere is what I see\n", b"\n\n\n", b" \n\t\n"])
+def test_empty_lines_before_any_event(text):
+    with pytest.raises(gso.GsoError, match=r"has a format|is empty"):
+        gso.read_trace(io.BytesIO(text))

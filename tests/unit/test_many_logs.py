@@ -12,8 +12,8 @@ import pytest
 
 import gso
 from gso.cli import main
-from gso.commands.diagnose import report
 from gso.drawing.diagnosis_page import page
+from gso.drawing.diagnosis_text import report
 from gso.drawing.offsets import drawing
 
 DATA = Path(__file__).parents[1] / "kernel/data"
@@ -156,3 +156,15 @@ def test_a_plain_packet_is_drawn_as_one(tmp_path, encapsulation):
     assert "|IP 20" in text
     assert ">IP<" in picture
     assert ">TCP, UDP ...<" in picture
+
+
+def test_a_diagnosis_can_be_shown(capsys):
+    found = gso.diagnose(gso.read_trace(UNPATCHED))
+    assert isinstance(found, gso.Diagnosis)
+    assert main(["diagnose", str(UNPATCHED)]) == 1
+    assert found.to_text(str(UNPATCHED)) == capsys.readouterr().out
+    main(["diagnose", "--ndjson", str(UNPATCHED)])
+    assert found.to_dict(str(UNPATCHED)) == json.loads(capsys.readouterr().out.splitlines()[0])
+    assert found.to_html().startswith("<!DOCTYPE html>")
+    both = found.merge([found])
+    assert both.to_dict()["findings"][0]["packets"] == 2 * found.cases[0].packets

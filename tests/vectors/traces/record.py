@@ -16,7 +16,7 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parents[1]))
 
 from gso.diagnosis.recorders import COMMANDS  # noqa: E402
-from tracers import HELPERS, SCENARIO, build_dumper, dump, files  # noqa: E402
+from tracers import HELPERS, SCENARIO, build_dumper, dump, files, shown  # noqa: E402
 
 KERNELS = {"unpatched": ["--unpatched"], "patched": ["--patched", "ipvs-gue-inner-mac-header"]}
 # The older prints no inner offsets.
@@ -47,9 +47,10 @@ for file in bpftrace.log perf.log ftrace.log; do show $file; done
 """
 
 
-def record(script: str, kind: str, *kernel: str) -> None:
-    """Run a script in the VM and keep the logs that it shows."""
+def record(script: str, kind: str, *kernel: str, folder: Path = HERE) -> None:
+    """Run a script in a VM that sees a folder, and keep the logs that it shows."""
     command = [sys.executable, "-m", "gso.kernel", "shell", *KERNELS[kind], *kernel]
+    command += shown(folder)
     done = subprocess.run(
         [*command, "--only", SCENARIO, "--command", HELPERS + script],
         stdout=subprocess.PIPE,
@@ -70,7 +71,7 @@ def main(which: list[str]) -> None:
             for version in DUMPING:
                 with tempfile.TemporaryDirectory() as folder:
                     module = build_dumper(version, Path(folder))
-                    record(dump(module), kind, "--kernel", version)
+                    record(dump(module), kind, "--kernel", version, folder=Path(folder))
 
 
 if __name__ == "__main__":
