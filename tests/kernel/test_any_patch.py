@@ -51,7 +51,7 @@ def test_a_patch_that_breaks_what_no_known_fault_is_about(verify, tmp_path):
     patch = edited(
         tmp_path,
         "drivers/net/geneve.c",
-        lambda text: text.replace(PROTOCOL, PROTOCOL.replace(b"inner_proto", b"0")),
+        lambda text: text.replace(PROTOCOL, PROTOCOL.replace(b", inner_proto", b", 0")),
     )
     names = ("geneve-outer4-inner4-csum", "vxlan-outer4-inner4-csum")
     only = [word for name in names for word in ("--only", name)]
