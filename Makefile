@@ -1,6 +1,6 @@
 # make verify   verify the fix of the IPVS GUE fault in real kernels
 # make verify-all  the same with every scenario, on two of Debian's kernels (some minutes)
-# make check    lint, types, architecture, and every test that boots nothing (under three minutes)
+# make check    lint, types, architecture, and every test that boots nothing (four to five minutes)
 # make test     run every test, in virtual machines too (half an hour to an hour)
 # make bench    measure the library against its peers (QUICK=1: a look in a minute or two)
 # make guard    compare instruction counts with the stored ones
@@ -37,8 +37,8 @@ quick-tests: build
 outlook:
 	@echo 'make test, on two cores:'
 	@echo '  1. Debian packages for virtual machines and for nginx   (seconds, or minutes the first time)'
-	@echo '  2. all tests that boot nothing, with all random examples (4 minutes)'
-	@echo '  3. the package installed for each Python, and kernels   (20 to 45 minutes, by what the cache has)'
+	@echo '  2. all tests that boot nothing, with all random examples (6 minutes)'
+	@echo '  3. the package installed for each Python, and kernels   (30 to 60 minutes, by what the cache has)'
 	@echo '     built and booted with and without patches'
 
 # Machines wait for a place on this host (kernel/machine/capacity.py), so tests with machines run side
