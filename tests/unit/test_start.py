@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import pickle
 import subprocess
 import sys
@@ -36,7 +37,7 @@ def imported(code: str, tmp_path: Path | None = None) -> set[str]:
     path = ":".join([str(Path(gso.__file__).parents[1]), *sys.path])
     done = subprocess.run(
         [sys.executable, "-S", "-c", IMPORTED.format(code)],
-        capture_output=True, text=True, check=True, cwd=tmp_path, env={"PYTHONPATH": path},
+        capture_output=True, text=True, check=True, cwd=tmp_path, env={**os.environ, "PYTHONPATH": path},
     )  # fmt: skip
     return set(json.loads(done.stderr.splitlines()[-1]))
 
