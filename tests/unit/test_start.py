@@ -37,7 +37,8 @@ def imported(code: str, tmp_path: Path | None = None) -> set[str]:
     path = ":".join([str(Path(gso.__file__).parents[1]), *sys.path])
     done = subprocess.run(
         [sys.executable, "-S", "-c", IMPORTED.format(code)],
-        capture_output=True, text=True, check=True, cwd=tmp_path, env={**os.environ, "PYTHONPATH": path},
+        capture_output=True, text=True, check=True, cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": path},
     )  # fmt: skip
     return set(json.loads(done.stderr.splitlines()[-1]))
 
