@@ -204,7 +204,7 @@ INLINE void judge(struct block *restrict block)
         RULE(R_INNER_ORDER, ordered & IS_SET(network), network >= inner_network);
         RULE(R_INNER_ORDER, ordered & KNOWN(inner_transport) & segmented,
              inner_network > inner_transport);
-        RULE(R_INNER_ORDER, ordered & tunnelled & KNOWN(inner_mac), inner_mac > inner_network);
+        RULE(R_INNER_ORDER, ordered & (least != 0) & KNOWN(inner_mac), inner_mac > inner_network);
 
         const vec size = PICK(measured, inner_mac - transport, tnl_hlen);
         const vec sized = placed & tunnelled & KNOWN(size);

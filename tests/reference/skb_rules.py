@@ -112,7 +112,7 @@ def inner(skb: SkbState, rule) -> None:
             rule("inner-header-order", skb.network_header >= network)
         if last is not None and skb.gso_size:
             rule("inner-header-order", network > last)
-        if tunnelled and mac is not None:
+        if shortest(skb) and mac is not None:
             rule("inner-header-order", mac > network)
     if tunnelled:
         tunnel(skb, rule)
