@@ -10,7 +10,8 @@ __all__ = ["clean"]
 
 _ESCAPES = re.compile(
     # "#033" and "^[" are how syslog and cat -v write the first byte of an escape sequence.
-    rb"(?:\x1b|#033|\^\[)(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\n]*(\x07|\x1b\\))"
+    # How long they may be bounds the time that many beginnings without an end take.
+    rb"(?:\x1b|#033|\^\[)(\[[0-?]{0,99}[ -/]{0,99}[@-~]|\][^\x07\x1b\n]{0,999}(\x07|\x1b\\))"
     rb"|\x1b[()][0-9A-B]"
 )
 _MARKS = (b"\x1b", b"\0", b"#033[", b"^[[")

@@ -14,36 +14,59 @@ import re
 
 __all__ = ["unwrapped"]
 
-_NAMES = (b'"MESSAGE"', b'"log"', b'"message"', b'"msg"')
-_WRAPPED = re.compile(
-    rb'(?m)^.*?\{(?:[^\n]*?[,{])?\s*"(?:MESSAGE|log|message|msg)"\s*:\s*'
-    rb'("(?:[^"\\\n]|\\.)*"|\[[\d,\s]*\])[^\n]*\}\s*?$'
-)
+_NAMES = ("MESSAGE", "log", "message", "msg")
+_QUOTED = tuple(f'"{name}"'.encode() for name in _NAMES)
 # One that is not closed was cut off, which the scanner counts.
 _ARRAY = re.compile(rb"(?m)^\[(\{[^\n]*\})\][ \t\r]*$")
-_EVENT = re.compile(rb'"(?:skb|func)"\s*:\s*["\d]')
+_EVENT = ("skb", "func")
+_DECODER = json.JSONDecoder()
 
 
 def unwrapped(block: bytes) -> bytes:
     """Return a block of lines in which messages stand for the objects that they were members of."""
     if b"[{" in block:
         block = _ARRAY.sub(_elements, block)
-    if b"{" not in block or not any(name in block for name in _NAMES):
+    if b"{" not in block or not any(name in block for name in _QUOTED):
         return block
-    return _WRAPPED.sub(_message, block)
+    return b"\n".join(map(_unwrapped_line, block.split(b"\n")))
 
 
 def _elements(match: re.Match[bytes]) -> bytes:
     return b"[\n" + match[1].replace(b'},{"', b'},\n{"') + b"\n]"
 
 
-def _message(match: re.Match[bytes]) -> bytes:
-    if _EVENT.search(match[0][: match.start(1) - match.start()]):
-        return match[0]
+def _unwrapped_line(line: bytes) -> bytes:
+    """Return the message of the object that ends a line, or the line where there is none."""
+    start = line.find(b"{")
+    if start < 0 or not any(name in line for name in _QUOTED):
+        return line
+    # The parser takes time in proportion to the line, whatever is in it.
     try:
-        value = json.loads(match[1])
-        text = value.encode() if isinstance(value, str) else bytes(value)
-    except (ValueError, TypeError):
-        return match[0]
+        text = line[start:].decode()
+        found, end = _DECODER.raw_decode(text)
+        message = None if text[end:].strip() else _message(found)
+    except (ValueError, RecursionError):
+        return line
     # The kernel's scanner takes several messages in one line apart again.
-    return bytes(text.strip(b"\r\n").replace(b"\r", b"").replace(b"\n", b"#012"))
+    return line if message is None else message.replace(b"\r", b"").replace(b"\n", b"#012")
+
+
+def _message(found: object) -> bytes | None:
+    """Return the text of the first message in an object, None for one that is an event itself."""
+    if not isinstance(found, dict) or any(name in found for name in _EVENT):
+        return None
+    for name, value in found.items():
+        message = _text(value) if name in _NAMES else _message(value)
+        if message is not None:
+            return message
+    return None
+
+
+def _text(value: object) -> bytes | None:
+    """Return a message; the journal writes one that is no UTF-8 as a list of its bytes."""
+    try:
+        if isinstance(value, str):
+            return value.encode().strip(b"\r\n")
+        return bytes(value).strip(b"\r\n") if isinstance(value, list) else None
+    except (ValueError, TypeError):  # surrogates, and what are no bytes
+        return None
