@@ -24,7 +24,7 @@ def _add_words():
     for word in (
         # pwru
         *("Attaching ", "Attached ", "Detaching ", "Listening for events", "Per cpu buffer size:"),
-        *("Received signal, exiting", "Printed ", "Lost ", "Probing ", "Kprobe"),
+        *("Received signal, exiting", "Printed ", "Probing ", "Kprobe"),
         *("Use multi-kprobes", "Attach"),
         # perf, trace-cmd, ftrace
         *("[ perf record:", "cpus=", "version = ", "CPU 0 is empty", "CPU 1 is empty"),
@@ -75,7 +75,7 @@ cdef bint is_prompt(const char *p, const char *end) noexcept nogil:
         p += 1
     while at < end and not is_blank(at[0]):
         at += 1
-    return (at - 1)[0] in (c"$", c"#", c"%", c">") or at < end and (at + 1)[0] == c"~"
+    return (at - 1)[0] in (c"$", c"#", c"%", c">") or end - at > 1 and at[1] == c"~"
 
 
 cdef bint is_message(const char *p, const char *end) noexcept nogil:

@@ -433,9 +433,7 @@ cdef class PwruScanner(Scanner):
     cdef int _more(self, const char *p, const char *end) noexcept nogil:
         """Read a line that follows an event: of its stack, or of its sk_buff as C prints it."""
         cdef const char *stop
-        cdef bint dump = memchr(b".({}),][\"", p[0], 9) != NULL or find(p, end, b" = ", 3) != NULL
-        if (p[0] == c"{" or p[0] == c'"') and find(p, end, b'":', 2) != NULL:
-            return -1                   # another tool's JSON
+        cdef bint dump = self._is_dump(p, end)
         if not dump:
             if not is_word(p[0]) or is_digit(p[0]) and not starts(p, end, b"0x", 2):
                 return -1
@@ -457,6 +455,29 @@ cdef class PwruScanner(Scanner):
             return self._dump_line(p, end)
         self._stack_line(p, stop)
         return 0
+
+    cdef bint _is_dump(self, const char *p, const char *end) noexcept nogil:
+        """Whether a line is shaped as those in which C prints a struct.
+
+        After brackets and commas there is nothing, ".field", "(type)value" or a quoted char;
+        drgn and gdb print "field = value".
+        """
+        cdef const char *start = p
+        cdef const char *close
+        while p < end and (memchr(b"{}[]),", p[0], 6) != NULL or is_blank(p[0])):
+            p += 1
+        if p == end:
+            return True
+        if p[0] == c"." or p[0] == c"'":
+            return end - p > 1 and not is_blank(p[1])
+        if p[0] == c"(":
+            close = <const char *>memchr(p, c")", end - p)
+            return close != NULL and end - close > 1 and not is_blank(close[1])
+        if p > start:
+            return False
+        while p < end and is_word(p[0]):
+            p += 1
+        return p > start and starts(p, end, b" = ", 3)
 
     cdef bint _is_symbol(self, const char *p, const char *end) noexcept nogil:
         """Whether nothing but an offset and a module's name follow a function's."""
