@@ -10,6 +10,7 @@ text after its slot. So the line has the same values as if it were read in full.
 """
 
 from libc.stdint cimport int8_t, int32_t, uint64_t
+from libc.string cimport memcmp
 
 from gso.traces._row cimport (
     T_DATA, T_DEVICE, T_ETHERTYPE, T_IFINDEX, T_LOCATION, T_MTU, T_NETNS, T_POINTER, T_REASON, Key,
@@ -18,6 +19,7 @@ from gso.traces._row cimport (
 cdef enum:
     SLOTS = 40
     LONGEST_TEMPLATE = 2048
+    SAME_BEGINNING = 16     # bytes that tell whether a line has the prefix of the one before
     # Kinds of slots that every format has; those of one format count from FIRST_PART.
     SLOT_PAIR = 1           # the value of key=value
     SLOT_FLOW
@@ -67,9 +69,17 @@ cdef struct TemplateSlot:
 cdef struct LineTemplate:
     bint usable
     bint broken             # a line like it cannot be read by it
+    bint bare               # the line that was read last had no prefix
     const char *text        # the line that was read last
     int32_t size
     int32_t count
     uint64_t seen           # the bits of the values that its slots set
     TemplateSlot[SLOTS] slots
     char[LONGEST_TEMPLATE] kept
+
+
+cdef inline bint begins_alike(const LineTemplate *template, const char *p,
+                              const char *end) noexcept nogil:
+    """Whether a line has no prefix, since the line before had none and began with the same text."""
+    return (template.usable and template.bare and template.size >= SAME_BEGINNING
+            and end - p >= SAME_BEGINNING and memcmp(p, template.text, SAME_BEGINNING) == 0)

@@ -23,6 +23,8 @@ cdef const char *after_prefixes(const char *p, const char *end) noexcept nogil:
     """Return where the text begins that was passed on."""
     cdef const char *rest
     cdef int _count
+    if starts(p, end, b"0x", 2):
+        return p                        # the pointer with which pwru's lines begin
     for _count in range(MOST_PREFIXES):
         rest = after_one(p, end)
         if rest == NULL:

@@ -15,7 +15,7 @@ import os
 import numpy as np
 
 from gso.traces._line_template cimport (
-    FLOW_BIT, LONGEST_TEMPLATE, SLOT_FLOW, SLOT_PAIR, SLOT_WORD, SLOTS, bit, key_bit,
+    FLOW_BIT, LONGEST_TEMPLATE, SLOT_FLOW, SLOT_PAIR, SLOT_WORD, SLOTS, begins_alike, bit, key_bit,
 )
 from gso.traces._names cimport intern_like
 from gso.traces._notes cimport is_note
@@ -300,16 +300,11 @@ cdef class Scanner:
                     if last == p:
                         p = stop + 1
                         continue
-                    self.raw_start = self.line_start = p
-                    if stop - p <= longest and self._read_by_template(p, last):
+                    text = p if begins_alike(&self.template, p, last) else after_prefixes(p, last)
+                    self.raw_start, self.line_start = p, text
+                    if stop - p <= longest and self._read_by_template(text, last):
                         p = stop + 1 + self._skip_stack(stop + 1, end)
                         continue
-                    text = after_prefixes(p, last)
-                    if text != p:
-                        self.line_start = text
-                        if stop - p <= longest and self._read_by_template(text, last):
-                            p = stop + 1 + self._skip_stack(stop + 1, end)
-                            continue
                     stack_lines = self.stack_lines
                     status = self._scan(text, last) if stop - p <= longest else self._too_long()
                     if status == LINE_DAMAGED and stop - p <= longest:
@@ -320,6 +315,7 @@ cdef class Scanner:
                     if status == LINE_EVENT:
                         self.template.usable = self.use_templates and not self.template.broken
                         self.template.text = self.line_start
+                        self.template.bare = self.line_start == self.raw_start
                         self.template.size = <int32_t>(last - self.line_start)
                         p += self._skip_stack(p, end)
                     elif self.stack_lines == stack_lines:
@@ -561,6 +557,7 @@ cdef class Scanner:
             if at == end and old == old_end and not template.broken:
                 self._begin()
                 template.text, template.size = p, <int32_t>(end - p)
+                template.bare = self.line_start == self.raw_start
                 return True
             if slot == slots_end or slot.start > offset:
                 break
