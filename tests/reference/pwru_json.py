@@ -17,6 +17,8 @@ NO_TIME = -(1 << 63)
 PROTOCOLS = {1: "icmp", 6: "tcp", 17: "udp", 58: "icmp6"}
 NOT_OF_THE_KERNEL = {"payload", "tunnel", "l4", "mtu", "context", "zero_known"}
 SWAPPED = {0x0008, 0xDD86, 0x0608, 0x5865}
+# A line of marks alone holds no event, and nothing of one.
+NO_WORD = re.compile(rb"[^0-9A-Za-z%\x80-\xff]*")
 COLUMNS = {"netns": (0, 1 << 64), "mtu": (0, 1 << 31), "ifindex": (0, 1 << 31)}
 
 
@@ -51,7 +53,8 @@ def read(data: bytes) -> Log:
             continue
         row = event(line) if len(line) <= LONGEST_LINE else None
         if row is None:
-            log.damaged.append(log.lines)
+            if not NO_WORD.fullmatch(line):
+                log.damaged.append(log.lines)
             continue
         if not log.rows:
             log.relative = row["time"] == 0 and not row["clock"]

@@ -86,3 +86,16 @@ def test_pointers_that_collide_without_a_key_take_no_longer():
         gso.diagnose(trace)
         spent.append(time.process_time() - begun)
     assert spent[1] < 10 * spent[0] + 0.5
+
+
+BEGINNINGS = '{"log":"x', '{"log":', "{,", '{"MESSAGE":[1,', "#033]", "#033[1", "[{", '},{"'
+
+
+@pytest.mark.parametrize("beginning", BEGINNINGS)
+def test_a_line_of_many_beginnings_is_read(beginning):
+    """Time that grew with the square of such a line would have no end here."""
+    line = beginning * (900_000 // len(beginning)) + '"log"\n'
+    event = "0xffff888100000000 0 [curl:7] ip_rcv len=1\n"
+    trace = gso.read_trace(io.BytesIO((event + line + event).encode()))
+    assert trace.function.tolist() == ["ip_rcv", "ip_rcv"]
+    assert trace.damaged == 1
