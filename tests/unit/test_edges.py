@@ -113,11 +113,17 @@ def test_a_closed_standard_input_is_named():
     assert "closed" in done.stderr
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+@pytest.fixture(params=[signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def number(request):
+    """A signal that is not ignored: nohup and background jobs of shells hand that down."""
+    before = signal.signal(request.param, signal.SIG_DFL)
+    yield request.param
+    signal.signal(request.param, before)
+
+
 def test_a_signal_leaves_no_half_file(capture, tmp_path, number):
     folder = tmp_path / "out"
     folder.mkdir()
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     with subprocess.Popen(
         [*GSO, "segment", "-", folder / "out.pcap", "--gso-size", "1448"],
         stdin=subprocess.PIPE,
