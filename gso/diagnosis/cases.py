@@ -19,6 +19,8 @@ __all__ = ["Case", "Diagnosis"]
 
 
 _MOST_LINES = 5
+_LENGTHS_ALONE = frozenset({"data-len"})
+"""Rules that say nothing of a packet's headers: with them alone a log is not judged."""
 
 
 @dataclass
@@ -180,7 +182,7 @@ class Diagnosis:
             return self.error
         if not self.events:
             return "no event was found in it"
-        if not self.judged:
+        if not self.judged.keys() - _LENGTHS_ALONE:
             return "its events lack the fields that the rules compare"
         if self.damaged:
             count = "1 line" if self.damaged == 1 else f"{self.damaged} lines"

@@ -15,9 +15,11 @@ _PLACES = {
     "__dev_queue_xmit": Context.TRANSMIT,
     "validate_xmit_skb": Context.TRANSMIT,
     "dev_hard_start_xmit": Context.TRANSMIT,
+    "net_dev_queue": Context.TRANSMIT,
+    "net_dev_start_xmit": Context.TRANSMIT,
     "skb_checksum_help": Context.CHECKSUM_HELP,
 }
-"""By functions whose first argument is the sk_buff."""
+"""By functions whose first argument is the sk_buff, and tracepoints in them."""
 _DUMPS = frozenset({"skb_dump", "skb_warn_bad_offload", "skb_checksum_help"})
 """What the kernel's log calls an event whose place is in its stack."""
 _NEAR_TOP = 8

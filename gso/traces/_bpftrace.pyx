@@ -31,6 +31,17 @@ cdef inline bint is_map(const char *p, const char *end) noexcept nogil:
     return p < end and p[0] == c"["
 
 
+cdef bint is_traced(const char *p, const char *end) noexcept nogil:
+    """Whether a line has the processor of ftrace and perf: " [003] "; what they print is theirs."""
+    while True:
+        p = find(p, end, b" [", 2) if p < end else NULL
+        if p == NULL:
+            return False
+        if end - p > 5 and is_digit(p[0]) and is_digit(p[1]) and is_digit(p[2]) \
+                and starts(p + 3, end, b"] ", 2):
+            return True
+
+
 cdef bint has_fields(const char *p, const char *end) noexcept nogil:
     """Whether a line names fields of an sk_buff, and the sk_buff or one that nothing else has."""
     cdef const char *stop
@@ -58,7 +69,7 @@ cdef class BpftraceScanner(EventLines):
     cdef bint in_map            # the key of a map is a stack, and its lines follow
 
     cdef bint _starts_event(self, const char *p, const char *end) noexcept nogil:
-        return is_map(p, end) or has_fields(p, end)
+        return is_map(p, end) or has_fields(p, end) and not is_traced(p, end)
 
     cdef int _event(self, const char *p, const char *end) noexcept nogil:
         if p[0] == c"@":

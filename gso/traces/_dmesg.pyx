@@ -16,7 +16,8 @@ from gso.traces._kernel_words cimport (
 from gso.traces._names cimport intern
 from gso.traces._notes cimport is_message
 from gso.traces._scanner cimport (
-    LINE_DAMAGED, LINE_READ, LINE_STRANGE, OWNER_EVENT, OWNER_NONE, Scanner,
+    LINE_DAMAGED, LINE_ORPHAN, LINE_READ, LINE_STRANGE, NO_VALUE, OWNER_DAMAGED, OWNER_EVENT,
+    OWNER_NONE, Scanner,
 )
 from gso.traces._text cimport (
     find, host_order, is_blank, is_word, read_number, read_time, skip_blanks, skip_token, starts,
@@ -39,13 +40,24 @@ cdef enum Report:
     REPORT_DUMP         # lines of its dump, and then a warning
     REPORT_SUM          # the dump that it announced
     REPORT_PANIC        # the crash that it announced
+    REPORT_LIST         # dumps of the packets in its frag_list, and then a warning
 
 
-# What stood before a line of the log: whether the last event announced a dump, or is one that a
-# warning may follow, and whether a crash was announced whose function is still to come.
+# The order in which a dump's lines are printed.
+cdef enum Part:
+    PART_NONE           # it is no such line
+    PART_MAC, PART_SHINFO, PART_CSUM, PART_HASH, PART_PRIORITY, PART_INNER, PART_DEVICE
+    PART_END
+
+
+# What stood before a line of the log: whether the last event announced a dump, has one whose
+# frag_list follows, is one that a warning may follow, or is a warning whose packet may follow;
+# and whether a crash was announced whose function is still to come.
 cdef struct State:
     bint announced
+    bint listed
     bint dumped
+    bint warned
     bint crashed
 
 
@@ -106,6 +118,25 @@ cdef inline bint is_bytes(const char *p, const char *end) noexcept nogil:
             or starts(p, end, b"headroom:", 9) or starts(p, end, b"tailroom:", 9))
 
 
+cdef inline int part_of(const char *p, const char *end) noexcept nogil:
+    """Which line of a dump this is."""
+    if find(p, end, b"inner(", 6) != NULL:
+        return PART_INNER
+    if find(p, end, b"mac=(", 5) != NULL:
+        return PART_MAC
+    if find(p, end, b"shinfo(", 7) != NULL:
+        return PART_SHINFO
+    if find(p, end, b"csum(0x", 7) != NULL:
+        return PART_CSUM
+    if find(p, end, b"hash(0x", 7) != NULL:
+        return PART_HASH
+    if find(p, end, b"dev name=", 9) != NULL:
+        return PART_DEVICE
+    if find(p, end, b"priority=0x", 11) != NULL:
+        return PART_PRIORITY
+    return PART_NONE
+
+
 cdef inline bint is_sanitizer(const char *p, const char *end) noexcept nogil:
     """Whether the line is "BUG: KASAN: use-after-free in skb_segment+0x1a3/0x1f50"."""
     cdef const char *stop
@@ -135,6 +166,9 @@ cdef class DmesgScanner(Scanner):
     """Scans the kernel's dumps of sk_buffs into columns; see `Scanner`."""
 
     cdef int report             # what may follow the last event
+    cdef int part               # the last line of its dump
+    cdef int before             # that of the dump before, PART_END where other lines came between
+    cdef bint is_offload        # it is the warning of skb_warn_bad_offload
     cdef uint64_t letters       # of the line that is read, 0 for bytes of a dump
     # The words of a crash whose function was not printed yet, and their line.
     cdef char[LONGEST_SAID] crash
@@ -157,7 +191,9 @@ cdef class DmesgScanner(Scanner):
         cdef State now
         cdef bint open = self.owner == OWNER_EVENT
         now.announced = open and self.report == REPORT_SUM
-        now.dumped = open and self.report == REPORT_DUMP
+        now.listed = open and self.report == REPORT_LIST
+        now.dumped = open and (self.report == REPORT_DUMP or self.report == REPORT_LIST)
+        now.warned = open and self.is_offload and self.row.skb.gso_size == INT32_MIN
         now.crashed = self.crash_size > 0
         return now
 
@@ -167,12 +203,14 @@ cdef class DmesgScanner(Scanner):
         cdef const char *at = find(p, end, b"skb ", 4)
         self.letters = LETTERS_NOT_LOOKED_AT
         if at != NULL and starts(at, end, b"len=", 4):
-            return not before.announced
+            return not before.announced and not before.listed
         if at != NULL and is_bytes(at, end):
             self.letters = 0
             return False
         self.letters = letters_of(p, end)
-        if is_complaint(p, end) or said_in(p, end, self.letters, &at) != NULL:
+        if is_complaint(p, end):
+            return not before.warned
+        if said_in(p, end, self.letters, &at) != NULL:
             return True
         if before.crashed and after_counter(p, end, self.letters) != NULL:
             return True
@@ -212,11 +250,15 @@ cdef class DmesgScanner(Scanner):
             if event[0]:
                 return -1               # a line makes one event
             event[0] = True
+            self.before = self.part if before.dumped else PART_END
             self._new()
-            self.report = REPORT_DUMP
+            self.report, self.part, self.is_offload = REPORT_DUMP, PART_NONE, False
             self._time(p, end)
             return self._event(p, end)
         if not self.letters:
+            return 0
+        if before.warned and is_complaint(p, end):
+            self._complaint(p, end)
             return 0
         if not event[0] and self._is_strange(p, end):
             return LINE_STRANGE
@@ -228,12 +270,20 @@ cdef class DmesgScanner(Scanner):
         if self.crash_size and find(p, end, b"[ cut here ]", 12) != NULL:
             self.crash_size = 0         # it had no function
         if self.owner != OWNER_EVENT:
-            return LINE_READ
+            # A dump without its first line, as a log that begins with the newest line has them.
+            return LINE_READ if part_of(p, end) == PART_NONE else LINE_ORPHAN
         if find(p, end, b"skb len=", 8) != NULL:
-            self._length(p, end)
-            self.report = REPORT_DUMP
+            if self.report != REPORT_LIST:
+                self._length(p, end)
+                self.report = REPORT_DUMP
             return 0
+        if self.report == REPORT_LIST:
+            if part_of(p, end) != PART_NONE or find(p, end, b"skb ", 4) != NULL \
+                    or find(p, end, b"sk family=", 10) != NULL:
+                return 0
+            self.report, self.part = REPORT_DUMP, PART_END
         return self._detail(p, end)
+
     cdef bint _is_own(self, const char *p, const char *end) noexcept nogil:
         """Whether this is a message of the kernel, or the further text of one, or has a prefix.
 
@@ -278,6 +328,7 @@ cdef class DmesgScanner(Scanner):
                 self._function(at, end)
                 self._keep_words(at, end)
                 self.report = REPORT_STACK
+                self.is_offload = find(at, end, b" skb_warn_bad_offload+", 22) != NULL
         return 0
 
     cdef void _length(self, const char *p, const char *end) noexcept nogil:
@@ -292,7 +343,9 @@ cdef class DmesgScanner(Scanner):
         """Read the sk_buff of skb_warn_bad_offload as it was printed before v5.3."""
         cdef Skb *row = &self.row.skb
         cdef int64_t value = 0
+        self.part = PART_END
         self.row.function = intern(&self.names, b"skb_warn_bad_offload", 20)
+        self._device_before(p, find(p, end, b": caps=(", 8) - 7)
         self._number(p, end, b") len=", 6, &row.len)
         self._number(p, end, b" data_len=", 10, &row.data_len)
         self._number(p, end, b" gso_size=", 10, &row.gso_size)
@@ -406,7 +459,27 @@ cdef class DmesgScanner(Scanner):
         if find(p, end, b": caps=(", 8) != NULL:
             self.row.function = intern(&self.names, b"skb_warn_bad_offload", 20)
             return 0
-        return self._more(p, end) if self.report == REPORT_DUMP else 0
+        return self._dumped(p, end) if self.report == REPORT_DUMP else 0
+
+    cdef int _dumped(self, const char *p, const char *end) noexcept nogil:
+        """Read a line of the dump.
+
+        Its lines come in one order, each once: where they do not, or go on where the dump before
+        stopped, dumps were printed at the same time by two processors, or the log begins with its
+        newest line. What of it is this packet's cannot be told, so nothing of it is kept.
+        """
+        cdef int part = part_of(p, end)
+        if part == PART_NONE:
+            if find(p, end, b"skb fraglist:", 13) != NULL:
+                self.report = REPORT_LIST
+            return 0
+        if part <= self.part or self.part == PART_NONE and part > self.before:
+            self.row.skb = self.nothing.skb
+            self.row.device = NO_VALUE
+            self.owner = OWNER_DAMAGED
+            return LINE_ORPHAN
+        self.part = part
+        return self._part(part, p, end)
 
     cdef void _function(self, const char *p, const char *end) noexcept nogil:
         """Read the function in "at net/core/dev.c:3258 skb_checksum_help+0x7c/0x114"."""
@@ -448,52 +521,59 @@ cdef class DmesgScanner(Scanner):
         if self._get(p, end, key, size, &value):
             target[0] = <int32_t>(value & 0xffff)
 
-    cdef int _more(self, const char *p, const char *end) noexcept nogil:
+    cdef int _part(self, int part, const char *p, const char *end) noexcept nogil:
         cdef Skb *row = &self.row.skb
         cdef const char *at
         cdef int64_t value = 0
-        cdef int32_t name
-        at = find(p, end, b"inner(", 6)
-        if at != NULL:
-            if self._get(p, at, b"encapsulation=", 14, &value):
-                row.encapsulation = <int16_t>(value & 1)
-            self._offset(at, end, b"mac=", 4, &row.inner_mac_header)
-            self._offset(at, end, b"net=", 4, &row.inner_network_header)
-            self._offset(at, end, b"trans=", 6, &row.inner_transport_header)
-            # inner_ipproto shares its memory: only a number in the range of Ethernet types is one.
-            if self._get(at, end, b"proto=", 6, &value) and host_order(value) >= 0x600:
-                row.inner_protocol = <int32_t>host_order(value)
-            return 0
-        if find(p, end, b"mac=(", 5) != NULL:
+        if part == PART_INNER:
+            self._inner(p, end)
+        elif part == PART_MAC:
             self._offset(p, end, b"mac=(", 5, &row.mac_header)
             self._offset(p, end, b"net=(", 5, &row.network_header)
             self._offset(p, end, b"trans=", 6, &row.transport_header)
-        elif find(p, end, b"shinfo(", 7) != NULL:
+        elif part == PART_SHINFO:
             at = find(p, end, b"gso(", 4)
             if at != NULL:
                 self._number(at, end, b"size=", 5, &row.gso_size)
                 self._number(at, end, b"type=", 5, &row.gso_type)
-        elif find(p, end, b"csum(0x", 7) != NULL:
-            if self._get(p, end, b"ip_summed=", 10, &value):
-                row.ip_summed = <int16_t>(value & 3)
-            # The word is a sum unless the checksum is still to be computed.
-            if row.ip_summed == CHECKSUM_PARTIAL:
-                if find(p, end, b"start=", 6) != NULL:
-                    self._offset(p, end, b"start=", 6, &row.csum_start)
-                    self._number(p, end, b"offset=", 7, &row.csum_offset)
-                elif self._get(p, end, b"csum(", 5, &value):
-                    row.csum_start = <int32_t>(value & 0xffff)
-                    row.csum_offset = <int32_t>(value >> 16 & 0xffff)
-        elif find(p, end, b"hash(0x", 7) != NULL:
+        elif part == PART_CSUM:
+            self._checksum(p, end)
+        elif part == PART_HASH:
             if self._get(p, end, b" proto=", 7, &value):
                 row.protocol = <int32_t>host_order(value & 0xffff)
-        else:
+        elif part == PART_DEVICE and self.row.device < 0:
             at = find(p, end, b"dev name=", 9)
-            if at != NULL and self.row.device < 0:
-                name = intern(&self.names, at, skip_token(at, end) - at)
-                self.row.device = name
-                return -2 if name == -2 else 0
+            self.row.device = intern(&self.names, at, skip_token(at, end) - at)
+            return -2 if self.row.device == -2 else 0
         return 0
+
+    cdef void _inner(self, const char *p, const char *end) noexcept nogil:
+        cdef Skb *row = &self.row.skb
+        cdef const char *at = find(p, end, b"inner(", 6)
+        cdef int64_t value = 0
+        if self._get(p, at, b"encapsulation=", 14, &value):
+            row.encapsulation = <int16_t>(value & 1)
+        self._offset(at, end, b"mac=", 4, &row.inner_mac_header)
+        self._offset(at, end, b"net=", 4, &row.inner_network_header)
+        self._offset(at, end, b"trans=", 6, &row.inner_transport_header)
+        # inner_ipproto shares its memory: only a number in the range of Ethernet types is one.
+        if self._get(at, end, b"proto=", 6, &value) and host_order(value) >= 0x600:
+            row.inner_protocol = <int32_t>host_order(value)
+
+    cdef void _checksum(self, const char *p, const char *end) noexcept nogil:
+        cdef Skb *row = &self.row.skb
+        cdef int64_t value = 0
+        if self._get(p, end, b"ip_summed=", 10, &value):
+            row.ip_summed = <int16_t>(value & 3)
+        # The word is a sum unless the checksum is still to be computed.
+        if row.ip_summed != CHECKSUM_PARTIAL:
+            return
+        if find(p, end, b"start=", 6) != NULL:
+            self._offset(p, end, b"start=", 6, &row.csum_start)
+            self._number(p, end, b"offset=", 7, &row.csum_offset)
+        elif self._get(p, end, b"csum(", 5, &value):
+            row.csum_start = <int32_t>(value & 0xffff)
+            row.csum_offset = <int32_t>(value >> 16 & 0xffff)
 
     cdef int _stack(self, const char *p, const char *end) noexcept nogil:
         """Read a line like " ip_output+0x5a/0xc0 [module]"; "?" marks an unreliable one."""

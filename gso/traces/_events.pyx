@@ -9,7 +9,7 @@ from gso.traces._line_template cimport (
     CPU_BIT, FIRST_PART, FUNCTION_BIT, PROCESS_BIT, RETURNS_BIT, TIME_BIT, TemplateSlot, bit,
 )
 from gso.traces._names cimport intern, intern_like
-from gso.traces._scanner cimport LINE_EVENT, LINE_STRANGE, Scanner
+from gso.traces._scanner cimport LINE_DAMAGED, LINE_EVENT, LINE_STRANGE, Scanner
 from gso.traces._text cimport (
     find, hex_digit, is_blank, is_digit, is_word, read_number, read_time, skip_blanks, skip_token,
     starts,
@@ -21,6 +21,9 @@ cdef enum Part:
     CPU
     TIME                    # and flags before it
     NAME                    # of the event and of the function
+
+cdef enum:
+    LONGEST_NAME = 16       # of a process
 
 
 cdef inline bint is_stack_mark(const char *p, const char *end) noexcept nogil:
@@ -60,7 +63,8 @@ cdef class EventScanner(Scanner):
         if p == end or p[0] == c"#" or starts(p, end, b"=>", 2):
             return False
         at = self._cpu(p, end)
-        return at != NULL and not starts(at, end, b"[LOST ", 6) and not is_stack_mark(at, end)
+        return (at != NULL and not starts(at, end, b"[LOST ", 6) and not is_stack_mark(at, end)
+                and not is_prefixed(p, at))
 
     cdef int _scan(self, const char *p, const char *end) noexcept nogil:
         cdef const char *at = skip_blanks(p, end)
@@ -83,6 +87,8 @@ cdef class EventScanner(Scanner):
             return 0
         if is_stack_mark(cpu, end):
             return 0                    # it belongs to the event before
+        if is_prefixed(at, cpu):
+            return LINE_DAMAGED
         self._new()
         if self._fields(p, cpu, end) < 0:
             self._undo()
@@ -150,7 +156,7 @@ cdef class EventScanner(Scanner):
                 or starts(at, end, b"Attaching ", 10):
             return NULL
         cpu = self._cpu(at, end)
-        if cpu == NULL or cpu[0] != c"[":
+        if cpu == NULL or cpu[0] != c"[" or is_prefixed(at, cpu):
             return NULL
         self._process(at, cpu)
         return cpu
@@ -262,6 +268,30 @@ cdef class EventScanner(Scanner):
         return -1
 
 
+cdef inline bint is_prefixed(const char *p, const char *cpu) noexcept nogil:
+    """Whether more stands before the CPU than a process: its name is short, and is not spaced."""
+    cdef const char *end = cpu
+    while end > p and is_blank((end - 1)[0]):
+        end -= 1
+    if end > p and (end - 1)[0] == c")":        # "comm-12 (  12)": its group
+        while end > p and (end - 1)[0] != c"(":
+            end -= 1
+        end -= 1
+        while end > p and is_blank((end - 1)[0]):
+            end -= 1
+    while end > p and (is_digit((end - 1)[0]) or (end - 1)[0] == c"/"):
+        end -= 1
+    while end > p and (is_blank((end - 1)[0]) or (end - 1)[0] == c"-"):
+        end -= 1
+    if end - p > LONGEST_NAME:
+        return True
+    while p < end - 1:
+        if is_blank(p[0]) and is_blank(p[1]) or p[0] == c"\t":
+            return True
+        p += 1
+    return False
+
+
 cdef inline const char *word_before(const char *p, const char *start) noexcept nogil:
     """Return where the word that ends before the blanks before `p` begins."""
     while p > start and is_blank((p - 1)[0]):
@@ -286,6 +316,8 @@ cdef class FtraceScanner(EventScanner):
             return False
         if starts(cpu, end, b"[LOST ", 6):
             return starts(p, end, b"CPU:", 4)
+        if is_prefixed(skip_blanks(p, end), cpu):
+            return False
         if cpu[0] != c"[" or not is_digit(cpu[2]) or not is_digit(cpu[3]):
             return False
         word = word_before(cpu, p)
@@ -320,7 +352,7 @@ cdef class PerfScanner(FtraceScanner):
         cdef const char *at = self._cpu(p, end)
         cdef const char *word
         cdef const char *stop
-        if at == NULL or starts(at, end, b"[LOST ", 6):
+        if at == NULL or starts(at, end, b"[LOST ", 6) or is_prefixed(skip_blanks(p, end), at):
             return False
         word = word_before(at, p)
         if word == p:

@@ -4,7 +4,8 @@
 
 These are the journal, syslog, the container runtimes' files (CRI), kubectl, docker compose,
 ``ts``, grep -n and mail. Every line is looked at for itself: a log may have been passed on by
-several tools, and only in part.
+several tools, and only in part. Prefixes of other tools are learned: what stands before an event
+stands, but for its numbers, before the lines that belong to it.
 """
 
 from libc.stdint cimport int64_t
@@ -50,6 +51,46 @@ cdef const char *after_one(const char *p, const char *end) noexcept nogil:
         return after_name(p, end)
     if is_blank(first):
         return after_blanks(p, end)
+    return NULL
+
+
+# --- prefixes that are learned ---------------------------------------------------------------
+
+cdef const char *after_prefix(const Prefix *prefix, const char *p, const char *end) noexcept nogil:
+    """Return the end of a prefix that differs in its numbers and blanks alone; NULL without it."""
+    cdef const char *old = prefix.text
+    cdef const char *old_end = old + prefix.size
+    if not prefix.size:
+        return NULL
+    while old < old_end:
+        if p == end:
+            # A line without text: the blank at its end is gone.
+            return p if old == old_end - 1 and is_blank(old[0]) else NULL
+        if is_digit(old[0]) and is_digit(p[0]):
+            old, p = number_end(old, old_end), number_end(p, end)
+        elif is_blank(old[0]) and is_blank(p[0]) and old < old_end - 1:
+            old, p = skip_blanks(old, old_end), skip_blanks(p, end)
+        elif old[0] == p[0]:
+            old, p = old + 1, p + 1
+        else:
+            return NULL
+    return p
+
+
+cdef const char *next_start(const char *p, const char *at, const char *end) noexcept nogil:
+    """Return the next place behind `at` where text may begin in a line from `p`; NULL without one.
+
+    One blank is part of what stands before it, others may be part of the text.
+    """
+    while at < end and at - p < LONGEST_PREFIX - 1:
+        at += 1
+        if at == end:
+            return NULL
+        if is_blank((at - 1)[0]):
+            if at - p < 2 or not is_blank((at - 2)[0]):
+                return at
+        elif not is_blank(at[0]) and memchr(b":|>;]+=", (at - 1)[0], 7) != NULL:
+            return at
     return NULL
 
 

@@ -2,6 +2,7 @@ from libc.stdint cimport int8_t, int32_t, int64_t, uint64_t
 
 from gso.traces._line_template cimport LineTemplate, TemplateSlot
 from gso.traces._names cimport Names
+from gso.traces._prefixes cimport Prefix
 from gso.traces._row cimport EventRow, Key
 from gso.skb._skb cimport Skb
 
@@ -18,11 +19,13 @@ cdef enum Owner:
 
 # The outcome of a line, or why there was none.
 cdef enum LineStatus:
+    LINE_ORPHAN = -4        # part of an event that is not known: unread, whatever it looks like
     LINE_STRANGE = -3       # another reader claims it
     LINE_NO_MEMORY = -2
     LINE_DAMAGED = -1
     LINE_READ = 0
     LINE_EVENT
+    LINE_AGAIN              # what stands before its text was learned
     BATCH_FULL
 
 cdef const Key *find_key(const char *text, int64_t size) noexcept nogil
@@ -66,6 +69,7 @@ cdef class Scanner:
     cdef EventRow nothing
     cdef const char *line_start
     cdef const char *raw_start      # with its prefixes
+    cdef Prefix prefix
     cdef LineTemplate template
     cdef const char *after_event    # where the last event's stack begins; NULL after other lines
     cdef StackText stack
@@ -81,6 +85,9 @@ cdef class Scanner:
     cdef bint _claims(self, const char *p, const char *end) noexcept nogil
     cdef int _claimed(self, const char *p, const char *end, int but) noexcept nogil
     cdef bint _is_strange(self, const char *p, const char *end) noexcept nogil
+    cdef const char *_text_of(self, const char *p, const char *end) noexcept nogil
+    cdef bint _learn(self, const char *p, const char *end) noexcept nogil
+    cdef int _within(self, const char *p, const char *at, const char *end) noexcept nogil
     cdef int _not_read(self, const char *p, const char *end) noexcept nogil
     cdef int _scan(self, const char *p, const char *end) noexcept nogil
     cdef const char *_read_part(self, const TemplateSlot *slot, const char *p,

@@ -19,7 +19,7 @@ from gso.traces._line_template cimport (
 )
 from gso.traces._names cimport intern_like
 from gso.traces._notes cimport is_note
-from gso.traces._prefixes cimport after_prefixes
+from gso.traces._prefixes cimport after_prefix, after_prefixes, next_start
 from gso.traces._row cimport (
     T_DATA, T_DEVICE, T_ETHERTYPE, T_IFINDEX, T_LOCATION, T_MTU, T_NETNS, T_NUMBER, T_OFFSET,
     T_POINTER, T_REASON, T_RESULT, put,
@@ -38,6 +38,10 @@ from gso.traces.name_table import NameTable
 DAMAGED_KEPT = 10
 # Bytes of the longest line that is read. A line of pwru has 300, a dump of an sk_buff some 10000.
 LONGEST_LINE = 1 << 20
+
+cdef enum:
+    MOST_MISSED = 1 << 14       # lines in which a prefix is looked for in vain
+    SHORTEST_POINTER = 10       # "0x" and eight digits
 
 COLUMNS = {
     "line": np.int64, "time": np.int64, "skb": np.uint64, "netns": np.int64, "result": np.int64,
@@ -237,6 +241,7 @@ cdef class Scanner:
 
     def take_over(self, Scanner other):
         """Go on with a log where another scanner ended: at a line that is not its own."""
+        self.prefix = other.prefix
         self.go_on(other.line, other.damaged, other.lost, other.damaged_lines)
         self.given_line = self.line + 1
 
@@ -249,13 +254,28 @@ cdef class Scanner:
         """Take over what the log's first event shows: whether its times are relative."""
         self.relative, self.events = relative, max(self.events, 1)
 
-    def claimant(self, const uint8_t[::1] line):
-        """Return the number of the reader that claims a line, -1 if none does; `next` included."""
+    @property
+    def learned(self):
+        """Whether lines have a prefix that was learned."""
+        return self.prefix.size > 0
+
+    def claimant(self, const uint8_t[::1] line, bint within=False):
+        """Return the number of the reader that claims a line, -1 if none does; `next` included.
+
+        `within` says whether other text may stand before what is claimed.
+        """
         if not line.shape[0]:
             return NOBODY
         cdef const char *p = <const char *>&line[0]
         cdef const char *end = trimmed(p, p + line.shape[0])
-        return self._claimed(after_prefixes(p, end), end, NOBODY)
+        cdef const char *at = after_prefixes(p, end)
+        cdef int found = self._claimed(at, end, NOBODY)
+        while found == NOBODY and within:
+            at = next_start(p, at, end)
+            if at == NULL:
+                break
+            found = self._within(p, at, end)
+        return found
 
     def _complain(self, text):
         self.damaged += 1
@@ -293,15 +313,18 @@ cdef class Scanner:
                     # The batch may only end before an event: lines of the last one's stack may
                     # follow. The names of a batch are bounded, too; the next one has none at first.
                     if (self.count == self.capacity or self.names.used > self.room) \
-                            and self._begins(after_prefixes(p, last), last):
+                            and self._begins(self._text_of(p, last), last):
                         status = BATCH_FULL
                         break
                     self.line += 1
                     if last == p:
                         p = stop + 1
                         continue
-                    text = p if begins_alike(&self.template, p, last) else after_prefixes(p, last)
+                    text = p if begins_alike(&self.template, p, last) else self._text_of(p, last)
                     self.raw_start, self.line_start = p, text
+                    if text == last:
+                        p = stop + 1
+                        continue
                     if stop - p <= longest and self._read_by_template(text, last):
                         p = stop + 1 + self._skip_stack(stop + 1, end)
                         continue
@@ -309,6 +332,10 @@ cdef class Scanner:
                     status = self._scan(text, last) if stop - p <= longest else self._too_long()
                     if status == LINE_DAMAGED and stop - p <= longest:
                         status = self._not_read(text, last)
+                    if status == LINE_AGAIN:
+                        self.template.usable = False
+                        self.line -= 1
+                        continue
                     if status < 0:
                         break
                     p = stop + 1
@@ -329,7 +356,7 @@ cdef class Scanner:
                 return p - base, True
             if status == LINE_NO_MEMORY:
                 raise MemoryError("no memory for the names in the trace")
-            if status == LINE_DAMAGED:
+            if status == LINE_DAMAGED or status == LINE_ORPHAN:
                 self._complain((<bytes>p[:min(last - p, 80)]))
                 p = stop + 1
         self._keep_template()
@@ -370,7 +397,7 @@ cdef class Scanner:
             while p > base and (p - 1)[0] != c"\n":
                 p -= 1
             last = trimmed(p, stop)
-            if self._begins(after_prefixes(p, last), last):
+            if self._begins(self._text_of(p, last), last):
                 return p - base
             stop = p
         return 0
@@ -389,7 +416,7 @@ cdef class Scanner:
                 if stop == NULL:
                     stop = end
                 last = trimmed(p, stop)
-                if self._names_columns(after_prefixes(p, last), last):
+                if self._names_columns(self._text_of(p, last), last):
                     found = p
                 p = stop + 1
         return bytes(block[found - base:]).split(b"\n", 1)[0]
@@ -430,10 +457,44 @@ cdef class Scanner:
         self.stranger = self.next._claimed(p, end, self.number)
         return self.stranger != NOBODY
 
+    cdef const char *_text_of(self, const char *p, const char *end) noexcept nogil:
+        """Return where the text of a line begins that other tools passed on."""
+        cdef const char *at = after_prefix(&self.prefix, p, end)
+        return after_prefixes(p if at == NULL else at, end)
+
+    cdef int _within(self, const char *p, const char *at, const char *end) noexcept nogil:
+        """Return the number of the reader that claims the text behind `at`, -1 if none does."""
+        cdef const char *stop
+        at = after_prefixes(at, end)
+        stop = skip_token(at, end)
+        if starts(at, end, b"0x", 2) and stop - at < SHORTEST_POINTER:
+            return NOBODY               # a number in a line that lacks its beginning
+        if self._claims(at, end):
+            return self.number
+        return self.next._claimed(at, end, NOBODY) if self.next is not None else NOBODY
+
+    cdef bint _learn(self, const char *p, const char *end) noexcept nogil:
+        """Learn what stands before the text of a line; False if no reader claims any of it."""
+        cdef const char *at = self.line_start
+        if self.prefix.missed == MOST_MISSED:
+            return False
+        while True:
+            at = next_start(p, at, end)
+            if at == NULL:
+                self.prefix.missed += 1
+                return False
+            if self._within(p, at, end) != NOBODY:
+                break
+        self.prefix.size = at - p
+        memcpy(self.prefix.text, p, at - p)
+        return True
+
     cdef int _not_read(self, const char *p, const char *end) noexcept nogil:
         """Return the status of a line that this scanner could not read."""
         if self._is_strange(p, end):
             return LINE_STRANGE
+        if self._learn(self.raw_start, end):
+            return LINE_AGAIN
         return LINE_READ if is_note(p, end) else LINE_DAMAGED
 
     cdef int _too_long(self) noexcept nogil:

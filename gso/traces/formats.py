@@ -194,10 +194,11 @@ def new_scanner(name: str, rows: int, *, alone: bool) -> Scanner:
 
 def first_format(lines: list[bytes]) -> str:
     """Return the format of the first of these lines that has one, "" if none has."""
-    for line in lines:
-        number = _ASKED.claimant(line[:4096])
-        if number >= 0:
-            return READERS[number].name
+    for within in (False, True):
+        for line in lines:
+            number = _ASKED.claimant(line[:4096], within)
+            if number >= 0:
+                return READERS[number].name
     return ""
 
 

@@ -205,13 +205,13 @@ class TraceReader:
 
     @staticmethod
     def _piece(log: LogScanner, block: memoryview) -> list[Trace] | None:
-        """Return the batches of a block, None if it has lines of more than one format."""
+        """Return the batches of a block, None if a line of it is read as lines before it tell."""
         batches = []
         for batch in log.scan(clean(block)):
             batches.append(batch)
             if log.changed:
                 return None
-        return None if log.changed else [*batches, log.take()]
+        return None if log.changed or log.scanner.learned else [*batches, log.take()]
 
 
 class _Piece(NamedTuple):

@@ -33,6 +33,10 @@ swapper     0 [030] 79090.376153:    probe:f: (ffffffffc0feebe0) skb=0xffff9ca6 
 \tffffffff85070e60 __dev_queue_xmit+0x1 ([kernel.kallsyms])
 swapper     0/1 [030] 79090.376154:    probe:g: (ffffffffc0feebe0) skb=0xffff9ca6 len=7
 """
+LOGS["learned-prefix"] = b"".join(
+    b"I1128 05:17:01.%06d       1 main.go:12] %s\n" % (number, line)
+    for number, line in enumerate(LOGS["frag-len-false-alarm"].splitlines())
+)
 LOGS["pwru-json"] = b"""\
 {"skb":"0xffff888100","cpu":1,"func":"f","len":7,"stack":"\\na\\nb"}
 {"skb":"0xffff888100","cpu":1,"func":"consume_skb","len":7}
