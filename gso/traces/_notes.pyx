@@ -33,6 +33,7 @@ def _add_words():
         *("-- cursor:",),
         # people and their terminals
         *("```", "~~~", "$ ", "# ", "#\t", "^C", "root@", "sudo ", "[sudo] ", "~# ", "~$ "),
+        *("Script started on ", "Script done on ", "[-- MARK -- "),
     ):
         text = word.encode()
         memcpy(WORDS[words].text, <const char *>text, len(text))

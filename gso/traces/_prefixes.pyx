@@ -133,7 +133,7 @@ cdef const char *after_program(const char *p, const char *end) noexcept nogil:
     """Return the end of "host program[12]: ", NULL where there is something else."""
     cdef const char *stop = skip_token(p, end)
     cdef const char *program
-    if stop == p or (stop - 1)[0] == c":" or stop >= end:
+    if stop == p or p[0] == c"#" or (stop - 1)[0] == c":" or stop >= end:
         return NULL
     program = skip_blanks(stop, end)
     stop = skip_token(program, end)

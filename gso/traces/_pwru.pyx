@@ -53,7 +53,8 @@ cdef class PwruScanner(Scanner):
 
     cdef bint _names_columns(self, const char *p, const char *end) noexcept nogil:
         p = skip_blanks(p, end)
-        return starts(p, end, b"SKB ", 4) or starts(p, end, b"TIME ", 5)
+        return (starts(p, end, b"SKB", 3) and end - p > 3 and is_blank(p[3])
+                or starts(p, end, b"TIME", 4) and end - p > 4 and is_blank(p[4]))
 
     cdef bint _begins(self, const char *p, const char *end) noexcept nogil:
         cdef const char *at
@@ -66,9 +67,9 @@ cdef class PwruScanner(Scanner):
         cdef int64_t clock, pointer, number
         if starts(at, end, b"TIME", 4):
             at = skip_blanks(at + 4, end)
-        if starts(at, end, b"SKB ", 4):
+        if starts(at, end, b"SKB", 3) and end - at > 4 and is_blank(at[3]):
             at = skip_blanks(at + 4, end)
-            return starts(at, end, b"CPU ", 4) or starts(at, end, b"PROCESS ", 8)
+            return starts(at, end, b"CPU", 3) or starts(at, end, b"PROCESS", 7)
         if self._start_of(p, end, &at, &clock, &pointer) != 1:
             return False
         at = skip_blanks(at, end)

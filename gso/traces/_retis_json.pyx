@@ -126,15 +126,19 @@ cdef class RetisJsonScanner(EventLines):
             and find(p, end, b'"common"', 8) != NULL
 
     cdef bint _claims(self, const char *p, const char *end) noexcept nogil:
-        return self._starts_event(p, end) or self._is_chatter(p, end)
+        return self._starts_event(p, end) or (
+            self._is_chatter(p, end) and find(p, end, b'"startup"', 9) != NULL)
 
     cdef int _event(self, const char *p, const char *end) noexcept nogil:
         self.csum = self.protocol = self.sport = self.dport = -1
         self.source = self.target = NULL
         self.tracked = False
         p = self._object(EVENT, skip_white(p, end), end, 0)
-        if p == NULL or skip_white(p, end) < end and skip_white(p, end)[0] != c",":
+        if p == NULL:
             return LINE_DAMAGED
+        p = skip_white(p, end)
+        if p < end and (p[0] != c"," or skip_white(p + 1, end) < end):
+            return LINE_DAMAGED         # a second object
         if self.row.skb.ip_summed == 3 and self.csum >= 0:
             self.row.skb.csum_start = <int32_t>(self.csum & 0xffff)
             self.row.skb.csum_offset = <int32_t>(self.csum >> 16 & 0xffff)
@@ -143,6 +147,8 @@ cdef class RetisJsonScanner(EventLines):
 
     cdef bint _is_chatter(self, const char *p, const char *end) noexcept nogil:
         p = skip_white(p, end)
+        if end - p == 1 and (p[0] == c"[" or p[0] == c"]"):
+            return True                 # around the events of retis sort
         return starts(p, end, b'{"', 2) and find(p, end, b'"startup"', 9) != NULL
 
     cdef const char *_object(self, int section, const char *p, const char *end,

@@ -1,4 +1,4 @@
-"""What terminals and crashes add to text, taken out again."""
+"""What terminals, crashes and web pages add to text, taken out again."""
 
 from __future__ import annotations
 
@@ -15,20 +15,43 @@ _ESCAPES = re.compile(
     rb"|\x1b[()][0-9A-B]"
 )
 _MARKS = (b"\x1b", b"\0", b"#033[", b"^[[")
+_ENTITIES = re.compile(rb"&(amp;)*(gt|lt|quot|apos|#39|#x27|nbsp);")
+_MEANT = {b"gt": b">", b"lt": b"<", b"quot": b'"', b"nbsp": b" "}
+_TAG = re.compile(rb"</?(?:br|code|div|p|pre|span)(?: [^<>\n]{0,200})?/?>")
+_SPACE = "\N{NO-BREAK SPACE}".encode()
+_WEB = (b"&gt;", b"&lt;", b"&quot;", b"&#39;", b"&amp;", b"<br", b"<pre", b"<code", _SPACE)
+# journalctl -o export and -o verbose: a line for each field of a message.
+_OTHER_FIELD = re.compile(
+    rb"(?m)^[ \t]*(?!MESSAGE=)_{0,2}[A-Z][A-Z0-9_]*=[^\n]*$"
+    rb"|^\w{3} [0-9-]{10} [0-9:.]+ \S+ \[s=[0-9a-f]+;i=[^\n]*\]\r?$"
+)
+_MESSAGE = re.compile(rb"(?m)^[ \t]*MESSAGE=")
+_FIELDS = (b"\nMESSAGE=", b" MESSAGE=", b"\tMESSAGE=")
+_JSON = (b'{"', b'{ "', b'msg="', b'MESSAGE="')
 
 
 def clean(block: bytes | memoryview) -> bytes | memoryview:
-    """Return a block of lines without escape sequences, zero bytes and JSON around messages.
+    """Return a block of lines as they were before they were shown, stored or passed on.
 
-    A block without any of them is returned as it is. The lines are as many as before.
+    Escape sequences, zero bytes, HTML and what is around messages are taken out. A
+    block without any of them is returned as it is. The lines are as many as before.
     """
     text = block.obj if isinstance(block, memoryview) else block
     size = len(block)
     if not isinstance(text, (bytes, bytearray)):
         return block
-    if any(text.find(mark, 0, size) >= 0 for mark in _MARKS):
+
+    def has(marks: tuple[bytes, ...]) -> bool:
+        return any(text.find(mark, 0, size) >= 0 for mark in marks)
+
+    escaped, of_web = has(_MARKS), has(_WEB)
+    if escaped:
         block = _ESCAPES.sub(b"", bytes(block)).replace(b"\0", b"")
-        return unwrapped(block)
-    if text.find(b'{"', 0, size) >= 0 or text.find(b'{ "', 0, size) >= 0:
+    if of_web:
+        block = _TAG.sub(b"", bytes(block)).replace(_SPACE, b" ")
+        block = _ENTITIES.sub(lambda found: _MEANT.get(found[2], b"'"), block)
+    if has(_FIELDS):
+        block = _MESSAGE.sub(b"", _OTHER_FIELD.sub(b"", bytes(block)))
+    if escaped or of_web or has(_JSON):
         return unwrapped(bytes(block))
     return block

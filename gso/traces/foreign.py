@@ -14,11 +14,6 @@ _RECORD = (
 _NO_SK_BUFF = "It has packets, but no sk_buff."
 _FORMATS = (
     (
-        r'\s*\[\{.*"(kernel|skb-drop|skb-tracking|startup)"\s*:',
-        "the arrays of retis sort in JSON",
-        "retis print and retis sort print text, which is read.",
-    ),
-    (
         r"\s*# tracer: function(_graph)?\s*$",
         "ftrace's function or function_graph tracer",
         "It shows calls, but no sk_buff. Record kprobe events with the offsets as arguments.",
@@ -29,7 +24,8 @@ _FORMATS = (
         "Remove the quotation marks: sed 's/^[>|] *//'.",
     ),
     (
-        r"\s*(\d\d:\d\d:\d\d\.\d+ )?(IP6?|ARP|Ethernet) .* > ",
+        r"\s*(\d{4}-\d\d-\d\d )?(\d\d:\d\d:\d\d\.\d+ )?(\S+ +(In|Out|P|B|M) +)?"
+        r"((IP6?|ARP|Ethernet) .* > |[0-9a-f:]{17} > [0-9a-f:]{17}, |tcpdump: )",
         "tcpdump's text",
         "It has packets, but no sk_buff. `gso validate` judges a capture that tcpdump -w writes.",
     ),

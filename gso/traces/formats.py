@@ -70,7 +70,7 @@ READERS = (
         "retis-json",
         RetisJsonScanner,
         "retis' event files",
-        "1.4 and later; not the arrays of retis sort",
+        "1.4 and later; also of retis sort, and through jq",
         "as of its text, below; addresses of files before v1.6",
     ),
     Reader(

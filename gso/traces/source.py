@@ -15,6 +15,7 @@ from typing import Any, BinaryIO, TypeAlias
 from gso.compressed import LONGEST_MAGIC, DamagedError, Expander, compression
 from gso.constants import Reason
 from gso.errors import GsoError
+from gso.traces.pretty import compacted, is_pretty, without_around
 
 __all__ = ["LogFile", "Source", "check_text", "intact", "refuse_unknown"]
 
@@ -22,6 +23,8 @@ Source: TypeAlias = "str | os.PathLike[str] | BinaryIO"
 
 _BUFFER = 1 << 18
 _SAMPLE = 1 << 16
+_MOST_LAYERS = 3
+"""Compressions of one file, as of a log that was compressed when it was rotated, and again."""
 _UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _UTF32_MARKS = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)
 
@@ -64,14 +67,18 @@ class LogFile:
         if kind is None and self._opened:
             status = os.fstat(self._opened.fileno())
             self.size = status.st_size if stat.S_ISREG(status.st_mode) else 0
-        plain = Expander(kind, magic, file) if kind else _Rest(magic, file)
-        self.rest = _buffered(plain)
+        self.rest = _expanded(magic, file)
         self.start = _fill(self.rest, _SAMPLE)
         if self.start.startswith(_UTF16_MARKS) and not self.start.startswith(_UTF32_MARKS):
-            self.rest = _buffered(_FromUtf16(self.start, self.rest))
+            self.rest = _buffered(_Text(_from_utf16(self.start, self.rest)))
             self.start = _fill(self.rest, _SAMPLE)
-        self.more = len(self.start) == _SAMPLE
         self.start = self.start.removeprefix(codecs.BOM_UTF8)
+        if is_pretty(self.start):
+            self.size = 0
+            lines = _buffered(_Rest(without_around(self.start), self.rest))
+            self.rest = _buffered(_Text(compacted(lines)))
+            self.start = _fill(self.rest, _SAMPLE)
+        self.more = len(self.start) >= _SAMPLE - len(codecs.BOM_UTF8)
 
     def close(self) -> None:
         """Close the file if it was opened here."""
@@ -99,28 +106,47 @@ class _Rest(io.RawIOBase):
         return size
 
 
-class _FromUtf16(io.RawIOBase):
-    """UTF-16 with a byte order mark, converted to UTF-8; U+FFFD replaces what is no UTF-16."""
+def _from_utf16(start: bytes, file: BinaryIO) -> Iterator[bytes]:
+    """Convert UTF-16 with a byte order mark to UTF-8; U+FFFD replaces what is no UTF-16."""
+    decoder = codecs.getincrementaldecoder("utf-16")("replace")
+    data = start
+    while data:
+        yield decoder.decode(data).encode("utf-8", "replace")
+        data = file.read(_BUFFER)
+    yield decoder.decode(b"", final=True).encode("utf-8", "replace")
 
-    def __init__(self, start: bytes, file: BinaryIO) -> None:
-        self._file = file
-        self._decoder = codecs.getincrementaldecoder("utf-16")("replace")
-        self._ready = self._decoder.decode(start).encode("utf-8", "replace")
-        self._at_end = False
+
+class _Text(io.RawIOBase):
+    """Pieces of text, one after the other."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+        self._ready = b""
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
-        while not self._ready and not self._at_end:
-            data = self._file.read(_BUFFER)
-            self._at_end = not data
-            text = self._decoder.decode(data, final=self._at_end)
-            self._ready = text.encode("utf-8", "replace")
+        while not self._ready:
+            piece = next(self._pieces, None)
+            if piece is None:
+                return 0
+            self._ready = piece
         size = min(len(self._ready), len(buffer))
         buffer[:size] = self._ready[:size]
         self._ready = self._ready[size:]
         return size
+
+
+def _expanded(magic: bytes, file: BinaryIO) -> io.BufferedReader:
+    """Return a file's content; what was compressed twice is expanded twice."""
+    for _ in range(_MOST_LAYERS):
+        kind = compression(magic)
+        if not kind:
+            break
+        file = _buffered(Expander(kind, magic, file))
+        magic = _fill(file, LONGEST_MAGIC)
+    return _buffered(_Rest(magic, file))
 
 
 def _buffered(raw: io.RawIOBase) -> io.BufferedReader:
@@ -148,12 +174,38 @@ def intact(name: str) -> Iterator[None]:
         raise _refused(name, f"the compressed data is damaged: {error}", 0, 0) from None
 
 
+_CAPTURE = "it is a capture of packets, without any sk_buff: `gso validate` judges it"
+_BINARY = {
+    **dict.fromkeys(
+        [
+            bytes.fromhex(magic)
+            for magic in (
+                *("d4c3b2a1", "a1b2c3d4", "4d3cb2a1", "a1b23c4d"),
+                *("34cdb2a1", "a1b2cd34", "0a0d0d0a"),
+            )
+        ],
+        _CAPTURE,
+    ),
+    b"PERFILE2": "it is perf.data, which is binary: perf script prints its events",
+    b"\x17\x08Dtracing": "it is trace.dat, which is binary: trace-cmd report prints its events",
+    b"LPKSHHRH": "it is a file of the journal, which is binary: journalctl --file prints it",
+    b"PK\x03\x04": "it is a ZIP archive: unpack it",
+    b"7z\xbc\xaf": "it is a 7z archive: unpack it",
+    b"\x7fELF": "it is a program or a dump of memory, not a log",
+    b"KDUMP   ": "it is a crash dump: `crash` prints structs of it, and dmesg.txt is its log",
+}
+"""Files that are no text, by how they begin, and what to do with them."""
+
+
 def check_text(start: bytes, name: str) -> None:
-    """Refuse a log that is empty, or in another encoding than UTF-8.
+    """Refuse a log that is empty, binary, or in another encoding than UTF-8.
 
     Raises:
         GsoError: it is.
     """
+    for magic, hint in _BINARY.items():
+        if start.startswith(magic):
+            raise _refused(name, hint, 0, len(magic))
     if not start.strip():
         raise _refused(name, f"it is empty ({len(start)} bytes of white space)", 0, 0)
     if start.startswith(_UTF32_MARKS) or _is_wide(start[:4]):

@@ -2,6 +2,7 @@
 
     {"MESSAGE":"skb len=1544 ...","_TRANSPORT":"kernel"}       journalctl -o json
     {"log":"0xffff88... \\u003cempty\\u003e:0\\n","stream":"stdout"}    Docker's json-file
+    time="2026-11-28T05:17:01Z" level=info msg="skb len=1544 ..."     logfmt
 
 A block has as many lines afterwards as before, but for an array in one line (jq -c): there each
 element becomes a line.
@@ -17,22 +18,50 @@ __all__ = ["unwrapped"]
 _NAMES = ("MESSAGE", "log", "message", "msg")
 _QUOTED = tuple(f'"{name}"'.encode() for name in _NAMES)
 # One that is not closed was cut off, which the scanner counts.
-_ARRAY = re.compile(rb"(?m)^\[(\{[^\n]*\})\][ \t\r]*$")
+_ARRAY = re.compile(rb"(?m)^\[[ \t]*(\{[^\n]*\})[ \t]*\][ \t\r]*$")
+_COMMA = re.compile(r"[ \t]*,[ \t]*")
+_LOGFMT = re.compile(rb'(?:^|[ \t])(?:msg|MESSAGE)=("(?:[^"\\]|\\.)*")(?:[ \t]+\w+=\S*)*[ \t\r]*$')
 _EVENT = ("skb", "func")
 _DECODER = json.JSONDecoder()
 
 
 def unwrapped(block: bytes) -> bytes:
     """Return a block of lines in which messages stand for the objects that they were members of."""
-    if b"[{" in block:
+    if b"[{" in block or b"[ {" in block:
         block = _ARRAY.sub(_elements, block)
-    if b"{" not in block or not any(name in block for name in _QUOTED):
-        return block
-    return b"\n".join(map(_unwrapped_line, block.split(b"\n")))
+    if b"{" in block and any(name in block for name in _QUOTED):
+        block = b"\n".join(map(_unwrapped_line, block.split(b"\n")))
+    if b'msg="' in block or b'MESSAGE="' in block:
+        block = b"\n".join(map(_message_of_logfmt, block.split(b"\n")))
+    return block
 
 
 def _elements(match: re.Match[bytes]) -> bytes:
-    return b"[\n" + match[1].replace(b'},{"', b'},\n{"') + b"\n]"
+    """Return an array with each of its elements in a line; as it is where it is no JSON."""
+    try:
+        text = match[1].decode()
+        elements, at = [], 0
+        while at < len(text):
+            _, end = _DECODER.raw_decode(text, at)
+            elements.append(text[at:end])
+            comma = _COMMA.match(text, end)
+            at = comma.end() if comma else len(text)
+            if not comma and end < len(text):
+                return match[0]
+    except (ValueError, RecursionError):
+        return match[0]
+    return "[\n{}\n]".format(",\n".join(elements)).encode()
+
+
+def _message_of_logfmt(line: bytes) -> bytes:
+    """Return the message of a line of key=value, or the line where there is none."""
+    found = _LOGFMT.search(line)
+    if not found:
+        return line
+    try:
+        return _line(_text(json.loads(found[1]))) or line
+    except ValueError:  # its escapes are not those of JSON
+        return line
 
 
 def _unwrapped_line(line: bytes) -> bytes:
@@ -47,8 +76,12 @@ def _unwrapped_line(line: bytes) -> bytes:
         message = None if text[end:].strip() else _message(found)
     except (ValueError, RecursionError):
         return line
-    # The kernel's scanner takes several messages in one line apart again.
-    return line if message is None else message.replace(b"\r", b"").replace(b"\n", b"#012")
+    return line if message is None else _line(message)
+
+
+def _line(message: bytes | None) -> bytes:
+    """Return a message in one line; the kernel's scanner takes several in it apart again."""
+    return (message or b"").replace(b"\r", b"").replace(b"\n", b"#012")
 
 
 def _message(found: object) -> bytes | None:

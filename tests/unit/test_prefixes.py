@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import html
 import io
 import json
 
@@ -46,6 +48,18 @@ def in_bytes(line: str) -> str:
     return json.dumps({"MESSAGE": list(line.encode()), "PRIORITY": "4"})
 
 
+def logfmt(line: str) -> str:
+    return f'time="2026-11-28T05:17:01Z" level=info msg={json.dumps(line)} n=1'
+
+
+def web(line: str) -> str:
+    return html.escape(line)
+
+
+def twice(line: str) -> str:
+    return html.escape(html.escape(line)) + "<br>"
+
+
 WAYS = {
     "journal": "Nov 28 05:17:01 node1 kernel: {}".format,
     "journal, iso": "2026-11-28T05:17:01+0100 node1 pwru[12]: {}".format,
@@ -88,6 +102,10 @@ WAYS = {
     "colour": "\x1b[36mpwru-1  |\x1b[0m {}".format,
     "colour in syslog": "#033[36m{}#033[0m".format,
     "colour in cat -v": "^[[36m{}^[[0m".format,
+    "logfmt": logfmt,
+    "HTML": web,
+    "HTML in HTML": twice,
+    "no-break spaces": lambda line: line.replace(" ", "\u00a0"),
     "docker": docker,
     "journal, json": journal,
     "journal, bytes": in_bytes,
@@ -127,6 +145,70 @@ def test_json_of_jq_is_read_as_lines_of_json():
         assert trace.damaged == 0
         assert trace.state.tolist() == expected.state.tolist()
         assert trace.stack.tolist() == expected.stack.tolist()
+
+
+def entry(line: str) -> str:
+    return f"__CURSOR=s=5d8;i=1a2b\n_TRANSPORT=kernel\nPRIORITY=4\nMESSAGE={line}\n"
+
+
+def entry_in_words(line: str) -> str:
+    return (
+        "Sat 2026-11-28 05:17:01.123456 CET [s=5d8;i=1a2b;b=7f;m=3e;t=5c;x=9a]\n"
+        f"    _BOOT_ID=7f2b\n    PRIORITY=4\n    MESSAGE={line}\n    _TRANSPORT=kernel"
+    )
+
+
+def indented(line: str) -> str:
+    return json.dumps({"__CURSOR": "s=1", "MESSAGE": line, "PRIORITY": "4"}, indent="\t")
+
+
+def without_lines(read):
+    format, damaged, _, (_, *columns), state = read
+    return format, damaged, columns, state
+
+
+@pytest.mark.parametrize("kind", LOGS)
+@pytest.mark.parametrize("way", [entry, entry_in_words, indented])
+def test_messages_of_the_journal_may_have_several_lines(kind, way):
+    lines = LOGS[kind].split("\n")
+    text = "\n".join(map(way, lines))
+    assert without_lines(events(text)) == without_lines(events(LOGS[kind]))
+    assert events(text)[2] == text.count("\n") + 1
+
+
+@pytest.mark.parametrize("kind", ["pwru", "ftrace", "dmesg"])
+def test_lines_may_stand_in_an_array(kind):
+    lines = LOGS[kind].split("\n")
+    assert events(json.dumps(lines, indent=4))[1:] == events(f"[\n{LOGS[kind]}\n]")[1:]
+    assert events(f"[\n{LOGS[kind]}\n]")[4] == events(LOGS[kind])[4]
+
+
+def test_dmesg_prints_an_object_with_an_array_of_messages():
+    lines = DMESG.split("\n")
+    messages = [{"pri": 4, "time": 812.1, "msg": line} for line in lines]
+    text = json.dumps({"dmesg": messages}, indent=3).replace("},\n      {", "},{")
+    assert without_lines(events(text)) == without_lines(events(DMESG))
+
+
+def test_a_log_may_be_compressed_twice():
+    twice = gzip.compress(gzip.compress(PWRU.encode()))
+    assert gso.read_trace(io.BytesIO(twice)).function.tolist() == ["f", "g"]
+
+
+@pytest.mark.parametrize(
+    ("start", "hint"),
+    [
+        ("d4c3b2a1020004000000000000000000ffff000001000000", "gso validate"),
+        ("0a0d0d0a1c0000004d3c2b1a01000000ffffffffffffffff1c000000", "gso validate"),
+        ("50455246494c45326800000000000000", "perf script"),
+        ("17084474726163696e673600", "trace-cmd report"),
+        ("4c504b53484852480000000003000000", "journalctl --file"),
+        ("7f454c46020101", "a program"),
+    ],
+)
+def test_files_that_are_no_text_are_named(start, hint):
+    with pytest.raises(gso.GsoError, match=hint):
+        gso.read_trace(io.BytesIO(bytes.fromhex(start) + bytes(64)))
 
 
 def test_an_object_without_an_end_is_counted():

@@ -385,7 +385,8 @@ def test_skb_dump_of_an_older_kernel():
     [
         (b"", "empty"),
         (b" \n\n", "empty"),
-        (b"\x7fELF\x02\x01\x01" + bytes(100), "binary: byte 7 is zero"),
+        (b"\x7fELF\x02\x01\x01" + bytes(100), "a program or a dump of memory"),
+        (b"\x7fAAA\x02\x01\x01" + bytes(100), "binary: byte 7 is zero"),
         ("0xffff 1 [x] skb_push".encode("utf-16-le"), "UTF-16 without .* iconv"),
         ("0xffff 1 [x] skb_push".encode("utf-32"), "UTF-32"),
         (b"Lorem ipsum\ndolor sit amet\n", "none of its first 2 lines"),
