@@ -6,7 +6,7 @@ A sentence, or a crash, is an event with the function that said it, or in which 
 `Trace.reason` has the kernel's words. Dumps and stacks that belong to it follow.
 """
 
-from libc.stdint cimport INT32_MIN, INT64_MIN, int16_t, int32_t, int64_t, uint64_t
+from libc.stdint cimport INT32_MIN, int16_t, int32_t, int64_t, uint64_t
 from libc.string cimport memchr, memcpy
 
 from gso.traces._kernel_words cimport (
@@ -156,6 +156,17 @@ cdef inline bint is_warning(const char *p, const char *end) noexcept nogil:
             or find(p, end, b"net/", 4) != NULL or find(p, end, b"/skbuff.h:", 10) != NULL)
 
 
+cdef inline bint is_register(const char *p, const char *end) noexcept nogil:
+    """Whether the line is of a crash's registers: "RSP: 0018:ffff", "x29: ffff", "sp : ffff"."""
+    cdef const char *at = p
+    while at < end and is_word(at[0]) and at[0] != c"_":
+        at += 1
+    if at == p or at - p > 6:
+        return False
+    at = skip_blanks(at, end)
+    return at < end and at[0] == c":" and (end - at == 1 or is_blank(at[1]))
+
+
 cdef inline bint is_stack_end(const char *p, const char *end) noexcept nogil:
     return (find(p, end, b"</TASK>", 7) != NULL or find(p, end, b"end trace", 9) != NULL
             or find(p, end, b"Code: ", 6) != NULL or find(p, end, b" linked in:", 11) != NULL
@@ -287,10 +298,8 @@ cdef class DmesgScanner(Scanner):
     cdef bint _is_own(self, const char *p, const char *end) noexcept nogil:
         """Whether this is a message of the kernel, or the further text of one, or has a prefix.
 
-        Where the event has a time, a line that has none begins with blanks, or with what is known.
+        A line that has no time begins with blanks, or with what is known.
         """
-        if self.owner == OWNER_EVENT and self.row.time == INT64_MIN and p[0] != c"{":
-            return True
         return (p > self.line_start or is_message(p, end) or is_blank(self.raw_start[0])
                 or self.line_start > self.raw_start or has_message(p, end)
                 or find(p, end, b"skb ", 4) != NULL or find(p, end, b"=(", 2) != NULL
@@ -303,7 +312,8 @@ cdef class DmesgScanner(Scanner):
                 or starts(p, end, b"Modules linked", 14) or starts(p, end, b"Hardware name", 13)
                 or find(p, end, b": caps=(", 8) != NULL or find(p, end, b"all Trace:", 10) != NULL
                 or find(p, end, b"all trace:", 10) != NULL or starts(p, end, b"Oops", 4)
-                or starts(p, end, b"BUG", 3) or starts(p, end, b"general protection", 18))
+                or starts(p, end, b"BUG", 3) or starts(p, end, b"general protection", 18)
+                or starts(p, end, b"sk family=", 10) or is_register(p, end))
 
     # --- events ---
 

@@ -9,7 +9,9 @@ kernel's messages of other matters.
 from libc.stdint cimport int64_t, uint8_t
 from libc.string cimport memchr, memcpy
 
-from gso.traces._text cimport find, is_blank, is_digit, is_word, read_time, skip_blanks, starts
+from gso.traces._text cimport (
+    find, is_blank, is_digit, is_word, read_time, skip_blanks, skip_token, starts,
+)
 
 cdef struct Word:
     char[40] text
@@ -83,13 +85,21 @@ cdef bint is_message(const char *p, const char *end) noexcept nogil:
     """Whether this is a message of the kernel: "[  812.123456] text"."""
     cdef int64_t time
     cdef const char *close
+    cdef const char *stop
     if p == end or p[0] != c"[":
         return False
     close = <const char *>memchr(p, c"]", end - p)
     if close == NULL:
         return False
     p = skip_blanks(p + 1, close)
-    if read_time(p, close, &time):
+    # dmesg --show-delta: "[  812.123456 <    0.000003>]"; -H: "[Nov28 05:17]", "[  +0.000003]"
+    stop = skip_token(p, close)
+    if p < stop and p[0] == c"+":
+        p += 1
+    elif close - p == 11 and p[5] == c" " and p[8] == c":":
+        return is_digit(p[4]) and is_digit(p[7]) and is_digit(p[10])
+    if read_time(p, stop, &time) and (stop == close or starts(skip_blanks(stop, close), close,
+                                                              b"<", 1)):
         return True
     # dmesg -T: "[Sat Nov 28 05:17:01 2026]"
     return close - p == 24 and is_digit(p[11]) and p[13] == c":" and p[16] == c":"

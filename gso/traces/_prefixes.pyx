@@ -171,6 +171,9 @@ cdef const char *after_date_or_number(const char *p, const char *end) noexcept n
         if stop == end or not is_blank(stop[0]) or starts(skip_blanks(stop, end), end, b"0x", 2):
             return NULL                 # the clock of pwru
         return skip_blank(stop, end)
+    stop = after_record(p, end)
+    if stop != NULL:
+        return stop
     # grep -n and cat -n: the number of the line.
     stop = number_end(p, end)
     if stop == end or stop - p > 9:
@@ -181,6 +184,25 @@ cdef const char *after_date_or_number(const char *p, const char *end) noexcept n
             and (not is_digit(stop[1]) or starts(stop + 1, end, b"0x", 2)):
         return stop + 1
     return NULL
+
+
+cdef const char *after_record(const char *p, const char *end) noexcept nogil:
+    """Read "4,1000,812123460,-;" of /dev/kmsg; netconsole has the release before it."""
+    cdef const char *stop = number_end(p, end)
+    cdef int _number
+    if stop < end and stop[0] == c".":
+        stop = <const char *>memchr(p, c",", min(end - p, NAME_ROOM))
+        if stop == NULL:
+            return NULL
+        p = stop + 1
+        stop = number_end(p, end)
+    for _number in range(3):
+        if stop == p or stop == end or stop[0] != c",":
+            return NULL
+        p = stop + 1
+        stop = number_end(p, end)
+    stop = <const char *>memchr(p, c";", min(end - p, NAME_ROOM))
+    return stop + 1 if stop != NULL else NULL
 
 
 cdef const char *after_date(const char *p, const char *end) noexcept nogil:

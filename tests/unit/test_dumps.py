@@ -112,3 +112,13 @@ def test_the_first_line_of_a_dump_alone_is_not_judged():
     assert not diagnosis.cases
     assert not diagnosis.clean
     assert diagnosis.judged == {"data-len": 1}
+
+
+@pytest.mark.parametrize("stamped", [True, False])
+def test_words_after_a_dump_are_counted_and_a_crash_is_not(stamped):
+    crash = ["CPU: 3 UID: 0 PID: 1 Comm: a Not tainted 6.12.0 #1", "RSP: 0018:ffffb3f4c0003b00"]
+    more = ["sk family=2 type=1 proto=6", *crash, "x29: ffffffc081d8b6d0 x28: 0000", "sp : ffff"]
+    assert read([*RIGHT, *more], stamped=stamped).damaged == 0
+    text = "".join(f"{line}\n" for line in RIGHT) + "words of somebody\n"
+    diagnosis = gso.diagnose(gso.read_trace(io.BytesIO(text.encode())))
+    assert (diagnosis.damaged, diagnosis.clean) == (1, False)
