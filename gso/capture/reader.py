@@ -176,6 +176,11 @@ class Packets:
         gather(self.buffer, self.records, skips, data)
         return Frames(data.data, offsets)
 
+    def packet(self, index: int) -> bytes:
+        """The bytes of one packet."""
+        record = self.records[index]
+        return self.buffer[record["data"] :][: record["captured"]].tobytes()
+
     @property
     def _is_pcap(self) -> bool:
         kinds = (PCAP_RECORD, OLD_PCAP_RECORD)

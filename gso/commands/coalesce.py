@@ -27,7 +27,8 @@ Copy a capture with the segments of each flow merged as the kernel's software GR
 super-packets of up to 64 kB: what the host's network stack handles when the wire carries this.
 Only what `gso segment` would turn back into the same bytes is merged; packets that are not
 segments, or are damaged, or stand alone, stay as they are, and so do timestamps, interfaces, link
-types and the format. A super-packet has the timestamp and the comment of its first segment.
+types and the format. A super-packet has the timestamp and the comment of its first segment. What
+cannot be looked into is counted (exit status 2 if that is everything).
 """
 
 
@@ -93,7 +94,7 @@ def _coalesce(options: argparse.Namespace) -> int:
         report.write("\n")
     else:
         report.writelines(f"{line}\n" for line in _report(merged))
-    if merged.damage:
+    if merged.damage or (merged.packets and not merged.looked_into):
         return UNUSABLE
     return FINDINGS if merged.truncated or merged.notes else FINE
 
@@ -106,8 +107,8 @@ def _report(merged: Merged) -> Iterator[str]:
         f"{plural(merged.super_packets, 'super-packet')}{most}"
     )
     yield f"  {plural(merged.unchanged, 'packet')} unchanged"
-    for link_type, count in merged.unknown_links.items():
-        yield f"{plural(count, 'packet')} of link type {link_type} cannot be looked into"
+    for what, count in merged.not_looked_into.items():
+        yield f"{plural(count, 'packet')} cannot be looked into: {what}"
     yield from map(str, merged.notes.values())
     if merged.truncated:
         yield f"the input is cut off: {merged.truncated}"

@@ -14,15 +14,19 @@ from gso.buffers._frames import Frames
 from gso.capture import Capture, Interface, Reader
 from gso.commands.common import add_common, add_input, open_source, positive, tunnel_ports
 from gso.commands.files import check_no_input, write_text
-from gso.commands.usage import FINDINGS, FINE, UsageError, plural, terminal_width
+from gso.commands.usage import FINDINGS, FINE, UNUSABLE, UsageError, plural, terminal_width
 from gso.drawing.packet import describe, draw, draw_svg, faults
+from gso.headers.followed import not_followed
 from gso.headers.fragments import Reassembler, Whole
+from gso.rules import Severity
+from gso.rules.frames import validate_frame
 
 _COLOURS = {"title": "1", "right": "32", "wrong": "1;31", "note": "33"}
 
 _EXPLAIN = """\
 Draw one packet of a capture: every header and field with its offset and value, the kernel's header
-offsets, and whether lengths and checksums are right (exit status 1 if one is wrong).
+offsets, and whether lengths and checksums are right (exit status 1 if one is wrong, 2 if the packet
+cannot be looked into).
 """
 
 
@@ -58,18 +62,33 @@ def _explain(options: argparse.Namespace) -> int:
             if seen + len(batch) >= options.number:
                 index = options.number - seen - 1
                 description = describe(batch, index, options.number, ports)
+                status = _status(batch, index, ports)
                 if options.reassemble:
                     description = _whole(options, ports) or description
                 if options.svg:
                     write_text(options.svg, draw_svg(description))
                 _show(description, as_json=options.json)
-                return FINDINGS if faults(description) else FINE
+                return FINDINGS if faults(description) else status
             seen += len(batch)
     cut = f" ({reader.truncated})" if reader.truncated else ""
     raise UsageError(
         f"{options.input}: there is no packet {options.number}, "
         f"the capture has {plural(seen, 'packet')}{cut}"
     )
+
+
+def _status(batch: Capture, index: int, ports: dict[int, Any]) -> int:
+    """The exit status that the packet's headers give, all checksums being right."""
+    frame = batch.frames[index]
+    link_type = batch.interfaces[int(batch.interface_ids[index])].link_type
+    words: Any = {"link_type": link_type, "tunnel_ports": ports}
+    complete = len(frame) >= int(batch.original_lengths[index])
+    if any(
+        one.severity is Severity.ERROR for one in validate_frame(frame, complete=complete, **words)
+    ):
+        return FINDINGS
+    unknown = not_followed(frame, **words)
+    return UNUSABLE if unknown and unknown[1] else FINE
 
 
 def _whole(options: argparse.Namespace, ports: dict[int, Any]) -> dict[str, Any] | None:

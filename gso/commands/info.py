@@ -75,8 +75,10 @@ def _report(name: str, survey: Survey) -> Iterator[str]:
         yield _found(number, port)
     yield f"super-packets: {_listed(survey.super_packets) or 'none'}"
     yield from _flow_lines(survey)
+    for what, count in survey.outside.most_common():
+        yield f"{plural(count, 'packet')} not among the flows: {what}"
     for what, count in survey.not_followed.most_common():
-        yield f"{plural(count, 'packet')} without an IP packet: {what}"
+        yield f"{plural(count, 'packet')} cannot be looked into: {what}"
     if survey.truncated:
         yield f"the input is cut off: {survey.truncated}"
     if survey.damage:
@@ -147,6 +149,7 @@ def _as_json(survey: Survey) -> dict[str, Any]:
         "flows": [_flow_json(flow) for flow in survey.flows.values()],
         "packets_of_more_flows": survey.more_flows,
         "not_followed": dict(survey.not_followed),
+        "outside": dict(survey.outside),
         "truncated": survey.truncated,
         "damage": survey.damage,
     }

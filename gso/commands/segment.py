@@ -33,7 +33,8 @@ A packet whose innermost IP packet fits the MTU is no super-packet. Without --gs
 sizes come from each connection's handshake in the capture: the MSS of the peer's SYN, bounded by
 the MTU, less the TCP options of the packet (12 bytes for timestamps). Sizes of UDP come from
 headers of WireGuard or QUIC in the packet, or from the flow's other datagrams. Connections without
-a handshake, UDP without a size, and packets that may be something else stay as they are.
+a handshake, UDP without a size, and packets that may be something else stay as they are. What
+cannot be looked into is counted (exit status 2 if that is everything).
 """
 
 
@@ -132,7 +133,7 @@ def _segment(options: argparse.Namespace) -> int:
         report.write("\n")
     else:
         report.writelines(f"{line}\n" for line in _report(summary, options.gso_size))
-    if summary.damage:
+    if summary.damage or (summary.packets and not summary.looked_into):
         return UNUSABLE
     return FINE if summary.fine else FINDINGS
 
@@ -166,6 +167,8 @@ def _report(summary: Summary, gso_size: int | None) -> Iterator[str]:
     if len(summary.flows) > _MOST_FLOWS:
         yield f"and {plural(len(summary.flows) - _MOST_FLOWS, 'flow')} more: see --json"
     yield from map(str, summary.notes.values())
+    for what, count in summary.not_looked_into.items():
+        yield f"{plural(count, 'packet')} cannot be looked into: {what}"
     if summary.truncated:
         yield f"the input is cut off: {summary.truncated}"
     if summary.damage:
@@ -184,6 +187,7 @@ def _as_json(summary: Summary) -> dict[str, Any]:
         "unchanged": summary.unchanged,
         "truncated": summary.truncated,
         "damage": summary.damage,
+        "not_looked_into": dict(summary.not_looked_into),
         "flows": [
             {
                 "flow": flow.name,

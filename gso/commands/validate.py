@@ -20,6 +20,7 @@ from gso.headers._fine import fine_frames
 from gso.headers.followed import not_followed
 from gso.headers.fragments import Reassembler
 from gso.printable import printable, wrapped
+from gso.rewriting.ambiguous import looks_like
 from gso.rules import Finding, Severity
 from gso.rules.frames import validate_frame
 
@@ -27,7 +28,8 @@ _MOST_PACKETS = 10
 
 _VALIDATE = """\
 Judge every packet of a capture: header lengths, length fields against the packet's real size,
-checksums and, with --mtu, its size. Several packets with the same fault are reported once.
+checksums and, with --mtu, its size. Several packets with the same fault are reported once. What
+cannot be looked into is counted (exit status 2 if that is everything).
 """
 
 
@@ -54,6 +56,8 @@ class _Verdict:
         found: the first finding of each kind, the numbers of its first packets, and how many.
         unknown: packets that cannot be looked into, by what they are.
         inside: packets of which the innermost part cannot be looked into, by its protocol.
+        tunnels: packets that may be in a tunnel that is not known, by UDP port and name.
+        cut: packets of which the capture has not all bytes.
         reassembled: IP packets that were put together; None where that was not asked for.
         incomplete: IP packets of which fragments are missing.
         truncated: what the end of the file lacks, or None.
@@ -64,6 +68,8 @@ class _Verdict:
     found: dict[tuple[str, str], tuple[Finding, list[int], int]] = field(default_factory=dict)
     unknown: Counter[str] = field(default_factory=Counter)
     inside: Counter[str] = field(default_factory=Counter)
+    tunnels: Counter[tuple[int, str]] = field(default_factory=Counter)
+    cut: int = 0
     reassembled: int | None = None
     incomplete: int = 0
     truncated: str | None = None
@@ -85,10 +91,10 @@ class _Verdict:
     @property
     def status(self) -> int:
         """The exit status."""
-        if self.damage or (self.packets and not self.judged):
+        if self.damage or ((self.packets or self.truncated) and not self.judged):
             return UNUSABLE
         wrong = any(one.severity is Severity.ERROR for one, _, _ in self.found.values())
-        return FINDINGS if wrong else FINE
+        return FINDINGS if wrong or self.truncated else FINE
 
 
 def _validate(options: argparse.Namespace) -> int:
@@ -99,7 +105,7 @@ def _validate(options: argparse.Namespace) -> int:
         try:
             for batch in reader:
                 first = verdict.packets
-                for index in _doubtful(batch, ports, options.mtu):
+                for index in _doubtful(batch, ports, options.mtu, verdict):
                     verdict.packets = first + index + 1
                     _judge(batch, index, ports, options.mtu, verdict)
                     if options.reassemble:
@@ -119,14 +125,18 @@ def _validate(options: argparse.Namespace) -> int:
     return verdict.status
 
 
-def _doubtful(batch: Capture, ports: dict[int, Any], mtu: int | None) -> list[int]:
+def _doubtful(
+    batch: Capture, ports: dict[int, Any], mtu: int | None, verdict: _Verdict
+) -> list[int]:
     """The packets that are not plainly fine, or that the capture cut."""
     doubtful = batch.frames.lengths < batch.original_lengths
+    verdict.cut += int(doubtful.sum())
     types = np.array([interface.link_type for interface in batch.interfaces])
     for link_type in set(types):
         which = np.flatnonzero(types[batch.interface_ids] == link_type)
         frames = batch.frames if len(which) == len(batch) else batch.frames[which]
-        doubtful[which] |= ~fine_frames(frames, link_type, tunnel_ports=ports, mtu=mtu)
+        words: Any = {"tunnel_ports": ports, "mtu": mtu, "tunnels": verdict.tunnels}
+        doubtful[which] |= ~fine_frames(frames, link_type, **words)
     found: list[int] = np.flatnonzero(doubtful).tolist()
     return found
 
@@ -177,10 +187,16 @@ def _validate_report(name: str, verdict: _Verdict) -> Iterator[str]:
         yield f"{plural(count, 'packet')} cannot be looked into: {what}"
     for what, count in verdict.inside.items():
         yield f"{plural(count, 'packet')} judged up to what cannot be looked into: {what}"
+    for (port, tunnel), count in verdict.tunnels.items():
+        yield f"{plural(count, 'packet')} judged up to a payload: {looks_like(port, tunnel)}"
+    if verdict.cut:
+        yield f"{plural(verdict.cut, 'packet')} not whole (snaplen): judged by what is there"
     if verdict.reassembled is not None:
         lacking = f", {verdict.incomplete} are not complete" if verdict.incomplete else ""
         yield f"{plural(verdict.reassembled, 'packet')} put together of fragments{lacking}"
-    if not verdict.found and not verdict.unknown:
+    if not verdict.packets:
+        yield "there is nothing to judge"
+    elif not verdict.found and not verdict.unknown:
         yield "nothing wrong was found"
     elif not verdict.found and verdict.judged:
         yield f"nothing wrong was found in the other {plural(verdict.judged, 'packet')}"
@@ -197,6 +213,8 @@ def _validate_json(verdict: _Verdict) -> dict[str, Any]:
         "damage": verdict.damage,
         "not_looked_into": dict(verdict.unknown),
         "not_looked_inside": dict(verdict.inside),
+        "tunnels_found": {looks_like(*one): count for one, count in verdict.tunnels.items()},
+        "not_whole": verdict.cut,
         "reassembled": verdict.reassembled,
         "incomplete": verdict.incomplete,
         "findings": [

@@ -1,3 +1,5 @@
+from collections import Counter
+
 import numpy as np
 import numpy.typing as npt
 
@@ -10,4 +12,5 @@ def fine_frames(
     *,
     tunnel_ports: TunnelPorts | None = None,
     mtu: int | None = None,
+    tunnels: Counter[tuple[int, str]] | None = None,
 ) -> npt.NDArray[np.bool_]: ...

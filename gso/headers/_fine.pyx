@@ -7,17 +7,18 @@ A frame is fine here if it is one of the usual kinds and every length and checks
 followed. Of any other frame nothing is said: those functions judge it.
 """
 
-from libc.stdint cimport int64_t, uint8_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from gso.buffers._bytes cimport get16, load16
 from gso.buffers._checksum cimport fold, length_sum, short_sum, simd
 from gso.buffers._frames cimport Frames
+from gso.headers._ambiguous cimport guess, guess_tunnel
 from gso.headers._arguments cimport drop_ports, take_ports
 from gso.headers._numbers cimport (
     ETH_P_IP, ETH_P_IPV6, GRE_CHECK_HLEN, IPPROTO_GRE, IPPROTO_IPIP, IPPROTO_IPV6, IPPROTO_TCP,
     IPPROTO_UDP, IPV4_FRAG_OFF, IPV4_HLEN, IPV4_NO_OPTIONS, IPV4_PROTOCOL, IPV4_TOT_LEN, IPV6_HLEN,
     IPV6_NEXTHDR, IPV6_PAYLOAD_LEN, IP_MF, IP_OFFSET, PPPOE_BASE_HLEN, PPPOE_LENGTH, UDP_CHECK,
-    UDP_LEN,
+    UDP_DEST, UDP_LEN,
 )
 from gso.headers._pseudo_header cimport pseudo_sum
 from gso.headers._walk cimport (
@@ -26,6 +27,8 @@ from gso.headers._walk cimport (
 )
 
 import numpy as np
+
+from gso.headers.tunnels import UDP_TUNNELS
 
 cdef enum:
     ETH_P_ARP = 0x0806
@@ -56,10 +59,12 @@ _LINKS = {
 }
 
 
-def fine_frames(Frames frames not None, link_type, *, tunnel_ports=None, mtu=None):
+def fine_frames(Frames frames not None, link_type, *, tunnel_ports=None, mtu=None, tunnels=None):
     """Which whole frames are fine: array of bool, shape (n,).
 
-    The arguments are those of `gso.rules.frames.validate_frame`.
+    The arguments are those of `gso.rules.frames.validate_frame`. Into `tunnels`, a Counter, goes
+    how many frames may be in a tunnel on an unknown port: by the port and the tunnel's name, as
+    `gso.headers._ambiguous.guess_tunnels` has them.
     """
     cdef port_list ports
     cdef bint raw
@@ -70,18 +75,40 @@ def fine_frames(Frames frames not None, link_type, *, tunnel_ports=None, mtu=Non
         return result
     cdef uint8_t[::1] out = result.view(np.uint8)
     raw, before, type_at = _LINKS[link_type]
+    guesses = np.zeros(n if tunnels is not None else 0, np.uint32)
+    cdef uint32_t[::1] guessed = guesses
     take_ports(&ports, tunnel_ports)
     with nogil:
         for i in range(n):
             out[i] = frame_is_fine(
                 whole(frames.buf + frames.off[i], frames.off[i + 1] - frames.off[i], before, most),
-                raw, type_at, &ports)
+                raw, type_at, &ports, &guessed[i] if guessed.shape[0] else NULL)
+    count_guesses(guesses, tunnels)
     drop_ports(&ports)
     return result
 
 
+def count_guesses(guesses, tunnels):
+    """Add guesses, as `guessed_tunnel` makes them, to a Counter of ports and names of tunnels."""
+    for number, count in zip(*np.unique(guesses[guesses != 0], return_counts=True)):
+        row, protocol = UDP_TUNNELS[int(number) >> 8 & 0xff], int(number) & 0xff
+        name = f"{row.name}:{protocol}" if protocol else row.name
+        tunnels[int(number) >> 16, name] += int(count)
+
+
+cdef uint32_t guessed_tunnel(
+    const headers *h, const whole *f, bint raw, const port_list *ports
+) noexcept nogil:
+    """The tunnel that the UDP payload may be: port, row and IP protocol in one number; 0: none."""
+    cdef guess found = guess_tunnel(h, f.p, f.size, raw, ports)
+    if found.row is NULL:
+        return 0
+    return (<uint32_t>get16(f.p + h.l4_header + UDP_DEST) << 16
+            | <uint32_t>(found.row - ports.known.rows) << 8 | found.protocol)
+
+
 cdef bint frame_is_fine(
-    whole f, bint raw, Py_ssize_t type_at, const port_list *ports
+    whole f, bint raw, Py_ssize_t type_at, const port_list *ports, uint32_t *guessed
 ) noexcept nogil:
     cdef headers h
     cdef header_copy copy
@@ -93,7 +120,11 @@ cdef bint frame_is_fine(
     f.size -= f.before
     failed = read_headers(&h, &why, &copy, f.p, f.size, raw, ports)
     drop_copy(&copy)
-    return not failed and is_usual(&h) and is_right(&f, &h)
+    if failed:
+        return False
+    if guessed is not NULL and h.l4 == IPPROTO_UDP:
+        guessed[0] = guessed_tunnel(&h, &f, raw, ports)
+    return is_usual(&h) and is_right(&f, &h)
 
 
 cdef bint is_typed(const whole *f, Py_ssize_t type_at) noexcept nogil:

@@ -69,10 +69,19 @@ def _believed(headers: list[Header], size: int, doubted: set[int]) -> list[int]:
     end = size
     for place, header in enumerate(headers):
         declared = declared_end(header)
-        if declared is not None and place not in doubted and headers[-1].end <= declared <= end:
+        least = _least_end(headers[-1])
+        if declared is not None and place not in doubted and least <= declared <= end:
             end = declared
         found.append(end)
     return found
+
+
+def _least_end(last: Header) -> int:
+    """The byte up to which a packet with this last header must reach.
+
+    What the header says of its own length may be wrong, but its fixed fields are there.
+    """
+    return min(last.end, last.offset + last.protocol.fixed)
 
 
 def _may_follow(
@@ -112,6 +121,17 @@ def _fits(headers: list[Header], place: int, data: bytes, end: int) -> bool | No
     if initial is None:
         return None
     return value == initial or checksum(data[header.offset : end], initial) == 0
+
+
+def fragment_end(headers: list[Header]) -> int | None:
+    """Where a fragment ends whose own headers these are; None if the last one does not say so.
+
+    What follows the end is padding: no header of the packet in the fragments is read from it.
+    """
+    if not _is_fragment(headers[-1]):
+        return None
+    ends = [declared_end(one) for one in headers if one.protocol.name in ("ipv4", "ipv6")]
+    return ends[-1] if ends else None
 
 
 def in_fragment(outer: list[Header]) -> bool:

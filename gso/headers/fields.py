@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gso.constants import Tunnel
-from gso.headers.ends import packet_ends
+from gso.headers.ends import fragment_end, packet_ends
 from gso.headers.header import Field, Header
 from gso.headers.protocols import (
     BY_IP_PROTOCOL,
@@ -29,6 +29,7 @@ from gso.headers.protocols import (
     Spec,
     ip_version,
     no_size,
+    ppp_header,
     show_data,
 )
 from gso.headers.tunnels import BY_PORT, BY_TUNNEL, TunnelPorts, on_port
@@ -74,6 +75,7 @@ _FIRST = {
     "linux_sll2": "linux_sll2",
     "null": "loopback",
     "loop": "loopback",
+    "ppp_with_dir": "ppp direction",
 }
 
 
@@ -98,11 +100,11 @@ def _walk(data: bytes, link_type: str, context: Context) -> Iterator[Header]:
     name = _FIRST.get(link_type)
     if link_type in ("raw", "ipv4", "ipv6"):
         name = ip_version(data)
-    elif link_type == "ppp":
-        # The address and the control field may be left out (RFC 1661, section 6.6).
-        name = "ppp" if data[:2] == b"\xff\x03" else "compressed ppp"
+    elif link_type in ("ppp", "ppp_hdlc"):
+        name = ppp_header(data)
     at = level = 0
     level_has_ip = False
+    headers: list[Header] = []
     for _ in range(_MOST_HEADERS):
         if name is None:
             return
@@ -112,6 +114,10 @@ def _walk(data: bytes, link_type: str, context: Context) -> Iterator[Header]:
         header = Header(PROTOCOLS[name], level, at)
         whole = _read(header, data)
         yield header
+        headers.append(header)
+        end = fragment_end(headers)
+        if end is not None and header.end <= end:
+            data = data[:end]
         at = header.end
         if not whole or not header.is_its_version:
             return
@@ -212,7 +218,7 @@ def dissect(
     headers = read_headers(data, layout, link_type=link_type, tunnel_ports=tunnel_ports)
     fields = [replace(found, header=one.name) for one in headers for found in one.fields]
     start = headers[-1].end if headers else 0
-    end = packet_ends(headers, data)[-1] if headers else len(data)
+    end = max(packet_ends(headers, data)[-1], start) if headers else len(data)
     for header, first, stop in (("payload", start, end), ("trailer", end, len(data))):
         if first < stop:
             part = data[first:stop]

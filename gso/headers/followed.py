@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from gso.headers.ends import in_fragment
 from gso.headers.fields import read_headers
-from gso.headers.protocols import IP_PROTOCOLS
+from gso.headers.protocols import IP_PROTOCOLS, address_family
 from gso.headers.tunnels import BY_PORT, Carries, on_port
 
 if TYPE_CHECKING:
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from gso.headers.tunnels import TunnelPorts
 
 _NO_NEXT_HEADER = 59
-_ANNOUNCING = ("type", "protocol", "ppp protocol", "next protocol", "address family")
+_ANNOUNCING = ("ppp protocol", "type", "protocol", "next protocol", "address family")
+_LEAST_ETHERTYPE = 0x600
 _FOLLOWED = ("ipv4", "ipv6", "arp")
 _TELLING = ("gre", "ethernet", "vlan", "snap", "nsh", "geneve", "vxlan-gpe", "pppoe")
 """Headers that say with a number what they carry, which may be in a tunnel."""
@@ -60,7 +61,11 @@ def _in_udp(header: Header, told: TunnelPorts) -> str | None:
 
 
 def _announced(header: Header) -> str | None:
+    if header.protocol.name == "ethernet" and header.values["type"] < _LEAST_ETHERTYPE:
+        return "IEEE 802.3 without SNAP"
     for name in _ANNOUNCING:
         if name in header.values:
-            return f"{header.protocol.name} {name} {header.values[name]:#06x}"
+            number = header.values[name]
+            number = address_family(number) if name == "address family" else number
+            return f"{header.protocol.name} {name} {number:#06x}"
     return None

@@ -49,6 +49,14 @@ class Header:
     name: str = ""
 
     @property
+    def need(self) -> int:
+        """Bytes that the header says it has; those of its fixed fields if these are not there."""
+        fixed = self.protocol.fixed
+        return (
+            fixed if self.end - self.offset < fixed else max(fixed, self.protocol.size(self.values))
+        )
+
+    @property
     def is_its_version(self) -> bool:
         """Whether an IP header has the version that was announced."""
         version = {"ipv4": 4, "ipv6": 6}.get(self.protocol.name)

@@ -182,6 +182,8 @@ def ip_version(rest: bytes) -> str | None:
 
 
 _LEAST_ETHERTYPE = 0x600
+_SNAP = b"\xaa\xaa\x03"
+_SNAP_ETHERNET = _SNAP + bytes(3)
 
 
 def _by_ethertype(key: str) -> Callable[[Values, bytes, Context], str | None]:
@@ -199,9 +201,10 @@ def _by_ethertype(key: str) -> Callable[[Values, bytes, Context], str | None]:
     }
 
     def follows(values: Values, rest: bytes, _: Context) -> str | None:
-        if values[key] < _LEAST_ETHERTYPE:  # IEEE 802.3: a length
-            return "snap" if rest[:3] == b"\xaa\xaa\x03" else None
-        return protocols.get(values[key])
+        found = protocols.get(values[key])
+        # IEEE 802.3: a length, which a super-packet's may be though it is as large as a type
+        least = _SNAP if values[key] < _LEAST_ETHERTYPE else _SNAP_ETHERNET
+        return "snap" if found is None and rest.startswith(least) else found
 
     return follows
 
@@ -255,6 +258,28 @@ def _after_pppoe(values: Values, _: bytes, __: Context) -> str | None:
     return {0x0021: "ipv4", 0x0057: "ipv6"}.get(values["ppp protocol"])
 
 
+_PPP_FIELDS = (Spec("address", 8, _hex(2)), Spec("control", 8, _hex(2)))
+
+
+def _ppp_protocol(bits: int) -> Spec:
+    return Spec("ppp protocol", bits, _named(_PPP_PROTOCOLS, 4))
+
+
+def ppp_header(rest: bytes) -> str:
+    """The header of PPP or Cisco HDLC in front of these bytes.
+
+    Address and control field may be left out, and the protocol's first byte if that is 0: the last
+    byte of a protocol is odd, any before it even (RFC 1661, sections 2 and 6).
+    """
+    if rest[:2] in (b"\x0f\0", b"\x8f\0"):
+        return "cisco hdlc"
+    whole = rest[:2] == b"\xff\x03"
+    short = rest[2 * whole :][:1] and rest[2 * whole] & 1
+    if short:
+        return "ppp with short protocol" if whole else "shortest ppp"
+    return "ppp" if whole else "compressed ppp"
+
+
 def _after_snap(values: Values, rest: bytes, context: Context) -> str | None:
     # RFC 1042; other organizations have types of their own.
     return None if values["organization"] else _by_ethertype("type")(values, rest, context)
@@ -287,11 +312,13 @@ def _is_typed(field: bytes) -> bool:
     return int.from_bytes(field, "big") in _ETHERTYPES
 
 
+def address_family(number: int) -> int:
+    """The address family of a loopback header, in the byte order of the system that captured."""
+    return number if number <= 0xFFFF else int.from_bytes(number.to_bytes(4, "big"), "little")
+
+
 def _after_loopback(values: Values, _: bytes, __: Context) -> str | None:
-    # The number is in the byte order of the system that captured, and so is that of IPv6.
-    family = values["address family"]
-    if family > 0xFFFF:
-        family = int.from_bytes(family.to_bytes(4, "big"), "little")
+    family = address_family(values["address family"])
     return "ipv4" if family == AF_INET else "ipv6" if family in AF_INET6 else None
 
 
@@ -549,19 +576,15 @@ PROTOCOLS: dict[str, Protocol] = {
             ),
             _after_pppoe,
         ),
+        Protocol("ppp direction", (Spec("direction", 8),), lambda _, rest, __: ppp_header(rest)),
+        Protocol("ppp", (*_PPP_FIELDS, _ppp_protocol(16)), _after_pppoe),
+        Protocol("compressed ppp", (_ppp_protocol(16),), _after_pppoe),
+        Protocol("ppp with short protocol", (*_PPP_FIELDS, _ppp_protocol(8)), _after_pppoe),
+        Protocol("shortest ppp", (_ppp_protocol(8),), _after_pppoe),
         Protocol(
-            "ppp",
-            (
-                Spec("address", 8, _hex(2)),
-                Spec("control", 8, _hex(2)),
-                Spec("ppp protocol", 16, _named(_PPP_PROTOCOLS, 4)),
-            ),
-            _after_pppoe,
-        ),
-        Protocol(
-            "compressed ppp",
-            (Spec("ppp protocol", 16, _named(_PPP_PROTOCOLS, 4)),),
-            _after_pppoe,
+            "cisco hdlc",
+            (*_PPP_FIELDS, Spec("protocol", 16, _named(_ETHERTYPES, 4))),
+            _by_ethertype("protocol"),
         ),
         Protocol(
             "snap",

@@ -128,6 +128,10 @@ UDP_TUNNELS = (
     UdpTunnel("l2tp", None, (1701,), Carries.OPAQUE),
     # IPsec NAT traversal: ESP or IKE (RFC 3948)
     UdpTunnel("esp-in-udp", None, (4500,), Carries.OPAQUE),
+    # MPLS in UDP (RFC 7510), LISP (RFC 9300), RoCE version 2
+    UdpTunnel("mpls-in-udp", None, (6635, 6636), Carries.OPAQUE),
+    UdpTunnel("lisp", None, (4341,), Carries.OPAQUE),
+    UdpTunnel("roce", None, (4791,), Carries.OPAQUE),
     # WireGuard; its port is a custom, not registered with IANA
     UdpTunnel("wireguard", None, (51820,), Carries.OPAQUE),
     # CAPWAP control and data (RFC 5415)

@@ -9,10 +9,11 @@ from gso.buffers._bytes cimport get16
 from gso.buffers._frames cimport Frames
 from gso.headers._layout cimport ROW_SIZE
 from gso.headers._numbers cimport (
-    ETH_P_IP, IPPROTO_FRAGMENT, IPPROTO_TCP, IPPROTO_UDP, IPV4_CHECK, IPV4_FRAG_OFF, IPV4_HLEN,
+    ETH_P_8021AD, ETH_P_8021Q, ETH_P_IP, ETH_P_IPV6, ETH_P_MPLS_MC, ETH_P_MPLS_UC,
+    IPPROTO_FRAGMENT, IPPROTO_TCP, IPPROTO_UDP, IPV4_CHECK, IPV4_FRAG_OFF, IPV4_HLEN,
     IPV4_PROTOCOL, IPV4_SADDR, IPV4_TOT_LEN, IPV6_ADDRESS_LEN, IPV6_EXT_HDRLEN, IPV6_EXT_HLEN,
-    IPV6_HLEN, IPV6_NEXTHDR, IPV6_PAYLOAD_LEN, IPV6_SADDR, IP_MF, IP_OFFSET, TCP_CHECK, TCP_FLAGS,
-    TCP_HLEN, UDP_CHECK, UDP_DEST, UDP_HLEN, UDP_LEN,
+    IPV6_HLEN, IPV6_NEXTHDR, IPV6_PAYLOAD_LEN, IPV6_SADDR, IP_MF, IP_OFFSET, MPLS_BOTTOM,
+    MPLS_HLEN, MPLS_LS_S, TCP_CHECK, TCP_FLAGS, TCP_HLEN, UDP_CHECK, UDP_DEST, UDP_HLEN, UDP_LEN,
 )
 from gso.headers._walk cimport headers
 
@@ -35,7 +36,7 @@ cdef packed struct PacketInfo:
     uint8_t partial         # whether the checksum field holds the pseudo header's sum
     uint8_t blank           # IPv4 headers that lack their checksum, a bit each: BLANK_*
     uint8_t sure            # whether the innermost IP header's version and length can be right
-    uint8_t plausible       # whether that header's checksum is right, too, and no length is missing
+    uint8_t plausible       # whether that header's checksum is right, or left to a device
     uint8_t fragment        # whether the innermost IP packet is a fragment
     uint8_t carried         # IP protocol that the innermost IP header announces
     int64_t length          # bytes of the innermost IP packet, or 0
@@ -59,6 +60,7 @@ cdef enum:
     IPV4_ADDRESS_LEN = 4
     ETH_FCS_LEN = 4         # the frame check sequence
     PADDED = 64             # longest Ethernet frame that may have been padded, with its FCS
+    ETH_TYPE = 12
     TRAILER = 64            # longest trailer that is told without a checksum
     MAX_IP_LEN = 0xffff
     PPP_IP = 0x0021
@@ -165,11 +167,44 @@ cdef void _read_network(const uint8_t *frame, int64_t size, int32_t network, int
         length = get16(ip + IPV6_PAYLOAD_LEN)
         length += IPV6_HLEN if length else 0
         info.carried = ip[IPV6_NEXTHDR]
+    info.plausible = (version == 6 or get16(ip + IPV4_CHECK) == 0
+                      or folded(sum16(ip, transport - network)) == 0xffff)
+    if _is_labelled(frame, network, h.network_header) and not _may_follow_mpls(
+        ip, version, length, most, info
+    ):
+        return
     # A length of 0, or one that overflowed, is left by segmentation offload.
     info.sure = most > MAX_IP_LEN or length == 0 or h.payload - network <= length <= most
-    info.plausible = info.sure and (version == 6 or folded(sum16(ip, (ip[0] & 15) * 4)) == 0xffff)
     info.fragment = _is_fragment(frame, network, transport, version)
     info.length = length if 0 < length < most else most
+
+
+cdef bint _is_labelled(const uint8_t *frame, int32_t network, int32_t first) noexcept nogil:
+    """Whether MPLS labels precede the header at `network`, down to an Ethernet type of theirs."""
+    cdef int32_t at = network - MPLS_HLEN
+    cdef uint16_t kind
+    if at < max(first, 2) or not frame[at + MPLS_BOTTOM] & MPLS_LS_S:
+        return False
+    while at >= max(first, 2):
+        kind = get16(frame + at - 2)
+        if kind == ETH_P_MPLS_UC or kind == ETH_P_MPLS_MC:
+            return True
+        at -= MPLS_HLEN
+        if frame[at + MPLS_BOTTOM] & MPLS_LS_S:
+            return False
+    return False
+
+
+cdef bint _may_follow_mpls(const uint8_t *ip, uint8_t version, int64_t length, int64_t most,
+                           const PacketInfo *info) noexcept nogil:
+    """Whether this is an IP packet, not the Ethernet frame of a pseudowire: no field says which."""
+    cdef uint16_t kind
+    if version == 4:
+        return info.plausible and get16(ip + IPV4_CHECK) != 0
+    kind = get16(ip + ETH_TYPE)
+    if kind == ETH_P_IP or kind == ETH_P_IPV6 or kind == ETH_P_8021Q or kind == ETH_P_8021AD:
+        return False
+    return length == 0 or 0 <= most - length <= TRAILER
 
 
 cdef void _read_transport(const uint8_t *frame, int64_t size, int32_t network, int32_t transport,

@@ -11,20 +11,14 @@ import numpy as np
 
 from gso.buffers._frames import Frames
 from gso.capture._records import PCAP_RECORD
-from gso.capture.format import INTERFACE_DESCRIPTION, LINKS, Int64s, Source
+from gso.capture.format import INTERFACE_DESCRIPTION, Int64s, Source
 from gso.capture.reader import Block, Packets
 from gso.coalescing._coalesce import Coalesced, coalesce
 from gso.errors import GsoError
+from gso.headers._layout import parse_batch
 from gso.rewriting.ambiguous import looks_like, tunnels_on_unknown_ports
-from gso.rewriting.copy import (
-    SLL2_HLEN,
-    Packer,
-    as_written,
-    copy_capture,
-    link_frames,
-    restore_link,
-    runs,
-)
+from gso.rewriting.copy import Packer, as_written, copy_capture
+from gso.rewriting.links import SLL2_HLEN, Link, link_frames, restore_link, runs, unlooked
 from gso.rewriting.notes import Notes
 
 if TYPE_CHECKING:
@@ -45,7 +39,7 @@ class Merged:
         merged: packets that went into super-packets.
         super_packets: the super-packets that they became.
         most_segments: the most packets that went into one super-packet.
-        unknown_links: packets of link types that cannot be looked into, by name of the type.
+        not_looked_into: packets that cannot be looked into, by what they are.
         notes: packets that may be in a tunnel and were not merged as datagrams, by port.
         truncated: what the end of the file lacks, or None.
         damage: where the file is damaged, which ends it, or None.
@@ -55,7 +49,7 @@ class Merged:
     merged: int = 0
     super_packets: int = 0
     most_segments: int = 0
-    unknown_links: dict[str, int] = field(default_factory=dict)
+    not_looked_into: Counter[str] = field(default_factory=Counter)
     notes: Notes = field(default_factory=Notes)
     truncated: str | None = None
     damage: str | None = None
@@ -69,6 +63,11 @@ class Merged:
     def unchanged(self) -> int:
         """Packets written as they were."""
         return self.packets - self.merged
+
+    @property
+    def looked_into(self) -> int:
+        """Packets that can be looked into."""
+        return self.packets - self.not_looked_into.total()
 
 
 class _Merger:
@@ -101,48 +100,61 @@ class _Merger:
     def _parts(self, packets: Packets, numbers: Int64s, *, go_on: bool) -> Iterator[memoryview]:
         """Yield the bytes to write; the last packets are kept back if the file may `go_on`."""
         at = 0
-        for part, link_type in runs(packets):
+        for part, link in runs(packets):
             stop = at + len(part.records)
             self._numbers = numbers[at:stop]
-            yield self._part(part, link_type, last=go_on and stop == len(numbers))
+            yield self._part(part, link, last=go_on and stop == len(numbers))
             at = stop
 
-    def _part(self, packets: Packets, link_type: str, *, last: bool) -> memoryview:
-        """The bytes to write for packets of one link type.
+    def _part(self, packets: Packets, link: Link, *, last: bool) -> memoryview:
+        """The bytes to write for packets that are read in one way.
 
-        If they are the `last` ones so far, super-packets that may go on are kept back.
+        If they are the `last` ones so far, super-packets that may go on are kept back. The length
+        of an IEEE 802.3 frame could not tell that of a super-packet.
         """
-        if link_type in LINKS:
-            return self._run(packets, link_type, last=last)
-        unknown = self.result.unknown_links
-        unknown[link_type] = unknown.get(link_type, 0) + len(packets.records)
-        return self._packer.pack(packets, Frames(), np.empty(0, np.int64))
-
-    def _run(self, packets: Packets, link_type: str, *, last: bool) -> memoryview:
-        """The bytes to write for packets of one link type that is known, as `_part` does."""
-        kind, skip = LINKS[link_type]
+        count = len(packets.records)
+        if link.kind is None or link.snap:
+            self._count_unlooked(packets, np.arange(count), link)
+            return self._packer.pack(packets, Frames(), np.empty(0, np.int64))
         times = None if self._timeout is None else packets.timestamps()
-        flows = self._flows(packets, SLL2_HLEN if link_type == "linux_sll2" else skip)
+        flows = self._flows(packets, SLL2_HLEN if link.name == "linux_sll2" else link.skip)
         if times is not None:
             # How far apart packets are is not known without their times.
             odd = np.flatnonzero(times == _NOT_A_TIME)
             flows[odd] = -1 - odd
-        frames = link_frames(packets, link_type)
-        made = self._merge(frames, flows, times, kind)
-        cut = self._cut(packets, made, times) if last else len(packets.records)
+        frames = link_frames(packets, link)
+        made = self._merge(frames, flows, times, link.kind)
+        cut = self._cut(packets, made, times) if last else count
         done = int(np.searchsorted(made.first, cut))
-        if cut < len(packets.records):
+        if cut < count:
             later = np.flatnonzero(made.into[cut:] >= done) + cut
             self._kept = self._alone(packets, later)
             self._kept_numbers = self._numbers[later]
         several = np.flatnonzero(made.gso_segs[:done] > 1)
         self._count(made, several)
-        self._note(made.first[:done], self._doubtful(frames, kind))
+        self._note(made.first[:done], self._doubtful(frames, link.kind))
+        single = made.first[:done][made.gso_segs[:done] == 1]
+        self._look(packets, frames, single, link)
         first = Packets(
             packets.buffer, packets.records[made.first[:done]], packets.section, packets.origin
         )
-        merged = restore_link(first, link_type, made[several], several)
-        return self._packer.pack(first, merged, several, skip)
+        merged = restore_link(first, link, made[several], several)
+        return self._packer.pack(first, merged, several, link.skip)
+
+    def _look(self, packets: Packets, frames: Frames, which: Int64s, link: Link) -> None:
+        """Count those of the packets `which` that cannot be looked into."""
+        layouts = parse_batch(
+            frames[which],
+            link_type=link.kind or "ethernet",
+            tunnel_ports=self._options["tunnel_ports"],
+            errors="mark",
+        )
+        self._count_unlooked(packets, which[layouts["outer_version"] == 0], link)
+
+    def _count_unlooked(self, packets: Packets, which: Int64s, link: Link) -> None:
+        for some, what, whole in unlooked(packets, link, which, self._options["tunnel_ports"]):
+            if what is not None and whole:
+                self.result.not_looked_into[what] += len(some)
 
     def _merge(
         self, frames: Frames, flows: Any, times: Any, kind: Literal["ethernet", "raw"]

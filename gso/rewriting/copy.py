@@ -7,20 +7,16 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from gso.buffers._frames import Frames
 from gso.capture._records import pack, packed_size
-from gso.capture.format import LINKS, SECTION_HEADER, SLL2_TYPE, Int64s, Source
+from gso.capture.format import SECTION_HEADER, Int64s, Source
 from gso.capture.reader import Block, Packets, Reader
 from gso.capture.writer import write_all
 from gso.errors import GsoError
-from gso.headers.protocols import AF_INET, AF_INET6
-
-SLL2_HLEN = 20
 
 
 def copy_capture(
@@ -80,80 +76,6 @@ def as_written(block: Block) -> bytes:
     if block.kind == SECTION_HEADER:
         return block.raw[:16] + b"\xff" * 8 + block.raw[24:]
     return block.raw
-
-
-def runs(packets: Packets) -> Iterator[tuple[Packets, str]]:
-    """Yield the packets in pieces of one link type each, with its name."""
-    records, section = packets.records, packets.section
-    if (records["interface"] == records["interface"][0]).all():
-        yield packets, section.interfaces[records["interface"][0]].link_type
-        return
-    used, which = np.unique(records["interface"], return_inverse=True)
-    links = [section.interfaces[i].link_type for i in used.tolist()]
-    kinds = np.array([_number(link) for link in links])[which]
-    edges = np.flatnonzero(np.diff(kinds)) + 1
-    for start, stop in pairwise([0, *edges.tolist(), len(records)]):
-        yield (
-            Packets(packets.buffer, records[start:stop], section, packets.origin),
-            links[which[start]],
-        )
-
-
-def link_frames(packets: Packets, link_type: str) -> Frames:
-    """The packets' frames as `gso.parse` reads them: without the bytes that `LINKS` skips.
-
-    A cooked header of version 2 begins with the type of what follows. The type is put where an
-    Ethernet header has it, over bytes of the sender's address that `restore_link` puts back. What
-    a loopback header announces as anything but the IP version that follows is not read as IP.
-    """
-    skip = LINKS[link_type][1]
-    frames = packets.frames(np.full(len(packets.section.interfaces), skip, np.uint32))
-    if link_type in ("null", "loop"):
-        return _without_other_families(packets, frames)
-    if link_type != "linux_sll2":
-        return frames
-    whole = np.flatnonzero(frames.lengths >= SLL2_HLEN - skip)
-    return _with_types(packets, whole, 0, frames, frames.offsets[whole] + SLL2_TYPE - skip)
-
-
-def _without_other_families(packets: Packets, frames: Frames) -> Frames:
-    """The frames, with no version in those whose address family is not that of their version."""
-    whole = np.flatnonzero(frames.lengths > 0)
-    heads = packets.records["data"][whole, np.newaxis] + np.arange(4)
-    raw = np.ascontiguousarray(np.take(packets.buffer, heads, mode="clip"))
-    family = raw.view(">u4").ravel()
-    # The number is in the byte order of the system that captured.
-    family = np.where(family > 0xFFFF, raw.view("<u4").ravel(), family)
-    places = frames.offsets[whole]
-    version = frames.data[places] >> 4
-    right = (version == 4) & (family == AF_INET) | (version == 6) & np.isin(family, AF_INET6)
-    if right.all():
-        return frames
-    data = frames.data.copy()
-    data[places[~right]] &= 0x0F
-    return Frames(data.data, frames.offsets)
-
-
-def restore_link(packets: Packets, link_type: str, frames: Frames, parents: Int64s) -> Frames:
-    """Undo what `link_frames` did, in frames that replace the packets `parents`."""
-    if link_type != "linux_sll2":
-        return frames
-    places = frames.offsets[:-1] + SLL2_TYPE - LINKS[link_type][1]
-    return _with_types(packets, parents, SLL2_TYPE, frames, places)
-
-
-def _with_types(packets: Packets, which: Int64s, at: int, frames: Frames, places: Int64s) -> Frames:
-    """The frames with two bytes, from `at` on of the packets `which`, copied to `places`."""
-    data = frames.data.copy()
-    first = packets.records["data"][which] + at
-    for byte in range(2):
-        data[places + byte] = packets.buffer[first + byte]
-    return Frames(data.data, frames.offsets)
-
-
-def _number(link_type: str) -> int:
-    """A number of a link type: equal for all that are unknown."""
-    return list(LINKS).index(link_type) if link_type in LINKS else -1
 
 
 class Packer:

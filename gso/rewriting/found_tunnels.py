@@ -10,14 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from gso.buffers._frames import Frames
-from gso.capture.format import LINKS, Int64s, Source
+from gso.capture.format import Int64s, Source
 from gso.capture.reader import Packets, Reader
 from gso.constants import L4
 from gso.headers._layout import parse_batch
 from gso.headers.tunnels import BY_PORT, TunnelPorts
 from gso.rewriting._packet_info import packet_info
 from gso.rewriting.ambiguous import tunnels_on_unknown_ports
-from gso.rewriting.copy import link_frames, runs
+from gso.rewriting.links import Link, link_frames, runs
 
 _MOST_HEADS = 16
 _MOST_FIRST_BYTES = 4
@@ -128,16 +128,16 @@ def find_tunnels(source: Source, told: TunnelPorts | None = None) -> FoundTunnel
     found = FoundTunnels(told)
     with Reader(source) as reader:
         for part in reader.parts():
-            for packets, link_type in runs(part) if isinstance(part, Packets) else ():
-                if link_type in LINKS:
-                    _look(found, packets, link_type, told)
+            for packets, link in runs(part) if isinstance(part, Packets) else ():
+                _look(found, packets, link, told)
     return found
 
 
-def _look(found: FoundTunnels, packets: Packets, link_type: str, told: TunnelPorts | None) -> None:
-    kind = LINKS[link_type][0]
-    frames = link_frames(packets, link_type)
-    layouts = parse_batch(frames, link_type=kind, tunnel_ports=told, errors="mark")
+def _look(found: FoundTunnels, packets: Packets, link: Link, told: TunnelPorts | None) -> None:
+    if link.kind is None:
+        return
+    frames = link_frames(packets, link)
+    layouts = parse_batch(frames, link_type=link.kind, tunnel_ports=told, errors="mark")
     whole = packets.records["captured"] >= packets.records["original"]
     which = np.flatnonzero(whole)
-    found.look(frames[which], packet_info(frames, layouts)[which], kind)
+    found.look(frames[which], packet_info(frames, layouts)[which], link.kind)

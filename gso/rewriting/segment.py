@@ -18,21 +18,30 @@ import numpy.typing as npt
 
 from gso.buffers._checksum import checksum, pseudo_header
 from gso.buffers._frames import Frames
-from gso.capture.format import LINKS, Int64s, Source, is_path
+from gso.capture.format import Int64s, Source, is_path
 from gso.capture.reader import Packets
 from gso.constants import L4, GsoType
 from gso.errors import GsoError
 from gso.headers._layout import parse_batch
-from gso.headers.followed import not_followed
 from gso.headers.protocols import IP_PROTOCOLS
 from gso.headers.tunnels import TunnelPorts
 from gso.rewriting._packet_info import BLANK_INNER, BLANK_OUTER, packet_info
 from gso.rewriting.ambiguous import looks_like, tunnels_on_unknown_ports
-from gso.rewriting.copy import Packer, copy_capture, link_frames, restore_link, runs
+from gso.rewriting.copy import Packer, copy_capture
 from gso.rewriting.datagrams import datagram_size
 from gso.rewriting.fix import Values, fixed, sums_of_fragments
 from gso.rewriting.handshakes import USUAL_MTU, Flow, Handshakes
+from gso.rewriting.links import (
+    Link,
+    header_names,
+    link_frames,
+    restore_link,
+    runs,
+    unlooked,
+    wrong_lengths,
+)
 from gso.rewriting.notes import Notes
+from gso.rewriting.snaplen import add_missing, missing_bytes
 from gso.segmentation._batch import segment_batch
 from gso.segmentation._segment import segment
 
@@ -47,6 +56,7 @@ _UNKNOWN = -1  # the size of datagrams
 _FLAGS_AT = 6
 _CHECKSUM_AT = 10
 _DF = 0x40
+_SNAPLEN = "the capture has not got all of its bytes (snaplen)"
 _SAID = re.compile(r"\bgso_size=(\d{1,9})\b")
 _TRAILER = 64  # bytes after the packet that go into the last segment, at most
 
@@ -63,6 +73,7 @@ class Summary:
         udp_sizes: UDP super-packets whose size was found in the capture, by size and what told it.
         fixed: packets whose lengths or checksums were wrong and have been set right.
         notes: super-packets left unchanged, by reason.
+        not_looked_into: packets that cannot be looked into, by what they are.
         flows: TCP connections, where segment sizes came from their handshakes.
         truncated: what the end of the file lacks, or None.
         damage: where the file is damaged, which ends it, or None.
@@ -75,6 +86,7 @@ class Summary:
     fixed: int = 0
     udp_sizes: Counter[str] = field(default_factory=Counter)
     notes: Notes = field(default_factory=Notes)
+    not_looked_into: Counter[str] = field(default_factory=Counter)
     flows: list[Flow] = field(default_factory=list)
     truncated: str | None = None
     damage: str | None = None
@@ -88,6 +100,11 @@ class Summary:
     def written(self) -> int:
         """Packets written."""
         return self.unchanged + self.completed + self.fixed + self.segments
+
+    @property
+    def looked_into(self) -> int:
+        """Packets that can be looked into."""
+        return self.packets - self.not_looked_into.total()
 
     @property
     def fine(self) -> bool:
@@ -135,27 +152,24 @@ class _Segmenter:
 
     def rewrite(self, packets: Packets) -> Iterator[memoryview]:
         """Yield the bytes to write for these packets; each piece lasts until the next but one."""
-        for part, link_type in runs(packets):
-            yield self._run(part, link_type)
+        for part, link in runs(packets):
+            yield self._run(part, link)
             self.summary.packets += len(part.records)
 
-    def _run(self, packets: Packets, link_type: str) -> memoryview:
-        """The bytes to write for packets of one link type."""
-        frames, parents, skip = Frames(), np.empty(0, np.int64), 0
-        if link_type in LINKS:
-            kind, skip = LINKS[link_type]
-            frames, parents = self._replace(packets, link_frames(packets, link_type), kind)
-            frames = restore_link(packets, link_type, frames, parents)
+    def _run(self, packets: Packets, link: Link) -> memoryview:
+        """The bytes to write for packets that are read in one way."""
+        frames, parents = Frames(), np.empty(0, np.int64)
+        if link.kind is None:
+            self._note_opaque(packets, link, np.arange(len(packets.records)))
         else:
-            long = packets.records["captured"] > (self._gso_size or self._mtu)
-            for i in np.flatnonzero(long).tolist():
-                self._note(i, f"frames of link type {link_type} cannot be looked into")
+            frames, parents = self._replace(packets, link_frames(packets, link), link, link.kind)
+            frames = restore_link(packets, link, frames, parents)
         if self._fix is not None:
-            frames, parents = self._fixed(packets, link_type, frames, parents, skip)
-        return self._packer.pack(packets, frames, parents, skip)
+            frames, parents = self._fixed(packets, link, frames, parents)
+        return self._packer.pack(packets, frames, parents, link.skip)
 
     def _fixed(
-        self, packets: Packets, link_type: str, frames: Frames, parents: Int64s, skip: int
+        self, packets: Packets, link: Link, frames: Frames, parents: Int64s
     ) -> tuple[Frames, Int64s]:
         """New frames, and which packets they replace: those given, and those that are set right."""
         captured, original = packets.records["captured"], packets.records["original"]
@@ -165,37 +179,41 @@ class _Segmenter:
         for i, frame in enumerate(packets.frames()):
             given = [frames[k] for k in range(first[i], first[i] + pieces[i])]
             if len(given) < 2:
-                old = b"".join([frame[:skip], given[0]]) if given else bytes(frame)
+                old = b"".join([frame[: link.skip], given[0]]) if given else bytes(frame)
                 new = fixed(
                     old,
-                    link_type=link_type,
+                    link_type=link.name,
                     tunnel_ports=self._tunnel_ports,
                     complete=bool(captured[i] >= original[i]),
                     values=(self._fix or {}).get(self.summary.packets + i + 1),
                 )
                 self.summary.fixed += new != old and not given
-                given = [memoryview(new)[skip:]] if given or new != old else []
+                given = [memoryview(new)[link.skip :]] if given or new != old else []
             pieces[i] = len(given)
             made += given
         return Frames.from_list(made), np.repeat(np.arange(len(pieces)), pieces)
 
     def _replace(
-        self, packets: Packets, frames: Frames, kind: Literal["ethernet", "raw"]
+        self, packets: Packets, frames: Frames, link: Link, kind: Literal["ethernet", "raw"]
     ) -> tuple[Frames, Int64s]:
         """New frames, and which packet each replaces."""
         layouts = parse_batch(
             frames, link_type=kind, tunnel_ports=self._tunnel_ports, errors="mark"
         )
         info = packet_info(frames, layouts)
-        cut = packets.records["captured"] < packets.records["original"]
+        missing = missing_bytes(packets.records)
+        cut = missing > 0
+        add_missing(frames, info, missing)
         sizes, flows, left = self._sizes(info, self._said(packets))
         unknown = sizes == _UNKNOWN
         sizes[self._in_tunnels(frames, info, unknown, kind)] = 0
         found = self._datagram_sizes(frames, info, sizes, cut)
         left |= unknown & (sizes == 0)
-        left |= self._doubtful(frames, info, sizes, cut, kind)
+        left |= self._misdescribed(frames, link, sizes)
+        left |= self._doubtful(frames, info, sizes * ~left, cut, kind)
         self.summary.udp_sizes.update(how for i, how in found.items() if not left[i])
-        self._note_opaque(frames, info, kind)
+        self._note_others(packets, link, info)
+        self._note_opaque(packets, link, np.flatnonzero(self._is_opaque(frames, info)))
         sizes[left] = 0
         waiting = np.zeros(len(frames), np.bool_)
         if self._checksum == "complete":
@@ -239,7 +257,6 @@ class _Segmenter:
         cut = (said > 0) & (info["protocol"] != 0) & (info["payload"] > said)
         cut &= (info["protocol"] == L4.TCP) | (self._udp == "uso")
         sizes[cut] = said[cut]
-        self._note_others(info, over)
         return sizes, None if self._gso_size else flows, left
 
     def _datagram_sizes(
@@ -271,26 +288,52 @@ class _Segmenter:
                 said[i] = int(found[1]) if found else -1
         return said
 
-    def _note_others(self, info: npt.NDArray[np.void], over: npt.NDArray[np.bool_]) -> None:
+    def _note_others(self, packets: Packets, link: Link, info: npt.NDArray[np.void]) -> None:
         """Note packets larger than the MTU whose protocol is not segmented here."""
-        others = over & (info["protocol"] == 0) & (info["fragment"] == 0)
+        others = (info["length"] > self._mtu) & (info["protocol"] == 0) & (info["fragment"] == 0)
         others &= ~np.isin(info["carried"], _NEVER_OFFLOADED)
         for i in np.flatnonzero(others).tolist():
             carried = int(info["carried"][i])
             name = IP_PROTOCOLS.get(carried, f"IP protocol {carried}")
+            if not info["sure"][i]:  # it may be no IP packet at all
+                name = header_names(packets.packet(i), link, self._tunnel_ports)
             self._note(i, f"{name} is not segmented here")
 
-    def _note_opaque(
-        self,
-        frames: Frames,
-        info: npt.NDArray[np.void],
-        kind: Literal["ethernet", "raw"],
-    ) -> None:
-        """Note frames that are longer than any of the wire in which no IP packet was found."""
-        opaque = (info["length"] == 0) & (frames.lengths > self._mtu + _LONGEST_HEADERS)
-        for i in np.flatnonzero(opaque).tolist():
-            what = not_followed(frames[i], link_type=kind, tunnel_ports=self._tunnel_ports)
-            self._note(i, f"{what[0] if what else 'its headers'} cannot be looked into")
+    def _note_opaque(self, packets: Packets, link: Link, which: Int64s) -> None:
+        """Count the packets in which no IP packet was found, and note those too long for a wire."""
+        reasons: dict[int, str] = {}
+        for some, what, whole in unlooked(packets, link, which, self._tunnel_ports):
+            if what is not None and whole:
+                self.summary.not_looked_into[what] += len(some)
+            # Of a link that is not known, headers cannot be told from a payload.
+            most = self._mtu + _LONGEST_HEADERS if link.kind else self._gso_size or self._mtu
+            long = packets.records["original"][some] > most
+            for i in some[long].tolist():
+                reasons[i] = self._opaque(packets, i, link, what)
+        for i in sorted(reasons):
+            self._note(i, reasons[i])
+
+    def _is_opaque(self, frames: Frames, info: npt.NDArray[np.void]) -> npt.NDArray[np.bool_]:
+        """The packets in which no IP packet was found, or one that has little of a long frame."""
+        little = (frames.lengths > self._mtu + _LONGEST_HEADERS) & (info["length"] <= self._mtu)
+        return np.asarray((info["length"] == 0) | little & (info["protocol"] == 0))
+
+    def _opaque(self, packets: Packets, index: int, link: Link, what: str | None) -> str:
+        """Why a long packet is left unchanged; `what` of it cannot be looked into, if anything."""
+        record = packets.records[index]
+        if what is not None:
+            return f"{what} cannot be looked into"
+        if record["captured"] < record["original"]:
+            return _SNAPLEN
+        names = header_names(packets.packet(index), link, self._tunnel_ports)
+        return f"{names} is not segmented here"
+
+    def _misdescribed(self, frames: Frames, link: Link, sizes: Int64s) -> npt.NDArray[np.bool_]:
+        """The super-packets whose link-layer header has a length that is not theirs."""
+        left = wrong_lengths(frames, link) & (sizes > 0)
+        for i in np.flatnonzero(left).tolist():
+            self._note(i, "the length in its IEEE 802.3 header contradicts the frame's")
+        return left
 
     def _doubtful(
         self,
@@ -303,10 +346,14 @@ class _Segmenter:
         """The packets that are left unchanged for a reason that is noted."""
         left = np.zeros(len(info), np.bool_)
         for i in np.flatnonzero(cut & (sizes > 0)).tolist():
-            self._note(i, "the capture has not got all of its bytes (snaplen)")
+            self._note(i, _SNAPLEN)
             left[i] = True
         for i in np.flatnonzero((info["sure"] == 0) & (sizes > 0) & ~left).tolist():
             self._note(i, "the length in its IP header contradicts the frame's")
+            left[i] = True
+        damaged = (info["plausible"] == 0) & (sizes > 0) & ~left
+        for i in np.flatnonzero(damaged).tolist():
+            self._note(i, "the checksum of its IP header is wrong")
             left[i] = True
         udp = (info["protocol"] == L4.UDP) & (sizes > 0) & ~left
         for i in np.flatnonzero(udp & (info["partial"] == 0)).tolist():

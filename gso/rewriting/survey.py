@@ -9,26 +9,22 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gso.buffers._frames import Frames
-from gso.capture.format import LINKS, Int64s, Interface, Source
+from gso.capture.format import Int64s, Interface, Source
 from gso.capture.reader import Packets, Reader
 from gso.constants import L4, Tunnel
 from gso.errors import GsoError
 from gso.headers._layout import parse_batch
-from gso.headers.fields import read_headers
-from gso.headers.followed import not_followed
 from gso.headers.protocols import IP_PROTOCOLS
 from gso.headers.tunnels import TunnelPorts
 from gso.rewriting._packet_info import packet_info
-from gso.rewriting.copy import link_frames, runs
 from gso.rewriting.found_tunnels import FoundTunnels
 from gso.rewriting.handshakes import USUAL_MTU, Flow, Handshakes, flow_name
+from gso.rewriting.links import Link, header_names, link_frames, runs, unlooked
+from gso.rewriting.snaplen import add_missing, missing_bytes
 
 _MOST_FLOWS = 1 << 16
 _NOT_A_TIME = -(1 << 63)
 _FLOW_FIELDS = ("version", "protocol", "source", "destination", "source_port", "destination_port")
-_TYPES = slice(12, 22)
-"""Bytes of a frame by which those without an IP packet are told apart: types, tags, labels."""
 _NOT_SEGMENTED = (1, 2, 58, 89)  # ICMP, IGMP, ICMPv6 and OSPF: IP protocols
 
 
@@ -70,7 +66,9 @@ class Survey:
         super_packets: packets larger than the MTU, by protocol.
         flows: the first 65536.
         more_flows: packets of flows beyond those.
-        not_followed: packets in which no IP packet was found, by what they are.
+        not_followed: packets that cannot be looked into, by what they are.
+        outside: packets that are not among the protocols and flows, though they can be looked
+            into, by their headers or by what is not known inside.
         truncated, damage: what the file's end lacks, and where it is damaged, or None.
     """
 
@@ -88,12 +86,13 @@ class Survey:
     flows: dict[bytes, Traffic] = field(default_factory=dict)
     more_flows: int = 0
     not_followed: Counter[str] = field(default_factory=Counter)
+    outside: Counter[str] = field(default_factory=Counter)
     truncated: str | None = None
     damage: str | None = None
 
     @property
     def followed(self) -> int:
-        """Packets in which an IP packet was found."""
+        """Packets that can be looked into."""
         return self.packets - self.not_followed.total()
 
 
@@ -116,11 +115,8 @@ class _Surveyor:
         for number, count in zip(used.tolist(), counts.tolist(), strict=True):
             self._by_interface[base + number] += count
         self._times(packets.timestamps())
-        for part, link_type in runs(packets):
-            if link_type in LINKS:
-                self._run(part, link_type)
-            else:
-                survey.not_followed[f"link type {link_type}"] += len(part.records)
+        for part, link in runs(packets):
+            self._run(part, link)
 
     def finish(self, reader: Reader) -> Survey:
         """The survey, when everything has been read."""
@@ -139,28 +135,32 @@ class _Surveyor:
             survey.first = first if survey.first is None else min(survey.first, first)
             survey.last = last if survey.last is None else max(survey.last, last)
 
-    def _run(self, packets: Packets, link_type: str) -> None:
-        kind = LINKS[link_type][0]
-        frames = link_frames(packets, link_type)
+    def _run(self, packets: Packets, link: Link) -> None:
+        kind = link.kind
+        if kind is None:
+            self._not_followed(packets, np.arange(len(packets.records)), link)
+            return
+        frames = link_frames(packets, link)
         layouts = parse_batch(
             frames, link_type=kind, tunnel_ports=self._tunnel_ports, errors="mark"
         )
         info = packet_info(frames, layouts)
-        whole = np.flatnonzero(packets.records["captured"] >= packets.records["original"])
+        missing = missing_bytes(packets.records)
+        whole = np.flatnonzero(missing == 0)
         self.survey.tunnels.look(frames[whole], info[whole], kind)
+        add_missing(frames, info, missing)
         self._protocols(info, layouts)
-        self._not_followed(frames, np.flatnonzero(info["length"] == 0), link_type)
+        self._not_followed(packets, np.flatnonzero(info["length"] == 0), link)
         self._flows(info, self._super_packets(info))
 
-    def _not_followed(self, frames: Frames, which: Int64s, link_type: str) -> None:
-        """Count the frames in which no IP packet was found, by what they are."""
-        places = frames.offsets[which, np.newaxis] + np.arange(_TYPES.stop)
-        kinds = np.take(frames.data, places, mode="clip")[:, _TYPES] if len(which) else places
-        _, first, counts = np.unique(kinds, axis=0, return_index=True, return_counts=True)
-        for i, count in zip(first.tolist(), counts.tolist(), strict=True):
-            frame = frames[int(which[i])]
-            what = not_followed(frame, link_type=LINKS[link_type][0]) or ("", False)
-            self.survey.not_followed[what[0] or _name(frame, LINKS[link_type][0])] += count
+    def _not_followed(self, packets: Packets, which: Int64s, link: Link) -> None:
+        """Count the packets in which no IP packet was found, by what they are."""
+        for some, what, whole in unlooked(packets, link, which, self._tunnel_ports):
+            if what is not None and whole:
+                self.survey.not_followed[what] += len(some)
+            else:
+                name = header_names(packets.packet(int(some[0])), link, self._tunnel_ports)
+                self.survey.outside[what or name] += len(some)
 
     def _protocols(self, info: npt.NDArray[np.void], layouts: npt.NDArray[np.void]) -> None:
         survey = self.survey
@@ -226,12 +226,6 @@ def _keys(rows: npt.NDArray[np.void]) -> npt.NDArray[np.void]:
     parts = [np.ascontiguousarray(rows[name]).view(np.uint8) for name in _FLOW_FIELDS]
     table = np.concatenate([part.reshape(len(rows), -1) for part in parts], axis=1)
     return np.ascontiguousarray(table).view(f"V{table.shape[1]}").ravel()
-
-
-def _name(frame: memoryview, kind: str) -> str:
-    """The last header of a frame that has no IP packet."""
-    headers = read_headers(bytes(frame), link_type=kind)
-    return headers[-1].protocol.name if headers else "nothing"
 
 
 def _counted(values: npt.NDArray[np.uint8]) -> list[tuple[int, int]]:

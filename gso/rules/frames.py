@@ -42,11 +42,12 @@ def validate_frame(
     data = bytes(memoryview(frame))
     options = {"link_type": link_type, "tunnel_ports": tunnel_ports}
     headers = read_headers(data, **options)  # type: ignore[arg-type]
-    found = list(_headers(headers, len(data), complete=complete))
+    ends = packet_ends(headers, data)
+    found = list(_headers(headers, ends, complete=complete))
     checks = check(data, complete=complete, **options)  # type: ignore[arg-type]
     found += [finding for one in checks for finding in _field(one)]
     if mtu is not None:
-        found += _oversize(headers, packet_ends(headers, data), mtu)
+        found += _oversize(headers, ends, mtu)
     lacking: dict[str, tuple[str, ...]] = {} if mtu is not None else {"frame-mtu": ("mtu",)}
     if not complete:
         lacking["frame-length"] = ("the bytes that the capture cut off",)
@@ -115,8 +116,8 @@ def _field(one: Check) -> Iterator[Finding]:
         )
 
 
-def _headers(headers: list[Header], size: int, *, complete: bool) -> Iterator[Finding]:
-    for place, header in enumerate(headers):
+def _headers(headers: list[Header], ends: list[int], *, complete: bool) -> Iterator[Finding]:
+    for place, (header, end) in enumerate(zip(headers, ends, strict=True)):
         values = header.values
         name = header.name or header.protocol.name
         if not header.is_its_version:
@@ -129,13 +130,12 @@ def _headers(headers: list[Header], size: int, *, complete: bool) -> Iterator[Fi
         words = {"ipv4": "header length", "tcp": "data offset"}.get(header.protocol.name, "")
         if values.get(words, 5) < 5:
             yield _bad(header, f"{name} {words} is {values[words]}, less than 5")
-        whole = header.offset + header.protocol.fixed <= size
-        if complete and not whole and not in_fragment(headers[:place]):
-            need = header.protocol.fixed
+        need = header.need
+        if complete and header.offset + need > end and not in_fragment(headers[:place]):
             yield _bad(
                 header,
-                f"{name} at {header.offset} needs {need} bytes, the frame has "
-                f"{max(size - header.offset, 0)} there",
+                f"{name} at {header.offset} needs {need} bytes, the packet has "
+                f"{max(end - header.offset, 0)} there",
             )
 
 

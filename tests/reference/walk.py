@@ -16,6 +16,10 @@ OPAQUE = {
     51820: "wireguard",
     4500: "esp-in-udp",
     1701: "l2tp",
+    4341: "lisp",
+    4791: "roce",
+    6635: "mpls-in-udp",
+    6636: "mpls-in-udp",
 }
 NAMES = {
     "none": Tunnel.NONE,

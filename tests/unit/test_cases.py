@@ -108,11 +108,14 @@ def test_a_loopback_header_says_what_follows(link_type, family, cut, tmp_path, c
     source, out = tmp_path / "in.pcap", tmp_path / "out.pcap"
     packet = handmade.tcp(payload=b"x" * 4000)
     gso.write_capture(source, [family + packet], link_type=link_type)
-    assert main(["segment", str(source), str(out), *SIZE]) == (0 if cut else 1)
+    known = family[0] != 7
+    assert main(["segment", str(source), str(out), *SIZE]) == (0 if cut else 1 if known else 2)
     made = gso.read_capture(out).frames.to_list()
     pieces = gso.segment(packet, 1448, link_type="raw").to_list() if cut else [packet]
     assert made == [family + piece for piece in pieces]
-    assert ("cannot be looked into" in capsys.readouterr().out) == (not cut)
+    text = capsys.readouterr().out
+    assert ("1 packet left unchanged" in text) == (not cut)
+    assert ("cannot be looked into" in text) == (not known)
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1"])

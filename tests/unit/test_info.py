@@ -39,7 +39,8 @@ def test_flows_and_super_packets(tmp_path, capsys):
     assert (said["first"], said["last"]) == (times[0], times[-1])
     assert said["protocols"] == {"TCP": 3, "UDP": 1, "fragments": 0}
     assert said["super_packets"] == {"TCP": 1, "UDP": 1, "others": 0}
-    assert said["not_followed"] == {"arp": 1, "ethernet type 0x88cc": 2}
+    assert said["not_followed"] == {"ethernet type 0x88cc": 2}
+    assert said["outside"] == {"ethernet / arp": 1}
     there = next(
         flow for flow in said["flows"] if flow["super_packets"] and flow["protocol"] == "tcp"
     )
@@ -51,7 +52,7 @@ def test_flows_and_super_packets(tmp_path, capsys):
     assert main(["info", str(path)]) == 0
     text = capsys.readouterr().out
     assert "super-packets: 1 TCP, 1 UDP" in text
-    assert "2 packets without an IP packet: ethernet type 0x88cc" in text
+    assert "2 packets cannot be looked into: ethernet type 0x88cc" in text
     assert "MSS 1380: its SYN says 1460, the peer's SYN says 1380" in text
 
 

@@ -38,7 +38,7 @@ def test_command(tmp_path, capsys):
     report = json.loads(capsys.readouterr().out)
     assert report == {
         "packets": 6, "merged": 5, "super_packets": 2, "most_segments": 3,
-        "unknown_links": {}, "truncated": None, "written": 3, "unchanged": 1, "notes": [],
+        "not_looked_into": {}, "truncated": None, "written": 3, "unchanged": 1, "notes": [],
     }  # fmt: skip
     made = gso.read_capture(target)
     assert made.timestamps.tolist() == times[[0, 3, 4]].tolist()
@@ -113,8 +113,8 @@ def test_complete_checksums(tmp_path):
 
 def test_unknown_link_type(tmp_path, capsys):
     source = capture(tmp_path, stream(2), link_type="user0")
-    assert main(["coalesce", str(source), str(tmp_path / "out")]) == 0
-    assert "2 packets of link type user0 cannot be looked into" in capsys.readouterr().out
+    assert main(["coalesce", str(source), str(tmp_path / "out")]) == 2
+    assert "2 packets cannot be looked into: link type user0" in capsys.readouterr().out
     assert gso.read_capture(tmp_path / "out").frames.to_list() == stream(2)
 
 
