@@ -7,6 +7,7 @@ from libc.stdint cimport uint8_t, uint16_t, uint64_t
 
 from gso.buffers._borrow cimport borrow
 from gso.buffers._frames cimport Frames
+from gso.buffers._signals cimport PIECE, add_sum, check_signals, piece_end
 
 import os
 
@@ -73,12 +74,14 @@ def checksum(buffer, initial=0):
     cdef Py_buffer view
     cdef uint64_t total = _seed(initial)
     borrow(buffer, &view)
-    if view.len < 1 << 14:  # releasing the GIL would cost more than the sum
-        total += simd.sum(<const uint8_t *>view.buf, view.len)
-    else:
-        with nogil:
+    try:
+        if view.len < 1 << 14:  # releasing the GIL would cost more than the sum
             total += simd.sum(<const uint8_t *>view.buf, view.len)
-    PyBuffer_Release(&view)
+        else:
+            with nogil:
+                add_sum(&total, simd.sum, <const uint8_t *>view.buf, view.len)
+    finally:
+        PyBuffer_Release(&view)
     return ntohs(<uint16_t>~fold(total))
 
 
@@ -88,14 +91,17 @@ def checksum_batch(Frames frames not None, initial=0):
     cdef uint16_t[::1] out = result
     cdef uint64_t seed = _seed(initial)
     cdef uint64_t sums[BLOCK]
-    cdef Py_ssize_t k, n, i = 0
-    with nogil:
-        while i < frames.n:
-            n = min(BLOCK, frames.n - i)
-            simd.sums(sums, frames.buf, frames.off + i, n)
-            for k in range(n):
-                out[i + k] = ntohs(<uint16_t>~fold(seed + sums[k]))
-            i += n
+    cdef Py_ssize_t k, n, end, i = 0
+    while i < frames.n:
+        end = piece_end(frames.off, i, frames.n)
+        with nogil:
+            while i < end:
+                n = min(BLOCK, end - i)
+                simd.sums(sums, frames.buf, frames.off + i, n)
+                for k in range(n):
+                    out[i + k] = ntohs(<uint16_t>~fold(seed + sums[k]))
+                i += n
+        check_signals()
     return result
 
 
@@ -110,6 +116,7 @@ def copy_and_checksum(destination, source, initial=0, *, stream=False):
     cdef uint64_t total = _seed(initial)
     cdef uint8_t *to
     cdef const uint8_t *at
+    cdef Py_ssize_t left, n
     cdef bint past = stream
     borrow(source, &src)
     try:
@@ -121,12 +128,17 @@ def copy_and_checksum(destination, source, initial=0, *, stream=False):
             at = <const uint8_t *>src.buf
             if to < at + src.len and at < to + src.len:
                 raise ValueError("source and destination overlap")
-            with nogil:
-                if past:
-                    total += simd.stream_sum(to, at, src.len)
-                    simd.stream_end()
-                else:
-                    total += simd.copy_sum(to, at, src.len)
+            left = src.len
+            while left:
+                n = min(left, PIECE)
+                with nogil:
+                    total += simd.stream_sum(to, at, n) if past else simd.copy_sum(to, at, n)
+                    if past:
+                        simd.stream_end()
+                to += n
+                at += n
+                left -= n
+                check_signals()
         finally:
             PyBuffer_Release(&dst)
     finally:

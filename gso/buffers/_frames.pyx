@@ -11,6 +11,7 @@ from libc.string cimport memcmp, memcpy
 
 from gso.buffers._borrow cimport packed
 from gso.buffers._memory cimport address, new_bytes
+from gso.buffers._signals cimport check_signals, piece_end
 
 from operator import index
 
@@ -67,7 +68,7 @@ cdef class Frames:
     def from_list(frames):
         """Copy a sequence of buffers (bytes, memoryview, ndarray...) into a new batch."""
         frames = list(frames)
-        cdef Py_ssize_t i, n = len(frames), total = 0, at = 0
+        cdef Py_ssize_t i, end, n = len(frames), total = 0
         cdef object ends = new_bytes((n + 1) * sizeof(int64_t))
         cdef int64_t *off = <int64_t *>address(ends)
         # The sizes are taken from the same exports as the bytes: a buffer cannot change its size
@@ -79,9 +80,13 @@ cdef class Frames:
             off[i + 1] = total
         cdef object data = new_bytes(total)
         cdef char *out = address(data)
-        for i in range(n):
-            memcpy(out + at, PyBytes_AS_STRING(parts[i]), PyBytes_GET_SIZE(parts[i]))
-            at += PyBytes_GET_SIZE(parts[i])
+        i = 0
+        while i < n:
+            end = piece_end(off, i, n)
+            for i in range(i, end):
+                memcpy(out + off[i], PyBytes_AS_STRING(parts[i]), off[i + 1] - off[i])
+            i = end
+            check_signals()
         cdef Frames self = Frames.__new__(Frames)
         self.adopt(data, ends, n)
         return self
@@ -139,12 +144,16 @@ cdef class Frames:
 
     def to_list(self):
         """Copies of the frames: a list of bytes."""
-        cdef Py_ssize_t i
-        return [
-            PyBytes_FromStringAndSize(<const char *>self.buf + self.off[i],
-                                      self.off[i + 1] - self.off[i])
-            for i in range(self.n)
-        ]
+        cdef Py_ssize_t i = 0, end
+        cdef list frames = []
+        while i < self.n:
+            end = piece_end(self.off, i, self.n)
+            for i in range(i, end):
+                frames.append(PyBytes_FromStringAndSize(
+                    <const char *>self.buf + self.off[i], self.off[i + 1] - self.off[i]))
+            i = end
+            check_signals()
+        return frames
 
     def __len__(self):
         return self.n
@@ -193,7 +202,7 @@ cdef class Frames:
     cdef Frames gather(self, object indices):
         """Copies of the frames with these numbers, in this order."""
         cdef int64_t[::1] picked = np.array(indices, np.int64)
-        cdef Py_ssize_t i, n = picked.shape[0]
+        cdef Py_ssize_t i, end, n = picked.shape[0]
         cdef int64_t k, at = 0
         cdef object ends = new_bytes((n + 1) * sizeof(int64_t))
         cdef int64_t *off = <int64_t *>address(ends)
@@ -208,8 +217,13 @@ cdef class Frames:
             off[i + 1] = at
         cdef object data = new_bytes(at)
         cdef char *out = address(data)
-        for i in range(n):
-            memcpy(out + off[i], self.buf + self.off[picked[i]], off[i + 1] - off[i])
+        i = 0
+        while i < n:
+            end = piece_end(off, i, n)
+            for i in range(i, end):
+                memcpy(out + off[i], self.buf + self.off[picked[i]], off[i + 1] - off[i])
+            i = end
+            check_signals()
         cdef Frames part = Frames.__new__(Frames)
         part.adopt(data, ends, n)
         return part

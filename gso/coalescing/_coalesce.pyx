@@ -14,6 +14,7 @@ from gso.buffers._bytes cimport load16, put16, store16
 from gso.buffers._checksum cimport fold, length_sum, not_zero, short_sum, simd, sum_at
 from gso.buffers._frames cimport Frames
 from gso.buffers._memory cimport address, new_bytes
+from gso.buffers._signals cimport FRAME_WORK, PIECE, check_signals, piece_end
 from gso.coalescing._gro cimport NO_SLOT, assign_frames, gro_state, held_packet, packet
 from gso.headers._arguments cimport drop_ports, is_partial, is_raw, take_ports
 from gso.headers._numbers cimport (
@@ -58,12 +59,14 @@ cdef Py_ssize_t lay_out(gro_state *j, int64_t *ends) noexcept nogil:
     return total
 
 
-cdef void copy_frames(gro_state *j, uint8_t *out) noexcept nogil:
-    """Copy all frames to their places; of merged ones, only the first with its headers."""
+cdef void copy_frames(
+    gro_state *j, uint8_t *out, Py_ssize_t begin, Py_ssize_t end
+) noexcept nogil:
+    """Copy frames to their places; of merged ones, only the first with its headers."""
     cdef const uint8_t *frame
     cdef packet *one
     cdef Py_ssize_t i, size, n
-    for i in range(j.n):
+    for i in range(begin, end):
         one = &j.packets[j.into[i]]
         frame = j.data + j.off[i]
         size = j.off[i + 1] - j.off[i]
@@ -188,14 +191,46 @@ cdef void insert_jumbo(const headers *h, uint8_t *out, Py_ssize_t end) noexcept 
     out[h.ip_header + IPV6_NEXTHDR] = IPPROTO_HOPOPTS
 
 
-cdef Py_ssize_t write(gro_state *j, uint8_t *out, const int64_t *ends) noexcept nogil:
-    """Write the output; returns -1, or the number of a frame that has changed."""
+cdef Py_ssize_t finish_some(
+    gro_state *j, uint8_t *out, const int64_t *ends, Py_ssize_t begin, Py_ssize_t end
+) noexcept nogil:
+    """Finish packets; returns -1, or the number of a frame that has changed."""
     cdef Py_ssize_t k
-    copy_frames(j, out)
-    for k in range(j.count):
+    for k in range(begin, end):
         if j.packets[k].count > 1 and finish(j, &j.packets[k], out + ends[k]):
             return j.packets[k].first
     return -1
+
+
+cdef int assign(gro_state *j) except -1:
+    """Assign every frame to a packet."""
+    cdef Py_ssize_t end, i = 0
+    while i < j.n:
+        end = piece_end(j.off, i, j.n)
+        with nogil:
+            assign_frames(j, i, end)
+        i = end
+        check_signals()
+    return 0
+
+
+cdef Py_ssize_t write(gro_state *j, uint8_t *out, const int64_t *ends) except -2:
+    """Write the output; returns -1, or the number of a frame that has changed."""
+    cdef Py_ssize_t end, i = 0, failed = -1
+    while i < j.n:
+        end = piece_end(j.off, i, j.n)
+        with nogil:
+            copy_frames(j, out, i, end)
+        i = end
+        check_signals()
+    i = 0
+    while i < j.count and failed < 0:
+        end = min(i + PIECE // FRAME_WORK, j.count)
+        with nogil:
+            failed = finish_some(j, out, ends, i, end)
+        i = end
+        check_signals()
+    return failed
 
 
 # ---- coalesce() -----------------------------------------------------------------------------
@@ -350,8 +385,7 @@ def coalesce(Frames frames not None, *, link_type="ethernet", tunnel_ports=None,
     into_view = into
     if frames.n:
         j.into = &into_view[0]
-        with nogil:
-            assign_frames(j)
+        assign(j)
     return _result(memory, into)
 
 
@@ -362,8 +396,7 @@ cdef Coalesced _result(_Memory memory, object into):
     cdef Py_ssize_t k, failed = -1, total = lay_out(j, off)
     cdef object data = new_bytes(total)
     cdef uint8_t *out = <uint8_t *>address(data)
-    with nogil:
-        failed = write(j, out, off)
+    failed = write(j, out, off)
     if failed >= 0:
         raise GsoError(
             f"frame {failed}: changed while it was being merged", reason=Reason.LAYOUT,

@@ -57,5 +57,5 @@ cdef struct gro_state:
     int32_t *buckets
     uint64_t mask
 
-# Assign every frame to a packet.
-cdef void assign_frames(gro_state *j) noexcept nogil
+# Assign frames `begin` to `end` to packets, after those before them.
+cdef void assign_frames(gro_state *j, Py_ssize_t begin, Py_ssize_t end) noexcept nogil

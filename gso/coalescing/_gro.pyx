@@ -550,12 +550,12 @@ cdef void assign_frame(gro_state *j, frame *f) noexcept nogil:
     j.count += 1
 
 
-cdef void assign_frames(gro_state *j) noexcept nogil:
-    """Assign every frame to a packet."""
+cdef void assign_frames(gro_state *j, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    """Assign frames `begin` to `end` to packets, after those before them."""
     cdef frame f
     cdef fault why
     cdef Py_ssize_t i
-    for i in range(j.n):
+    for i in range(begin, end):
         f.i = i
         f.p = j.data + j.off[i]
         f.size = j.off[i + 1] - j.off[i]

@@ -8,6 +8,7 @@ from libc.string cimport memcpy, memset
 
 from gso.buffers._borrow cimport borrow
 from gso.buffers._frames cimport Frames
+from gso.buffers._signals cimport check_signals, piece_end
 from gso.headers._arguments cimport as_error, drop_ports, is_raw, take_ports
 from gso.headers._walk cimport drop_copy, fault, header_copy, headers, port_list, read_headers
 
@@ -199,28 +200,35 @@ def parse_batch(Frames frames not None, *, link_type="ethernet", tunnel_ports=No
     cdef uint8_t[::1] rows = result.view(np.uint8)
     cdef bint raw = is_raw(link_type), mark = errors == "mark"
     cdef port_list ports
-    cdef Py_ssize_t failed = -1
+    cdef Py_ssize_t end, failed = -1, i = 0
     cdef fault why
     take_ports(&ports, tunnel_ports)
-    if frames.n:
-        with nogil:
-            failed = _parse_all(frames.buf, frames.off, frames.n, &rows[0], raw, &ports, mark, &why)
-    drop_ports(&ports)
-    if failed >= 0:
-        raise as_error(&why, failed)
+    try:
+        while i < frames.n:
+            end = piece_end(frames.off, i, frames.n)
+            with nogil:
+                failed = _parse_some(
+                    frames.buf, frames.off, i, end, &rows[0], raw, &ports, mark, &why)
+            if failed >= 0:
+                raise as_error(&why, failed)
+            i = end
+            check_signals()
+    finally:
+        drop_ports(&ports)
     return result
 
 
-cdef Py_ssize_t _parse_all(
-    const uint8_t *data, const int64_t *off, Py_ssize_t n, uint8_t *rows, bint raw,
-    const port_list *ports, bint mark, fault *why
+cdef Py_ssize_t _parse_some(
+    const uint8_t *data, const int64_t *off, Py_ssize_t begin, Py_ssize_t end, uint8_t *rows,
+    bint raw, const port_list *ports, bint mark, fault *why
 ) noexcept nogil:
-    """Parse all frames; returns -1, or the number of the frame that `why` is about."""
+    """Parse frames `begin` to `end`; returns -1, or the number of the frame that `why` is about.
+    """
     cdef headers h
     cdef header_copy copy
     cdef Py_ssize_t i
     cdef int failed
-    for i in range(n):
+    for i in range(begin, end):
         failed = read_headers(&h, why, &copy, data + off[i], off[i + 1] - off[i], raw, ports)
         drop_copy(&copy)
         if failed and not mark:

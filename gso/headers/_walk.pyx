@@ -665,6 +665,7 @@ cdef int walk(
 cdef void drop_copy(header_copy *copy) noexcept nogil:
     if copy.p != copy.few:
         free(copy.p)
+        copy.p = copy.few
 
 
 cdef int read_headers(

@@ -8,6 +8,7 @@
 
 from libc.stdint cimport int64_t, uint64_t
 
+from gso.buffers._signals cimport PIECE, check_signals
 from gso.skb._skb cimport Skb
 
 import os
@@ -81,7 +82,7 @@ def judge_batch(rows, bint with_judged=True):
         raise TypeError(
             f"a 1-D array of gso.SKB_DTYPE is needed, this is {rows.ndim}-D of {rows.dtype}")
     rows = np.ascontiguousarray(rows)
-    cdef Py_ssize_t n = rows.shape[0]
+    cdef Py_ssize_t n = rows.shape[0], i = 0, some
     violated = new_array(n, np.uint64)
     judged = new_array(n, np.uint64) if with_judged else None
     cdef uint64_t[::1] out = violated
@@ -89,8 +90,14 @@ def judge_batch(rows, bint with_judged=True):
     cdef const unsigned char[::1] raw
     if n:
         raw = rows.view(np.uint8)
+    while i < n:
+        some = min(n - i, <Py_ssize_t>(PIECE // sizeof(Skb)))
         with nogil:
-            chosen.judge(<const Skb *>&raw[0], n, &out[0], &seen[0] if with_judged else NULL)
+            chosen.judge(
+                <const Skb *>&raw[i * sizeof(Skb)], some, &out[i],
+                &seen[i] if with_judged else NULL)
+        i += some
+        check_signals()
     return violated, judged
 
 

@@ -9,16 +9,18 @@ each one's output starts.
 cimport cython
 from cpython.long cimport PyLong_Check
 from libc.stdint cimport int64_t, uint8_t
-from libc.string cimport memcpy
 
 from gso.buffers._checksum cimport GSO_LINE, gso_prefetch, simd
 from gso.buffers._frames cimport Frames, Segments
 from gso.buffers._memory cimport Memory
+from gso.buffers._signals cimport (
+    FRAME_WORK, PIECE, SEGMENT_WORK, check_signals, copy_bytes,
+)
 from gso.headers._arguments cimport (
     as_error, as_gso_size, as_gso_type, drop_ports, is_partial, is_raw, take_ports,
 )
-from gso.headers._walk cimport REASON_TOO_LONG, drop_copy, fault, port_list
-from gso.segmentation._plan cimport plan, plan_options, plan_size, refuse
+from gso.headers._walk cimport drop_copy, fault, port_list
+from gso.segmentation._plan cimport plan, plan_options, plan_size
 from gso.segmentation._plan_reuse cimport next_plan, plan_key
 from gso.segmentation._segment cimport (
     RELEASE_GIL, STREAM, check_headers, headers_size, write_headers, write_plan,
@@ -40,9 +42,10 @@ cdef extern from "Python.h":
 
 cdef enum:
     AHEAD = 4  # frames
-    FRAME_WORK = 1000  # bytes that take as long to copy as a frame takes to plan
+    LOOK = 32  # frames: how often the work done is added up
     HEADER_LINES = 4
 
+    PASS_RAISED = -2
     PASS_FAULT = -1
     PASS_DONE = 0
     PASS_FULL = 1
@@ -77,6 +80,7 @@ cdef class _Batch:
     cdef int64_t *counts            # segments of each frame
     cdef int64_t *pieces            # offset in the batch and length of each payload
     cdef bint stream
+    cdef bint stopped               # nobody waits for the result any more
 
     def __cinit__(self):
         self.ports.ports = self.ports.few
@@ -165,42 +169,56 @@ cdef class _Batch:
 
     cdef int pass_over(
         self, position *at, const position *end, bint write, fault *why
-    ) noexcept nogil:
-        """Go on from `at` to `end`.
+    ) except PASS_RAISED nogil:
+        """Go on from `at` to `end`, and look for signals now and then.
 
         Returns PASS_DONE; PASS_FULL if there is no room for the output of the next frame, whose
         bytes are in `why.offset` and segments in `why.value`; or PASS_FAULT if it is refused.
         """
         cdef plan p
         cdef plan_key f
+        cdef position looked = at[0], few = end[0]
+        cdef int state = PASS_DONE
+        f.known = False
+        p.template.p = p.template.few
+        try:
+            while state == PASS_DONE and at.frame < end.frame:
+                few.frame = min(at.frame + LOOK, end.frame)
+                state = self.pass_few(&p, &f, at, &few, write, why)
+                self.look(at, &looked)
+        finally:
+            drop_copy(&p.template)
+        if write and self.stream:
+            simd.stream_end()
+        return state
+
+    cdef inline int pass_few(
+        self, plan *p, plan_key *f, position *at, const position *end, bint write, fault *why
+    ) except PASS_RAISED nogil:
+        """:meth:`pass_over` for a few frames; the caller frees the template of the last plan."""
         cdef const uint8_t *frame
         cdef Py_ssize_t i, size, count, length
         cdef bint refused
-        f.known = False
         while at.frame < end.frame:
             i = at.frame
             frame = self.frames.buf + self.frames.off[i]
             size = self.frames.off[i + 1] - self.frames.off[i]
             self.prefetch(i + AHEAD)
             refused = next_plan(
-                &p, &f, why, &self.j, frame, size, self.gso_size.values[i * self.gso_size.step],
+                p, f, why, &self.j, frame, size, self.gso_size.values[i * self.gso_size.step],
                 <unsigned int>self.gso_type.values[i * self.gso_type.step]) < 0
             if self.headers_only and not refused:
-                refused = check_headers(&p, why) < 0
+                refused = check_headers(p, why) < 0
             count = 1 if refused else p.count
-            length = self.output(&p, size, refused)
+            length = self.output(p, size, refused)
             if refused and not self.keep:
-                drop_copy(&p.template)
                 return PASS_FAULT
             if length > end.byte - at.byte or count > end.segment - at.segment:
                 why.offset = length
                 why.value = count
-                drop_copy(&p.template)
                 return PASS_FULL
             if write:
-                if self.carry_out(&p, why, at, refused) < 0:
-                    drop_copy(&p.template)
-                    return PASS_FAULT
+                self.carry_out(p, at, refused)
                 if self.headers_only:
                     self.number(at, count, length, 0 if refused else p.hlen)
                 else:
@@ -209,9 +227,17 @@ cdef class _Batch:
             at.segment += count
             at.byte += length
             at.frame += 1
-        if write and self.stream:
-            simd.stream_end()
         return PASS_DONE
+
+    cdef int look(self, const position *at, position *looked) except -1 nogil:
+        """Look for signals if there was much work since `looked`."""
+        cdef Py_ssize_t work = self.frames.off[at.frame] - self.frames.off[looked.frame]
+        work += (at.frame - looked.frame) * FRAME_WORK + at.byte - looked.byte
+        work += (at.segment - looked.segment) * SEGMENT_WORK
+        if work < PIECE:
+            return 0
+        looked[0] = at[0]
+        return check_signals(&self.stopped)
 
     cdef inline Py_ssize_t output(
         self, const plan *p, Py_ssize_t size, bint refused
@@ -222,9 +248,9 @@ cdef class _Batch:
         return size if refused else plan_size(p)
 
     cdef inline int carry_out(
-        self, plan *p, fault *why, const position *at, bint refused
-    ) noexcept nogil:
-        """Write the output of a frame; -1 and `why` without memory."""
+        self, plan *p, const position *at, bint refused
+    ) except -1 nogil:
+        """Write the output of a frame."""
         cdef Py_ssize_t k, start = self.frames.off[at.frame]
         cdef Py_ssize_t size = self.frames.off[at.frame + 1] - start
         cdef const uint8_t *frame = self.frames.buf + start
@@ -232,16 +258,12 @@ cdef class _Batch:
         cdef int64_t *pieces = self.pieces + 2 * at.segment
         if not self.headers_only:
             if refused:
-                memcpy(out, frame, size)
-            else:
-                write_plan(p, frame, size, out, self.stream)
-            return 0
+                return copy_bytes(out, frame, size, &self.stopped)
+            return write_plan(p, frame, size, out, self.stream)
         if refused:
             pieces[0], pieces[1] = start, size
             return 0
-        if write_headers(p, frame, size, out, pieces) < 0:
-            return refuse(
-                why, REASON_TOO_LONG, "len", "no memory for a copy of {offset} bytes", size, 0, 0)
+        write_headers(p, frame, size, out, pieces)
         for k in range(p.count):
             pieces[2 * k] += start
         return 0
@@ -342,6 +364,7 @@ cdef _Batch _arguments(
     batch.j.partial = is_partial(checksum)
     batch.j.believe = False
     batch.j.raw = is_raw(link_type)
+    batch.j.stop = &batch.stopped
     batch.j.layout = NULL
     batch.j.ports = &batch.ports
     take_ports(&batch.ports, tunnel_ports)
@@ -523,8 +546,11 @@ cdef Py_ssize_t _start_workers(Py_ssize_t wanted) except -1:
     return _workers
 
 
-cdef list _share(object work, list begins, list ends):
-    """Do the first piece of work here and the others in other threads; returns all results."""
+cdef list _share(_Batch batch, object work, list begins, list ends):
+    """Do the first piece of work here and the others in other threads; returns all results.
+
+    What is raised here, by the first piece or by a signal's handler, stops the others.
+    """
     cdef Py_ssize_t i, left = 0, count = len(begins)
     cdef list results = [None] * count
     if not _start_workers(count - 1):
@@ -538,12 +564,14 @@ cdef list _share(object work, list begins, list ends):
         results[0] = work(begins[0], ends[0])
     except BaseException as error:
         failure = error
+        batch.stopped = True
     while left:  # even after an error or an interrupt: nothing may write to the batch later
         try:
             i, results[i], error = done.get()
             left -= 1
         except BaseException as interrupt:
             error = interrupt
+            batch.stopped = True
         failure = failure or error
     if failure is not None:
         raise failure
@@ -558,9 +586,10 @@ cdef Segments _on_threads(_Batch batch, int threads):
     cuts = [bisect_left(offsets, offsets[n] * i // threads, 0, n) for i in range(threads)] + [n]
     end = position(0, 0, 0)
     places = [end]
-    for cut, size in zip(cuts[1:], _share(batch.measure, cuts[:threads], cuts[1:]), strict=True):
+    sizes = _share(batch, batch.measure, cuts[:threads], cuts[1:])
+    for cut, size in zip(cuts[1:], sizes, strict=True):
         end = position(cut, end.segment + size[0], end.byte + size[1])
         places.append(end)
     batch.make_room(&end)
-    _share(batch.write, places[:threads], places[1:])
+    _share(batch, batch.write, places[:threads], places[1:])
     return batch.result(&end)

@@ -8,6 +8,7 @@ from libc.string cimport memcpy
 
 from gso.buffers._bytes cimport get16, load16, store16
 from gso.buffers._checksum cimport fold, length_sum, not_zero, short_sum, simd, sum_at
+from gso.buffers._signals cimport add_sum, copy_bytes
 from gso.headers._numbers cimport (
     GRE_CHECK, IPPROTO_TCP, IPPROTO_UDP, IPV4_FRAG_OFF, IPV4_TOT_LEN, IPV6_HLEN, IPV6_PAYLOAD_LEN,
     IP_MF, IP_OFFSET, TCP_CHECK, UDP_CHECK, UDP_LEN,
@@ -49,28 +50,32 @@ cdef int find_ends(const plan *p, Py_ssize_t size, Py_ssize_t *ends) noexcept no
     return p.h.n
 
 
-cdef uint64_t complete_transport(
-    plan *p, uint8_t *out, Py_ssize_t start, Py_ssize_t end
-) noexcept nogil:
-    """Complete the innermost checksum; returns the sum of out[start:end]."""
+cdef int complete_transport(
+    plan *p, uint8_t *out, Py_ssize_t start, Py_ssize_t end, uint64_t *inside
+) except -1 nogil:
+    """Complete the innermost checksum; `inside` becomes the sum of out[start:end]."""
     cdef uint8_t *check = out + start + (TCP_CHECK if p.h.l4 == IPPROTO_TCP else UDP_CHECK)
-    cdef uint64_t pseudo
+    cdef uint64_t pseudo, total
     cdef uint16_t given, value
+    inside[0] = 0
     if p.h.l4 == 0 or (p.h.l4 == IPPROTO_UDP and load16(check) == 0):
-        return simd.sum(out + start, end - start)
+        return add_sum(inside, simd.sum, out + start, end - start, p.stop)
     pseudo = pseudo_sum(out + p.h.ip_header, p.h.inner_version == 4, p.h.l4)
     pseudo += length_sum(end - start)
     if p.inner != INNER_COMPLETE:
         store16(check, fold(pseudo))
         if p.inner == INNER_REMOTE:
-            return simd.sum(out + start, end - start)
+            return add_sum(inside, simd.sum, out + start, end - start, p.stop)
     else:
         given = load16(check)
         store16(check, 0)
-        value = <uint16_t>~fold(pseudo + simd.sum(out + start, end - start))
+        total = pseudo
+        add_sum(&total, simd.sum, out + start, end - start, p.stop)
+        value = <uint16_t>~fold(total)
         # skb_checksum_help sends 0 as 0xffff, for TCP too; a field that is right stays as it is
         store16(check, not_zero(value) if given else value)
-    return <uint16_t>~fold(pseudo)
+    inside[0] = <uint16_t>~fold(pseudo)
+    return 0
 
 
 cdef void complete_layer(
@@ -101,7 +106,7 @@ cdef void complete_layer(
     inside[0] += short_sum(head, hlen)
 
 
-cdef void complete(plan *p, const uint8_t *frame, Py_ssize_t size, uint8_t *out) noexcept nogil:
+cdef int complete(plan *p, const uint8_t *frame, Py_ssize_t size, uint8_t *out) except -1 nogil:
     """gso_size 0: copy the frame and complete its checksums (skb_checksum_help).
 
     IPv4 headers stay as they are: no kernel leaves their checksum to be completed.
@@ -109,36 +114,42 @@ cdef void complete(plan *p, const uint8_t *frame, Py_ssize_t size, uint8_t *out)
     cdef Py_ssize_t ends[MAX_LAYERS + 1]
     cdef Py_ssize_t start = p.h.l4_header if p.h.l4 else p.h.payload
     cdef Py_ssize_t end, covered, next_offset
-    cdef uint64_t inside
+    cdef uint64_t inside = 0, rest
     cdef int k, whole
     memcpy(out, p.template.p, p.h.payload)
-    memcpy(out + p.h.payload, frame + p.h.payload, size - p.h.payload)
+    copy_bytes(out + p.h.payload, frame + p.h.payload, size - p.h.payload, p.stop)
     whole = find_ends(p, size, ends)
     covered = end = ends[whole]
     if whole < p.h.n:
         start = p.h.layers[whole].offset
-        inside = simd.sum(out + start, end - start)
+        add_sum(&inside, simd.sum, out + start, end - start, p.stop)
     else:
         if p.h.l4 == IPPROTO_UDP:
             covered = within(start + get16(out + start + UDP_LEN), end, p.h.payload)
-        inside = complete_transport(p, out, start, covered)
+        complete_transport(p, out, start, covered, &inside)
     next_offset = start
     for k in range(whole - 1, -1, -1):
         if ends[k] > covered:
-            inside += sum_at(simd.sum(out + covered, ends[k] - covered), covered - start)
+            rest = 0
+            add_sum(&rest, simd.sum, out + covered, ends[k] - covered, p.stop)
+            inside += sum_at(rest, covered - start)
             covered = ends[k]
         complete_layer(p, k, out, next_offset, covered, &inside)
         next_offset = p.h.layers[k].offset
+    return 0
 
 
 cdef int complete_headers(
     plan *p, const uint8_t *frame, Py_ssize_t size, uint8_t *out
-) noexcept nogil:
+) except -1 nogil:
     """gso_size 0 for segment_headers: complete a copy, and keep its headers."""
     cdef uint8_t *whole = <uint8_t *>malloc(size + 1)
     if whole is NULL:
-        return -1
-    complete(p, frame, size, whole)
-    memcpy(out, whole, p.h.payload)
-    free(whole)
+        with gil:
+            raise MemoryError(f"no memory for a copy of {size} bytes")
+    try:
+        complete(p, frame, size, whole)
+        memcpy(out, whole, p.h.payload)
+    finally:
+        free(whole)
     return 0

@@ -16,6 +16,7 @@ from gso.buffers._bytes cimport get16, load16, put16, store16
 from gso.buffers._checksum cimport (
     GSO_TRAIN_IDS, fold, gso_train, htons, length_sum, not_zero, short_sum, simd,
 )
+from gso.buffers._signals cimport PIECE, SEGMENT_WORK, add_sum, check_signals
 from gso.headers._numbers cimport (
     GRE_CHECK, GRE_RESERVED1, IP6_MF, IPPROTO_TCP, IPPROTO_UDP, IPV4_CHECK, IPV4_FRAG_OFF,
     IPV4_ID, IPV4_TOT_LEN, IPV6_ADDRESS_LEN, IPV6_EXT_HDRLEN, IPV6_FRAG_HLEN, IPV6_FRAG_OFF,
@@ -335,12 +336,13 @@ cdef void stamp(
             store16(check + GRE_CHECK, value)
 
 
-cdef uint16_t datagram_checksum(const plan *p) noexcept nogil:
+cdef int datagram_checksum(const plan *p) except -1 nogil:
     """UFO: the UDP checksum over all fragments (udp4_ufo_fragment)."""
     cdef const uint8_t *ip = p.template.p + p.h.ip_header
     cdef uint64_t total = pseudo_sum(ip, p.h.inner_version == 4, IPPROTO_UDP)
     total += length_sum(p.length) + short_sum(p.payload, UDP_CHECK)
-    return not_zero(<uint16_t>~fold(total + simd.sum(p.payload + UDP_HLEN, p.length - UDP_HLEN)))
+    add_sum(&total, simd.sum, p.payload + UDP_HLEN, p.length - UDP_HLEN, p.stop)
+    return not_zero(<uint16_t>~fold(total))
 
 
 cdef void patch_datagram(
@@ -387,6 +389,14 @@ cdef uint64_t leave_payload(
 
 
 # ---- trains ---------------------------------------------------------------------------------
+
+cdef enum:
+    LONG = PIECE // 200     # bytes of payload that may be work for longer than some milliseconds
+
+ctypedef void (*train_writer)(
+    const gso_train *train, uint8_t *out, const uint8_t *src, size_t begin,
+    size_t end) noexcept nogil
+
 
 cdef void begin_trains(plan *p) noexcept nogil:
     """Set the fields of the trains that are the same for all packets of a flow."""
@@ -441,33 +451,59 @@ cdef void set_trains(plan *p, Py_ssize_t n) noexcept nogil:
     p.last.seq = p.seq + <uint32_t>((p.count - 1) * (p.step - n))
 
 
-cdef void emit_trains(plan *p, uint8_t *out, bint headers_only, bint stream) noexcept nogil:
+cdef int emit_trains(plan *p, uint8_t *out, bint headers_only, bint stream) except -1 nogil:
     """Write all segments, or their headers alone. A plan of make_plan() has two or more."""
     cdef Py_ssize_t others = p.count - 1, start = others * p.step
     cdef uint8_t *last = out + others * p.hlen
     set_trains(p, p.length - start)
     if headers_only:
-        simd.train_headers(&p.train, out, p.payload, 0, others)
+        if p.length <= LONG:
+            simd.train_headers(&p.train, out, p.payload, 0, others)
+        else:
+            emit_pieces(p, simd.train_headers, out, p.hlen)
         simd.train_headers(&p.last, last, p.payload + start, others, p.count)
     elif stream:
-        simd.stream_train(&p.train, out, p.payload, 0, others)
+        emit_pieces(p, simd.stream_train, out, p.hlen + p.step)
         simd.stream_train(&p.last, last + start, p.payload + start, others, p.count)
     else:
-        simd.train(&p.train, out, p.payload, 0, others)
+        if p.length <= LONG:
+            simd.train(&p.train, out, p.payload, 0, others)
+        else:
+            emit_pieces(p, simd.train, out, p.hlen + p.step)
         simd.train(&p.last, last + start, p.payload + start, others, p.count)
+    return 0
 
 
-cdef void emit(plan *p, uint8_t *out, bint headers_only, bint stream) noexcept nogil:
+cdef int emit_pieces(
+    const plan *p, train_writer write, uint8_t *out, Py_ssize_t each
+) except -1 nogil:
+    """Write all segments but the last, `each` bytes of output, and look for signals meanwhile."""
+    cdef Py_ssize_t begin = 0, some
+    while True:
+        some = min(in_piece(p), p.count - 1 - begin)
+        write(&p.train, out + begin * each, p.payload + begin * p.step, begin, begin + some)
+        begin += some
+        if begin == p.count - 1:
+            return 0
+        check_signals(p.stop)
+
+
+cdef inline Py_ssize_t in_piece(const plan *p) noexcept nogil:
+    """How many segments are work for some milliseconds."""
+    return PIECE // (p.hlen + p.step + SEGMENT_WORK)
+
+
+cdef int emit(plan *p, uint8_t *out, bint headers_only, bint stream) except -1 nogil:
     """Write all segments, or their headers alone."""
-    cdef Py_ssize_t i, n, start
+    cdef Py_ssize_t i, n, start, look
     cdef uint64_t payload
     cdef uint16_t check = 0
     cdef length_sums shorter
     cdef const length_sums *sums = &p.full
     prepare(p)
     if p.regular and (p.accecn or p.h.l4 != IPPROTO_TCP or not p.flags & TCPHDR_CWR):
-        emit_trains(p, out, headers_only, stream)
-        return
+        return emit_trains(p, out, headers_only, stream)
+    look = in_piece(p)
     if p.ufo:
         check = datagram_checksum(p)
     for i in range(p.count):
@@ -489,3 +525,7 @@ cdef void emit(plan *p, uint8_t *out, bint headers_only, bint stream) noexcept n
             out += n
         elif p.ufo and i == 0:
             out += UDP_HLEN
+        if i == look:
+            look += in_piece(p)
+            check_signals(p.stop)
+    return 0

@@ -30,12 +30,14 @@ cdef struct plan_options:
     bint raw
     bint partial            # checksum="partial"
     bint believe            # the checksum field holds the sum of the pseudo header, even if wrong
+    const bint *stop        # where another thread says that nobody waits any more, or NULL
     const headers *layout   # the caller's, or NULL
     const port_list *ports
 
 cdef struct plan:
     headers h
     header_copy template
+    const bint *stop
     const uint8_t *payload
     Py_ssize_t hlen         # length of the template
     Py_ssize_t length       # of the payload

@@ -228,6 +228,7 @@ cdef int make_plan(
     """
     cdef Py_ssize_t whole, port_at
     p.template.p = p.template.few
+    p.stop = options.stop
     if gso_size < 0 or gso_size >= GSO_BY_FRAGS:
         return refuse(
             why, REASON_GSO_SIZE, "gso_size", "gso_size {offset} is not between 0 and {limit}",

@@ -16,20 +16,11 @@ from gso.headers._arguments cimport (
 from gso.headers._layout cimport Layout
 from gso.headers._numbers cimport UDP_HLEN
 from gso.headers._walk cimport REASON_GSO_SIZE, drop_copy, fault, port_list
-from gso.segmentation._complete cimport complete, complete_headers
+from gso.segmentation._complete cimport complete_headers
 from gso.segmentation._emit cimport emit
 from gso.segmentation._plan cimport make_plan, plan, plan_options, plan_size, refuse
 
 import numpy as np
-
-cdef void write_plan(
-    plan *p, const uint8_t *frame, Py_ssize_t size, uint8_t *out, bint stream
-) noexcept nogil:
-    if p.gso_size:
-        emit(p, out, False, stream)
-    else:
-        complete(p, frame, size, out)
-
 
 cdef Frames segments_of(plan *p, const uint8_t *frame, Py_ssize_t size):
     """Write the segments of a plan into new Frames."""
@@ -66,12 +57,12 @@ cdef int check_headers(const plan *p, fault *why) noexcept nogil:
 
 cdef int write_headers(
     plan *p, const uint8_t *frame, Py_ssize_t size, uint8_t *out, int64_t *pieces
-) noexcept nogil:
+) except -1 nogil:
     cdef Py_ssize_t i, extra = UDP_HLEN if p.ufo else 0
     if p.gso_size:
         emit(p, out, True, False)
-    elif complete_headers(p, frame, size, out) < 0:
-        return -1
+    else:
+        complete_headers(p, frame, size, out)
     for i in range(p.count):
         pieces[2 * i] = p.payload - frame + i * p.step
         pieces[2 * i + 1] = p.step
@@ -84,7 +75,6 @@ cdef int write_headers(
 cdef SegmentHeaders headers_of(plan *p, const uint8_t *frame, Py_ssize_t size):
     """Write the headers of a plan's segments."""
     cdef fault why
-    cdef int failed
     cdef Py_ssize_t i, length = headers_size(p)
     if check_headers(p, &why) < 0:
         raise as_error(&why)
@@ -94,12 +84,10 @@ cdef SegmentHeaders headers_of(plan *p, const uint8_t *frame, Py_ssize_t size):
     cdef int64_t *off = <int64_t *>address(ends)
     cdef int64_t *piece = <int64_t *>address(pieces)
     if p.length < RELEASE_GIL:
-        failed = write_headers(p, frame, size, out, piece)
+        write_headers(p, frame, size, out, piece)
     else:
         with nogil:
-            failed = write_headers(p, frame, size, out, piece)
-    if failed:
-        raise MemoryError
+            write_headers(p, frame, size, out, piece)
     off[0] = 0
     for i in range(p.count):
         off[i + 1] = length - (p.count - 1 - i) * p.hlen
@@ -125,6 +113,7 @@ cdef object run(
     j.partial = is_partial(checksum)
     j.believe = believe
     j.raw = is_raw(link_type)
+    j.stop = NULL
     j.layout = NULL
     j.ports = &ports
     if layout is not None:
