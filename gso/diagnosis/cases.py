@@ -120,6 +120,7 @@ class Diagnosis:
         forgotten: packets whose events may be missing, as too many packets were under way.
         unread: the first lines of a log in which no event was found, with their numbers.
         error: why the log could not be read, empty if it could.
+        kernel: the release of the kernel that was traced, empty if it is not known.
     """
 
     cases: list[Case]
@@ -136,6 +137,7 @@ class Diagnosis:
     forgotten: int = 0
     unread: list[tuple[int, str]] = field(default_factory=list)
     error: str = ""
+    kernel: str = ""
 
     @classmethod
     def refused(cls, error: str) -> Self:
@@ -155,6 +157,7 @@ class Diagnosis:
         judged = sum((Counter(one.judged) for one in every), Counter())
         offsets = sum(one.offsets for one in every)
         reasons = [one.not_judged for one in every if one.not_judged]
+        kernels = {one.kernel for one in every}
         return type(self)(
             sorted(cases.values(), key=lambda case: (case.worth[0] > 0, -case.packets)),
             ", ".join(dict.fromkeys(one.format for one in every if one.format)),
@@ -171,6 +174,7 @@ class Diagnosis:
             error=f"{len(reasons)} of {len(every)} logs: {'; '.join(dict.fromkeys(reasons))}"
             if reasons
             else "",
+            kernel=kernels.pop() if len(kernels) == 1 else "",
         )
 
     @property

@@ -26,6 +26,7 @@ from gso.diagnosis.kernel_functions import DROP_FUNCTIONS, caller, is_plain, loc
 from gso.diagnosis.places import fill_context
 from gso.diagnosis.reasons import reason_name
 from gso.diagnosis.recorders import COMMANDS
+from gso.diagnosis.refusals import Refusals
 from gso.diagnosis.told import TOLD
 from gso.rules import RULES, explain, finding
 from gso.rules._judge import count_bits, judge_batch
@@ -47,10 +48,11 @@ def diagnose(trace: Batches, kernel: str = "") -> Diagnosis:
     Args:
         trace: a whole trace, or its batches in order (`gso.TraceReader`): memory stays bounded.
         kernel: the version of the kernel that was traced, such as "6.12.117": numbers of drop
-            reasons get their names by it. "" if it is not known.
+            reasons get their names by it. "" for the one that the log names, if it does.
     """
     diagnoser = Diagnoser(kernel)
     for batch in [trace] if isinstance(trace, Trace) else trace:
+        diagnoser.kernel = kernel or getattr(trace, "kernel", "")
         diagnoser.add(batch)
     return diagnoser.finish()
 
@@ -67,6 +69,7 @@ class Diagnoser:
         self.judged = np.zeros(len(RULES), np.int64)
         self.events = self.offsets = 0
         self.batch: Trace | None = None
+        self.refusals = Refusals()
         self.formats: dict[str, None] = {}
 
     def add(self, batch: Trace) -> None:
@@ -74,6 +77,7 @@ class Diagnoser:
         self.batch = batch
         self.events += len(batch)
         fill_context(batch)
+        self.refusals.add(batch)
         self.formats |= dict.fromkeys([batch.format] if len(batch) else [])
         violated, judged = judge_batch(batch.state)
         self.judged += count_bits(judged)
@@ -163,7 +167,7 @@ class Diagnoser:
             key=lambda case: (case.worth[0] > 0, -case.packets, case.events[0].line),
         )
         return Diagnosis(
-            cases,
+            cases or self.refusals.cases(),
             ", ".join(self.formats) or (batch.format if batch is not None else ""),
             self.events,
             batch.lines if batch is not None else 0,
@@ -175,6 +179,7 @@ class Diagnoser:
             self.drops,
             {} if self.offsets else dict(COMMANDS),
             self.follower.forgotten,
+            kernel=self.kernel,
         )
 
 

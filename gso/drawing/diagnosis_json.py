@@ -56,6 +56,7 @@ def summary_json(found: list[tuple[str, Diagnosis]]) -> list[dict[str, Any]]:
 def _own_json(diagnosis: Diagnosis) -> dict[str, Any]:
     return {
         "format": diagnosis.format,
+        "kernel": diagnosis.kernel,
         "lines": diagnosis.lines,
         "events": diagnosis.events,
         "damaged": diagnosis.damaged,

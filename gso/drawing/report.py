@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -73,7 +74,7 @@ def report_items(name: str, diagnosis: Diagnosis) -> Iterator[Item]:
         return
     yield from _read(name, diagnosis)
     for number, case in enumerate(diagnosis.cases, 1):
-        yield from _case(number, case)
+        yield from _case(number, case, diagnosis.kernel)
     if diagnosis.clean:
         yield Fact("nothing wrong was found", good=True)
     elif diagnosis.not_judged:
@@ -89,7 +90,8 @@ def report_items(name: str, diagnosis: Diagnosis) -> Iterator[Item]:
 def _read(name: str, diagnosis: Diagnosis) -> Iterator[Item]:
     """Say how many lines were read, and which were not."""
     read = f"{plural(diagnosis.lines, 'line')} of {diagnosis.format}"
-    yield Heading(f"{name}: {read}, {plural(diagnosis.events, 'event')}", 1)
+    kernel = f", kernel {diagnosis.kernel}" if diagnosis.kernel else ""
+    yield Heading(f"{name}: {read}, {plural(diagnosis.events, 'event')}{kernel}", 1)
     shown = tuple(
         f"line {number}: {text}" for number, text in diagnosis.unread or diagnosis.damaged_lines
     )
@@ -108,7 +110,7 @@ def _read(name: str, diagnosis: Diagnosis) -> Iterator[Item]:
         )
 
 
-def _case(number: int, case: Case) -> Iterator[Item]:
+def _case(number: int, case: Case, kernel: str) -> Iterator[Item]:
     dropped = f", {case.dropped} seen dropped" if case.dropped else ""
     rules = ", ".join(case.rules)
     yield Heading(f"{number}. {rules}: {plural(case.packets, 'packet')}{dropped}")
@@ -120,13 +122,24 @@ def _case(number: int, case: Case) -> Iterator[Item]:
     yield Fact(case.kernel_outcome, "the kernel: ", depth=1)
     yield Fact(case.likely_cause, "cause: ", depth=1)
     for commit, subject, version in case.cited:
-        yield Fact(f'{commit} "{subject}" ({version})', "upstream commit ", depth=1)
+        here = _has(kernel, version)
+        yield Fact(f'{commit} "{subject}" ({version}{here})', "upstream commit ", depth=1)
     if case.first_time is not None and case.last_time is not None:
         yield Fact(f"from {seconds(case.first_time)} to {seconds(case.last_time)} s", depth=1)
     for label, counter in (("flow", case.flows), ("device", case.devices)):
         yield from _most(label, counter)
     growth = f", it grew by {case.growth} bytes" if case.growth else ""
     yield Sample(case, f"one of them{growth}:")
+
+
+def _has(kernel: str, version: str) -> str:
+    """Say whether a kernel has what is in upstream's kernels from a version on."""
+    if not kernel:
+        return ""
+    release, first = (re.findall(r"\d+", text)[:2] for text in (kernel, version))
+    if [*map(int, release)] >= [*map(int, first)]:
+        return f"; {kernel} has it"
+    return f"; {kernel} has it only if it was backported"
 
 
 def _most(label: str, counter: Counter[str]) -> Iterator[Item]:

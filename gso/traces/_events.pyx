@@ -1,15 +1,20 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 # cython: initializedcheck=False
-"""Lines of perf script, ftrace and trace-cmd, which have one grammar."""
+"""Lines of perf script, ftrace and trace-cmd, which have one grammar.
 
-from libc.stdint cimport int32_t, int64_t
+A kernel that crashes may dump the buffer of ftrace into its log: "sh-12   1d.h1. 34us : " is of the
+processor 1, 34 microseconds after the boot.
+"""
+
+from libc.stdint cimport INT64_MAX, int32_t, int64_t
 from libc.string cimport memchr, memcmp
 
 from gso.traces._line_template cimport (
     CPU_BIT, FIRST_PART, FUNCTION_BIT, PROCESS_BIT, RETURNS_BIT, TIME_BIT, TemplateSlot, bit,
 )
 from gso.traces._names cimport intern, intern_like
-from gso.traces._scanner cimport LINE_DAMAGED, LINE_EVENT, LINE_STRANGE, Scanner
+from gso.traces._notes cimport after_stamp
+from gso.traces._scanner cimport LINE_DAMAGED, LINE_EVENT, LINE_READ, LINE_STRANGE, Scanner
 from gso.traces._text cimport (
     find, hex_digit, is_blank, is_digit, is_word, read_number, read_time, skip_blanks, skip_token,
     starts,
@@ -30,6 +35,28 @@ cdef inline bint is_stack_mark(const char *p, const char *end) noexcept nogil:
     """Whether the line announces the stack of the event before it."""
     return (end - p > 13 and memcmp(end - 13, b"<stack trace>", 13) == 0
             or end - p > 14 and memcmp(end - 14, b"<stack trace >", 14) == 0)
+
+
+cdef inline const char *dumped_cpu(const char *p, const char *end) noexcept nogil:
+    """Return where "1d.h1." is, the processor and flags before "34us :"; NULL without them."""
+    cdef const char *at
+    cdef const char *stop = p
+    while True:
+        stop = find(stop, end, b"us", 2) if stop < end else NULL
+        if stop == NULL:
+            return NULL
+        at = stop - 2
+        while at > p and is_digit((at - 1)[0]):
+            at -= 1
+        if at == stop - 2 or at == p or not is_blank((at - 1)[0]) \
+                or find(stop, min(end, stop + 3), b":", 1) == NULL:
+            continue
+        while at > p and is_blank((at - 1)[0]):
+            at -= 1
+        while at > p and not is_blank((at - 1)[0]):
+            at -= 1
+        if at > p and is_digit(at[0]):
+            return at
 
 
 cdef inline bint is_symbol(const char *p, const char *end) noexcept nogil:
@@ -59,7 +86,7 @@ cdef class EventScanner(Scanner):
 
     cdef bint _begins(self, const char *p, const char *end) noexcept nogil:
         cdef const char *at
-        p = skip_blanks(p, end)
+        p = skip_blanks(after_stamp(p, end), end)
         if p == end or p[0] == c"#" or starts(p, end, b"=>", 2):
             return False
         at = self._cpu(p, end)
@@ -67,9 +94,11 @@ cdef class EventScanner(Scanner):
                 and not is_prefixed(p, at))
 
     cdef int _scan(self, const char *p, const char *end) noexcept nogil:
-        cdef const char *at = skip_blanks(p, end)
+        cdef const char *at = skip_blanks(after_stamp(p, end), end)
         cdef const char *cpu
         cdef int64_t number = 0
+        if at == end:
+            return LINE_READ
         if at[0] == c"#" or starts(at, end, b"Attaching ", 10):
             return 0                    # a comment of the tracer, or its own progress
         if starts(at, end, b"=>", 2):
@@ -90,7 +119,7 @@ cdef class EventScanner(Scanner):
         if is_prefixed(at, cpu):
             return LINE_DAMAGED
         self._new()
-        if self._fields(p, cpu, end) < 0:
+        if self._fields(p if at == skip_blanks(p, end) else at, cpu, end) < 0:
             self._undo()
             return -1
         return LINE_EVENT
@@ -112,6 +141,9 @@ cdef class EventScanner(Scanner):
                 if p < end and p[0] == c"]":
                     return at
             at += 1
+        at = dumped_cpu(p, end)
+        if at != NULL:
+            return at
         # perf script of one process alone has no CPU column.
         at = p
         while at < end:
@@ -128,8 +160,11 @@ cdef class EventScanner(Scanner):
         if cpu[0] == c"[":
             p = self._take_part(CPU, bit(CPU_BIT), cpu, end)
         else:
-            p = cpu
+            p = self._dumped(cpu, end)
             self.template.broken = True
+            if p != cpu:
+                p = self._name(p, end)
+                return -1 if p == NULL else self._pairs(p, end)
         p = self._take_part(TIME, bit(TIME_BIT), p, end)
         if p == NULL:
             return -1
@@ -137,6 +172,25 @@ cdef class EventScanner(Scanner):
         if p == NULL:
             return -1
         return self._pairs(p, end)
+
+    cdef const char *_dumped(self, const char *p, const char *end) noexcept nogil:
+        """Read "1d.h1. 34us : " of a dump; return its end, `p` where there is a time alone."""
+        cdef const char *at = p
+        cdef const char *stop = skip_token(p, end)
+        cdef int64_t number = 0
+        while at < stop and is_digit(at[0]):
+            at += 1
+        if at == p or at == stop or (stop - 1)[0] == c":":
+            return p
+        read_number(p, at, 10, &number)
+        self.row.cpu = <int32_t>min(number, 1 << 20)
+        at = skip_blanks(stop, end)
+        stop = find(at, end, b"us", 2)
+        if stop == NULL:
+            return p
+        if read_number(at, stop - 2, 10, &number) and number <= INT64_MAX // 1000:
+            self.row.time = number * 1000
+        return find(stop, end, b":", 1)
 
     cdef const char *_read_part(self, const TemplateSlot *slot, const char *p,
                                 const char *end) noexcept nogil:
@@ -309,6 +363,7 @@ cdef class FtraceScanner(EventScanner):
         cdef const char *cpu
         cdef const char *word
         cdef const char *stop
+        p = after_stamp(p, end)
         if starts(p, end, b"# tracer:", 9):
             return True
         cpu = self._cpu(p, end)
@@ -318,6 +373,9 @@ cdef class FtraceScanner(EventScanner):
             return starts(p, end, b"CPU:", 4)
         if is_prefixed(skip_blanks(p, end), cpu):
             return False
+        if is_digit(cpu[0]) and dumped_cpu(p, end) == cpu:
+            word = word_before(cpu, p)
+            return memchr(word, c"-", skip_token(word, end) - word) != NULL
         if cpu[0] != c"[" or not is_digit(cpu[2]) or not is_digit(cpu[3]):
             return False
         word = word_before(cpu, p)

@@ -2,7 +2,8 @@
 # cython: initializedcheck=False
 """ftrace's function_graph tracer: " 12)   0.505 us    |    vxlan_find_vni [vxlan]();".
 
-It shows calls, and since v6.5 what they returned ("/* = -22 */", "ret=-22"), but no packets.
+It shows calls, and since v6.5 what they returned ("/* = -22 */", "} /* NAME = -22 */",
+"ret=-22"), but no packets.
 """
 
 from libc.stdint cimport int32_t, int64_t
@@ -51,7 +52,8 @@ cdef class FunctionGraphScanner(EventLines):
             return False
         if is_word(at[0]) and not is_digit(at[0]):
             return find(at, end, b"(", 1) != NULL
-        return at[0] == c"}" and find(at, end, b"ret=", 4) != NULL
+        return at[0] == c"}" and find(at, end, b"/* ", 3) != NULL and (
+            find(at, end, b"ret=", 4) != NULL or find(at, end, b" = ", 3) != NULL)
 
     cdef int _event(self, const char *p, const char *end) noexcept nogil:
         cdef int64_t cpu = 0, value = 0
@@ -69,7 +71,7 @@ cdef class FunctionGraphScanner(EventLines):
         self._function(at, symbol_end(at, end) - at)
         stop = find(at, end, b"ret=", 4)
         if stop == NULL:
-            stop = find(at, end, b"/* = ", 5)
+            stop = find(at, end, b" = ", 3)
         if stop == NULL:
             return LINE_READ
         at = stop

@@ -81,6 +81,14 @@ cdef bint is_prompt(const char *p, const char *end) noexcept nogil:
     return (at - 1)[0] in (c"$", c"#", c"%", c">") or end - at > 1 and at[1] == c"~"
 
 
+cdef const char *after_stamp(const char *p, const char *end) noexcept nogil:
+    """Return where the text of the kernel's message begins, `p` where this is none."""
+    if p == end or p[0] != c"[" or not is_message(p, end):
+        return p
+    p = <const char *>memchr(p, c"]", end - p) + 1
+    return p + 1 if p < end and p[0] == c" " else p
+
+
 cdef bint is_message(const char *p, const char *end) noexcept nogil:
     """Whether this is a message of the kernel: "[  812.123456] text"."""
     cdef int64_t time

@@ -18,7 +18,7 @@ from gso.traces._line_template cimport (
     FLOW_BIT, LONGEST_TEMPLATE, SLOT_FLOW, SLOT_PAIR, SLOT_WORD, SLOTS, begins_alike, bit, key_bit,
 )
 from gso.traces._names cimport intern_like
-from gso.traces._notes cimport is_note
+from gso.traces._notes cimport is_message, is_note
 from gso.traces._prefixes cimport after_prefix, after_prefixes, next_start
 from gso.traces._row cimport (
     T_DATA, T_DEVICE, T_ETHERTYPE, T_IFINDEX, T_LOCATION, T_MTU, T_NETNS, T_NUMBER, T_OFFSET,
@@ -495,7 +495,9 @@ cdef class Scanner:
             return LINE_STRANGE
         if self._learn(self.raw_start, end):
             return LINE_AGAIN
-        return LINE_READ if is_note(p, end) else LINE_DAMAGED
+        if is_note(p, end) or is_message(self.raw_start, end):
+            return LINE_READ
+        return LINE_DAMAGED
 
     cdef int _too_long(self) noexcept nogil:
         self.owner = OWNER_DAMAGED

@@ -83,7 +83,8 @@ READERS = (
     Reader(
         "ftrace",
         FtraceScanner,
-        "ftrace (trace, trace_pipe), trace-cmd report, bpftrace programs that print as they do",
+        "ftrace (trace, trace_pipe, dumped into the kernel's log), trace-cmd report, bpftrace "
+        "programs that print as they do",
         "Linux 4.x and later",
         "kprobe and kretprobe events with named arguments, tracepoints of skb and net, stacks",
     ),
@@ -142,7 +143,7 @@ READERS = (
         FunctionGraphScanner,
         "ftrace's function_graph",
         "Linux 4.x and later",
-        "calls, and what they returned (6.5 and later); no sk_buff",
+        "calls, and what they returned (6.5 and later): errors of segmenters; no sk_buff",
     ),
     Reader(
         "sk_buff",

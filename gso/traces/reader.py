@@ -21,6 +21,7 @@ from gso.traces._scanner import DAMAGED_KEPT, LONGEST_LINE, Scanner
 from gso.traces.cleaning import clean
 from gso.traces.foreign import is_foreign
 from gso.traces.formats import SCANNERS, Format, first_format
+from gso.traces.kernel_release import Releases
 from gso.traces.line_blocks import LineBlocks
 from gso.traces.log_scanner import LogScanner
 from gso.traces.source import LogFile, Source, check_text, intact, refuse_unknown
@@ -67,6 +68,8 @@ class TraceReader:
         self._file = LogFile(source)
         self.name = self._file.name
         self._alone = format != "auto"
+        self._releases = Releases()
+        self._releases.look(self._file.start)
         try:
             self.format = self._recognised() if format == "auto" else format
         except BaseException:
@@ -84,6 +87,11 @@ class TraceReader:
         if not found and not is_foreign(text for _, text in self.first_lines):
             refuse_unknown(start, lines, self.name, more=self._file.more)
         return found
+
+    @property
+    def kernel(self) -> str:
+        """The release of the kernel that wrote the log, "" if what was read does not tell."""
+        return self._releases.release
 
     @property
     def first_lines(self) -> list[tuple[int, str]]:
@@ -133,7 +141,9 @@ class TraceReader:
 
     def _next(self, blocks: LineBlocks, buffer: bytearray) -> memoryview:
         with intact(self.name):
-            return blocks.read_into(buffer)
+            block = blocks.read_into(buffer)
+        self._releases.look(block)
+        return block
 
     def _text(self) -> Iterator[Trace]:
         scanner = LogScanner(self.format, self._rows, alone=self._alone)
