@@ -518,16 +518,18 @@ cdef Py_ssize_t _pack_one(const uint8_t *base, const Record *record, const uint8
         out[at] = 0
         at += 1
     if record.options_length and record.kind != SPB:
-        at += _pack_options(base + record.options, record.options_length, leader, swapped,
-                            out + at)
+        # A record that is in no file is not replaced: its options are those of the frame.
+        at += _pack_options(base + record.options, record.options_length, leader,
+                            record.block_length == 0, swapped, out + at)
     store32(out + 4, <uint32_t>(at + 4), swapped)
     store32(out + at, <uint32_t>(at + 4), swapped)
     return at + 4
 
 
-cdef Py_ssize_t _pack_options(const uint8_t *options, int64_t size, bint leader, bint swapped,
-                              uint8_t *out) noexcept nogil:
-    """Copy the options that are still true of a frame that replaces the packet."""
+cdef Py_ssize_t _pack_options(const uint8_t *options, int64_t size, bint leader, bint own,
+                              bint swapped, uint8_t *out) noexcept nogil:
+    """Copy the options that are still true of a frame that replaces the packet, or is its `own`.
+    """
     cdef int64_t at = 0, whole
     cdef Py_ssize_t written = 0
     cdef uint16_t code
@@ -537,7 +539,7 @@ cdef Py_ssize_t _pack_options(const uint8_t *options, int64_t size, bint leader,
         if code == OPT_END or whole > size - at:
             break
         # A hash is of the whole packet's bytes, so no segment has it.
-        if code in (OPT_FLAGS, OPT_QUEUE, OPT_VERDICT) or (leader and code != OPT_HASH):
+        if code in (OPT_FLAGS, OPT_QUEUE, OPT_VERDICT) or (leader and (own or code != OPT_HASH)):
             memcpy(out + written, options + at, whole)
             written += whole
         at += whole

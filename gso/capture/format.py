@@ -9,17 +9,25 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import IO, Literal, TypeAlias, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
 
+from gso.capture.damage import damaged
+from gso.capture.options import (
+    INTERFACE_NUMBERS,
+    Options,
+    Order,
+    kept,
+    options,
+    pack_options,
+    text_of,
+)
 from gso.constants import Reason
 from gso.errors import GsoError
 
-Order: TypeAlias = Literal["<", ">"]
 Format: TypeAlias = Literal["pcap", "pcapng"]
 Source: TypeAlias = "str | os.PathLike[str] | IO[bytes]"
 Int64s: TypeAlias = "npt.NDArray[np.int64]"
@@ -41,13 +49,12 @@ ENHANCED_PACKET = 6
 
 _PCAP_MINOR = 4
 
-OPT_END = 0
-OPT_COMMENT = 1
 SHB_USERAPPL = 4
 IF_NAME = 2
 IF_DESCRIPTION = 3
 IF_TSRESOL = 9
 IF_TSOFFSET = 14
+_IN_FIELDS = (IF_NAME, IF_DESCRIPTION, IF_TSRESOL, IF_TSOFFSET)
 
 _LINK_NAMES = {
     0: "null",
@@ -124,6 +131,8 @@ class Interface:
         ticks_per_second: resolution of the timestamps in the file (pcapng ``if_tsresol``).
         offset: seconds to add to the timestamps in the file (pcapng ``if_tsoffset``);
             `Capture.timestamps` has them added already.
+        options: code and value of each other option of a pcapng file, such as the filter, the
+            operating system and the speed; numbers are little-endian.
     """
 
     link_type: str = "ethernet"
@@ -132,6 +141,7 @@ class Interface:
     snaplen: int = 0
     ticks_per_second: int = 10**9
     offset: int = 0
+    options: Options = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "link_type", link_name(link_number(self.link_type)))
@@ -140,17 +150,6 @@ class Interface:
 def is_path(source: Source) -> TypeGuard[str | os.PathLike[str]]:
     """Whether it is the name of a file, not a file."""
     return isinstance(source, (str, os.PathLike))
-
-
-def damaged(offset: int, text: str, field: str, limit: int, reason: Reason) -> GsoError:
-    """The error for a capture file that cannot be right at `offset`."""
-    return GsoError(
-        f"damaged capture at byte {offset}: {text}",
-        reason=reason,
-        field=field,
-        offset=offset,
-        limit=limit,
-    )
 
 
 @dataclass(frozen=True)
@@ -193,45 +192,6 @@ class PcapHeader:
         """A header for little-endian nanosecond records."""
         link = link_number(interface.link_type)
         return struct.pack("<IHHiIII", PCAP_NANOSECONDS, 2, 4, 0, 0, snaplen, link)
-
-
-def options(body: bytes, order: Order, offset: int) -> Iterator[tuple[int, bytes]]:
-    """Code and value of each pcapng option in `body`, which is at `offset` in the file."""
-    at = 0
-    while len(body) - at >= 4:
-        code, length = struct.unpack_from(order + "HH", body, at)
-        if code == OPT_END:
-            return
-        if length > len(body) - at - 4:
-            raise damaged(
-                offset + at,
-                f"option {code} of {length} bytes, but its block ends after {len(body) - at - 4}",
-                "option length",
-                len(body) - at - 4,
-                Reason.BAD_HEADER,
-            )
-        yield code, body[at + 4 : at + 4 + length]
-        at += 4 + (length + 3 & ~3)
-
-
-def pack_options(items: Iterable[tuple[int, bytes]]) -> bytes:
-    """Options as they stand in a little-endian block, opt_endofopt included; empty for none."""
-    parts = []
-    for code, value in items:
-        if len(value) >= 1 << 16:
-            raise ValueError(f"pcapng option {code} has {len(value)} bytes, at most 65535 fit")
-        parts.append(struct.pack("<HH", code, len(value)) + value + bytes(-len(value) % 4))
-    return b"".join(parts) + bytes(4) if parts else b""
-
-
-def _text(value: bytes) -> str:
-    return value.rstrip(b"\0").decode("utf-8", "replace")
-
-
-def comment(body: bytes, order: Order, offset: int) -> str | None:
-    """All opt_comment texts among a block's options, a line each; None without any."""
-    texts = [_text(value) for code, value in options(body, order, offset) if code == OPT_COMMENT]
-    return "\n".join(texts) if texts else None
 
 
 def section_order(magic: bytes, offset: int) -> Order:
@@ -277,15 +237,18 @@ def unpack_interface(block: bytes, order: Order, offset: int) -> Interface:
             Reason.BAD_HEADER,
         )
     link, _, snaplen = struct.unpack_from(order + "HHI", block, 8)
-    found = dict(options(block[16:-4], order, offset + 16))
+    listed = list(options(block[16:-4], order, offset + 16))
+    found = dict(listed)
+    others = [one for one in listed if one[0] not in _IN_FIELDS]
     shift = found.get(IF_TSOFFSET, b"")
     return Interface(
         link_name(link),
-        _text(found.get(IF_NAME, b"")),
-        _text(found.get(IF_DESCRIPTION, b"")),
+        text_of(found.get(IF_NAME, b"")),
+        text_of(found.get(IF_DESCRIPTION, b"")),
         snaplen,
         _ticks_per_second(found.get(IF_TSRESOL, b"\x06"), offset),
         struct.unpack(order + "q", shift)[0] if len(shift) == 8 else 0,
+        kept(others, order, INTERFACE_NUMBERS),
     )
 
 
@@ -307,5 +270,6 @@ def pack_interface(interface: Interface) -> bytes:
     described = [(code, text.encode("utf-8", "backslashreplace")) for code, text in texts if text]
     head = struct.pack("<HHI", link_number(interface.link_type), 0, interface.snaplen)
     return pack_block(
-        INTERFACE_DESCRIPTION, head + pack_options([*described, (IF_TSRESOL, b"\x09")])
+        INTERFACE_DESCRIPTION,
+        head + pack_options([*described, (IF_TSRESOL, b"\x09"), *interface.options]),
     )

@@ -30,23 +30,24 @@ from gso.capture._records import (
     scan_pcap,
     scan_pcapng,
 )
+from gso.capture.damage import damaged
 from gso.capture.format import (
     CHUNK,
     MOST_RECORDS,
     Format,
     Int64s,
     Interface,
-    Order,
     Records,
     Source,
-    damaged,
     is_path,
 )
+from gso.capture.options import Options, Order, packet_options
 from gso.compressed import LONGEST_MAGIC, DamagedError, Expander, compression
 from gso.constants import Reason
 from gso.errors import GsoError
 
 Bytes: TypeAlias = "npt.NDArray[np.uint8]"
+Columns: TypeAlias = "tuple[Int64s, Int64s, Int64s, list[str | None], list[Options]]"
 Clock: TypeAlias = "tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64], Int64s]"
 
 _MAX_INTERFACES = 1 << 16
@@ -74,6 +75,8 @@ class Capture:
         comments: each packet's comment or None; lines of text where there are several.
         format: ``"pcap"`` or ``"pcapng"``.
         truncated: what the file's end lacks, if its last record is cut off.
+        options: code and value of each packet's other pcapng options, such as flags and verdicts;
+            numbers are little-endian. Empty if no packet has one.
     """
 
     frames: Frames
@@ -84,6 +87,7 @@ class Capture:
     comments: Sequence[str | None]
     format: Format = "pcapng"
     truncated: str | None = None
+    options: Sequence[Options] = ()
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -199,25 +203,33 @@ class Packets:
         nanoseconds(self.records, *self.section.clock, out)
         return out
 
-    def columns(self) -> tuple[Int64s, Int64s, Int64s, list[str | None]]:
-        """Each packet's timestamp, interface in the file, original length and comment."""
+    def columns(self) -> Columns:
+        """Each packet's timestamp, interface in the file, original length, comment and options."""
         return (
             self.timestamps(),
             self.records["interface"].astype(np.int64) + self.section.base,
             self.records["original"].astype(np.int64),
-            self.comments(),
+            *self.options(),
         )
 
     def comments(self) -> list[str | None]:
         """Each packet's comment."""
-        found: list[str | None] = [None] * len(self.records)
+        return self.options()[0]
+
+    def options(self) -> tuple[list[str | None], list[Options]]:
+        """Each packet's comment, and its other options; no list of these if there are none."""
+        comments: list[str | None] = [None] * len(self.records)
+        others: list[Options] = []
         if self._is_pcap:
-            return found
-        for i in np.flatnonzero(self.records["options_length"]):
+            return comments, others
+        for i in np.flatnonzero(self.records["options_length"]).tolist():
             start, length = int(self.records["options"][i]), int(self.records["options_length"][i])
             body = self.buffer[start : start + length].tobytes()
-            found[i] = form.comment(body, self.section.order, self.origin + start)
-        return found
+            comments[i], found = packet_options(body, self.section.order, self.origin + start)
+            if found:
+                others = others or [()] * len(self.records)
+                others[i] = found
+        return comments, others
 
 
 class Reader:
@@ -297,7 +309,7 @@ class Reader:
 
     def describe(self, packets: Packets, frames: Frames | None = None) -> Capture:
         """All that the file says of `packets`; with `frames`, if these are given."""
-        times, interface_ids, original_lengths, comments = packets.columns()
+        times, interface_ids, original_lengths, comments, options = packets.columns()
         return Capture(
             Frames() if frames is None else frames,
             times,
@@ -306,6 +318,7 @@ class Reader:
             original_lengths,
             comments,
             self.format,
+            options=options,
         )
 
     def parts(self) -> Iterator[Block | Packets]:
@@ -551,7 +564,7 @@ def read_capture(source: Source) -> Capture:
     used = 0
     offsets: list[Int64s] = [np.zeros(1, np.int64)]
     none = np.zeros(0, np.int64)
-    columns: list[tuple[Int64s, Int64s, Int64s, list[str | None]]] = [(none, none, none, [])]
+    columns: list[Columns] = [(none, none, none, [], [])]
     with Reader(source) as reader:
         data = new_array(reader.size_hint(), np.uint8)
         for part in reader.parts():
@@ -566,7 +579,7 @@ def read_capture(source: Source) -> Capture:
             used = gather(part.buffer, part.records, skips, data, used)
             offsets.append(ends)
             columns.append(part.columns())
-    times, interface_ids, original_lengths, comments = zip(*columns, strict=True)
+    times, interface_ids, original_lengths, comments, options = zip(*columns, strict=True)
     return Capture(
         Frames(data[:used].data, np.concatenate(offsets)),
         np.concatenate(times),
@@ -576,4 +589,13 @@ def read_capture(source: Source) -> Capture:
         [text for batch in comments for text in batch],
         reader.format,
         reader.truncated,
+        _joined_options([len(ids) for ids in interface_ids], options),
     )
+
+
+def _joined_options(sizes: Sequence[int], options: Sequence[list[Options]]) -> Sequence[Options]:
+    """The options of all batches, which have these sizes; empty if none has any."""
+    if not any(options):
+        return ()
+    batches = zip(sizes, options, strict=True)
+    return [one for size, some in batches for one in some or [()] * size]

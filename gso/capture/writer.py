@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Sequence
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -34,6 +34,7 @@ from gso.capture.format import (
     link_name,
     link_number,
 )
+from gso.capture.options import OPT_COMMENT, Options, pack_options
 from gso.capture.reader import Capture
 
 if TYPE_CHECKING:
@@ -106,6 +107,7 @@ class Writer:
         interface_ids: npt.ArrayLike | None = None,
         comments: Sequence[str | None] | None = None,
         original_lengths: npt.ArrayLike | None = None,
+        options: Sequence[Options] | None = None,
     ) -> None:
         """Append frames; the other arguments are as `write_capture` has them."""
         if not isinstance(frames, Frames):
@@ -122,9 +124,9 @@ class Writer:
         _within("frame lengths", frames.lengths, 0, MAX_BLOCK - 64)
         _within("original_lengths", original, 0, 2**32 - 1)
         records["original"] = original
-        options = self._options(comments, records)
+        packed = self._options(comments or (), options or (), records)
         self._start()
-        self._write(frames, records, options)
+        self._write(frames, records, packed)
 
     def _start(self) -> None:
         """Open the file, so late that wrong arguments leave an old file alone."""
@@ -148,21 +150,19 @@ class Writer:
         return ticks.view(np.uint64)
 
     def _options(
-        self, comments: Sequence[str | None] | None, records: Records
+        self, comments: Sequence[str | None], others: Sequence[Options], records: Records
     ) -> npt.NDArray[np.uint8]:
         """All packets' options as one run of bytes; their places go into `records`."""
-        if comments is None:
-            comments = ()
-        elif len(comments) != len(records):
-            raise ValueError(f"{len(comments)} comments for {len(records)} frames")
+        for name, values in (("comments", comments), ("options", others)):
+            if len(values) not in (0, len(records)):
+                raise ValueError(f"{len(values)} {name} for {len(records)} frames")
+            if self.format == "pcap" and any(one not in (None, ()) for one in values):
+                raise ValueError(f"a pcap file has no {name}: use pcapng")
         run = bytearray()
-        for i, text in enumerate(comments):
-            if text is None:
+        for i, (text, more) in enumerate(zip_longest(comments, others)):
+            if text is None and not more:
                 continue
-            if self.format == "pcap":
-                raise ValueError("a pcap file has no comments: use pcapng")
-            encoded = text.encode("utf-8", "backslashreplace")
-            packed = form.pack_options([(form.OPT_COMMENT, encoded)])
+            packed = pack_options([*_comment(text), *(more or ())])
             records["options"][i], records["options_length"][i] = len(run), len(packed)
             run += packed
         return np.frombuffer(bytes(run), np.uint8)
@@ -181,6 +181,10 @@ class Writer:
                 self._buffer = np.empty(need, np.uint8)
             size = pack(options, piece, data, own, first, skips, not np.little_endian, self._buffer)
             write_all(self._file, self._buffer.data[:size])
+
+
+def _comment(text: str | None) -> Options:
+    return () if text is None else ((OPT_COMMENT, text.encode("utf-8", "backslashreplace")),)
 
 
 def write_all(file: Any, data: Buffer) -> None:
@@ -226,14 +230,15 @@ def write_capture(
     interface_ids: npt.ArrayLike | None = None,
     comments: Sequence[str | None] | None = None,
     original_lengths: npt.ArrayLike | None = None,
+    options: Sequence[Options] | None = None,
     format: Format | None = None,
 ) -> None:
     """Write frames to a pcap or pcapng file, replacing it.
 
     Args:
         target: path or binary file.
-        frames: a `Frames`, or buffers; or a `Capture`, whose times, interfaces, comments and
-            lengths are then the defaults of the other arguments.
+        frames: a `Frames`, or buffers; or a `Capture`, whose times, interfaces, comments,
+            lengths and, for pcapng, options are then the defaults of the other arguments.
         timestamps: nanoseconds since 1970 (or datetime64), shape (n,); 0 by default.
         link_type: name or LINKTYPE_ number of the one interface, if `interfaces` is not given.
         interfaces: the file's interfaces, for names, several of them, or other link types.
@@ -241,13 +246,16 @@ def write_capture(
         comments: text or None for each frame (pcapng only).
         original_lengths: bytes that each packet had on the wire, shape (n,); if less than the
             frame has, and by default, the frame's own length.
+        options: code and value of each frame's other options, as `Capture` has them (pcapng only).
         format: ``"pcap"`` (with nanoseconds) or ``"pcapng"``; by default pcap for a name that
             ends in ``.pcap`` or ``.cap``, else pcapng.
 
     Raises ValueError or TypeError, before it writes anything, for arguments that do not fit.
     """
+    kept: Sequence[Options] = ()
     if isinstance(frames, Capture):
         capture, frames = frames, frames.frames
+        kept = capture.options
         timestamps = capture.timestamps if timestamps is None else timestamps
         interfaces = capture.interfaces if interfaces is None else interfaces
         interface_ids = capture.interface_ids if interface_ids is None else interface_ids
@@ -266,4 +274,5 @@ def write_capture(
             interface_ids=interface_ids,
             comments=comments,
             original_lengths=original_lengths,
+            options=kept if options is None and writer.format == "pcapng" else options,
         )
