@@ -5,6 +5,7 @@
 # make bench    measure the library against its peers (QUICK=1: a look in a minute or two)
 # make guard    compare instruction counts with the stored ones
 # make sanitize look for memory errors with sanitizers and a fuzzer, for FUZZ_SECONDS
+# make lock     renew the lock files of Python packages
 # All set up what they need: a virtual environment here, and Debian packages with sudo.
 
 PYTHON ?= python3
@@ -17,7 +18,7 @@ TYPES := build/types
 SOURCES := pyproject.toml setup.py \
 	$(shell find gso -name '*.pyx' -o -name '*.pxd' -o -name '*.h' -o -name '[a-z]*.c')
 
-.PHONY: verify verify-all check quick-tests outlook test bench guard sanitize lint style types drawing changelog build machine test-packages clean
+.PHONY: verify verify-all check quick-tests outlook test bench guard sanitize lint style types drawing changelog build machine lock test-packages clean
 
 verify: machine
 	$(BIN)/gso-kernel verify patches/ipvs-gue-inner-mac-header.patch
@@ -69,7 +70,7 @@ FUZZ_SECONDS ?= 300
 sanitize: build
 	command -v clang >/dev/null || { $(SUDO) apt-get update -q \
 	  && $(APT_INSTALL) --install-recommends clang; }
-	$(BIN)/python -c 'import atheris' 2>/dev/null || $(BIN)/pip install --quiet atheris
+	$(LOCKED) requirements/fuzz.lock
 	$(BIN)/python tests/fuzz/run.py --seconds $(FUZZ_SECONDS) $(KEEP)
 
 lint: style types
@@ -108,12 +109,22 @@ $(VENV)/bin/pip:
 	  || { $(SUDO) apt-get update -q && $(APT_INSTALL) python3-venv python3-dev gcc libc6-dev; }
 	$(PYTHON) -m venv $(VENV)
 
+# Only the files whose hashes a lock file has are installed, and only wheels: what builds a source
+# distribution would come without a hash.
+LOCKED := $(BIN)/pip install --quiet --require-hashes --only-binary :all: --requirement
+
 # What the project needs, and the project itself in place of a copy (editable). pip would compile in
 # a folder of its own and forget it; .built does so here, and only what changed.
-$(VENV)/.installed: $(VENV)/bin/pip pyproject.toml
-	$(BIN)/pip install --quiet --upgrade 'setuptools>=77' 'cython>=3.1'
-	COMPILE=0 $(BIN)/pip install --quiet --no-build-isolation --editable '.[kernel,arrow,test,bench,lint]'
+$(VENV)/.installed: $(VENV)/bin/pip pyproject.toml requirements/make.lock
+	$(LOCKED) requirements/make.lock
+	COMPILE=0 $(BIN)/pip install --quiet --no-build-isolation --no-deps --editable .
 	touch $@
+
+# The newest releases that pyproject.toml allows, into requirements/*.lock: look at the difference,
+# then run all tests.
+lock:
+	command -v uv >/dev/null || { echo 'make lock needs uv: https://docs.astral.sh/uv/'; exit 1; }
+	$(PYTHON) requirements/lock.py
 
 # Only what changed is compiled again.
 $(VENV)/.built: $(VENV)/.installed $(SOURCES)
