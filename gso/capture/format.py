@@ -62,6 +62,7 @@ _LINK_NAMES = {
     9: "ppp",
     50: "ppp_hdlc",
     101: "raw",
+    104: "c_hdlc",
     105: "ieee802_11",
     108: "loop",
     113: "linux_sll",

@@ -71,7 +71,7 @@ def _layout(
     frame: bytes, link_type: str, tunnel_ports: TunnelPorts | None
 ) -> tuple[dict[str, Any] | None, str | None]:
     if link_type not in LINKS:
-        return None, f"frames of link type {link_type} cannot be segmented"
+        return None, f"the kernel has none for frames of link type {link_type}"
     kind, skip = LINKS[link_type]
     if link_type == "linux_sll2":
         frame = frame[:SLL2_TYPE] + frame[:2] + frame[SLL2_TYPE + 2 :]

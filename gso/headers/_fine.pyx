@@ -35,6 +35,10 @@ cdef enum:
     ETH_FCS_LEN = 4
     ARP_HLEN = 28           # for IPv4 in Ethernet
     ICMP_HLEN = 4           # type, code and checksum
+    IPOPT_END = 0
+    IPOPT_NOOP = 1
+    IPOPT_LSRR = 131
+    IPOPT_SSRR = 137
     IPPROTO_ICMP = 1
     IPPROTO_ICMPV6 = 58
     PADDED = 64             # longest Ethernet frame that may have been padded, with its FCS
@@ -154,11 +158,16 @@ cdef bint is_right(const whole *f, const headers *h) noexcept nogil:
         if h.layers[k].kind == LAYER_IPV4 or h.layers[k].kind == LAYER_IPV6:
             end = ip_end(f, h, &h.layers[k], end, levels == 0)
             levels += 1
-            if end < h.payload:
+            if end < h.payload or (k < h.n - 1 and is_fragment(f, &h.layers[k])):
                 return False
         elif not is_right_layer(f, h, k, end):
             return False
     return levels > 0 and is_right_transport(f, h, end, levels)
+
+
+cdef bint is_fragment(const whole *f, const layer *one) noexcept nogil:
+    return (one.kind == LAYER_IPV4
+            and get16(f.p + one.offset + IPV4_FRAG_OFF) & (IP_MF | IP_OFFSET) != 0)
 
 
 cdef bint is_arp(const whole *f, const headers *h) noexcept nogil:
@@ -175,9 +184,9 @@ cdef Py_ssize_t ip_end(
     cdef Py_ssize_t end = one.offset
     cdef uint8_t proto
     if one.kind == LAYER_IPV4:
-        if ip[0] != IPV4_NO_OPTIONS or get16(ip + IPV4_FRAG_OFF) & (IP_MF | IP_OFFSET):
+        if ip[0] != IPV4_NO_OPTIONS and not (ip[0] >> 4 == 4 and is_straight(ip, one.hlen)):
             return -1
-        if fold(short_sum(ip, IPV4_HLEN)) != 0xffff:
+        if fold(short_sum(ip, one.hlen)) != 0xffff:
             return -1
         end += get16(ip + IPV4_TOT_LEN)
     else:
@@ -193,6 +202,21 @@ cdef Py_ssize_t ip_end(
     if end == around or (h.n == 1 and h.tunnel == 0 and may_follow(f, end)):
         return end
     return -1
+
+
+cdef bint is_straight(const uint8_t *ip, Py_ssize_t hlen) noexcept nogil:
+    """Whether the options of an IPv4 header can be read, and have no source route."""
+    cdef Py_ssize_t at = IPV4_HLEN
+    while at < hlen and ip[at] != IPOPT_END:
+        if ip[at] == IPOPT_NOOP:
+            at += 1
+            continue
+        if at + 1 >= hlen or ip[at + 1] < 2 or at + ip[at + 1] > hlen:
+            return False
+        if ip[at] == IPOPT_LSRR or ip[at] == IPOPT_SSRR:
+            return False
+        at += ip[at + 1]
+    return True
 
 
 cdef bint may_follow(const whole *f, Py_ssize_t end) noexcept nogil:
@@ -231,6 +255,8 @@ cdef bint is_right_transport(
     cdef const layer *ip = &h.layers[h.n - 1]
     if not (ip.kind == LAYER_IPV4 or ip.kind == LAYER_IPV6):
         return False
+    if is_fragment(f, ip):
+        return is_right_fragment(f, h, ip)
     if h.l4 == 0:
         return is_right_icmp(f, h, ip, end)
     if h.refusal.field is not NULL:
@@ -243,6 +269,16 @@ cdef bint is_right_transport(
     return sum_is_right(f, ip, h.l4_header, end, h.l4)
 
 
+cdef bint is_right_fragment(const whole *f, const headers *h, const layer *ip) noexcept nogil:
+    """Whether this is a fragment of TCP, UDP or ICMP in no tunnel: no checksum can be judged."""
+    cdef uint8_t proto = f.p[ip.offset + IPV4_PROTOCOL]
+    if h.n != 1 or h.tunnel:
+        return False
+    if proto == IPPROTO_TCP and not get16(f.p + ip.offset + IPV4_FRAG_OFF) & IP_OFFSET:
+        return h.l4 == IPPROTO_TCP
+    return proto == IPPROTO_TCP or proto == IPPROTO_UDP or proto == IPPROTO_ICMP
+
+
 cdef bint is_right_icmp(
     const whole *f, const headers *h, const layer *ip, Py_ssize_t end
 ) noexcept nogil:
@@ -250,7 +286,7 @@ cdef bint is_right_icmp(
     """
     cdef bint v4 = ip.kind == LAYER_IPV4
     cdef Py_ssize_t field = ip.offset + (IPV4_PROTOCOL if v4 else IPV6_NEXTHDR)
-    cdef Py_ssize_t start = ip.offset + (IPV4_HLEN if v4 else IPV6_HLEN)
+    cdef Py_ssize_t start = ip.offset + (ip.hlen if v4 else IPV6_HLEN)
     if h.refusal.field is NULL or h.refusal.offset != field or end - start < ICMP_HLEN:
         return False
     if f.p[field] != (IPPROTO_ICMP if v4 else IPPROTO_ICMPV6):

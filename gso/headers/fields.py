@@ -100,7 +100,7 @@ def _walk(data: bytes, link_type: str, context: Context) -> Iterator[Header]:
     name = _FIRST.get(link_type)
     if link_type in ("raw", "ipv4", "ipv6"):
         name = ip_version(data)
-    elif link_type in ("ppp", "ppp_hdlc"):
+    elif link_type in ("ppp", "ppp_hdlc", "c_hdlc"):
         name = ppp_header(data)
     at = level = 0
     level_has_ip = False

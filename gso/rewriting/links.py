@@ -28,7 +28,7 @@ _TELLING = (0, 1, *range(12, 24))
 """Bytes by which frames without an IP packet are told apart: versions, types, tags, labels."""
 _SHORT = 64
 """Lengths up to this one are told apart, too: headers may be cut."""
-_PPP = ("ppp", "ppp_hdlc", "ppp_with_dir")
+_PPP = ("ppp", "ppp_hdlc", "ppp_with_dir", "c_hdlc")
 _ALL_STATIONS = 0xFF03
 _CISCO_HDLC = (0x0F00, 0x8F00)
 _PPP_VERSIONS = {0x21: 4, 0x57: 6}

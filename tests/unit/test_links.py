@@ -44,6 +44,7 @@ def sll2(kind: int) -> bytes:
     ("ppp", b"\x21", b"\x57"),
     ("ppp_hdlc", b"\xff\3\0\x21", b"\x57"),
     ("ppp_hdlc", b"\x0f\0\x08\0", b"\x8f\0\x86\xdd"),
+    ("c_hdlc", b"\x0f\0\x08\0", b"\x8f\0\x86\xdd"),
     ("ppp_with_dir", b"\0\xff\3\0\x21", b"\1\x57"),
     ("ppp_with_dir", b"\1\0\x21", b"\0\xff\3\x57"),
     ("linux_sll2", sll2(0x8100) + b"\0\x05\x08\0", sll2(0x88A8) + b"\0\5\x81\0\0\6\x86\xdd"),
