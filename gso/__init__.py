@@ -16,6 +16,9 @@ _HOMES = {
     "gso.constants": "L4 GsoType Reason Tunnel",
     "gso.diagnosis": "Case",
     "gso.drawing.diagnosed": "Diagnosis diagnose",
+    "gso.encapsulation._decapsulate": "decapsulate",
+    "gso.encapsulation._encapsulate": "encapsulate",
+    "gso.encapsulation.sizes": "mss overhead",
     "gso.errors": "GsoError",
     "gso.headers._layout": "LAYOUT_DTYPE Layout parse parse_batch",
     "gso.rules": "RULES SKB_DTYPE Finding Findings Rule Severity SkbState explain skb_array "

@@ -15,6 +15,9 @@ from gso.coalescing._coalesce import Coalesced, coalesce
 from gso.constants import L4, GsoType, Reason, Tunnel
 from gso.diagnosis import Case
 from gso.drawing.diagnosed import Diagnosis, diagnose
+from gso.encapsulation._decapsulate import decapsulate
+from gso.encapsulation._encapsulate import encapsulate
+from gso.encapsulation.sizes import mss, overhead
 from gso.errors import GsoError
 from gso.headers._layout import LAYOUT_DTYPE, Layout, parse, parse_batch
 from gso.rules import (
@@ -69,9 +72,13 @@ __all__ = [
     "checksum_update",
     "coalesce",
     "copy_and_checksum",
+    "decapsulate",
     "diagnose",
+    "encapsulate",
     "explain",
     "memory_limit",
+    "mss",
+    "overhead",
     "parse",
     "parse_batch",
     "pseudo_header",

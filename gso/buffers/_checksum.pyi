@@ -1,3 +1,6 @@
+from collections.abc import Iterable
+from typing import SupportsBytes
+
 import numpy as np
 import numpy.typing as npt
 from typing_extensions import Buffer
@@ -5,7 +8,9 @@ from typing_extensions import Buffer
 from gso.buffers._frames import Frames
 
 def checksum(buffer: Buffer, initial: int = 0) -> int: ...
-def checksum_batch(frames: Frames, initial: int = 0) -> npt.NDArray[np.uint16]: ...
+def checksum_batch(
+    frames: Frames | Iterable[Buffer | SupportsBytes], initial: int = 0
+) -> npt.NDArray[np.uint16]: ...
 def checksum_update(check: int, old: Buffer, new: Buffer) -> int: ...
 def copy_and_checksum(
     destination: Buffer, source: Buffer, initial: int = 0, *, stream: bool = False

@@ -6,7 +6,7 @@ from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.stdint cimport uint8_t, uint16_t, uint64_t
 
 from gso.buffers._borrow cimport borrow
-from gso.buffers._frames cimport Frames
+from gso.buffers._frames cimport Frames, as_frames
 from gso.buffers._signals cimport PIECE, add_sum, check_signals, piece_end
 
 import os
@@ -85,19 +85,20 @@ def checksum(buffer, initial=0):
     return ntohs(<uint16_t>~fold(total))
 
 
-def checksum_batch(Frames frames not None, initial=0):
+def checksum_batch(frames, initial=0):
     """:func:`checksum` of each frame: uint16 array of shape (len(frames),), host order."""
-    result = new_array(frames.n, np.uint16)
+    cdef Frames batch = as_frames(frames)
+    result = new_array(batch.n, np.uint16)
     cdef uint16_t[::1] out = result
     cdef uint64_t seed = _seed(initial)
     cdef uint64_t sums[BLOCK]
     cdef Py_ssize_t k, n, end, i = 0
-    while i < frames.n:
-        end = piece_end(frames.off, i, frames.n)
+    while i < batch.n:
+        end = piece_end(batch.off, i, batch.n)
         with nogil:
             while i < end:
                 n = min(BLOCK, end - i)
-                simd.sums(sums, frames.buf, frames.off + i, n)
+                simd.sums(sums, batch.buf, batch.off + i, n)
                 for k in range(n):
                     out[i + k] = ntohs(<uint16_t>~fold(seed + sums[k]))
                 i += n

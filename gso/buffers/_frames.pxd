@@ -22,3 +22,5 @@ cdef class Segments(Frames):
     cdef object counts      # from this: how many frames in a row each input became
 
     cdef Segments with_parents(self, Frames part, object parents)
+
+cdef Frames as_frames(object frames)

@@ -3,6 +3,7 @@
 """Batches of frames in Arrow's large-binary layout: one run of bytes and n + 1 offsets into it."""
 
 cimport cython
+from cpython.buffer cimport PyObject_CheckBuffer
 from cpython.bytes cimport (
     PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE,
 )
@@ -16,6 +17,26 @@ from gso.buffers._signals cimport check_signals, piece_end
 from operator import index
 
 import numpy as np
+
+
+cdef bytes _bytes_of(object part):
+    """Copy of a buffer, or of what makes bytes of itself, as packets of scapy do."""
+    if not PyObject_CheckBuffer(part) and hasattr(type(part), "__bytes__"):
+        return bytes(part)
+    return packed(part)
+
+
+cdef Frames as_frames(object frames):
+    """The batch that an argument is or lists.
+
+    Raises TypeError for one buffer: its items are bytes, not frames.
+    """
+    if isinstance(frames, Frames):
+        return frames
+    if PyObject_CheckBuffer(frames) or isinstance(frames, str):
+        raise TypeError(
+            f"frames is gso.Frames or a list of buffers, not one {type(frames).__name__}")
+    return Frames.from_list(frames)
 
 
 @cython.freelist(8)
@@ -66,14 +87,14 @@ cdef class Frames:
 
     @staticmethod
     def from_list(frames):
-        """Copy a sequence of buffers (bytes, memoryview, ndarray...) into a new batch."""
+        """Copy buffers (bytes, memoryview, ndarray...), or what has ``__bytes__``, into a batch."""
         frames = list(frames)
         cdef Py_ssize_t i, end, n = len(frames), total = 0
         cdef object ends = new_bytes((n + 1) * sizeof(int64_t))
         cdef int64_t *off = <int64_t *>address(ends)
         # The sizes are taken from the same exports as the bytes: a buffer cannot change its size
         # while it is exported, but it can between two exports.
-        parts = [part if PyBytes_CheckExact(part) else packed(part) for part in frames]
+        parts = [part if PyBytes_CheckExact(part) else _bytes_of(part) for part in frames]
         off[0] = 0
         for i in range(n):
             total += PyBytes_GET_SIZE(parts[i])

@@ -1,7 +1,9 @@
-from typing import Literal, overload
+from collections.abc import Iterable
+from typing import Literal, SupportsBytes, overload
 
 import numpy as np
 import numpy.typing as npt
+from typing_extensions import Buffer
 
 from gso.buffers._frames import Frames
 from gso.headers._layout import LinkType
@@ -26,7 +28,7 @@ class Coalesced(Frames):
     def held(self) -> npt.NDArray[np.int64]: ...
 
 def coalesce(
-    frames: Frames,
+    frames: Frames | Iterable[Buffer | SupportsBytes],
     *,
     link_type: LinkType = "ethernet",
     tunnel_ports: TunnelPorts | None = None,

@@ -12,7 +12,7 @@ from libc.string cimport memcpy, memmove
 
 from gso.buffers._bytes cimport load16, put16, store16
 from gso.buffers._checksum cimport fold, length_sum, not_zero, short_sum, simd, sum_at
-from gso.buffers._frames cimport Frames
+from gso.buffers._frames cimport Frames, as_frames
 from gso.buffers._memory cimport address, new_bytes
 from gso.buffers._signals cimport FRAME_WORK, PIECE, check_signals, piece_end
 from gso.coalescing._gro cimport NO_SLOT, assign_frames, gro_state, held_packet, packet
@@ -319,7 +319,7 @@ cdef class _Memory:
         return 0
 
 
-def coalesce(Frames frames not None, *, link_type="ethernet", tunnel_ports=None, udp_gro=True,
+def coalesce(frames, *, link_type="ethernet", tunnel_ports=None, udp_gro=True,
              fixed_ids=False, gro_max_size=65536, max_flows=65536, interfaces=None,
              timestamps=None, timeout=0, checksum="partial"):
     """Merge segments into super-packets as the Linux kernel's software GRO does (6.12).
@@ -342,7 +342,7 @@ def coalesce(Frames frames not None, *, link_type="ethernet", tunnel_ports=None,
     and TUNNEL_REMCSUM.
 
     Args:
-        frames: segments, of whatever flows and kinds.
+        frames: segments, of whatever flows and kinds: :class:`Frames`, or a list of buffers.
         link_type, tunnel_ports: as for :func:`parse`.
         udp_gro: merge UDP datagrams too, up to 64 (the kernel: UDP_GRO, rx-udp-gro-forwarding).
         fixed_ids: merge TCP segments with DF whose IPv4 ID stays the same too, as the kernel does.
@@ -365,7 +365,8 @@ def coalesce(Frames frames not None, *, link_type="ethernet", tunnel_ports=None,
     cdef _Memory memory = _Memory()
     cdef gro_state *j = &memory.j
     cdef int64_t[::1] into_view
-    j.data, j.off, j.n = frames.buf, frames.off, frames.n
+    cdef Frames batch = as_frames(frames)
+    j.data, j.off, j.n = batch.buf, batch.off, batch.n
     j.raw = is_raw(link_type)
     j.partial = is_partial(checksum)
     j.udp, j.fixed_ids = udp_gro, fixed_ids
@@ -376,14 +377,14 @@ def coalesce(Frames frames not None, *, link_type="ethernet", tunnel_ports=None,
     memcpy(j.seed, PyBytes_AS_STRING(seed), sizeof(j.seed))
     j.seed[1] |= 1
     take_ports(&memory.ports, tunnel_ports)
-    memory.reserve(frames.n, _within("max_flows", max_flows, 1, 1 << 24))
-    stamps = _numbers("timestamps", timestamps, frames.n)
-    devices = _numbers("interfaces", interfaces, frames.n)
+    memory.reserve(batch.n, _within("max_flows", max_flows, 1, 1 << 24))
+    stamps = _numbers("timestamps", timestamps, batch.n)
+    devices = _numbers("interfaces", interfaces, batch.n)
     j.times = _first(stamps)
     j.interfaces = _first(devices)
-    into = new_array(frames.n, np.int64)
+    into = new_array(batch.n, np.int64)
     into_view = into
-    if frames.n:
+    if batch.n:
         j.into = &into_view[0]
         assign(j)
     return _result(memory, into)

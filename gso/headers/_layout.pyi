@@ -1,4 +1,5 @@
-from typing import Literal
+from collections.abc import Iterable
+from typing import Literal, SupportsBytes
 
 import numpy as np
 import numpy.typing as npt
@@ -53,7 +54,7 @@ def parse_announced(
     link_type: LinkType = "ethernet",
 ) -> Layout: ...
 def parse_batch(
-    frames: Frames,
+    frames: Frames | Iterable[Buffer | SupportsBytes],
     *,
     link_type: LinkType = "ethernet",
     tunnel_ports: TunnelPorts | None = None,

@@ -7,7 +7,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t
 from libc.string cimport memcpy, memset
 
 from gso.buffers._borrow cimport borrow
-from gso.buffers._frames cimport Frames
+from gso.buffers._frames cimport Frames, as_frames
 from gso.buffers._signals cimport check_signals, piece_end
 from gso.headers._arguments cimport as_error, drop_ports, is_raw, take_ports
 from gso.headers._walk cimport drop_copy, fault, header_copy, headers, port_list, read_headers
@@ -187,7 +187,7 @@ cdef Layout _parse_one(object frame, object link_type, const port_list *ports):
     return self
 
 
-def parse_batch(Frames frames not None, *, link_type="ethernet", tunnel_ports=None,
+def parse_batch(frames, *, link_type="ethernet", tunnel_ports=None,
                 errors="raise"):
     """:func:`parse` of each frame: array of :data:`LAYOUT_DTYPE` and shape (len(frames),).
 
@@ -196,7 +196,8 @@ def parse_batch(Frames frames not None, *, link_type="ethernet", tunnel_ports=No
     """
     if errors not in ("raise", "mark"):
         raise ValueError(f'errors is "raise" or "mark", not {errors!r}')
-    result = new_array(frames.n, LAYOUT_DTYPE)
+    cdef Frames batch = as_frames(frames)
+    result = new_array(batch.n, LAYOUT_DTYPE)
     cdef uint8_t[::1] rows = result.view(np.uint8)
     cdef bint raw = is_raw(link_type), mark = errors == "mark"
     cdef port_list ports
@@ -204,11 +205,11 @@ def parse_batch(Frames frames not None, *, link_type="ethernet", tunnel_ports=No
     cdef fault why
     take_ports(&ports, tunnel_ports)
     try:
-        while i < frames.n:
-            end = piece_end(frames.off, i, frames.n)
+        while i < batch.n:
+            end = piece_end(batch.off, i, batch.n)
             with nogil:
                 failed = _parse_some(
-                    frames.buf, frames.off, i, end, &rows[0], raw, &ports, mark, &why)
+                    batch.buf, batch.off, i, end, &rows[0], raw, &ports, mark, &why)
             if failed >= 0:
                 raise as_error(&why, failed)
             i = end

@@ -160,11 +160,17 @@ cdef enum:  # GUE (draft-ietf-intarea-gue; include/net/gue.h)
     GUE_PROTO_CTYPE = 1
     GUE_FLAGS = 2
     GUE_PRIVATE_FLAGS = 4
+    GUE_REMCSUM = 8                 # where the checksum starts, and where it is put: 16 bits each
     GUE_HLEN = 4                    # without options
     GUE_REMCSUM_HLEN = 12           # private flags, start and offset too
 
     GUE_FLAG_PRIV = 1
     GUE_PFLAG_REMCSUM = 0x80        # of the first byte of the private flags
+
+cdef enum:  # VXLAN's remote checksum offload (draft-herbert-vxlan-rco; include/net/vxlan.h)
+    VXLAN_RCO = 7                   # the byte after the VNI: start / 2, and whose checksum it is
+    VXLAN_RCO_UDP = 0x80            # UDP's, not TCP's
+    VXLAN_MAX_REMCSUM_START = 0xfe
 
 cdef enum:  # PPPoE session (RFC 2516; struct pppoe_hdr), PPP protocols (RFC 1332, 5072)
     PPPOE_SESSION = 2

@@ -135,3 +135,8 @@ cdef int read_headers(
     const port_list *ports
 ) noexcept nogil
 cdef void drop_copy(header_copy *copy) noexcept nogil
+# Note why a frame is refused; returns -1.
+cdef int refuse(
+    fault *why, int reason, const char *field, const char *text, int64_t offset, int64_t limit,
+    int64_t value
+) noexcept nogil

@@ -42,6 +42,14 @@ cdef struct cursor:
     bint in_udp             # inside a UDP tunnel, since the last IP header
 
 
+cdef int refuse(
+    fault *why, int reason, const char *field, const char *text, int64_t offset, int64_t limit,
+    int64_t value
+) noexcept nogil:
+    why[0] = fault(<reason_t>reason, field, text, offset, limit, value)
+    return -1
+
+
 cdef step fail(
     cursor *c, reason_t why, const char *field, const char *text, Py_ssize_t offset,
     int64_t limit, int64_t value

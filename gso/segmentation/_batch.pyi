@@ -1,4 +1,5 @@
-from typing import Literal
+from collections.abc import Iterable
+from typing import Literal, SupportsBytes
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +11,7 @@ from gso.headers._layout import LinkType
 from gso.headers.tunnels import TunnelPorts
 
 def segment_batch(
-    frames: Frames,
+    frames: Frames | Iterable[Buffer | SupportsBytes],
     gso_size: int | npt.ArrayLike,
     *,
     threads: int = 1,
@@ -22,7 +23,7 @@ def segment_batch(
     errors: Literal["raise", "pass"] = "raise",
 ) -> Segments: ...
 def segment_headers_batch(
-    frames: Frames,
+    frames: Frames | Iterable[Buffer | SupportsBytes],
     gso_size: int | npt.ArrayLike,
     *,
     gso_type: GsoType | int | npt.ArrayLike | None = None,

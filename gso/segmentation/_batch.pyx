@@ -11,7 +11,7 @@ from cpython.long cimport PyLong_Check
 from libc.stdint cimport int64_t, uint8_t
 
 from gso.buffers._checksum cimport GSO_LINE, gso_prefetch, simd
-from gso.buffers._frames cimport Frames, Segments
+from gso.buffers._frames cimport Frames, Segments, as_frames
 from gso.buffers._memory cimport Memory
 from gso.buffers._signals cimport (
     FRAME_WORK, PIECE, SEGMENT_WORK, check_signals, copy_bytes,
@@ -320,13 +320,13 @@ cdef object take_array(numbers *taken, object values, Py_ssize_t n, object name)
     return array
 
 
-def segment_batch(Frames frames not None, gso_size, *, Py_ssize_t threads=1, gso_type=None,
+def segment_batch(frames, gso_size, *, Py_ssize_t threads=1, gso_type=None,
                   out=None, link_type="ethernet", tunnel_ports=None, checksum="complete",
                   errors="raise"):
     """:func:`segment` each frame of a batch, of whatever kinds they are.
 
     Args:
-        frames: the super-packets.
+        frames: the super-packets: :class:`Frames`, or a list of buffers.
         gso_size: an integer, or one for each frame (array of shape (len(frames),)).
         threads: how many threads may share the work, without the GIL; little work has fewer.
         gso_type: a :class:`GsoType` or None for all, or an array with one for each frame.
@@ -344,9 +344,9 @@ def segment_batch(Frames frames not None, gso_size, *, Py_ssize_t threads=1, gso
     if threads < 1:
         raise ValueError(f"threads is at least 1, got {threads}")
     cdef _Batch batch = _arguments(
-        frames, gso_size, gso_type, link_type, tunnel_ports, checksum, errors)
+        as_frames(frames), gso_size, gso_type, link_type, tunnel_ports, checksum, errors)
     batch.take_out(out)
-    threads = _worth(frames, threads)
+    threads = _worth(batch.frames, threads)
     if threads > 1:
         return _on_threads(batch, threads)
     return _on_one(batch)
@@ -394,7 +394,7 @@ cdef Py_ssize_t _worth(Frames frames, Py_ssize_t threads) except -1:
 _THREAD_WORK = max(int(os.environ.get("GSO_THREAD_WORK", 4 << 20)), 1)
 
 
-def segment_headers_batch(Frames frames not None, gso_size, *, gso_type=None,
+def segment_headers_batch(frames, gso_size, *, gso_type=None,
                           link_type="ethernet", tunnel_ports=None, checksum="complete",
                           errors="raise"):
     """:func:`segment_headers` of each frame of a batch.
@@ -403,7 +403,7 @@ def segment_headers_batch(Frames frames not None, gso_size, *, gso_type=None,
     ``socket.sendmsg``: no payload is copied.
 
     Args:
-        frames: the super-packets, which the result refers to.
+        frames: the super-packets, as for :func:`segment_batch`; the result refers to them.
         gso_size, gso_type, link_type, tunnel_ports, checksum: as for :func:`segment_batch`.
         errors: "raise" GsoError for the first frame that is refused, or "pass" such frames on: as
             one segment, which has an empty header and the whole frame as its payload.
@@ -411,11 +411,11 @@ def segment_headers_batch(Frames frames not None, gso_size, *, gso_type=None,
     Returns :class:`SegmentHeadersBatch`. Raises GsoError with the number of the frame.
     """
     cdef _Batch batch = _arguments(
-        frames, gso_size, gso_type, link_type, tunnel_ports, checksum, errors)
+        as_frames(frames), gso_size, gso_type, link_type, tunnel_ports, checksum, errors)
     batch.headers_only = batch.grows = True
     cdef SegmentHeadersBatch result = SegmentHeadersBatch.__new__(SegmentHeadersBatch)
     result.headers = _on_one(batch)
-    result.frames = frames
+    result.frames = batch.frames
     result.pieces = batch.piece_memory
     return result
 

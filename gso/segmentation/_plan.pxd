@@ -71,10 +71,6 @@ cdef struct plan:
     uint8_t last_header[FEW_BYTES]
 
 
-cdef int refuse(
-    fault *why, int reason, const char *field, const char *text, int64_t offset, int64_t limit,
-    int64_t value
-) noexcept nogil
 # Plan the segmentation of a frame; returns 0, or -1 with `why` filled in. The caller frees the
 # template with drop_copy().
 cdef int make_plan(

@@ -22,7 +22,7 @@ from gso.headers._ambiguous cimport ambiguity, guess, guess_tunnel, is_train
 from gso.headers._walk cimport (
     FEW_BYTES, HEADER_ROOM, LAYER_GRE, LAYER_IPV4, LAYER_IPV6, LAYER_PPPOE, LAYER_UDP,
     REASON_AMBIGUOUS, REASON_GSO_SIZE, REASON_GSO_TYPE, REASON_LAYOUT, REASON_NOT_GSO,
-    REASON_TOO_LONG, REASON_UNSUPPORTED, fault, layer, read_headers, reason_t,
+    REASON_TOO_LONG, REASON_UNSUPPORTED, fault, layer, read_headers, refuse,
 )
 
 cdef enum:
@@ -31,14 +31,6 @@ cdef enum:
                        | SKB_GSO_FCOE | SKB_GSO_SCTP | SKB_GSO_ESP)
     UDP_TUNNEL_TYPES = SKB_GSO_UDP_TUNNEL | SKB_GSO_UDP_TUNNEL_CSUM
     GRE_TYPES = SKB_GSO_GRE | SKB_GSO_GRE_CSUM
-
-
-cdef int refuse(
-    fault *why, int reason, const char *field, const char *text, int64_t offset, int64_t limit,
-    int64_t value
-) noexcept nogil:
-    why[0] = fault(<reason_t>reason, field, text, offset, limit, value)
-    return -1
 
 
 cdef int settle_type(plan *p, fault *why, unsigned int gso_type) noexcept nogil:

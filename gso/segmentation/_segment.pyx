@@ -15,10 +15,10 @@ from gso.headers._arguments cimport (
 )
 from gso.headers._layout cimport Layout
 from gso.headers._numbers cimport UDP_HLEN
-from gso.headers._walk cimport REASON_GSO_SIZE, drop_copy, fault, port_list
+from gso.headers._walk cimport REASON_GSO_SIZE, drop_copy, fault, port_list, refuse
 from gso.segmentation._complete cimport complete_headers
 from gso.segmentation._emit cimport emit
-from gso.segmentation._plan cimport make_plan, plan, plan_options, plan_size, refuse
+from gso.segmentation._plan cimport make_plan, plan, plan_options, plan_size
 
 import numpy as np
 

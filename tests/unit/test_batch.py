@@ -166,7 +166,7 @@ def test_pass_on_what_is_refused(threads):
         ((FRAMES, 1), {"tunnel_ports": {1: (gso.Tunnel.FOU, 0)}}, ValueError, "0 is not"),
         ((FRAMES, 1 << 80), {}, GsoError, str(1 << 80)),
         ((FRAMES, -1), {}, GsoError, "-1"),
-        (([b"frame"], 1), {}, TypeError, "Frames"),
+        ((b"frame", 1), {}, TypeError, "Frames or a list of buffers, not one bytes"),
     ],
 )
 def test_bad_arguments(arguments, options, error, message):

@@ -1,0 +1,1 @@
+"""Packets put into tunnels, and taken out of them."""

@@ -1,0 +1,15 @@
+from collections.abc import Iterable
+from typing import Literal, SupportsBytes
+
+from typing_extensions import Buffer
+
+from gso.buffers._frames import Frames
+from gso.headers.tunnels import TunnelPorts
+
+def decapsulate(
+    frames: Frames | Iterable[Buffer | SupportsBytes],
+    *,
+    link: Buffer | None = None,
+    link_type: Literal["ethernet", "raw"] = "ethernet",
+    tunnel_ports: TunnelPorts | None = None,
+) -> Frames: ...
