@@ -1,9 +1,13 @@
 """The kernel's own answers: see tests/vectors/README.md."""
 
+import functools
+import inspect
 import json
 import lzma
 from functools import cache
 from pathlib import Path
+
+import pytest
 
 from gso import Tunnel
 
@@ -79,3 +83,30 @@ def frame(record):
 
 def outputs(record):
     return [bytes.fromhex(output) for output in record["outputs"]]
+
+
+def each(records, key=lambda record: record["config"].partition("-")[0]):
+    """Try a test with every record, as one test for each `key`; a failure prints the record's name.
+
+    The test has a parameter `record`.
+    """
+    kinds = sorted({str(key(record)) for record in records})
+    groups = [[record for record in records if str(key(record)) == kind] for kind in kinds]
+
+    def decorate(test):
+        others = [p for name, p in inspect.signature(test).parameters.items() if name != "record"]
+
+        @functools.wraps(test)
+        def whole(group, **arguments):
+            for record in group:
+                try:
+                    test(record=record, **arguments)
+                except BaseException:
+                    print("record:", record["name"])
+                    raise
+
+        group = inspect.Parameter("group", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        whole.__signature__ = inspect.Signature([group, *others])
+        return pytest.mark.parametrize("group", groups, ids=kinds)(whole)
+
+    return decorate

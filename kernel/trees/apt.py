@@ -46,13 +46,21 @@ Acquire::Languages "none";
 
 @dataclass(frozen=True)
 class Apt:
-    """One configuration of apt; ``options`` come after the name of each of its programs."""
+    """One configuration of apt; ``options`` come after the name of each of its programs.
+
+    Without options it is the host's. Containers often have it keep no index of the lists, and a
+    second passes with each question: so the index is kept in our cache. apt makes it anew when the
+    lists change.
+    """
 
     options: tuple[str, ...] = ()
 
+    def _ask(self, *question: str) -> str:
+        return output("apt-cache", *(self.options or _index()), *question)
+
     def names(self, pattern: str) -> list[str]:
         """Return the names of the packages that match a regular expression."""
-        found = output("apt-cache", *self.options, "search", "--names-only", pattern)
+        found = self._ask("search", "--names-only", pattern)
         return [line.split(" ")[0] for line in found.splitlines()]
 
     def show(self, names: list[str]) -> list[dict[str, str]]:
@@ -61,7 +69,7 @@ class Apt:
             return []
         return [
             dict(re.findall(r"^([A-Za-z-]+): (.*)$", stanza, re.MULTILINE))
-            for stanza in output("apt-cache", *self.options, "show", *names).split("\n\n")
+            for stanza in self._ask("show", *names).split("\n\n")
             if stanza.strip()
         ]
 
@@ -73,6 +81,14 @@ class Apt:
 
 
 HOST = Apt()
+
+
+def _index() -> tuple[str, ...]:
+    """Return the options that have apt keep its index of the host's lists in the cache."""
+    folder = cache_folder() / "apt" / "host"
+    folder.mkdir(parents=True, exist_ok=True)
+    places = {"": folder, "::pkgcache": "pkgcache.bin", "::srcpkgcache": "srcpkgcache.bin"}
+    return tuple(word for key, to in places.items() for word in ("-o", f"Dir::Cache{key}={to}"))
 
 
 def suite(name: str) -> Apt:

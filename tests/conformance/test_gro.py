@@ -2,11 +2,9 @@
 
 from pathlib import Path
 
-import pytest
-
 import gso
 from gso import Frames, GsoType
-from vectorset import PORTS, frame, outputs, records
+from vectorset import PORTS, each, frame, outputs, records
 
 MERGED = [record for record in records() if record["injected"].get("gro_segments")]
 CUT = [record for record in records() if len(record["outputs"]) > 1]
@@ -15,17 +13,13 @@ INCIDENT = Path(__file__).parents[1] / "kernel" / "data" / "incident-patched.pca
 ROUTED = (8, 10, 11)
 
 
-def by_name(record):
-    return record["name"]
-
-
 def inner_packet(packet):
     layout = gso.parse(packet, tunnel_ports=PORTS)
     start = layout.inner_network_header or layout.network_header
     return bytearray(packet[start:])
 
 
-@pytest.mark.parametrize("record", MERGED, ids=by_name)
+@each(MERGED)
 def test_gro_made_the_same(record):
     """The kernel's super-packet, but for what routing changed, is ours."""
     segments = [bytes.fromhex(segment) for segment in record["injected"]["gro_segments"]]
@@ -45,7 +39,7 @@ def test_gro_made_the_same(record):
     assert ours == theirs
 
 
-@pytest.mark.parametrize("record", CUT, ids=by_name)
+@each(CUT)
 def test_segments_are_given_back(record):
     """Segments of the kernel are merged, and segmented to the same again."""
     segments = outputs(record)

@@ -8,7 +8,7 @@ from gso.kernel.conformance.gro.compare import APART, EQUAL, judge
 import gso
 import reference
 from gso import GsoError, GsoType, VirtioNetFlags, VirtioNetHeader
-from vectorset import PORTS, PPPOE, PPPOE_STREAMS, frame, outputs, read
+from vectorset import PORTS, PPPOE, PPPOE_STREAMS, each, frame, outputs, read
 
 RECORDS = read(PPPOE)
 KEPT = [record for record in RECORDS if not record["dropped"]]
@@ -33,15 +33,15 @@ def not_by_pppoe(record):
     return record["tags"] and not flags & VirtioNetFlags.NEEDS_CSUM
 
 
-def by_name(record):
-    return record["name"]
+def by_headers(record):
+    return f"{record['tags']} tags, {record['inner_l4']} over IPv{record['inner_family']}"
 
 
 def by_stream(record):
     return record[0]["name"]
 
 
-@pytest.mark.parametrize("record", [r for r in RECORDS if not not_by_pppoe(r)], ids=by_name)
+@each([record for record in RECORDS if not not_by_pppoe(record)], by_headers)
 @pytest.mark.parametrize(
     "segment_vnet", [gso.segment_vnet, reference.segment_vnet], ids=["gso", "reference"]
 )
@@ -54,7 +54,7 @@ def test_with_its_virtio_header(record, segment_vnet):
         assert comparable(record, segment_vnet(packet)) == comparable(record, outputs(record))
 
 
-@pytest.mark.parametrize("record", KEPT, ids=by_name)
+@each(KEPT, by_headers)
 @pytest.mark.parametrize("segment", [gso.segment, reference.segment], ids=["gso", "reference"])
 def test_without(record, segment):
     given = record["input"]

@@ -8,7 +8,7 @@ from gso.kernel.conformance.types.run import Outcome, Segment
 import gso
 import reference
 from gso import GsoError, GsoType
-from vectorset import PORTS, accecn, frame, outputs, read, typed
+from vectorset import PORTS, accecn, each, frame, outputs, read, typed
 
 RECORDS = typed()
 NEWER = accecn()
@@ -31,7 +31,7 @@ def comparable(record, made):
     return [f[:ident] + kernel[0][ident : ident + 4] + f[ident + 4 :] for f in ours]
 
 
-@pytest.mark.parametrize("record", [*RECORDS, *NEWER], ids=lambda record: record["name"])
+@each([*RECORDS, *NEWER])
 @pytest.mark.parametrize("segment", [gso.segment, reference.segment], ids=["gso", "reference"])
 def test_record(record, segment):
     arguments = (frame(record), record["input"]["gso_size"])
@@ -43,9 +43,7 @@ def test_record(record, segment):
         assert comparable(record, segment(*arguments, **options(record))) == outputs(record)
 
 
-@pytest.mark.parametrize(
-    "record", [r for r in RECORDS if not r["dropped"]], ids=lambda record: record["name"]
-)
+@each([record for record in RECORDS if not record["dropped"]])
 def test_pieces_are_left_to_the_device_that_takes_them(record):
     """With GSO_PARTIAL the kernel says of each segment whether it is to be cut again, and so do we.
 

@@ -7,7 +7,7 @@ import pytest
 import gso
 import reference
 from gso import GsoError, GsoType, Tunnel
-from vectorset import PORTS, frame, generated, outputs, records
+from vectorset import PORTS, each, frame, generated, outputs, records
 
 # The virtio header of this one gives a wrong csum_start, which is not in the frame.
 NOT_IN_THE_FRAME = {"odd/tcp-csum-start-wrong"}
@@ -22,42 +22,44 @@ def segment(record, **options):
     return gso.segment(frame(record), record["input"]["gso_size"], tunnel_ports=PORTS, **options)
 
 
-@pytest.mark.parametrize("record", RECORDS, ids=lambda record: record["name"])
-class TestRecord:
-    def test_with_the_kernels_gso_type(self, record):
-        self.check(record, gso_type=GsoType(record["input"]["gso_type"]))
+def check(record, **options):
+    if record["dropped"]:
+        with pytest.raises(GsoError):
+            segment(record, **options)
+    else:
+        assert comparable(record, segment(record, **options)) == comparable(record)
 
-    def test_with_what_the_frame_says(self, record):
-        self.check(record, gso_type=GsoType(record["input"]["gso_type"]) & UNSAID)
 
-    def test_with_a_layout(self, record):
-        self.check(
-            record,
-            gso_type=record["input"]["gso_type"],
-            layout=gso.parse(frame(record), tunnel_ports=PORTS),
-        )
+@each(RECORDS)
+def test_with_the_kernels_gso_type(record):
+    check(record, gso_type=GsoType(record["input"]["gso_type"]))
 
-    def test_layout(self, record):
-        layout = gso.parse(frame(record), tunnel_ports=PORTS)
-        given = record["input"]
-        if given.get("inner_mac_header"):
-            assert layout.network_header == given["network_header"]
-            assert layout.inner_mac_header == given["inner_mac_header"]
-            assert layout.inner_network_header == given["inner_network_header"]
-            assert layout.inner_transport_header == given["csum_start"]
-            assert layout.outer_version == record["outer_family"]
-        assert layout.inner_version == record["inner_family"]
-        assert (layout.tunnel is Tunnel.NONE) == (record["tunnel"] == "none")
-        if not record["dropped"]:
-            assert layout.l4.name.lower() == record["inner_l4"]
 
-    @staticmethod
-    def check(record, **options):
-        if record["dropped"]:
-            with pytest.raises(GsoError):
-                segment(record, **options)
-        else:
-            assert comparable(record, segment(record, **options)) == comparable(record)
+@each(RECORDS)
+def test_with_what_the_frame_says(record):
+    check(record, gso_type=GsoType(record["input"]["gso_type"]) & UNSAID)
+
+
+@each(RECORDS)
+def test_with_a_layout(record):
+    layout = gso.parse(frame(record), tunnel_ports=PORTS)
+    check(record, gso_type=record["input"]["gso_type"], layout=layout)
+
+
+@each(RECORDS)
+def test_layout(record):
+    layout = gso.parse(frame(record), tunnel_ports=PORTS)
+    given = record["input"]
+    if given.get("inner_mac_header"):
+        assert layout.network_header == given["network_header"]
+        assert layout.inner_mac_header == given["inner_mac_header"]
+        assert layout.inner_network_header == given["inner_network_header"]
+        assert layout.inner_transport_header == given["csum_start"]
+        assert layout.outer_version == record["outer_family"]
+    assert layout.inner_version == record["inner_family"]
+    assert (layout.tunnel is Tunnel.NONE) == (record["tunnel"] == "none")
+    if not record["dropped"]:
+        assert layout.l4.name.lower() == record["inner_l4"]
 
 
 def comparable(record, segments=None):
@@ -74,7 +76,7 @@ def test_no_record_was_lost():
     assert (len(records()), len(generated())) == (428, 489)
 
 
-@pytest.mark.parametrize("record", RECORDS, ids=lambda record: record["name"])
+@each(RECORDS)
 def test_reference(record):
     """The oracle of the property tests is right itself."""
     arguments = (frame(record), record["input"]["gso_size"])
@@ -89,7 +91,7 @@ def test_reference(record):
 INJECTED = [record for record in ALL if record["input_source"] == "injected"]
 
 
-@pytest.mark.parametrize("record", INJECTED, ids=lambda record: record["name"])
+@each(INJECTED)
 def test_behind_the_virtio_header_it_was_injected_with(record):
     """Here nothing is left unsaid: csum_start and gso_type are in the header."""
     header = bytes.fromhex(record["injected"]["vnet_hdr"])
@@ -113,7 +115,7 @@ SENT = [
 ]
 
 
-@pytest.mark.parametrize("record", SENT, ids=lambda record: record["name"])
+@each(SENT)
 def test_what_was_sent_into_the_tunnel_is_segmented_alike(record):
     """The packets inside the kernel's segments are those that segment_vnet makes of the input."""
     given = record["injected"]

@@ -5,13 +5,13 @@ import pytest
 import gso
 from gso import GsoError, VirtioNetFlags, VirtioNetHeader
 from reference import vnet
-from vectorset import vnet_tunnels
+from vectorset import each, vnet_tunnels
 
 RECORDS = vnet_tunnels()
 HEADER = 24
 
 
-@pytest.mark.parametrize("record", RECORDS, ids=lambda record: record["name"])
+@each(RECORDS, lambda record: record["changed"])
 @pytest.mark.parametrize("segment", [gso.segment_vnet, vnet.segment_vnet], ids=["gso", "reference"])
 def test_record(record, segment):
     packet = bytes.fromhex(record["vnet_hdr"] + record["frame"])

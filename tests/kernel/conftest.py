@@ -16,8 +16,14 @@ Command = Callable[..., Done]
 
 @pytest.fixture
 def gso_kernel(tmp_path: Path) -> Command:
-    """Run a ``gso-kernel`` command that boots nothing."""
+    """Run a ``gso-kernel`` command."""
     return functools.partial(testbed.gso_kernel, tmp_path)
+
+
+@pytest.fixture
+def gso_kernel_here(tmp_path: Path) -> Command:
+    """Run a ``gso-kernel`` command that boots nothing, without starting Python for it."""
+    return functools.partial(testbed.in_this_process, tmp_path)
 
 
 @pytest.fixture(scope="session")

@@ -189,3 +189,13 @@ def test_the_headers_are_used_where_they_are():
     unpacked(kernel, {"usr/src/linux-headers-{}/Makefile": text})
     made = (kernel.headers / "Makefile").read_text()
     assert made == text.replace("/usr/src", f"{kernel.root}/usr/src")
+
+
+def test_the_index_of_the_lists_is_kept(tmp_path, monkeypatch):
+    """Where the host's apt keeps none, each question would make it read all the lists again."""
+    monkeypatch.setenv("PYGSO_CACHE", str(tmp_path))
+    assert apt.HOST.names("^dpkg$") == ["dpkg"]
+    index = tmp_path / "apt" / "host" / "pkgcache.bin"
+    made = index.stat()
+    assert apt.HOST.show(["dpkg"])[0]["Package"] == "dpkg"
+    assert (index.stat().st_ino, index.stat().st_mtime_ns) == (made.st_ino, made.st_mtime_ns)

@@ -39,7 +39,7 @@ def test_what_cannot_be_a_patch_is_refused(name):
         patches.read_series(CASES / name)
 
 
-LONG = 1 << 20
+LONG = 1 << 18
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ LONG = 1 << 20
 def test_no_text_takes_long(tmp_path, text):
     begun = time.process_time()
     with contextlib.suppress(UsageError):
-        read(tmp_path, text[: 15 << 20])
+        read(tmp_path, text)
     # What grows with the square would take hours; other programs' share does not count.
     assert time.process_time() - begun < 20
 
