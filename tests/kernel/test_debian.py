@@ -49,6 +49,7 @@ def host(tmp_path, monkeypatch):
         '[ "$2" != "$4" ] && case $3 in lt) [ "$first" = "$2" ];; gt) [ "$first" = "$4" ];; esac',
         "apt-cache": f"""\
 case $1 in --config-file=*) suite=${{1%/apt.conf}}; suite=-${{suite##*/}}; shift;; esac
+while [ $1 = -o ]; do shift 2; done
 list={shown}/lists$suite
 if [ $1 = search ]; then sed -n 's/^Package: //p' $list | grep -E "$3" | sed 's/$/ - Linux/'
 else
