@@ -14,13 +14,15 @@ SCENARIO = "gue-outer4-inner4-nocsum"
 
 HELPERS = """
 kprobes() { grep -vc DISABLED /sys/kernel/debug/kprobes/list; }
-attached() {  # tracers say nothing when they are ready, but so many kprobes are on then
-    for _ in $(seq 600); do
-        [ "$(kprobes)" -ge "$1" ] && return
-        sleep 0.1
+wait_until() {  # COMMAND...; a tracer takes a minute and more to start in a machine without KVM
+    until "$@"; do
+        [ $(($(date +%s) - begun)) -lt 1500 ] || { echo "waited in vain: $*" >&2; exit 1; }
+        sleep 0.2
     done
-    echo "no kprobes were set" >&2
 }
+begun=$(date +%s)
+are_set() { [ "$(kprobes)" -ge "$1" ]; }
+attached() { wait_until are_set "$1"; }  # tracers say nothing when they are ready
 none_attached() {
     for _ in $(seq 100); do
         [ "$(kprobes)" -eq 0 ] && return

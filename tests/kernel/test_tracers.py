@@ -72,7 +72,7 @@ def watch(sign: str) -> str:
 {WATCH} --json > told-{sign} 2> said-{sign} &
 attached 4
 {SEND}
-for _ in $(seq 600); do grep -q tnl_hlen said-{sign} && break; sleep 0.1; done
+wait_until grep -q tnl_hlen said-{sign}
 cp said-{sign} early-{sign}
 kill -{sign} $!
 wait $!
