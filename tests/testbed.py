@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import importlib
 import json
 import os
 import subprocess
 import sys
 import tempfile
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-from gso.kernel.cli import main
 from gso.kernel.paths import only_one, patches_folder
 from gso.kernel.trees import debian
 
@@ -58,44 +54,6 @@ def gso_kernel(folder: Path, *arguments: str | Path, timeout: float = 1800) -> D
     )
     report = json.loads(json_file.read_text()) if json_file.exists() else None
     return Done(done.returncode, done.stdout, done.stderr, report)
-
-
-def in_this_process(folder: Path, *arguments: str | Path) -> Done:
-    """Run a ``gso-kernel`` command that boots nothing, in a copy of this process.
-
-    The copy has imported the command already, which takes longer than most commands.
-    """
-    words = [str(argument) for argument in arguments]
-    with contextlib.suppress(ImportError):  # wrong usage
-        importlib.import_module(f"gso.kernel.commands.{words[0].replace('-', '_')}")
-    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
-        child = os.fork()
-        if child == 0:
-            _be_the_command(folder, words, out.fileno(), err.fileno())
-        _, status = os.waitpid(child, 0)
-        texts = [(file.seek(0), file.read())[1] for file in (out, err)]
-    return Done(os.waitstatus_to_exitcode(status), *texts, report=None)
-
-
-def _be_the_command(folder: Path, words: list[str], out: int, err: int) -> NoReturn:
-    """Run a command on the given files, and end this process with its status."""
-    status = 99
-    try:
-        os.chdir(folder)
-        for number, file in enumerate((os.open(os.devnull, os.O_RDONLY), out, err)):
-            os.dup2(file, number)
-        sys.stdin, sys.stdout, sys.stderr = map(os.fdopen, (0, 1, 2), ("r", "w", "w"))
-        sys.argv = ["gso-kernel", *words]
-        try:
-            status = main(words)
-        except SystemExit as end:
-            status = end.code if isinstance(end.code, int) else 1
-        sys.stdout.flush()
-        sys.stderr.flush()
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        os._exit(status)
 
 
 @functools.cache

@@ -20,12 +20,6 @@ def gso_kernel(tmp_path: Path) -> Command:
     return functools.partial(testbed.gso_kernel, tmp_path)
 
 
-@pytest.fixture
-def gso_kernel_here(tmp_path: Path) -> Command:
-    """Run a ``gso-kernel`` command that boots nothing, without starting Python for it."""
-    return functools.partial(testbed.in_this_process, tmp_path)
-
-
 @pytest.fixture(scope="session")
 def test_bed() -> None:
     """Skip kindly where no VM can be had; never in CI."""

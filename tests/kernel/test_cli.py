@@ -9,18 +9,18 @@ from gso.kernel.paths import patches_folder
 from gso.kernel.scenarios import SCENARIOS
 
 
-def test_list(gso_kernel_here):
-    done = gso_kernel_here("list")
+def test_list(gso_kernel):
+    done = gso_kernel("list")
     assert done.status == 0
     for scenario in SCENARIOS:
         assert scenario.name in done.out
     names = {path.name for path in patches_folder().glob("*.patch")}
-    assert names == set(json.loads(gso_kernel_here("list", "--json").out)["patches"])
+    assert names == set(json.loads(gso_kernel("list", "--json").out)["patches"])
     assert len(names) >= 2
 
 
-def test_doctor_reports_as_json(gso_kernel_here):
-    done = gso_kernel_here("doctor", "--json")
+def test_doctor_reports_as_json(gso_kernel):
+    done = gso_kernel("doctor", "--json")
     findings = {finding["name"]: finding for finding in json.loads(done.out)}
     assert findings["virtme-ng"]["present"]
     missing = [f for f in findings.values() if f["required"] and not f["present"]]
@@ -31,18 +31,18 @@ def test_doctor_reports_as_json(gso_kernel_here):
     ("content", "message"),
     [("", "is empty"), ("no diff\n", "not a unified diff"), (None, "No such file")],
 )
-def test_what_is_no_patch_is_wrong_usage(gso_kernel_here, tmp_path, content, message):
+def test_what_is_no_patch_is_wrong_usage(gso_kernel, tmp_path, content, message):
     path = tmp_path / "x.patch"
     if content is not None:
         path.write_text(content)
-    done = gso_kernel_here("verify", path)
+    done = gso_kernel("verify", path)
     assert done.status == 2
     assert message in done.err
     assert not (tmp_path / "results").exists()
 
 
-def test_a_directory_is_no_patch(gso_kernel_here, tmp_path):
-    done = gso_kernel_here("verify", tmp_path)
+def test_a_directory_is_no_patch(gso_kernel, tmp_path):
+    done = gso_kernel("verify", tmp_path)
     assert done.status == 2
     assert "is a directory" in done.err
 
@@ -57,24 +57,24 @@ def test_a_directory_is_no_patch(gso_kernel_here, tmp_path):
         [],
     ],
 )
-def test_wrong_usage_is_explained(gso_kernel_here, arguments):
-    done = gso_kernel_here(*arguments) if arguments else gso_kernel_here("--nonsense")
+def test_wrong_usage_is_explained(gso_kernel, arguments):
+    done = gso_kernel(*arguments) if arguments else gso_kernel("--nonsense")
     assert done.status == 2
     assert "usage:" in done.err
 
 
 @pytest.mark.parametrize("option", ["--json", "--results"])
-def test_places_that_cannot_be_written_are_found_at_once(gso_kernel_here, tmp_path, option):
+def test_places_that_cannot_be_written_are_found_at_once(gso_kernel, tmp_path, option):
     (tmp_path / "file").touch()
     patch = patches_folder() / "ipvs-gue-inner-mac-header.patch"
-    done = gso_kernel_here("verify", patch, option, tmp_path / "file" / "x")
+    done = gso_kernel("verify", patch, option, tmp_path / "file" / "x")
     assert done.status == 2
     assert "cannot" in done.err
 
 
-def test_a_tree_that_is_no_kernel(gso_kernel_here, tmp_path):
+def test_a_tree_that_is_no_kernel(gso_kernel, tmp_path):
     patch = patches_folder() / "ipvs-gue-inner-mac-header.patch"
-    done = gso_kernel_here("verify", patch, "--source", tmp_path)
+    done = gso_kernel("verify", patch, "--source", tmp_path)
     assert done.status == 2
     assert "not a kernel tree" in done.err
 
@@ -92,15 +92,15 @@ def test_a_tree_that_is_no_kernel(gso_kernel_here, tmp_path):
         (["x.patch", "--source", ".", "--config", "nonsense"], "not a kernel tree"),
     ],
 )
-def test_kernels_that_cannot_be_meant(gso_kernel_here, tmp_path, arguments, message):
+def test_kernels_that_cannot_be_meant(gso_kernel, tmp_path, arguments, message):
     (tmp_path / "x.patch").write_text("--- a/net/x.c\n+++ b/net/x.c\n@@ -1 +1 @@\n-a\n+b\n")
-    done = gso_kernel_here("verify", *arguments)
+    done = gso_kernel("verify", *arguments)
     assert (done.status, message in done.err) == (2, True), done.err
 
 
-def test_a_dry_run_says_what_would_happen_and_does_nothing(gso_kernel_here, tmp_path):
+def test_a_dry_run_says_what_would_happen_and_does_nothing(gso_kernel, tmp_path):
     patch = patches_folder() / "ipvs-gue-inner-mac-header.patch"
-    done = gso_kernel_here("verify", patch, "--dry-run")
+    done = gso_kernel("verify", patch, "--dry-run")
     if done.status == 125:
         pytest.skip("apt offers no kernel here")
     assert done.status == 0, done.err
@@ -109,23 +109,23 @@ def test_a_dry_run_says_what_would_happen_and_does_nothing(gso_kernel_here, tmp_
     assert not (tmp_path / "results").exists()
 
 
-def test_the_cache_is_shown_and_cleared(gso_kernel_here, tmp_path, monkeypatch):
+def test_the_cache_is_shown_and_cleared(gso_kernel, tmp_path, monkeypatch):
     monkeypatch.setenv("PYGSO_CACHE", str(tmp_path / "cache"))
     built = tmp_path / "cache" / "modules" / "0123"
     built.mkdir(parents=True)
     (built / "ip_vs.ko").write_bytes(bytes(100_000))
-    assert str(built) in gso_kernel_here("cache").out
-    assert str(built) not in gso_kernel_here("cache", "clear", "--older-than", "1").out
+    assert str(built) in gso_kernel("cache").out
+    assert str(built) not in gso_kernel("cache", "clear", "--older-than", "1").out
     assert built.exists()
     with built.with_name("0123.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        assert "in use" in gso_kernel_here("cache", "clear").err
+        assert "in use" in gso_kernel("cache", "clear").err
     assert built.exists()
-    assert "deleted" in gso_kernel_here("cache", "clear").out
+    assert "deleted" in gso_kernel("cache", "clear").out
     assert not built.exists()
 
 
-def test_version(gso_kernel_here):
-    done = gso_kernel_here("--version")
+def test_version(gso_kernel):
+    done = gso_kernel("--version")
     assert done.status == 0
     assert done.out.strip() == f"gso-kernel {metadata.version('pygso')}"

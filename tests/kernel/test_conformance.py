@@ -283,7 +283,7 @@ def test_the_trace_tells_the_state_of_each_packet(tmp_path):
         (["--types", "--gro"], "--gro and --types are two runs"),
     ],
 )
-def test_wrong_usage(gso_kernel_here, arguments, message):
-    done = gso_kernel_here("conformance", *arguments)
+def test_wrong_usage(gso_kernel, arguments, message):
+    done = gso_kernel("conformance", *arguments)
     assert done.status == 2
     assert message in done.err

@@ -56,9 +56,9 @@ def test_a_fault_is_where_its_patch_changes_the_kernel(fault):
     assert all(select([word]) for word in fault.fails)
 
 
-def test_the_list_shows_the_faults(gso_kernel_here):
-    shown = gso_kernel_here("list").out
-    told = json.loads(gso_kernel_here("list", "--json").out)["faults"]
+def test_the_list_shows_the_faults(gso_kernel):
+    shown = gso_kernel("list").out
+    told = json.loads(gso_kernel("list", "--json").out)["faults"]
     assert [one["name"] for one in told] == [fault.name for fault in FAULTS]
     assert DEFAULT_FAULT.name in {one["name"] for one in told if one["default"]}
     assert all(f"{fault.name}: {fault.title}" in shown for fault in FAULTS)

@@ -144,7 +144,7 @@ def test_a_machine_that_did_not_live_cannot_be_attached_to():
 
 
 @pytest.mark.parametrize("arguments", [["--kernel", "6.1", "--kernel", "6.12"], ["--repeat", "2"]])
-def test_only_one_machine_can_be_kept(gso_kernel_here, arguments):
-    done = gso_kernel_here("verify", MAIN, "--keep-vm", "patched", *arguments)
+def test_only_one_machine_can_be_kept(gso_kernel, arguments):
+    done = gso_kernel("verify", MAIN, "--keep-vm", "patched", *arguments)
     assert done.status == 2
     assert "one machine can be kept" in done.err

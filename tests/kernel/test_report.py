@@ -392,9 +392,9 @@ def test_sizes_for_people(count, text):
 # Commands
 
 
-def test_report_makes_everything_from_the_folder(gso_kernel_here, folder, tmp_path):
+def test_report_makes_everything_from_the_folder(gso_kernel, folder, tmp_path):
     picture = tmp_path / "latency.svg"
-    done = gso_kernel_here("report", folder, "--latency", picture)
+    done = gso_kernel("report", folder, "--latency", picture)
     assert done.status == 0, done.err
     assert str(folder / "report.html") in done.out
     made = {path.name for path in folder.iterdir()}
@@ -416,31 +416,31 @@ def test_report_makes_everything_from_the_folder(gso_kernel_here, folder, tmp_pa
         ('{"schema": 2, "kernels": 3, "patches": [], "verdict": "FIXED"}', "does not follow"),
     ],
 )
-def test_what_is_no_results_folder_is_wrong_usage(gso_kernel_here, tmp_path, content, message):
+def test_what_is_no_results_folder_is_wrong_usage(gso_kernel, tmp_path, content, message):
     if content is not None:
         (tmp_path / "results.json").write_text(content)
-    done = gso_kernel_here("report", tmp_path)
+    done = gso_kernel("report", tmp_path)
     assert done.status == 2
     assert message in done.err
     assert "Traceback" not in done.err
 
 
-def test_compare_finds_nothing_between_equal_runs(gso_kernel_here, folder):
-    done = gso_kernel_here("compare", folder, folder)
+def test_compare_finds_nothing_between_equal_runs(gso_kernel, folder):
+    done = gso_kernel("compare", folder, folder)
     assert done.status == 0
     assert "the same verdicts and outcomes" in done.out
-    assert json.loads(gso_kernel_here("compare", folder, folder, "--json").out)["same"] is True
+    assert json.loads(gso_kernel("compare", folder, folder, "--json").out)["same"] is True
 
 
-def test_compare_names_what_differs(gso_kernel_here, results, folder, tmp_path):
+def test_compare_names_what_differs(gso_kernel, results, folder, tmp_path):
     other = folder_of(broken(results), tmp_path / "other")
-    done = gso_kernel_here("compare", folder, other)
+    done = gso_kernel("compare", folder, other)
     assert done.status == 1
     path = "debian-6.12.117/gue-outer4-inner4-nocsum"
     assert f"{path}: FIXED -> NO EFFECT" in done.out
     assert f"{path}/bulk: pass -> fail\n  24 packets dropped" in done.out
     assert "verdict: FIXED -> INCOMPLETE" in done.out
-    found = json.loads(gso_kernel_here("compare", folder, other, "--json").out)
+    found = json.loads(gso_kernel("compare", folder, other, "--json").out)
     assert [d["what"] for d in found["differences"]] == [
         "verdict",
         "debian-6.12.117",

@@ -62,7 +62,7 @@ def test_a_command_runs_in_the_topology_of_a_vm(gso_kernel):
         (["--topology", "--kernel", "6.1"], "not allowed with argument"),
     ],
 )
-def test_wrong_usage_of_the_shell(gso_kernel_here, arguments, message):
-    done = gso_kernel_here("shell", *arguments)
+def test_wrong_usage_of_the_shell(gso_kernel, arguments, message):
+    done = gso_kernel("shell", *arguments)
     assert done.status == 2
     assert message in done.err

@@ -102,7 +102,7 @@ def test_every_format_tells_what_the_probes_saw(tmp_path, kind):
         (["--patch", "missing.patch", "-o", "x"], "missing.patch"),
     ],
 )
-def test_wrong_usage(gso_kernel_here, arguments, message):
-    done = gso_kernel_here("trace", *arguments)
+def test_wrong_usage(gso_kernel, arguments, message):
+    done = gso_kernel("trace", *arguments)
     assert done.status == 2
     assert message in done.err
