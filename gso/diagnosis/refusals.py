@@ -1,4 +1,4 @@
-"""Errors that segmenters returned, in logs that show calls but no sk_buff."""
+"""Errors that segmenters returned, in logs that do not show why, nor any drop."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Refusals:
         """Count those of the next events of a log."""
         columns, result = batch.columns, batch.columns["result"]
         names = [any(word in name for word in SEGMENT_WORDS) for name in batch.names]
-        segments = np.array([*names, False], np.bool_)[columns["function"]] & (columns["skb"] == 0)
+        segments = np.array([*names, False], np.bool_)[columns["function"]]
         returned = segments & (columns["returns"] == 1)
         failed = returned & (result < 0) & (result >= -_LARGEST_ERRNO)
         if not failed.any():

@@ -112,6 +112,7 @@ cdef class Scanner:
     cdef void _keep_stack(self, const EventRow *event) noexcept nogil
     cdef int64_t _skip_stack(self, const char *p, const char *end) noexcept nogil
     cdef int _pairs(self, const char *p, const char *end) noexcept nogil
+    cdef void _forget_virtio(self) noexcept nogil
     cdef void _flow(self, const char *p, const char *end) noexcept nogil
     cdef void _data(self, const char *p, const char *end) noexcept nogil
     cdef int _store(self, const Key *key, const char *value, const char *stop,

@@ -6,7 +6,7 @@ The bytes are passed over once, without the GIL. Each name is kept once, in a ta
 its number. No line is read past its end, and none makes more than one event.
 """
 
-from libc.stdint cimport INT64_MIN, int8_t, int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport INT32_MIN, INT64_MIN, int8_t, int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free
 from libc.string cimport memchr, memcpy
 
@@ -751,12 +751,14 @@ cdef class Scanner:
         cdef const char *key_end
         cdef const char *value
         cdef const char *stop
-        cdef bint hex_offsets = False, flow
+        cdef bint hex_offsets = False, flow, virtio = False, offsets = False
         cdef TemplateSlot *slot
         cdef const Key *found
         while True:
             p = skip_blanks(p, end)
             if p >= end:
+                if virtio and not offsets:
+                    self._forget_virtio()
                 return 0
             key = p
             key_end = skip_key(p, end)
@@ -787,6 +789,15 @@ cdef class Scanner:
             if found != NULL and self._store(found, value, stop, &hex_offsets) < 0:
                 return -2
             slot.hex_after = hex_offsets
+            virtio |= found == NULL and starts(key, key_end, b"hdr_len", 7)
+            offsets |= (found != NULL and found.target == T_OFFSET
+                        and not starts(key, key_end, b"csum", 4))
+
+    cdef void _forget_virtio(self) noexcept nogil:
+        """Forget what a virtio_net_hdr calls as an sk_buff does, and means otherwise."""
+        self.row.skb.gso_type, self.row.skb.gso_size = INT32_MIN, INT32_MIN
+        self.row.skb.csum_start, self.row.skb.csum_offset = INT32_MIN, INT32_MIN
+        self.template.broken = True
 
     cdef void _flow(self, const char *p, const char *end) noexcept nogil:
         """Keep the first flow of a line: a second one is that of the tunnel."""

@@ -42,6 +42,8 @@ PWRU = (
     b"0xffff888100000000 3 <empty>:0 ip_rcv",
     b"SKB                CPU PROCESS     NETNS   MARK/x IFACE PROTO MTU LEN NETNS NAME FUNC CALLER",
     b"TIME SKB CPU PROCESS TUPLE FUNC",
+    b"I1128 05:17:01.123456     1 main.go:12] 0xffff888100000000 3 <empty>:0 ip_rcv len=7",
+    b"I1128 05:17:01.123457     1 main.go:12] validate_xmit_skb",
     b"validate_xmit_skb",
     b"ip_vs_tunnel_xmit   \t[ip_vs]",
     b"(struct sk_buff){",
@@ -60,6 +62,9 @@ EVENTS = (
     b" a-12 [030] d..1. 1.000002: <stack trace>",
     b" => ip_output",
     b"CPU:2 [LOST 12 EVENTS]",
+    b"[  813.000001]   <idle>-0         0d.h1. 19012345us : p: (g+0x0/0x5) skb=0xffff9ca6 %b"
+    % OFFSETS,
+    b"node1 pwru:    a-12    [030] d..1. 1.000001: tun: flags=1 gso_type=4 hdr_len=74 gso_size=14",
 )
 DMESG = (
     b"[  812.123460] skb len=1544 headroom=68 headlen=1532 tailroom=0",
@@ -83,6 +88,13 @@ DMESG = (
     b"[  813.000009] BUG: KASAN: slab-out-of-bounds in skb_segment+0x1a3/0x1f50",
     b"[  813.000010] UDP: bad checksum. From 192.0.2.9:28810 to 198.51.100.2:12287 ulen 73",
     b"[  813.000011] protocol 0800 is buggy, dev vxlan0",
+    b"               csum(0x100066 start=102 offset=16 ip_summed=3 complete_sw=0 valid=0 level=0)",
+    b"               hash(0x0 sw=0 l4=0) proto=0x0800 pkttype=0 iif=4",
+    b"[  813.000012] skb fraglist:",
+    b"[  813.000013] WARNING: CPU: 3 PID: 0 at net/core/dev.c:2437 skb_warn_bad_offload+0xcd/0xda",
+    b"[  813.000014] team0: caps=(0x80, 0x0) len=1646 data_len=1590 gso_size=1368 gso_type=1 "
+    b"ip_summed=1",
+    b"  <4>RSP: 0018:ffffb3f4c0003b00 EFLAGS: 00010282",
 )
 JSON = (
     b'{"skb":"0xffff888100000000","cpu":3,"process":"~r/bin/curl:1234","func":"ip_rcv","time":123,'
@@ -165,6 +177,9 @@ FEW_FIELDS = {
         b"}",
         b"struct skb_shared_info {",
         b"  gso_size = 1448,",
+        b"(gdb) p *skb",
+        b"(gdb) p *(struct skb_shared_info *)(skb->head + skb->end)",
+        b"$1 = {{{next = 0x0}}, len = 1544, mac_len = 14, headers = {len = 7}, truesize = 4352}",
     ),
     "bpftrace": (
         b"kprobe:skb_segment skb=0xffff9ca661e90200 len=1544 gso_size=1448 inner_mac_header=68",

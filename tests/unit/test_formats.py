@@ -412,3 +412,20 @@ def test_the_command_and_the_page_show_the_table(capsys):
     page = PAGE.read_text()
     assert "\n".join(shown) in page
     assert len(re.findall(r"^\| `", page, re.MULTILINE)) == len(READERS)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "virtio_net_hdr flags=1 gso_type=4 hdr_len=74 gso_size=1428 csum_start=54 csum_offset=16",
+        "  vhost-1 [001] ..... 12.123450: tun_x: (tun_get_user+0x1/0x5) skb=0xffff9ca661e90200 "
+        "gso_type=4 hdr_len=74 gso_size=1428 csum_start=54 csum_offset=16 len=2922",
+    ],
+)
+def test_fields_of_a_virtio_header_are_not_those_of_an_sk_buff(line):
+    own = "skb=0xffff9ca661e90200 gso_type=1 gso_size=1428 len=2922 network_header=50"
+    trace = read(f"{line}\n{own}\n{line}\n")
+    for index in (0, 2):
+        seen = known(trace, index)
+        assert not {"gso_type", "gso_size", "csum_start", "csum_offset"} & {*seen}
+    assert known(trace, 1)["gso_type"] == 1

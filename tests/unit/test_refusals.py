@@ -73,3 +73,19 @@ def test_a_probe_of_a_return_is_read_alike():
     [case] = gso.diagnose(read(text)).cases
     assert case.results == {"skb_udp_tunnel_segment": -22}
     assert case.packets == 2
+
+
+def test_right_offsets_and_an_error_are_not_clean():
+    probe = "  iperf3-1 [001] ..s.. 1.{}: {}: ({}) skb=0xffff9ca661e90200 {}\n"
+    fields = (
+        "len=2992 data_len=2896 gso_size=1448 gso_type=1281 encapsulation=1 inner_mac_header=82 "
+        "inner_network_header=82 inner_transport_header=102 transport_header=70 network_header=50"
+    )
+    entered = probe.format(1, "p", "skb_udp_tunnel_segment+0x0/0x1", fields)
+    assert gso.diagnose(read(entered)).clean
+    left = probe.format(2, "r", "f+0x1/0x2 <- skb_udp_tunnel_segment", "arg1=0xffffffea")
+    left = left.replace("0xffffffea", "0xffffffffffffffea").replace(" skb=0xffff9ca661e90200", "")
+    diagnosis = gso.diagnose(read(entered + left))
+    [case] = diagnosis.cases
+    assert (case.rules, case.packets) == (("segmenter-error",), 1)
+    assert not diagnosis.clean
