@@ -72,7 +72,7 @@ cdef class BpftraceScanner(EventLines):
         return is_map(p, end) or has_fields(p, end) and not is_traced(p, end)
 
     cdef int _event(self, const char *p, const char *end) noexcept nogil:
-        if p[0] == c"@":
+        if is_map(p, end):
             return self._map(p, end)
         self.in_map = False
         self._probe(p, end)

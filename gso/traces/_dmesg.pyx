@@ -261,7 +261,9 @@ cdef class DmesgScanner(Scanner):
             if event[0]:
                 return -1               # a line makes one event
             event[0] = True
-            self.before = self.part if before.dumped else PART_END
+            self.before = self.part
+            if self.report != REPORT_DUMP and self.report != REPORT_LIST:
+                self.before = PART_END
             self._new()
             self.report, self.part, self.is_offload = REPORT_DUMP, PART_NONE, False
             self._time(p, end)
@@ -432,7 +434,7 @@ cdef class DmesgScanner(Scanner):
         # "Oops: 0000" is more about the crash just before it, unless it stands alone.
         if (at[0] == c"O" or at[0] == c"I") and self.line <= self.crash_line + SAME_CRASH:
             return 0
-        self.owner = OWNER_NONE
+        self.owner, self.part = OWNER_NONE, PART_END
         self.crash_line, self.crash_size = self.line, min(end - at, LONGEST_SAID)
         memcpy(self.crash, at, self.crash_size)
         return 0
@@ -486,7 +488,7 @@ cdef class DmesgScanner(Scanner):
         if part <= self.part or self.part == PART_NONE and part > self.before:
             self.row.skb = self.nothing.skb
             self.row.device = NO_VALUE
-            self.owner = OWNER_DAMAGED
+            self.owner, self.part = OWNER_DAMAGED, PART_END
             return LINE_ORPHAN
         self.part = part
         return self._part(part, p, end)

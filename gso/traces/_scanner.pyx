@@ -320,7 +320,10 @@ cdef class Scanner:
                     if last == p:
                         p = stop + 1
                         continue
-                    text = p if begins_alike(&self.template, p, last) else self._text_of(p, last)
+                    if not self.prefix.size and begins_alike(&self.template, p, last):
+                        text = p
+                    else:
+                        text = self._text_of(p, last)
                     self.raw_start, self.line_start = p, text
                     if text == last:
                         p = stop + 1
@@ -328,12 +331,16 @@ cdef class Scanner:
                     if stop - p <= longest and self._read_by_template(text, last):
                         p = stop + 1 + self._skip_stack(stop + 1, end)
                         continue
+                    if text == p:
+                        # It begins as an event did, perhaps with the time that stands before both.
+                        text = self.line_start = self._text_of(p, last)
                     stack_lines = self.stack_lines
                     status = self._scan(text, last) if stop - p <= longest else self._too_long()
                     if status == LINE_DAMAGED and stop - p <= longest:
                         status = self._not_read(text, last)
                     if status == LINE_AGAIN:
-                        self.template.usable = False
+                        self.template.usable = self.stack.usable = False
+                        self.after_event = NULL
                         self.line -= 1
                         continue
                     if status < 0:
@@ -469,6 +476,8 @@ cdef class Scanner:
         stop = skip_token(at, end)
         if starts(at, end, b"0x", 2) and stop - at < SHORTEST_POINTER:
             return NOBODY               # a number in a line that lacks its beginning
+        if self.next is None and starts(at, end, b"{", 1):
+            return NOBODY               # where all lines are JSON, text before an object is damage
         if self._claims(at, end):
             return self.number
         return self.next._claimed(at, end, NOBODY) if self.next is not None else NOBODY
@@ -476,8 +485,8 @@ cdef class Scanner:
     cdef bint _learn(self, const char *p, const char *end) noexcept nogil:
         """Learn what stands before the text of a line; False if no reader claims any of it."""
         cdef const char *at = self.line_start
-        if self.prefix.missed == MOST_MISSED:
-            return False
+        if self.prefix.missed == MOST_MISSED or p[0] == c"{":
+            return False                # an object of JSON is damaged within
         while True:
             at = next_start(p, at, end)
             if at == NULL:

@@ -18,6 +18,8 @@ _MARKS = (b"\x1b", b"\0", b"#033[", b"^[[")
 _ENTITIES = re.compile(rb"&(amp;)*(gt|lt|quot|apos|#39|#x27|nbsp);")
 _MEANT = {b"gt": b">", b"lt": b"<", b"quot": b'"', b"nbsp": b" "}
 _TAG = re.compile(rb"</?(?:br|code|div|p|pre|span)(?: [^<>\n]{0,200})?/?>")
+# In JSON such text is a value, and quotation marks would end it.
+_NO_JSON = re.compile(rb'(?m)^(?![ \t\r]*"|[^\n]*[{\[][ \t\r]*").+$')
 _SPACE = "\N{NO-BREAK SPACE}".encode()
 _WEB = (b"&gt;", b"&lt;", b"&quot;", b"&#39;", b"&amp;", b"<br", b"<pre", b"<code", _SPACE)
 # journalctl -o export and -o verbose: a line for each field of a message.
@@ -48,10 +50,15 @@ def clean(block: bytes | memoryview) -> bytes | memoryview:
     if escaped:
         block = _ESCAPES.sub(b"", bytes(block)).replace(b"\0", b"")
     if of_web:
-        block = _TAG.sub(b"", bytes(block)).replace(_SPACE, b" ")
-        block = _ENTITIES.sub(lambda found: _MEANT.get(found[2], b"'"), block)
+        block = _NO_JSON.sub(_shown, bytes(block))
     if has(_FIELDS):
         block = _MESSAGE.sub(b"", _OTHER_FIELD.sub(b"", bytes(block)))
     if escaped or of_web or has(_JSON):
         return unwrapped(bytes(block))
     return block
+
+
+def _shown(line: re.Match[bytes]) -> bytes:
+    """Return a line of HTML as a browser shows it."""
+    text = _TAG.sub(b"", line[0]).replace(_SPACE, b" ")
+    return _ENTITIES.sub(lambda found: _MEANT.get(found[2], b"'"), text)

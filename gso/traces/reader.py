@@ -221,7 +221,7 @@ class TraceReader:
             batches.append(batch)
             if log.changed:
                 return None
-        return None if log.changed or log.scanner.learned else [*batches, log.take()]
+        return None if log.changed or log.scanner.learned else [*batches, log.finish()]
 
 
 class _Piece(NamedTuple):

@@ -85,6 +85,8 @@ def difference(kind: str, lines: list[bytes], seed: int) -> str:
     """Return in which column two ways to read the log differ, and where; "" if in none."""
     # What is cleaned, and a number that the end of a file cuts, is not the scanners' business.
     lines = [bytes(clean(line)) for line in lines]
+    while lines and not lines[-1]:
+        lines.pop()  # at the end of a block it would be no line
     data = b"\n".join([*lines, b""])
     dice = random.Random(seed)
     expected = whole(kind, data)
@@ -126,6 +128,7 @@ def scanner(kind: str, rows: int) -> Any:
 def whole(kind: str, data: bytes) -> Reading:
     one = scanner(kind, data.count(b"\n") + 1)
     one.feed(data, 0)
+    one.end()
     return columns([one.take()], one)
 
 
@@ -154,6 +157,7 @@ def in_blocks(kind: str, lines: list[bytes], dice: random.Random) -> Reading:
             if full:
                 batches.append(one.take())
         del block
+    one.end()
     batches.append(one.take())
     return columns(batches, one)
 

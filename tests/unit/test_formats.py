@@ -429,3 +429,8 @@ def test_fields_of_a_virtio_header_are_not_those_of_an_sk_buff(line):
         seen = known(trace, index)
         assert not {"gso_type", "gso_size", "csum_start", "csum_offset"} & {*seen}
     assert known(trace, 1)["gso_type"] == 1
+
+
+def test_a_map_without_a_key_may_have_fields():
+    trace = read("@x skb=0xffff9ca661e90200 len=1544 gso_size=1448 inner_mac_header=68\n")
+    assert known(trace, 0)["inner_mac_header"] == 68

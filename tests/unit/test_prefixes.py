@@ -271,3 +271,39 @@ def test_what_nobody_misses_leaves_a_log_clean(note):
     for text in (GOOD + note + "\n" + GOOD, note + "\n" + GOOD):
         diagnosis = gso.diagnose(gso.read_trace(io.BytesIO(text.encode())))
         assert diagnosis.clean, diagnosis.damaged_lines
+
+
+def test_a_stack_behind_the_prefix_of_another_event_is_unread():
+    event = "main.go:12] 0xffff888100000000 3 <empty>:0 ip_rcv len=7\n"
+    text = "".join(
+        f"I1128 {word}{event}I1128 1 main.go:12] validate_xmit_skb\n" for word in ("1 ", "1 2 ")
+    )
+    trace = gso.read_trace(io.BytesIO(text.encode()))
+    assert trace.stack.tolist() == ["validate_xmit_skb", ""]
+    assert trace.damaged == 1
+
+
+def test_an_object_of_json_that_is_damaged_is_no_prefix():
+    whole = '{"skb":"0xffff888100","cpu":1,"func":"f"}\n'
+    cut = '{"skb":"0xffff888100","func":"f","stack":"{'
+    trace = gso.read_trace(io.BytesIO(f'{whole}{cut}"skb":3\n{whole}{cut}\n'.encode()))
+    assert (len(trace), trace.damaged) == (2, 2)
+
+
+def test_a_time_before_events_and_stacks_is_no_part_of_a_stack():
+    lines = "SKB CPU PROCESS FUNC\n" + PWRU + "\nf\n" + PWRU
+    text = "".join(f"2026-11-28T05:17:01.123456789Z {line}\n" for line in lines.split("\n"))
+    trace = gso.read_trace(io.BytesIO(text.encode()))
+    assert trace.damaged == 0
+    assert trace.stack.tolist()[1] == "validate_xmit_skb\nip_vs_tunnel_xmit\nf"
+
+
+def test_what_html_would_show_otherwise_is_left_in_json():
+    value = "&quot;&lt;a&gt;<br>\u00a0"
+    line = json.dumps({"skb": "0xffff888100", "func": "f", "caller_func": value})
+    trace = gso.read_trace(io.BytesIO(f"{line}\n".encode()))
+    assert trace.location.tolist() == [value]
+    raw = line.replace("\\u00a0", "\u00a0")
+    for text in (raw, json.dumps(json.loads(line), indent=1, ensure_ascii=False)):
+        trace = gso.read_trace(io.BytesIO(f"{text}\n".encode()))
+        assert trace.location.tolist() == [value]
