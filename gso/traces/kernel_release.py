@@ -27,7 +27,10 @@ class Releases:
         text = block.obj if isinstance(block, memoryview) else block
         if not isinstance(text, (bytes, bytearray)):
             return
-        if len(self._found) < 2 and any(text.find(m, 0, len(block)) >= 0 for m in _MARKS):
+        # Such lines have "#1 SMP", or begin with "# ": one byte is looked for far faster.
+        if len(self._found) == 2 or text.find(b"#", 0, len(block)) < 0:
+            return
+        if any(text.find(mark, 0, len(block)) >= 0 for mark in _MARKS):
             self._found |= {found.decode("ascii", "replace") for found in _RELEASE.findall(block)}
 
     @property

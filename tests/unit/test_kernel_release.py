@@ -12,7 +12,7 @@ from gso.drawing.diagnosis_text import report
 from gso.traces.kernel_release import Releases
 
 LINES = {
-    "[    0.000000] Linux version 6.12.41+deb13-amd64 (debian-kernel@lists.debian.org)": "6.12.41",
+    "[    0.000000] Linux version 6.12.41+deb13-amd64 (debian-kernel@debian.org) #1 SMP": "6.12.41",
     "CPU: 3 UID: 0 PID: 1 Comm: iperf3 Not tainted 6.12.116-1-amd64 #1  Debian": "6.12.116",
     "[1.5] CPU: 3 PID: 1 Comm: a Tainted: G        W  OE     6.1.0-18-amd64 #1 Debian": "6.1.0",
     "Pid: 0, comm: swapper Not tainted 2.6.32-5-amd64 #1": "2.6.32",
@@ -36,10 +36,10 @@ def test_the_release_is_found(line):
 
 def test_two_releases_are_none():
     releases = Releases()
-    releases.look(b"Linux version 6.12.41 (x)\n")
-    releases.look(b"Linux version 6.12.41 (x)\n")
+    releases.look(b"Linux version 6.12.41 (x) #1 SMP\n")
+    releases.look(b"Linux version 6.12.41 (x) #1 SMP\n")
     assert releases.release == "6.12.41"
-    releases.look(b"Linux version 6.1.9 (x)\n")
+    releases.look(b"Linux version 6.1.9 (x) #1 SMP\n")
     assert releases.release == ""
 
 
@@ -56,7 +56,7 @@ def test_numbers_of_reasons_are_named_by_it(far):
     number, one, other = number_with_another_name()
     noise = "[  812.000001] usb 1-1: new high-speed USB device\n" * (far // 50)
     for release, name in (("6.1.190", one), ("7.2.12", other)):
-        boot = f"[    0.000000] Linux version {release}-amd64 (x)\n"
+        boot = f"[    0.000000] Linux version {release}-amd64 (x) #1 SMP\n"
         with gso.TraceReader(io.BytesIO((noise + boot + DROP.format(number)).encode())) as reader:
             diagnosis = gso.diagnose(reader)
         assert list(diagnosis.drops) == [(name, "foo")]
@@ -66,7 +66,7 @@ def test_numbers_of_reasons_are_named_by_it(far):
 
 
 def test_what_is_given_is_not_what_the_log_names():
-    boot = "[    0.000000] Linux version 6.1.190 (x)\n"
+    boot = "[    0.000000] Linux version 6.1.190 (x) #1 SMP\n"
     with gso.TraceReader(io.BytesIO((boot + DROP.format(3)).encode())) as reader:
         assert gso.diagnose(reader, "7.2.12").kernel == "7.2.12"
 
@@ -80,7 +80,7 @@ def test_commits_are_compared_with_it(release, words):
         "skb len=1544 headroom=50 headlen=1532 tailroom=0\nmac=(68,-18) net=(50,20) trans=70\n"
         "encapsulation=1 inner(proto=0x0004, mac=68, net=82, trans=102)\n"
     )
-    boot = f"Linux version {release} (x)\n" if release else ""
+    boot = f"Linux version {release} (x) #1 SMP\n" if release else ""
     with gso.TraceReader(io.BytesIO((boot + line).encode())) as reader:
         text = " ".join(" ".join(report("a.log", gso.diagnose(reader))).split())
     assert words in text
