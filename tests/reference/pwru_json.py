@@ -67,7 +67,8 @@ def event(line: bytes) -> dict[str, Any] | None:
     """Return the columns of one line, None if it is damaged."""
     try:
         members = json.loads(
-            line.decode("utf-8", "replace").strip(" \t\r"),
+            # An element of an array that is spread over lines has a comma after it.
+            line.decode("utf-8", "replace").strip(" \t\r").removesuffix(","),
             object_pairs_hook=Object,
             parse_int=Number,
             parse_float=Number,
