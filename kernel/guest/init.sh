@@ -21,7 +21,8 @@ for folder in $(argument programs | tr : ' '); do
     host=/memory/host$number upper=/memory/upper$number work=/memory/work$number
     mkdir -p $host $upper $work "./$folder"
     mount -t 9p -o "$readonly" gso.programs$number $host
-    mount -t overlay -o xino=off,lowerdir=$host,upperdir=$upper,workdir=$work programs "./$folder"
+    # Users are not those of this machine: a program with the setuid bit would run as nobody.
+    mount -t overlay -o nosuid,xino=off,lowerdir=$host,upperdir=$upper,workdir=$work programs "./$folder"
     number=$((number + 1))
 done
 mount -t 9p -o "$readonly" gso.given ./gso/given
