@@ -429,7 +429,9 @@ def encapsulate(frames, tunnel, *, source, destination, port=None, source_port=N
     r.with_remote = given.remcsum
     made = outer_header(tunnel, source, destination, given)
     fill(&r.remote, made)
-    fill(&r.plain, outer_header(tunnel, source, destination, replace(given, remcsum=False)))
+    if given.remcsum:
+        made = outer_header(tunnel, source, destination, replace(given, remcsum=False))
+    fill(&r.plain, made)
     r.ethernet = made.ethernet
     r.v4_inside, r.v6_inside = 4 in made.versions, 6 in made.versions
     r.raw = is_raw(link_type)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from operator import index
 from typing import TypeAlias
@@ -232,6 +233,7 @@ def kind_of(tunnel: Tunnel | str) -> tuple[str, Kind]:
     return name, KINDS[name]
 
 
+@lru_cache(maxsize=256)  # callers use few tunnels, and often
 def outer_header(
     tunnel: Tunnel | str, source: Address, destination: Address, given: Given
 ) -> Outer:
