@@ -105,9 +105,13 @@ def _validate(options: argparse.Namespace) -> int:
         try:
             for batch in reader:
                 first = verdict.packets
-                for index in _doubtful(batch, ports, options.mtu, verdict):
+                doubtful = _doubtful(batch, ports, options.mtu, verdict)
+                # A fragment that is fine is a piece of a packet that need not be.
+                looked_into = range(len(batch)) if options.reassemble else sorted(doubtful)
+                for index in looked_into:
                     verdict.packets = first + index + 1
-                    _judge(batch, index, ports, options.mtu, verdict)
+                    if index in doubtful:
+                        _judge(batch, index, ports, options.mtu, verdict)
                     if options.reassemble:
                         _judge_whole(batch, index, ports, pieces, verdict)
                 verdict.packets = first + len(batch)
@@ -127,7 +131,7 @@ def _validate(options: argparse.Namespace) -> int:
 
 def _doubtful(
     batch: Capture, ports: dict[int, Any], mtu: int | None, verdict: _Verdict
-) -> list[int]:
+) -> set[int]:
     """The packets that are not plainly fine, or that the capture cut."""
     doubtful = batch.frames.lengths < batch.original_lengths
     verdict.cut += int(doubtful.sum())
@@ -137,8 +141,7 @@ def _doubtful(
         frames = batch.frames if len(which) == len(batch) else batch.frames[which]
         words: Any = {"tunnel_ports": ports, "mtu": mtu, "tunnels": verdict.tunnels}
         doubtful[which] |= ~fine_frames(frames, link_type, **words)
-    found: list[int] = np.flatnonzero(doubtful).tolist()
-    return found
+    return set(np.flatnonzero(doubtful).tolist())
 
 
 def _judge(
