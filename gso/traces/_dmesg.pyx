@@ -35,6 +35,9 @@ cdef uint64_t LETTERS_NOT_LOOKED_AT = <uint64_t>-1
 cdef uint64_t CAPITALS = <uint64_t>1 << 1 | <uint64_t>1 << 14
 
 # What may still follow the last event.
+cdef enum:
+    WINDOW = 256        # bytes of a line in which one mark after the other is looked for
+
 cdef enum Report:
     REPORT_STACK        # its stack alone
     REPORT_DUMP         # lines of its dump, and then a warning
@@ -63,23 +66,32 @@ cdef struct State:
 
 cdef inline const char *next_line(const char *p, const char *end) noexcept nogil:
     """Return the next line feed that is written out, as #012, \\x0a or \\n; NULL without one."""
-    cdef const char *mark = next_mark(p, end, c"#", b"#012", 4)
-    cdef const char *found = next_mark(p, mark if mark != NULL else end, c"\\", b"\\x0a", 4)
-    if found != NULL:
-        mark = found
-    found = next_mark(p, mark if mark != NULL else end, c"\\", b"\\n", 2)
-    return found if found != NULL else mark
+    cdef const char *stop
+    cdef const char *mark
+    cdef const char *found
+    # By windows: a mark that is nowhere would be looked for to the end, from each of another kind.
+    while p < end:
+        stop = p + min(end - p, WINDOW)
+        mark = next_mark(p, stop, end, c"#", b"#012", 4)
+        found = next_mark(p, mark if mark != NULL else stop, end, c"\\", b"\\x0a", 4)
+        if found != NULL:
+            mark = found
+        found = next_mark(p, mark if mark != NULL else stop, end, c"\\", b"\\n", 2)
+        if found != NULL or mark != NULL:
+            return found if found != NULL else mark
+        p = stop
+    return NULL
 
 
 cdef inline const char *line_after(const char *mark) noexcept nogil:
     return mark + (4 if mark[1] != c"n" else 2)
 
 
-cdef inline const char *next_mark(const char *p, const char *end, char first, const char *word,
-                                  int64_t size) noexcept nogil:
-    """Return where the word is, of which `first` is the first byte; NULL without it."""
-    while p < end:
-        p = <const char *>memchr(p, first, end - p)
+cdef inline const char *next_mark(const char *p, const char *stop, const char *end, char first,
+                                  const char *word, int64_t size) noexcept nogil:
+    """Return where the word begins before `stop`, `first` being its first byte; NULL without it."""
+    while p < stop:
+        p = <const char *>memchr(p, first, stop - p)
         if p == NULL or starts(p, end, word, size):
             return p
         p += 1

@@ -296,6 +296,7 @@ cdef class Scanner:
         cdef const char *text
         cdef int status
         cdef int64_t longest = LONGEST_LINE, stack_lines
+        cdef bint alike
         self.after_event = NULL
         self.stranger = NOBODY
         if self.columns is None:
@@ -320,10 +321,8 @@ cdef class Scanner:
                     if last == p:
                         p = stop + 1
                         continue
-                    if not self.prefix.size and begins_alike(&self.template, p, last):
-                        text = p
-                    else:
-                        text = self._text_of(p, last)
+                    alike = not self.prefix.size and begins_alike(&self.template, p, last)
+                    text = p if alike else self._text_of(p, last)
                     self.raw_start, self.line_start = p, text
                     if text == last:
                         p = stop + 1
@@ -331,7 +330,7 @@ cdef class Scanner:
                     if stop - p <= longest and self._read_by_template(text, last):
                         p = stop + 1 + self._skip_stack(stop + 1, end)
                         continue
-                    if text == p:
+                    if alike:
                         # It begins as an event did, perhaps with the time that stands before both.
                         text = self.line_start = self._text_of(p, last)
                     stack_lines = self.stack_lines

@@ -8,7 +8,7 @@ __all__ = ["Releases"]
 
 _MARKS = (b"ainted", b"Linux ", b"os release")
 _RELEASE = re.compile(
-    rb"(?:\bLinux version |ainted(?::[ A-Z]*)? +|^Linux \S+ |os release : )"
+    rb"(?:\bLinux version |ainted(?::[ A-Z]{0,60})? {1,60}|^Linux \S+ |os release : )"
     rb"(\d+\.\d+[\w.+~-]*)(?=[ \r\n]|$)",
     re.MULTILINE,
 )

@@ -17,7 +17,8 @@ _BEGIN = re.compile(rb"\s*(\[\s*)?[\[{][ \t]*\r?\n")
 _EVENT_OF_PWRU = b'"func"'
 """Its reader reads objects of several lines."""
 _AROUND = re.compile(rb'\s*\{\s*"dmesg"\s*:\s*\[(?=\s*\{)')
-_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[][{}]')
+_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*(")?|[][{}]')
+_BRACKET = re.compile(rb"[][{}]")
 _STRING = re.compile(rb'\s*("(?:[^"\\]|\\.)*")\s*,?\s*')
 _BETWEEN = b" \t\r\n,[]}"
 _LARGEST = 1 << 20
@@ -67,7 +68,7 @@ def _split(line: bytes, parts: list[bytes], depth: int) -> tuple[list[bytes], in
     """
     whole = []
     start = 0
-    for token in _TOKEN.finditer(line):
+    for token in _tokens(line):
         if token[0] in (b"{", b"["):
             if not depth:
                 start = token.start()
@@ -81,6 +82,15 @@ def _split(line: bytes, parts: list[bytes], depth: int) -> tuple[list[bytes], in
     if depth:
         parts.append(line[start:].rstrip(b"\r\n"))
     return whole, depth
+
+
+def _tokens(line: bytes) -> Iterator[re.Match[bytes]]:
+    """Yield strings and brackets; of a string that does not end, the brackets in it."""
+    for token in _TOKEN.finditer(line):
+        if token[0].startswith(b'"') and not token[1]:
+            yield from _BRACKET.finditer(line, token.start())
+            return
+        yield token
 
 
 def _decoded(string: bytes) -> bytes:

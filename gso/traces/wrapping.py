@@ -20,7 +20,8 @@ _QUOTED = tuple(f'"{name}"'.encode() for name in _NAMES)
 # One that is not closed was cut off, which the scanner counts.
 _ARRAY = re.compile(rb"(?m)^\[[ \t]*(\{[^\n]*\})[ \t]*\][ \t\r]*$")
 _COMMA = re.compile(r"[ \t]*,[ \t]*")
-_LOGFMT = re.compile(rb'(?:^|[ \t])(?:msg|MESSAGE)=("(?:[^"\\]|\\.)*")(?:[ \t]+\w+=\S*)*[ \t\r]*$')
+_LOGFMT = re.compile(rb'(?:^|[ \t])(?:msg|MESSAGE)=("(?:[^"\\]|\\.)*")')
+_MORE_KEYS = re.compile(rb"(?:[ \t]+\w+=\S*)*[ \t\r]*")
 _EVENT = ("skb", "func")
 _DECODER = json.JSONDecoder()
 
@@ -55,13 +56,15 @@ def _elements(match: re.Match[bytes]) -> bytes:
 
 def _message_of_logfmt(line: bytes) -> bytes:
     """Return the message of a line of key=value, or the line where there is none."""
-    found = _LOGFMT.search(line)
-    if not found:
-        return line
-    try:
-        return _line(_text(json.loads(found[1]))) or line
-    except ValueError:  # its escapes are not those of JSON
-        return line
+    found = list(_LOGFMT.finditer(line))
+    # Others need not be tried: time would grow with the square of a line of many beginnings.
+    for message in (*found[:1], *found[-1:]):
+        if _MORE_KEYS.fullmatch(line, message.end()):
+            try:
+                return _line(_text(json.loads(message[1]))) or line
+            except ValueError:  # its escapes are not those of JSON
+                return line
+    return line
 
 
 def _unwrapped_line(line: bytes) -> bytes:

@@ -88,7 +88,19 @@ def test_pointers_that_collide_without_a_key_take_no_longer():
     assert spent[1] < 10 * spent[0] + 0.5
 
 
-BEGINNINGS = '{"log":"x', '{"log":', "{,", '{"MESSAGE":[1,', "#033]", "#033[1", "[{", '},{"'
+BEGINNINGS = (
+    '{"log":"x',
+    '{"log":',
+    "{,",
+    '{"MESSAGE":[1,',
+    "#033]",
+    "#033[1",
+    "[{",
+    '},{"',
+    'msg="" ',
+    "#1 tainted: ",
+    "#1 tainted:" + " " * 899_000,
+)
 
 
 @pytest.mark.parametrize("beginning", BEGINNINGS)
@@ -99,3 +111,17 @@ def test_a_line_of_many_beginnings_is_read(beginning):
     trace = gso.read_trace(io.BytesIO((event + line + event).encode()))
     assert trace.function.tolist() == ["ip_rcv", "ip_rcv"]
     assert trace.damaged == 1
+
+
+EVENT = '{"skb":"0xffff888100000000","func":"ip_rcv","cpu":1}'
+DUMP = "[    1.000000] skb len=60 headroom=50 headlen=60 tailroom=0"
+
+
+@pytest.mark.parametrize(
+    "line", ["\\n" * 400_000, "a=1\\n" * 150_000, ' "a": "' + '\\"' * 400_000], ids=len
+)
+@pytest.mark.parametrize("first", [DUMP, f"{{\n{EVENT[1:]}"], ids=len)
+def test_a_line_of_many_ends_is_read(first, line):
+    """The same of line feeds and quotation marks that are written out."""
+    trace = gso.read_trace(io.BytesIO(f"{first}\n{line}\n{EVENT}\n".encode()))
+    assert trace.function.tolist()[-1:] == ["ip_rcv"] or trace.damaged
