@@ -74,7 +74,7 @@ def test_cooked_headers_with_tags_are_followed(tags, pair, size, padding):
     made, summary = run(segment_capture, [frame], 1448, link_type="linux_sll2")
     assert silent(frame, "linux_sll2")
     assert summary.fine
-    if small:
+    if small or size <= 1448:
         assert made == [frame]
         return
     pieces = gso.segment(packet, 1448, link_type="raw").to_list()
