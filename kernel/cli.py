@@ -74,7 +74,7 @@ def _status(arguments: Sequence[str]) -> int:
         complain(f"gso-kernel: {error}")
         return error.exit_status
     except TestBedError as error:
-        complain(f"gso-kernel: {error}\n{error.log_tail()}")
+        complain(f"gso-kernel: {error}\n{error.log_tail}")
         return error.exit_status
     except BrokenPipeError:
         # The reader of our output (head, say) has seen enough.

@@ -32,18 +32,19 @@ class TestBedError(Exception):
         self.stage = stage
         self.message = message
         self.log = log
+        # Read at once: the log may be in a folder that goes when the command ends.
+        self.log_tail = _tail(log) if log and log.exists() else ""
 
-    def log_tail(self) -> str:
-        """Return the end of the log, from the first sign of a crash where there is one."""
-        if self.log is None or not self.log.exists():
-            return ""
-        try:
-            lines = guest_files.read_text(self.log).splitlines()
-        except guest_files.GuestFileError as error:
-            return str(error)
-        crash = crash_line(lines)
-        end = lines[-_TAIL_LINES:] if crash is None else lines[crash:][:_TAIL_LINES]
-        return "\n".join(line.rstrip() for line in end)
+
+def _tail(log: Path) -> str:
+    """Return the end of a log, from the first sign of a crash where there is one."""
+    try:
+        lines = guest_files.read_text(log).splitlines()
+    except guest_files.GuestFileError as error:
+        return str(error)
+    crash = crash_line(lines)
+    end = lines[-_TAIL_LINES:] if crash is None else lines[crash:][:_TAIL_LINES]
+    return "\n".join(line.rstrip() for line in end)
 
 
 def crash_line(lines: list[str]) -> int | None:

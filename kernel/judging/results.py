@@ -166,5 +166,5 @@ def described(error: TestBedError) -> dict[str, str]:
         "stage": error.stage,
         "message": error.message,
         "log": str(error.log or ""),
-        "log_tail": error.log_tail(),
+        "log_tail": error.log_tail,
     }

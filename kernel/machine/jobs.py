@@ -79,7 +79,7 @@ def run(job: Job) -> Result:
     else:
         return Result("done", round(time.monotonic() - begun, 2), guest)
     seconds = round(time.monotonic() - begun, 2)
-    return Result(status, seconds, {}, error.stage, error.message, error.log, error.log_tail())
+    return Result(status, seconds, {}, error.stage, error.message, error.log, error.log_tail)
 
 
 def events(folder: Path) -> list[dict[str, Any]]:

@@ -81,7 +81,7 @@ def test(subject: Subject, revision: str, folder: Path) -> tuple[int, str]:
                 stop.touch()
                 raise
     except TestBedError as error:
-        return SKIP, f"{error}\n{error.log_tail()}".strip()
+        return SKIP, f"{error}\n{error.log_tail}".strip()
     return _answer(outcomes)
 
 

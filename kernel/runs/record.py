@@ -74,7 +74,7 @@ def record(options: Options, progress: Progress) -> list[str]:
             )
         except vm.VmLostError as lost:
             # The folder goes; what its logs say must not.
-            lost.args = (f"{lost}\n{lost.log_tail()}",)
+            lost.args = (f"{lost}\n{lost.log_tail}",)
             raise
         return _lines(guest / "cells", scenarios)
 

@@ -107,16 +107,18 @@ def in_machine(
         target.prepare(baseline.chooser(series, Asked(fault.name)))
         kernel = target.build(variant, folder / "build.log")
         print(f"booting {target.label}, {variant}", file=sys.stderr)
-        guest = vm.boot(
-            kernel,
-            {"scenarios": plan(scenarios), "shell": {"command": command}},
-            folder / "vm",
-            timeout=timeout,
-            stop=folder / "stop",
-            kept=kept,
-            shown=shown,
-        )
-        _pass_on(folder / "vm")
+        try:
+            guest = vm.boot(
+                kernel,
+                {"scenarios": plan(scenarios), "shell": {"command": command}},
+                folder / "vm",
+                timeout=timeout,
+                stop=folder / "stop",
+                kept=kept,
+                shown=shown,
+            )
+        finally:
+            _pass_on(folder / "vm")
         if kept and not guest["status"]:
             kept.attach()
             return _left(kept.left) if kept.left else 0
@@ -125,10 +127,9 @@ def in_machine(
 
 def _pass_on(machine: Path) -> None:
     """Print what the command and the set-up before it said in the VM."""
-    sys.stderr.write(_shown(guest_files.read_text(machine / "guest.log"), sys.stderr))
-    output = machine / OUTPUT
-    if os.path.lexists(output):
-        sys.stdout.write(_shown(guest_files.read_text(output), sys.stdout))
+    for name, sink in (("guest.log", sys.stderr), (OUTPUT, sys.stdout)):
+        if os.path.lexists(machine / name):
+            sink.write(_shown(guest_files.read_text(machine / name), sink))
 
 
 def _shown(text: str, sink: TextIO) -> str:

@@ -92,7 +92,7 @@ def test_evidence_and_logs(shared, secret, trick):
             read(shared / ("a-b.trace" if read is evidence.read_trace else "a-b.wire.frames"))
     lost = vm.VmLostError("no results", shared)
     assert lost.status == "lost"
-    assert "stage" not in TestBedError("vm", "x", shared / "console.log").log_tail()
+    assert "stage" not in TestBedError("vm", "x", shared / "console.log").log_tail
     assert time.monotonic() - begun < 5
 
 

@@ -40,7 +40,7 @@ def test_a_command_is_logged_and_its_failure_named(tmp_path):
     with pytest.raises(TestBedError, match="ended with 3") as caught:
         logged("build", ["sh", "-c", "echo broken >&2; exit 3"], log, tmp_path)
     assert caught.value.stage == "build"
-    assert caught.value.log_tail().splitlines()[-1] == "broken"
+    assert caught.value.log_tail.splitlines()[-1] == "broken"
     assert "fine" in log.read_text()
 
 
@@ -58,6 +58,14 @@ def test_the_log_of_a_crash_begins_with_the_crash(tmp_path):
     lines = [f"[ {n}] line {n}" for n in range(100)]
     lines[40] = "[   40.0] BUG: kernel NULL pointer dereference, address: 0000000000000008"
     log.write_text("\r\n".join(lines))
-    tail = TestBedError("vm", "lost", log).log_tail().splitlines()
+    tail = TestBedError("vm", "lost", log).log_tail.splitlines()
     assert tail[0] == lines[40]
     assert len(tail) == 25
+
+
+def test_the_end_of_a_log_is_kept_when_its_folder_goes(tmp_path):
+    log = tmp_path / "console.log"
+    log.write_text("the last words\n")
+    error = TestBedError("vm", "lost", log)
+    log.unlink()
+    assert error.log_tail == "the last words"

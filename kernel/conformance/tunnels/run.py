@@ -146,7 +146,7 @@ def boot_in(
         return vm.boot(bootable, plan, folder / "vm", timeout=timeout, stop=stop, inputs=[given])
     except TestBedError as error:
         # The folder goes; what its logs say must not.
-        error.args = (f"{error}\n{error.log_tail()}",)
+        error.args = (f"{error}\n{error.log_tail}",)
         raise
 
 
