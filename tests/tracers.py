@@ -32,6 +32,11 @@ none_attached() {
 }
 show() { echo "=== $1"; cat "$1"; }
 mkdir /dev/shm/logs && cd /dev/shm/logs
+(
+    sleep 1800
+    { echo "not at the end after 1800 s:"; ps -ef; tail -n 20 *; } >&2
+    kill -KILL $$
+) &
 """
 
 

@@ -55,12 +55,12 @@ attached 2
 {SEND}
 sleep 1
 kill -INT $(pidof bpftrace)
-wait
+wait $!
 none_attached
 ({commands["perf"]}) > perf.said 2>&1 &
 attached 2
 {SEND}
-wait
+wait $!
 show bpftrace.log
 show perf.log
 show perf.said
@@ -85,10 +85,10 @@ for file in early told status left; do show $file-{sign}; done
 
 WATCH_REFUSES = f"""
 {WATCH} --bpftrace no-such-program 2> no-bpftrace
-mount -t tmpfs none /sys/kernel/btf
-{WATCH} 2> no-btf
+mount -t tmpfs none /sys/kernel/btf || exit
+{WATCH} --seconds 1 2> no-btf
 umount /sys/kernel/btf
-setpriv --reuid 65534 --clear-groups {WATCH} 2> not-root
+setpriv --reuid 65534 --clear-groups {WATCH} --seconds 1 2> not-root
 for file in no-bpftrace no-btf not-root; do show $file; done
 """
 
