@@ -97,12 +97,18 @@ class Trace:
         return [event for event in self.events if event.function == function]
 
 
+_JUDGED = {"transport_header", "inner_mac_header", "inner_network_header"}
+"""Fields that every probe records, and that verdicts are made of."""
 _LARGEST_ERRNO = -4095  # a pointer is more negative than that: include/linux/err.h
 
 
 def read_trace(path: Path) -> Trace:
     """Read one cell's ftrace text."""
-    text = guest_files.read(path)
+    with guest_files.understood(path.name):
+        return _trace(guest_files.read(path))
+
+
+def _trace(text: bytes) -> Trace:
     read = gso.read_trace(io.BytesIO(text), "ftrace")
     lines = text.decode(errors="replace").split("\n")
     events: list[Event] = []
@@ -133,6 +139,8 @@ def _drop(read: gso.Trace, index: int) -> tuple[str, str, tuple[str, ...]]:
 
 def _event(read: gso.Trace, index: int, line: str) -> Event:
     known = read.skb_state(index).known
+    if lacking := _JUDGED - known.keys():
+        raise ValueError(f"an event lacks {', '.join(sorted(lacking))}")
     words = re.findall(r"0x[0-9a-f]+", line.partition(" data=")[2])
     return Event(
         int(read.time[index]) / 1e9,

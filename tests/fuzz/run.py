@@ -29,7 +29,7 @@ WORK = BUILD / "fuzz"
 PROGRAM = WORK / "fuzz"
 CORES = len(os.sched_getaffinity(0))
 LOGS = "logs"
-LONGEST_INPUT = 4096
+LONGEST_INPUT = 1 << 16
 MOST_KEPT = 400
 # A fixed date, so that a corpus with the same inputs is the same file.
 EPOCH = (1980, 1, 1, 0, 0, 0)

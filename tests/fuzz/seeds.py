@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+TESTS = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(TESTS))
 
-import capture_files as build
-import vectorset
+import capture_files as build  # noqa: E402  (after the path to it)
+import vectorset  # noqa: E402
 
 LONGEST = 700
 
@@ -24,6 +25,12 @@ def seeds(target: str) -> Iterator[bytes]:
         yield from vnet()
     elif target == "trace":
         yield from logs()
+    elif target == "doors":
+        yield from doors()
+    elif target == "patch":
+        yield from patches()
+    elif target == "guest":
+        yield from guests()
     elif target == "checksum":
         yield from (bytes(5) + bytes(range(n)) for n in (0, 1, 7, 64, 200))
     else:
@@ -104,3 +111,43 @@ def captures() -> Iterator[bytes]:
             + build.simple(frame, order=order)
             + build.obsolete(b"1234", order=order)
         )
+
+
+def doors() -> Iterator[bytes]:
+    """One and several super-packets of each kind, with nothing and with a few bytes changed."""
+    for which, _ in enumerate(chosen()):
+        frame = bytes([which]) + struct.pack("<H", 3000)
+        yield bytes(4) + struct.pack("<HH", 1000, 0) + frame
+        yield (
+            b"\1"
+            + bytes(3)
+            + struct.pack("<HH", 500, 0)
+            + frame.ljust(64, b"\0")
+            + frame
+            + b"\x12\7"
+        )
+
+
+def patches() -> Iterator[bytes]:
+    """The project's own, and mails around one."""
+    root = Path(__file__).resolve().parents[2]
+    for path in sorted((root / "patches").glob("*.patch")):
+        yield path.read_bytes()[:4000]
+    diff = b"--- a/net/a.c\n+++ b/net/a.c\n@@ -1 +1 @@\n-one\n+two\n"
+    mail = (
+        b"From 0123456789012345678901234567890123456789 Mon Sep 17 00:00:00 2001\nFrom: A <a@b.c>\n"
+    )
+    for number in (1, 2):
+        yield mail + b"Subject: [PATCH v2 %d/2] net: a\n\nText.\n---\n" % number + diff
+    yield mail + b"Content-Transfer-Encoding: base64\nSubject: =?utf-8?q?a?=\n\nLS0t\n"
+
+
+def guests() -> Iterator[bytes]:
+    """Progress, log and frames of a cell, as a guest leaves them."""
+    trace = (TESTS / "kernel/data/incident-unpatched.trace").read_bytes()[:1500]
+    frame = next(frames())
+    head = struct.pack("<QI", 5, len(frame)) + bytes(10)
+    yield b"\n====\n".join(
+        [b'{"stage": "cell", "result": {"entries": {"f": 3}}}\n', trace, head + frame]
+    )
+    yield b'{"stage": "probes", "watched": {"f": {"symbols": ["f"], "why": ""}}}\n'

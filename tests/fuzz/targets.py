@@ -6,17 +6,34 @@ most inputs; a wrong answer is an AssertionError.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import struct
-from collections.abc import Callable
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
 from typing import Any
 
+from gso.kernel.errors import TestBedError, UsageError
+from gso.kernel.guest_files import GuestFileError
+from gso.kernel.judging import coverage, evidence
+from gso.kernel.machine import jobs
+from gso.kernel.trees import patches
+
 import gso
+from gso.buffers import _checksum
 from gso.capture import Reader
 from gso.headers.checks import check
 from gso.headers.fields import differences, dissect
 from gso.rewriting.coalesce import coalesce_capture
 from gso.rewriting.segment import segment_capture
+from gso.segmentation import _batch
+
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+
+import vectorset
 
 PORTS = {
     5501: gso.Tunnel.GUE,
@@ -28,6 +45,20 @@ LINKS = ("ethernet", "raw")
 OPTIONS = 8
 LONGEST = 70_000
 MOST_COMPARED = 100
+HEADERS = 200
+"""The first bytes of a real super-packet, which have all its headers."""
+VIRTIO_TYPES = {
+    int(gso.GsoType.TCPV4): (1, 16),
+    int(gso.GsoType.TCPV6): (4, 16),
+    int(gso.GsoType.UDP_L4): (5, 6),
+}
+"""What a virtio header says of packets without a tunnel: its gso_type and csum_offset."""
+SMALLEST_VIRTIO = 8
+"""The kernel takes a smaller gso_size of a virtio header for this one."""
+CHANGED = 64
+"""Bytes of an input that are one frame of `doors`."""
+SEPARATOR = b"\n====\n"
+MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
 
 
 def options(data: bytes) -> tuple[int, int, int, bytes]:
@@ -250,7 +281,142 @@ def trace(data: bytes) -> None:
     assert gso.diagnose(iter(batches)).judged == gso.diagnose(whole).judged
 
 
+# --- one answer, whichever door is used --------------------------------------------------------
+
+
+@cache
+def templates() -> list[bytes]:
+    """A super-packet of each tunnel and packet inside."""
+    found: dict[tuple[str, ...], bytes] = {}
+    for record in vectorset.records():
+        kind = record["tunnel"], str(record["inner_family"]), record["inner_l4"]
+        found.setdefault(kind, vectorset.frame(record))
+    return list(found.values())
+
+
+def changed(data: bytes) -> bytes:
+    """A real super-packet of another length, with some header bytes of `data`'s choice."""
+    which, length, changes = data[0], int.from_bytes(data[1:3], "little"), data[3:]
+    frame = bytearray(templates()[which % len(templates())])
+    frame = frame[:HEADERS] + (frame[HEADERS:] * (length // len(frame) + 1))[:length]
+    for at, value in zip(changes[::2], changes[1::2], strict=False):
+        frame[at % len(frame)] = value
+    return bytes(frame)
+
+
+def doors(data: bytes) -> None:
+    """Frames give the same segments by one, by batches, threads, headers, and on each path."""
+    flags, size, kind, rest = options(data)
+    parts = [rest[i : i + CHANGED].ljust(3, b"\0") for i in range(0, len(rest), CHANGED)]
+    made = [changed(part) for part in parts[:4]]
+    frames = gso.Frames.from_list([frame for frame in made for _ in range(1 + (flags & 1))])
+    choice: dict[str, Any] = {"tunnel_ports": PORTS}
+    choice["gso_type"] = gso.GsoType(kind) if flags & 2 else None
+    choice["checksum"] = "partial" if flags & 4 else "complete"
+    expected = [alone(bytes(frame), size, **choice) for frame in frames]
+    flat = [piece for pieces in expected for piece in pieces]
+    for batch in batches(frames, size, choice, sum(map(len, flat))):
+        assert batch.to_list() == flat
+        assert batch.parent.tolist() == [i for i, one in enumerate(expected) for _ in one]
+    as_headers(frames, size, choice, expected)
+    for pieces in expected:
+        as_virtio(pieces)
+
+
+def batches(
+    frames: gso.Frames, size: int, choice: dict[str, Any], room: int
+) -> Iterator[gso.Segments]:
+    """The batch in one go, in memory of ours, by threads, and by each path of the processor."""
+    choice = {**choice, "errors": "pass"}
+    yield gso.segment_batch(frames, size, **choice)
+    yield gso.segment_batch(frames, size, out=bytearray(room), **choice)
+    kept = _batch._THREAD_WORK
+    _batch._THREAD_WORK = 1
+    try:
+        yield gso.segment_batch(frames, size, threads=2, **choice)
+    finally:
+        _batch._THREAD_WORK = kept
+    try:
+        for path in _checksum.simd_paths():
+            _checksum.use_simd(path)
+            yield gso.segment_batch(frames, size, **choice)
+    finally:
+        _checksum.use_simd(None)
+
+
+def as_headers(
+    frames: gso.Frames, size: int, choice: dict[str, Any], expected: list[list[bytes]]
+) -> None:
+    """Headers and slices of the payload, joined, are the segments."""
+    try:
+        headers = gso.segment_headers_batch(frames, size, errors="pass", **choice)
+    except gso.GsoError:
+        return
+    joined = [b"".join(headers.iovecs(i)) for i in range(len(headers))]
+    parents = headers.parent.tolist()
+    for number, pieces in enumerate(expected):
+        own = [piece for piece, parent in zip(joined, parents, strict=True) if parent == number]
+        # For UFO a gso_size below the UDP header's is refused here only.
+        assert own == pieces or own == [bytes(frames[number])]
+
+
+def as_virtio(pieces: list[bytes]) -> None:
+    """Segments merged are segmented alike, by their type and by a virtio header that has it."""
+    merged = gso.coalesce(gso.Frames.from_list(pieces), tunnel_ports=PORTS)
+    for number, whole in enumerate(merged):
+        bits, size = int(merged.gso_type[number]), int(merged.gso_size[number])
+        if bits not in VIRTIO_TYPES or size < SMALLEST_VIRTIO:
+            continue
+        start = gso.parse(whole, tunnel_ports=PORTS)
+        kind, check = VIRTIO_TYPES[bits]
+        fields = (1, kind, start.payload, size, start.transport_header, check)
+        cut = gso.segment_vnet(struct.pack("<BBHHHH", *fields) + bytes(whole), header_size=10)
+        expected = gso.segment(whole, size, gso_type=bits, tunnel_ports=PORTS)
+        own = [
+            piece
+            for piece, into in zip(pieces, merged.into.tolist(), strict=True)
+            if into == number
+        ]
+        assert cut.to_list() == expected.to_list() == own
+
+
+# --- the test bed: what people send, and what a guest leaves -----------------------------------
+
+
+def patch(data: bytes) -> None:
+    """A mail or a patch is read or refused, and names no file outside the tree."""
+    with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
+        path = Path(folder, "some.patch")
+        path.write_bytes(data)
+        try:
+            series = patches.read_series(path)
+        except UsageError:
+            return
+    assert series
+    for one in series:
+        for name in one.touched:
+            assert not name.startswith("/")
+            assert ".." not in name.split("/")
+
+
+def guest(data: bytes) -> None:
+    """What a guest leaves of a cell is read or refused: its progress, log, and frames."""
+    progress, trace, frames = (*data.split(SEPARATOR, 2), b"", b"")[:3]
+    with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
+        for name, content in (("progress.jsonl", progress), ("s-t.trace", trace)):
+            Path(folder, name).write_bytes(content)
+        for kind in ("ingress", "mirror", "wire"):
+            Path(folder, f"s-t.{kind}.frames").write_bytes(frames)
+        with contextlib.suppress(GuestFileError):
+            coverage.entries(jobs.events(Path(folder)))
+        with contextlib.suppress(GuestFileError, TestBedError):
+            evidence.read_cell({"scenario": "s", "traffic": "t"}, Path(folder)).summary()
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
     function.__name__: function
-    for function in (parse, segment, checksum, capture, fields, vnet, coalesce, trace)
+    for function in (
+        *(parse, segment, checksum, capture, fields, vnet, coalesce, trace),
+        *(doors, patch, guest),
+    )
 }

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from gso.kernel.guest_files import GuestFileError
 from gso.kernel.judging.evidence import Drop, read_frames, read_trace
 
 import gso
@@ -100,3 +101,24 @@ def test_traces_without_events(tmp_path, text):
     path.write_text(text)
     trace = read_trace(path)
     assert (trace.events, trace.drops) == ((), ())
+
+
+LINES = (DATA / "incident-unpatched.trace").read_text().splitlines()
+EVENT = next(line for line in LINES if " data={" in line)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (EVENT.replace(" inner_network_header=", " other="), "lacks inner_network_header"),
+        (EVENT.replace(" transport_header=", " other="), "lacks transport_header"),
+        (EVENT.partition(" data=")[0] + " data={0x12345678901234567}", "too big"),
+    ],
+)
+def test_an_event_that_no_probe_wrote_is_damage(tmp_path, line, said):
+    path = tmp_path / "x.trace"
+    path.write_text(EVENT + "\n")
+    assert read_trace(path).events
+    path.write_text(line + "\n")
+    with pytest.raises(GuestFileError, match=f"x.trace of the guest is damaged: .*{said}"):
+        read_trace(path)
