@@ -1,5 +1,6 @@
 # make verify   verify the fix of the IPVS GUE fault in real kernels
 # make verify-all  the same with every scenario, on two of Debian's kernels (some minutes)
+# make zoo      verify the fix of each known fault on Debian's newest kernel (some minutes)
 # make check    lint, types, architecture, and every test that boots nothing (four to five minutes)
 # make test     run every test, in virtual machines too (half an hour to an hour)
 # make bench    measure the library against its peers (QUICK=1: a look in a minute or two)
@@ -18,13 +19,16 @@ TYPES := build/types
 SOURCES := pyproject.toml setup.py \
 	$(shell find gso -name '*.pyx' -o -name '*.pxd' -o -name '*.h' -o -name '[a-z]*.c')
 
-.PHONY: verify verify-all check quick-tests outlook test bench guard sanitize lint style types drawing changelog build machine lock test-packages clean
+.PHONY: verify verify-all zoo check quick-tests outlook test bench guard sanitize lint style types drawing changelog build machine lock test-packages clean
 
 verify: machine
 	$(BIN)/gso-kernel verify patches/ipvs-gue-inner-mac-header.patch
 
 verify-all: machine
 	$(BIN)/gso-kernel verify --only all --kernel 6.12 --kernel 6.1 --timeout 3600 patches/ipvs-gue-inner-mac-header.patch
+
+zoo: machine
+	$(BIN)/gso-kernel zoo
 
 # What boots nothing and installs nothing runs side by side, a process for each core; random tests try
 # an eighth of the examples that make test tries. The type checker uses one core only, so it runs beside.

@@ -19,6 +19,7 @@ from gso.commands.usage import version
 
 _COMMANDS = {
     "verify": "say whether a patch fixes the fault",
+    "zoo": "verify the fix of each known fault, on each kernel",
     "build": "build what verify would boot, and say where it is",
     "bisect": "find the commit that broke a scenario, or that fixed it",
     "bisect-step": None,  # for git bisect run

@@ -46,10 +46,13 @@ def _safe(text: str | Text) -> Text:
 
 
 class TerminalScreen:
-    """Shows how far the run is on standard error, and its table and verdict on standard output."""
+    """Shows how far the run is on standard error, and its table and verdict on standard output.
 
-    def __init__(self, *, quiet: bool = False) -> None:
-        self._out = _console(sys.stdout)
+    ``rows``: where to show the table where it is no more than progress.
+    """
+
+    def __init__(self, *, quiet: bool = False, rows: TextIO | None = None) -> None:
+        self._out = _console(rows or sys.stdout, quiet=quiet and rows is not None)
         self._log = _console(sys.stderr, quiet=quiet)
         self._begun = time.monotonic()
         self._progress: Progress | None = None

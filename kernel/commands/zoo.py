@@ -1,0 +1,64 @@
+"""``gso-kernel zoo``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from gso.kernel.commands.common import seconds
+from gso.kernel.report.terminal import TerminalScreen
+from gso.kernel.runs.zoo import Visit, zoo
+
+
+def add(command: argparse.ArgumentParser) -> None:
+    """Describe the subcommand."""
+    command.description = (
+        "Verifies the fix of each known fault: the kernel without it must fail, the one with it "
+        "must pass, and what worked must go on working. Exit status: 0 all are FIXED, 1 one is "
+        "not, 2 wrong usage, 125 nothing can be said of one."
+    )
+    command.add_argument(
+        "--kernel",
+        action="append",
+        default=[],
+        metavar="VERSION",
+        help="Debian kernel, such as 6.1 (default: newest); may be given several times",
+    )
+    command.add_argument(
+        "--only",
+        action="append",
+        default=[],
+        metavar="FAULT",
+        help="name or glob of faults (default: all; see list); may be repeated",
+    )
+    command.add_argument(
+        "--results",
+        type=Path,
+        default=Path("results"),
+        metavar="DIR",
+        help="folder for the evidence of all runs (default: results)",
+    )
+    command.add_argument(
+        "--timeout",
+        type=seconds,
+        default=900.0,
+        metavar="SECONDS",
+        help="longest time for one boot with its traffic (default: 900)",
+    )
+    command.add_argument("--json", action="store_true", help="for machines")
+    command.add_argument("--quiet", action="store_true", help="no progress, only the result")
+    command.set_defaults(run=_zoo)
+
+
+def _zoo(options: argparse.Namespace) -> int:
+    visit = Visit(options.results, options.kernel, options.only, options.timeout)
+    # The rows of each run are progress here: the table alone is the result.
+    screen = TerminalScreen(quiet=options.quiet, rows=sys.stderr)
+    try:
+        found = zoo(visit, screen)
+    finally:
+        screen.close()
+    print(json.dumps(found.summary(), indent=1) if options.json else found.text())
+    return found.exit_status

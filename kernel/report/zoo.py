@@ -1,0 +1,103 @@
+"""The zoo as a table: each known fault on each kernel, for people and for machines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gso.kernel.errors import TestBedError
+from gso.kernel.judging.results import KernelReport
+from gso.kernel.judging.verdict import Verdict
+from gso.kernel.report.write import PAGE
+
+from gso.printable import printable_lines
+
+SCHEMA = Path(__file__).with_name("zoo.schema.json")
+_NAME = "gso.zoo/1"
+_EXPECTED = (Verdict.FIXED, Verdict.UNAFFECTED, Verdict.UNRELATED)
+
+
+@dataclass(frozen=True)
+class Specimen:
+    """One fault on one kernel. ``why``: what speaks against FIXED; ``folder``: its evidence."""
+
+    fault: str
+    kernel: str
+    verdict: Verdict
+    why: str = ""
+    seconds: float = 0.0
+    folder: Path | None = None
+
+    def __str__(self) -> str:
+        text = f"{self.fault} on {self.kernel}: {self.verdict.value}"
+        where = f" ({self.folder / PAGE})" if self.folder else ""
+        return printable_lines(f"{text}{': ' * bool(self.why)}{self.why}{where}")
+
+    def summary(self) -> dict[str, Any]:
+        """Return it as plain data."""
+        folder = str(self.folder) if self.folder else None
+        return {**vars(self), "verdict": self.verdict.value, "folder": folder}
+
+
+@dataclass(frozen=True)
+class Zoo:
+    """All of them, fault by fault. ``kernels``: the label of each, by its id."""
+
+    kernels: dict[str, str]
+    specimens: Sequence[Specimen]
+    seconds: float
+
+    @property
+    def exit_status(self) -> int:
+        """0: all are FIXED; 1: one is not; 125: of one nothing can be said."""
+        found = {one.verdict.exit_status for one in self.specimens}
+        return 1 if 1 in found else max(found, default=TestBedError.exit_status)
+
+    def summary(self) -> dict[str, Any]:
+        """Return everything as plain data, as ``zoo.schema.json`` describes it."""
+        return {
+            "schema": _NAME,
+            "exit_status": self.exit_status,
+            "seconds": self.seconds,
+            "kernels": self.kernels,
+            "faults": [one.summary() for one in self.specimens],
+        }
+
+    def text(self) -> str:
+        """Return the table, and below it what is to be said of those that are not FIXED."""
+        faults = list(dict.fromkeys(one.fault for one in self.specimens))
+        verdicts = {(one.fault, one.kernel): one.verdict.value for one in self.specimens}
+        rows = [[fault, *(verdicts[fault, kernel] for kernel in self.kernels)] for fault in faults]
+        others = [one for one in self.specimens if one.verdict is not Verdict.FIXED]
+        every = len(self.specimens)
+        fixed = f"{every - len(others)} of {every} FIXED, {self.seconds:.0f} s"
+        return "\n".join([*_aligned([["fault", *self.kernels], *rows]), *map(str, others), fixed])
+
+
+def specimen(fault: str, report: KernelReport, folder: Path | None) -> Specimen:
+    """Return what ``verify`` found out about a fault on one kernel."""
+    seconds = round(sum(report.seconds.values()), 2)
+    return Specimen(fault, report.id, report.verdict, _why(report), seconds, folder)
+
+
+def _why(report: KernelReport) -> str:
+    if report.verdict is Verdict.FIXED:
+        return ""
+    said = [f"{report.error['stage']}: {report.error['message']}"] if report.error else []
+    said += [finding.splitlines()[0] for finding in report.findings]
+    said += [
+        f"{found.scenario.name} {found.verdict.value}"
+        for found in report.scenarios
+        if found.verdict not in _EXPECTED
+    ]
+    return "; ".join(said)
+
+
+def _aligned(rows: list[list[str]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
