@@ -15,7 +15,7 @@ from gso.capture import Capture, Interface, Reader
 from gso.commands.common import add_common, add_input, open_source, positive, tunnel_ports
 from gso.commands.files import check_no_input, write_text
 from gso.commands.usage import FINDINGS, FINE, UNUSABLE, UsageError, plural, terminal_width
-from gso.drawing.packet import describe, draw, draw_svg, faults
+from gso.drawing.packet import describe, draw, draw_svg
 from gso.headers.followed import not_followed
 from gso.headers.fragments import Reassembler, Whole
 from gso.rules import Severity
@@ -25,8 +25,8 @@ _COLOURS = {"title": "1", "right": "32", "wrong": "1;31", "note": "33"}
 
 _EXPLAIN = """\
 Draw one packet of a capture: every header and field with its offset and value, the kernel's header
-offsets, and whether lengths and checksums are right (exit status 1 if one is wrong, 2 if the packet
-cannot be looked into).
+offsets, and whether lengths and checksums are right (exit status 1 for what `gso validate` calls an
+error, 2 if the packet cannot be looked into).
 """
 
 
@@ -60,15 +60,7 @@ def _explain(options: argparse.Namespace) -> int:
     with Reader(open_source(options.input)) as reader:
         for batch in reader:
             if seen + len(batch) >= options.number:
-                index = options.number - seen - 1
-                description = describe(batch, index, options.number, ports)
-                status = _status(batch, index, ports)
-                if options.reassemble:
-                    description = _whole(options, ports) or description
-                if options.svg:
-                    write_text(options.svg, draw_svg(description))
-                _show(description, as_json=options.json)
-                return FINDINGS if faults(description) else status
+                return _explain_one(batch, options.number - seen - 1, options, ports)
             seen += len(batch)
     cut = f" ({reader.truncated})" if reader.truncated else ""
     raise UsageError(
@@ -77,21 +69,35 @@ def _explain(options: argparse.Namespace) -> int:
     )
 
 
+def _explain_one(
+    batch: Capture, index: int, options: argparse.Namespace, ports: dict[int, Any]
+) -> int:
+    status = _status(batch, index, ports)
+    whole = _whole(options, ports) if options.reassemble else None
+    if whole is not None:
+        batch, index = whole, 0
+        status = max(status, _status(whole, 0, ports))
+    description = describe(batch, index, options.number, ports)
+    if options.svg:
+        write_text(options.svg, draw_svg(description))
+    _show(description, as_json=options.json)
+    return status
+
+
 def _status(batch: Capture, index: int, ports: dict[int, Any]) -> int:
-    """The exit status that the packet's headers give, all checksums being right."""
+    """The exit status for a packet: of what `gso validate` finds in it."""
     frame = batch.frames[index]
     link_type = batch.interfaces[int(batch.interface_ids[index])].link_type
     words: Any = {"link_type": link_type, "tunnel_ports": ports}
     complete = len(frame) >= int(batch.original_lengths[index])
-    if any(
-        one.severity is Severity.ERROR for one in validate_frame(frame, complete=complete, **words)
-    ):
+    found = validate_frame(frame, complete=complete, **words)
+    if any(one.severity is Severity.ERROR for one in found):
         return FINDINGS
     unknown = not_followed(frame, **words)
     return UNUSABLE if unknown and unknown[1] else FINE
 
 
-def _whole(options: argparse.Namespace, ports: dict[int, Any]) -> dict[str, Any] | None:
+def _whole(options: argparse.Namespace, ports: dict[int, Any]) -> Capture | None:
     """The IP packet that the packet is a fragment of; None if it is none, or a piece lacks."""
     if options.input == "-":
         raise UsageError("--reassemble reads the capture again, which takes a file")
@@ -106,16 +112,14 @@ def _whole(options: argparse.Namespace, ports: dict[int, Any]) -> dict[str, Any]
                     continue
                 whole = pieces.add(number, bytes(frame), link_type=link_type, tunnel_ports=ports)
                 if whole is not None and options.number in whole.numbers:
-                    return _described(whole, batch, index, options.number, ports)
+                    return _as_capture(whole, batch, index)
     return None
 
 
-def _described(
-    whole: Whole, batch: Capture, index: int, number: int, ports: dict[int, Any]
-) -> dict[str, Any]:
-    """Describe a packet put together, with the time of its last fragment."""
+def _as_capture(whole: Whole, batch: Capture, index: int) -> Capture:
+    """A packet put together, with the time of its last fragment, which is at `index`."""
     numbers = ", ".join(map(str, whole.numbers))
-    one = Capture(
+    return Capture(
         Frames.from_list([whole.packet]),
         batch.timestamps[index : index + 1],
         (Interface("raw", name=batch.interfaces[int(batch.interface_ids[index])].name),),
@@ -123,7 +127,6 @@ def _described(
         np.array([len(whole.packet)]),
         [f"put together of packets {numbers}"],
     )
-    return describe(one, 0, number, ports)
 
 
 def _show(description: dict[str, Any], *, as_json: bool) -> None:

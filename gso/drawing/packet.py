@@ -25,6 +25,7 @@ Style: TypeAlias = Callable[[str, str], str]
 _LOOKS = {
     Status.RIGHT: "right",
     Status.WRONG: "wrong",
+    Status.BLANK: "note",
     Status.PARTIAL: "note",
     Status.UNUSED: "note",
     Status.MISSING: "wrong",
@@ -123,15 +124,6 @@ def _field(one: Field, verdict: Check | None) -> dict[str, Any]:
         described["expected"] = verdict.expected
         described["verdict"] = _MEANINGS.get(verdict.status, str(verdict))
     return described
-
-
-def faults(description: dict[str, Any]) -> int:
-    """The number of wrong lengths and checksums."""
-    return sum(
-        one.get("status") in (str(Status.WRONG), str(Status.MISSING))
-        for header in description["headers"]
-        for one in header["fields"]
-    )
 
 
 def moment(nanoseconds: int) -> str:

@@ -32,6 +32,8 @@ class Status(str, Enum):
 
     RIGHT = "right"
     WRONG = "wrong"
+    BLANK = "blank"
+    """A checksum of zero where another is right: the sending host left it to a device."""
     PARTIAL = "partial"
     """The sum of the pseudo header alone: a device, or with remote checksum offload the receiver,
     adds the rest."""
@@ -67,6 +69,8 @@ class Check:
     expected: int | None = None
 
     def __str__(self) -> str:
+        if self.status is Status.BLANK:
+            return f"blank, left to a device: should be 0x{self.expected or 0:04x}"
         if self.status is Status.WRONG and self.expected is not None:
             digits = f"0x{self.expected:04x}" if self.name == "checksum" else str(self.expected)
             return f"wrong, should be {digits}"
@@ -140,7 +144,7 @@ def _sum(header: Header, covered: bytes, initial: int) -> Check:
         expected = 0xFFFF
     # 0 and 0xffff are the same number in this arithmetic; only UDP tells them apart.
     right = checksum(covered, initial) == 0
-    status = Status.RIGHT if right else Status.WRONG
+    status = Status.RIGHT if right else Status.WRONG if value else Status.BLANK
     return Check(header.name, "checksum", offset, value, status, expected)
 
 

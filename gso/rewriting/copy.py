@@ -97,8 +97,10 @@ class Packer:
         records = packets.records
         first = np.searchsorted(parents, np.arange(len(records) + 1))
         skips = np.full(len(packets.section.interfaces), skip, np.uint32)
-        # A replacement's length on the wire is its own: the packet's is no longer true.
-        records["original"][parents] = 0
+        # A replacement of another length is all there is of it; one of the same length is the
+        # packet with some fields changed, and lacks what the packet lacks.
+        others = parents[frames.lengths + skip != records["captured"][parents]]
+        records["original"][others] = 0
         need = packed_size(records, frames.offsets, first, skips)
         # The last buffer may still be on its way to the disk.
         self._buffer, self._other = self._other, self._buffer

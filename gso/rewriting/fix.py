@@ -14,7 +14,7 @@ from gso.headers.fragments import Reassembler, Whole
 from gso.headers.tunnels import TunnelPorts
 
 _MOST_STEPS = 64
-_TO_FIX = (Status.WRONG, Status.PARTIAL, Status.MISSING)
+_TO_FIX = (Status.WRONG, Status.BLANK, Status.PARTIAL, Status.MISSING)
 Values = dict[int, int]
 """16-bit fields to write into a packet, by their offset."""
 

@@ -16,7 +16,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from gso.buffers._checksum import checksum, pseudo_header
+from gso.buffers._checksum import checksum
 from gso.buffers._frames import Frames
 from gso.capture.format import Int64s, Source, is_path
 from gso.capture.reader import Packets
@@ -42,6 +42,7 @@ from gso.rewriting.links import (
 )
 from gso.rewriting.notes import Notes
 from gso.rewriting.snaplen import add_missing, missing_bytes
+from gso.rewriting.sums import can_be_cut
 from gso.segmentation._batch import segment_batch
 from gso.segmentation._segment import segment
 
@@ -50,7 +51,6 @@ UdpWay: TypeAlias = Literal["uso", "ufo", "keep"]
 _NEVER_OFFLOADED = (1, 2, 58, 89)  # ICMP, IGMP, ICMPv6 and OSPF: IP protocols
 _FRAGMENT_HEADER = 8  # of IPv6, with UFO
 _LONGEST_HEADERS = 128  # of tags, labels and tunnels around the packets of a wire
-_UDP_HLEN = 8
 _UNKNOWN = -1  # the size of datagrams
 # In an IPv4 header
 _FLAGS_AT = 6
@@ -355,11 +355,12 @@ class _Segmenter:
         for i in np.flatnonzero(damaged).tolist():
             self._note(i, "the checksum of its IP header is wrong")
             left[i] = True
+        for i in np.flatnonzero((info["partial"] == 0) & (sizes > 0) & ~left).tolist():
+            if not can_be_cut(frames[i], info[i], int(sizes[i])):
+                name = L4(int(info["protocol"][i])).name
+                self._note(i, f"its {name} checksum is neither right nor left to a device")
+                left[i] = True
         udp = (info["protocol"] == L4.UDP) & (sizes > 0) & ~left
-        for i in np.flatnonzero(udp & (info["partial"] == 0)).tolist():
-            if not _has_right_sum(frames[i], info[i]):
-                self._note(i, "its UDP checksum is neither right nor left to a device")
-                left[i], udp[i] = True, False
         return left | self._in_tunnels(frames, info, udp, kind)
 
     def _in_tunnels(
@@ -459,16 +460,6 @@ class _Segmenter:
                 flow.packets += 1
                 flow.segments += int(pieces[i])
                 flow.gso_sizes.add(int(sizes[i]))
-
-
-def _has_right_sum(frame: memoryview, packet: Any) -> bool:
-    """Whether the UDP checksum of a whole packet is right, or none: 0."""
-    width = 4 if packet["version"] == 4 else 16
-    start = int(packet["hlen"]) - _UDP_HLEN
-    datagram = frame[start : start + _UDP_HLEN + int(packet["payload"])]
-    addresses = packet["source"].tobytes()[:width], packet["destination"].tobytes()[:width]
-    pseudo = pseudo_header(*addresses, int(L4.UDP), len(datagram))
-    return bytes(datagram[6:8]) == bytes(2) or checksum(datagram, pseudo) == 0
 
 
 def _with_header_checksums(

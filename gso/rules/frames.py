@@ -82,7 +82,7 @@ def _field(one: Check) -> Iterator[Finding]:
             "The sender left the checksum out as IPv4 allows; or the port is a tunnel's: see "
             "--tunnel-port.",
         )
-    elif one.status is Status.WRONG and one.name == "checksum" and one.value == 0:
+    elif one.status is Status.BLANK:
         yield Finding(
             "frame-partial-checksum",
             Severity.WARNING,

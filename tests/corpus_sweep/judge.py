@@ -14,6 +14,7 @@ from gso.headers.checks import Status, check
 from gso.rules.frames import validate_frame
 
 _SUMS = {"ipv4": "ip", "tcp": "tcp", "udp": "udp", "icmp": "icmp", "icmpv6": "icmpv6"}
+_BAD = (Status.WRONG, Status.BLANK, Status.PARTIAL)
 _BY_TSHARK = ("frame-length", "frame-header")
 Rows = Mapping[Packet, Dissected]
 
@@ -100,7 +101,7 @@ def _compare_sums(
     bad: Counter[str] = Counter()
     for one in check(packet.data, **words):
         names = [name for key, name in _SUMS.items() if key in one.header.split()]
-        if names and one.name == "checksum" and one.status in (Status.WRONG, Status.PARTIAL):
+        if names and one.name == "checksum" and one.status in _BAD:
             bad[names[0]] += 1
     for name in bad.keys() | row.bad.keys():
         ours, theirs = bad[name], row.bad[name]

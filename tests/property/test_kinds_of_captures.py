@@ -22,6 +22,7 @@ from gso.rewriting.coalesce import coalesce_capture
 from gso.rewriting.segment import segment_capture
 from gso.rules.frames import validate_frame
 from kinds import BYTES, PACKET, PAIRS, TRIES, V4_PACKET, V4_PAIRS, padded, run, tagged
+from reference.checksums import checksum, pseudo_header
 
 MSS = st.integers(536, 1440)
 MTU_MSS = {4: 1460, 6: 1440}
@@ -88,6 +89,65 @@ def test_what_is_not_segmented_is_named(size, protocol):
     made, summary = run(segment_capture, [handmade.ethernet(packet)], 1448)
     assert made == [handmade.ethernet(packet)]
     assert [note.packets for note in summary.notes.values()] == [[1]]
+
+
+# --- 13: which checksums a super-packet can have ---
+
+
+def with_sum(packet: bytes, value: int) -> bytes:
+    at = 56 if packet[0] >> 4 == 6 else 36
+    return packet[:at] + struct.pack(">H", value) + packet[at + 2 :]
+
+
+def sum_of(packet: bytes, l4: bytes, length: int | None = None) -> int:
+    """Of the pseudo header with this length, or of the whole."""
+    six = packet[0] >> 4 == 6
+    ends = (packet[8:24], packet[24:40]) if six else (packet[12:16], packet[16:20])
+    if length is not None:
+        return pseudo_header(*ends, 6, length)
+    l4 = l4[:16] + b"\0\0" + l4[18:]
+    return checksum(l4, pseudo_header(*ends, 6, len(l4)))
+
+
+@st.composite
+def super_packets(draw):
+    """A TCP packet as a host shows it, whole, and whether its checksum is one it can have."""
+    size = draw(st.integers(2000, 20000))
+    flags = draw(st.sampled_from([0x10, 0x18, 0x19]))
+    packet = handmade.tcp(*draw(PAIRS), bytes(i % 251 for i in range(size)), flags=flags)
+    l4 = packet[40 if packet[0] >> 4 == 6 else 20 :]
+    first = l4[: 32 + 1448]
+    fewer = first[:13] + b"\x10" + first[14:]
+    right = sum_of(packet, l4)
+    sums = {
+        "right": right,
+        "partial": sum_of(packet, l4, len(l4)),
+        "without length": sum_of(packet, l4, 0),
+        "zero": 0,
+        "first segment": sum_of(packet, draw(st.sampled_from([first, fewer]))),
+    }
+    if draw(st.booleans()):
+        return with_sum(packet, draw(st.sampled_from(list(sums.values())))), packet, True
+    may = {*sums.values(), sum_of(packet, fewer), sum_of(packet, first)}
+    # FIN and PSH alone may differ, too.
+    may |= {sum_of(packet, first[:13] + bytes([one]) + first[14:]) for one in (0x10, 0x11, 0x18)}
+    other = draw(st.integers(1, 0xFFFE).filter(lambda value: value not in may))
+    return with_sum(packet, other), packet, False
+
+
+@TRIES
+@given(super_packets())
+def test_a_checksum_that_no_super_packet_has_is_no_super_packets(made):
+    packet, right, possible = made
+    out, summary = run(segment_capture, [handmade.ethernet(packet)], 1448)
+    if possible:
+        assert summary.fine
+        pieces = gso.segment(right, 1448, link_type="raw").to_list()
+        assert out == [handmade.ethernet(one) for one in pieces]
+        return
+    assert out == [handmade.ethernet(packet)]
+    (reason,) = summary.notes
+    assert reason == "its TCP checksum is neither right nor left to a device"
 
 
 # --- 02: the segment size of a connection ---
@@ -441,3 +501,44 @@ def test_commands_take_what_is_ordinary(tmp_path_factory, frames):
     gso.write_capture(source, frames)
     for command in ("validate", "info", "explain"):
         assert main([command, str(source)]) == 0
+
+
+# --- one answer at each door ---
+
+
+@st.composite
+def odd_packets(draw):
+    """A packet with a checksum blank, partial or changed, a length changed, or cut off."""
+    frame = bytearray(handmade.ethernet(draw(PACKET)))
+    start = 14 + (40 if frame[14] >> 4 == 6 else 20)
+    what = draw(st.sampled_from(["sum", "ip sum", "length", "cut", "type", "version", "byte"]))
+    value = draw(st.sampled_from([b"\0\0", b"\xff\xff", b"\x12\x34"]))
+    if what == "sum":
+        at = start + (16 if frame[23 if frame[14] >> 4 == 4 else 20] == 6 else 6)
+        frame[at : at + 2] = value
+    elif what == "ip sum":
+        frame[24:26] = value
+    elif what == "length":
+        frame[16:18] = value
+    elif what == "type":
+        frame[12:14] = value
+    elif what == "version":
+        frame[14] = draw(st.integers(0, 255))
+    elif what == "byte":
+        frame[draw(st.integers(0, len(frame) - 1))] ^= draw(st.integers(1, 255))
+    whole = len(frame)
+    size = draw(st.integers(1, whole)) if what == "cut" else whole
+    return bytes(frame[:size]), whole
+
+
+@TRIES
+@given(odd_packets())
+def test_validate_and_explain_answer_alike(tmp_path_factory, made):
+    frame, whole = made
+    source = tmp_path_factory.mktemp("doors") / "in.pcap"
+    gso.write_capture(source, [frame], original_lengths=[whole])
+    status = main(["validate", str(source)])
+    assert main(["explain", str(source)]) == status
+    assert (main(["info", str(source)]) == 2) == (status == 2)
+    for command in ("segment", "coalesce"):
+        assert (main([command, str(source), f"{source}.out"]) == 2) == (status == 2)

@@ -52,6 +52,18 @@ def test_every_wrong_length_and_checksum_is_set_right(name, tmp_path, capsys):
     assert f"{len(made) - 1} packets had wrong lengths" in capsys.readouterr().out
 
 
+def test_a_packet_that_the_capture_cut_still_lacks_its_bytes(tmp_path):
+    right = bytes(PACKETS["tcp"])
+    bad = right[:24] + b"\x12\x34" + right[26:]
+    source, out = tmp_path / "in.pcap", tmp_path / "out.pcap"
+    gso.write_capture(source, [bad[:60]], original_lengths=[len(bad)])
+    assert main(["segment", str(source), str(out), "--fix"]) == 0
+    made = gso.read_capture(out)
+    assert made.frames.to_list() == [right[:60]]
+    assert made.original_lengths.tolist() == [len(right)]
+    assert main(["validate", str(out)]) == 0
+
+
 def test_without_the_option_nothing_is_set_right(tmp_path, capsys):
     frame = bytes(PACKETS["tcp"])[:-1] + b"!"
     source, out = tmp_path / "in.pcap", tmp_path / "out.pcap"
