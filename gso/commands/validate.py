@@ -12,15 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from gso.capture import Capture, Reader
+from gso.capture import Reader
 from gso.commands.common import add_common, add_input, open_source, positive, tunnel_ports
 from gso.commands.usage import FINDINGS, FINE, UNUSABLE, plural
 from gso.errors import GsoError
-from gso.headers._fine import fine_frames
 from gso.headers.followed import not_followed
 from gso.headers.fragments import Reassembler
 from gso.printable import printable, wrapped
 from gso.rewriting.ambiguous import looks_like
+from gso.rewriting.fine import look
 from gso.rules import Finding, Severity
 from gso.rules.frames import validate_frame
 
@@ -105,14 +105,15 @@ def _validate(options: argparse.Namespace) -> int:
         try:
             for batch in reader:
                 first = verdict.packets
-                doubtful = _doubtful(batch, ports, options.mtu, verdict)
+                seen = look(batch, ports, mtu=options.mtu, tunnels=verdict.tunnels)
+                verdict.cut += int(seen.cut.sum())
                 # A fragment that is fine is a piece of a packet that need not be.
-                looked_into = range(len(batch)) if options.reassemble else sorted(doubtful)
-                for index in looked_into:
+                whole = seen.fragments & ~seen.cut & options.reassemble
+                for index in np.flatnonzero(~seen.fine | whole).tolist():
                     verdict.packets = first + index + 1
-                    if index in doubtful:
+                    if not seen.fine[index]:
                         _judge(batch, index, ports, options.mtu, verdict)
-                    if options.reassemble:
+                    if whole[index]:
                         _judge_whole(batch, index, ports, pieces, verdict)
                 verdict.packets = first + len(batch)
         except GsoError as error:
@@ -127,21 +128,6 @@ def _validate(options: argparse.Namespace) -> int:
     else:
         sys.stdout.writelines(f"{line}\n" for line in _validate_report(options.input, verdict))
     return verdict.status
-
-
-def _doubtful(
-    batch: Capture, ports: dict[int, Any], mtu: int | None, verdict: _Verdict
-) -> set[int]:
-    """The packets that are not plainly fine, or that the capture cut."""
-    doubtful = batch.frames.lengths < batch.original_lengths
-    verdict.cut += int(doubtful.sum())
-    types = np.array([interface.link_type for interface in batch.interfaces])
-    for link_type in set(types):
-        which = np.flatnonzero(types[batch.interface_ids] == link_type)
-        frames = batch.frames if len(which) == len(batch) else batch.frames[which]
-        words: Any = {"tunnel_ports": ports, "mtu": mtu, "tunnels": verdict.tunnels}
-        doubtful[which] |= ~fine_frames(frames, link_type, **words)
-    return set(np.flatnonzero(doubtful).tolist())
 
 
 def _judge(
@@ -164,8 +150,6 @@ def _judge_whole(
 ) -> None:
     """Judge the IP packet that this fragment completes, if any, as its first fragment's."""
     frame = bytes(batch.frames[index])
-    if len(frame) < int(batch.original_lengths[index]):
-        return
     link_type = batch.interfaces[int(batch.interface_ids[index])].link_type
     whole = pieces.add(verdict.packets, frame, link_type=link_type, tunnel_ports=ports)
     if whole is None:

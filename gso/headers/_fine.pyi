@@ -13,4 +13,5 @@ def fine_frames(
     tunnel_ports: TunnelPorts | None = None,
     mtu: int | None = None,
     tunnels: Counter[tuple[int, str]] | None = None,
+    fragments: npt.NDArray[np.bool_] | None = None,
 ) -> npt.NDArray[np.bool_]: ...

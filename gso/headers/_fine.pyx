@@ -28,6 +28,7 @@ from gso.headers._walk cimport (
 
 import numpy as np
 
+from gso.headers.protocols import AF_INET, AF_INET6
 from gso.headers.tunnels import UDP_TUNNELS
 
 cdef enum:
@@ -43,6 +44,10 @@ cdef enum:
     IPPROTO_ICMPV6 = 58
     PADDED = 64             # longest Ethernet frame that may have been padded, with its FCS
     UNTYPED = -1
+    FAMILY = -2             # an address family, in the byte order of who captured
+    # What is told of a frame, a bit each
+    IS_FINE = 1
+    IS_WHOLE = 2            # nothing in it is a fragment of an IP packet
 
 # A frame: `before` bytes of it precede what the walk reads.
 cdef struct whole:
@@ -60,36 +65,49 @@ _LINKS = {
     "ipv6": (True, 0, UNTYPED),
     "linux_sll": (True, 16, 14),
     "linux_sll2": (True, 20, 0),
+    "null": (True, 4, FAMILY),
+    "loop": (True, 4, FAMILY),
 }
 
+cdef uint8_t[256] version_of_family = bytes(
+    4 if one == AF_INET else 6 if one in AF_INET6 else 0xff for one in range(256)
+)
 
-def fine_frames(Frames frames not None, link_type, *, tunnel_ports=None, mtu=None, tunnels=None):
+
+def fine_frames(
+    Frames frames not None, link_type, *, tunnel_ports=None, mtu=None, tunnels=None, fragments=None
+):
     """Which whole frames are fine: array of bool, shape (n,).
 
     The arguments are those of `gso.rules.frames.validate_frame`. Into `tunnels`, a Counter, goes
     how many frames may be in a tunnel on an unknown port: by the port and the tunnel's name, as
-    `gso.headers._ambiguous.guess_tunnels` has them.
+    `gso.headers._ambiguous.guess_tunnels` has them. `fragments`, an array of bool, shape (n,), is
+    filled with which frames may be fragments of an IP packet; those that are fine or not.
     """
     cdef port_list ports
     cdef bint raw
     cdef Py_ssize_t before, type_at, i, n = frames.n
     cdef int64_t most = 0 if mtu is None else mtu
-    result = np.zeros(n, np.bool_)
+    told = np.zeros(n, np.uint8)
+    if fragments is not None:
+        fragments[:] = True
     if link_type not in _LINKS or not n:
-        return result
-    cdef uint8_t[::1] out = result.view(np.uint8)
+        return told.view(np.bool_)
+    cdef uint8_t[::1] out = told
     raw, before, type_at = _LINKS[link_type]
     guesses = np.zeros(n if tunnels is not None else 0, np.uint32)
     cdef uint32_t[::1] guessed = guesses
     take_ports(&ports, tunnel_ports)
     with nogil:
         for i in range(n):
-            out[i] = frame_is_fine(
+            out[i] = told_of_frame(
                 whole(frames.buf + frames.off[i], frames.off[i + 1] - frames.off[i], before, most),
                 raw, type_at, &ports, &guessed[i] if guessed.shape[0] else NULL)
     count_guesses(guesses, tunnels)
     drop_ports(&ports)
-    return result
+    if fragments is not None:
+        fragments[:] = told & IS_WHOLE == 0
+    return told & IS_FINE != 0
 
 
 def count_guesses(guesses, tunnels):
@@ -111,30 +129,65 @@ cdef uint32_t guessed_tunnel(
             | <uint32_t>(found.row - ports.known.rows) << 8 | found.protocol)
 
 
-cdef bint frame_is_fine(
+cdef uint8_t told_of_frame(
     whole f, bint raw, Py_ssize_t type_at, const port_list *ports, uint32_t *guessed
 ) noexcept nogil:
+    """IS_FINE and IS_WHOLE, as far as they are sure."""
     cdef headers h
     cdef header_copy copy
     cdef fault why
     cdef int failed
     if f.size <= f.before or (type_at != UNTYPED and not is_typed(&f, type_at)):
-        return False
+        return 0
     f.p += f.before
     f.size -= f.before
     failed = read_headers(&h, &why, &copy, f.p, f.size, raw, ports)
     drop_copy(&copy)
     if failed:
-        return False
+        return 0
     if guessed is not NULL and h.l4 == IPPROTO_UDP:
         guessed[0] = guessed_tunnel(&h, &f, raw, ports)
-    return is_usual(&h) and is_right(&f, &h)
+    if not is_usual(&h):
+        return 0
+    if is_right(&f, &h):
+        return IS_FINE if has_fragment(&f, &h) else IS_FINE | IS_WHOLE
+    if h.refusal.field is NULL and is_direct(&f, &h) and not has_fragment(&f, &h):
+        return IS_WHOLE
+    return 0
+
+
+cdef bint is_direct(const whole *f, const headers *h) noexcept nogil:
+    """Whether the walk came to TCP or UDP without extension headers of IPv6."""
+    cdef int k
+    for k in range(h.n):
+        if h.layers[k].kind != LAYER_IPV6:
+            continue
+        if not is_followed(f.p[h.layers[k].offset + IPV6_NEXTHDR]):
+            return False
+    return h.n > 0 and (h.l4 == IPPROTO_TCP or h.l4 == IPPROTO_UDP)
+
+
+cdef bint has_fragment(const whole *f, const headers *h) noexcept nogil:
+    cdef int k
+    for k in range(h.n):
+        if is_fragment(f, &h.layers[k]):
+            return True
+    return False
 
 
 cdef bint is_typed(const whole *f, Py_ssize_t type_at) noexcept nogil:
     """Whether the link's header announces the IP version of what follows."""
     cdef unsigned int version = f.p[f.before] >> 4
+    if type_at == FAMILY:
+        return is_family(f.p, version)
     return get16(f.p + type_at) == (ETH_P_IP if version == 4 else ETH_P_IPV6)
+
+
+cdef bint is_family(const uint8_t *p, unsigned int version) noexcept nogil:
+    """Whether the address family in a loopback header, of either byte order, is that of IP."""
+    if p[1] or p[2] or (p[0] and p[3]):
+        return False
+    return version_of_family[p[0] | p[3]] == version
 
 
 cdef bint is_usual(const headers *h) noexcept nogil:
@@ -182,7 +235,6 @@ cdef Py_ssize_t ip_end(
     """Where the IP packet of this header ends; -1 if anything is not as usual."""
     cdef const uint8_t *ip = f.p + one.offset
     cdef Py_ssize_t end = one.offset
-    cdef uint8_t proto
     if one.kind == LAYER_IPV4:
         if ip[0] != IPV4_NO_OPTIONS and not (ip[0] >> 4 == 4 and is_straight(ip, one.hlen)):
             return -1
@@ -190,11 +242,7 @@ cdef Py_ssize_t ip_end(
             return -1
         end += get16(ip + IPV4_TOT_LEN)
     else:
-        proto = ip[IPV6_NEXTHDR]
-        if ip[0] >> 4 != 6 or not (
-            proto == IPPROTO_TCP or proto == IPPROTO_UDP or proto == IPPROTO_ICMPV6
-            or proto == IPPROTO_GRE or proto == IPPROTO_IPIP or proto == IPPROTO_IPV6
-        ):
+        if ip[0] >> 4 != 6 or not is_followed(ip[IPV6_NEXTHDR]):
             return -1
         end += IPV6_HLEN + get16(ip + IPV6_PAYLOAD_LEN)
     if outermost and f.mtu and end - one.offset > f.mtu:
@@ -202,6 +250,12 @@ cdef Py_ssize_t ip_end(
     if end == around or (h.n == 1 and h.tunnel == 0 and may_follow(f, end)):
         return end
     return -1
+
+
+cdef bint is_followed(uint8_t proto) noexcept nogil:
+    """Whether what an IPv6 header announces is no extension header, and is known here."""
+    return (proto == IPPROTO_TCP or proto == IPPROTO_UDP or proto == IPPROTO_ICMPV6
+            or proto == IPPROTO_GRE or proto == IPPROTO_IPIP or proto == IPPROTO_IPV6)
 
 
 cdef bint is_straight(const uint8_t *ip, Py_ssize_t hlen) noexcept nogil:

@@ -6,12 +6,15 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+
 from gso.capture.format import Source
 from gso.capture.reader import Reader
 from gso.errors import GsoError
 from gso.headers.checks import Check, Status, check
 from gso.headers.fragments import Reassembler, Whole
 from gso.headers.tunnels import TunnelPorts
+from gso.rewriting.fine import look
 
 _MOST_STEPS = 64
 _TO_FIX = (Status.WRONG, Status.BLANK, Status.PARTIAL, Status.MISSING)
@@ -63,22 +66,25 @@ def sums_of_fragments(source: Source, tunnel_ports: TunnelPorts | None) -> dict[
     pieces = Reassembler()
     # The copy that follows meets damage, too, and reports it.
     with contextlib.suppress(GsoError):
-        for number, frame, link_type in _frames(source):
+        for number, frame, link_type in _fragments(source, tunnel_ports):
             whole = pieces.add(number, frame, link_type=link_type, tunnel_ports=tunnel_ports)
             for packet, at, value in _sums(whole, tunnel_ports) if whole else ():
                 found.setdefault(packet, {})[at] = value
     return found
 
 
-def _frames(source: Source) -> Iterator[tuple[int, bytes, str]]:
-    number = 0
+def _fragments(
+    source: Source, tunnel_ports: TunnelPorts | None
+) -> Iterator[tuple[int, bytes, str]]:
+    """Number, frame and link type of each packet that may be a fragment."""
+    first = 1
     with Reader(source) as reader:
         for batch in reader:
-            for index, frame in enumerate(batch.frames):
-                number += 1
-                if len(frame) >= int(batch.original_lengths[index]):
-                    interface: Any = batch.interfaces[int(batch.interface_ids[index])]
-                    yield number, bytes(frame), interface.link_type
+            seen = look(batch, tunnel_ports)
+            for index in np.flatnonzero(seen.fragments & ~seen.cut).tolist():
+                interface: Any = batch.interfaces[int(batch.interface_ids[index])]
+                yield first + index, bytes(batch.frames[index]), interface.link_type
+            first += len(batch)
 
 
 def _sums(whole: Whole, tunnel_ports: TunnelPorts | None) -> Iterator[tuple[int, int, int]]:

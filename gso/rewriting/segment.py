@@ -22,6 +22,7 @@ from gso.capture.format import Int64s, Source, is_path
 from gso.capture.reader import Packets
 from gso.constants import L4, GsoType
 from gso.errors import GsoError
+from gso.headers._fine import fine_frames
 from gso.headers._layout import parse_batch
 from gso.headers.protocols import IP_PROTOCOLS
 from gso.headers.tunnels import TunnelPorts
@@ -172,26 +173,42 @@ class _Segmenter:
         self, packets: Packets, link: Link, frames: Frames, parents: Int64s
     ) -> tuple[Frames, Int64s]:
         """New frames, and which packets they replace: those given, and those that are set right."""
-        captured, original = packets.records["captured"], packets.records["original"]
-        pieces = np.bincount(parents, minlength=len(captured))
-        first = np.searchsorted(parents, np.arange(len(captured)))
-        made: list[bytes | memoryview] = []
-        for i, frame in enumerate(packets.frames()):
-            given = [frames[k] for k in range(first[i], first[i] + pieces[i])]
-            if len(given) < 2:
-                old = b"".join([frame[: link.skip], given[0]]) if given else bytes(frame)
-                new = fixed(
-                    old,
-                    link_type=link.name,
-                    tunnel_ports=self._tunnel_ports,
-                    complete=bool(captured[i] >= original[i]),
-                    values=(self._fix or {}).get(self.summary.packets + i + 1),
-                )
-                self.summary.fixed += new != old and not given
-                given = [memoryview(new)[link.skip :]] if given or new != old else []
-            pieces[i] = len(given)
-            made += given
-        return Frames.from_list(made), np.repeat(np.arange(len(pieces)), pieces)
+        values = self._fix or {}
+        number = self.summary.packets + 1
+        pieces = np.bincount(parents, minlength=len(packets.records))
+        whole = self._whole(packets, link, frames, parents, pieces)
+        missing = missing_bytes(packets.records) > 0
+        told = np.isin(np.arange(number, number + len(whole)), list(values))
+        fine = fine_frames(whole, link.name, tunnel_ports=self._tunnel_ports)
+        made: dict[int, bytes] = {}
+        for i in np.flatnonzero((pieces < 2) & (~fine | missing | told)).tolist():
+            old = bytes(whole[i])
+            new = fixed(
+                old,
+                link_type=link.name,
+                tunnel_ports=self._tunnel_ports,
+                complete=not missing[i],
+                values=values.get(number + i),
+            )
+            if new != old:
+                made[i] = new[link.skip :]
+                self.summary.fixed += not pieces[i]
+        return _with_others(frames, parents, made)
+
+    @staticmethod
+    def _whole(
+        packets: Packets, link: Link, frames: Frames, parents: Int64s, pieces: Int64s
+    ) -> Frames:
+        """Each packet from its first byte on, with the frame in its place if that is one."""
+        old = packets.frames()
+        single = np.flatnonzero(pieces[parents] == 1)
+        if not len(single):
+            return old
+        made: list[bytes | memoryview] = list(old)
+        for k in single.tolist():
+            i = int(parents[k])
+            made[i] = b"".join([made[i][: link.skip], frames[k]])
+        return Frames.from_list(made)
 
     def _replace(
         self, packets: Packets, frames: Frames, link: Link, kind: Literal["ethernet", "raw"]
@@ -475,6 +492,17 @@ def _with_header_checksums(
                 at = int(frames.offsets[i]) + head + _CHECKSUM_AT
                 data[at : at + 2] = np.frombuffer(checksum(header).to_bytes(2, "big"), np.uint8)
     return Frames(data, frames.offsets)
+
+
+def _with_others(frames: Frames, parents: Int64s, made: dict[int, bytes]) -> tuple[Frames, Int64s]:
+    """The frames and their packets, with those `made` in place of any of the same packets."""
+    if not made:
+        return frames, parents
+    kept = np.flatnonzero(~np.isin(parents, list(made)))
+    both = [*(frames[k] for k in kept.tolist()), *made.values()]
+    numbers = np.concatenate([parents[kept], np.array(list(made), np.int64)])
+    order = np.argsort(numbers, kind="stable")
+    return Frames.from_list([both[k] for k in order.tolist()]), numbers[order]
 
 
 def _to_fix(source: Source, tunnel_ports: TunnelPorts | None) -> dict[int, Values]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from functools import cache
 
+import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,6 +16,8 @@ import vectorset
 from effort import examples
 from gso import Frames
 from gso.headers._fine import fine_frames
+from gso.headers.ends import in_fragment
+from gso.headers.fields import read_headers
 from gso.headers.followed import not_followed
 from gso.rules.frames import validate_frame
 
@@ -44,6 +48,8 @@ def on_link(frame: bytes, link_type: str) -> bytes:
     before, after = LINKS[link_type]
     if before is None:
         return frame
+    if frame[12:14] == b"\x86\xdd" and link_type in ("null", "loop"):
+        before = before.replace(b"\2", b"\x1e")
     return before + (frame[12:14] if link_type in TYPED else b"") + after + frame[14:]
 
 
@@ -106,7 +112,11 @@ def pieces(packet: bytes) -> list[bytes]:
 
 def check(frame: bytes, link_type: str, ports, mtu: int | None) -> bool:
     options = {"link_type": link_type, "tunnel_ports": ports}
-    [fine] = fine_frames(Frames.from_list([frame]), mtu=mtu, **options).tolist()
+    may_be_piece = np.zeros(1, np.bool_)
+    words = {"mtu": mtu, "fragments": may_be_piece, **options}
+    [fine] = fine_frames(Frames.from_list([frame]), **words).tolist()
+    if not may_be_piece[0]:
+        assert not in_fragment(read_headers(frame, **options)), frame.hex()
     if fine:
         assert validate_frame(frame, mtu=mtu, **options) == [], frame.hex()
         assert not_followed(frame, **options) is None, frame.hex()
@@ -156,6 +166,26 @@ def test_most_of_what_a_kernel_sends_is_fine_at_once():
     assert fine[-32:-21].all()
     # All but the first fragment of TCP, which has less than its header.
     assert fine[-21:].sum() == 20
+
+
+def test_what_is_surely_no_fragment_is_told_at_once():
+    piece = pieces(handmade.udp(payload=b"x" * 100))[0]
+    whole = handmade.tcp(payload=b"x")
+    frames = [handmade.ethernet(one) for one in (whole, handmade.partial(whole), piece)]
+    found = np.zeros(3, np.bool_)
+    fine = fine_frames(Frames.from_list(frames), "ethernet", fragments=found)
+    assert fine.tolist() == [True, False, True]
+    assert found.tolist() == [False, False, True]
+
+
+@pytest.mark.parametrize("family", ["02000000", "00000002"])
+def test_loopback_headers_are_fine_in_either_byte_order(family):
+    frame = bytes.fromhex(family) + handmade.tcp(payload=b"x" * 100)
+    assert check(frame, "null", None, None)
+    six = handmade.tcp(("2001:db8::1", 1), ("2001:db8::2", 2), b"x" * 100)
+    assert not check(frame[:4] + six, "null", None, None)
+    for number in (10, 24, 28, 30):
+        assert check(number.to_bytes(4, "little") + six, "null", None, None)
 
 
 def test_every_bit_of_a_header_counts_or_does_not_matter():

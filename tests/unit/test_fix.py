@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 import pytest
 from scapy.layers.inet import ICMP, IP, TCP, UDP, fragment
 from scapy.layers.inet6 import IPv6, IPv6ExtHdrFragment, fragment6
@@ -50,6 +52,29 @@ def test_every_wrong_length_and_checksum_is_set_right(name, tmp_path, capsys):
     made = fix(tmp_path, [right, *wrong, bytes(every)])
     assert made == [right] * len(made)
     assert f"{len(made) - 1} packets had wrong lengths" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("words", [["segment", "OUT", "--fix"], ["validate", "--reassemble"]])
+def test_packets_in_which_all_is_right_are_not_read_one_by_one(words, tmp_path, monkeypatch):
+    frames = [bytes(PACKETS["vxlan"]), bytes(PACKETS["tcp"])] * 500
+    bad = frames[0][:-1] + b"!"
+    source, out = tmp_path / "in.pcap", tmp_path / "out.pcap"
+    gso.write_capture(source, [*frames, bad])
+    seen = []
+    for place in ("gso.headers.fragments", "gso.headers.checks"):
+        monkeypatch.setattr(f"{place}.read_headers", counting(seen, place))
+    main([words[0], str(source), *[str(out) if one == "OUT" else one for one in words[1:]]])
+    assert 0 < len(seen) < 10
+
+
+def counting(seen, place):
+    original = import_module(place).read_headers
+
+    def read(*arguments, **options):
+        seen.append(place)
+        return original(*arguments, **options)
+
+    return read
 
 
 def test_a_packet_that_the_capture_cut_still_lacks_its_bytes(tmp_path):
