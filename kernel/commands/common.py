@@ -84,6 +84,12 @@ def add_kernels(command: argparse.ArgumentParser) -> None:
         metavar=("UNPATCHED", "PATCHED"),
         help="two bzImages built elsewhere, compared as they are, without PATCH",
     )
+    for side in ("before", "after"):
+        kernels.add_argument(
+            f"--{side}",
+            metavar="VERSION",
+            help=f"Debian kernel {side} the fix; both are compared as they are, without PATCH",
+        )
     kernels.add_argument(
         "--modules",
         action="append",
@@ -129,6 +135,7 @@ def kernel_options(options: argparse.Namespace) -> dict[str, Any]:
         "range": options.range,
         "images": options.image,
         "modules": options.modules,
+        "pair": (options.before, options.after),
         "config": options.config,
     }
 

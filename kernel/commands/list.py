@@ -4,19 +4,38 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from dataclasses import asdict
+from typing import Any
 
+from gso.kernel.errors import TestBedError
 from gso.kernel.paths import patches_folder
 from gso.kernel.scenarios import FAULTS, SCENARIOS, TRAFFIC
+from gso.kernel.trees import debian
+
+from gso.printable import printable_lines
 
 
 def add(command: argparse.ArgumentParser) -> None:
     """Describe the subcommand."""
+    command.description = (
+        "Exit status: 0, or 125 where a suite's kernels are not known (its lists cannot be had)."
+    )
+    command.add_argument(
+        "what",
+        nargs="?",
+        choices=["kernels"],
+        help="Debian's kernels instead, of all suites: what --kernel, --before and --after take",
+    )
     command.add_argument("--json", action="store_true", help="for machines")
     command.set_defaults(run=_list)
 
 
 def _list(options: argparse.Namespace) -> int:
+    return _kernels(options) if options.what == "kernels" else _own(options)
+
+
+def _own(options: argparse.Namespace) -> int:
     names = sorted(path.name for path in patches_folder().glob("*.patch"))
     if options.json:
         found = {
@@ -40,3 +59,34 @@ def _list(options: argparse.Namespace) -> int:
         sep="\n  ",
     )
     return 0
+
+
+def _kernels(options: argparse.Namespace) -> int:
+    kernels: list[dict[str, Any]] = []
+    unknown: dict[str, str] = {}
+    for suite, found in debian.offered():
+        if isinstance(found, TestBedError):
+            unknown[suite] = str(found)
+            continue
+        known = {kernel["release"] for kernel in kernels}
+        kernels += [
+            {
+                "suite": suite,
+                "release": kernel.release,
+                "version": kernel.version,
+                "fetched": debian.fetched(kernel),
+            }
+            for kernel in found
+            # A suite that the host has, too, adds nothing.
+            if kernel.release not in known
+        ]
+    if options.json:
+        print(json.dumps({"kernels": kernels, "unknown": unknown}, indent=1))
+    else:
+        for kernel in kernels:
+            here = "here" if kernel["fetched"] else ""
+            row = f"{kernel['release']:28}{kernel['version']:24}{kernel['suite']:18}{here}"
+            print(row.rstrip())
+    for suite, why in unknown.items():
+        print(f"{suite}: its kernels are not known: {printable_lines(why)}", file=sys.stderr)
+    return TestBedError.exit_status if unknown else 0

@@ -44,6 +44,7 @@ from gso.kernel.trees.patches import Patch, read_series
 from gso.kernel.trees.repository import Repository
 from gso.kernel.trees.targets import (
     CommitTarget,
+    DebianPair,
     DebianTarget,
     ImageTarget,
     Target,
@@ -67,6 +68,7 @@ class Options:
     range: str | None = None  # commits of the only source, each the patch itself
     images: Sequence[Path] = ()  # unpatched and patched, compared as they are
     modules: Sequence[Path] = ()  # lib/modules/RELEASE of the images: one for both, or two
+    pair: tuple[str | None, str | None] = (None, None)  # Debian's kernels: before, and after
     config: Sequence[str] = ()  # configuration fragments for sources, beside the standard ones
     timeout: float = 300.0
     repeat: int = 1
@@ -78,6 +80,9 @@ class Options:
         chosen: list[Target] = [DebianTarget(kernel, self.config) for kernel in self.kernels]
         if self.images:
             chosen.append(ImageTarget(self.images, self.modules))
+        before, after = self.pair
+        if before and after:
+            chosen.append(DebianPair(before, after))
         for source in self.sources:
             if self.patches:
                 chosen.append(TreeTarget(SourceTree(source, self.commit, self.config)))
@@ -97,11 +102,17 @@ class Options:
             raise UsageError("--commit and --range need one --source, the repository")
         if self.range and self.patches:
             raise UsageError("the commits of --range are the patches: give no PATCH with it")
-        itself = bool(self.images or self.commit or self.range)
+        if (self.pair[0] is None) != (self.pair[1] is None):
+            raise UsageError("--before and --after belong together")
+        itself = bool(self.images or self.commit or self.range or self.pair[0])
         if not self.patches and (not itself or self.kernels):
-            raise UsageError("no PATCH given; only --commit, --range and --image do without one")
-        if self.patches and self.images:
-            raise UsageError("a PATCH cannot be applied to --image; compare two images without one")
+            raise UsageError(
+                "no PATCH given; only --commit, --range, --image and --before do without one"
+            )
+        if self.patches and (self.images or self.pair[0]):
+            raise UsageError(
+                "a PATCH cannot be applied to --image or --before; compare the two without one"
+            )
         if self.modules and not self.images:
             raise UsageError("--modules belong to --image")
 

@@ -141,6 +141,16 @@ def _first(wanted: str) -> DebianKernel:
     raise UsageError(f"Debian offers no kernel {wanted}; it offers {offers}")
 
 
+def offered() -> Iterator[tuple[str, list[DebianKernel] | TestBedError]]:
+    """Yield what the host's apt offers, then each suite with its kernels, or why none are known."""
+    yield "this host", available()
+    for suite in apt.SUITES:
+        try:
+            yield suite, available(apt.suite(suite))
+        except TestBedError as error:
+            yield suite, error
+
+
 def _everywhere() -> Iterator[list[DebianKernel]]:
     """Yield what the host's apt offers, then what each suite does; its lists are fetched then."""
     yield available()

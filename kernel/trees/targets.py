@@ -233,6 +233,37 @@ class ImageTarget(Target):
         return self._kernels[variant]
 
 
+class DebianPair(Target):
+    """Two of Debian's kernels as they are: before a fix and after it. Nothing is built."""
+
+    def __init__(self, before: str, after: str) -> None:
+        chosen = (debian.choose(before), debian.choose(after))
+        if chosen[0] == chosen[1]:
+            raise UsageError(f"{before} and {after} are the same kernel, {chosen[0].release}")
+        self._kernels = dict(zip(VARIANTS, chosen, strict=True))
+        versions = [kernel.version.split("-")[0] for kernel in chosen]
+        self.id = f"debian-{'-'.join(versions)}"
+        self.label = f"Debian {chosen[1].release} against {chosen[0].release}"
+
+    def prepare(self, choose: Chooser) -> tuple[str, ...]:  # noqa: ARG002
+        """Fetch both; nothing is applied."""
+        for kernel in self._kernels.values():
+            debian.fetch(kernel)
+        return ("two of Debian's kernels compared as they are",)
+
+    def outlook(self, choose: Chooser) -> list[str]:  # noqa: ARG002
+        """Say what would be fetched."""
+        return [
+            f"{name}: {kernel.release} as it is" + ", to be fetched" * (not debian.fetched(kernel))
+            for name, kernel in self._kernels.items()
+        ]
+
+    def build(self, variant: str, log: Path) -> Bootable:  # noqa: ARG002
+        """Return the kernel."""
+        kernel = self._kernels[variant]
+        return Bootable(kernel.image, (), kernel.modules_folder, kernel.config)
+
+
 def distinct(targets: Sequence[Target]) -> list[Target]:
     """Return the targets with ids that differ: they become folders."""
     seen: dict[str, int] = {}

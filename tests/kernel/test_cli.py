@@ -88,6 +88,8 @@ def test_a_tree_that_is_no_kernel(gso_kernel, tmp_path):
         (["x.patch", "--image", "a", "b"], "cannot be applied to --image"),
         (["--image", "a", "b"], "not a kernel image"),
         (["x.patch", "--modules", "m"], "belong to --image"),
+        (["--before", "6.12"], "--before and --after belong together"),
+        (["x.patch", "--before", "6.1", "--after", "6.12"], "cannot be applied to --image or"),
         (["--source", ".", "--range", "a..b"], "not a git repository"),
         (["x.patch", "--source", ".", "--config", "nonsense"], "not a kernel tree"),
     ],

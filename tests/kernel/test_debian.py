@@ -1,11 +1,16 @@
 """Debian's kernels, found and unpacked; apt and dpkg are scripts here."""
 
+import argparse
+import json
 import os
 import time
 
 import pytest
+from gso.kernel.bootable import VARIANTS
+from gso.kernel.commands import list as list_command
 from gso.kernel.errors import TestBedError, UsageError
 from gso.kernel.trees import apt, debian
+from gso.kernel.trees.targets import DebianPair
 
 HOST = {"6.1.9-1": "6.1.9+deb12", "6.12.117-1~deb12u1": "6.12.117+deb12"}
 BACKPORTS = {"7.2.12-1~bpo13+1": "7.2.12+deb13", "7.3.4-1~bpo13+1": "7.3.4+deb13"}
@@ -200,3 +205,63 @@ def test_the_index_of_the_lists_is_kept(tmp_path, monkeypatch):
     made = index.stat()
     assert apt.HOST.show(["dpkg"])[0]["Package"] == "dpkg"
     assert (index.stat().st_ino, index.stat().st_mtime_ns) == (made.st_ino, made.st_mtime_ns)
+
+
+def listed(*words: str) -> int:
+    parser = argparse.ArgumentParser()
+    list_command.add(parser)
+    options = parser.parse_args(["kernels", *words])
+    return options.run(options)
+
+
+def releases(kernels) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for kernel in kernels:
+        found.setdefault(kernel["suite"], []).append(kernel["release"])
+    return found
+
+
+@pytest.mark.usefixtures("host")
+def test_the_kernels_of_all_suites_are_listed(capsys):
+    debian.choose("sid").root.mkdir(parents=True)
+    (debian.choose("sid").root / ".complete").touch()
+    assert listed() == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert [row[2:] for row in rows] == [
+        *[["this", "host"]] * 2,
+        *[["trixie-backports"]] * 2,
+        ["sid", "here"],
+    ]
+    assert listed("--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["unknown"] == {}
+    assert releases(told["kernels"]) == {
+        "this host": ["6.12.117+deb12-amd64", "6.1.9+deb12-amd64"],
+        "trixie-backports": ["7.3.4+deb13-amd64", "7.2.12+deb13-amd64"],
+        "sid": ["7.3.9+deb14-amd64"],
+    }
+
+
+def test_suites_whose_lists_cannot_be_had_are_said(host, capsys):
+    (host / "offline").touch()
+    assert listed("--json") == 125
+    said = capsys.readouterr()
+    told = json.loads(said.out)
+    assert set(releases(told["kernels"])) == {"this host"}
+    assert set(told["unknown"]) == set(apt.SUITES)
+    assert all(f"{suite}: its kernels are not known" in said.err for suite in apt.SUITES)
+
+
+def test_two_kernels_as_they_are(host):
+    pair = DebianPair("6.1", "7.3")
+    assert pair.id == "debian-6.1.9-7.3.4"
+    assert pair.label == "Debian 7.3.4+deb13-amd64 against 6.1.9+deb12-amd64"
+    assert [line.split(":")[0] for line in pair.outlook(lambda _: None)] == list(VARIANTS)
+    assert all("to be fetched" in line for line in pair.outlook(lambda _: None))
+    for variant, wanted in zip(VARIANTS, ("6.1", "7.3"), strict=True):
+        kernel = debian.choose(wanted)
+        made = pair.build(variant, host / "log")
+        assert (made.image, made.modules_folder) == (kernel.image, kernel.modules_folder)
+        assert made.modules == ()
+    with pytest.raises(UsageError, match=r"6\.12 and 6\.12\.117 are the same kernel"):
+        DebianPair("6.12", "6.12.117")
