@@ -201,8 +201,10 @@ def _cells(scenario: Scenario, measured: Measured) -> list[Judged]:
             stem = f"{scenario.name}-{traffic.name}"
             save_capture(scenario, cell, folder / f"{stem}.pcapng")
         judged.append(judge(scenario, traffic, cell, wire_check.explain(scenario, cell)))
-    for raw in folder.glob(f"{scenario.name}-*.frames"):
-        raw.unlink()
+    # Another scenario's name may begin with this one's, and its frames are still to be judged.
+    for traffic in scenario.traffic:
+        for raw in folder.glob(f"{scenario.name}-{traffic.name}.*.frames"):
+            raw.unlink()
     return judged
 
 
