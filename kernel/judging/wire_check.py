@@ -15,6 +15,9 @@ from gso.headers.fields import differences
 _ETHERNET = 14
 _ADDRESSES, _ETH_P_8021Q = 12, 0x8100
 _MOST_SHOWN = 3
+_CHECKSUMS = ("frame-checksum", "frame-partial-checksum")
+_BYTES_ALONE = "dn0"
+"""How the names of the worker's devices begin to which only bytes come, all checksums complete."""
 
 
 @dataclass(frozen=True)
@@ -124,6 +127,7 @@ def explain(scenario: Scenario, cell: Cell) -> Explanation:
         problems.append(f"{len(missing)} of {segments} segments were never sent")
     else:
         problems += _compare(missing, list(wire.elements()), scenario.tunnel_ports)
+    problems += _wrong_checksums(scenario, [frame.data for frame in cell.frames["wire"]])
     return Explanation(
         len(packets),
         segments,
@@ -131,6 +135,18 @@ def explain(scenario: Scenario, cell: Cell) -> Explanation:
         any(packet.reconstructed for packet in packets),
         tuple(problems),
     )
+
+
+def _wrong_checksums(scenario: Scenario, frames: list[bytes]) -> list[str]:
+    """Say how many frames a receiver refuses; with remote checksum offload none is complete."""
+    if scenario.checksum == "remcsum" or not scenario.worker_device.startswith(_BYTES_ALONE):
+        return []
+    judged = [gso.validate(frame, tunnel_ports=scenario.tunnel_ports) for frame in frames]
+    first = [next((f for f in found if f.rule in _CHECKSUMS), None) for found in judged]
+    wrong = [finding for finding in first if finding is not None]
+    if not wrong:
+        return []
+    return [f"{len(wrong)} of {len(frames)} frames have a wrong checksum: {wrong[0].message}"]
 
 
 def _compare(missing: list[bytes], left: list[bytes], ports: dict[int, gso.Tunnel]) -> list[str]:

@@ -12,6 +12,7 @@ import gso
 
 DATA = Path(__file__).parent / "data"
 NOCSUM = next(s for s in SCENARIOS if s.name == "gue-outer4-inner4-nocsum")
+OFFLOADED = next(s for s in SCENARIOS if s.name == "gue-tunnel-offload-outer4-inner4-nocsum")
 REMCSUM = next(s for s in SCENARIOS if s.name == "gue-outer4-inner4-remcsum")
 
 
@@ -50,8 +51,19 @@ def test_one_changed_byte_is_found_and_named(offset, field):
     wire[target] = bytes(damaged)
     explanation = explain(NOCSUM, cell(super_packet, wire))
     assert explanation.matching == 1
-    (difference,) = explanation.differences
+    difference, checksum = explanation.differences
     assert field in difference.lower()
+    assert checksum.startswith(f"1 of {len(wire)} frames have a wrong checksum: ")
+
+
+def test_checksums_are_looked_at_where_they_are_complete():
+    super_packet, wire = recorded()
+    # In the super-packet itself, as a device shows it, only the pseudo header is summed.
+    both = cell(super_packet, [*wire, super_packet])
+    (said,) = explain(NOCSUM, both).differences
+    assert said.startswith(f"1 of {len(wire) + 1} frames have a wrong checksum: inner tcp")
+    for scenario in (REMCSUM, OFFLOADED):
+        assert not any("checksum" in text for text in explain(scenario, both).differences)
 
 
 def test_a_missing_segment_is_found():
