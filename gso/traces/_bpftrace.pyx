@@ -7,10 +7,11 @@ count events; "skb_udp_tunnel_segment skb=0xffff9ca661e90200 len=1544 gso_size=1
 stack may follow it.
 """
 
-from libc.stdint cimport INT64_MIN, int64_t
+from libc.stdint cimport INT64_MIN, int64_t, uint64_t
 from libc.string cimport memchr
 
 from gso.traces._event_lines cimport EventLines, symbol_end
+from gso.traces._line_template cimport key_bit
 from gso.traces._row cimport Key, T_OFFSET, T_POINTER
 from gso.traces._scanner cimport (
     LINE_DAMAGED, LINE_NO_MEMORY, LINE_READ, OWNER_EVENT, find_key,
@@ -63,6 +64,27 @@ cdef bint has_fields(const char *p, const char *end) noexcept nogil:
         p = skip_token(max(stop, p + 1), end)
 
 
+cdef bint has_field_twice(const char *p, const char *end) noexcept nogil:
+    """Whether a line names a field of the sk_buff twice."""
+    cdef const char *stop
+    cdef const Key *key
+    cdef uint64_t seen = 0, found
+    while True:
+        p = skip_blanks(p, end)
+        if p >= end:
+            return False
+        stop = skip_key(p, end)
+        if stop < end and stop[0] == c"=":
+            if starts(p, stop, b"skb->", 5):
+                p += 5
+            key = find_key(p, stop - p)
+            found = key_bit(key) if key != NULL else 0
+            if seen & found:
+                return True
+            seen |= found
+        p = skip_token(max(stop, p + 1), end)
+
+
 cdef class BpftraceScanner(EventLines):
     """Scans bpftrace's maps and key-value lines into columns; see `Scanner`."""
 
@@ -70,6 +92,18 @@ cdef class BpftraceScanner(EventLines):
 
     cdef bint _starts_event(self, const char *p, const char *end) noexcept nogil:
         return is_map(p, end) or has_fields(p, end) and not is_traced(p, end)
+
+    cdef bint _has_event(self, const char *p, const char *end) noexcept nogil:
+        cdef const char *at = p + 1
+        while at < end:
+            at = <const char *>memchr(at, c"@", end - at)
+            if at == NULL:
+                break
+            if is_map(at, end):
+                return True
+            at += 1
+        # What a map counted is a number, and no field of an sk_buff is one of a map.
+        return has_field_twice(p, end) or is_map(p, end) and has_fields(p, end)
 
     cdef int _event(self, const char *p, const char *end) noexcept nogil:
         if is_map(p, end):
@@ -159,11 +193,12 @@ cdef class BpftraceScanner(EventLines):
         return LINE_READ
 
     cdef bint _is_chatter(self, const char *p, const char *end) noexcept nogil:
+        cdef const char *stop = symbol_end(p + 1, end)
         cdef int64_t number = 0
         if starts(p, end, b"Lost ", 5) and read_number(p + 5, skip_token(p + 5, end), 10, &number):
             if number > 0 and number >> 32 == 0:
                 self.lost += number
             return True
-        # Maps without a key count nothing that has a name.
+        # Maps without a key count nothing that has a name: "@total: 51".
         return (starts(p, end, b"Attaching ", 10) or starts(p, end, b"Attached ", 9)
-                or starts(p, end, b"^C", 2) or p[0] == c"@" and find(p, end, b": ", 2) != NULL)
+                or starts(p, end, b"^C", 2) or p[0] == c"@" and starts(stop, end, b": ", 2))

@@ -9,6 +9,9 @@ A sentence, or a crash, is an event with the function that said it, or in which 
 from libc.stdint cimport INT32_MIN, int16_t, int32_t, int64_t, uint64_t
 from libc.string cimport memchr, memcpy
 
+from gso.traces._dumped_bytes cimport (
+    IN_DISORDER, DumpedBytes, forget_told, keep_bytes, tell,
+)
 from gso.traces._kernel_words cimport (
     BAD_SUM, PANIC, TUN_TYPE, UDP_SUM, WRONG_HEADER, Words, after_counter, crash_in, function_in,
     letters_of, said_in,
@@ -130,23 +133,53 @@ cdef inline bint is_bytes(const char *p, const char *end) noexcept nogil:
             or starts(p, end, b"headroom:", 9) or starts(p, end, b"tailroom:", 9))
 
 
+cdef inline const char *mark_of(int part, const char *p, const char *end) noexcept nogil:
+    """Return the end of what only this line of a dump has; NULL without it."""
+    if part == PART_INNER:
+        return find(p, end, b"inner(", 6)
+    if part == PART_MAC:
+        return find(p, end, b"mac=(", 5)
+    if part == PART_SHINFO:
+        return find(p, end, b"shinfo(", 7)
+    if part == PART_CSUM:
+        return find(p, end, b"csum(0x", 7)
+    if part == PART_HASH:
+        return find(p, end, b"hash(0x", 7)
+    if part == PART_DEVICE:
+        return find(p, end, b"dev name=", 9)
+    return find(p, end, b"priority=0x", 11)
+
+
 cdef inline int part_of(const char *p, const char *end) noexcept nogil:
     """Which line of a dump this is."""
-    if find(p, end, b"inner(", 6) != NULL:
-        return PART_INNER
-    if find(p, end, b"mac=(", 5) != NULL:
-        return PART_MAC
-    if find(p, end, b"shinfo(", 7) != NULL:
-        return PART_SHINFO
-    if find(p, end, b"csum(0x", 7) != NULL:
-        return PART_CSUM
-    if find(p, end, b"hash(0x", 7) != NULL:
-        return PART_HASH
-    if find(p, end, b"dev name=", 9) != NULL:
-        return PART_DEVICE
-    if find(p, end, b"priority=0x", 11) != NULL:
-        return PART_PRIORITY
+    cdef int part
+    for part in range(<int>PART_MAC, <int>PART_END):
+        if mark_of(part, p, end) != NULL:
+            return part
     return PART_NONE
+
+
+cdef bint has_next(const char *p, const char *end) noexcept nogil:
+    """Whether another line of the kernel begins behind `p`: the one that begins there was cut."""
+    cdef const char *at = p
+    if find(p, end, b"skb len=", 8) != NULL or part_of(p, end) != PART_NONE:
+        return True
+    while at < end:
+        at = <const char *>memchr(at, c"[", end - at)
+        if at == NULL:
+            return False
+        if is_message(at, end):
+            return True
+        at += 1
+    return False
+
+
+cdef bint is_cut(const char *p, const char *mark, const char *end) noexcept nogil:
+    """Whether what stands in two lines of the kernel stands in one; `mark` is behind the first."""
+    cdef const char *start = mark
+    while start > p and not is_blank((start - 1)[0]):
+        start -= 1
+    return part_of(p, start) != PART_NONE or has_next(mark, end)
 
 
 cdef inline bint is_sanitizer(const char *p, const char *end) noexcept nogil:
@@ -193,6 +226,7 @@ cdef class DmesgScanner(Scanner):
     cdef int before             # that of the dump before, PART_END where other lines came between
     cdef bint is_offload        # it is the warning of skb_warn_bad_offload
     cdef uint64_t letters       # of the line that is read, 0 for bytes of a dump
+    cdef DumpedBytes bytes
     # The words of a crash whose function was not printed yet, and their line.
     cdef char[LONGEST_SAID] crash
     cdef int64_t crash_size, crash_line
@@ -272,15 +306,19 @@ cdef class DmesgScanner(Scanner):
         if self._begins_one(p, end, before) and not (event[0] and self.report == REPORT_SUM):
             if event[0]:
                 return -1               # a line makes one event
+            if is_cut(p, self._mark(p, end), end):
+                return self._cut()
             event[0] = True
             self.before = self.part
             if self.report != REPORT_DUMP and self.report != REPORT_LIST:
                 self.before = PART_END
             self._new()
+            self.bytes.size = 0
             self.report, self.part, self.is_offload = REPORT_DUMP, PART_NONE, False
             self._time(p, end)
             return self._event(p, end)
         if not self.letters:
+            self._bytes(find(p, end, b"skb linear:", 11), end)
             return 0
         if before.warned and is_complaint(p, end):
             self._complaint(p, end)
@@ -308,6 +346,15 @@ cdef class DmesgScanner(Scanner):
                 return 0
             self.report, self.part = REPORT_DUMP, PART_END
         return self._detail(p, end)
+
+    cdef const char *_mark(self, const char *p, const char *end) noexcept nogil:
+        """Return where a line that begins an event has the words by which it is known."""
+        cdef const char *at = find(p, end, b"skb len=", 8)
+        if at == NULL:
+            at = find(p, end, b": caps=(", 8)
+        if at == NULL and said_in(p, end, self.letters, &at) == NULL:
+            function_in(p, end, &at)
+        return at if at != NULL else p
 
     cdef bint _is_own(self, const char *p, const char *end) noexcept nogil:
         """Whether this is a message of the kernel, or the further text of one, or has a prefix.
@@ -497,6 +544,8 @@ cdef class DmesgScanner(Scanner):
             if find(p, end, b"skb fraglist:", 13) != NULL:
                 self.report = REPORT_LIST
             return 0
+        if is_cut(p, mark_of(part, p, end), end):
+            return self._cut()
         if part <= self.part or self.part == PART_NONE and part > self.before:
             self.row.skb = self.nothing.skb
             self.row.device = NO_VALUE
@@ -504,6 +553,16 @@ cdef class DmesgScanner(Scanner):
             return LINE_ORPHAN
         self.part = part
         return self._part(part, p, end)
+
+    cdef void _bytes(self, const char *p, const char *end) noexcept nogil:
+        """Read the packet's bytes behind "skb linear:"; others are not those of its headers."""
+        if p == NULL or self.owner != OWNER_EVENT or self.report != REPORT_DUMP \
+                or self.bytes.size == IN_DISORDER or not keep_bytes(&self.bytes, p, end):
+            return
+        if self.bytes.size == IN_DISORDER:
+            forget_told(&self.row.skb)
+        else:
+            tell(&self.bytes, &self.row.skb)
 
     cdef void _function(self, const char *p, const char *end) noexcept nogil:
         """Read the function in "at net/core/dev.c:3258 skb_checksum_help+0x7c/0x114"."""

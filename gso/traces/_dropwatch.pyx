@@ -25,8 +25,17 @@ cdef class DropwatchScanner(EventLines):
         p = skip_token(p, end)
         return starts(p, end, b" drops at ", 10)
 
+    cdef bint _has_event(self, const char *p, const char *end) noexcept nogil:
+        cdef const char *rest = find(p, end, b" drops at ", 10)
+        if rest == NULL:
+            return find(p + 1, end, b"drop at: ", 9) != NULL
+        return (not self._starts_event(p, end) or starts(p, end, b"drop at: ", 9)
+                or find(rest, end, b" drops at ", 10) != NULL
+                or find(rest, end, b"drop at: ", 9) != NULL)
+
     cdef int _event(self, const char *p, const char *end) noexcept nogil:
         cdef const char *at = find(p, end, b"drop at: ", 9)
+        cdef const char *stop
         cdef int64_t number = 0
         self._function(b"kfree_skb", 9)
         if at == NULL:
@@ -37,8 +46,10 @@ cdef class DropwatchScanner(EventLines):
             if starts(at, end, b"location ", 9):
                 at += 9
         at = skip_blanks(at, end)
-        self.row.location = self._named(at, symbol_end(at, end))
-        return LINE_READ
+        stop = symbol_end(at, end)
+        self.row.location = self._named(at, stop)
+        at = skip_blanks(skip_token(stop, end), end)
+        return LINE_READ if at == end or at[0] == c"(" or at[0] == c"[" else LINE_DAMAGED
 
     cdef int _detail(self, const char *p, const char *end) noexcept nogil:
         cdef const char *stop = end

@@ -7,6 +7,7 @@ cdef class EventLines(Scanner):
     cdef bint _starts_event(self, const char *p, const char *end) noexcept nogil
     cdef int _event(self, const char *p, const char *end) noexcept nogil
     cdef int _detail(self, const char *p, const char *end) noexcept nogil
+    cdef bint _has_event(self, const char *p, const char *end) noexcept nogil
     cdef bint _is_chatter(self, const char *p, const char *end) noexcept nogil
     cdef int32_t _named(self, const char *p, const char *end) noexcept nogil
     cdef void _function(self, const char *p, int64_t size) noexcept nogil

@@ -9,8 +9,9 @@ from libc.stdint cimport int32_t, int64_t
 from libc.string cimport memchr, memcpy
 
 from gso.traces._names cimport intern
+from gso.traces._notes cimport is_note
 from gso.traces._scanner cimport (
-    LINE_DAMAGED, LINE_READ, LINE_STRANGE, NO_VALUE, OWNER_EVENT, Scanner,
+    LINE_DAMAGED, LINE_READ, LINE_STRANGE, NO_VALUE, OWNER_DAMAGED, OWNER_EVENT, Scanner,
 )
 from gso.traces._text cimport (
     find, hex_digit, is_blank, is_digit, is_word, read_number, skip_blanks, skip_token, starts,
@@ -84,6 +85,10 @@ cdef class EventLines(Scanner):
         """Read another line of the last event; LINE_DAMAGED if it is none."""
         return LINE_READ if self._frame(p, end) else LINE_DAMAGED
 
+    cdef bint _has_event(self, const char *p, const char *end) noexcept nogil:
+        """Whether another event begins within a line of an event: it was cut short there."""
+        return False
+
     cdef bint _is_chatter(self, const char *p, const char *end) noexcept nogil:
         """Whether the tool says something about itself, or heads its columns."""
         return False
@@ -97,6 +102,8 @@ cdef class EventLines(Scanner):
     cdef int _scan(self, const char *p, const char *end) noexcept nogil:
         cdef int status
         if self._starts_event(p, end):
+            if self._has_event(p, end):
+                return self._cut()
             self._new()
             status = self._event(p, end)
             if status == LINE_DAMAGED:
@@ -107,7 +114,12 @@ cdef class EventLines(Scanner):
             return LINE_STRANGE
         if self._is_chatter(p, end):
             return LINE_READ
-        return self._detail(p, end)
+        if self._has_event(p, end):
+            return self._cut()
+        status = self._detail(p, end)
+        if status == LINE_DAMAGED and not is_note(p, end):
+            self.owner = OWNER_DAMAGED      # it may have been an event, and details of it follow
+        return status
 
     cdef int32_t _named(self, const char *p, const char *end) noexcept nogil:
         return max(NO_VALUE, intern(&self.names, p, end - p))

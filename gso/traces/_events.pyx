@@ -29,6 +29,7 @@ cdef enum Part:
 
 cdef enum:
     LONGEST_NAME = 16       # of a process
+    LEAST_DIGITS = 6        # of a time, after its point
 
 
 cdef inline bint is_stack_mark(const char *p, const char *end) noexcept nogil:
@@ -69,6 +70,32 @@ cdef inline bint is_symbol(const char *p, const char *end) noexcept nogil:
     return p == end or p[0] == c"(" or p[0] == c"["
 
 
+cdef const char *after_time(const char *p, const char *end) noexcept nogil:
+    """Return the end of the first "12.345678:" behind `p`, which begins an event; NULL without."""
+    cdef const char *at
+    while True:
+        p = <const char *>memchr(p, c".", end - p) if p < end else NULL
+        if p == NULL:
+            return NULL
+        p += 1
+        at = p
+        while at < end and is_digit(at[0]):
+            at += 1
+        if at - p >= LEAST_DIGITS and is_digit((p - 2)[0]) and starts(at, end, b": ", 2):
+            return at
+
+
+cdef bint has_two(const char *cpu, const char *end) noexcept nogil:
+    """Whether another event begins in the line of one: the line was cut short there."""
+    cdef const char *rest
+    if is_digit(cpu[0]):
+        rest = find(cpu, end, b"us", 2)
+        if rest != NULL and dumped_cpu(rest, end) != NULL:
+            return True
+    rest = after_time(cpu, end)
+    return rest != NULL and after_time(rest, end) != NULL
+
+
 cdef inline bint is_hex(const char *p, const char *end) noexcept nogil:
     while p < end and hex_digit(p[0]) >= 0:
         p += 1
@@ -102,6 +129,8 @@ cdef class EventScanner(Scanner):
         if at[0] == c"#" or starts(at, end, b"Attaching ", 10):
             return 0                    # a comment of the tracer, or its own progress
         if starts(at, end, b"=>", 2):
+            if after_time(at, end) != NULL:
+                return self._cut()
             at = skip_blanks(at + 2, end)
             self._stack_line(at, self._symbol_end(at, end))
             return 0
@@ -118,6 +147,8 @@ cdef class EventScanner(Scanner):
             return 0                    # it belongs to the event before
         if is_prefixed(at, cpu):
             return LINE_DAMAGED
+        if has_two(cpu, end):
+            return self._cut()
         self._new()
         if self._fields(p if at == skip_blanks(p, end) else at, cpu, end) < 0:
             self._undo()
@@ -277,7 +308,7 @@ cdef class EventScanner(Scanner):
         p = skip_blanks(stop, end)
         if p < end and p[0] == c"(":
             close = <const char *>memchr(p, c")", end - p)
-            if close == NULL:
+            if close == NULL or after_time(p, close) != NULL:
                 return NULL
             arrow = find(p, close, b"<- ", 3)
             if arrow != NULL:

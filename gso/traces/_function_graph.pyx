@@ -12,7 +12,7 @@ from libc.string cimport memchr
 from gso.traces._event_lines cimport EventLines, symbol_end
 from gso.traces._scanner cimport LINE_DAMAGED, LINE_READ
 from gso.traces._text cimport (
-    find, is_digit, is_word, read_number, skip_blanks, starts,
+    find, is_digit, is_word, read_number, skip_blanks, skip_token, starts,
 )
 
 
@@ -54,6 +54,20 @@ cdef class FunctionGraphScanner(EventLines):
             return find(at, end, b"(", 1) != NULL
         return at[0] == c"}" and find(at, end, b"/* ", 3) != NULL and (
             find(at, end, b"ret=", 4) != NULL or find(at, end, b" = ", 3) != NULL)
+
+    cdef bint _has_event(self, const char *p, const char *end) noexcept nogil:
+        """Whether two processors stand before the last bar: "12) 0.505 us | f 12) 0.5 us | g"."""
+        cdef int64_t cpu
+        cdef const char *stop = call(p, end, &cpu)
+        cdef int cpus = 0
+        while stop != NULL and p < stop:
+            p = skip_blanks(p, stop)
+            if p < stop and is_digit(p[0]):
+                while p < stop and is_digit(p[0]):
+                    p += 1
+                cpus += p < stop and p[0] == c")"
+            p = skip_token(p, stop)
+        return cpus > 1
 
     cdef int _event(self, const char *p, const char *end) noexcept nogil:
         cdef int64_t cpu = 0, value = 0

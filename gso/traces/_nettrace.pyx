@@ -45,6 +45,20 @@ cdef class NettraceScanner(EventLines):
                 or find(arrow, end, b" *", 2) != NULL or find(arrow, end, b" reason:", 8) != NULL
                 or find(arrow, end, b" seq:", 5) != NULL)
 
+    cdef bint _has_event(self, const char *p, const char *end) noexcept nogil:
+        """Whether there is a time in brackets behind the first byte."""
+        cdef const char *close
+        cdef int64_t time
+        while True:
+            p = <const char *>memchr(p + 1, c"[", end - p - 1) if p + 1 < end else NULL
+            if p == NULL:
+                return False
+            close = <const char *>memchr(p, c"]", end - p)
+            if close == NULL:
+                return False
+            if read_time(p + 1, close, &time):
+                return True
+
     cdef int _event(self, const char *p, const char *end) noexcept nogil:
         cdef const char *close = <const char *>memchr(p, c"]", end - p)
         cdef const char *arrow = find(p, end, b" -> ", 4)

@@ -53,6 +53,13 @@ cdef class PerfTraceScanner(EventLines):
             (end - 1)[0] == c")" and find(at, end, b": ", 2) != NULL
             or (at - 1)[0] == c":" and find(at, end, b"=", 1) != NULL)
 
+    cdef bint _has_event(self, const char *p, const char *end) noexcept nogil:
+        cdef const char *name
+        cdef const char *stop
+        cdef const char *rest = event_name(p, end, &name, &stop)
+        return rest != NULL and (not self._starts_event(p, end)
+                                 or event_name(rest, end, &name, &stop) != NULL)
+
     cdef int _event(self, const char *p, const char *end) noexcept nogil:
         cdef const char *at = skip_blanks(p, end)
         cdef const char *stop = skip_token(at, end)

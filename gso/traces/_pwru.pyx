@@ -17,8 +17,8 @@ from gso.traces._scanner cimport (
     LINE_EVENT, LINE_READ, LINE_STRANGE, NO_VALUE, OWNER_DAMAGED, OWNER_EVENT, OWNER_NONE, Scanner,
 )
 from gso.traces._text cimport (
-    find, host_order, is_blank, is_digit, is_word, read_clock, read_number, skip_blanks,
-    skip_token, starts,
+    find, hex_digits_8, host_order, is_blank, is_digit, is_word, read_clock, read_number,
+    skip_blanks, skip_token, starts,
 )
 
 cdef enum Part:
@@ -40,6 +40,50 @@ cdef enum Part:
     CALLER
 
 cdef int64_t NO_TIME = INT64_MIN
+
+cdef enum:
+    LEAST_DIGITS = 8        # of a pointer
+    MOST_WORDS = 4          # of a process
+
+
+cdef bint has_event(const char *p, const char *end) noexcept nogil:
+    """Whether an event begins behind `p`: the line that begins there was cut short."""
+    cdef const char *at = p
+    while True:
+        at = <const char *>memchr(at, c"x", end - at) if at < end else NULL
+        if at == NULL:
+            return False
+        if at > p and (at - 1)[0] == c"0" and end - at > LEAST_DIGITS \
+                and hex_digits_8(at + 1) >= 0 and names_process(skip_token(at, end), end):
+            return True
+        at += 1
+
+
+cdef bint names_process(const char *p, const char *end) noexcept nogil:
+    """Whether "9 [process]" or "9 process:12" follows a pointer."""
+    cdef const char *stop
+    cdef int64_t number = 0
+    cdef int _word
+    p = skip_blanks(p, end)
+    stop = skip_token(p, end)
+    if read_number(p, stop, 10, &number):
+        p = skip_blanks(stop, end)
+    if p < end and p[0] == c"[":
+        return memchr(p, c"]", end - p) != NULL
+    for _word in range(MOST_WORDS):
+        stop = skip_token(p, end)
+        if ends_in_number(p, stop):
+            return True
+        p = skip_blanks(stop, end)
+    return False
+
+
+cdef bint ends_in_number(const char *p, const char *stop) noexcept nogil:
+    """Whether a word ends with ":" and a number, as a process does."""
+    cdef const char *at = stop
+    while at > p and is_digit((at - 1)[0]):
+        at -= 1
+    return at < stop and at > p and (at - 1)[0] == c":"
 
 
 cdef class PwruScanner(Scanner):
@@ -108,6 +152,8 @@ cdef class PwruScanner(Scanner):
         if start < 0:
             self.owner = OWNER_DAMAGED
             return -1
+        if has_event(at, end):
+            return self._cut()
         self._new()
         self.row.pointer = <uint64_t>pointer
         self.row.time = clock
@@ -214,7 +260,7 @@ cdef class PwruScanner(Scanner):
 
     cdef const char *_bracketed(self, const char *p, const char *end) noexcept nogil:
         cdef const char *close = <const char *>memchr(p, c"]", end - p)
-        if p[0] != c"[" or close == NULL:
+        if p[0] != c"[" or close == NULL or has_event(p, end):
             return NULL
         self.row.process = intern_like(&self.names, self.last.process, p + 1, close - p - 1)
         return close + 1
@@ -250,7 +296,7 @@ cdef class PwruScanner(Scanner):
         self.row.reason = NO_VALUE
         p = skip_blanks(name_end, end)
         if p < end and p[0] == c"(":
-            close = <const char *>memchr(p, c")", end - p)
+            close = <const char *>memchr(p, c")", skip_token(p, end) - p)
             if close != NULL:
                 if not starts(p, end, b"(tc)", 4) and not starts(p, end, b"(xdp)", 5):
                     self.row.reason = intern(&self.names, p + 1, close - p - 1)
@@ -334,7 +380,7 @@ cdef class PwruScanner(Scanner):
 
     cdef const char *_process(self, const char *p, const char *end) noexcept nogil:
         cdef const char *stop = self._process_end(p, end)
-        if p[0] == c"[":
+        if p[0] == c"[" or has_event(p, stop):
             return NULL
         self.row.process = intern_like(&self.names, self.last.process, p, stop - p)
         return stop
@@ -342,16 +388,11 @@ cdef class PwruScanner(Scanner):
     cdef const char *_process_end(self, const char *p, const char *end) noexcept nogil:
         """Return the end of the process: ":" and its number; its path may have spaces."""
         cdef const char *stop = p
-        cdef const char *at
-        cdef int words = 0
-        while stop < end and words < 4:
+        cdef int _word
+        for _word in range(MOST_WORDS):
             stop = skip_token(skip_blanks(stop, end), end)
-            at = stop
-            while at > p and is_digit((at - 1)[0]):
-                at -= 1
-            if at < stop and at > p and (at - 1)[0] == c":":
+            if ends_in_number(p, stop):
                 return stop
-            words += 1
         self.template.broken = True     # four words decide, not the process alone
         return skip_token(p, end)
 
@@ -453,7 +494,7 @@ cdef class PwruScanner(Scanner):
         if self.owner != OWNER_EVENT:
             return -1 if self.owner == OWNER_NONE else 0
         if dump:
-            return self._dump_line(p, end)
+            return self._cut() if has_event(p, end) else self._dump_line(p, end)
         self._stack_line(p, stop)
         return 0
 

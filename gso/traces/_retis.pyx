@@ -31,6 +31,16 @@ cdef const char *probe(const char *p, const char *end) noexcept nogil:
     return at if at != NULL else find(p, end, b" [u] ", 5)
 
 
+cdef bint is_open(const char *p, const char *end, const char *word, int64_t size) noexcept nogil:
+    """Whether a bracket is not closed before the next one, or at all: its line was cut."""
+    cdef const char *close
+    p = find(p, end, word, size)
+    if p == NULL:
+        return False
+    close = <const char *>memchr(p, c"]", end - p)
+    return close == NULL or memchr(p, c"[", close - p) != NULL
+
+
 cdef const char *begin(const char *p, const char *end) noexcept nogil:
     """Pass over what retis sort has before the events of a series."""
     p = skip_blanks(p, end)
@@ -48,6 +58,13 @@ cdef class RetisScanner(EventLines):
         at = probe(p, end)
         # The process, and for packets the sk_buff, are in brackets, too.
         return at != NULL and at < end and find(p, at, b") [", 3) != NULL
+
+    cdef bint _has_event(self, const char *p, const char *end) noexcept nogil:
+        cdef const char *rest = probe(p, end) if self._starts_event(p, end) else p
+        cdef const char *next = probe(rest, end)
+        if is_open(p, end, b"skb [", 5) or is_open(p, end, b"gso [", 5):
+            return True
+        return next != NULL and find(rest, next, b") [", 3) != NULL
 
     cdef int _event(self, const char *p, const char *end) noexcept nogil:
         cdef const char *at = probe(p, end)
@@ -72,6 +89,8 @@ cdef class RetisScanner(EventLines):
         close = find(stop, end, b"(skb ", 5)
         if close != NULL and read_number(close, skip_hex(close, end), 16, &number):
             self.row.pointer = <uint64_t>number
+            if not starts(skip_hex(close, end), end, b")", 1):
+                return LINE_DAMAGED     # digits may be missing
         at = token_after(stop, end, b"drop (reason ", 13, &close)
         if at != NULL:
             if close > at and (close - 1)[0] == c")":
@@ -116,7 +135,7 @@ cdef class RetisScanner(EventLines):
             self.row.ifindex = <int32_t>(number & 0x7fffffff)
             at = token_after(p, end, b"if ", 3, &stop)
             at = skip_blanks(stop, end)
-            stop = <const char *>memchr(at, c")", end - at) if at < end else NULL
+            stop = <const char *>memchr(at, c")", skip_token(at, end) - at) if at < end else NULL
             if at < end and at[0] == c"(" and stop != NULL:
                 self.row.device = self._named(at + 1, stop)
         at = find(p, end, b"skb [", 5)

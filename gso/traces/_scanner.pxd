@@ -19,7 +19,7 @@ cdef enum Owner:
 
 # The outcome of a line, or why there was none.
 cdef enum LineStatus:
-    LINE_ORPHAN = -4        # part of an event that is not known: unread, whatever it looks like
+    LINE_ORPHAN = -4        # part of an event that is not known, or of several: unread for sure
     LINE_STRANGE = -3       # another reader claims it
     LINE_NO_MEMORY = -2
     LINE_DAMAGED = -1
@@ -107,6 +107,7 @@ cdef class Scanner:
     cdef int _too_long(self) noexcept nogil
     cdef void _new(self) noexcept nogil
     cdef void _undo(self) noexcept nogil
+    cdef int _cut(self) noexcept nogil
     cdef void _store_event(self, EventRow *row) noexcept nogil
     cdef void _stack_line(self, const char *p, const char *end) noexcept nogil
     cdef void _keep_stack(self, const EventRow *event) noexcept nogil

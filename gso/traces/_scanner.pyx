@@ -539,6 +539,11 @@ cdef class Scanner:
         self.pending = False
         self.owner = OWNER_DAMAGED
 
+    cdef int _cut(self) noexcept nogil:
+        """Return the status of a line in which another event begins: its own text was cut short."""
+        self.owner = OWNER_DAMAGED
+        return LINE_ORPHAN
+
     cdef void _store_event(self, EventRow *row) noexcept nogil:
         """Put an event, with the stack that followed it, into the columns."""
         cdef Py_ssize_t i = self.count - 1

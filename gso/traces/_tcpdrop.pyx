@@ -76,6 +76,20 @@ cdef class TcpdropScanner(EventLines):
         cdef Drop drop
         return parse(p, end, &drop)
 
+    cdef bint _has_event(self, const char *p, const char *end) noexcept nogil:
+        """Whether there are more endpoints than two, or one in the line of a stack."""
+        cdef Drop drop
+        cdef const char *stop
+        if parse(p, end, &drop):
+            p = drop.target_end
+        while p < end:
+            p = skip_blanks(p, end)
+            stop = skip_token(p, end)
+            if is_endpoint(p, stop):
+                return True
+            p = stop
+        return False
+
     cdef int _event(self, const char *p, const char *end) noexcept nogil:
         cdef Drop drop
         cdef const char *at

@@ -147,10 +147,12 @@ cdef inline int64_t read_clock(const char *p, const char *end) noexcept nogil:
     p += 8
     if p < end and (p[0] == c"." or p[0] == c","):
         p += 1
-        while p < end and is_digit(p[0]) and scale:
+        while p < end and is_digit(p[0]):
             fraction += (p[0] - c"0") * scale
             scale //= 10
             p += 1
+    if p < end and p[0] not in (c"Z", c"+", c"-"):
+        return INT64_MIN                # no zone follows: the line was cut there
     return seconds * 1000000000 + fraction
 
 

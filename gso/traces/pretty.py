@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from typing import BinaryIO
 
 __all__ = ["compacted", "is_pretty"]
 
@@ -22,7 +23,7 @@ _BRACKET = re.compile(rb"[][{}]")
 _STRING = re.compile(rb'\s*("(?:[^"\\]|\\.)*")\s*,?\s*')
 _BETWEEN = b" \t\r\n,[]}"
 _LARGEST = 1 << 20
-"""Bytes of an object; the lines of a larger one are left as they are."""
+"""Bytes of an object, or of a line; larger ones are left as they are."""
 
 
 def is_pretty(start: bytes) -> bool:
@@ -36,11 +37,19 @@ def without_around(start: bytes) -> bytes:
     return b"\n" * found[0].count(b"\n") + start[found.end() :] if found else start
 
 
-def compacted(lines: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield as many lines, of which that in which an object begins has all of it."""
+def compacted(file: BinaryIO) -> Iterator[bytes]:
+    """Yield as many lines, of which that in which an object begins has all of it.
+
+    No more than a line and an object of the file are in memory, and of both no more than 1 MiB.
+    """
     parts: list[bytes] = []
     depth = waiting = size = 0
-    for line in lines:
+    while line := file.readline(_LARGEST):
+        if len(line) == _LARGEST and not line.endswith(b"\n"):
+            yield b"".join(part + b"\n" for part in parts)
+            parts, depth, waiting, size = [], 0, 0, 0
+            yield from _rest_of_line(line, file)
+            continue
         if not depth and (string := _STRING.fullmatch(line)):
             yield _decoded(string[1])
             continue
@@ -59,6 +68,14 @@ def compacted(lines: Iterable[bytes]) -> Iterator[bytes]:
             yield b"".join(text + b"\n" for text in whole) + b"\n" * blank
             waiting = open_lines
     yield b"".join(part + b"\n" for part in parts)
+
+
+def _rest_of_line(start: bytes, file: BinaryIO) -> Iterator[bytes]:
+    """Yield a line that is too long, piece by piece."""
+    piece = start
+    while piece:
+        yield piece
+        piece = b"" if piece.endswith(b"\n") else file.readline(_LARGEST)
 
 
 def _split(line: bytes, parts: list[bytes], depth: int) -> tuple[list[bytes], int]:

@@ -52,7 +52,17 @@ def test_an_object_that_is_cut_off_keeps_its_lines():
 
 
 def test_an_object_that_never_ends_takes_bounded_memory():
-    many = [b"{\n", *[b'"a": [\n'] * 400_000]
-    sizes = [len(piece) for piece in compacted(many)]
+    many = b"".join([b"{\n", *[b'"a": [\n'] * 400_000])
+    sizes = [len(piece) for piece in compacted(io.BytesIO(many))]
     assert max(sizes) < 3 << 20
     assert sum(sizes) > 0
+
+
+def test_a_line_that_never_ends_is_passed_on_in_pieces():
+    lines = [b"[\n", b'{ "a": "' + b"x" * (5 << 20) + b'" },\n', b'{ "b": [\n', b"1 ] }\n", b"]\n"]
+    pieces = list(compacted(io.BytesIO(b"".join(lines))))
+    assert max(map(len, pieces)) <= 1 << 20
+    text = b"".join(pieces)
+    assert lines[1] in text
+    assert text.count(b"\n") == len(lines)
+    assert b'{ "b": [1 ] }\n' in text

@@ -78,6 +78,8 @@ DUMPED = {
 INNER = {
     **{"inner_network_header": 268, "inner_transport_header": 288, "encapsulation": 1},
     **{"csum_start": 288, "csum_offset": 16},
+    # from the packet's bytes
+    **{"l4": 6, "payload": 1460, "ihl": 5, "doff": 8},
 }
 
 

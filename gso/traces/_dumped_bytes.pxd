@@ -1,0 +1,128 @@
+"""The packet's bytes in a dump of the kernel, and what they tell of its sk_buff.
+
+"skb linear:   00000010: 40 11 bd de" has the bytes from ``skb->data`` on. What they tell is taken
+only where the sk_buff's offsets lead to an IP header that is right.
+"""
+
+from libc.stdint cimport INT16_MIN, INT32_MIN, int16_t, int32_t, int64_t, uint8_t, uint32_t
+
+from gso.skb._skb cimport Skb
+from gso.traces._text cimport hex_digit, is_blank, read_number, skip_blanks
+from gso.traces._tuple cimport is_ipv4, is_ipv6, word
+
+cdef enum:
+    BYTES_KEPT = 512        # the kernel prints a header's longest, and 128 more
+    UNSET = 0xffff
+    IN_DISORDER = -1
+    # IP protocols
+    IN_IPV4 = 4
+    IN_TCP = 6
+    IN_UDP = 17
+    IN_IPV6 = 41
+    IN_GRE = 47
+    # members of gso.Tunnel
+    TUNNEL_IPIP = 1
+    TUNNEL_SIT = 2
+    TUNNEL_IP6TNL = 3
+    TUNNEL_GRE = 4
+    TUNNEL_GUE = 6
+    TUNNEL_VXLAN = 7
+    TUNNEL_GPE = 8
+    TUNNEL_GENEVE = 9
+
+
+cdef struct DumpedBytes:
+    int64_t size            # of those that were read, IN_DISORDER where two dumps are mixed
+    uint8_t[BYTES_KEPT] data
+
+
+cdef inline bint keep_bytes(DumpedBytes *kept, const char *p, const char *end) noexcept nogil:
+    """Keep the bytes of "00000010: 40 11"; False where it follows no line before it."""
+    cdef int64_t offset = 0
+    cdef const char *at
+    p = at = skip_blanks(p, end)
+    while at < end and hex_digit(at[0]) >= 0:
+        at += 1
+    if at == end or at[0] != c":" or not read_number(p, at, 16, &offset) or offset > kept.size:
+        return False                    # a line between them was lost
+    if offset < kept.size:
+        kept.size = IN_DISORDER
+        return True
+    p = skip_blanks(at + 1, end)
+    while end - p >= 2 and hex_digit(p[0]) >= 0 and hex_digit(p[1]) >= 0 \
+            and kept.size < BYTES_KEPT and (end - p == 2 or is_blank(p[2])):
+        kept.data[kept.size] = <uint8_t>(hex_digit(p[0]) << 4 | hex_digit(p[1]))
+        kept.size += 1
+        p = p + 3 if end - p > 2 else end
+    return True
+
+
+cdef inline void forget_told(Skb *row) noexcept nogil:
+    row.payload = INT32_MIN
+    row.l4 = row.tunnel = row.ihl = row.doff = INT16_MIN
+
+
+cdef inline void tell(DumpedBytes *kept, Skb *row) noexcept nogil:
+    """Set the fields of an sk_buff that its packet's bytes tell."""
+    cdef bint inside = row.encapsulation == 1
+    cdef int64_t network, transport
+    forget_told(row)
+    if kept.size < 20 or row.headroom < 0:
+        return
+    if inside:
+        row.tunnel = tunnel_of(kept, row.network_header - row.headroom, row.transport_header
+                               - row.headroom)
+    network = (row.inner_network_header if inside else row.network_header) - row.headroom
+    transport = (row.inner_transport_header if inside else row.transport_header) - row.headroom
+    tell_of_ip(kept, network, transport, row)
+
+
+cdef inline int ip_protocol(DumpedBytes *kept, int64_t at, int64_t transport) noexcept nogil:
+    """Return the protocol of the IP header at `at` that ends where `transport` is; 0 for others."""
+    cdef const uint8_t *data = kept.data
+    cdef int64_t left = kept.size - at
+    if at < 0 or left < 20:
+        return 0
+    if is_ipv4(data + at, left) and transport == at + (data[at] & 15) * 4:
+        return data[at + 9]
+    if is_ipv6(data + at, left) and transport == at + 40:
+        return data[at + 6]
+    return 0
+
+
+cdef inline void tell_of_ip(DumpedBytes *kept, int64_t network, int64_t transport,
+                            Skb *row) noexcept nogil:
+    cdef int protocol = ip_protocol(kept, network, transport)
+    cdef int64_t payload
+    # Where nothing says whether there is an inner packet, that of UDP may be a tunnel's.
+    if protocol != IN_TCP and (protocol != IN_UDP or row.encapsulation == INT16_MIN):
+        return
+    row.l4 = <int16_t>protocol
+    if kept.data[network] >> 4 == 4:
+        row.ihl = kept.data[network] & 15
+    payload = transport + 8
+    if protocol == IN_TCP:
+        if transport + 13 > kept.size:
+            return
+        row.doff = kept.data[transport + 12] >> 4
+        payload = transport + row.doff * 4
+    if row.len >= payload:
+        row.payload = <int32_t>(row.len - payload)
+
+
+cdef inline int16_t tunnel_of(DumpedBytes *kept, int64_t network,
+                              int64_t transport) noexcept nogil:
+    """Return the gso.Tunnel that an outer IP header shows; INT16_MIN for others."""
+    cdef int protocol = ip_protocol(kept, network, transport)
+    cdef bint is_v6 = protocol and kept.data[network] >> 4 == 6
+    cdef uint32_t port
+    if protocol == IN_GRE:
+        return TUNNEL_GRE
+    if protocol == IN_IPV4 or protocol == IN_IPV6:
+        return TUNNEL_IP6TNL if is_v6 else TUNNEL_IPIP if protocol == IN_IPV4 else TUNNEL_SIT
+    if protocol != IN_UDP or transport + 4 > kept.size:
+        return INT16_MIN
+    # The ports are those of gso.headers.tunnels.
+    port = word(kept.data, transport + 2)
+    return (TUNNEL_VXLAN if port == 4789 or port == 8472 else TUNNEL_GPE if port == 4790
+            else TUNNEL_GENEVE if port == 6081 else TUNNEL_GUE if port == 6080 else INT16_MIN)
