@@ -10,7 +10,10 @@ from gso.buffers._borrow cimport borrow
 from gso.buffers._frames cimport Frames, as_frames
 from gso.buffers._signals cimport check_signals, piece_end
 from gso.headers._arguments cimport as_error, drop_ports, is_raw, take_ports
-from gso.headers._walk cimport drop_copy, fault, header_copy, headers, port_list, read_headers
+from gso.headers._shapes cimport known_row, learn_shape, no_shapes, shape_list
+from gso.headers._walk cimport (
+    ROW_SIZE, drop_copy, fault, header_copy, headers, port_list, read_headers,
+)
 
 import numpy as np
 
@@ -202,14 +205,16 @@ def parse_batch(frames, *, link_type="ethernet", tunnel_ports=None,
     cdef bint raw = is_raw(link_type), mark = errors == "mark"
     cdef port_list ports
     cdef Py_ssize_t end, failed = -1, i = 0
+    cdef shape_list known
     cdef fault why
+    no_shapes(&known)
     take_ports(&ports, tunnel_ports)
     try:
         while i < batch.n:
             end = piece_end(batch.off, i, batch.n)
             with nogil:
                 failed = _parse_some(
-                    batch.buf, batch.off, i, end, &rows[0], raw, &ports, mark, &why)
+                    batch.buf, batch.off, i, end, &rows[0], &known, raw, &ports, mark, &why)
             if failed >= 0:
                 raise as_error(&why, failed)
             i = end
@@ -221,25 +226,39 @@ def parse_batch(frames, *, link_type="ethernet", tunnel_ports=None,
 
 cdef Py_ssize_t _parse_some(
     const uint8_t *data, const int64_t *off, Py_ssize_t begin, Py_ssize_t end, uint8_t *rows,
-    bint raw, const port_list *ports, bint mark, fault *why
+    shape_list *known, bint raw, const port_list *ports, bint mark, fault *why
 ) noexcept nogil:
     """Parse frames `begin` to `end`; returns -1, or the number of the frame that `why` is about.
     """
+    cdef const uint8_t *row
+    cdef Py_ssize_t i
+    for i in range(begin, end):
+        row = known_row(known, ports, data + off[i], off[i + 1] - off[i])
+        if row is not NULL:
+            memcpy(rows + i * ROW_SIZE, row, ROW_SIZE)
+        elif _walk_one(
+            rows + i * ROW_SIZE, known, data + off[i], off[i + 1] - off[i], raw, ports, why
+        ) < 0 and not mark:
+            return i
+    return -1
+
+
+cdef int _walk_one(
+    uint8_t *row, shape_list *known, const uint8_t *frame, Py_ssize_t size, bint raw,
+    const port_list *ports, fault *why
+) noexcept nogil:
+    """Walk a frame's headers and note its shape; returns 0, or -1 with a row that says so."""
     cdef headers h
     cdef header_copy copy
-    cdef Py_ssize_t i
-    cdef int failed
-    for i in range(begin, end):
-        failed = read_headers(&h, why, &copy, data + off[i], off[i + 1] - off[i], raw, ports)
-        drop_copy(&copy)
-        if failed and not mark:
-            return i
-        if failed:
-            memset(rows + i * ROW_SIZE, 0xff, ROW_SIZE - 8)  # eight offsets of -1, tnl_hlen and
-            memset(rows + i * ROW_SIZE + ROW_SIZE - 8, 0, 8)  # four bytes of 0
-        else:
-            memcpy(rows + i * ROW_SIZE, &h, ROW_SIZE)
-    return -1
+    cdef int failed = read_headers(&h, why, &copy, frame, size, raw, ports)
+    if failed:
+        memset(row, 0xff, ROW_SIZE - 8)  # eight offsets of -1, tnl_hlen and
+        memset(row + ROW_SIZE - 8, 0, 8)  # four bytes of 0
+    else:
+        memcpy(row, &h, ROW_SIZE)
+        learn_shape(known, &h, copy.p, size, raw)
+    drop_copy(&copy)
+    return failed
 
 
 assert LAYOUT_DTYPE.itemsize == ROW_SIZE

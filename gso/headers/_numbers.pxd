@@ -167,6 +167,10 @@ cdef enum:  # GUE (draft-ietf-intarea-gue; include/net/gue.h)
     GUE_FLAG_PRIV = 1
     GUE_PFLAG_REMCSUM = 0x80        # of the first byte of the private flags
 
+cdef enum:  # VXLAN, VXLAN-GPE and Geneve (RFC 7348, 8926)
+    UDP_TUNNEL_VNI = 4              # 24 bits; nothing is read after it but VXLAN's remote checksum
+    UDP_TUNNEL_HLEN = 8             # without options
+
 cdef enum:  # VXLAN's remote checksum offload (draft-herbert-vxlan-rco; include/net/vxlan.h)
     VXLAN_RCO = 7                   # the byte after the VNI: start / 2, and whose checksum it is
     VXLAN_RCO_UDP = 0x80            # UDP's, not TCP's

@@ -44,6 +44,7 @@ cdef enum:
     MAX_LAYERS = 24         # four an IP level, and a PPPoE header before the level too many
     FEW_BYTES = 256
     HEADER_ROOM = 8  # after a header copy, for an IPv6 fragment header
+    ROW_SIZE = 36  # sizeof the members of `headers` that LAYOUT_DTYPE names
 
 # A row of gso.headers.tunnels: how the header of a protocol in UDP is read
 cdef struct udp_tunnel:
@@ -85,6 +86,7 @@ cdef struct headers:
     uint8_t inner_version
     uint8_t outer_version
     # Not part of LAYOUT_DTYPE
+    int32_t ethernet            # the innermost Ethernet header
     int32_t ip_header           # the innermost IP header
     int32_t l4_header           # the innermost TCP or UDP header
     int32_t jumbo               # IPv6 hop-by-hop header that BIG TCP inserted
@@ -135,6 +137,8 @@ cdef int read_headers(
     const port_list *ports
 ) noexcept nogil
 cdef void drop_copy(header_copy *copy) noexcept nogil
+# The entry of a UDP destination port, the caller's before the known ones; or NULL.
+cdef const port *find_port(const port_list *ports, uint16_t dest) noexcept nogil
 # Note why a frame is refused; returns -1.
 cdef int refuse(
     fault *why, int reason, const char *field, const char *text, int64_t offset, int64_t limit,

@@ -201,6 +201,7 @@ cdef step ethernet(cursor *c) noexcept nogil:
     if c.tunnels:
         c.new_packet = True
         inner_mac(c)
+    c.h.ethernet = <int32_t>c.off
     c.off += ETH_HLEN
     proto = get16(c.p + c.off - 2)
     while proto == ETH_P_8021Q or proto == ETH_P_8021AD:
@@ -379,7 +380,6 @@ cdef step transport_tcp(cursor *c) noexcept nogil:
 
 
 cdef const port *find_port(const port_list *ports, uint16_t dest) noexcept nogil:
-    """The entry of a UDP destination port, the caller's before the known ones; or NULL."""
     cdef const port_table *known = ports.known
     cdef Py_ssize_t i
     if ports.guess is not NULL and ports.guess.number == dest:
@@ -648,7 +648,8 @@ cdef int walk(
     h.network_header = h.transport_header = -1
     h.inner_mac_header = h.inner_network_header = h.inner_transport_header = -1
     h.tunnel = h.l4 = h.inner_version = h.outer_version = 0
-    h.ip_header = h.l4_header = h.jumbo = h.routing = h.fragment_at = h.fragment_next = -1
+    h.ethernet = h.ip_header = h.l4_header = -1
+    h.jumbo = h.routing = h.fragment_at = h.fragment_next = -1
     h.fragment = h.remcsum = h.plain = False
     h.n = h.steps = 0
     h.udp = h.opaque = NULL

@@ -7,7 +7,6 @@ from libc.string cimport memcpy
 
 from gso.buffers._bytes cimport get16
 from gso.buffers._frames cimport Frames
-from gso.headers._layout cimport ROW_SIZE
 from gso.headers._numbers cimport (
     ETH_P_8021AD, ETH_P_8021Q, ETH_P_IP, ETH_P_IPV6, ETH_P_MPLS_MC, ETH_P_MPLS_UC,
     IPPROTO_FRAGMENT, IPPROTO_TCP, IPPROTO_UDP, IPV4_CHECK, IPV4_FRAG_OFF, IPV4_HLEN,
@@ -15,7 +14,7 @@ from gso.headers._numbers cimport (
     IPV6_HLEN, IPV6_NEXTHDR, IPV6_PAYLOAD_LEN, IPV6_SADDR, IP_MF, IP_OFFSET, MPLS_BOTTOM,
     MPLS_HLEN, MPLS_LS_S, TCP_CHECK, TCP_FLAGS, TCP_HLEN, UDP_CHECK, UDP_DEST, UDP_HLEN, UDP_LEN,
 )
-from gso.headers._walk cimport headers
+from gso.headers._walk cimport ROW_SIZE, headers
 
 import numpy as np
 
