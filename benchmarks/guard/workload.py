@@ -1,10 +1,10 @@
 """The core cases whose instructions are counted. Runs under callgrind, started by `guard.measure`.
 
-    python workload.py CLIENT_LIBRARY [--dearer] [CASE...]
+    python workload.py CLIENT_LIBRARY [CASE]
 
 Each case is a function of no arguments over data made beforehand; data, order and SIMD path are
-always the same, so that only the code decides what is counted. Without a CASE all run. With
---dearer they do a tenth more work than they should: with it the guard shows that it sees that.
+always the same, so that only the code decides what is counted. A CASE that is named runs once more
+and does a tenth more work than it should: with it the guard shows that it sees that.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ Work = Callable[[], object]
 
 REPEATS = 10
 SIMD = "avx2"
+DEARER = ", a tenth more"
+"""Ends the title of a case that did more than it should."""
 PORTABLE = "portable"
 """Marks the cases that use the simplest path; the others use AVX2, the best that valgrind knows."""
 
@@ -161,18 +163,24 @@ CASES: dict[str, Callable[[], Work]] = {
 
 def main() -> None:
     """Run the cases, each between the two calls that tell callgrind."""
-    library, *rest = sys.argv[1:]
+    library, *dearer = sys.argv[1:]
     client = ctypes.CDLL(library)
-    dearer = "--dearer" in rest
-    for name in [word for word in rest if word != "--dearer"] or CASES:
-        use_simd(simd_paths()[0] if name.endswith(PORTABLE) else SIMD)
-        work = CASES[name]()
+    for name in CASES:
+        count(client, name, name, REPEATS)
+    for name in dearer:
+        count(client, f"{name}{DEARER}", name, REPEATS + REPEATS // 10)
+
+
+def count(client: ctypes.CDLL, title: str, name: str, repeats: int) -> None:
+    """Run a case so often, under a title."""
+    use_simd(simd_paths()[0] if name.endswith(PORTABLE) else SIMD)
+    work = CASES[name]()
+    work()
+    work()
+    client.begin()
+    for _ in range(repeats):
         work()
-        work()
-        client.begin()
-        for _ in range(REPEATS + (REPEATS // 10 if dearer else 0)):
-            work()
-        client.end(name.encode())
+    client.end(title.encode())
 
 
 if __name__ == "__main__":

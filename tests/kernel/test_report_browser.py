@@ -7,16 +7,15 @@ import lzma
 import os
 import re
 import shutil
-import struct
 import subprocess
 import threading
-import zlib
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from gso.kernel.report.palette import DARK, LIGHT
 from gso.kernel.report.write import write
+from PIL import Image
 
 STORED = Path(__file__).parent / "data" / "results-applications.json.xz"
 WIDTH, HEIGHT = 1100, 900
@@ -92,12 +91,11 @@ def test_the_page_has_both_looks(chromium, served, tmp_path, dark):
     picture = tmp_path / "page.png"
     look = ["--blink-settings=preferredColorScheme=0"] if dark else []
     browse(chromium, tmp_path, *look, f"--screenshot={picture}", address)
-    width, height, rows = pixels(picture.read_bytes())
-    assert (width, height) == (WIDTH, HEIGHT)
+    page = Image.open(picture).convert("RGB")
+    assert page.size == (WIDTH, HEIGHT)
     # A corner is paper; the rest must have ink, and the colours of both kernels.
-    corner = rows[0][0]
-    assert (sum(corner) < 150) is dark
-    seen = {pixel for row in rows for pixel in row}
+    assert (sum(page.getpixel((0, 0))) < 150) is dark
+    seen = colours(page)
     unpatched, patched = (
         ((255, 154, 87), (108, 182, 255)) if dark else ((184, 72, 11), (11, 98, 196))
     )
@@ -119,8 +117,7 @@ def test_the_drawing_of_headers_has_both_looks(chromium, tmp_path, dark):
     look = ["--blink-settings=preferredColorScheme=0"] if dark else []
     small = "--window-size=1100,400"
     browse(chromium, tmp_path, *look, small, f"--screenshot={picture}", alone.as_uri())
-    _, _, rows = pixels(picture.read_bytes())
-    seen = {pixel for row in rows for pixel in row}
+    seen = colours(Image.open(picture).convert("RGB"))
     ours, others = (DARK, LIGHT) if dark else (LIGHT, DARK)
     for name in ("outer", "tunnel", "inner", "data", "paper", "bad", "good"):
         assert rgb(ours[name]) in seen, name
@@ -128,37 +125,9 @@ def test_the_drawing_of_headers_has_both_looks(chromium, tmp_path, dark):
         assert rgb(others[name]) not in seen, name
 
 
+def colours(picture: Image.Image) -> set[tuple[int, ...]]:
+    return {colour for _, colour in picture.getcolors(picture.width * picture.height)}
+
+
 def rgb(colour: str) -> tuple[int, ...]:
     return tuple(bytes.fromhex(colour.removeprefix("#")))
-
-
-def pixels(png: bytes) -> tuple[int, int, list[list[tuple[int, ...]]]]:
-    """Decode an 8-bit RGB or RGBA picture (PNG, section 9: filters)."""
-    width, height, depth, kind = struct.unpack_from(">IIBB", png, 16)
-    assert depth == 8
-    size = {2: 3, 6: 4}[kind]
-    at, packed = 8, b""
-    while at < len(png):
-        length, name = struct.unpack_from(">I4s", png, at)
-        packed += png[at + 8 : at + 8 + length] if name == b"IDAT" else b""
-        at += 12 + length
-    raw, above, rows = zlib.decompress(packed), bytes(width * size), []
-    for number in range(height):
-        start = number * (width * size + 1)
-        line = bytearray(raw[start + 1 : start + 1 + width * size])
-        unfilter(raw[start], line, above, size)
-        above = bytes(line)
-        rows.append([tuple(line[i : i + 3]) for i in range(0, len(line), size)])
-    return width, height, rows
-
-
-def unfilter(kind: int, line: bytearray, above: bytes, size: int) -> None:
-    for i in range(len(line)):
-        left = line[i - size] if i >= size else 0
-        up, corner = above[i], above[i - size] if i >= size else 0
-        if kind == 4:
-            guess = left + up - corner
-            nearest = min((left, up, corner), key=lambda value: abs(guess - value))
-            line[i] = (line[i] + nearest) & 255
-        else:
-            line[i] = (line[i] + (0, left, up, (left + up) // 2)[kind]) & 255
