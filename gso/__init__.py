@@ -40,6 +40,8 @@ def __getattr__(name: str) -> object:
         value = getattr(import_module(_HOME[name]), name)
         globals()[name] = value
         return value
+    if name == "__version__":
+        return import_module("gso.commands.usage").version()
     if not name.startswith("_") and util.find_spec(f"{__name__}.{name}"):
         return import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -96,3 +96,5 @@ __all__ = [
     "validate_batch",
     "write_capture",
 ]
+
+__version__: str

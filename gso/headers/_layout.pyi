@@ -44,10 +44,13 @@ class Layout:
     __hash__: None  # type: ignore[assignment]
 
 def parse(
-    frame: Buffer, *, link_type: LinkType = "ethernet", tunnel_ports: TunnelPorts | None = None
+    frame: Buffer | SupportsBytes,
+    *,
+    link_type: LinkType = "ethernet",
+    tunnel_ports: TunnelPorts | None = None,
 ) -> Layout: ...
 def parse_announced(
-    frame: Buffer,
+    frame: Buffer | SupportsBytes,
     inner_network_header: int,
     inner_version: int,
     *,

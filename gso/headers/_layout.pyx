@@ -138,7 +138,8 @@ def parse(frame, *, link_type="ethernet", tunnel_ports=None):
     """Find the headers of a frame.
 
     Args:
-        frame: any buffer. Length and checksum fields in it are not believed.
+        frame: any buffer, or what makes bytes of itself. Length and checksum fields in it are not
+            believed.
         link_type: "ethernet", or "raw" where the frame starts with an IP header.
         tunnel_ports: maps a UDP destination port to a :class:`Tunnel`, to its name (``"gue"``), to
             ``(Tunnel.FOU, ip_protocol)`` where a FOU port carries another protocol than the IP

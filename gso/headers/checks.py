@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, SupportsBytes
 
 from gso.buffers._checksum import checksum
+from gso.buffers.taken import frame_bytes
 from gso.headers.ends import (
     LENGTHS,
     TRANSPORT,
@@ -78,7 +79,7 @@ class Check:
 
 
 def check(
-    frame: Buffer,
+    frame: Buffer | SupportsBytes,
     layout: Any = None,
     *,
     link_type: str = "ethernet",
@@ -91,7 +92,7 @@ def check(
     in a PPPoE header. `complete` is False for a frame that the capture cut. The other arguments are
     those of `gso.headers.fields.dissect`.
     """
-    data = bytes(memoryview(frame))
+    data = frame_bytes(frame)
     headers = read_headers(data, layout, link_type=link_type, tunnel_ports=tunnel_ports)
     headers = [h for h in headers if h.end - h.offset >= h.protocol.fixed and h.is_its_version]
     ends = packet_ends(headers, data)

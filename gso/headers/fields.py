@@ -14,10 +14,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, SupportsBytes
 
 import numpy as np
 
+from gso.buffers.taken import frame_bytes
 from gso.constants import Tunnel
 from gso.headers.ends import fragment_end, packet_ends
 from gso.headers.header import Field, Header
@@ -200,7 +201,7 @@ def read_headers(
 
 
 def dissect(
-    frame: Buffer,
+    frame: Buffer | SupportsBytes,
     layout: Any = None,
     *,
     link_type: str = "ethernet",
@@ -214,7 +215,7 @@ def dissect(
         link_type: the kind of the first header, as `Capture.link_type` has it.
         tunnel_ports: UDP destination ports of tunnels, as for `gso.parse`.
     """
-    data = bytes(memoryview(frame))
+    data = frame_bytes(frame)
     headers = read_headers(data, layout, link_type=link_type, tunnel_ports=tunnel_ports)
     fields = [replace(found, header=one.name) for one in headers for found in one.fields]
     start = headers[-1].end if headers else 0
@@ -232,8 +233,8 @@ _MOST_RANGES = 16
 
 
 def differences(
-    expected: Buffer,
-    actual: Buffer,
+    expected: Buffer | SupportsBytes,
+    actual: Buffer | SupportsBytes,
     layout: Any = None,
     *,
     link_type: str = "ethernet",
@@ -244,7 +245,7 @@ def differences(
     Long data is compared by runs of differing bytes, and by its length. The other arguments are
     those of `dissect`.
     """
-    if bytes(memoryview(expected)) == bytes(memoryview(actual)):
+    if frame_bytes(expected) == frame_bytes(actual):
         return []
     left, right = (
         _keyed(dissect(frame, layout, link_type=link_type, tunnel_ports=tunnel_ports))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, SupportsBytes
 
+from gso.buffers.taken import frame_bytes
 from gso.headers.ends import in_fragment
 from gso.headers.fields import read_headers
 from gso.headers.protocols import IP_PROTOCOLS, address_family
@@ -24,10 +25,13 @@ _TELLING = ("gre", "ethernet", "vlan", "snap", "nsh", "geneve", "vxlan-gpe", "pp
 
 
 def not_followed(
-    frame: Buffer, *, link_type: str = "ethernet", tunnel_ports: TunnelPorts | None = None
+    frame: Buffer | SupportsBytes,
+    *,
+    link_type: str = "ethernet",
+    tunnel_ports: TunnelPorts | None = None,
 ) -> tuple[str, bool] | None:
     """The part of a frame that cannot be looked into, if any, and whether that is all of it."""
-    data = bytes(memoryview(frame))
+    data = frame_bytes(frame)
     headers = read_headers(data, link_type=link_type, tunnel_ports=tunnel_ports)
     if not headers:
         return f"link type {link_type}", True

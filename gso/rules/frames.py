@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, SupportsBytes
 
+from gso.buffers.taken import frame_bytes
 from gso.headers.checks import Check, Status, check
 from gso.headers.ends import in_fragment, packet_ends
 from gso.headers.fields import read_headers
@@ -28,7 +29,7 @@ FRAME_RULES = (
 
 
 def validate_frame(
-    frame: Buffer,
+    frame: Buffer | SupportsBytes,
     *,
     link_type: str = "ethernet",
     tunnel_ports: TunnelPorts | None = None,
@@ -39,7 +40,7 @@ def validate_frame(
 
     The arguments are those of `gso.validate`; `complete` is False for a frame that the capture cut.
     """
-    data = bytes(memoryview(frame))
+    data = frame_bytes(frame)
     options = {"link_type": link_type, "tunnel_ports": tunnel_ports}
     headers = read_headers(data, **options)  # type: ignore[arg-type]
     ends = packet_ends(headers, data)

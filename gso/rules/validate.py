@@ -11,7 +11,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, cast, overload
+from typing import TYPE_CHECKING, SupportsBytes, cast, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -40,14 +40,14 @@ def validate(
 ) -> list[Findings]: ...
 @overload
 def validate(
-    skb: SkbState | np.void | Buffer,
+    skb: SkbState | np.void | Buffer | SupportsBytes,
     *,
     link_type: str = ...,
     tunnel_ports: TunnelPorts | None = ...,
     mtu: int | None = ...,
 ) -> Findings: ...
 def validate(
-    skb: SkbState | np.void | npt.NDArray[np.void] | Buffer,
+    skb: SkbState | np.void | npt.NDArray[np.void] | Buffer | SupportsBytes,
     *,
     link_type: str = "ethernet",
     tunnel_ports: TunnelPorts | None = None,
@@ -76,7 +76,7 @@ def validate(
         return _judge_rows(rows) if rows.ndim else _judge_rows(rows.reshape(1))[0]
     from gso.rules.frames import validate_frame  # noqa: PLC0415  (a tenth of import gso)
 
-    frame = cast("Buffer", skb)
+    frame = cast("Buffer | SupportsBytes", skb)
     return validate_frame(frame, link_type=link_type, tunnel_ports=tunnel_ports, mtu=mtu)
 
 

@@ -1,5 +1,5 @@
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any, Literal, SupportsBytes
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +11,7 @@ from gso.headers._layout import Layout, LinkType
 from gso.headers.tunnels import TunnelPorts
 
 def segment(
-    frame: Buffer,
+    frame: Buffer | SupportsBytes,
     gso_size: int,
     *,
     gso_type: GsoType | int | None = None,
@@ -21,7 +21,7 @@ def segment(
     checksum: Literal["complete", "partial"] = "complete",
 ) -> Frames: ...
 def segment_vouched(
-    frame: Buffer,
+    frame: Buffer | SupportsBytes,
     gso_size: int,
     *,
     gso_type: GsoType | int,
@@ -40,7 +40,7 @@ class SegmentHeaders:
     def __getitem__(self, i: int) -> Any: ...
 
 def segment_headers(
-    frame: Buffer,
+    frame: Buffer | SupportsBytes,
     gso_size: int,
     *,
     gso_type: GsoType | int | None = None,

@@ -1,0 +1,1 @@
+../../gso/scapy/gue.py
