@@ -63,7 +63,10 @@ class Code:
         name = self.name or f"code of {self.file} outside functions"
         if not self.counted:
             return f"{name}: not counted, because {self.why}"
-        said = ", ".join(f"{count or 0} {variant}" for variant, count in self.entries.items())
+        said = ", ".join(
+            f"{variant} not counted" if count is None else f"{count} {variant}"
+            for variant, count in self.entries.items()
+        )
         if self.itself:
             return f"{name}: entered {said}"
         return f"{name}: counted through {' and '.join(self.symbols)}: entered {said}"
