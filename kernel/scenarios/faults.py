@@ -82,8 +82,12 @@ class Fault:
 
     @property
     def roles(self) -> Roles:
-        """What is expected of a kernel with the fault."""
-        return Roles(self.fails, "control")
+        """What is expected of a kernel with the fault.
+
+        Whether it has others, too, is not known: what fails with them may fail.
+        """
+        others = (word for fault in FAULTS if fault != self for word in fault.fails)
+        return Roles(self.fails, "control", tuple(others), self.scenarios)
 
     @property
     def patch_path(self) -> Path:

@@ -129,12 +129,18 @@ class Roles:
 
     Otherwise nothing was reproduced. In ``"control"`` scenarios it must pass; nothing is expected
     in ``"open"`` ones. ``fails``: names, globs and groups of those that must fail; ``others``: the
-    role of all others.
+    role of all others, but of those in ``unknown`` and not in ``chosen`` nothing is expected.
     """
 
     fails: tuple[str, ...] = ()
     others: Role = "open"
+    unknown: tuple[str, ...] = ()
+    chosen: tuple[str, ...] = ()
 
     def of(self, scenario: Scenario) -> Role:
         """Return the role of a scenario."""
-        return "fault" if any(map(scenario.matches, self.fails)) else self.others
+        if any(map(scenario.matches, self.fails)):
+            return "fault"
+        if any(map(scenario.matches, self.chosen)):
+            return self.others
+        return "open" if any(map(scenario.matches, self.unknown)) else self.others

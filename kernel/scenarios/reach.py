@@ -33,7 +33,7 @@ REACH = (
     Reach(("net/ipv4/fou*.c", "net/ipv6/fou6.c"), ("fou-device", "gue-device", "ipvs-gue")),
     Reach(
         ("net/ipv4/ip_gre.c", "net/ipv4/gre_*.c", "net/ipv6/ip6_gre.c"),
-        ("gre", "gretap", "ipvs-gre"),
+        ("gre", "gretap", "gre-external", "ipvs-gre"),
     ),
     Reach(("net/ipv4/ipip.c",), ("ipip", "?*-device-outer4-inner4-*", "ipvs-ipip")),
     Reach(("net/ipv6/sit.c",), ("sit", "?*-device-outer4-inner6-*", "ipvs-ipip")),
@@ -44,6 +44,7 @@ REACH = (
         ("net/ipv4/udp_offload.c", "net/ipv6/udp_offload.c", "net/ipv?/udp.c"),
         (*_UDP_TUNNELS, "udp", "ipvs-gue"),
     ),
+    Reach(("net/mpls/*",), ("mpls",)),
     Reach(("net/8021q/*",), ("ipvs-gue-vlan",)),
 )
 

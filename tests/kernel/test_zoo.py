@@ -156,3 +156,13 @@ def test_some_faults_alone(visit, runs):
 def test_wrong_usage_runs_nothing(visit, runs, words):
     status, _ = visit(*words)
     assert (status, runs.asked) == (2, [])
+
+
+@pytest.mark.vm
+@pytest.mark.usefixtures("test_bed", "nothing_is_left_behind")
+def test_faults_with_a_fix_upstream_and_without_one_in_real_kernels(gso_kernel):
+    names = ["gre-external-seq", "mpls-iptunnel-inner-headers"]
+    done = gso_kernel("zoo", "--json", *(word for name in names for word in ("--only", name)))
+    assert done.status == 0, done.out + done.err
+    told = json.loads(done.out)
+    assert {one["fault"]: one["verdict"] for one in told["faults"]} == dict.fromkeys(names, "FIXED")
