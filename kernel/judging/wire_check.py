@@ -10,10 +10,12 @@ from gso.kernel.judging.evidence import Cell
 from gso.kernel.scenarios import Scenario
 
 import gso
+from gso.headers._fine import fine_frames
 from gso.headers.fields import differences
 
 _ETHERNET = 14
 _ADDRESSES, _ETH_P_8021Q = 12, 0x8100
+_IPV4_FRAGMENT, _IPV6_FRAGMENT = 0x3FFF, 44  # flag and offset; the next header
 _MOST_SHOWN = 3
 _CHECKSUMS = ("frame-checksum", "frame-partial-checksum")
 _BYTES_ALONE = "dn0"
@@ -127,7 +129,11 @@ def explain(scenario: Scenario, cell: Cell) -> Explanation:
         problems.append(f"{len(missing)} of {segments} segments were never sent")
     else:
         problems += _compare(missing, list(wire.elements()), scenario.tunnel_ports)
-    problems += _wrong_checksums(scenario, [frame.data for frame in cell.frames["wire"]])
+    sent = [frame.data for frame in cell.frames["wire"]]
+    problems += _wrong_checksums(scenario, sent)
+    # Whatever is sent here fits: it is cut by a segmenter, or not at all.
+    if fragments := sum(map(_is_fragment, sent)):
+        problems.append(f"{fragments} of {len(sent)} frames are fragments")
     return Explanation(
         len(packets),
         segments,
@@ -137,11 +143,26 @@ def explain(scenario: Scenario, cell: Cell) -> Explanation:
     )
 
 
+def _is_fragment(frame: bytes) -> bool:
+    network = _ETHERNET
+    while int.from_bytes(frame[network - 2 : network], "big") == _ETH_P_8021Q:
+        network += 4
+    if len(frame) < network + 20:
+        return False
+    version = frame[network] >> 4
+    if version == 4:
+        return bool(int.from_bytes(frame[network + 6 : network + 8], "big") & _IPV4_FRAGMENT)
+    return version == 6 and frame[network + 6] == _IPV6_FRAGMENT
+
+
 def _wrong_checksums(scenario: Scenario, frames: list[bytes]) -> list[str]:
     """Say how many frames a receiver refuses; with remote checksum offload none is complete."""
     if scenario.checksum == "remcsum" or not scenario.worker_device.startswith(_BYTES_ALONE):
         return []
-    judged = [gso.validate(frame, tunnel_ports=scenario.tunnel_ports) for frame in frames]
+    ports = scenario.tunnel_ports
+    fine = fine_frames(gso.Frames.from_list(frames), "ethernet", tunnel_ports=ports)
+    doubtful = [frame for frame, is_fine in zip(frames, fine, strict=True) if not is_fine]
+    judged = [gso.validate(frame, tunnel_ports=ports) for frame in doubtful]
     first = [next((f for f in found if f.rule in _CHECKSUMS), None) for found in judged]
     wrong = [finding for finding in first if finding is not None]
     if not wrong:

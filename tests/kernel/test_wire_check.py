@@ -66,6 +66,18 @@ def test_checksums_are_looked_at_where_they_are_complete():
         assert not any("checksum" in text for text in explain(scenario, both).differences)
 
 
+def test_fragments_are_found():
+    super_packet, wire = recorded()
+    fragment = bytearray(wire[0])
+    fragment[20] |= 0x20  # more follow
+    (said,) = explain(NOCSUM, cell(super_packet, [*wire, bytes(fragment)])).differences[-1:]
+    assert said == f"1 of {len(wire) + 1} frames are fragments"
+    tagged = fragment[:12] + b"\x81\x00\x00\x07" + fragment[12:]
+    ipv6 = wire[0][:12] + bytes.fromhex("86dd 60000000 0008 2c") + bytes(41)
+    explanation = explain(NOCSUM, cell(super_packet, [*wire, bytes(tagged), ipv6]))
+    assert explanation.differences[-1] == f"2 of {len(wire) + 2} frames are fragments"
+
+
 def test_a_missing_segment_is_found():
     super_packet, wire = recorded()
     explanation = explain(NOCSUM, cell(super_packet, [f for f in wire if len(f) != 110]))
