@@ -26,7 +26,10 @@ _UDP_TUNNELS = ("vxlan-*-csum", "geneve-*-csum", "fou-device-*", "gue-device-*")
 _IP_TUNNELS = ("ipip", "sit", "ip6tnl", "gre-*-nocsum", "gretap-*-nocsum")
 
 REACH = (
-    Reach(("net/netfilter/ipvs/*",), ("ipvs-gue", "ipvs-gre", "ipvs-ipip", "fou-direct-routing")),
+    Reach(
+        ("net/netfilter/ipvs/*",),
+        ("ipvs-gue", "ipvs-gre", "ipvs-ipip", "ipvs-mtu", "fou-direct-routing"),
+    ),
     Reach(("drivers/net/geneve.c",), ("geneve", "geneve-inherit", "udp-geneve-*")),
     Reach(("drivers/net/bareudp.c",), ("bareudp",)),
     Reach(("drivers/net/vxlan/*", "drivers/net/vxlan.c"), ("vxlan", "udp-vxlan-*")),
