@@ -48,6 +48,7 @@ REACH = (
         (*_UDP_TUNNELS, "udp", "ipvs-gue"),
     ),
     Reach(("net/mpls/*",), ("mpls",)),
+    Reach(("net/sched/act_csum.c",), ("act-csum",)),
     Reach(("net/8021q/*",), ("ipvs-gue-vlan",)),
 )
 
