@@ -24,6 +24,17 @@ _FORMATS = (
         "Remove the quotation marks: sed 's/^[>|] *//'.",
     ),
     (
+        r"Content-Transfer-Encoding: *base64",
+        "a mail in base64",
+        "Save the text that it shows, not the mail.",
+    ),
+    (
+        r"\s*((netns|mark|ifindex|proto|mtu|(data_)?len|skb(addr)?|(\w+_)?(header|type|size))=\S+"
+        r"|[0-9a-f.:\[\]]+->[0-9a-f.:\[\]]+\(\w*\))(\s|$)",
+        "the rest of an event whose line was wrapped",
+        "An event has to be one line: save the log without line breaks, or attach it to a mail.",
+    ),
+    (
         r"\s*(\d{4}-\d\d-\d\d )?(\d\d:\d\d:\d\d\.\d+ )?(\S+ +(In|Out|P|B|M) +)?"
         r"((IP6?|ARP|Ethernet) .* > |[0-9a-f:]{17} > [0-9a-f:]{17}, |tcpdump: )",
         "tcpdump's text",

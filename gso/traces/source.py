@@ -15,6 +15,7 @@ from typing import Any, BinaryIO, TypeAlias
 from gso.compressed import LONGEST_MAGIC, DamagedError, Expander, compression
 from gso.constants import Reason
 from gso.errors import GsoError
+from gso.traces.mail import is_mail, is_quoted, unfolded
 from gso.traces.pretty import compacted, is_pretty, without_around
 
 __all__ = ["LogFile", "Source", "check_text", "intact", "refuse_unknown"]
@@ -73,6 +74,11 @@ class LogFile:
             self.rest = _buffered(_Text(_from_utf16(self.start, self.rest)))
             self.start = _fill(self.rest, _SAMPLE)
         self.start = self.start.removeprefix(codecs.BOM_UTF8)
+        if is_mail(self.start):
+            self.size = 0
+            mail = _buffered(_Rest(self.start, self.rest))
+            self.rest = _buffered(_Text(unfolded(mail, quoted=is_quoted(self.start))))
+            self.start = _fill(self.rest, _SAMPLE)
         if is_pretty(self.start):
             self.size = 0
             lines = _buffered(_Rest(without_around(self.start), self.rest))
