@@ -21,6 +21,8 @@ _HOMES = {
     "gso.encapsulation.sizes": "mss overhead",
     "gso.errors": "GsoError",
     "gso.headers._layout": "LAYOUT_DTYPE Layout parse parse_batch",
+    "gso.rewriting.coalesce": "coalesce_capture",
+    "gso.rewriting.segment": "segment_capture",
     "gso.rules": "RULES SKB_DTYPE Finding Findings Rule Severity SkbState explain skb_array "
     "validate validate_batch",
     "gso.segmentation._batch": "SegmentHeadersBatch segment_batch segment_headers_batch",

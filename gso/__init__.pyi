@@ -20,6 +20,8 @@ from gso.encapsulation._encapsulate import encapsulate
 from gso.encapsulation.sizes import mss, overhead
 from gso.errors import GsoError
 from gso.headers._layout import LAYOUT_DTYPE, Layout, parse, parse_batch
+from gso.rewriting.coalesce import coalesce_capture
+from gso.rewriting.segment import segment_capture
 from gso.rules import (
     RULES,
     SKB_DTYPE,
@@ -71,6 +73,7 @@ __all__ = [
     "checksum_batch",
     "checksum_update",
     "coalesce",
+    "coalesce_capture",
     "copy_and_checksum",
     "decapsulate",
     "diagnose",
@@ -86,6 +89,7 @@ __all__ = [
     "read_trace",
     "segment",
     "segment_batch",
+    "segment_capture",
     "segment_headers",
     "segment_headers_batch",
     "segment_vnet",

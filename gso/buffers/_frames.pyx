@@ -10,6 +10,7 @@ from cpython.bytes cimport (
 from libc.stdint cimport int64_t, uint8_t
 from libc.string cimport memcmp, memcpy
 
+from gso.buffers._arrow cimport large_binary_array, large_binary_schema
 from gso.buffers._borrow cimport packed
 from gso.buffers._memory cimport address, new_bytes
 from gso.buffers._signals cimport check_signals, piece_end
@@ -113,19 +114,53 @@ cdef class Frames:
         return self
 
     @staticmethod
+    def concat(batches):
+        """Copy the frames of several batches, or lists of buffers, into one batch."""
+        cdef list parts = [as_frames(batch) for batch in batches]
+        cdef Frames part, self = Frames.__new__(Frames)
+        cdef Py_ssize_t i, k = 0, n = sum(map(len, parts))
+        cdef int64_t at = 0, total = 0
+        for part in parts:
+            total += part.off[part.n] if part.n else 0
+        cdef object ends = new_bytes((n + 1) * sizeof(int64_t)), data = new_bytes(total)
+        cdef int64_t *off = <int64_t *>address(ends)
+        off[0] = 0
+        for part in parts:
+            for i in range(part.n):
+                off[k + i + 1] = at + part.off[i + 1]
+            if part.n:
+                memcpy(address(data) + at, part.buf, part.off[part.n])
+                at += part.off[part.n]
+            k += part.n
+            check_signals()
+        self.adopt(data, ends, n)
+        return self
+
+    @staticmethod
     def from_arrow(array):
-        """Take a pyarrow Array or ChunkedArray of (large) binary, zero-copy where it is large.
+        """Take an Arrow array of (large) binary, zero-copy where it is large.
+
+        Args:
+            array: of pyarrow, chunked or not, or anything with ``__arrow_c_array__`` or
+                ``__arrow_c_stream__``.
 
         Raises ValueError if there are nulls, TypeError if it is not binary.
         """
         import pyarrow as pa
 
+        if not isinstance(array, (pa.Array, pa.ChunkedArray)):
+            if not hasattr(array, "__arrow_c_array__") and hasattr(array, "__arrow_c_stream__"):
+                array = pa.chunked_array(array)
+            elif hasattr(array, "__arrow_c_array__"):
+                array = pa.array(array)
+            else:
+                raise TypeError(f"expected an Arrow array, not {type(array).__name__}")
         if isinstance(array, pa.ChunkedArray):
             array = array.combine_chunks()
         if isinstance(array, pa.ChunkedArray):  # older pyarrow keeps zero or one chunk
             array = array.chunk(0) if array.num_chunks else pa.array([], pa.large_binary())
-        if not (pa.types.is_binary(array.type) or pa.types.is_large_binary(array.type)
-                or pa.types.is_fixed_size_binary(array.type)):
+        kinds = ("is_binary", "is_large_binary", "is_fixed_size_binary", "is_binary_view")
+        if not any(getattr(pa.types, kind, _no)(array.type) for kind in kinds):
             raise TypeError(f"expected an Arrow array of binary, not of {array.type}")
         if array.null_count:
             raise ValueError(f"{array.null_count} of {len(array)} Arrow values are null")
@@ -142,6 +177,17 @@ cdef class Frames:
 
         buffers = [None, pa.py_buffer(self.offsets), pa.py_buffer(self.data)]
         return pa.LargeBinaryArray.from_buffers(pa.large_binary(), self.n, buffers)
+
+    def __arrow_c_schema__(self):
+        """The type, large binary, as a capsule of Arrow's C data interface."""
+        return large_binary_schema()
+
+    def __arrow_c_array__(self, requested_schema=None):
+        """The same memory as capsules of Arrow's C data interface; no other type is made of it."""
+        cdef const void *offsets = self.off
+        if offsets is NULL:
+            offsets = PyBytes_AS_STRING(_EMPTY_INDEX)
+        return large_binary_schema(), large_binary_array(self, offsets, self.buf, self.n)
 
     @property
     def data(self):
@@ -195,6 +241,10 @@ cdef class Frames:
         if picked.ndim != 1 or (picked.size and picked.dtype.kind not in "iu"):
             raise TypeError("a frame is indexed by an integer, a slice, a mask or integers")
         return self.gather(picked)
+
+    def take(self, indices):
+        """Copies of the frames with these numbers, in this order; negative ones from the end."""
+        return self.gather(np.asarray(indices, np.int64).reshape(-1))
 
     cdef object one(self, object key):
         if not -self.n <= key < self.n:
@@ -304,6 +354,11 @@ cdef class Segments(Frames):
 
     def __reduce__(self):
         return Segments, (self.data, self.offsets, self.parent)
+
+
+def _no(kind):
+    """Older pyarrow knows fewer types."""
+    return False
 
 
 cdef object _frozen(object array):

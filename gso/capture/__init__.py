@@ -19,7 +19,8 @@ tells so.
 """
 
 from gso.capture.format import Interface
-from gso.capture.reader import Capture, Reader, read_capture
+from gso.capture.reader import Reader, read_capture
+from gso.capture.whole import Capture
 from gso.capture.writer import Writer, write_capture
 
 __all__ = ["Capture", "Interface", "Reader", "Writer", "read_capture", "write_capture"]

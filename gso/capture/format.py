@@ -7,10 +7,11 @@ link types at tcpdump.org.
 
 from __future__ import annotations
 
+import io
 import os
 import struct
 from dataclasses import dataclass
-from typing import IO, Literal, TypeAlias, TypeGuard
+from typing import IO, Any, Literal, TypeAlias, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
@@ -29,7 +30,7 @@ from gso.constants import Reason
 from gso.errors import GsoError
 
 Format: TypeAlias = Literal["pcap", "pcapng"]
-Source: TypeAlias = "str | os.PathLike[str] | IO[bytes]"
+Source: TypeAlias = "str | os.PathLike[str] | IO[bytes] | bytes | bytearray | memoryview"
 Int64s: TypeAlias = "npt.NDArray[np.int64]"
 Records: TypeAlias = "npt.NDArray[np.void]"
 
@@ -151,6 +152,11 @@ class Interface:
 def is_path(source: Source) -> TypeGuard[str | os.PathLike[str]]:
     """Whether it is the name of a file, not a file."""
     return isinstance(source, (str, os.PathLike))
+
+
+def as_file(source: Source) -> Any:
+    """A file with these bytes; a file as it is."""
+    return io.BytesIO(source) if isinstance(source, (bytes, bytearray, memoryview)) else source
 
 
 @dataclass(frozen=True)

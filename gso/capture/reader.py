@@ -39,9 +39,11 @@ from gso.capture.format import (
     Interface,
     Records,
     Source,
+    as_file,
     is_path,
 )
 from gso.capture.options import Options, Order, packet_options
+from gso.capture.whole import Capture
 from gso.compressed import LONGEST_MAGIC, DamagedError, Expander, compression
 from gso.constants import Reason
 from gso.errors import GsoError
@@ -58,46 +60,6 @@ _PCAP_MAGICS = tuple(
     for magic in (form.PCAP_MICROSECONDS, form.PCAP_NANOSECONDS, form.PCAP_MODIFIED)
 )
 _LZ4 = b"\x04\x22\x4d\x18"
-
-
-@dataclass(frozen=True, eq=False)
-class Capture:
-    """Captured packets.
-
-    Attributes:
-        frames: the packets' bytes.
-        timestamps: nanoseconds since 1970-01-01 UTC, int64, shape (n,). A time that does not fit,
-            past the year 2262, is ``-2**63``, NumPy's NaT.
-        interfaces: every interface that the file describes (one for pcap).
-        interface_ids: index into `interfaces` of each packet, int64, shape (n,).
-        original_lengths: each packet's bytes on the wire, more than the frame has if the capture
-            cut it (snaplen); int64, shape (n,).
-        comments: each packet's comment or None; lines of text where there are several.
-        format: ``"pcap"`` or ``"pcapng"``.
-        truncated: what the file's end lacks, if its last record is cut off.
-        options: code and value of each packet's other pcapng options, such as flags and verdicts;
-            numbers are little-endian. Empty if no packet has one.
-    """
-
-    frames: Frames
-    timestamps: Int64s
-    interfaces: tuple[Interface, ...]
-    interface_ids: Int64s
-    original_lengths: Int64s
-    comments: Sequence[str | None]
-    format: Format = "pcapng"
-    truncated: str | None = None
-    options: Sequence[Options] = ()
-
-    def __len__(self) -> int:
-        return len(self.frames)
-
-    @property
-    def link_type(self) -> str:
-        """What all frames start with (``"ethernet"``, ``"raw"``...), or ``"mixed"``."""
-        used = np.unique(self.interface_ids) if len(self) else range(len(self.interfaces))
-        types = {self.interfaces[i].link_type for i in used}
-        return types.pop() if len(types) == 1 else "mixed" if types else "ethernet"
 
 
 def _no_clocks(count: int) -> Clock:
@@ -253,7 +215,7 @@ class Reader:
         self.interfaces: list[Interface] = []
         self.truncated: str | None = None
         self._owned = is_path(source)
-        self._file: Any = io.FileIO(source, "r") if is_path(source) else source
+        self._file: Any = io.FileIO(source, "r") if is_path(source) else as_file(source)
         self._stream: Any = self._file
         self._buffer = np.empty(max(chunk_size, 64), np.uint8)
         self._start = self._stop = self._origin = 0

@@ -35,7 +35,7 @@ from gso.capture.format import (
     link_number,
 )
 from gso.capture.options import OPT_COMMENT, Options, pack_options
-from gso.capture.reader import Capture
+from gso.capture.whole import Capture
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer

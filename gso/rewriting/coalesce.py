@@ -277,7 +277,7 @@ def coalesce_capture(
     with another pcapng block than packets between them, may be left unmerged.
 
     Args:
-        source: path or binary file.
+        source: path, binary file, or the bytes of one.
         target: binary file to write to.
         tunnel_ports, udp_gro, fixed_ids, gro_max_size: as for `gso.coalesce`.
         timeout: most microseconds between the first and the last segment; None for no limit.

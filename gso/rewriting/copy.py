@@ -31,7 +31,7 @@ def copy_capture(
     """Copy a capture, with the packets replaced by what `replace` yields for them.
 
     Args:
-        source: path or binary file.
+        source: path, binary file, or the bytes of one.
         target: binary file to write to.
         replace: yields the bytes to write for some packets; each piece must last until the next
             but one.

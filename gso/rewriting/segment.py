@@ -535,7 +535,7 @@ def segment_capture(
     kept, and so is the format.
 
     Args:
-        source: path or binary file.
+        source: path, binary file, or the bytes of one.
         target: binary file to write to.
         gso_size: payload bytes per segment. None: what a comment ``gso_size=N`` of the packet says;
             for TCP without one, what the peer announced in the connection's handshake, bounded by

@@ -239,7 +239,7 @@ def survey_capture(
     """Read a capture, and say what it holds.
 
     Args:
-        source: path or binary file.
+        source: path, binary file, or the bytes of one.
         mtu: the largest IP packet in bytes that is no super-packet; 1500 by default, or what the
             handshake of a TCP connection says if it is more.
         tunnel_ports: UDP destination ports of tunnels, as for `gso.parse`.

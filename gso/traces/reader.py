@@ -237,7 +237,7 @@ def read_trace(source: Source, format: Format = "auto", *, threads: int = 1) -> 
     """Read a whole log of one of the formats in `gso.traces.formats`, or of several of them.
 
     Args:
-        source: a path, or a binary file. It may be compressed.
+        source: a path, a binary file, or the bytes of a log. It may be compressed.
         format: the name of a format; "auto" looks at the content.
         threads: how many scan at the same time. The columns of a whole log are about as large as
             the log, so memory is the limit here: threads gain more with `TraceReader`.

@@ -20,7 +20,7 @@ from gso.traces.pretty import compacted, is_pretty, without_around
 
 __all__ = ["LogFile", "Source", "check_text", "intact", "refuse_unknown"]
 
-Source: TypeAlias = "str | os.PathLike[str] | BinaryIO"
+Source: TypeAlias = "str | os.PathLike[str] | BinaryIO | bytes | bytearray | memoryview"
 
 _BUFFER = 1 << 18
 _SAMPLE = 1 << 16
@@ -34,7 +34,8 @@ class LogFile:
     """A log as UTF-8 text without a byte order mark, whatever it is compressed with.
 
     Args:
-        source: a path, or a binary file (a pipe will do), which `close` leaves open.
+        source: a path, a binary file (a pipe will do), which `close` leaves open, or the bytes of
+            a log.
 
     Attributes:
         name: what messages call it.
@@ -50,6 +51,8 @@ class LogFile:
     """
 
     def __init__(self, source: Source) -> None:
+        if isinstance(source, (bytes, bytearray, memoryview)):
+            source = io.BytesIO(source)
         self.name = str(getattr(source, "name", source))
         self.size = 0
         self._opened: BinaryIO | None = None

@@ -1,0 +1,126 @@
+"""A whole capture in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from gso.buffers._frames import Frames, Segments
+from gso.capture.format import Format, Int64s, Interface
+from gso.capture.options import Options
+
+
+@dataclass(frozen=True, eq=False)
+class Capture:
+    """Captured packets.
+
+    Attributes:
+        frames: the packets' bytes.
+        timestamps: nanoseconds since 1970-01-01 UTC, int64, shape (n,). A time that does not fit,
+            past the year 2262, is ``-2**63``, NumPy's NaT.
+        interfaces: every interface that the file describes (one for pcap).
+        interface_ids: index into `interfaces` of each packet, int64, shape (n,).
+        original_lengths: each packet's bytes on the wire, more than the frame has if the capture
+            cut it (snaplen); int64, shape (n,).
+        comments: each packet's comment or None; lines of text where there are several.
+        format: ``"pcap"`` or ``"pcapng"``.
+        truncated: what the file's end lacks, if its last record is cut off.
+        options: code and value of each packet's other pcapng options, such as flags and verdicts;
+            numbers are little-endian. Empty if no packet has one.
+    """
+
+    frames: Frames
+    timestamps: Int64s
+    interfaces: tuple[Interface, ...]
+    interface_ids: Int64s
+    original_lengths: Int64s
+    comments: Sequence[str | None]
+    format: Format = "pcapng"
+    truncated: str | None = None
+    options: Sequence[Options] = ()
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    @overload
+    def __getitem__(self, key: int) -> memoryview: ...
+    @overload
+    def __getitem__(self, key: slice | npt.ArrayLike) -> Capture: ...
+    def __getitem__(self, key: Any) -> memoryview | Capture:
+        """The bytes of one packet; or a capture of some, by a slice, a mask or their numbers."""
+        if isinstance(key, slice) or hasattr(key, "__len__"):
+            return self.take(np.arange(len(self))[key])
+        packet: memoryview = self.frames[key]
+        return packet
+
+    def take(self, indices: npt.ArrayLike) -> Capture:
+        """A capture of the packets with these numbers, in this order, each with all it has."""
+        numbers = np.asarray(indices, np.int64).reshape(-1)
+        return replace(
+            self,
+            frames=self.frames.take(numbers),
+            timestamps=self.timestamps[numbers],
+            interface_ids=self.interface_ids[numbers],
+            original_lengths=self.original_lengths[numbers],
+            comments=[self.comments[i] for i in numbers.tolist()],
+            options=[self.options[i] for i in numbers.tolist()] if self.options else (),
+        )
+
+    def with_frames(self, frames: Frames, parent: npt.ArrayLike | None = None) -> Capture:
+        """A capture of other frames, with the times and interfaces of the packets they came from.
+
+        Args:
+            frames: the new frames.
+            parent: the packet that each came from, int64, shape (len(frames),); by default what
+                `gso.Segments` say, else one frame for each packet.
+
+        The first frame of a packet has its comment and options, too. What was cut off a packet when
+        it was captured is still missing in a frame of the same length.
+
+        Raises ValueError if the numbers are not as many as the frames.
+        """
+        if parent is None:
+            parent = frames.parent if isinstance(frames, Segments) else np.arange(len(self))
+        numbers = np.asarray(parent, np.int64)
+        if numbers.shape != (len(frames),):
+            raise ValueError(f"{len(frames)} frames, and packets of shape {numbers.shape} for them")
+        whole = self.take(numbers)
+        first = np.diff(numbers, prepend=-1) != 0
+        same = whole.frames.lengths == frames.lengths
+        return replace(
+            whole,
+            frames=frames,
+            original_lengths=np.where(same, whole.original_lengths, frames.lengths),
+            comments=_at(first, whole.comments, None),
+            options=_at(first, whole.options, ()) if whole.options else (),
+        )
+
+    def to_arrow(self) -> Any:
+        """A pyarrow Table with a row for each packet; see :mod:`gso.capture.arrow`."""
+        from gso.capture.arrow import table  # noqa: PLC0415  (needs pyarrow)
+
+        interfaces = [self.interfaces[i] for i in self.interface_ids.tolist()]
+        return table(self.frames, self.timestamps, interfaces, self.original_lengths, self.comments)
+
+    @classmethod
+    def from_arrow(cls, table: Any) -> Capture:
+        """A capture of a table such as :meth:`to_arrow` makes; see :mod:`gso.capture.arrow`."""
+        from gso.capture.arrow import columns  # noqa: PLC0415  (needs pyarrow)
+
+        return cls(*columns(table))
+
+    @property
+    def link_type(self) -> str:
+        """What all frames start with (``"ethernet"``, ``"raw"``...), or ``"mixed"``."""
+        used = np.unique(self.interface_ids) if len(self) else range(len(self.interfaces))
+        types = {self.interfaces[i].link_type for i in used}
+        return types.pop() if len(types) == 1 else "mixed" if types else "ethernet"
+
+
+def _at(chosen: npt.NDArray[np.bool_], values: Sequence[Any], other: Any) -> list[Any]:
+    """The chosen values, and another in the place of the rest."""
+    return [value if own else other for value, own in zip(values, chosen, strict=True)]
