@@ -93,7 +93,7 @@ def _status(batch: Capture, index: int, ports: dict[int, Any]) -> int:
     found = validate_frame(frame, complete=complete, **words)
     if any(one.severity is Severity.ERROR for one in found):
         return FINDINGS
-    unknown = not_followed(frame, **words)
+    unknown = not_followed(frame, complete=complete, **words)
     return UNUSABLE if unknown and unknown[1] else FINE
 
 

@@ -139,7 +139,7 @@ def _judge(
     complete = len(frame) >= int(batch.original_lengths[index])
     for one in validate_frame(frame, mtu=mtu, complete=complete, **words):
         verdict.add(one, verdict.packets)
-    unknown = not_followed(frame, **words)
+    unknown = not_followed(frame, complete=complete, **words)
     if unknown is not None:
         what, whole = unknown
         (verdict.unknown if whole else verdict.inside)[what] += 1
@@ -196,6 +196,7 @@ def _validate_report(name: str, verdict: _Verdict) -> Iterator[str]:
 def _validate_json(verdict: _Verdict) -> dict[str, Any]:
     return {
         "packets": verdict.packets,
+        "judged": verdict.judged,
         "truncated": verdict.truncated,
         "damage": verdict.damage,
         "not_looked_into": dict(verdict.unknown),

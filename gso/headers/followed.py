@@ -29,16 +29,24 @@ def not_followed(
     *,
     link_type: str = "ethernet",
     tunnel_ports: TunnelPorts | None = None,
+    complete: bool = True,
 ) -> tuple[str, bool] | None:
-    """The part of a frame that cannot be looked into, if any, and whether that is all of it."""
+    """The part of a frame that cannot be looked into, if any, and whether that is all of it.
+
+    `complete` is False for a frame that the capture cut: it may have too little to be judged.
+    """
     data = frame_bytes(frame)
     headers = read_headers(data, link_type=link_type, tunnel_ports=tunnel_ports)
     if not headers:
         return f"link type {link_type}", True
     last = headers[-1]
-    if last.end - last.offset < last.protocol.fixed or not last.is_its_version:
+    followed = [one for one in headers if one.protocol.name in _FOLLOWED]
+    if last.end - last.offset < last.protocol.fixed:
+        nothing = not complete and followed in ([], [last])
+        return (f"a cut {last.protocol.name} header", True) if nothing else None
+    if not last.is_its_version:
         return None
-    if not any(one.protocol.name in _FOLLOWED for one in headers):
+    if not followed:
         return _announced(last) or f"what follows {last.protocol.name}", True
     inside = None if in_fragment(headers) else _inside(last, len(data), tunnel_ports or {})
     return (inside, False) if inside else None

@@ -20,6 +20,7 @@ from gso.headers.fields import read_headers
 from gso.headers.followed import not_followed
 from gso.headers.protocols import AF_INET, AF_INET6
 from gso.headers.tunnels import TunnelPorts
+from gso.rewriting.snaplen import missing_bytes
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -245,13 +246,16 @@ def unlooked(
     heads = _heads(packets, which, _TELLING[-1] + 1, link.skip)[:, _TELLING]
     start = _heads(packets, which, 4)
     lengths = np.minimum(packets.records["captured"][which], _SHORT).astype(np.uint8)
-    keys = np.concatenate([heads, start, lengths[:, None]], axis=1)
     if link.name == "ethernet":
-        keys[:, :2] = keys[:, -5:-1] = 0
+        heads[:, :2] = start[:, :] = 0
+    cut = missing_bytes(packets.records[which]) > 0
+    keys = np.concatenate([heads, start, lengths[:, None], cut[:, None]], axis=1)
     _, first, into = np.unique(keys, axis=0, return_index=True, return_inverse=True)
     for number, i in enumerate(first.tolist()):
         frame = packets.packet(int(which[i]))
-        found = not_followed(frame, link_type=link.name, tunnel_ports=tunnel_ports)
+        found = not_followed(
+            frame, link_type=link.name, tunnel_ports=tunnel_ports, complete=not cut[i]
+        )
         yield which[into == number], *(found or (None, False))
 
 
