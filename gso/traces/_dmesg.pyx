@@ -30,6 +30,7 @@ from gso.skb._skb cimport Skb
 
 cdef enum:
     CHECKSUM_PARTIAL = 3
+    GSO_TCPV4 = 1
     LONGEST_SAID = 240
     SAME_CRASH = 8      # lines in which a crash is told in several sentences
 
@@ -421,6 +422,9 @@ cdef class DmesgScanner(Scanner):
         self._number(p, end, b" data_len=", 10, &row.data_len)
         self._number(p, end, b" gso_size=", 10, &row.gso_size)
         self._number(p, end, b" gso_type=", 10, &row.gso_type)
+        # Before v4.14 bits behind the first one meant others; the line does not tell the version.
+        if row.gso_type != GSO_TCPV4:
+            row.gso_type = INT32_MIN
         if self._get(p, end, b" ip_summed=", 11, &value):
             row.ip_summed = <int16_t>(value & 3)
 

@@ -12,9 +12,10 @@ from gso.traces._line_template cimport (
     TemplateSlot, bit,
 )
 from gso.traces._names cimport intern, intern_like
-from gso.traces._row cimport EventRow, put
+from gso.traces._row cimport EventRow, Key, put
 from gso.traces._scanner cimport (
     LINE_EVENT, LINE_READ, LINE_STRANGE, NO_VALUE, OWNER_DAMAGED, OWNER_EVENT, OWNER_NONE, Scanner,
+    find_key,
 )
 from gso.traces._text cimport (
     find, hex_digits_8, host_order, is_blank, is_digit, is_word, read_clock, read_number,
@@ -40,6 +41,7 @@ cdef enum Part:
     CALLER
 
 cdef int64_t NO_TIME = INT64_MIN
+cdef const Key *LENGTH_KEY = find_key(b"len", 3)
 
 cdef enum:
     LEAST_DIGITS = 8        # of a pointer
@@ -401,6 +403,7 @@ cdef class PwruScanner(Scanner):
         cdef const char *start = p
         cdef const char *stop
         cdef uint64_t sets
+        cdef TemplateSlot *slot
         cdef int kind
         cdef EventRow before = self.row[0]
         for kind in range(NETNS, LENGTH + 1):
@@ -419,7 +422,8 @@ cdef class PwruScanner(Scanner):
                     else bit(PROTOCOL_BIT) if kind == PROTOCOL
                     else bit(MTU_BIT) if kind == MTU
                     else bit(LENGTH_BIT) if kind == LENGTH else 0)
-            self._note(kind, sets, p, stop)
+            slot = self._note(kind, sets, p, stop)
+            slot.key = LENGTH_KEY if kind == LENGTH else NULL
             p = stop
         return p
 

@@ -148,6 +148,13 @@ cdef inline const char *value_of(const char *p, const char *end, const char **va
     return p
 
 
+cdef void doubt_end(Scanner scanner):
+    """Forget the last number of an event's line: the rest of it may stand in the next one."""
+    cdef const TemplateSlot *slot = &scanner.template.slots[max(scanner.template.count - 1, 0)]
+    if scanner.template.count and slot.end == scanner.template.size and slot.key != NULL:
+        scanner._forget(slot.key)
+
+
 cdef class Scanner:
     """Scans blocks of whole lines into columns of up to `rows` events.
 
@@ -344,12 +351,13 @@ cdef class Scanner:
                         continue
                     if status < 0:
                         break
+                    if self.row.line == self.line:
+                        self.template.size = <int32_t>(last - self.line_start)
                     p = stop + 1
                     if status == LINE_EVENT:
                         self.template.usable = self.use_templates and not self.template.broken
                         self.template.text = self.line_start
                         self.template.bare = self.line_start == self.raw_start
-                        self.template.size = <int32_t>(last - self.line_start)
                         p += self._skip_stack(p, end)
                     elif self.stack_lines == stack_lines:
                         self.after_event = NULL      # there is more than a stack
@@ -362,6 +370,8 @@ cdef class Scanner:
                 return p - base, True
             if status == LINE_NO_MEMORY:
                 raise MemoryError("no memory for the names in the trace")
+            if status == LINE_DAMAGED and self.pending and self.row.line == self.line - 1:
+                doubt_end(self)
             if status == LINE_DAMAGED or status == LINE_ORPHAN:
                 self._complain((<bytes>p[:min(last - p, 80)]))
                 p = stop + 1

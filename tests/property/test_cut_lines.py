@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -128,3 +129,33 @@ def test_what_is_read_of_two_lines_in_one_is_of_one_of_them(logs):
         assert any(is_part(event, other) for other in right), event
     # Two events are in the line; one that was cut before its own header leaves no trace of itself.
     assert len(right) - len(read) <= (2 if trace.damaged else 1)
+
+
+@pytest.mark.parametrize(
+    ("format", "line"),
+    [
+        (
+            "perf",
+            "sh     0 [030] 79090.376153:  probe:f: (ffffffffc0feebe0) skb=0xffff9ca gso_size=9",
+        ),
+        ("ftrace", "   a-12 [030] d..1. 1.000001: r: (f+0x1/0x2) skb=0xffff9ca6 gso_size=9"),
+        ("pwru", "0xffff888100000000 3 [a] kfree_skb netns=1 gso_size=9"),
+        ("bpftrace", "kprobe:skb_udp_tunnel_segment skb=0xffff9ca661e90200 gso_size=9"),
+    ],
+)
+def test_a_number_at_the_end_of_a_line_may_go_on_in_one_that_was_not_read(format, line):
+    wrapped = f"{line} len=30\n00 data_len=7\n"
+    trace, [(_, known)] = events(wrapped, format)
+    assert (known.get("gso_size"), known.get("len"), trace.damaged) == (9, None, 1)
+    _, [(_, known)] = events(f"{line} len=30\n", format)
+    assert known["len"] == 30
+
+
+def test_the_length_of_pwru_may_go_on_in_the_next_line():
+    line = (
+        "0xffff888100000000 9 [<empty>] ip_rcv netns=4026531840 mark=0x0 ifindex=7 proto=8 mtu=16"
+    )
+    trace, [(_, known)] = events(f"{line} len=15\n58 1.2.3.4:5->6.7.8.9:1(udp)\n", "pwru")
+    assert ("len" in known, trace.damaged) == (False, 1)
+    trace, [(_, known)] = events(f"{line} len=15\n", "pwru")
+    assert (known["len"], trace.damaged) == (15, 0)

@@ -57,9 +57,10 @@ def with_pairs(
 
 def set_pair(event: Event, name: str, value: str, *, hex_proto: bool) -> None:
     if name in POINTERS:
-        event.skb = int(value, 16)
+        pointer = int(value, 16)
+        event.skb = pointer if pointer < 1 << 64 else 0  # more is no pointer
     elif name in DEVICES:
-        event.device = value.strip('"')
+        event.device = value.split('"')[1] if value.startswith('"') else value
     elif name == "reason":
         event.reason = value
     elif name == "location":
@@ -69,7 +70,7 @@ def set_pair(event: Event, name: str, value: str, *, hex_proto: bool) -> None:
         event.fields["protocol"] = {8: 0x800, 0xDD86: 0x86DD}.get(known, known)
     elif name in OFFSETS or name.removeprefix("inner_") in OFFSETS:
         event.fields[name] = number(value) & 0xFFFF
-    elif name in KEYS:
+    elif name in KEYS and number(value) < 1 << 32:  # no field holds more
         event.fields[name] = number(value)
 
 
@@ -109,7 +110,7 @@ def pwru(lines: list[str]) -> Log:
 
 TRACED = re.compile(
     r" *[a-z]{1,10}(?: +\d+(?:/\d+)?|-\d+) +\[\d{3}\] +(?:[.dhsN1-9]{5} +)?"
-    r"\d+\.\d{6}: +(?:\w+:)?(?P<name>\w+):"
+    r"\d{1,10}\.\d{6}: +(?:\w+:)?(?P<name>\w+):"  # as many seconds as 64 bits hold in ns
     r"(?: +\((?P<place>\w+)[+\w/]*(?: <- (?P<back>\w+)[+\w/]*)?\))?"
     rf"(?P<pairs>(?: +{PAIR})*)(?: reason: (?P<reason>\w+))?"
 )

@@ -122,3 +122,14 @@ def test_words_after_a_dump_are_counted_and_a_crash_is_not(stamped):
     text = "".join(f"{line}\n" for line in RIGHT) + "words of somebody\n"
     diagnosis = gso.diagnose(gso.read_trace(io.BytesIO(text.encode())))
     assert (diagnosis.damaged, diagnosis.clean) == (1, False)
+
+
+@pytest.mark.parametrize(("gso_type", "known"), [(1, 1), (2, None), (0x1281, None)])
+def test_bits_of_gso_type_that_old_kernels_number_otherwise_are_unknown(gso_type, known):
+    text = (
+        "[  462.449889] eth0: caps=(0x4197ba9, 0x1b583b) len=2962 data_len=1376 gso_size=1480 "
+        f"gso_type={gso_type} ip_summed=0\n"
+    )
+    trace = gso.read_trace(io.BytesIO(text.encode()))
+    assert trace.skb_state(0).known.get("gso_type") == known
+    assert trace.skb_state(0).known["gso_size"] == 1480
