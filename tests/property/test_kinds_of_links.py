@@ -167,8 +167,11 @@ def test_a_flipped_bit_is_found_or_not_looked_into(pair, size, data):
     bad[len(frame) - 1 - data.draw(st.integers(0, size - 1))] ^= 1 << data.draw(st.integers(0, 7))
     assert sums_are_right(frame, link)
     assert not sums_are_right(bytes(bad), link)
-    assert not_followed(bytes(bad), **words) is None
-    assert [one.rule for one in validate_frame(bytes(bad), **words)] == ["frame-checksum"]
+    # What follows MPLS is told apart by its checksums
+    unknown = not_followed(bytes(bad), **words)
+    found = [] if unknown == ("what follows mpls", True) else ["frame-checksum"]
+    assert not unknown or not found
+    assert [one.rule for one in validate_frame(bytes(bad), **words)] == found
     made, _ = run(segment_capture, [bytes(bad)], None, link_type=link.link_type)
     assert made == [bytes(bad)]
 

@@ -232,8 +232,8 @@ def test_a_failed_checksum_without_a_dump_is_a_finding():
 
 
 GOOD = (
-    "0xffff9477 9 [a] __dev_queue_xmit len=1544 inner_mac_header=82 inner_network_header=82 "
-    "network_header=50 transport_header=70\n"
+    "0xffff9477 9 [a] __dev_queue_xmit inner_mac_header=82 inner_network_header=82 "
+    "network_header=50 transport_header=70 len=1544\n"
 )
 
 
