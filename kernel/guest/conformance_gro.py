@@ -32,6 +32,7 @@ _FENCE = bytes.fromhex("020000000002020000000001") + _FENCE_TYPE.to_bytes(2, "bi
 _FENCE_SIZE = 60
 _PATIENCE = 20.0
 _ATTEMPTS = 20
+_PAUSE, _LONGEST_PAUSE = 0.0002, 0.2
 _BLOCK = 16  # streams between two signs of life
 _MODULES = ("tun", "dummy", "vxlan", "geneve", "ipip", "sit", "ip6_tunnel", "ip_gre", "ip6_gre")
 _MORE_MODULES = ("fou", "fou6", "pppoe", "8021q", "sch_ingress", "cls_matchall", "act_mirred")
@@ -123,9 +124,11 @@ class _Devices:
 
     def _outcome(self, device: int, frames: list[bytes]) -> bytes:
         polled: list[int] = []
-        for _ in range(_ATTEMPTS):
+        for attempt in range(_ATTEMPTS):
             write("trace", "")
-            packets = self._sent(self._files[device], frames)
+            # On a busy host the poll needs longer to begin
+            pause = min(_PAUSE * 2**attempt, _LONGEST_PAUSE)
+            packets = self._sent(self._files[device], frames, pause)
             polled, notes = self._told(self._names[device])
             if polled[:1] != [len(frames)]:
                 continue
@@ -137,13 +140,14 @@ class _Devices:
             )
         raise TimeoutError(f"{len(frames)} frames never came in one poll, but in {polled}")
 
-    def _sent(self, file: int, frames: list[bytes]) -> list[bytes]:
-        """Send the frames; return what came out."""
+    def _sent(self, file: int, frames: list[bytes], pause: float) -> list[bytes]:
+        """Send the frames, wait for the poll, and return what came out."""
         for frame in frames:
             os.write(file, frame)
         # The first fence may be in the stream's poll, and overtakes what GRO holds. The second
         # one is in a later poll.
-        packets = self._until_fence(b"") if frames else []
+        time.sleep(pause if frames else 0)
+        packets: list[bytes] = []
         for number in (b"\1", b"\2"):
             fence = (_FENCE + number).ljust(_FENCE_SIZE, b"\0")
             os.write(file, fence)
@@ -151,11 +155,11 @@ class _Devices:
         return packets
 
     def _until_fence(self, fence: bytes) -> list[bytes]:
-        """Return what arrives before the fence; with an empty one, let the poll run."""
-        time.sleep(0.0002)
+        """Return what arrives before the fence."""
+        time.sleep(_PAUSE)
         found: list[bytes] = []
         deadline = time.monotonic() + _PATIENCE
-        while fence:
+        while True:
             for _, _, frame in self._seen.arrived():
                 if frame == fence:
                     return found
@@ -163,8 +167,7 @@ class _Devices:
                     found.append(frame)
             if time.monotonic() > deadline:
                 raise TimeoutError("the frame after a stream did not arrive")
-            time.sleep(0.0002)
-        return found
+            time.sleep(_PAUSE)
 
     @staticmethod
     def _told(name: str) -> tuple[list[int], list[tuple[int, ...]]]:

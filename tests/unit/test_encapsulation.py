@@ -141,7 +141,8 @@ def test_wrong_parameters(kind, options, says):
 
 
 @pytest.mark.parametrize(
-    "options", [{"source_port": "1"}, {"source_port": 1.5}, {"ip_id": True}, {"ttl": "x"}]
+    "options",
+    [{"source_port": "1"}, {"source_port": 1.5}, {"ip_id": True}, {"ttl": "x"}, {"link": "raw"}],
 )
 def test_parameters_of_a_wrong_type(options):
     with pytest.raises(TypeError):
