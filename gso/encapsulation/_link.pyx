@@ -14,8 +14,8 @@ cdef int take_link(link_header *link, object given, bint raw) except -1:
     """Take the argument `link`: bytes, or None for the header of the frames themselves."""
     if given is not None and not PyObject_CheckBuffer(given) and not hasattr(given, "__bytes__"):
         raise TypeError(
-            f"link is an Ethernet header's bytes or None, not {given!r}; link_type says what frames "
-            "start with")
+            f"link is an Ethernet header's bytes or None, not {given!r}; link_type says what "
+            "frames start with")
     cdef bytes front = b"" if given is None else bytes(given)
     if front and not ETH_HLEN <= len(front) <= LINK_ROOM:
         raise ValueError(

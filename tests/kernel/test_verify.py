@@ -118,7 +118,8 @@ def check_evidence(results: Path, kernel: str) -> None:
 
 def test_a_comment_has_no_effect(verify, tmp_path):
     patch = edited(tmp_path, FILE, lambda text: b"/* a comment */\n" + text)
-    done = verify(patch, *SOME)
+    # It changes no function, and several known faults are in this file.
+    done = verify(patch, "--fault", "ipvs-gue-inner-mac-header", *SOME)
     assert (done.status, done.report["verdict"]) == (1, "NO EFFECT"), done.out + done.err
 
 
