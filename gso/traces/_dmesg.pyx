@@ -33,15 +33,13 @@ cdef enum:
     GSO_TCPV4 = 1
     LONGEST_SAID = 240
     SAME_CRASH = 8      # lines in which a crash is told in several sentences
+    WINDOW = 256        # bytes of a line in which one mark after the other is looked for
 
 cdef uint64_t LETTERS_NOT_LOOKED_AT = <uint64_t>-1
 # The bits of A and N, which warnings and sanitizers have.
 cdef uint64_t CAPITALS = <uint64_t>1 << 1 | <uint64_t>1 << 14
 
 # What may still follow the last event.
-cdef enum:
-    WINDOW = 256        # bytes of a line in which one mark after the other is looked for
-
 cdef enum Report:
     REPORT_STACK        # its stack alone
     REPORT_DUMP         # lines of its dump, and then a warning
@@ -162,17 +160,8 @@ cdef inline int part_of(const char *p, const char *end) noexcept nogil:
 
 cdef bint has_next(const char *p, const char *end) noexcept nogil:
     """Whether another line of the kernel begins behind `p`: the one that begins there was cut."""
-    cdef const char *at = p
-    if find(p, end, b"skb len=", 8) != NULL or part_of(p, end) != PART_NONE:
-        return True
-    while at < end:
-        at = <const char *>memchr(at, c"[", end - at)
-        if at == NULL:
-            return False
-        if is_message(at, end):
-            return True
-        at += 1
-    return False
+    return (find(p, end, b"skb len=", 8) != NULL or part_of(p, end) != PART_NONE
+            or has_message(p, end))
 
 
 cdef bint is_cut(const char *p, const char *mark, const char *end) noexcept nogil:

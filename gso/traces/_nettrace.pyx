@@ -17,6 +17,10 @@ from gso.traces._text cimport (
 )
 
 
+cdef enum:
+    LONGEST_TIME = 32       # with its brackets
+
+
 cdef inline const char *trim(const char *p, const char *at) noexcept nogil:
     while at > p and (is_blank((at - 1)[0]) or (at - 1)[0] == c","):
         at -= 1
@@ -53,10 +57,8 @@ cdef class NettraceScanner(EventLines):
             p = <const char *>memchr(p + 1, c"[", end - p - 1) if p + 1 < end else NULL
             if p == NULL:
                 return False
-            close = <const char *>memchr(p, c"]", end - p)
-            if close == NULL:
-                return False
-            if read_time(p + 1, close, &time):
+            close = <const char *>memchr(p, c"]", min(end - p, LONGEST_TIME))
+            if close != NULL and read_time(p + 1, close, &time):
                 return True
 
     cdef int _event(self, const char *p, const char *end) noexcept nogil:

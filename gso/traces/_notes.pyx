@@ -13,6 +13,9 @@ from gso.traces._text cimport (
     find, is_blank, is_digit, is_word, read_time, skip_blanks, skip_token, starts,
 )
 
+cdef enum:
+    LONGEST_STAMP = 64      # with its brackets
+
 cdef struct Word:
     char[40] text
     int64_t size
@@ -96,7 +99,7 @@ cdef bint is_message(const char *p, const char *end) noexcept nogil:
     cdef const char *stop
     if p == end or p[0] != c"[":
         return False
-    close = <const char *>memchr(p, c"]", end - p)
+    close = <const char *>memchr(p, c"]", min(end - p, LONGEST_STAMP))
     if close == NULL:
         return False
     p = skip_blanks(p + 1, close)

@@ -45,19 +45,24 @@ cdef const Key *LENGTH_KEY = find_key(b"len", 3)
 
 cdef enum:
     LEAST_DIGITS = 8        # of a pointer
+    MOST_DIGITS = 16
+    LONGEST_PROCESS = 512   # its number and its path
     MOST_WORDS = 4          # of a process
 
 
 cdef bint has_event(const char *p, const char *end) noexcept nogil:
     """Whether an event begins behind `p`: the line that begins there was cut short."""
     cdef const char *at = p
+    cdef const char *stop
     while True:
         at = <const char *>memchr(at, c"x", end - at) if at < end else NULL
         if at == NULL:
             return False
-        if at > p and (at - 1)[0] == c"0" and end - at > LEAST_DIGITS \
-                and hex_digits_8(at + 1) >= 0 and names_process(skip_token(at, end), end):
-            return True
+        if at > p and (at - 1)[0] == c"0" and end - at > LEAST_DIGITS and hex_digits_8(at + 1) >= 0:
+            stop = skip_token(at, min(end, at + MOST_DIGITS + 2))
+            if stop < end and is_blank(stop[0]) \
+                    and names_process(stop, min(end, stop + LONGEST_PROCESS)):
+                return True
         at += 1
 
 

@@ -48,19 +48,27 @@ def unfolded(file: BinaryIO, *, quoted: bool) -> Iterator[bytes]:
         quoted: whether it is quoted-printable before a header says what it is.
     """
     flow = _Flow()
-    kept, count = b"", 0
-    for line, newlines in _decoded(file, quoted=quoted):
-        text, goes_on = flow.read(line)
-        kept, count = kept + text, count + newlines
-        if not goes_on or len(kept) > _LARGEST:
-            yield kept + b"\n" * max(count - kept.count(b"\n"), 0)
-            kept, count = b"", 0
-    yield kept + b"\n" * count
+    decoded = _joined(_pieces(file, quoted=quoted))
+    parts = ((*flow.read(line), newlines) for line, newlines in decoded)
+    for text, newlines in _joined(parts):
+        yield text + b"\n" * max(newlines - text.count(b"\n"), 0)
 
 
-def _decoded(file: BinaryIO, *, quoted: bool) -> Iterator[tuple[bytes, int]]:
-    """Yield (the text of a line, how many line feeds it had before it was decoded)."""
-    kept, count = b"", 0
+def _joined(pieces: Iterator[tuple[bytes, bool, int]]) -> Iterator[tuple[bytes, int]]:
+    """Join pieces (text, whether the next one goes on with it, line feeds) up to the largest line."""
+    parts: list[bytes] = []
+    size = count = 0
+    for text, goes_on, newlines in pieces:
+        parts.append(text)
+        size, count = size + len(text), count + newlines
+        if not goes_on or size > _LARGEST:
+            yield b"".join(parts), count
+            parts, size, count = [], 0, 0
+    yield b"".join(parts), count
+
+
+def _pieces(file: BinaryIO, *, quoted: bool) -> Iterator[tuple[bytes, bool, int]]:
+    """Yield a line's text, whether the next one goes on with it, and its line feeds."""
     while line := file.readline(_LARGEST):
         if line.lower().startswith(_ENCODING):
             quoted = b"quoted-printable" in line.lower()
@@ -69,11 +77,7 @@ def _decoded(file: BinaryIO, *, quoted: bool) -> Iterator[tuple[bytes, int]]:
             plain = text.rstrip(b" \t")
             goes_on = plain.endswith(b"=")
             text = _CODE.sub(_meant, plain[:-1] if goes_on else text)
-        kept, count = kept + text, count + line.endswith(b"\n")
-        if not goes_on or len(kept) > _LARGEST:
-            yield kept, count
-            kept, count = b"", 0
-    yield kept, count
+        yield text, goes_on, line.endswith(b"\n")
 
 
 def _is_quoted_line(line: bytes) -> bool:

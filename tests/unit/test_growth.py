@@ -125,3 +125,50 @@ def test_a_line_of_many_ends_is_read(first, line):
     """The same of line feeds and quotation marks that are written out."""
     trace = gso.read_trace(io.BytesIO(f"{first}\n{line}\n{EVENT}\n".encode()))
     assert trace.function.tolist()[-1:] == ["ip_rcv"] or trace.damaged
+
+
+EVENTS = {
+    "pwru": "0xffff888100000000 3 [a] kfree_skb netns=1 gso_size=9 ",
+    "perf": "sh     0 [030] 79090.376153:  probe:f: (ffffffffc0feebe0) skb=0xffff9ca gso_size=9 ",
+    "ftrace": "   a-12 [030] d..1. 1.000001: r: (f+0x1/0x2) skb=0xffff9ca6 gso_size=9 ",
+    "bpftrace": "kprobe:skb_udp_tunnel_segment skb=0xffff9ca661e90200 gso_size=9 ",
+    "a map of bpftrace": "@drops[SKB_DROP_REASON_X, f_x]: 3 ",
+    "dmesg": DUMP + " ",
+    "retis": "3 (3) [a] 26822/26823 [k] f_x #b32ecd (skb ffff888100000000) n 0 ",
+    "nettrace": "[12345.678901] [ffff8881][f_x ] TCP: 1.2.3.4:5 -> 6.7.8.9:1 seq:1 ",
+    "function_graph": " 12)   0.505 us    |  skb_udp_tunnel_segment(skb=0xffff888100000000); ",
+}
+MARKS = (
+    *("0xffffffff", "0xffffffff [", "[", "[1.", "@", "@a[", "1.000000: ", "x=1 ", "skb len="),
+    *("mac=( ", "[k] ", "skb [", "12) ", " -> ", ":1", "<- ", "=> "),
+)
+
+
+@pytest.mark.parametrize("event", EVENTS.values(), ids=EVENTS)
+def test_time_grows_with_the_length_of_a_line_of_many_marks(event):
+    """Where another event may begin in the line of one, it is looked for; "]" ends all brackets."""
+    for mark in MARKS:
+        spent = []
+        for size in (100_000, 800_000):
+            line = event + mark * (size // len(mark)) + "]"
+            begun = time.process_time()
+            gso.read_trace(f"{event}\n{line}\n{event}\n".encode())
+            spent.append(time.process_time() - begun)
+        assert spent[1] < 16 * spent[0] + 0.5, mark
+
+
+@pytest.mark.parametrize(
+    ("header", "line"),
+    [
+        ("Content-Type: text/plain; format=flowed", "a \n"),
+        ("Content-Transfer-Encoding: quoted-printable", "a=\n"),
+    ],
+)
+def test_time_grows_with_the_length_of_a_mail_that_is_one_line(header, line):
+    spent = []
+    for count in (50_000, 400_000):
+        begun = time.process_time()
+        trace = gso.read_trace(f"{header}\n\n{EVENTS['pwru']}\n{line * count}\n".encode())
+        spent.append(time.process_time() - begun)
+        assert len(trace) == 1
+    assert spent[1] < 16 * spent[0] + 0.5
