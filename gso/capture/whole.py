@@ -60,9 +60,13 @@ class Capture:
     def take(self, indices: npt.ArrayLike) -> Capture:
         """A capture of the packets with these numbers, in this order, each with all it has."""
         numbers = np.asarray(indices, np.int64).reshape(-1)
+        return self._with(self.frames.take(numbers), numbers)
+
+    def _with(self, frames: Frames, numbers: Int64s) -> Capture:
+        """Frames with all else that the packets with these numbers have."""
         return replace(
             self,
-            frames=self.frames.take(numbers),
+            frames=frames,
             timestamps=self.timestamps[numbers],
             interface_ids=self.interface_ids[numbers],
             original_lengths=self.original_lengths[numbers],
@@ -88,15 +92,14 @@ class Capture:
         numbers = np.asarray(parent, np.int64)
         if numbers.shape != (len(frames),):
             raise ValueError(f"{len(frames)} frames, and packets of shape {numbers.shape} for them")
-        whole = self.take(numbers)
-        first = np.diff(numbers, prepend=-1) != 0
-        same = whole.frames.lengths == frames.lengths
+        made = self._with(frames, numbers)
+        first = np.diff(numbers, prepend=numbers[:1] - 1) != 0
+        same = self.frames.lengths[numbers] == frames.lengths
         return replace(
-            whole,
-            frames=frames,
-            original_lengths=np.where(same, whole.original_lengths, frames.lengths),
-            comments=_at(first, whole.comments, None),
-            options=_at(first, whole.options, ()) if whole.options else (),
+            made,
+            original_lengths=np.where(same, made.original_lengths, frames.lengths),
+            comments=_at(first, made.comments, None),
+            options=_at(first, made.options, ()) if made.options else (),
         )
 
     def to_arrow(self) -> Any:
