@@ -125,6 +125,17 @@ def asked(options: argparse.Namespace) -> Asked:
     return Asked(options.fault, options.as_is, **words)
 
 
+def add_results(command: argparse.ArgumentParser) -> None:
+    """Add where the evidence goes."""
+    command.add_argument(
+        "--results",
+        type=Path,
+        default=Path("results"),
+        metavar="DIR",
+        help="folder for the evidence of all runs (default: results)",
+    )
+
+
 def kernel_options(options: argparse.Namespace) -> dict[str, Any]:
     """Return what the options of :func:`add_kernels` say, as ``runs.verify.Options`` names it."""
     return {

@@ -11,6 +11,7 @@ from pathlib import Path
 from gso.kernel.bootable import VARIANTS
 from gso.kernel.commands.common import (
     add_kernels,
+    add_results,
     add_selection,
     check_writable,
     count,
@@ -50,13 +51,7 @@ def add(command: argparse.ArgumentParser) -> None:
         metavar="NAME|GLOB|GROUP",
         help="scenarios that the patch is said to fix: without it they must fail; may be repeated",
     )
-    command.add_argument(
-        "--results",
-        type=Path,
-        default=Path("results"),
-        metavar="DIR",
-        help="folder for the evidence of all runs (default: results)",
-    )
+    add_results(command)
     command.add_argument("--json", type=Path, metavar="FILE", help="write everything here too")
     command.add_argument(
         "--timeout",

@@ -5,9 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from pathlib import Path
 
-from gso.kernel.commands.common import seconds
+from gso.kernel.commands.common import add_results, seconds
 from gso.kernel.report.terminal import TerminalScreen
 from gso.kernel.runs.zoo import Visit, zoo
 
@@ -33,13 +32,7 @@ def add(command: argparse.ArgumentParser) -> None:
         metavar="FAULT",
         help="name or glob of faults (default: all; see list); may be repeated",
     )
-    command.add_argument(
-        "--results",
-        type=Path,
-        default=Path("results"),
-        metavar="DIR",
-        help="folder for the evidence of all runs (default: results)",
-    )
+    add_results(command)
     command.add_argument(
         "--timeout",
         type=seconds,

@@ -16,7 +16,7 @@ from gso.kernel.conformance.tunnels import malformed, outcomes, packets, records
 from gso.kernel.conformance.tunnels.compare import DIFFERENT, Judged, Tally, judge
 from gso.kernel.conformance.tunnels.devices import DIRECT, Device, devices
 from gso.kernel.conformance.tunnels.packets import Packet
-from gso.kernel.errors import TestBedError, UsageError
+from gso.kernel.errors import UsageError
 from gso.kernel.guest.records import GSO_UDP_L4, NEEDS_CSUM
 from gso.kernel.machine import vm
 from gso.kernel.machine.share import GIVEN
@@ -142,12 +142,7 @@ def boot_in(
 ) -> dict[str, Any]:
     """Boot with a plan and a file, in a folder that goes afterwards; return the guest's results."""
     stop = folder / "stop"
-    try:
-        return vm.boot(bootable, plan, folder / "vm", timeout=timeout, stop=stop, inputs=[given])
-    except TestBedError as error:
-        # The folder goes; what its logs say must not.
-        error.args = (f"{error}\n{error.log_tail}",)
-        raise
+    return vm.boot(bootable, plan, folder / "vm", timeout=timeout, stop=stop, inputs=[given])
 
 
 def _is_newer(packet: Packet) -> bool:
