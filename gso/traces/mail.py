@@ -55,7 +55,7 @@ def unfolded(file: BinaryIO, *, quoted: bool) -> Iterator[bytes]:
 
 
 def _joined(pieces: Iterator[tuple[bytes, bool, int]]) -> Iterator[tuple[bytes, int]]:
-    """Join pieces (text, whether the next one goes on with it, line feeds) up to the largest line."""
+    """Join pieces: text, whether the next one goes on with it, line feeds; no line is too large."""
     parts: list[bytes] = []
     size = count = 0
     for text, goes_on, newlines in pieces:
