@@ -157,6 +157,7 @@ cdef void learn_shape(
 ) noexcept nogil:
     cdef shape *one = &known.shapes[known.next]
     cdef uint8_t *same = <uint8_t *>one.same
+    cdef const udp_tunnel *row
     cdef Py_ssize_t end = h.l4_header
     cdef int i
     if known.rest:
@@ -174,8 +175,10 @@ cdef void learn_shape(
         free_bytes(same, 0, ADDRESSES_LEN)
     if h.ethernet > 0:
         free_bytes(same, h.ethernet, ADDRESSES_LEN)
+    # Of several tunnels in UDP only the last one's row is known
+    row = h.udp if udp_tunnels(h) == 1 else NULL
     for i in range(h.n):
-        free_layer(same, &h.layers[i], h.udp if udp_tunnels(h) == 1 else NULL)
+        free_layer(same, &h.layers[i], row)
     keep_transport(one, same, h)
     memcpy(one.bits, copy, one.words * 8)
     memcpy(one.row, h, ROW_SIZE)
