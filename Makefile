@@ -2,7 +2,8 @@
 # make verify-all  the same with every scenario, on two of Debian's kernels (some minutes)
 # make zoo      verify the fix of each known fault on Debian's newest kernel (some minutes)
 # make check    lint, types, architecture, and every test that boots nothing (four to five minutes)
-# make test     run every test, in virtual machines too (half an hour to an hour)
+# make test     run the tests, in virtual machines too (half an hour)
+# make test-all the same, and whole kernels built from their source (an hour)
 # make bench    measure the library against its peers (QUICK=1: a look in a minute or two)
 # make guard    compare instruction counts with the stored ones
 # make sanitize look for memory errors with sanitizers and a fuzzer, for FUZZ_SECONDS
@@ -19,7 +20,7 @@ TYPES := build/types
 SOURCES := pyproject.toml setup.py \
 	$(shell find gso -name '*.pyx' -o -name '*.pxd' -o -name '*.h' -o -name '[a-z]*.c')
 
-.PHONY: verify verify-all zoo check quick-tests outlook test bench guard sanitize lint style types drawing changelog build machine lock test-packages clean
+.PHONY: verify verify-all zoo check quick-tests outlook test test-all bench guard sanitize lint style types drawing changelog build machine lock test-packages clean
 
 verify: machine
 	$(BIN)/gso-kernel verify patches/ipvs-gue-inner-mac-header.patch
@@ -45,15 +46,20 @@ outlook:
 	@echo 'make test, on two cores:'
 	@echo '  1. Debian packages for virtual machines and for nginx   (seconds, or minutes the first time)'
 	@echo '  2. all tests that boot nothing, with all random examples (6 minutes)'
-	@echo '  3. the package installed for each Python, and kernels   (30 to 60 minutes, by what the cache has)'
-	@echo '     built and booted with and without patches'
+	@echo '  3. the package installed for each Python, and kernels   (20 to 40 minutes, by what the cache has)'
+	@echo '     patched and booted'
+	@echo 'make test-all also builds whole kernels from their source (20 to 40 minutes more the first time).'
 
 # Machines wait for a place on this host (kernel/machine/capacity.py), so tests with machines run side
 # by side, too; loadgroup keeps those together that share one.
+MACHINES := $(BIN)/pytest --numprocesses auto --dist loadgroup --durations 15
 test: outlook build test-packages
 	$(BIN)/gso-kernel doctor --install --applications
 	$(CHECK)
-	$(BIN)/pytest --numprocesses auto --dist loadgroup -m 'vm or slow'
+	$(MACHINES) -m '(vm or slow) and not whole_kernel'
+
+test-all: test
+	$(MACHINES) -m whole_kernel
 
 # The news of the next release; with VERSION=0.2.0 they go into CHANGELOG.md.
 changelog: build
