@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import functools
+import io
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+from gso.kernel import cli
 from gso.kernel.paths import only_one, patches_folder
 from gso.kernel.trees import debian
 
@@ -41,19 +46,52 @@ class Done:
 
 def gso_kernel(folder: Path, *arguments: str | Path, timeout: float = 1800) -> Done:
     """Run a ``gso-kernel`` command in a folder."""
-    json_file = folder / "report.json"
-    wanted = arguments[0] == "verify" and "--json" not in arguments
-    extra = ["--json", json_file] if wanted else []
     done = subprocess.run(
-        [sys.executable, "-m", "gso.kernel", *map(str, [*arguments, *extra])],
+        [sys.executable, "-m", "gso.kernel", *_with_report(folder, arguments)],
         cwd=folder,
         capture_output=True,
         text=True,
         timeout=timeout,
         check=False,
     )
-    report = json.loads(json_file.read_text()) if json_file.exists() else None
-    return Done(done.returncode, done.stdout, done.stderr, report)
+    return Done(done.returncode, done.stdout, done.stderr, _report(folder))
+
+
+def gso_kernel_here(folder: Path, *arguments: str | Path) -> Done:
+    """Run a ``gso-kernel`` command in a folder and in this process: it starts at once."""
+    out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
+    with pytest.MonkeyPatch.context() as patch, _same_environment():
+        patch.chdir(folder)
+        patch.setattr(sys, "stdout", out)
+        patch.setattr(sys, "stderr", err)
+        try:
+            status = cli.main(_with_report(folder, arguments))
+        except SystemExit as ended:  # the parser's
+            status = ended.code if isinstance(ended.code, int) else 0
+    texts = (stream.buffer.getvalue().decode() for stream in (out, err))
+    return Done(status, *texts, _report(folder))
+
+
+@contextmanager
+def _same_environment() -> Iterator[None]:
+    """Take back what the command sets for its whole process."""
+    before, handler = os.environ.copy(), signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, handler)
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def _with_report(folder: Path, arguments: tuple[str | Path, ...]) -> list[str]:
+    wanted = arguments and arguments[0] == "verify" and "--json" not in arguments
+    return [*map(str, arguments), *(["--json", str(folder / "report.json")] if wanted else [])]
+
+
+def _report(folder: Path) -> dict[str, Any] | None:
+    path = folder / "report.json"
+    return json.loads(path.read_text()) if path.exists() else None
 
 
 @functools.cache

@@ -15,9 +15,10 @@ Command = Callable[..., Done]
 
 
 @pytest.fixture
-def gso_kernel(tmp_path: Path) -> Command:
-    """Run a ``gso-kernel`` command."""
-    return functools.partial(testbed.gso_kernel, tmp_path)
+def gso_kernel(request: pytest.FixtureRequest, tmp_path: Path) -> Command:
+    """Run a ``gso-kernel`` command; in this process, unless the test boots machines."""
+    boots = request.node.get_closest_marker("vm")
+    return functools.partial(testbed.gso_kernel if boots else testbed.gso_kernel_here, tmp_path)
 
 
 @pytest.fixture(scope="session")

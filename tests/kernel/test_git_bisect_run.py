@@ -45,6 +45,11 @@ def check_that_all_were_skipped(said: str, repository: Path) -> None:
     assert git(repository, "bisect", "log").count("git bisect skip") == 2
 
 
+def test_wrong_usage_skips(repository):
+    said = bisected(repository, shlex.join([*VERIFY, "missing.patch"]))
+    check_that_all_were_skipped(said, repository)
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -54,14 +59,10 @@ def check_that_all_were_skipped(said: str, repository: Path) -> None:
         ["file"],
     ],
 )
-def test_wrong_usage_skips(repository, arguments):
-    said = bisected(repository, shlex.join([*VERIFY, *arguments]))
-    check_that_all_were_skipped(said, repository)
-
-
-def test_without_the_option_wrong_usage_is_wrong_usage(gso_kernel):
+def test_only_with_the_option_wrong_usage_skips(gso_kernel, tmp_path, arguments):
+    (tmp_path / "file").write_text("no diff\n")
     for option, status in ((), 2), (("--bisect",), 125):
-        assert gso_kernel("verify", *option, "missing.patch").status == status
+        assert gso_kernel("verify", *option, *arguments).status == status
 
 
 @pytest.mark.usefixtures("test_bed")

@@ -5,17 +5,26 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import pytest
 from gso.kernel.runs import shell
 from gso.kernel.scenarios import select
 
+import testbed
+
 pytestmark = pytest.mark.usefixtures("nothing_is_left_behind")
 
 VXLAN = "vxlan-outer4-inner6-csum"
 SEND = f"send {VXLAN}; exit 7"
 NOBODY = 65534
+
+
+@pytest.fixture
+def gso_kernel(tmp_path):
+    """Run a command in a process of its own, as it enters other namespaces."""
+    return partial(testbed.gso_kernel, tmp_path)
 
 
 def judge(status: int, out: str, err: str) -> None:
