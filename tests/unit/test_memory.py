@@ -136,7 +136,7 @@ print(summary.packets, summary.segmented, peak)
 @pytest.mark.skipif("asan" in os.environ.get("LD_PRELOAD", ""), reason="ASan keeps freed memory")
 def test_a_capture_needs_no_more_memory_for_its_length():
     used = {}
-    for megabytes in (60, 240):
+    for megabytes in (30, 120):
         done = subprocess.run(
             [sys.executable, "-c", CAPTURE.replace("MEGABYTES", str(megabytes))],
             capture_output=True,
@@ -147,5 +147,5 @@ def test_a_capture_needs_no_more_memory_for_its_length():
         packets, segmented, kilobytes = map(int, done.stdout.split())
         assert packets == segmented > 300 * megabytes
         used[megabytes] = kilobytes / 1000
-    assert used[240] < 200
-    assert used[240] < used[60] * 1.2
+    assert used[120] < 200
+    assert used[120] < used[30] * 1.2
