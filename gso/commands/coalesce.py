@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Iterator
 
@@ -16,6 +15,7 @@ from gso.commands.common import (
     positive,
     show_progress,
     tunnel_ports,
+    write_json,
 )
 from gso.commands.usage import FINDINGS, FINE, UNUSABLE, UsageError, plural
 from gso.rewriting.coalesce import Merged, coalesce_capture
@@ -88,10 +88,7 @@ def _coalesce(options: argparse.Namespace) -> int:
     if options.json:
         numbers = {"written": merged.written, "unchanged": merged.unchanged}
         counts = vars(merged) | numbers | {"notes": merged.notes.as_json()}
-        if merged.damage is None:
-            del counts["damage"]
-        json.dump(counts, report, indent=2)
-        report.write("\n")
+        write_json("coalesce", counts, report)
     else:
         report.writelines(f"{line}\n" for line in _report(merged))
     if merged.damage or (merged.packets and not merged.looked_into):

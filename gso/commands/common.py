@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
+import json
 import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 from gso.commands.files import is_same, replacing
 from gso.commands.unforeseen import complain
@@ -60,6 +61,13 @@ def tunnel_ports(options: argparse.Namespace) -> dict[int, Any]:
     for port, name in found.items():
         complain(f"gso: found --tunnel-port {port}={name}")
     return told | dict(_tunnel_port(f"{port}={name}") for port, name in found.items())
+
+
+def write_json(command: str, facts: dict[str, Any], file: TextIO | None = None) -> None:
+    """Write what a command reports as ``COMMAND.schema.json`` describes it."""
+    file = file or sys.stdout
+    json.dump({"schema": f"gso.{command}/1", **facts}, file, indent=2)
+    file.write("\n")
 
 
 def _tunnel_port(text: str) -> tuple[int, str | tuple[str, int]]:

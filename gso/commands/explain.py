@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 from typing import Any
@@ -12,7 +11,14 @@ import numpy as np
 
 from gso.buffers._frames import Frames
 from gso.capture import Capture, Interface, Reader
-from gso.commands.common import add_common, add_input, open_source, positive, tunnel_ports
+from gso.commands.common import (
+    add_common,
+    add_input,
+    open_source,
+    positive,
+    tunnel_ports,
+    write_json,
+)
 from gso.commands.files import check_no_input, write_text
 from gso.commands.usage import FINDINGS, FINE, UNUSABLE, UsageError, plural, terminal_width
 from gso.drawing.packet import describe, draw, draw_svg
@@ -131,8 +137,7 @@ def _as_capture(whole: Whole, batch: Capture, index: int) -> Capture:
 
 def _show(description: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
-        json.dump(description, sys.stdout, indent=2)
-        sys.stdout.write("\n")
+        write_json("explain", description)
         return
     coloured = sys.stdout.isatty() and "NO_COLOR" not in os.environ
 

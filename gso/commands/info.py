@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from typing import Any
 
-from gso.commands.common import add_common, add_input, open_source, positive, tunnel_ports
+from gso.commands.common import (
+    add_common,
+    add_input,
+    open_source,
+    positive,
+    tunnel_ports,
+    write_json,
+)
 from gso.commands.usage import FINDINGS, FINE, UNUSABLE, plural
 from gso.printable import printable
 from gso.rewriting.found_tunnels import Port
 from gso.rewriting.survey import Survey, Traffic, survey_capture
-
-SCHEMA = "gso.info/1"
 
 _MOST_FLOWS = 20
 _NANOSECONDS = 10**9
@@ -47,8 +51,7 @@ def _info(options: argparse.Namespace) -> int:
     ports = tunnel_ports(options)
     survey = survey_capture(open_source(options.input), mtu=options.mtu, tunnel_ports=ports)
     if options.json:
-        json.dump(_as_json(survey), sys.stdout, indent=2)
-        sys.stdout.write("\n")
+        write_json("info", _as_json(survey))
     else:
         sys.stdout.writelines(f"{line}\n" for line in _report(options.input, survey))
     if survey.damage or (survey.packets and not survey.followed):
@@ -131,7 +134,6 @@ def _flow_lines(survey: Survey) -> Iterator[str]:
 
 def _as_json(survey: Survey) -> dict[str, Any]:
     return {
-        "schema": SCHEMA,
         "format": survey.format,
         "packets": survey.packets,
         "bytes": survey.captured,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -17,6 +16,7 @@ from gso.commands.common import (
     positive,
     show_progress,
     tunnel_ports,
+    write_json,
 )
 from gso.commands.usage import FINDINGS, FINE, UNUSABLE, UsageError, plural
 from gso.rewriting.segment import Summary, segment_capture
@@ -129,8 +129,7 @@ def _segment(options: argparse.Namespace) -> int:
         )
     report = sys.stderr if options.output == "-" else sys.stdout
     if options.json:
-        json.dump(_as_json(summary), report, indent=2)
-        report.write("\n")
+        write_json("segment", _as_json(summary), report)
     else:
         report.writelines(f"{line}\n" for line in _report(summary, options.gso_size))
     if summary.damage or (summary.packets and not summary.looked_into):

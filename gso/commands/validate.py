@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -13,7 +12,14 @@ from typing import Any
 import numpy as np
 
 from gso.capture import Reader
-from gso.commands.common import add_common, add_input, open_source, positive, tunnel_ports
+from gso.commands.common import (
+    add_common,
+    add_input,
+    open_source,
+    positive,
+    tunnel_ports,
+    write_json,
+)
 from gso.commands.usage import FINDINGS, FINE, UNUSABLE, plural
 from gso.errors import GsoError
 from gso.headers.followed import not_followed
@@ -123,8 +129,7 @@ def _validate(options: argparse.Namespace) -> int:
     verdict.truncated = reader.truncated
     verdict.incomplete = pieces.incomplete
     if options.json:
-        json.dump(_validate_json(verdict), sys.stdout, indent=2)
-        sys.stdout.write("\n")
+        write_json("validate", _validate_json(verdict))
     else:
         sys.stdout.writelines(f"{line}\n" for line in _validate_report(options.input, verdict))
     return verdict.status
