@@ -1,10 +1,15 @@
 """Build the compiled core: an extension for each ``.pyx`` below ``gso/``, and one they share."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any, ClassVar
 
 from Cython.Build import cythonize
-from setuptools import Extension, find_packages, setup
+from setuptools import Command, Extension, find_packages, setup
+from setuptools.command.build import build
+from setuptools.command.build_ext import build_ext
 
 HERE = Path(__file__).parent
 
@@ -71,6 +76,72 @@ extensions.append(
     )
 )
 
+
+class BuildExtensions(build_ext):
+    """Compile; modules for a wheel are stripped, those beside their sources keep symbols."""
+
+    def finalize_options(self) -> None:
+        """Ask the linker for no symbols."""
+        super().finalize_options()
+        if not self.inplace:
+            for extension in self.extensions or []:
+                extension.extra_link_args = [*extension.extra_link_args, "-Wl,--strip-all"]
+
+
+class BuildManuals(Command):
+    """Let the package that was just built write its manual pages and completions."""
+
+    description = "write manual pages and completions"
+    user_options: ClassVar[list[tuple[str, str, str]]] = []
+    editable_mode = False
+
+    def initialize_options(self) -> None:
+        """Begin without knowing where the package was built."""
+        self.build_lib = self.build_base = None
+
+    def finalize_options(self) -> None:
+        """Take from `build` where the package was built."""
+        self.set_undefined_options(
+            "build", ("build_lib", "build_lib"), ("build_base", "build_base")
+        )
+
+    def run(self) -> None:
+        """Write them, and name them to the command that fills the wheel."""
+        if self.editable_mode or not compiled:
+            return  # there is nothing yet that could be imported
+        folder = Path(self.build_base, "manuals").resolve()
+        path = os.pathsep.join([str(Path(self.build_lib).resolve()), *filter(None, sys.path)])
+        writer = [sys.executable, HERE / "release" / "manuals.py", folder]
+        subprocess.run(
+            [*writer, self.distribution.get_version()],
+            check=True,
+            env={**os.environ, "PYTHONPATH": path},
+        )
+        self.distribution.data_files = [
+            (str(file.parent.relative_to(folder)), [os.path.relpath(file)])
+            for file in sorted(folder.rglob("*"))
+            if file.is_file()
+        ]
+
+    def get_source_files(self) -> list[str]:
+        """Name the file that an sdist needs for this."""
+        return ["release/manuals.py"]
+
+    def get_outputs(self) -> list[str]:
+        """Name nothing: none of it is imported."""
+        return []
+
+    def get_output_mapping(self) -> dict[str, str]:
+        """Name nothing: none of it has a source that it could be replaced by."""
+        return {}
+
+
+class Build(build):
+    """Build all, and at last what the package says of itself."""
+
+    sub_commands: ClassVar[list[Any]] = [*build.sub_commands, ("build_manuals", None)]
+
+
 # The processes that translate modules may import this file.
 if __name__ == "__main__":
     cores = os.cpu_count() or 1
@@ -98,5 +169,10 @@ if __name__ == "__main__":
             nthreads=cores,
             shared_utility_qualified_name=shared,
         ),
+        cmdclass={
+            "build": Build,
+            "build_ext": BuildExtensions,
+            "build_manuals": BuildManuals,
+        },
         options={"build_ext": {"parallel": cores}},
     )

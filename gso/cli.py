@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from types import FrameType
@@ -18,7 +18,7 @@ from gso.commands.usage import EXAMPLES, UNUSABLE, Formatter, UsageError, versio
 from gso.errors import GsoError
 from gso.printable import printable
 
-_COMMANDS = {
+COMMANDS = {
     "segment": "turn super-packets in a capture into the packets of the wire",
     "coalesce": "merge the segments in a capture into super-packets",
     "info": "say what a capture holds: flows, tunnels, super-packets",
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if sys.stdout is None:
             raise UsageError("standard output is closed")
         with _ended_by_signals():
-            options = _parser(arguments).parse_args(arguments)
+            options = parser(arguments).parse_args(arguments)
             status: int = options.run(options)
             sys.stdout.flush()
     except (UsageError, GsoError) as complaint:
@@ -103,20 +103,20 @@ class _Version(argparse.Action):
         parser.exit()
 
 
-def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
+def parser(arguments: Collection[str]) -> argparse.ArgumentParser:
     """The parser for these arguments; it imports the modules of their commands alone."""
-    parser = argparse.ArgumentParser(
+    program = argparse.ArgumentParser(
         prog="gso",
         description="Segment, coalesce, explain and judge packets as the Linux kernel does.",
         epilog=EXAMPLES,
         formatter_class=Formatter,
     )
-    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for name, purpose in _COMMANDS.items():
+    program.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
+    commands = program.add_subparsers(metavar="COMMAND", required=True)
+    for name, purpose in COMMANDS.items():
         command = commands.add_parser(
             name, help=purpose, epilog=EXAMPLES, formatter_class=Formatter
         )
         if name in arguments:
             import_module(f"gso.commands.{name}").add(command)
-    return parser
+    return program

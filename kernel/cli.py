@@ -6,7 +6,7 @@ import argparse
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from importlib import import_module
 from types import FrameType
 
@@ -17,7 +17,7 @@ from gso.kernel.processes import SEARCH_PATH
 from gso.commands.unforeseen import complain, discard_output, unforeseen
 from gso.commands.usage import version
 
-_COMMANDS = {
+COMMANDS = {
     "verify": "say whether a patch fixes the fault",
     "zoo": "verify the fix of each known fault, on each kernel",
     "build": "build what verify would boot, and say where it is",
@@ -68,7 +68,7 @@ def _status(arguments: Sequence[str]) -> int:
     signal.signal(signal.SIGTERM, _interrupt)
     os.environ["PATH"] = SEARCH_PATH
     try:
-        options = _parser(arguments).parse_args(arguments)
+        options = parser(arguments).parse_args(arguments)
         status: int = options.run(options)
         sys.stdout.flush()
     except UsageError as error:
@@ -99,19 +99,19 @@ def _interrupt(_signal: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
+def parser(arguments: Collection[str]) -> argparse.ArgumentParser:
     """Return the parser of these arguments; no other command's module is imported."""
-    parser = argparse.ArgumentParser(
+    program = argparse.ArgumentParser(
         prog="gso-kernel",
         description="Boot kernels without and with a patch, send real traffic, judge the patch.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=f"gso-kernel {version()}")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for name, purpose in _COMMANDS.items():
+    program.add_argument("--version", action="version", version=f"gso-kernel {version()}")
+    commands = program.add_subparsers(required=True, metavar="COMMAND")
+    for name, purpose in COMMANDS.items():
         # Without a purpose it is not listed.
         command = commands.add_parser(name, help=purpose) if purpose else commands.add_parser(name)
         if name in arguments:
             import_module(f"gso.kernel.commands.{name.replace('-', '_')}").add(command)
-    return parser
+    return program

@@ -77,6 +77,7 @@ def check_installed(environment: Path, folder: Path) -> None:
         environment / "bin/gso-kernel", "list", cwd=folder
     )
     assert "segment" in run(environment / "bin/gso", "--help", cwd=folder)
+    assert ".SS gso segment" in (environment / "share/man/man1/gso.1").read_text()
 
 
 def quick_compiler(folder: Path) -> Path:
@@ -123,7 +124,13 @@ def test_an_sdist_and_its_wheel_have_all_that_is_needed_elsewhere(tmp_path):
     run(*pip, "wheel", "-q", *wheel_options, sdist, cwd=tmp_path)
     (wheel,) = tmp_path.glob("pygso-*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
+    version = wheel.name.split("-")[1]
+    share = f"pygso-{version}.data/data/share"
     for needed in (
+        f"{share}/man/man1/gso-kernel.1",
+        f"{share}/bash-completion/completions/gso",
+        f"{share}/zsh/site-functions/_gso",
+        f"{share}/fish/vendor_completions.d/gso-kernel.fish",
         "gso/py.typed",
         "gso/kernel/guest/__main__.py",
         "gso/kernel/guest/segmenter/Kbuild",

@@ -1,0 +1,109 @@
+"""The manual pages and completions say what the parsers know, and their readers take them."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+MAKER = Path(__file__).parents[2] / "release" / "manuals.py"
+SHELLS = {"bash": "bash-completion", "zsh": "zsh", "fish": "fish"}
+COMPLETE = """\
+source "$1"; shift
+COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1))
+_shtab_${1//-/_} 2>/dev/null; printf '%s\\n' "${COMPREPLY[@]}"
+"""
+
+
+@pytest.fixture(scope="module")
+def maker():
+    pytest.importorskip("shtab")
+    spec = importlib.util.spec_from_file_location("manuals", MAKER)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def written(maker, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("manuals")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COLUMNS", "200")
+        maker.main(str(folder), "1.2.3")
+    return {str(p.relative_to(folder / "share")): p for p in folder.rglob("*") if p.is_file()}
+
+
+def test_each_program_has_a_page_and_completions(maker, written):
+    wanted = {f"man/man1/{program}.1" for program in maker.PROGRAMS}
+    for place in maker.COMPLETIONS.values():
+        wanted |= {place.format(program) for program in maker.PROGRAMS}
+    assert set(written) == wanted
+    assert {path.split("/")[0] for path in wanted} == {"man", *SHELLS.values()}
+
+
+def test_they_name_every_command_and_option(maker, written):
+    for program, (module, _) in maker.PROGRAMS.items():
+        commands = maker.subcommands(maker.whole_parser(module))
+        listed = {name: command for name, command in commands.items() if name != "bisect-step"}
+        assert len(listed) >= 7
+        page = written[f"man/man1/{program}.1"].read_text().replace("\\-", "-")
+        scripts = [written[p.format(program)].read_text() for p in maker.COMPLETIONS.values()]
+        for name, command in listed.items():
+            section = page.split(f"\n.SS {program} {name}\n")[1].split("\n.S")[0]
+            for option in command._option_string_actions:
+                assert option in section, (program, name, option)
+                # fish writes "-l mtu" for --mtu
+                assert all(option.lstrip("-") in script for script in scripts), (name, option)
+        assert "bisect-step" not in page
+
+
+def test_the_page_is_read_without_complaint(written):
+    if not shutil.which("man"):
+        pytest.skip("no man on this machine (Debian: man-db)")
+    for program in ("gso", "gso-kernel"):
+        page = written[f"man/man1/{program}.1"]
+        shown = subprocess.run(
+            ["man", "--warnings", "-l", page],
+            env={"MANWIDTH": "80", "PATH": "/usr/bin:/bin", "LC_ALL": "C"},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert shown.stderr == ""
+        assert "pygso 1.2.3" in shown.stdout
+        assert f"{program} - " in " ".join(shown.stdout.split())
+    # What shells would read is shown as it is typed.
+    assert "  gso-kernel trace --unpatched -o pwru.log && gso diagnose pwru.log" in shown.stdout
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_the_shell_reads_its_completions(shell, written):
+    if not shutil.which(shell):
+        pytest.skip(f"no {shell} on this machine (Debian: {shell})")
+    scripts = [path for name, path in written.items() if name.startswith(SHELLS[shell])]
+    assert len(scripts) == 2
+    for script in scripts:
+        subprocess.run([shell, "-n", script], check=True)
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        (("gso", "seg"), ["segment"]),
+        (("gso", "segment", "--gso"), ["--gso-size"]),
+        (("gso-kernel", "co"), ["compare", "conformance"]),
+        (("gso-kernel", "verify", "--keep-vm", "un"), ["unpatched"]),
+    ],
+)
+def test_bash_completes(words, offered, written):
+    script = written[f"bash-completion/completions/{words[0]}"]
+    done = subprocess.run(
+        ["bash", "-c", COMPLETE, "bash", script, *words],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert sorted(done.stdout.split()) == offered
