@@ -19,6 +19,7 @@ from gso.commands.usage import version
 
 COMMANDS = {
     "verify": "say whether a patch fixes the fault",
+    "check": "say whether this host's kernel has one of the known faults",
     "zoo": "verify the fix of each known fault, on each kernel",
     "build": "build what verify would boot, and say where it is",
     "bisect": "find the commit that broke a scenario, or that fixed it",
@@ -38,6 +39,7 @@ _BROKEN_PIPE = 141
 _EXAMPLES = """\
 examples:
   gso-kernel doctor --install
+  gso-kernel check
   gso-kernel verify patches/ipvs-gue-inner-mac-header.patch
   gso-kernel verify --kernel 6.1 my.patch --json result.json
   gso-kernel verify --source ~/linux my.patch

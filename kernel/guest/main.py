@@ -18,6 +18,7 @@ from typing import Any
 
 from . import (
     applications,
+    check,
     conformance_gro,
     conformance_tunnels,
     conformance_types,
@@ -215,6 +216,8 @@ def start(given: Path, arguments: list[str]) -> int:
         return shell.send(given, arguments[1:])
     if arguments[0] == "shell":
         return shell.perform(read_plan(given), home=given)
+    if arguments[0] == "check":
+        return check.perform(read_plan(given), given)
     return main(given, Path(arguments[0]))
 
 

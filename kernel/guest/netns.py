@@ -103,6 +103,7 @@ def device_counters(namespace: str) -> dict[str, dict[str, int]]:
         numbers = [int(column) for column in columns.split()]
         counters[device.strip()] = {
             "rx_packets": numbers[1],
+            "rx_errors": numbers[2],
             "rx_dropped": numbers[3],
             "tx_packets": numbers[9],
             "tx_dropped": numbers[11],

@@ -9,7 +9,8 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from gso.kernel.runs import shell
+from gso.kernel.errors import TestBedError
+from gso.kernel.runs import namespaces, shell
 from gso.kernel.scenarios import select
 
 import testbed
@@ -31,7 +32,7 @@ def judge(status: int, out: str, err: str) -> None:
     """Either every traffic went through, or it was said what this host lacks; never a guess."""
     assert "Traceback" not in err
     if status == 125:
-        said = (f"not set up: {VXLAN}", "no namespaces", f"{shell.TUN}: ")
+        said = (f"not set up: {VXLAN}", "no namespaces", f"{namespaces.TUN}: ")
         assert any(text in err for text in said), err
     else:
         assert status == 7, err
@@ -48,7 +49,9 @@ def test_as_an_ordinary_user(monkeypatch):
     with tempfile.TemporaryDirectory() as name:
         # The checkout may lie where other users may not look.
         Path(name).chmod(0o755)
-        monkeypatch.setattr(shell, "GUEST", Path(shutil.copytree(shell.GUEST, f"{name}/guest")))
+        monkeypatch.setattr(
+            namespaces, "GUEST", Path(shutil.copytree(namespaces.GUEST, f"{name}/guest"))
+        )
         out, err = Path(name, "out"), Path(name, "err")
         status = _status_as_nobody(out, err)
         judge(status, out.read_text(), err.read_text())
@@ -62,7 +65,7 @@ def test_a_tun_device_that_may_not_be_opened_is_named_with_what_to_do(monkeypatc
         device = Path(name, "tun")
         if there:
             device.touch(0o600)
-        monkeypatch.setattr(shell, "TUN", device)
+        monkeypatch.setattr(namespaces, "TUN", device)
         out, err = Path(name, "out"), Path(name, "err")
         status = _status_as_nobody(out, err)
         said = err.read_text()
@@ -93,7 +96,7 @@ def _status_as_nobody(out: Path, err: Path) -> int:
 def _status() -> int:
     try:
         return shell.in_namespaces(select([VXLAN]), SEND)
-    except shell.TestBedError as error:
+    except TestBedError as error:
         os.write(2, str(error).encode())
         return 125
 
