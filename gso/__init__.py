@@ -27,7 +27,9 @@ _HOMES = {
     "validate validate_batch",
     "gso.segmentation._batch": "SegmentHeadersBatch segment_batch segment_headers_batch",
     "gso.segmentation._segment": "SegmentHeaders segment segment_headers",
-    "gso.segmentation.virtio": "VirtioNetFlags VirtioNetGso VirtioNetHeader segment_vnet",
+    "gso.headers.vnet": "VNET_DTYPE VirtioNetFlags VirtioNetGso",
+    "gso.segmentation.virtio": "VirtioNetHeader segment_vnet",
+    "gso.segmentation.vnet_batch": "segment_vnet_batch",
     "gso.traces.reader": "TraceReader read_trace",
     "gso.traces.trace": "Trace",
 }

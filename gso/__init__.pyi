@@ -20,6 +20,7 @@ from gso.encapsulation._encapsulate import encapsulate
 from gso.encapsulation.sizes import mss, overhead
 from gso.errors import GsoError
 from gso.headers._layout import LAYOUT_DTYPE, Layout, parse, parse_batch
+from gso.headers.vnet import VNET_DTYPE, VirtioNetFlags, VirtioNetGso
 from gso.rewriting.coalesce import coalesce_capture
 from gso.rewriting.segment import segment_capture
 from gso.rules import (
@@ -37,7 +38,8 @@ from gso.rules import (
 )
 from gso.segmentation._batch import SegmentHeadersBatch, segment_batch, segment_headers_batch
 from gso.segmentation._segment import SegmentHeaders, segment, segment_headers
-from gso.segmentation.virtio import VirtioNetFlags, VirtioNetGso, VirtioNetHeader, segment_vnet
+from gso.segmentation.virtio import VirtioNetHeader, segment_vnet
+from gso.segmentation.vnet_batch import segment_vnet_batch
 from gso.traces.reader import TraceReader, read_trace
 from gso.traces.trace import Trace
 
@@ -46,6 +48,7 @@ __all__ = [
     "LAYOUT_DTYPE",
     "RULES",
     "SKB_DTYPE",
+    "VNET_DTYPE",
     "Capture",
     "Case",
     "Coalesced",
@@ -93,6 +96,7 @@ __all__ = [
     "segment_headers",
     "segment_headers_batch",
     "segment_vnet",
+    "segment_vnet_batch",
     "simd_path",
     "skb_array",
     "trim_memory",

@@ -10,7 +10,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memmove
 
-from gso.buffers._bytes cimport load16, put16, store16
+from gso.buffers._bytes cimport get16, load16, put16, store16
 from gso.buffers._checksum cimport fold, length_sum, not_zero, short_sum, simd, sum_at
 from gso.buffers._frames cimport Frames, as_frames
 from gso.buffers._memory cimport address, new_bytes
@@ -18,11 +18,12 @@ from gso.buffers._signals cimport FRAME_WORK, PIECE, check_signals, piece_end
 from gso.coalescing._gro cimport NO_SLOT, assign_frames, gro_state, held_packet, packet
 from gso.headers._arguments cimport drop_ports, is_partial, is_raw, take_ports
 from gso.headers._numbers cimport (
-    ETH_HLEN, GRE_CHECK, GRO_MAX_SIZE, IPPROTO_HOPOPTS, IPPROTO_TCP, IPPROTO_UDP, IPV4_CHECK,
+    ETH_HLEN, ETH_P_8021AD, ETH_P_8021Q, ETH_P_PPP_SES, GRE_CHECK, GRO_MAX_SIZE, IPPROTO_HOPOPTS,
+    IPPROTO_TCP, IPPROTO_UDP, IPV4_CHECK,
     IPV4_HLEN, IPV4_TOT_LEN, IPV6_EXT_HDRLEN, IPV6_EXT_NEXTHDR, IPV6_HLEN, IPV6_NEXTHDR,
     IPV6_PAYLOAD_LEN, IPV6_TLV_AT, IPV6_TLV_JUMBO, IPV6_TLV_JUMBO_LEN, JUMBO_AT, JUMBO_HLEN,
     PPPOE_BASE_HLEN, PPPOE_LENGTH, TCPHDR_FIN, TCPHDR_PSH, TCP_CHECK, TCP_FLAGS, UDP_CHECK,
-    UDP_LEN,
+    UDP_LEN, VLAN_HLEN,
 )
 from gso.headers._pseudo_header cimport pseudo_sum
 from gso.headers._walk cimport (
@@ -36,8 +37,10 @@ from os import urandom
 import numpy as np
 
 from gso.buffers._memory import new_array
-from gso.constants import Reason
+from gso.constants import GsoType, Reason
 from gso.errors import GsoError
+from gso.headers._layout import parse_batch
+from gso.headers.vnet import describable, vnet_headers
 
 # ---- output ---------------------------------------------------------------------------------
 
@@ -253,6 +256,42 @@ cdef class Coalesced(Frames):
     """Which output each input frame went into: int64 array with one number for each input."""
     cdef readonly object held
     """Numbers of the outputs that could take up more frames, were there any: int64 array."""
+    cdef object asked  # link_type, tunnel_ports, and whether checksums are partial
+
+    def vnet_headers(self):
+        """The virtio header of each, for a TUN device, a packet socket or a virtual machine.
+
+        Returns an array of :data:`gso.VNET_DTYPE` and shape (n,): zeros for a frame alone.
+
+        Raises GsoError (UNSUPPORTED) for a super-packet that such a header has no words for (GRE,
+        IPIP, FOU, GUE, remote checksums, fixed IPv4 IDs, PPPoE), ValueError if checksums are
+        complete: the header would have the kernel add to them.
+        """
+        link_type, tunnel_ports, partial = self.asked
+        if not partial:
+            raise ValueError('virtio headers need coalesce(..., checksum="partial")')
+        good = self.describable()
+        if not good.all():
+            bad = int(np.flatnonzero(~good)[0])
+            raise GsoError(
+                f"frame {bad}: a virtio header cannot describe a super-packet of type "
+                f"{GsoType(int(self.gso_type[bad]))!r}", reason=Reason.UNSUPPORTED,
+                field="gso_type", offset=bad, limit=self.n)
+        layouts = parse_batch(self, link_type=link_type, tunnel_ports=tunnel_ports, errors="mark")
+        return vnet_headers(layouts, self.gso_size, self.gso_type)
+
+    def describable(self, *, tunnels=True):
+        """Which of them a virtio header can describe: bool array of shape (n,).
+
+        Args:
+            tunnels: the reader knows the 24-byte header, with its words for tunnels in UDP.
+        """
+        cdef Py_ssize_t i
+        good = describable(self.gso_type, tunnels=tunnels)
+        if self.asked[0] == "ethernet":
+            for i in np.flatnonzero(self.gso_size):
+                good[i] &= not _has_pppoe(self.buf + self.off[i], self.off[i + 1] - self.off[i])
+        return good
 
     def __init__(self, *args):
         raise TypeError("Coalesced come from gso.coalesce")
@@ -269,18 +308,27 @@ cdef class Coalesced(Frames):
         some.adopt(part.base, part.ends, part.n)
         some.gso_size, some.gso_segs = self.gso_size[key], self.gso_segs[key]
         some.gso_type, some.first = self.gso_type[key], self.first[key]
+        some.asked = self.asked
         return some
 
     def __reduce__(self):
         return _restore, (self.data, self.offsets, self.gso_size, self.gso_segs, self.gso_type,
-                          self.first, self.into, self.held)
+                          self.first, self.into, self.held, self.asked)
 
 
-def _restore(data, offsets, gso_size, gso_segs, gso_type, first, into, waiting):
+cdef bint _has_pppoe(const uint8_t *frame, Py_ssize_t size) noexcept nogil:
+    """Tell whether a PPPoE session header follows the Ethernet header and its VLAN tags."""
+    cdef Py_ssize_t at = ETH_HLEN - 2
+    while at + 2 <= size and get16(frame + at) in (ETH_P_8021Q, ETH_P_8021AD):
+        at += VLAN_HLEN
+    return at + 2 <= size and get16(frame + at) == ETH_P_PPP_SES
+
+
+def _restore(data, offsets, gso_size, gso_segs, gso_type, first, into, waiting, asked):
     cdef Coalesced self = Coalesced.__new__(Coalesced)
     Frames.__init__(self, data, offsets)
     self.gso_size, self.gso_segs, self.gso_type = gso_size, gso_segs, gso_type
-    self.first, self.into, self.held = first, into, waiting
+    self.first, self.into, self.held, self.asked = first, into, waiting, asked
     return self
 
 
@@ -387,10 +435,11 @@ def coalesce(frames, *, link_type="ethernet", tunnel_ports=None, udp_gro=True,
     if batch.n:
         j.into = &into_view[0]
         assign(j)
-    return _result(memory, into)
+    ports = None if tunnel_ports is None else dict(tunnel_ports)
+    return _result(memory, into, (link_type, ports, j.partial))
 
 
-cdef Coalesced _result(_Memory memory, object into):
+cdef Coalesced _result(_Memory memory, object into, tuple asked):
     cdef gro_state *j = &memory.j
     cdef object ends = new_bytes((j.count + 1) * sizeof(int64_t))
     cdef int64_t *off = <int64_t *>address(ends)
@@ -418,6 +467,7 @@ cdef Coalesced _result(_Memory memory, object into):
         array.flags.writeable = False
     self.gso_size, self.gso_segs, self.first = rows
     self.gso_type, self.into, self.held = types, into, waiting
+    self.asked = asked
     return self
 
 

@@ -22,6 +22,14 @@ def segment_batch(
     checksum: Literal["complete", "partial"] = "complete",
     errors: Literal["raise", "pass"] = "raise",
 ) -> Segments: ...
+def segment_batch_vouched(
+    frames: Frames | Iterable[Buffer | SupportsBytes],
+    gso_size: npt.ArrayLike,
+    *,
+    gso_type: npt.ArrayLike,
+    link_type: LinkType,
+    checksum: Literal["complete", "partial"],
+) -> Segments: ...
 def segment_headers_batch(
     frames: Frames | Iterable[Buffer | SupportsBytes],
     gso_size: int | npt.ArrayLike,

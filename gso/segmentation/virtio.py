@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import struct
 from dataclasses import astuple, dataclass
-from enum import IntFlag
 from typing import TYPE_CHECKING, Literal, NoReturn, TypeAlias
 
 from gso.buffers._checksum import checksum as internet_checksum
@@ -17,6 +16,7 @@ from gso.buffers._frames import Frames
 from gso.constants import L4, GsoType, Reason
 from gso.errors import GsoError
 from gso.headers._layout import Layout, parse_announced
+from gso.headers.vnet import VirtioNetFlags, VirtioNetGso
 from gso.segmentation._segment import segment, segment_vouched
 
 if TYPE_CHECKING:
@@ -38,35 +38,6 @@ _UDP_HLEN = 8
 _UDP_MAX_SEGMENTS = 128
 _TCP_MIN_GSO_SIZE = 8
 _GSO_BY_FRAGS = 0xFFFF
-
-
-class VirtioNetFlags(IntFlag):
-    """``flags`` of a virtio header (VIRTIO_NET_HDR_F_*)."""
-
-    NEEDS_CSUM = 1
-    """csum_start and csum_offset say which checksum is to be completed."""
-    DATA_VALID = 2
-    """The checksum was found right."""
-    RSC_INFO = 4
-    """csum_start and csum_offset count coalesced segments and duplicate ACKs instead."""
-    UDP_TUNNEL_CSUM = 8
-    """The outer UDP header has a checksum."""
-
-
-class VirtioNetGso(IntFlag):
-    """``gso_type`` of a virtio header (VIRTIO_NET_HDR_GSO_*): a kind, and bits added to it."""
-
-    NONE = 0
-    TCPV4 = 1
-    UDP = 3
-    """UFO."""
-    TCPV6 = 4
-    UDP_L4 = 5
-    """USO."""
-    UDP_TUNNEL_IPV4 = 0x20
-    UDP_TUNNEL_IPV6 = 0x40
-    ECN = 0x80
-
 
 _TUNNELS = VirtioNetGso.UDP_TUNNEL_IPV4 | VirtioNetGso.UDP_TUNNEL_IPV6
 # The kernel's type, the length of the transport header without options, where its checksum is
@@ -231,7 +202,18 @@ def segment_vnet(
     """
     view = memoryview(buffer).cast("B")
     header = VirtioNetHeader.unpack(view, header_size, byteorder=byteorder)
-    return _Packet(header, view[header_size:], link_type).segments(checksum)
+    return segment_described(view[header_size:], header, link_type=link_type, checksum=checksum)
+
+
+def segment_described(
+    frame: memoryview,
+    header: VirtioNetHeader,
+    *,
+    link_type: LinkType,
+    checksum: Literal["complete", "partial"],
+) -> Frames:
+    """Segment a packet whose virtio header was read: see :func:`segment_vnet`."""
+    return _Packet(header, frame, link_type).segments(checksum)
 
 
 class _Packet:

@@ -1,0 +1,130 @@
+"""Virtio network headers as rows of an array: made of layouts, one a packet.
+
+With a virtio header, TUN devices, packet sockets and virtual machines say which work on a packet is
+left to be done. `gso.segmentation.virtio` reads them, and does that work.
+"""
+
+from __future__ import annotations
+
+from enum import IntFlag
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gso.constants import L4, GsoType
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+VNET_DTYPE = np.dtype(
+    [
+        ("flags", np.uint8),
+        ("gso_type", np.uint8),
+        ("hdr_len", np.uint16),
+        ("gso_size", np.uint16),
+        ("csum_start", np.uint16),
+        ("csum_offset", np.uint16),
+        ("num_buffers", np.uint16),
+        ("hash_value", "<u4"),
+        ("hash_report", "<u2"),
+        ("padding", "<u2"),
+        ("outer_th_offset", "<u2"),
+        ("inner_nh_offset", "<u2"),
+    ]
+)
+"""``struct virtio_net_hdr_v1_hash_tunnel`` in this machine's byte order, as TUN and packet sockets
+have it; shorter headers are its beginning. Fields: :class:`gso.VirtioNetHeader`."""
+
+
+class VirtioNetFlags(IntFlag):
+    """``flags`` of a virtio header (VIRTIO_NET_HDR_F_*)."""
+
+    NEEDS_CSUM = 1
+    """csum_start and csum_offset say which checksum is to be completed."""
+    DATA_VALID = 2
+    """The checksum was found right."""
+    RSC_INFO = 4
+    """csum_start and csum_offset count coalesced segments and duplicate ACKs instead."""
+    UDP_TUNNEL_CSUM = 8
+    """The outer UDP header has a checksum."""
+
+
+class VirtioNetGso(IntFlag):
+    """``gso_type`` of a virtio header (VIRTIO_NET_HDR_GSO_*): a kind, and bits added to it."""
+
+    NONE = 0
+    TCPV4 = 1
+    UDP = 3
+    """UFO."""
+    TCPV6 = 4
+    UDP_L4 = 5
+    """USO."""
+    UDP_TUNNEL_IPV4 = 0x20
+    UDP_TUNNEL_IPV6 = 0x40
+    ECN = 0x80
+
+
+_KINDS = (
+    (GsoType.TCPV4, VirtioNetGso.TCPV4),
+    (GsoType.TCPV6, VirtioNetGso.TCPV6),
+    (GsoType.UDP_L4, VirtioNetGso.UDP_L4),
+    (GsoType.TCP_ECN, VirtioNetGso.ECN),
+)
+_UDP_TUNNELS = GsoType.UDP_TUNNEL | GsoType.UDP_TUNNEL_CSUM
+_PLAIN = GsoType.TCPV4 | GsoType.TCPV6 | GsoType.UDP_L4 | GsoType.TCP_ECN
+_CHECK = {L4.TCP: 16, L4.UDP: 6}
+
+
+def describable(gso_type: npt.NDArray[np.uint32], *, tunnels: bool) -> npt.NDArray[np.bool_]:
+    """Tell which packets a virtio header can describe: bool array of shape (n,).
+
+    It has no word for GRE, IPIP, FOU, GUE, remote checksums, or a fixed IPv4 ID.
+
+    Args:
+        gso_type: :class:`gso.GsoType` of each packet, shape (n,).
+        tunnels: the reader knows the 24-byte header, with its words for tunnels in UDP.
+    """
+    known = _PLAIN | _UDP_TUNNELS if tunnels else _PLAIN
+    return np.asarray((gso_type & ~np.uint32(known)) == 0)
+
+
+def vnet_headers(
+    layouts: npt.NDArray[np.void],
+    gso_size: npt.NDArray[np.int64],
+    gso_type: npt.NDArray[np.uint32],
+) -> npt.NDArray[np.void]:
+    """Make the virtio headers of super-packets whose checksum is partial.
+
+    Args:
+        layouts: array of LAYOUT_DTYPE, shape (n,).
+        gso_size, gso_type: of each packet, shape (n,); 0 for one that needs no work.
+
+    Returns an array of VNET_DTYPE and shape (n,): zeros where `gso_size` is 0.
+    """
+    rows = np.zeros(len(layouts), VNET_DTYPE)
+    tunnel = layouts["inner_network_header"] >= 0
+    rows["flags"] = VirtioNetFlags.NEEDS_CSUM
+    for bit, word in _KINDS:
+        rows["gso_type"] |= np.where(gso_type & bit, word, 0).astype(np.uint8)
+    rows["gso_size"] = gso_size
+    rows["hdr_len"] = layouts["payload"]
+    inner, outer = layouts["inner_transport_header"], layouts["transport_header"]
+    rows["csum_start"] = np.where(tunnel, inner, outer)
+    rows["csum_offset"] = np.where(layouts["l4"] == L4.TCP, _CHECK[L4.TCP], _CHECK[L4.UDP])
+    _add_tunnels(rows, layouts, gso_type)
+    rows[gso_size == 0] = 0
+    return rows
+
+
+def _add_tunnels(
+    rows: npt.NDArray[np.void], layouts: npt.NDArray[np.void], gso_type: npt.NDArray[np.uint32]
+) -> None:
+    tunnel = (gso_type & np.uint32(_UDP_TUNNELS)) != 0
+    version = np.where(
+        layouts["outer_version"] == 4, VirtioNetGso.UDP_TUNNEL_IPV4, VirtioNetGso.UDP_TUNNEL_IPV6
+    )
+    rows["gso_type"] |= np.where(tunnel, version, 0).astype(np.uint8)
+    summed = (gso_type & np.uint32(GsoType.UDP_TUNNEL_CSUM)) != 0
+    rows["flags"] |= np.where(summed, VirtioNetFlags.UDP_TUNNEL_CSUM, 0).astype(np.uint8)
+    rows["outer_th_offset"] = np.where(tunnel, layouts["transport_header"], 0)
+    rows["inner_nh_offset"] = np.where(tunnel, layouts["inner_network_header"], 0)

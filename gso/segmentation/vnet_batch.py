@@ -1,0 +1,145 @@
+"""Segmentation of many packets with virtio headers: the usual ones at once, others one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Literal, SupportsBytes
+
+import numpy as np
+
+from gso.buffers._frames import Frames, Segments
+from gso.constants import L4, GsoType, Tunnel
+from gso.errors import GsoError
+from gso.headers._layout import parse_batch
+from gso.headers.vnet import VNET_DTYPE, VirtioNetFlags, VirtioNetGso
+from gso.segmentation._batch import segment_batch_vouched
+from gso.segmentation.virtio import VirtioNetHeader, segment_described
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+    from typing_extensions import Buffer
+
+    from gso.headers._layout import LinkType
+
+# The kernel's type, the transport protocol, its header without options, where its checksum is
+_KINDS = {
+    VirtioNetGso.TCPV4: (GsoType.TCPV4, L4.TCP, 20, 16),
+    VirtioNetGso.TCPV6: (GsoType.TCPV6, L4.TCP, 20, 16),
+    VirtioNetGso.UDP_L4: (GsoType.UDP_L4, L4.UDP, 8, 6),
+}
+_UDP_MAX_SEGMENTS = 128
+_LEAST_GSO_SIZE = 8  # the kernel takes 8 for less in a TCP packet
+_GSO_BY_FRAGS = 0xFFFF
+_FIELDS = tuple(name for name in VNET_DTYPE.names or () if name != "padding")
+
+Checksum = Literal["complete", "partial"]
+
+
+def segment_vnet_batch(
+    frames: Frames | Iterable[Buffer | SupportsBytes],
+    headers: npt.NDArray[np.void],
+    *,
+    link_type: LinkType = "ethernet",
+    checksum: Checksum = "complete",
+    errors: Literal["raise", "pass"] = "raise",
+) -> Segments:
+    """:func:`segment_vnet` of each packet, with its virtio header beside it.
+
+    Args:
+        frames: the packets, n of them: :class:`Frames`, or a list of buffers.
+        headers: their virtio headers, array of :data:`VNET_DTYPE` and shape (n,), as
+            :meth:`gso.tun.Tun.read_batch` gives them.
+        link_type: "ethernet" (TAP, packet sockets, virtio-net) or "raw" (TUN).
+        checksum: "partial" completes none.
+        errors: "raise" GsoError for the first packet that is refused, or "pass" such packets on
+            unchanged.
+
+    Returns :class:`Segments`: the segments of all packets, in order, with their ``parent``.
+
+    Raises GsoError with the number of the packet in its message, ValueError for another shape or
+    dtype of headers.
+    """
+    batch = frames if isinstance(frames, Frames) else Frames.from_list(frames)
+    rows = checked_headers(headers, len(batch))
+    if errors not in ("raise", "pass"):
+        raise ValueError(f'errors is "raise" or "pass", not {errors!r}')
+    usual, gso_type = _usual(batch, rows, link_type)
+    numbers = np.flatnonzero(usual)
+    try:
+        cut = segment_batch_vouched(
+            batch if usual.all() else batch.take(numbers),
+            rows["gso_size"][usual],
+            gso_type=gso_type[usual],
+            link_type=link_type,
+            checksum=checksum,
+        )
+    except GsoError:  # which packet, and what is wrong with it, is said below
+        usual[:] = False
+        cut, numbers = Segments(), np.empty(0, np.int64)
+    if usual.all():
+        return cut
+    pieces: list[Frames] = [cut]
+    parents = [numbers[cut.parent]]
+    for i in np.flatnonzero(~usual).tolist():
+        one = batch[i : i + 1]
+        try:
+            header = VirtioNetHeader(*(int(rows[i][name]) for name in _FIELDS))
+            one = segment_described(one[0], header, link_type=link_type, checksum=checksum)
+        except GsoError as error:
+            if errors == "raise":
+                raise _numbered(error, i) from None
+        pieces.append(one)
+        parents.append(np.full(len(one), i))
+    return _in_order(Frames.concat(pieces), np.concatenate(parents))
+
+
+def checked_headers(headers: npt.NDArray[np.void], n: int) -> npt.NDArray[np.void]:
+    """Return the headers if they are of VNET_DTYPE and one for each of `n` packets.
+
+    Raises ValueError if they are not.
+    """
+    rows = np.asarray(headers)
+    if rows.dtype != VNET_DTYPE or rows.shape != (n,):
+        raise ValueError(
+            f"headers are an array of VNET_DTYPE and shape ({n},), "
+            f"not of {rows.dtype} and shape {rows.shape}"
+        )
+    return rows
+
+
+def _in_order(frames: Frames, parents: npt.NDArray[np.int64]) -> Segments:
+    order = np.argsort(parents, kind="stable")
+    sorted_frames = frames.take(order)
+    return Segments(sorted_frames.data.data, sorted_frames.offsets, parents[order])
+
+
+def _usual(
+    batch: Frames, rows: npt.NDArray[np.void], link_type: LinkType
+) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.uint32]]:
+    """Tell which packets are super-packets outside of tunnels that contradict nothing.
+
+    Whether the segmenter takes them it says itself.
+    """
+    usual = np.zeros(len(batch), bool)
+    gso_type = np.zeros(len(batch), np.uint32)
+    layouts = parse_batch(batch, link_type=link_type, errors="mark")
+    start, size = rows["csum_start"].astype(np.int64), rows["gso_size"].astype(np.int64)
+    lengths = batch.lengths
+    for word, (kind, l4, thlen, field) in _KINDS.items():
+        with_ecn = word | VirtioNetGso.ECN if l4 is L4.TCP else word
+        payload = lengths - start - thlen
+        this = (rows["gso_type"] == word) | (rows["gso_type"] == with_ecn)
+        this &= (layouts["l4"] == l4) & (rows["csum_offset"] == field)
+        this &= (size >= _LEAST_GSO_SIZE) & (payload > size)
+        if l4 is L4.UDP:
+            this &= payload <= size * _UDP_MAX_SEGMENTS
+        gso_type[this] = kind
+        usual |= this
+    usual &= (rows["flags"] & VirtioNetFlags.NEEDS_CSUM) != 0
+    usual &= (layouts["tunnel"] == Tunnel.NONE) & (layouts["transport_header"] == start)
+    usual &= (rows["hdr_len"] <= lengths) & (size != _GSO_BY_FRAGS)
+    return usual, gso_type
+
+
+def _numbered(error: GsoError, number: int) -> GsoError:
+    return GsoError(f"frame {number}: {error}", **vars(error))
