@@ -53,7 +53,10 @@ def understood(name: str) -> Iterator[None]:
     """Turn what goes wrong with the content of a file into an error that names the file."""
     try:
         yield
-    except (struct.error, ValueError, LookupError, TypeError, OverflowError) as error:
+    except (
+        *(struct.error, ValueError, LookupError, TypeError, AttributeError, OverflowError),
+        RecursionError,
+    ) as error:
         raise GuestFileError(f"{name} of the guest is damaged: {error}") from None
 
 

@@ -62,16 +62,26 @@ def logged(
 
 
 @contextmanager
-def started(command: Sequence[str], log: Path, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Have a command run in ``folder``, its output in ``log``, until the block is left."""
+def started(
+    command: Sequence[str], log: Path, folder: Path, *, keep: Sequence[int] = ()
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Have a command run in ``folder``, its output in ``log``, until the block is left.
+
+    ``keep``: the file descriptors of ours that it inherits.
+    """
     with log.open("wb") as sink:
-        process = _start(command, sink, folder)
+        process = _start(command, sink, folder, keep=keep)
     with ending(process):
         yield process
 
 
 def _start(
-    command: Sequence[str], sink: IO[bytes], folder: Path, environment: dict[str, str] | None = None
+    command: Sequence[str],
+    sink: IO[bytes],
+    folder: Path,
+    environment: dict[str, str] | None = None,
+    *,
+    keep: Sequence[int] = (),
 ) -> subprocess.Popen[bytes]:
     return _STARTER.submit(
         subprocess.Popen[bytes],
@@ -82,6 +92,7 @@ def _start(
         stderr=subprocess.STDOUT,
         start_new_session=True,
         env=environment,
+        pass_fds=keep,
     ).result()
 
 

@@ -25,6 +25,9 @@ from typing import Any, Protocol
 from .netns import inside, ip_batch, run
 from .traffic import pattern
 
+MEASURED = "applications.json"
+"""The file of all that was measured."""
+
 _CLIENT, _DIRECTOR, _WORKER = "app-client", "app-director", "app-worker"
 _MODULES = ("veth", "ip_vs", "ip_vs_mh", "fou", "fou6", "ipip", "ip6_tunnel")
 _EGRESS = "up0"

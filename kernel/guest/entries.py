@@ -41,7 +41,7 @@ class Entries:
             self._events[place] = event
 
     def new(self) -> dict[str, int]:
-        """Return the entries of each counted function since the last call."""
+        """Return the entries of each counted function since the last call, where there are any."""
         hits = _hits() if self._events else {}
         now = {
             name: sum(hits[self._events[place]] for place in watched["symbols"])
@@ -50,7 +50,7 @@ class Entries:
         }
         found = {name: count - self._before.get(name, 0) for name, count in now.items()}
         self._before = now
-        return found
+        return {name: count for name, count in found.items() if count}
 
 
 def _hits() -> dict[str, int]:

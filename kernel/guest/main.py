@@ -1,7 +1,6 @@
-"""Run the plan that the host put into one folder, and leave the results in another.
+"""Run the plan that the host put into one folder, and leave the evidence in another.
 
-Everything that the host needs to know goes through files: ``progress.jsonl`` grows while the
-run goes on, ``results.json`` appears complete or not at all.
+How the run goes, and at last how it went, is told in lines through a port.
 """
 
 from __future__ import annotations
@@ -11,7 +10,6 @@ import os
 import platform
 import time
 import traceback
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -31,9 +29,12 @@ from .capture import Tap
 from .datagrams import DatagramServer
 from .entries import Entries
 from .netns import device_counters, run
+from .port import Port
 from .probes import Probes
 from .traffic import Server, exchange
 from .wire import Wire
+
+_LONGEST_ERROR = 4000
 
 
 class Run:
@@ -44,16 +45,15 @@ class Run:
         self.plan = read_plan(given)
         self.evidence = folder / "cells"
         self.evidence.mkdir(exist_ok=True)
+        self.port = Port(self.plan["port"])
         self.begun = time.monotonic()
 
     def progress(self, **event: Any) -> None:
         """Tell the host how far the run is."""
-        event["seconds_since_start"] = round(time.monotonic() - self.begun, 3)
-        with (self.folder / "progress.jsonl").open("a") as log:
-            log.write(json.dumps(event) + "\n")
+        self.port.tell(**event, seconds_since_start=round(time.monotonic() - self.begun, 3))
 
     def perform(self) -> dict[str, Any]:
-        """Measure what the plan asks for: applications, or every cell of the scenarios."""
+        """Measure what the plan asks for, and return what is to be told at the end."""
         if self.plan.get("applications"):
             return self.perform_applications()
         if self.plan.get("tunnels"):
@@ -69,7 +69,9 @@ class Run:
         self.progress(stage="modules")
         modules = self.load_modules()
         self.entries = Entries(self.plan.get("functions", []))
-        self.progress(stage="topology", watched=self.entries.watched)
+        for name, watched in self.entries.watched.items():
+            self.progress(stage="functions", watched={name: watched})
+        self.progress(stage="topology")
         self.wire, self.refused = topology.build(scenarios)
         if "console" in self.plan:
             shell.offer([s for s in scenarios if s["name"] not in self.refused])
@@ -78,7 +80,8 @@ class Run:
         self.open_taps_and_servers(scenarios)
         self.progress(stage="traffic", entries=self.entries.new())
         packets = health.packets_allocated()
-        cells = [cell for scenario in scenarios for cell in self.cells(scenario)]
+        for scenario in scenarios:
+            self.cells(scenario)
         self.progress(stage="leaks")
         health.save_leaks(self.folder / "kmemleak.log")
         return {
@@ -86,7 +89,6 @@ class Run:
             "version": platform.version(),
             "modules": modules,
             "probes": {"offsets": self.probes.offsets, "missing": self.probes.missing},
-            "cells": cells,
             "cpus": os.cpu_count(),
             "packets_before": packets,
             "packets_after": health.packets_allocated(),
@@ -101,11 +103,12 @@ class Run:
         probes = Probes()
         # They go on to count: that the segmenter was met must be proved here, too.
         probes.pause()
+        measured = applications.measure(self.plan["applications"], self.progress)
+        (self.folder / applications.MEASURED).write_text(json.dumps(measured))
         return {
             "kernel": platform.release(),
             "version": platform.version(),
             "modules": modules,
-            "applications": applications.measure(self.plan["applications"], self.progress),
             "uptime": float(Path("/proc/uptime").read_text().split()[0]),
         }
 
@@ -131,11 +134,11 @@ class Run:
         self.datagram_server = DatagramServer(udp)
         self.taps = {is_udp: _taps(is_udp) for is_udp in {_is_udp(s) for s in scenarios}}
 
-    def cells(self, scenario: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    def cells(self, scenario: dict[str, Any]) -> None:
         """Measure all traffic of a scenario, with what it changes changed for that time."""
         if scenario["name"] in self.refused:
             for traffic in scenario["traffic"]:
-                yield self.refused_cell(scenario, traffic)
+                self.refused_cell(scenario, traffic)
             return
         taps: dict[str, Tap | Wire] = {**self.taps[_is_udp(scenario)], "wire": self.wire}
         far = None
@@ -148,11 +151,11 @@ class Run:
                 topology.change(change["machine"], change["do"])
                 undo.callback(topology.change, change["machine"], change["undo"])
             for traffic in scenario["traffic"]:
-                yield self.cell(scenario, traffic, taps)
+                self.cell(scenario, traffic, taps)
         if far:
             far.close()
 
-    def refused_cell(self, scenario: dict[str, Any], traffic: dict[str, Any]) -> dict[str, Any]:
+    def refused_cell(self, scenario: dict[str, Any], traffic: dict[str, Any]) -> None:
         """Report that nothing could be sent, because the kernel refused the set-up."""
         for kind in ("trace", "ingress.frames", "mirror.frames", "wire.frames"):
             (self.evidence / f"{scenario['name']}-{traffic['name']}.{kind}").touch()
@@ -163,11 +166,10 @@ class Run:
             **dict.fromkeys(("seconds", "mss", "retransmits", "tx_dropped", "tx_packets"), 0),
         }
         self.progress(stage="cell", result=result)
-        return result
 
     def cell(
         self, scenario: dict[str, Any], traffic: dict[str, Any], taps: dict[str, Tap | Wire]
-    ) -> dict[str, Any]:
+    ) -> None:
         """Send one traffic through one scenario; keep its captures and its trace."""
         name, egress = f"{scenario['name']}-{traffic['name']}", scenario["egress"]
         health.mark(f"scenario {scenario['name']}, traffic {traffic['name']}")
@@ -196,7 +198,6 @@ class Run:
             entries=self.entries.new(),
         )
         self.progress(stage="cell", result=result)
-        return result
 
 
 def _is_udp(scenario: dict[str, Any]) -> bool:
@@ -228,19 +229,16 @@ def read_plan(given: Path) -> dict[str, Any]:
 
 
 def main(given: Path, folder: Path) -> int:
-    """Perform the run; whatever goes wrong is written down as the result."""
+    """Perform the run; whatever goes wrong is told at the end."""
     test = Run(given, folder)
     attended = "console" in test.plan
     if attended or "shell" in test.plan:
         shell.move_in(given)
     try:
-        results = {"ok": True, **test.perform()}
-    except Exception:  # the host must see every failure, and reads only the results
-        results = {"ok": False, "error": traceback.format_exc()}
-    results["seconds"] = round(time.monotonic() - test.begun, 3)
-    partial = folder / "results.json.partial"
-    partial.write_text(json.dumps(results))
-    partial.rename(folder / "results.json")
-    if attended and results["ok"]:
+        told = {"ok": True, **test.perform()}
+    except Exception:  # the host must see every failure
+        told = {"ok": False, "error": traceback.format_exc()[-_LONGEST_ERROR:]}
+    test.port.tell(stage="end", **told, seconds=round(time.monotonic() - test.begun, 3))
+    if attended and told["ok"]:
         shell.attend(folder, test.plan)
-    return 0 if results["ok"] else 1
+    return 0 if told["ok"] else 1

@@ -10,8 +10,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from gso.kernel.guest_files import GuestFileError
-
 
 @dataclass(frozen=True)
 class Entries:
@@ -73,19 +71,16 @@ class Code:
 
 
 def entries(events: Iterable[Mapping[str, Any]]) -> Entries:
-    """Return what a guest's progress says of it; raise :class:`GuestFileError` for nonsense."""
+    """Return what a guest has said of it."""
     symbols: dict[str, tuple[str, ...]] = {}
     why: dict[str, str] = {}
     counts: dict[str, int] = {}
-    try:
-        for event in events:
-            for name, watched in event.get("watched", {}).items():
-                symbols[str(name)] = tuple(map(str, watched["symbols"]))
-                why[str(name)] = str(watched["why"])
-            for name, count in {**event, **event.get("result", {})}.get("entries", {}).items():
-                counts[str(name)] = counts.get(str(name), 0) + int(count)
-    except (AttributeError, KeyError, TypeError, ValueError):
-        raise GuestFileError("progress.jsonl of the guest has no entries of functions") from None
+    for event in events:
+        for name, watched in event.get("watched", {}).items():
+            symbols[name] = tuple(watched["symbols"])
+            why[name] = watched["why"]
+        for name, count in {**event, **event.get("result", {})}.get("entries", {}).items():
+            counts[name] = counts.get(name, 0) + count
     return Entries(symbols, why, counts)
 
 

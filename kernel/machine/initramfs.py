@@ -19,7 +19,7 @@ from gso.kernel.sandbox import SETTINGS, program_links
 from virtme.cpiowriter import CpioWriter
 from virtme.modfinder import find_modules_from_install
 
-_WANTED = ("virtio_pci", "9pnet_virtio", "9p", "overlay")
+_WANTED = ("virtio_pci", "virtio_console", "9pnet_virtio", "9p", "overlay")
 _FOLDERS = ("bin", "dev", "proc", "memory", "root", "modules")
 _ROOT_FOLDERS = (
     *("dev", "etc", "proc", "root", "run", "sys", "tmp", "var", "var/lib", "var/lib/nginx"),
@@ -36,7 +36,8 @@ def initramfs(modules: Path | None) -> Path:
     if busybox is None:
         raise TestBedError("set-up", "busybox is not installed; see gso-kernel doctor")
     root = _root()
-    parts = (_INIT.read_bytes(), busybox.encode(), str(modules).encode(), repr(root).encode())
+    texts = (busybox, str(modules), repr(root), repr(_WANTED))
+    parts = (_INIT.read_bytes(), *(text.encode() for text in texts))
     key = hashlib.sha256(b"\0".join(parts)).hexdigest()[:24]
     folder = cache_folder() / "initramfs"
     archive = folder / key

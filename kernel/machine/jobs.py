@@ -6,15 +6,12 @@ while the job runs, and a file named ``stop`` in :attr:`Job.stop`'s place ends i
 
 from __future__ import annotations
 
-import json
-import os
 import time
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from gso.kernel import guest_files
 from gso.kernel.bootable import Bootable
 from gso.kernel.errors import TestBedError
 from gso.kernel.guest_files import GuestFileError
@@ -80,23 +77,6 @@ def run(job: Job) -> Result:
         return Result("done", round(time.monotonic() - begun, 2), guest)
     seconds = round(time.monotonic() - begun, 2)
     return Result(status, seconds, {}, error.stage, error.message, error.log, error.log_tail)
-
-
-def events(folder: Path) -> list[dict[str, Any]]:
-    """Return what the guest has reported so far; a line still being written waits."""
-    path = folder / "progress.jsonl"
-    if not os.path.lexists(path):
-        return []
-    try:
-        found = [json.loads(line) for line in guest_files.read(path).split(b"\n")[:-1]]
-    except (ValueError, RecursionError):
-        raise GuestFileError("progress.jsonl of the guest is not JSON") from None
-    for event in found:
-        if not isinstance(event, dict) or not isinstance(event.get("stage"), str):
-            raise GuestFileError("progress.jsonl of the guest has no stages")
-        if event["stage"] == "cell" and not isinstance(event.get("result"), dict):
-            raise GuestFileError("progress.jsonl of the guest has a cell without a result")
-    return found
 
 
 def local_executor() -> Executor:

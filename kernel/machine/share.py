@@ -27,10 +27,8 @@ from gso.kernel.paths import GUEST
 
 GIVEN, LEFT = Path("/gso/given"), Path("/gso/left")
 """Where the guest sees them."""
-PROGRESS = "progress.jsonl"
 
 _EVIDENCE = "cells"
-_LARGEST_PROGRESS = 16 << 20
 _MOST_BYTES, _MOST_FILES = 4 << 30, 8_000
 _NAME = re.compile(r"\w[\w.+-]{0,200}", re.ASCII)
 
@@ -41,18 +39,7 @@ class Share:
     def __init__(self, home: Path, folder: Path) -> None:
         self.given, self.left = home / "given", home / "left"
         self._folder = folder
-        self._reported, self._taken = 0, False
-
-    def report(self) -> int:
-        """Copy what the guest has reported since the last time; return its size in all."""
-        source = self.left / PROGRESS
-        size = source.lstat().st_size if os.path.lexists(source) else 0
-        if size > self._reported:
-            data = guest_files.read(source, _LARGEST_PROGRESS)
-            with (self._folder / PROGRESS).open("ab") as sink:
-                sink.write(data[self._reported :])
-            self._reported = len(data)
-        return self._reported
+        self._taken = False
 
     def is_too_large(self) -> bool:
         """Say whether the guest has left more than it may."""
@@ -67,7 +54,6 @@ class Share:
         if self._taken:
             return
         self._taken = True
-        self.report()
         if self.is_too_large():
             raise GuestFileError("the guest left more than it may")
         _take(self.left, self._folder)
@@ -99,8 +85,8 @@ def _take(source: Path, target: Path) -> None:
         raise GuestFileError(f"{source.name} of the guest is no folder")
     target.mkdir(exist_ok=True)
     for name in sorted(path.name for path in source.iterdir()):
-        if name.startswith(".virtfs_metadata") or name in (PROGRESS, _EVIDENCE):
-            continue  # QEMU's own notes of modes and owners; what was taken; what comes next
+        if name.startswith(".virtfs_metadata") or name == _EVIDENCE:
+            continue  # QEMU's own notes of modes and owners; what comes next
         # What is there already is ours, such as the console's log.
         if not _NAME.fullmatch(name) or os.path.lexists(target / name):
             raise GuestFileError(f"the guest left a file of the name {name[:80]!r}")

@@ -1,7 +1,8 @@
 """Boot a kernel in QEMU with a plan, and collect what the guest wrote.
 
-The host owns the clock. The guest reports only through files in a folder that it shares with us, so
-a VM that dies or hangs is seen as exactly that, and never as a kernel that failed the test.
+The host owns the clock. The guest reports by lines through a port, and its last one says that all
+is done (:mod:`gso.kernel.machine.channel`), so a VM that dies or hangs is seen as exactly that, and
+never as a kernel that failed the test.
 
 QEMU runs in a sandbox where this host has one (:mod:`gso.kernel.sandbox`), with the system calls
 that it needs, and with limits: for its console, for each file, and for all files of the guest.
@@ -11,7 +12,6 @@ from __future__ import annotations
 
 import functools
 import itertools
-import json
 import os
 import re
 import subprocess
@@ -26,7 +26,8 @@ from gso.kernel import guest_files, sandbox
 from gso.kernel.bootable import Bootable
 from gso.kernel.errors import TestBedError, UsageError, crash_line
 from gso.kernel.guest_files import GuestFileError
-from gso.kernel.machine import capacity, kvm
+from gso.kernel.machine import capacity, channel, kvm
+from gso.kernel.machine.channel import Channel
 from gso.kernel.machine.initramfs import initramfs
 from gso.kernel.machine.kept_shell import KeptMachine
 from gso.kernel.machine.share import Share, shared
@@ -94,7 +95,7 @@ def boot(
     inputs: Sequence[Path] = (),
     shown: Sequence[Path] = (),
 ) -> dict[str, Any]:
-    """Boot, run the plan, and return the guest's results; raise :class:`VmLostError`.
+    """Boot, run the plan, and return what the guest said at its end; or :class:`VmLostError`.
 
     Where the host has as many machines as it carries, this waits for one of them to end first.
     ``folder`` gets the evidence when the VM has ended; the guest does not see it. The VM ends
@@ -107,19 +108,25 @@ def boot(
     folder.mkdir(parents=True)
     try:
         with capacity.place(stop), ExitStack() as ends:
+            port = ends.enter_context(Channel(plan, folder))
+            plan = {**plan, "port": channel.PORT}
             share = ends.enter_context(shared(kernel, plan, inputs, folder))
             ends.callback(share.take)
             archive = initramfs(kernel.modules_folder)
             socket = kept.socket if kept else None
-            line = command(kernel, share, archive, folder, socket, shown=shown)
-            machine = ends.enter_context(started(line, folder / _CONSOLE, folder))
-            _watch(machine, share, folder, timeout, stop)
+            line = command(kernel, share, archive, folder, socket, port=port.writer, shown=shown)
+            log = folder / _CONSOLE
+            machine = ends.enter_context(started(line, log, folder, keep=(port.writer,)))
+            _watch(machine, share, port, folder, timeout=timeout, stop=stop)
             if kept:
                 share.take()
                 kept.take(machine, ends.pop_all(), share.left)
     except _EndedError as end:
         raise VmLostError(str(end), folder, silent=end.silent) from None
-    return _results(folder)
+    if not port.end["ok"]:
+        said = str(port.end.get("error", "the guest failed and does not say why"))
+        raise TestBedError("guest", said.strip(), _telling_log(folder))
+    return port.end
 
 
 def command(
@@ -129,12 +136,14 @@ def command(
     folder: Path,
     terminal: Path | None = None,
     *,
+    port: int,
     shown: Sequence[Path] = (),
 ) -> list[str]:
     """Return the command line for a kernel with its shared folders and its initramfs.
 
     ``folder``: the place of the evidence, for people who look at the processes of this host.
-    ``terminal``: a socket for a second serial port. ``shown``: as for :func:`boot`.
+    ``terminal``: a socket for a second serial port. ``port``: the file descriptor, which QEMU
+    inherits, that gets what the guest says of its run. ``shown``: as for :func:`boot`.
     """
     native = kvm.probe(kernel.image).works
     line = ["qemu-system-x86_64", "-name", f"guest={_escaped(folder)}"]
@@ -142,6 +151,7 @@ def command(
     line += ["-cpu", "host" if native else "max", "-smp", str(capacity.cpus()), "-m", _MEMORY]
     line += ["-nodefaults", "-display", "none", "-no-reboot", "-serial", "stdio"]
     line += ["-serial", f"unix:{_escaped(terminal)},server=on,wait=off"] if terminal else []
+    line += channel.options(port)
     programs = _programs(shown)
     for number, programs_folder in enumerate(programs):
         line += _read_only(f"gso.programs{number}", programs_folder)
@@ -230,20 +240,30 @@ class _EndedError(Exception):
 
 
 def _watch(
-    machine: subprocess.Popen[bytes], share: Share, folder: Path, timeout: float, stop: Path
+    machine: subprocess.Popen[bytes],
+    share: Share,
+    port: Channel,
+    folder: Path,
+    *,
+    timeout: float,
+    stop: Path,
 ) -> None:
-    """Wait for results; raise :class:`_EndedError` when there will be none."""
-    results, console = share.left / "results.json", folder / _CONSOLE
+    """Wait for what the guest says at its end; raise :class:`_EndedError` when it will not."""
+    console = folder / _CONSOLE
     begun = time.monotonic()
     silence = _Silence()
     for turn in itertools.count():
-        if machine.poll() is not None or os.path.lexists(results):
-            break
+        over = machine.poll() is not None  # asked first: what is read after it is all
+        said = port.read()
+        if port.end:
+            return
+        if over:
+            raise _EndedError("the VM ended without results")
         if stop.exists():
             raise _EndedError("the run was interrupted")
         if time.monotonic() - begun > timeout:
             raise _EndedError(f"no results after {timeout:g} s; the VM was ended")
-        if silence.seconds(share.report()) > _STALL_SECONDS:
+        if silence.seconds(said) > _STALL_SECONDS:
             message = f"the guest was silent for {_STALL_SECONDS:g} s; the VM was ended"
             raise _EndedError(message, silent=True)
         if console.stat().st_size > _LARGEST_CONSOLE:
@@ -252,21 +272,6 @@ def _watch(
         if turn % _SIZE_TURNS == 0 and share.is_too_large():
             raise _EndedError("the guest left more than it may; the VM was ended")
         time.sleep(_POLL_SECONDS)
-    if not os.path.lexists(results):
-        raise _EndedError("the VM ended without results")
-
-
-def _results(folder: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(guest_files.read(folder / "results.json"))
-    except (ValueError, RecursionError):
-        raise GuestFileError("results.json of the guest is not JSON") from None
-    if not isinstance(found, dict) or not isinstance(found.get("ok"), bool):
-        raise GuestFileError("results.json of the guest does not say how it went")
-    if not found["ok"]:
-        said = str(found.get("error", "the guest failed and does not say why"))
-        raise TestBedError("guest", said.strip(), _telling_log(folder))
-    return found
 
 
 class _Silence:

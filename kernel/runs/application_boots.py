@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from gso.kernel import guest_files
 from gso.kernel.bootable import PATCHED, UNPATCHED, Bootable
+from gso.kernel.guest.applications import MEASURED
 from gso.kernel.judging import applications
 from gso.kernel.judging.applications import ApplicationsReport, Workload
 from gso.kernel.judging.results import KernelReport
@@ -55,10 +58,15 @@ class ApplicationBoots:
         result = boot.result.result()
         self._record(variant, boot, result, report)
         if result.status in ("crashed", "hung", "lost"):
-            boot = self._queued(variant, f"{variant}-applications-boot2")
+            boot = self._running[variant] = self._queued(variant, f"{variant}-applications-boot2")
             result = boot.result.result()
             self._record(variant, boot, result, report)
         return result
+
+    def _measured(self, variant: str) -> dict[str, Any]:
+        measured = guest_files.read(self._running[variant].job.folder / MEASURED)
+        found: dict[str, Any] = json.loads(measured)
+        return found
 
     def _record(self, variant: str, boot: QueuedBoot, result: Result, report: KernelReport) -> None:
         report.boots.append(
@@ -75,9 +83,10 @@ class ApplicationBoots:
         self, ended: dict[str, Result], report: KernelReport, screen: Screen
     ) -> list[Verdict]:
         for variant, result in ended.items():
-            check_modules(self._built[variant], result.guest["modules"])
-        found = {variant: result.guest["applications"] for variant, result in ended.items()}
-        compared = applications.compare(self._workloads, found[UNPATCHED], found[PATCHED])
+            check_modules(self._built[variant], result.guest.get("modules", {}))
+        with guest_files.understood(MEASURED):
+            found = {variant: self._measured(variant) for variant in ended}
+            compared = applications.compare(self._workloads, found[UNPATCHED], found[PATCHED])
         for workload in compared:
             screen.workload(workload)
         drops = {variant: measured["drops"] for variant, measured in found.items()}

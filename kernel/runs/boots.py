@@ -24,7 +24,7 @@ from gso.kernel.bootable import Bootable
 from gso.kernel.errors import TestBedError
 from gso.kernel.judging import coverage, kernel_log, kmemleak
 from gso.kernel.judging.coverage import Entries
-from gso.kernel.machine import jobs
+from gso.kernel.machine import channel, jobs
 from gso.kernel.machine.jobs import Job, Result
 from gso.kernel.machine.kept_shell import KeptMachine
 from gso.kernel.scenarios import Scenario, plan
@@ -141,7 +141,7 @@ class VariantRun:
 
     def _reported(self) -> list[dict[str, Any]]:
         """Return the cells that this boot reported so far."""
-        events = jobs.events(self._boot.job.folder)
+        events = channel.events(self._boot.job.folder)
         self.entries[-1] = coverage.entries(events)
         return [event["result"] for event in events if event["stage"] == "cell"]
 
@@ -204,9 +204,11 @@ class VariantRun:
 
     def _check(self, result: Result) -> None:
         self.finished = True
-        self.guest = {key: value for key, value in result.guest.items() if key != "cells"}
+        self.guest = result.guest
         try:
-            check_modules(self._kernel, result.guest["modules"])
+            if self._left:
+                raise TestBedError("guest", f"it ended before scenario {self._left[0].name}")
+            check_modules(self._kernel, result.guest.get("modules", {}))
         except TestBedError as error:
             self.error = error
 
@@ -235,4 +237,4 @@ def _exchanges(scenarios: Sequence[Scenario]) -> int:
 
 def traffic_began(folder: Path) -> bool:
     """Say whether the guest had set everything up: its next step is the first exchange."""
-    return any(event["stage"] in ("probes", "traffic", "cell") for event in jobs.events(folder))
+    return any(event["stage"] in ("probes", "traffic", "cell") for event in channel.events(folder))

@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 
 from gso.kernel.bootable import PATCHED, UNPATCHED, VARIANTS, Bootable
 from gso.kernel.errors import TestBedError
+from gso.kernel.guest_files import GuestFileError
 from gso.kernel.judging import coverage, kernel_log, kmemleak, wire_check
 from gso.kernel.judging.coverage import Code
 from gso.kernel.judging.evidence import read_cell
@@ -117,6 +118,8 @@ def follow(kernel: KernelRun, report: KernelReport, screen: Screen) -> None:
             of_applications = kernel.applications.conclude(report, screen)
     except TestBedError as error:
         report.fail(error)
+    except GuestFileError as error:
+        report.fail(TestBedError("guest", str(error)))
     report.scenarios = [_summed(runs) for runs in found.values()]
     report.seconds["boot and traffic"] = round(time.monotonic() - begun, 2)
     every = [run for r in kernel.repetitions for s in r for run in s.items()]

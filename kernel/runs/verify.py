@@ -178,7 +178,8 @@ def outlook(options: Options) -> list[str]:
     boots = len(targets) * len(VARIANTS) * options.repeat
     at_once = min(boots, capacity.local_slots())
     folder = Path("FOLDER")
-    example = vm.command(Bootable(Path("IMAGE")), Share(folder, folder), Path("INITRAMFS"), folder)
+    share = Share(folder, folder)
+    example = vm.command(Bootable(Path("IMAGE")), share, Path("INITRAMFS"), folder, port=3)
     return [
         *lines,
         f"{boots} boots, {at_once} at once, up to {options.timeout:g} s each",

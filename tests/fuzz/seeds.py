@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import struct
 import sys
 from collections.abc import Iterator
@@ -143,11 +144,15 @@ def patches() -> Iterator[bytes]:
 
 
 def guests() -> Iterator[bytes]:
-    """Progress, log and frames of a cell, as a guest leaves them."""
+    """Lines, log and frames of a cell, as a guest says and leaves them."""
+    counts = dict.fromkeys(("seconds", "mss", "retransmits", "tx_dropped", "tx_packets"), 3)
+    intact = dict.fromkeys(("upload_intact", "download_intact"), True)
+    cell = {"scenario": "s", "traffic": "t", "error": None, "entries": {"f": 3}, **counts, **intact}
     trace = (TESTS / "kernel/data/incident-unpatched.trace").read_bytes()[:1500]
     frame = next(frames())
     head = struct.pack("<QI", 5, len(frame)) + bytes(10)
     yield b"\n====\n".join(
-        [b'{"stage": "cell", "result": {"entries": {"f": 3}}}\n', trace, head + frame]
+        [b'{"stage": "cell", "result": %s}' % json.dumps(cell).encode(), trace, head + frame]
     )
-    yield b'{"stage": "probes", "watched": {"f": {"symbols": ["f"], "why": ""}}}\n'
+    yield b'{"stage": "end", "ok": true, "modules": {"fou": "0f"}, "packets_after": {"a": 1}}'
+    yield b'{"stage": "functions", "watched": {"f": {"symbols": ["f"], "why": ""}}}'

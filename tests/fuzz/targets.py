@@ -19,7 +19,7 @@ from typing import Any
 from gso.kernel.errors import TestBedError, UsageError
 from gso.kernel.guest_files import GuestFileError
 from gso.kernel.judging import coverage, evidence
-from gso.kernel.machine import jobs
+from gso.kernel.machine import messages
 from gso.kernel.trees import patches
 
 import gso
@@ -400,15 +400,14 @@ def patch(data: bytes) -> None:
 
 
 def guest(data: bytes) -> None:
-    """What a guest leaves of a cell is read or refused: its progress, log, and frames."""
-    progress, trace, frames = (*data.split(SEPARATOR, 2), b"", b"")[:3]
+    """What a guest says and leaves of a cell is read or refused: its lines, log, and frames."""
+    said, trace, frames = (*data.split(SEPARATOR, 2), b"", b"")[:3]
+    with contextlib.suppress(GuestFileError):
+        coverage.entries([messages.read(line) for line in said.split(b"\n")])
     with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
-        for name, content in (("progress.jsonl", progress), ("s-t.trace", trace)):
-            Path(folder, name).write_bytes(content)
+        Path(folder, "s-t.trace").write_bytes(trace)
         for kind in ("ingress", "mirror", "wire"):
             Path(folder, f"s-t.{kind}.frames").write_bytes(frames)
-        with contextlib.suppress(GuestFileError):
-            coverage.entries(jobs.events(Path(folder)))
         with contextlib.suppress(GuestFileError, TestBedError):
             evidence.read_cell({"scenario": "s", "traffic": "t"}, Path(folder)).summary()
 

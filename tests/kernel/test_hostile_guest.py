@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from gso.kernel.bootable import Bootable
 from gso.kernel.errors import TestBedError
-from gso.kernel.machine import jobs, share
+from gso.kernel.machine import channel, jobs, share
 from gso.kernel.machine.jobs import Job, Result
 
 from testbed import newest_kernel, virtual_machines
@@ -27,9 +27,14 @@ _HEAD = """\
 import json, os, subprocess, sys, time
 from pathlib import Path
 left, host = Path(sys.argv[2]), Path({host!r})
-def results(text='{{"ok": true}}'):
-    (left / "results.partial").write_text(text)
-    (left / "results.partial").rename(left / "results.json")
+while not os.path.exists({port!r}):
+    time.sleep(0.01)
+port = os.open({port!r}, os.O_WRONLY)
+def say(line):
+    while line:
+        line = line[os.write(port, line):]
+def end():
+    say(b'{{"stage": "end", "ok": true}}\\n')
 """
 
 
@@ -51,7 +56,7 @@ def boot(tmp_path, monkeypatch, host):
     def booted(program: str) -> Result:
         guest = tmp_path / "guest"
         guest.mkdir()
-        text = _HEAD.format(host=str(host)) + textwrap.dedent(program)
+        text = _HEAD.format(host=str(host), port=channel.PORT["device"]) + textwrap.dedent(program)
         (guest / "__main__.py").write_text(text)
         monkeypatch.setattr(share, "GUEST", guest)
         kernel = newest_kernel()
@@ -101,7 +106,7 @@ for where in ("/gso/given/new", "/gso/given/plan.json"):
 Path("/usr/bin/mine").write_text("in memory only")
 (left / "found").write_text("\\n".join(found))
 (left / "home").write_text("\\n".join(os.listdir("/")))
-results()
+end()
 time.sleep(1000)
 """
 
@@ -125,7 +130,7 @@ for name, kind in (("suid", 0o104755), ("sgid", 0o102755), ("fifo", 0o010644), (
     os.mknod(cells / name, kind, os.makedev(8, 0))
 os.chmod(cells / "suid", 0o6777)
 os.chown(cells / "suid", 0, 0)
-results()
+end()
 time.sleep(1000)
 """
 
@@ -149,15 +154,28 @@ def test_links_devices_and_modes_are_the_guests_own(boot, tmp_path, monkeypatch)
 
 
 _OTHER_RESULTS = {
-    "fifo": 'os.mkfifo(left / "results.json")',
-    "zero": 'os.mknod(left / "results.json", 0o020666, os.makedev(1, 5))',
-    "link": '(left / "results.json").symlink_to(host / "secret")',
-    "folder": '(left / "results.json").mkdir()',
-    "list": "results('[true]')",
-    "garbage": 'results("\\0\\x1b[2J{")',
-    "evidence-is-a-link": '(left / "cells").symlink_to(host); results()',
-    "our-names": '(left / "console.log").write_text("all is well"); results()',
-    "odd-names": '(left / "a\\n\\x1b[31m").write_text(""); results()',
+    "list": r"say(b'[true]\n')",
+    "garbage": r"say(b'\0\x1b[2J{\xff\n')",
+    "a-line-without-end": "say(b'x' * (1 << 20))",
+    "flood": """
+while True:
+    say(b'{"stage": "packets"}\\n' * 1000)
+""",
+    "an-exchange-of-its-own": r"""
+result = dict.fromkeys(("seconds", "mss", "retransmits", "tx_dropped", "tx_packets"), 0)
+result |= {"upload_intact": True, "download_intact": True, "error": None}
+result |= {"scenario": "../../../../etc/passwd", "traffic": "t"}
+say(json.dumps({"stage": "cell", "result": result}).encode() + b"\n")
+end()
+""",
+    "more-after-the-end": r"""
+say(b'{"stage": "end", "ok": true}\n{"stage": "end", "ok": true}\n')
+""",
+    "folder-in-a-files-place": '(left / "a.trace").mkdir(); end()',
+    "evidence-is-a-link": '(left / "cells").symlink_to(host); end()',
+    "our-names": '(left / "console.log").write_text("all is well"); end()',
+    "progress-as-a-file": '(left / "progress.jsonl").write_text("{}"); end()',
+    "odd-names": '(left / "a\\n\\x1b[31m").write_text(""); end()',
     "many-files": """
 for number in range(1 << 20):
     (left / str(number)).touch()
@@ -168,7 +186,7 @@ os.chdir(left)
 for number in range(5000):
     os.mkdir("d" * 100)
     os.chdir("d" * 100)
-(left / "results.json").write_text('{"ok": true}')
+end()
 """,
 }
 
