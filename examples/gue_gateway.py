@@ -1,0 +1,147 @@
+"""A GUE tunnel in user space: IP packets of a TUN device on one side, UDP on the other.
+
+    python examples/gue_gateway.py 192.0.2.1 192.0.2.2 &
+    ip link set gue0 up && ip addr add 10.1.0.1/24 dev gue0
+
+    # the kernel at 192.0.2.2, as the other end
+    ip fou add port 6080 gue
+    ip link add gue0 type ipip local 192.0.2.2 remote 192.0.2.1 \
+        encap gue encap-sport auto encap-dport 6080
+    ip link set gue0 up && ip addr add 10.1.0.2/24 dev gue0
+
+The kernel hands over TCP in packets of up to 64 KiB. They are segmented here, and many segments go
+into one system call (UDP_SEGMENT); what comes back is cut by UDP_GRO's size, and merged again for
+the TUN device. Inside may be IPv4 (ipip) and IPv6 (sit). GUE: draft-ietf-intarea-gue.
+"""
+
+from __future__ import annotations
+
+import argparse
+import selectors
+import socket
+import struct
+from collections import Counter
+from collections.abc import Iterator
+
+from gso.tun import Tun
+
+UDP_SEGMENT, UDP_GRO = 103, 104  # linux/udp.h
+MAX_SEGMENTS, MAX_BYTES = 64, 65_000  # of one call with UDP_SEGMENT
+GUE_HLEN, UDP_HLEN, IP_HLEN = 4, 8, {socket.AF_INET: 20, socket.AF_INET6: 40}
+IPPROTO = {4: socket.IPPROTO_IPIP, 6: socket.IPPROTO_IPV6}
+HEADERS = {version: bytes([0, number, 0, 0]) for version, number in IPPROTO.items()}
+ROUND = 64  # system calls before the other side has its turn
+
+
+def runs(lengths: list[int]) -> Iterator[tuple[int, int]]:
+    """Yield runs of packets of one length, the last of which may be shorter: start and end."""
+    start = 0
+    while start < len(lengths):
+        end, total = start, 0
+        while end < len(lengths) and end - start < MAX_SEGMENTS and lengths[end] <= lengths[start]:
+            total += GUE_HLEN + lengths[end]
+            if total > MAX_BYTES and end > start:
+                break
+            end += 1
+            if lengths[end - 1] < lengths[start]:
+                break
+        yield start, end
+        start = end
+
+
+def inner_packet(gue: memoryview) -> memoryview | None:
+    """Take the packet out of GUE; None for what is not understood: control, flags, others."""
+    if len(gue) < GUE_HLEN:
+        return None
+    if gue[0] >> 6 == 1:  # version 1: the packet itself
+        return gue
+    size = GUE_HLEN + 4 * (gue[0] & 0x1F)
+    if gue[0] & 0xE0 or gue[2] | gue[3] or len(gue) <= size:
+        return None
+    return gue[size:] if IPPROTO.get(gue[size] >> 4) == gue[1] else None
+
+
+class Gateway:
+    """One end of the tunnel. `counts` says what became of packets."""
+
+    def __init__(self, tun: Tun, udp: socket.socket, remote: str, port: int) -> None:
+        self.tun, self.udp = tun, udp
+        self.counts: Counter[str] = Counter()
+        self.remote = socket.getaddrinfo(remote, port, udp.family, socket.SOCK_DGRAM)[0][4]
+        udp.setsockopt(socket.SOL_UDP, UDP_GRO, 1)
+
+    def outward(self) -> None:
+        """Send what the kernel routed into the TUN device."""
+        packets = self.tun.segment(*self.tun.read_batch(ROUND, timeout=0))
+        lengths = packets.lengths.tolist()
+        for start, end in runs(lengths):
+            parts: list[bytes | memoryview] = []
+            for packet in packets[start:end]:
+                parts += HEADERS[packet[0] >> 4], packet
+            size = struct.pack("H", GUE_HLEN + lengths[start])
+            options = [(socket.SOL_UDP, UDP_SEGMENT, size)] if end - start > 1 else []
+            try:
+                self.udp.sendmsg(parts, options, 0, self.remote)
+                self.counts["sent"] += end - start
+            except OSError as error:  # nobody there, no route, or larger than the path's MTU
+                self.counts[f"not sent: {error.strerror}"] += end - start
+
+    def inward(self) -> None:
+        """Write into the TUN device what came by UDP."""
+        packets = []
+        for _ in range(ROUND):
+            try:
+                data, extra, _, source = self.udp.recvmsg(65536, 64, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                break
+            except OSError as error:  # of something sent before
+                self.counts[f"not sent: {error.strerror}"] += 1
+                continue
+            if source[0] != self.remote[0]:
+                self.counts["from others"] += 1
+                continue
+            size = next((struct.unpack("i", value)[0] for *_, value in extra), len(data) or 1)
+            view = memoryview(data)
+            packets += [inner_packet(view[at : at + size]) for at in range(0, len(data), size)]
+        good = [packet for packet in packets if packet is not None]
+        self.counts["not understood"] += len(packets) - len(good)
+        self.counts["received"] += len(good)
+        self.tun.write_batch(good)
+
+    def run(self, until: socket.socket | None = None) -> None:
+        """Work until `until` can be read, or for ever."""
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.tun, selectors.EVENT_READ, self.outward)
+            selector.register(self.udp, selectors.EVENT_READ, self.inward)
+            if until:
+                selector.register(until, selectors.EVENT_READ, None)
+            while True:
+                for key, _ in selector.select():
+                    if key.data is None:
+                        return
+                    key.data()
+
+
+def main() -> None:
+    """Run one end."""
+    parser = argparse.ArgumentParser(description="A GUE tunnel in user space.")
+    parser.add_argument("local", help="this host's address")
+    parser.add_argument("remote", help="the other end's address")
+    parser.add_argument("--port", type=int, default=6080, help="UDP port of both ends")
+    parser.add_argument("--tun", default="gue0", help="name of the TUN device")
+    parser.add_argument("--mtu", type=int, default=1500, help="MTU of the path between them")
+    asked = parser.parse_args()
+    family = socket.AF_INET6 if ":" in asked.local else socket.AF_INET
+    mtu = asked.mtu - IP_HLEN[family] - UDP_HLEN - GUE_HLEN
+    with Tun(asked.tun, mtu=mtu) as tun, socket.socket(family, socket.SOCK_DGRAM) as udp:
+        udp.bind((asked.local, asked.port))
+        print(f"{tun.name}: MTU {mtu}, {tun.offloads!r}", flush=True)
+        gateway = Gateway(tun, udp, asked.remote, asked.port)
+        try:
+            gateway.run()
+        finally:
+            print(dict(gateway.counts))
+
+
+if __name__ == "__main__":
+    main()
