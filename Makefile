@@ -1,9 +1,9 @@
 # make verify   verify the fix of the IPVS GUE fault in real kernels
-# make verify-all  the same with every scenario, on two of Debian's kernels (some minutes)
+# make verify-all  the same with every scenario, on three of Debian's kernels (some minutes)
 # make zoo      verify the fix of each known fault on Debian's newest kernel (some minutes)
 # make check    lint, types, architecture, and every test that boots nothing (four to five minutes)
 # make test     run the tests, in virtual machines too (half an hour)
-# make test-all the same, and whole kernels built from their source (an hour)
+# make test-all the same, with whole kernels built from their source and kernels of other suites (an hour)
 # make bench    measure the library against its peers (QUICK=1: a look in a minute or two)
 # make guard    compare instruction counts with the stored ones
 # make sanitize look for memory errors with sanitizers and a fuzzer, for FUZZ_SECONDS
@@ -26,7 +26,7 @@ verify: machine
 	$(BIN)/gso-kernel verify patches/ipvs-gue-inner-mac-header.patch
 
 verify-all: machine
-	$(BIN)/gso-kernel verify --only all --kernel 6.12 --kernel 6.1 --timeout 3600 patches/ipvs-gue-inner-mac-header.patch
+	$(BIN)/gso-kernel verify --only all --kernel 6.12 --kernel 6.1 --kernel 7.3 --timeout 3600 patches/ipvs-gue-inner-mac-header.patch
 
 zoo: machine
 	$(BIN)/gso-kernel zoo
@@ -48,7 +48,7 @@ outlook:
 	@echo '  2. all tests that boot nothing, with all random examples (6 minutes)'
 	@echo '  3. the package installed for each Python, and kernels   (20 to 40 minutes, by what the cache has)'
 	@echo '     patched and booted'
-	@echo 'make test-all also builds whole kernels from their source (20 to 40 minutes more the first time).'
+	@echo 'make test-all also builds whole kernels, and tries those of other suites (20 to 40 minutes more).'
 
 # Machines wait for a place on this host (kernel/machine/capacity.py), so tests with machines run side
 # by side, too; loadgroup keeps those together that share one.
@@ -56,10 +56,10 @@ MACHINES := $(BIN)/pytest --numprocesses auto --dist loadgroup --durations 15
 test: outlook build test-packages
 	$(BIN)/gso-kernel doctor --install --applications
 	$(CHECK)
-	$(MACHINES) -m '(vm or slow) and not whole_kernel'
+	$(MACHINES) -m '(vm or slow) and not on_demand'
 
 test-all: test
-	$(MACHINES) -m whole_kernel
+	$(MACHINES) -m on_demand
 
 # The news of the next release; with VERSION=0.2.0 they go into CHANGELOG.md.
 changelog: build

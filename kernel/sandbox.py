@@ -21,6 +21,8 @@ SETTINGS = (
 )
 """Files and folders of /etc that tell nothing that is secret, and that programs need."""
 TRUST = "PYGSO_TRUST_PATCH"
+MERGED = {name: f"usr/{name}" for name in _PROGRAMS}
+"""The links at the top of a system that has all its programs below /usr."""
 _ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
 _ENVIRONMENT |= {"LC_ALL": "C.UTF-8", "HOME": "/tmp"}
 
@@ -45,8 +47,11 @@ def confined(
     readable: Sequence[Path] = (),
     writable: Sequence[Path] = (),
     devices: Sequence[Path] = (),
+    root: Path | None = None,
 ) -> list[str]:
     """Return the command line that runs ``command`` with nothing but these places.
+
+    ``root``: a folder whose programs and libraries take the place of the host's.
 
     Whoever asks first makes sure that this host has sandboxes: :func:`works`.
     """
@@ -55,16 +60,27 @@ def confined(
     line += ["bwrap", "--unshare-all", "--die-with-parent", "--cap-drop", "ALL"]
     line += ["--uid", _NOBODY, "--gid", _NOBODY]
     line += ["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"]
-    for folder in program_folders():
-        line += ["--ro-bind", str(folder), str(folder)]
-    for folder, target in program_links().items():
-        line += ["--symlink", target, str(folder)]
+    line += _programs_of(root) if root else _programs()
     for name in SETTINGS:
         line += ["--ro-bind-try", f"/etc/{name}", f"/etc/{name}"]
     for kind, paths in (("--ro-bind", readable), ("--bind", writable), ("--dev-bind-try", devices)):
         for path in paths:
             line += [kind, str(path), str(path)]
     return [*line, "--", *command]
+
+
+def _programs() -> list[str]:
+    line = []
+    for folder in program_folders():
+        line += ["--ro-bind", str(folder), str(folder)]
+    for link, target in program_links().items():
+        line += ["--symlink", target, str(link)]
+    return line
+
+
+def _programs_of(root: Path) -> list[str]:
+    links = [["--symlink", target, f"/{name}"] for name, target in MERGED.items()]
+    return ["--ro-bind", str(root / "usr"), "/usr", *(word for link in links for word in link)]
 
 
 def trusted() -> bool:

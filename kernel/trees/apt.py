@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,9 @@ SUITES = {
     "trixie-backports": (("debian", "trixie-backports"),),
     "sid": (("debian", "sid"),),
 }
+
+# The suite whose programs build kernels of a suite that has none of its own.
+_COMPLETED_BY = {"trixie-backports": "trixie"}
 
 _KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 _PUBLIC = "http://deb.debian.org/"
@@ -48,12 +52,15 @@ Acquire::Languages "none";
 class Apt:
     """One configuration of apt; ``options`` come after the name of each of its programs.
 
+    ``suite``: whose lists these are; ``None`` for the host's own.
+
     Without options it is the host's. Containers often have it keep no index of the lists, and a
     second passes with each question: so the index is kept in our cache. apt makes it anew when the
     lists change.
     """
 
     options: tuple[str, ...] = ()
+    suite: str | None = None
 
     def _ask(self, *question: str) -> str:
         return output("apt-cache", *(self.options or _index()), *question)
@@ -79,6 +86,13 @@ class Apt:
         sandbox = ("-o", "APT::Sandbox::User=root")
         return ["apt-get", *self.options, *sandbox, "download", *packages]
 
+    def closure_command(self, packages: Iterable[str], archives: Path) -> list[str]:
+        """Return the command that downloads packages with all that they depend on into a folder."""
+        settings = ("APT::Sandbox::User=root", f"Dir::Cache::archives={archives}")
+        options = [word for setting in settings for word in ("-o", setting)]
+        command = ["apt-get", *self.options, *options, "--no-install-recommends", "--yes", "-q"]
+        return [*command, "--download-only", "install", *packages]
+
 
 HOST = Apt()
 
@@ -91,10 +105,15 @@ def _index() -> tuple[str, ...]:
     return tuple(word for key, to in places.items() for word in ("-o", f"Dir::Cache{key}={to}"))
 
 
+def programs_suite(name: str) -> str:
+    """Return the suite that has the compiler of a suite's kernels."""
+    return _COMPLETED_BY.get(name, name)
+
+
 def suite(name: str) -> Apt:
     """Return apt with the lists of a suite, fetched today; without a network, with older ones."""
     folder = cache_folder() / "apt" / name
-    found = Apt((f"--config-file={folder}/apt.conf",))
+    found = Apt((f"--config-file={folder}/apt.conf",), name)
     mark = folder / "updated"
     with only_one(folder):
         if mark.exists() and time.time() - mark.stat().st_mtime < _DAY:

@@ -14,6 +14,7 @@ from gso.kernel.paths import cache_folder
 # The folders of the cache, and what each of them holds.
 KINDS = {
     "debian": "kernel packages, unpacked",
+    "toolchains": "compilers of Debian's suites, unpacked",
     "build": "module sources and objects",
     "modules": "modules, built",
     "trees": "source trees with their objects and kernels",

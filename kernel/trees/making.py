@@ -27,9 +27,14 @@ def make(
     *,
     readable: Sequence[Path],
     writable: Path,
+    root: Path | None = None,
 ) -> None:
-    """Run make in a tree, which sees ``readable``, and ``writable`` to write there."""
-    within = sandbox.confined([], readable=readable, writable=[writable]) if sandbox.works() else ()
+    """Run make in a tree, which sees ``readable``, and ``writable`` to write there.
+
+    ``root``: a folder whose programs are run instead of the host's.
+    """
+    places = {"readable": readable, "writable": [writable]}
+    within = sandbox.confined([], **places, root=root) if sandbox.works() else ()
     logged(stage, ["make", "-C", str(tree), *arguments], log, writable, within)
 
 

@@ -17,12 +17,13 @@ from typing import NamedTuple
 from gso.kernel.bootable import Bootable
 from gso.kernel.errors import TestBedError
 from gso.kernel.paths import cache_folder, only_one
-from gso.kernel.processes import logged, output
+from gso.kernel.processes import output
 from gso.kernel.trees import debian, kept
 from gso.kernel.trees.debian import DebianKernel
 from gso.kernel.trees.makefile import BUILT_IN, NAMES, objects, option
 from gso.kernel.trees.making import check_trust, made, make, runs_commands
 from gso.kernel.trees.patches import Files
+from gso.kernel.trees.toolchain import toolchain
 
 _SOURCES = (".c", ".S")
 # What people and tests read, and no kernel is made of.
@@ -97,9 +98,9 @@ def _work(kernel: DebianKernel) -> Path:
 
 
 def _place(kernel: DebianKernel, files: Files) -> Path:
-    compiler = output(_compiler(kernel), "--version")
+    programs = toolchain(kernel).version()
     # "touched": made since only the touched modules are built.
-    key = kept.key("touched", kernel.release, kernel.version, compiler, kept.content(files))
+    key = kept.key("touched", kernel.release, kernel.version, programs, kept.content(files))
     return cache_folder() / "modules" / key
 
 
@@ -195,18 +196,24 @@ def _sources(folder: Path, name: str) -> list[str]:
 
 def _build(kernel: DebianKernel, folder: str, goals: Goals, log: Path) -> None:
     work = _work(kernel) / folder
-    arguments = [f"M={work}", f"-j{kept.jobs()}", f"CC={_compiler(kernel)}", *goals.options]
-    arguments += [f"{name}.ko" for name in goals.modules]
-    readable = [kernel.root, _work(kernel)]
-    make("build", kernel.headers, arguments, log, readable=readable, writable=work)
+    wanted = [*goals.options, *(f"{name}.ko" for name in goals.modules)]
+    _make(kernel, work, wanted, log, readable=[kernel.root, _work(kernel)])
+
+
+def _make(
+    kernel: DebianKernel, folder: Path, goals: list[str], log: Path, readable: list[Path]
+) -> None:
+    tools = toolchain(kernel)
+    goals = [f"M={folder}", f"-j{kept.jobs()}", f"CC={tools.compiler}", *goals]
+    tree, root = kernel.headers, tools.root
+    make("build", tree, goals, log, readable=readable, writable=folder, root=root)
 
 
 def own_module(kernel: DebianKernel, source: Path) -> Path:
     """Build a module of our own from the folder ``source``, which has a Kbuild, for a kernel."""
-    compiler = _compiler(kernel)
     texts = {path.name: path.read_bytes() for path in sorted(source.iterdir()) if path.is_file()}
-    version = output(compiler, "--version")
-    place = cache_folder() / "modules" / kept.key(kernel.release, kernel.version, version, texts)
+    programs = toolchain(kernel).version()
+    place = cache_folder() / "modules" / kept.key(kernel.release, kernel.version, programs, texts)
     module = place / f"{source.name}.ko"
     with only_one(place):
         if not module.exists():
@@ -214,10 +221,9 @@ def own_module(kernel: DebianKernel, source: Path) -> Path:
             shutil.rmtree(work, ignore_errors=True)
             work.mkdir()
             kept.write_files(work, texts)
-            command = ["make", "-C", str(kernel.headers), f"M={work}", f"CC={compiler}"]
             # Type information would need pahole, and nothing reads it.
-            command += ["CONFIG_DEBUG_INFO_BTF_MODULES=", "modules"]
-            logged("build", command, place / "build.log", work)
+            goals = ["CONFIG_DEBUG_INFO_BTF_MODULES=", "modules"]
+            _make(kernel, work, goals, place / "build.log", readable=[kernel.root])
             (work / module.name).rename(module)
             shutil.rmtree(work)
     return module
@@ -241,11 +247,3 @@ def check_modules(kernel: Bootable, running: dict[str, str]) -> None:
             raise TestBedError(
                 "guest", f"{module.name} has build ID {built}, but {found} was running"
             )
-
-
-def _compiler(kernel: DebianKernel) -> str:
-    """Return the compiler that the distribution built this kernel with."""
-    match = re.search(r'^CONFIG_CC_VERSION_TEXT="(\S+)', kernel.config.read_text(), re.MULTILINE)
-    name = match[1].rsplit("/", 1)[-1] if match else "gcc"
-    name = name.removeprefix("x86_64-linux-gnu-")
-    return name if shutil.which(name) else "gcc"

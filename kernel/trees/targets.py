@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gso.kernel.bootable import PATCHED, UNPATCHED, VARIANTS, Bootable
 from gso.kernel.errors import UsageError
-from gso.kernel.trees import debian, modules
+from gso.kernel.trees import debian, modules, toolchain
 from gso.kernel.trees.build import SourceTree
 from gso.kernel.trees.modules import NoModuleError
 from gso.kernel.trees.patches import Files, Pristine, Variants
@@ -118,11 +118,13 @@ class DebianTarget(PatchedTarget):
 
     def _fetch(self) -> None:
         debian.fetch(self._kernel)
+        toolchain.toolchain(self._kernel)
 
     def _missing(self) -> list[str]:
-        if debian.fetched(self._kernel):
-            return []
-        return [f"fetch: {' '.join(debian.download_command(self._kernel))}"]
+        # Only an unpacked kernel says which compiler it wants.
+        fetched = debian.fetched(self._kernel)
+        command = (toolchain if fetched else debian).download_command(self._kernel)
+        return [f"fetch: {' '.join(command)}"] if command else []
 
     def _build_outlook(self, files: Files) -> str:
         if modules.built(self._kernel, files):

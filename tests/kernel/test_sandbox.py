@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def run(script: str, **places: list[Path]) -> subprocess.CompletedProcess[str]:
+def run(script: str, **places: list[Path] | Path) -> subprocess.CompletedProcess[str]:
     command = sandbox.confined(["sh", "-c", script], **places)
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
@@ -92,3 +92,10 @@ def _runs(number: int) -> bool:
         if int(fields[2]) == number and fields[0] != "Z":
             return True
     return False
+
+
+@pytest.mark.skipif(not Path("/bin").is_symlink(), reason="the host's programs are not all in /usr")
+def test_the_programs_of_another_root(tmp_path):
+    (tmp_path / "usr").symlink_to("/usr")
+    assert run("test -x /usr/bin/env && echo here", root=Path("/")).stdout == "here\n"
+    assert run(f"test -e {tmp_path}", root=tmp_path).returncode == 1

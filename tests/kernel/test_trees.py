@@ -10,7 +10,7 @@ from testbed import CHECKS, MAIN, committed, edited, git, whole_tree
 
 pytestmark = [
     pytest.mark.vm,
-    pytest.mark.whole_kernel,
+    pytest.mark.on_demand,
     pytest.mark.xdist_group("whole kernel"),
     pytest.mark.usefixtures("nothing_is_left_behind"),
 ]

@@ -39,7 +39,7 @@ def test_the_fix_is_fixed_and_every_byte_explained(fixed):
     check_evidence(Path(fixed.report["folder"]), kernel["id"])
 
 
-@pytest.mark.whole_kernel
+@pytest.mark.on_demand
 @pytest.mark.xdist_group("whole kernel")
 def test_a_source_tree_is_built_small_and_judged(verify):
     done = verify(MAIN, "--source", whole_tree(), *CHECKS, timeout=3600)
