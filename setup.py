@@ -157,7 +157,8 @@ if __name__ == "__main__":
         include_package_data=False,
         package_data={
             "": ["*.pyi", "*.pxd", "*.h"],
-            "gso": ["py.typed", "buffers/simd/*.h", "diagnosis/drop_reasons.*", "commands/*.json"],
+            "gso": ["py.typed", "buffers/simd/*.h", "diagnosis/drop_reasons.*"],
+            "gso.commands": ["*.json", "*.lua"],
             "gso.kernel": ["config/*.config"],
             "gso.kernel.report": ["*.css", "*.schema.json"],
             "gso.kernel.guest": ["*.sh", "segmenter/Kbuild", "segmenter/*.c"],

@@ -25,6 +25,7 @@ COMMANDS = {
     "explain": "draw one packet of a capture: headers, offsets, values, checksums",
     "diagnose": "find wrong header offsets in a log of pwru, perf, ftrace or dmesg",
     "validate": "judge the lengths and checksums of a capture's packets",
+    "wireshark": "print or install the plugin of Wireshark for GUE, FOU and VXLAN",
     "watch": "diagnose the tunnel packets of this host as they pass (root)",
 }
 _INTERRUPTED = 130

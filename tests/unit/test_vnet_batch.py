@@ -30,12 +30,9 @@ def rows(headers):
 def recorded():
     """Packets that a kernel got with a virtio header, those that it refused, too."""
     for record in vectorset.records():
-        injected = record.get("injected") or {}
-        if "vnet_hdr" in injected and "frame" in injected:
-            yield (
-                VirtioNetHeader.unpack(bytes.fromhex(injected["vnet_hdr"])),
-                bytes.fromhex(injected["frame"]),
-            )
+        if (injected := record.get("injected")) and injected.get("headers"):
+            frame = bytes.fromhex(injected["headers"]) + bytes(range(250)) * 12
+            yield VirtioNetHeader.unpack(bytes.fromhex(injected["vnet_hdr"])), frame
 
 
 def mixed():
@@ -92,7 +89,9 @@ def test_the_sum_in_each_frame_is_believed_right_or_wrong():
 
 @pytest.mark.parametrize("checksum", ["complete", "partial"])
 def test_a_batch_is_its_packets_one_by_one(checksum):
-    cases = [*mixed(), *recorded()]
+    kernel = list(recorded())
+    assert len(kernel) > 50
+    cases = [*mixed(), *kernel[:400]]
     headers, frames = rows([header for header, _ in cases]), [frame for _, frame in cases]
     expected = [one_by_one(header, frame, checksum) for header, frame in cases]
     got = gso.segment_vnet_batch(frames, headers, checksum=checksum, errors="pass")

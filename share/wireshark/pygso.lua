@@ -1,0 +1,1 @@
+../../gso/commands/pygso.lua
