@@ -19,6 +19,8 @@ from operator import index
 
 import numpy as np
 
+from gso.html import MOST_ROWS, html_table
+
 
 cdef bytes _bytes_of(object part):
     """Copy of a buffer, or of what makes bytes of itself, as packets of scapy do."""
@@ -317,6 +319,12 @@ cdef class Frames:
     def __repr__(self):
         return f"<gso.{type(self).__name__}: {self.n} frames, {self.nbytes} bytes>"
 
+    def _repr_html_(self):
+        """For notebooks: the first frames."""
+        first = enumerate(self[:MOST_ROWS])
+        rows = ((i, len(frame), _start(frame)) for i, frame in first)
+        return html_table(repr(self), ("frame", "bytes", "starts with"), rows, self.n)
+
     def __reduce__(self):
         return Frames, (self.data, self.offsets)
 
@@ -359,6 +367,13 @@ cdef class Segments(Frames):
 def _no(kind):
     """Older pyarrow knows fewer types."""
     return False
+
+
+def _start(frame):
+    return bytes(frame[:_SHOWN]).hex(" ", 2) + " ..." * (len(frame) > _SHOWN)
+
+
+_SHOWN = 32  # bytes of a frame, in notebooks
 
 
 cdef object _frozen(object array):

@@ -12,9 +12,11 @@ import numpy.typing as npt
 from gso.buffers._frames import Frames, Segments
 from gso.capture.format import Format, Int64s, Interface
 from gso.capture.options import Options
+from gso.html import MOST_ROWS, html_table
+from gso.printable import plural
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Capture:
     """Captured packets.
 
@@ -45,6 +47,22 @@ class Capture:
 
     def __len__(self) -> int:
         return len(self.frames)
+
+    def __repr__(self) -> str:
+        packets = plural(len(self), "packet")
+        return f"<gso.Capture: {packets}, {self.frames.nbytes} bytes, {self.format}>"
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the first packets."""
+        head = ("packet", "time", "link type", "captured", "on the wire", "comment")
+        rows = (self._row(i) for i in range(min(len(self), MOST_ROWS)))
+        return html_table(repr(self), head, rows, len(self))
+
+    def _row(self, i: int) -> tuple[object, ...]:
+        interface = self.interfaces[int(self.interface_ids[i])]
+        time = self.timestamps[i].astype("datetime64[ns]")
+        sizes = len(self.frames[i]), self.original_lengths[i]
+        return i, time, interface.link_type, *sizes, self.comments[i] or ""
 
     @overload
     def __getitem__(self, key: int) -> memoryview: ...

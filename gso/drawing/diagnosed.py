@@ -8,6 +8,7 @@ from gso import diagnosis
 from gso.drawing.diagnosis_json import SCHEMA, log_json
 from gso.drawing.diagnosis_page import page
 from gso.drawing.diagnosis_text import report
+from gso.html import html_text
 
 if TYPE_CHECKING:
     from gso.diagnosis.survey import Batches
@@ -27,6 +28,10 @@ class Diagnosis(diagnosis.Diagnosis):
     def to_html(self, name: str = "log") -> str:
         """The same as a page of its own, as ``gso diagnose --html`` writes it."""
         return page([(name, self)])
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the report's text, up to a length."""
+        return html_text(self.to_text())
 
 
 def diagnose(trace: Batches, kernel: str = "") -> Diagnosis:

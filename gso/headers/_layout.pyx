@@ -19,6 +19,7 @@ import numpy as np
 
 from gso.buffers._memory import new_array
 from gso.constants import L4, Tunnel
+from gso.html import html_table
 
 LAYOUT_DTYPE = np.dtype([
     ("mac_header", np.int32),
@@ -125,6 +126,16 @@ cdef class Layout:
     def __repr__(self):
         parts = ", ".join(f"{name}={_shown(getattr(self, name))}" for name in _NAMES)
         return f"Layout({parts})"
+
+    def _repr_html_(self):
+        """For notebooks: the offsets that the frame has headers for."""
+        known = [(name, getattr(self, name)) for name in _NAMES]
+        rows = [(name, _named(value)) for name, value in known if value is not None]
+        return html_table("gso.Layout", ("offset", "bytes"), rows, 0)
+
+
+def _named(value):
+    return value.name if isinstance(value, (L4, Tunnel)) else value
 
 
 def _shown(value):

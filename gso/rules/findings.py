@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from gso.constants import GsoType
+from gso.html import html_table
+from gso.printable import plural
 from gso.rules.table import TNL_HLEN_PARTS, Rule, Severity
 from gso.skb.state import OFFSETS, UNSET
 
@@ -36,6 +38,16 @@ class Finding:
     def __str__(self) -> str:
         return f"{self.rule}: {self.message}"
 
+    def _repr_html_(self) -> str:
+        """For notebooks: all that is known."""
+        rows = [
+            ("rule", f"{self.rule} ({self.severity.name.lower()})"),
+            ("found", self.message),
+            ("kernel", self.kernel_outcome),
+            ("cause", self.likely_cause),
+        ]
+        return html_table("gso.Finding", ("", ""), rows, 0)
+
 
 class Findings(list[Finding]):
     """The findings, in the order of the table of rules.
@@ -61,6 +73,12 @@ class Findings(list[Finding]):
         A rule that is in neither `judged` nor here does not apply to the packet.
         """
         return self._lacking()
+
+    def _repr_html_(self) -> str:
+        """For notebooks: a row each, and how many rules were judged."""
+        title = f"{plural(len(self), 'finding')}, {plural(len(self.judged), 'rule')} judged"
+        rows = ((one.rule, one.severity.name.lower(), one.message) for one in self)
+        return html_table(title, ("rule", "severity", "found"), rows, len(self))
 
 
 def finding(rule: Rule, known: Mapping[str, int]) -> Finding:
