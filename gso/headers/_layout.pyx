@@ -3,6 +3,7 @@
 """Layouts: where a walk found the headers of a frame, for Python."""
 
 from cpython.buffer cimport PyBuffer_Release
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.stdint cimport int32_t, int64_t, uint8_t
 from libc.string cimport memcpy, memset
 
@@ -127,11 +128,27 @@ cdef class Layout:
         parts = ", ".join(f"{name}={_shown(getattr(self, name))}" for name in _NAMES)
         return f"Layout({parts})"
 
+    def __reduce__(self):
+        """Offsets and kinds; a frame's layers are read again where they are needed."""
+        return _restore, (PyBytes_FromStringAndSize(<const char *>&self.h, ROW_SIZE), self.link)
+
     def _repr_html_(self):
         """For notebooks: the offsets that the frame has headers for."""
         known = [(name, getattr(self, name)) for name in _NAMES]
         rows = [(name, _named(value)) for name, value in known if value is not None]
         return html_table("gso.Layout", ("offset", "bytes"), rows, 0)
+
+
+def _restore(bytes row, link):
+    if len(row) != ROW_SIZE:
+        raise ValueError(f"a Layout has {ROW_SIZE} bytes, not {len(row)}")
+    is_raw(link)  # refuses what is no link type
+    cdef Layout self = Layout.__new__(Layout)
+    memset(&self.h, 0, sizeof(self.h))
+    memcpy(&self.h, PyBytes_AS_STRING(row), ROW_SIZE)
+    self.link = link
+    self.restored = True
+    return self
 
 
 def _named(value):

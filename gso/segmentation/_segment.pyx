@@ -22,6 +22,10 @@ from gso.segmentation._plan cimport make_plan, plan, plan_options, plan_size
 
 import numpy as np
 
+from gso.constants import Reason
+from gso.errors import GsoError
+from gso.headers._layout import parse
+
 cdef Frames segments_of(plan *p, const uint8_t *frame, Py_ssize_t size):
     """Write the segments of a plan into new Frames."""
     cdef Py_ssize_t i, length = plan_size(p)
@@ -119,6 +123,8 @@ cdef object run(
     if layout is not None:
         if (<Layout?>layout).link is None:
             raise TypeError("a Layout comes from gso.parse")
+        if (<Layout>layout).restored:
+            layout = _read_again(layout, frame, tunnel_ports)
         j.layout = &(<Layout>layout).h
     take_ports(&ports, tunnel_ports)
     p.template.p = p.template.few
@@ -135,6 +141,17 @@ cdef object run(
     finally:
         drop_copy(&p.template)
         drop_ports(&ports)
+
+
+cdef Layout _read_again(Layout pickled, object frame, object tunnel_ports):
+    """The layout of the frame if it is the one that was pickled, which knows offsets only."""
+    cdef Layout found = parse(frame, link_type=pickled.link, tunnel_ports=tunnel_ports)
+    if found != pickled:
+        raise GsoError(
+            f"the layout, which was pickled, ends at byte {pickled.payload}, the frame's headers "
+            f"at {found.payload}: it is another frame, or needs the same tunnel_ports",
+            reason=Reason.LAYOUT, field="payload", offset=pickled.payload, limit=found.payload)
+    return found
 
 
 def segment(frame, gso_size, *, gso_type=None, layout=None, link_type="ethernet",
