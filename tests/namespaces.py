@@ -66,6 +66,22 @@ def ip(*commands: str) -> None:
         pytest.skip(f"this kernel cannot do {'; '.join(commands)}: {done.stderr.strip()}")
 
 
+def need_tun() -> None:
+    """Skip where this host lets nobody have a TUN device."""
+    try:
+        os.close(os.open("/dev/net/tun", os.O_RDWR))
+    except OSError as error:
+        pytest.skip(f"no TUN devices here: {error}")
+
+
+def quiet_ipv6(device: str) -> None:
+    """Give a device no address of the kernel's choice."""
+    path = Path(f"/proc/sys/net/ipv6/conf/{device}/addr_gen_mode")
+    if not path.exists():
+        pytest.skip("this kernel has no IPv6")
+    path.write_text("1")
+
+
 def without_ipv6(device: str) -> None:
     """Keep the kernel from sending of its own accord through a device: multicast listeners."""
     path = Path(f"/proc/sys/net/ipv6/conf/{device}/disable_ipv6")

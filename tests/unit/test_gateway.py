@@ -6,7 +6,6 @@ import contextlib
 import os
 import socket
 import threading
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +13,7 @@ import pytest
 import gso
 from gso.packet import PacketSocket
 from gso.tun import Tun
-from namespaces import ip, own_namespace, within, without_ipv6
+from namespaces import ip, need_tun, own_namespace, quiet_ipv6, within, without_ipv6
 from programs import example
 
 gue_gateway = example("gue_gateway")
@@ -37,7 +36,7 @@ def end(number, namespace, outer):
         stop,
         stopped,
     ):
-        Path("/proc/sys/net/ipv6/conf/gue0/addr_gen_mode").write_text("1")
+        quiet_ipv6("gue0")
         ip("link set gue0 up", f"addr add {INNER[4][number]}/24 dev gue0")
         ip(f"addr add {INNER[6][number]}/64 dev gue0 nodad")
         udp.bind((own, 6080))
@@ -53,6 +52,7 @@ def end(number, namespace, outer):
 
 @contextlib.contextmanager
 def tunnel(outer):
+    need_tun()
     with own_namespace() as a, own_namespace() as b:
         ip(f"link add right type veth peer name left netns /proc/{os.getpid()}/fd/{a}")
         for namespace, device, number in ((a, "left", 0), (b, "right", 1)):

@@ -10,7 +10,6 @@ import os
 import platform
 import socket
 import threading
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,7 +19,7 @@ from scapy.layers.l2 import Ether
 
 import gso
 from gso.tun import Offload, Tun
-from namespaces import ip, own_namespace, without_ipv6
+from namespaces import ip, need_tun, own_namespace, quiet_ipv6, without_ipv6
 
 ADDRESSES = {4: ("10.9.0.1", "10.9.0.2"), 6: ("fd09::1", "fd09::2")}
 FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
@@ -31,8 +30,7 @@ pytestmark = pytest.mark.usefixtures("namespace")
 
 @pytest.fixture
 def namespace():
-    if not Path("/dev/net/tun").exists():
-        pytest.skip("there is no /dev/net/tun")
+    need_tun()
     with own_namespace() as here:
         yield here
 
@@ -43,7 +41,8 @@ def opened(version=4, **options):
         without_ipv6(tun.name)
         ip(f"link set {tun.name} up", f"addr add 10.9.0.1/24 dev {tun.name}")
     else:
-        ip(f"link set {tun.name} addrgenmode none up")
+        quiet_ipv6(tun.name)
+        ip(f"link set {tun.name} up")
         ip(f"addr add fd09::1/64 dev {tun.name} nodad")
     return tun
 
