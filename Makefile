@@ -8,6 +8,7 @@
 # make guard    compare instruction counts with the stored ones
 # make sanitize look for memory errors with sanitizers and a fuzzer, for FUZZ_SECONDS
 # make lock     renew the lock files of Python packages
+# make wheels   build the sdist and, for each Python of this machine, a wheel, into dist/
 # All set up what they need: a virtual environment here, and Debian packages with sudo.
 
 PYTHON ?= python3
@@ -20,7 +21,7 @@ TYPES := build/types
 SOURCES := pyproject.toml setup.py \
 	$(shell find gso -name '*.pyx' -o -name '*.pxd' -o -name '*.h' -o -name '[a-z]*.c')
 
-.PHONY: verify verify-all zoo check quick-tests outlook test test-all bench guard sanitize lint style types drawing changelog build machine lock test-packages clean
+.PHONY: verify verify-all zoo check quick-tests outlook test test-all bench guard sanitize lint style types drawing changelog build machine lock test-packages wheels clean
 
 verify: machine
 	$(BIN)/gso-kernel verify patches/ipvs-gue-inner-mac-header.patch
@@ -54,12 +55,18 @@ outlook:
 # by side, too; loadgroup keeps those together that share one.
 MACHINES := $(BIN)/pytest --numprocesses auto --dist loadgroup --durations 15
 test: outlook build test-packages
+	$(LOCKED) requirements/release.lock
 	$(BIN)/gso-kernel doctor --install --applications
 	$(CHECK)
 	$(MACHINES) -m '(vm or slow) and not on_demand'
 
 test-all: test
 	$(MACHINES) -m on_demand
+
+# Each wheel is repaired, checked, installed and tried (release/wheels.py).
+wheels: build
+	$(LOCKED) requirements/release.lock
+	$(BIN)/python release/wheels.py
 
 # The news of the next release; with VERSION=0.2.0 they go into CHANGELOG.md.
 changelog: build

@@ -1,6 +1,7 @@
 """Build the compiled core: an extension for each ``.pyx`` below ``gso/``, and one they share."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -76,6 +77,21 @@ extensions.append(
     )
 )
 
+PICTURES = (".svg", ".png")
+
+
+def readme() -> str:
+    """Return README.md; links to files beside it lead to the repository, where PyPI has none."""
+    project = (HERE / "pyproject.toml").read_text(encoding="utf-8")
+    facts = dict(re.findall(r'^(version|Source) = "(.*)"', project, re.MULTILINE))
+
+    def absolute(link: re.Match[str]) -> str:
+        kind = "raw" if link[1].endswith(PICTURES) else "blob"
+        return f"]({facts['Source']}/{kind}/v{facts['version']}/{link[1]})"
+
+    text = (HERE / "README.md").read_text(encoding="utf-8")
+    return re.sub(r"\]\((?!https?:|#)([^)\s]+)\)", absolute, text)
+
 
 class BuildExtensions(build_ext):
     """Compile; modules for a wheel are stripped, those beside their sources keep symbols."""
@@ -146,6 +162,8 @@ class Build(build):
 if __name__ == "__main__":
     cores = os.cpu_count() or 1
     setup(
+        long_description=readme(),
+        long_description_content_type="text/markdown",
         # The folder kernel/ is installed inside gso: a top-level module "kernel" is taken on PyPI.
         packages=[
             *find_packages(include=["gso", "gso.*"]),

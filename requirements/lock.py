@@ -14,7 +14,11 @@ import tomllib
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
-LOCKS = {"make": ("kernel", "arrow", "test", "bench", "lint"), "fuzz": ("fuzz",)}
+LOCKS = {
+    "make": ("kernel", "arrow", "test", "bench", "lint"),
+    "fuzz": ("fuzz",),
+    "release": ("release",),
+}
 """The extras that each lock file has; those of the first are what the others must agree with."""
 
 

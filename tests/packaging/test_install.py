@@ -13,22 +13,10 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-VERSIONS = ("3.10", "3.11", "3.12", "3.13")
+from wheels import VERSIONS, interpreter
 
-# Run far from the checkout, so that only what was installed can be found.
-PROGRAM = """
-import gso, gso.kernel.paths as paths
-frame = bytes.fromhex(
-    "020000000002020000000001080045000bc400014000400600000a0000010a000002"
-    "04d20050000000010000000050180200142e0000") + bytes(2972)
-sizes = [len(s) for s in gso.segment(frame, 1448)]
-assert sizes == [1502, 1502, 130], sizes
-assert len(list(paths.patches_folder().glob("*.patch"))) >= 2
-assert (paths.GUEST / "main.py").is_file()
-import gso.kernel.report.page, gso.kernel.report.load as load
-assert load.SCHEMA.is_file()
-"""
+ROOT = Path(__file__).parents[2]
+SMOKE = ROOT / "release" / "smoke.py"
 
 
 def checkout(target: Path) -> Path:
@@ -47,17 +35,6 @@ def checkout(target: Path) -> Path:
     return target
 
 
-def interpreter(version: str) -> str | None:
-    """Return a Python of this version that runs (the shims of pyenv may not)."""
-    candidates = [*Path.home().glob(f".pyenv/versions/{version}.*/bin/python{version}")]
-    if found := shutil.which(f"python{version}"):
-        candidates.append(Path(found))
-    for candidate in candidates:
-        if subprocess.run([candidate, "-c", ""], capture_output=True, check=False).returncode == 0:
-            return str(candidate)
-    return None
-
-
 def run(*command: str | Path, cwd: Path, **environment: str) -> str:
     done = subprocess.run(
         [str(part) for part in command],
@@ -72,7 +49,7 @@ def run(*command: str | Path, cwd: Path, **environment: str) -> str:
 
 
 def check_installed(environment: Path, folder: Path) -> None:
-    run(environment / "bin/python", "-c", PROGRAM, cwd=folder)
+    run(environment / "bin/python", SMOKE, cwd=folder)
     assert "ipvs-gue-inner-mac-header.patch" in run(
         environment / "bin/gso-kernel", "list", cwd=folder
     )
@@ -91,7 +68,7 @@ def quick_compiler(folder: Path) -> Path:
 @pytest.mark.slow
 @pytest.mark.parametrize("version", VERSIONS)
 def test_pip_install_from_a_clean_checkout(version, tmp_path):
-    """Whether it builds and runs; the code that users get is in the wheel of the next test."""
+    """Whether it builds and runs, not optimised (`make wheels` tries optimised ones)."""
     python = interpreter(version)
     if python is None:
         pytest.skip(f"no Python {version} on this machine")
@@ -103,29 +80,49 @@ def test_pip_install_from_a_clean_checkout(version, tmp_path):
     check_installed(environment, tmp_path)
 
 
-@pytest.mark.slow
-def test_an_sdist_and_its_wheel_have_all_that_is_needed_elsewhere(tmp_path):
-    source = checkout(tmp_path / "source")
-    build = f"from setuptools import build_meta; build_meta.build_sdist({str(tmp_path)!r})"
+@pytest.fixture(scope="module")
+def sdist(tmp_path_factory):
+    """The sdist of a checkout that is there no more, and what the checkout had."""
+    folder = tmp_path_factory.mktemp("sdist")
+    source = checkout(folder / "source")
+    build = f"from setuptools import build_meta; build_meta.build_sdist({str(folder)!r})"
     run(sys.executable, "-c", build, cwd=source)
-    (sdist,) = tmp_path.glob("pygso-*.tar.gz")
-    with tarfile.open(sdist) as archive:
+    tracked = {str(path.relative_to(source)) for path in source.rglob("*") if path.is_file()}
+    shutil.rmtree(source)
+    (built,) = folder.glob("pygso-*.tar.gz")
+    return built, tracked
+
+
+def build_wheel(source: Path, folder: Path) -> Path:
+    pip = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation"]
+    made = {"SOURCE_DATE_EPOCH": "1700000000", "CC": str(quick_compiler(folder))}
+    run(*pip, "-w", folder, source, cwd=folder, **made)
+    (wheel,) = folder.glob("pygso-*.whl")
+    return wheel
+
+
+@pytest.fixture(scope="module")
+def wheel(sdist, tmp_path_factory):
+    return build_wheel(sdist[0], tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("wheel")
+def test_an_sdist_has_the_sources_and_no_more(sdist):
+    built, tracked = sdist
+    with tarfile.open(built) as archive:
         names = {one.name.partition("/")[2] for one in archive.getmembers() if one.isfile()}
-    tracked = {
-        str(path.relative_to(source)) for path in (source / "gso").rglob("*") if path.is_file()
-    }
     assert {name for name in names if name.startswith("gso/")} == {
-        name for name in tracked if not re.search(r"/_\w+\.c$", name)
+        name for name in tracked if name.startswith("gso/") and not re.search(r"/_\w+\.c$", name)
     }
     assert not any(name.startswith(("tests", "benchmarks")) for name in names)
-    shutil.rmtree(source)
-    pip = [sys.executable, "-m", "pip"]
-    wheel_options = ["--no-deps", "--no-build-isolation", "-w", tmp_path]
-    run(*pip, "wheel", "-q", *wheel_options, sdist, cwd=tmp_path)
-    (wheel,) = tmp_path.glob("pygso-*.whl")
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("wheel")
+def test_a_wheel_has_all_that_is_needed_elsewhere(wheel, tmp_path):
+    share = f"pygso-{wheel.name.split('-')[1]}.data/data/share"
     names = set(zipfile.ZipFile(wheel).namelist())
-    version = wheel.name.split("-")[1]
-    share = f"pygso-{version}.data/data/share"
     for needed in (
         f"{share}/man/man1/gso-kernel.1",
         f"{share}/bash-completion/completions/gso",
@@ -153,3 +150,34 @@ def test_an_sdist_and_its_wheel_have_all_that_is_needed_elsewhere(tmp_path):
     run(sys.executable, "-m", "venv", environment, cwd=tmp_path)
     run(environment / "bin/pip", "install", "-q", f"{wheel}[kernel]", cwd=tmp_path)
     check_installed(environment, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("wheel")
+def test_the_modules_of_a_wheel_are_stripped(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        modules = [archive.read(n) for n in archive.namelist() if n.endswith(".so")]
+    assert len(modules) > 20
+    assert not any(b".symtab\0" in module or b".debug_info\0" in module for module in modules)
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("wheel")
+def test_pypi_would_take_the_wheel(wheel, sdist, tmp_path):
+    """auditwheel finds nothing in it that a host may lack; twine reads what it says of itself."""
+    pytest.importorskip("auditwheel", reason="requirements/release.lock is not installed")
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    audit = [sys.executable, "-m", "auditwheel", "repair", "-w", tmp_path, wheel]
+    run(*audit, cwd=tmp_path, PATH=path)
+    (repaired,) = tmp_path.glob("*.whl")
+    assert re.search(r"-manylinux_2_(\d+)_", repaired.name)
+    run(sys.executable, "-m", "twine", "check", "--strict", repaired, sdist[0], cwd=tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("wheel")
+def test_two_builds_are_equal(wheel, tmp_path):
+    """One of an sdist and one of a checkout, in folders of other names."""
+    other = build_wheel(checkout(tmp_path / "source"), tmp_path)
+    assert other.name == wheel.name
+    assert other.read_bytes() == wheel.read_bytes()
