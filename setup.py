@@ -99,7 +99,7 @@ class BuildExtensions(build_ext):
     def finalize_options(self) -> None:
         """Ask the linker for no symbols."""
         super().finalize_options()
-        if not self.inplace:
+        if not self.inplace and not sanitizers:
             for extension in self.extensions or []:
                 extension.extra_link_args = [*extension.extra_link_args, "-Wl,--strip-all"]
 
@@ -123,8 +123,8 @@ class BuildManuals(Command):
 
     def run(self) -> None:
         """Write them, and name them to the command that fills the wheel."""
-        if self.editable_mode or not compiled:
-            return  # there is nothing yet that could be imported
+        if self.editable_mode or sanitizers or not compiled:
+            return  # nothing is there yet that this interpreter could import
         folder = Path(self.build_base, "manuals").resolve()
         path = os.pathsep.join([str(Path(self.build_lib).resolve()), *filter(None, sys.path)])
         writer = [sys.executable, HERE / "release" / "manuals.py", folder]
