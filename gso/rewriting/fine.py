@@ -41,12 +41,22 @@ def look(
     """Look at each packet of a capture; the arguments are those of `fine_frames`."""
     cut = batch.frames.lengths < batch.original_lengths
     fine, fragments = np.zeros(len(batch), np.bool_), np.zeros(len(batch), np.bool_)
-    types = np.array([interface.link_type for interface in batch.interfaces])
-    for link_type in set(types):
-        which = np.flatnonzero(types[batch.interface_ids] == link_type)
+    types = _link_types(batch)
+    for link_type in set(types.tolist()):
+        which = np.flatnonzero(types == link_type)
         frames = batch.frames if len(which) == len(batch) else batch.frames[which]
         pieces = np.zeros(len(which), np.bool_)
         words: Any = {"tunnel_ports": tunnel_ports, "mtu": mtu, "tunnels": tunnels}
         fine[which] = fine_frames(frames, link_type, fragments=pieces, **words)
         fragments[which] = pieces
     return Looked(fine & ~cut, cut, fragments)
+
+
+def _link_types(batch: Capture) -> npt.NDArray[np.str_]:
+    """Return the link type of each packet.
+
+    Only interfaces that have packets here are asked: a file may describe many thousand of them,
+    one before each packet, and a piece of it knows all that came before.
+    """
+    ids, places = np.unique(batch.interface_ids, return_inverse=True)
+    return np.array([batch.interfaces[i].link_type for i in ids], np.str_)[places]

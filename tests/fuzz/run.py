@@ -18,7 +18,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from shlex import quote
 
-from seeds import seeds
+import dictionaries
+import seeds
 from targets import TARGETS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -135,6 +136,8 @@ def fuzz(target: str, seconds: int) -> int:
     print(f"sanitize: fuzzing {target} for {seconds} s, {count(folder)} inputs known", flush=True)
     found = WORK / "found"
     found.mkdir(exist_ok=True)
+    words = WORK / f"{target}.dict"
+    dictionaries.write(target, words)
     log = WORK / f"{target}.log"
     with log.open("wb") as output:
         status = run_fuzzer(
@@ -143,6 +146,7 @@ def fuzz(target: str, seconds: int) -> int:
                 "-seed=1",
                 f"-max_total_time={seconds}",
                 f"-artifact_prefix={found}/{target}-",
+                f"-dict={words}",
                 str(folder),
             ],
             output,
@@ -202,8 +206,7 @@ def unpack(target: str) -> Path:
     """The target's corpus and seeds as libFuzzer wants them: one file an input."""
     folder = WORK / target
     folder.mkdir(parents=True, exist_ok=True)
-    for number, seed in enumerate(seeds(target)):
-        (folder / f"seed-{number:03}").write_bytes(seed)
+    seeds.write(target, folder)
     archive = CORPUS / f"{target}.zip"
     if archive.exists():
         with zipfile.ZipFile(archive) as packed:

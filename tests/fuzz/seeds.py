@@ -1,4 +1,7 @@
-"""First inputs for the fuzzer: real packets of every tunnel, and small captures of both formats."""
+"""First inputs for the fuzzer: real packets of every tunnel, and small captures of both formats.
+
+Writes one folder a target, with a file a seed: python tests/fuzz/seeds.py FOLDER
+"""
 
 from __future__ import annotations
 
@@ -156,3 +159,17 @@ def guests() -> Iterator[bytes]:
     )
     yield b'{"stage": "end", "ok": true, "modules": {"fou": "0f"}, "packets_after": {"a": 1}}'
     yield b'{"stage": "functions", "watched": {"f": {"symbols": ["f"], "why": ""}}}'
+
+
+def write(target: str, folder: Path) -> None:
+    """Write the target's seeds as libFuzzer wants them: one file an input."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, seed in enumerate(seeds(target)):
+        (folder / f"seed-{number:03}").write_bytes(seed)
+
+
+if __name__ == "__main__":
+    from targets import TARGETS
+
+    for each in TARGETS:
+        write(each, Path(sys.argv[1], each))

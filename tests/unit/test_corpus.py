@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import zipfile
 from pathlib import Path
 
@@ -27,5 +28,15 @@ def test_the_kept_inputs_of_the_fuzzer(archive):
             target(packed.read(name))
 
 
-def test_there_is_a_corpus_for_each_target():
-    assert {archive.stem for archive in ARCHIVES} == set(load("targets").TARGETS)
+def test_there_are_a_corpus_seeds_and_words_for_each_target(tmp_path):
+    targets, seeds, dictionaries = map(load, ("targets", "seeds", "dictionaries"))
+    assert {archive.stem for archive in ARCHIVES} == set(targets.TARGETS)
+    for name, target in targets.TARGETS.items():
+        for seed in seeds.seeds(name):
+            target(seed)
+        seeds.write(name, tmp_path / name)
+        assert any((tmp_path / name).iterdir()), name
+        dictionaries.write(name, tmp_path / f"{name}.dict")
+        lines = (tmp_path / f"{name}.dict").read_text().splitlines()
+        assert len(lines) > 15, name
+        assert all(re.fullmatch(r'"(\\x[0-9a-f]{2})+"', line) for line in lines)

@@ -4,6 +4,7 @@ import io
 import lzma
 import struct
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import pytest
 import gso
 from gso.capture import Reader, read_capture
 from gso.compressed import DamagedError, Expander
+from gso.rewriting.fine import look
 
 
 def block(kind, body):
@@ -35,6 +37,31 @@ def test_many_interfaces():
     assert len(capture.interfaces) == len(capture) == count
     assert np.array_equal(capture.interface_ids, np.arange(count))
     assert np.array_equal(capture.timestamps, np.arange(count) * 1000)
+
+
+class Asked(tuple):
+    """Interfaces that remember which of them was asked for."""
+
+    def __getitem__(self, index):
+        self.which.append(int(index))
+        return super().__getitem__(index)
+
+    def __iter__(self):
+        raise AssertionError("all of them")
+
+
+def test_a_piece_asks_for_its_own_interfaces_only():
+    for batch in Reader(io.BytesIO(many_interfaces(40))):
+        interfaces = Asked(batch.interfaces)
+        interfaces.which = []
+        fields = ("frames", "original_lengths", "interface_ids")
+        given = {name: getattr(batch, name) for name in fields}
+
+        class Piece(SimpleNamespace):
+            __len__ = batch.__len__
+
+        look(Piece(**given, interfaces=interfaces), None)
+        assert interfaces.which == batch.interface_ids.tolist()
 
 
 def test_each_batch_has_the_clock_of_its_interfaces():
