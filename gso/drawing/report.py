@@ -89,7 +89,8 @@ def report_items(name: str, diagnosis: Diagnosis) -> Iterator[Item]:
 
 def _read(name: str, diagnosis: Diagnosis) -> Iterator[Item]:
     """Say how many lines were read, and which were not."""
-    read = f"{plural(diagnosis.lines, 'line')} of {diagnosis.format}"
+    read = plural(diagnosis.lines, "line")
+    read += f" of {diagnosis.format}" if diagnosis.format else ""
     kernel = f", kernel {diagnosis.kernel}" if diagnosis.kernel else ""
     yield Heading(f"{name}: {read}, {plural(diagnosis.events, 'event')}{kernel}", 1)
     shown = tuple(

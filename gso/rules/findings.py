@@ -109,6 +109,8 @@ _RELEVANT = {
     "inner-mac-length": ("inner_protocol_type", "inner_protocol"),
     "payload-not-larger": ("len", "payload", "gso_size", "gso_type"),
     "dodgy-csum-start": ("csum_start", "network_header"),
+    "frag-list": ("payload",),
+    "gre-sequence": TNL_HLEN_PARTS,
 }
 
 
@@ -138,6 +140,6 @@ def _shown(name: str, value: int) -> str:
         return f"0x{value:x} ({GsoType(value).name or 'none'})"
     if name in OFFSETS and value == UNSET:
         return "0xffff (unset)"
-    if name.endswith("protocol"):
+    if name.endswith("protocol") or name == "gre_flags":
         return f"0x{value:04x}"
     return str(value)

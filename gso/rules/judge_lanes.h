@@ -108,9 +108,12 @@ INLINE void turn(const struct gso_skb *restrict rows, struct block *restrict blo
             const vec two = words[WIDE + field / 2];
 
             block->column[WIDE + field][v] = FIRST_OF(two);
-            block->column[WIDE + field + 1][v] = SECOND_OF(two);
+            if (field + 1 < NARROW)
+                block->column[WIDE + field + 1][v] = SECOND_OF(two);
         }
-        block->zero_known[v] = FIRST_OF(words[WORDS - 1]);
+        const vec last_two = words[WIDE + NARROW / 2];
+
+        block->zero_known[v] = NARROW % 2 ? SECOND_OF(last_two) : FIRST_OF(last_two);
     }
 }
 
@@ -155,6 +158,7 @@ INLINE void judge(struct block *restrict block)
         const vec tunnel = AS_BIT(COLUMN(tunnel)), l4 = COLUMN(l4);
         const vec ihl = COLUMN(ihl), doff = COLUMN(doff);
         const vec headroom = COLUMN(headroom), mtu = COLUMN(mtu), context = COLUMN(context);
+        const vec gre_flags = COLUMN(gre_flags);
 
         const vec typed = KNOWN(gso_type);
         const vec gso = gso_type & typed;
@@ -324,14 +328,20 @@ INLINE void judge(struct block *restrict block)
              (protocol == VLAN) | (protocol == VLAN_AD));
 
         RULE(R_FRAGLIST_KIND, cut & HAS(FRAGLIST), ~HAS(ANY_TCP | USO) | HAS(ANY_TUNNEL));
-        RULE(R_FRAG_LIST, (gso_size == BY_FRAGS) & KNOWN(data_length), data_length == 0);
+        const vec listed = cut & HAS(FRAGLIST) & (gso_size != BY_FRAGS);
+        RULE(R_FRAG_LIST, ((gso_size == BY_FRAGS) | listed) & KNOWN(data_length),
+             data_length == 0);
+        /* The head has one segment, so what is not in it is in the list. */
+        RULE(R_FRAG_LIST, listed & KNOWN(data_length) & KNOWN(payload),
+             payload - data_length > gso_size);
         RULE(R_TYPE_UNKNOWN, cut, HAS(NO_TYPE));
         RULE(R_MANY_SEGMENTS, sized_pieces & KNOWN(length), (length >> 16) >= gso_size);
         /* A GRE header of 4 bytes has no number; one that has a key, too, is this long. */
         const vec gre = size - (HAS(GRE_CSUM) & 4);
+        const vec in_gre = cut & HAS(ANY_GRE) & ~HAS(ANY_UDP_TUNNEL);
+        RULE(R_GRE_SEQUENCE, in_gre & KNOWN(gre_flags), (gre_flags & GRE_SEQ) != 0);
         RULE(R_GRE_SEQUENCE,
-             sized & cut & HAS(ANY_GRE) & ~HAS(ANY_UDP_TUNNEL) & ((gre == 4) | (gre >= 12)),
-             gre >= 12);
+             in_gre & ~KNOWN(gre_flags) & sized & ((gre == 4) | (gre >= 12)), gre >= 12);
 
         RULE(R_IHL, KNOWN(ihl), ihl < 5);
         RULE(R_DOFF, KNOWN(doff), doff < 5);

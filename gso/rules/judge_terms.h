@@ -47,6 +47,7 @@ enum {
     NOT_SUMMED = 0, COMPLETE = 2,      /* CHECKSUM_NONE, CHECKSUM_COMPLETE */
     TRANSMIT = 1 << 0, CHECKSUM_HELP = 1 << 1,  /* gso.constants.Context */
     IPV4 = 0x0800, IPV6 = 0x86dd, TEB = 0x6558, VLAN = 0x8100, VLAN_AD = 0x88a8,
+    GRE_SEQ = 0x1000,                  /* the bit of a GRE header for its sequence number */
     MPLS = 0x8847, MPLS_MULTICAST = 0x8848,
     LONGEST_LINK = 44,                 /* bytes of a link header: IPoIB's */
     /* gso.Tunnel: a bit each, so that they make sets; T_NONE is the lowest, 0 is unknown. */

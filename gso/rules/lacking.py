@@ -60,10 +60,12 @@ _VALUES: dict[str, tuple[int, ...]] = {
     "headroom": (1,),
     "mtu": (1500,),
     "context": (int(Context.TRANSMIT | Context.CHECKSUM_HELP),),
+    "gre_flags": (0,),
 }
 # Of fields that stand for each other, those that logs have less often are done without.
 _RARE_FIRST = (
     *(
+        "gre_flags",
         "tunnel",
         "l4",
         "context",

@@ -455,13 +455,16 @@ _TABLE: tuple[tuple[str, Severity, str, tuple[str, ...], str, str, tuple[str, ..
     (
         "frag-list",
         _E,
-        "data_len > 0 where gso_size is GSO_BY_FRAGS (0xffff)",
-        ("gso_size", "data_len"),
-        "skb_segment cuts by the packets of frag_list; where there is none it reads through a null "
-        "pointer, and the kernel stops.",
-        "The packet was made linear, or its frag_list taken, and gso_size was not set anew; or "
-        "gso_size is memory that something else wrote to.",
-        (),
+        "data_len > 0 where gso_size is GSO_BY_FRAGS (0xffff) or gso_type has FRAGLIST; there the "
+        "packet's head has one segment, payload - data_len <= gso_size",
+        ("gso_size", "gso_type", "data_len"),
+        "skb_segment and skb_segment_list cut by the packets of frag_list. Where there are none, "
+        "the kernel reads through a null pointer and stops, for FRAGLIST before 6.12; where the "
+        "head has more than one segment, those kernels send it as it is.",
+        "The packet was made linear, or data of its frag_list were pulled into its head (NAT, "
+        "bpf_skb_pull_data), and gso_size and gso_type were not set anew; or gso_size is memory "
+        "that something else wrote to.",
+        ("a1e40ac5b5e9", "17bd3bd82f9f"),
     ),
     (
         "gso-type-unknown",
@@ -486,7 +489,7 @@ _TABLE: tuple[tuple[str, Severity, str, tuple[str, ...], str, str, tuple[str, ..
         "gre-sequence",
         _W,
         "a GRE header has no sequence number where gso_size > 0",
-        ("transport_header", "inner_mac_header", "gso_type", "gso_size"),
+        ("gre_flags", "gso_type", "gso_size"),
         "gre_gso_segment repeats the header: every segment has the same number, and a peer that "
         "looks at numbers drops all but the first (rx_fifo_errors).",
         "GSO stays on for devices in external mode whose routes ask for sequence numbers (seq).",
@@ -497,12 +500,20 @@ _TABLE: tuple[tuple[str, Severity, str, tuple[str, ...], str, str, tuple[str, ..
 COMMITS: Mapping[str, tuple[str, str]] = {
     "025f8ad20f2e": ("net: mpls: error out if inner headers are not set", "6.8"),
     "121d57af308d": ("gso: validate gso_type in GSO handlers", "4.15"),
+    "17bd3bd82f9f": (
+        "net: gso: fix tcp fraglist segmentation after pull from frag_list",
+        "6.12",
+    ),
     "235174b2bed8": ("udp: gso: do not drop small packets when PMTU reduces", "6.14"),
     "3d010c8031e3": ("udp: do not accept non-tunnel GSO skbs landing in a tunnel", "6.9"),
     "78effd896eee": ("udp: Fix UDP length on last GSO_PARTIAL segment", "7.1"),
     "84c0d5e96f3a": ("ipvs: allow tunneling with gue encapsulation", "5.2"),
     "89add40066f9": ("net: drop bad gso csum_start and offset in virtio_net_hdr", "6.11"),
     "9e7c5b396e98": ("ip6_tunnel: set inner ipproto before ip6_tnl_encap", "5.10"),
+    "a1e40ac5b5e9": (
+        "gso: fix udp gso fraglist segmentation after pull from frag_list",
+        "6.12",
+    ),
     "b10b446ce7ad": ("udp: gso: Use single MSS length in UDP header for GSO_PARTIAL", "7.0"),
     "c6ae073f5903": (
         "geneve: Fix incorrect inner network header offset when innerprotoinherit is set",

@@ -30,6 +30,7 @@ cdef extern from "skb.h" nogil:
         int16_t l4
         int16_t ihl
         int16_t doff
+        int16_t gre_flags
         int16_t zero_known
 
     # Where a field is in the record, in bytes.

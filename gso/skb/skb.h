@@ -33,7 +33,8 @@
     NARROW(tunnel)                   \
     NARROW(l4)                       \
     NARROW(ihl)                      \
-    NARROW(doff)
+    NARROW(doff)                     \
+    NARROW(gre_flags)
 
 struct gso_skb {
 #define GSO_WIDE(name) int32_t name;

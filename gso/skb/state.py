@@ -52,6 +52,8 @@ class SkbState:
         headroom: bytes from ``skb->head`` to ``skb->data``.
         mtu: of the device ``skb->dev``.
         context: where the sk_buff was seen, of `gso.constants.Context`.
+        gre_flags: the first 16 bits of the outer GRE header without the first one, the checksum's
+            (RFC 2890); 0x1000 says that a sequence number follows.
     """
 
     mac_header: int | None = None
@@ -81,6 +83,7 @@ class SkbState:
     headroom: int | None = None
     mtu: int | None = None
     context: int | None = None
+    gre_flags: int | None = None
 
     def __post_init__(self) -> None:
         for field in fields(self):

@@ -357,7 +357,7 @@ cdef class DmesgScanner(Scanner):
                 or find(p, end, b"=0x", 3) != NULL or find(p, end, b"+0x", 3) != NULL
                 or find(p, end, b"(0x", 3) != NULL or find(p, end, b"dev name=", 9) != NULL
                 or find(p, end, b"encapsulation=", 14) != NULL
-                or starts(p, end, b"shinfo(", 7) or starts(p, end, b"<", 1)
+                or find(p, end, b"shinfo(", 7) != NULL or starts(p, end, b"<", 1)
                 or find(p, end, b"cut here", 8) != NULL or find(p, end, b"end trace", 9) != NULL
                 or find(p, end, b"WARNING: ", 9) != NULL or find(p, end, b"PID:", 4) != NULL
                 or starts(p, end, b"Modules linked", 14) or starts(p, end, b"Hardware name", 13)

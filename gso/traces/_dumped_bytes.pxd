@@ -59,7 +59,7 @@ cdef inline bint keep_bytes(DumpedBytes *kept, const char *p, const char *end) n
 
 cdef inline void forget_told(Skb *row) noexcept nogil:
     row.payload = INT32_MIN
-    row.l4 = row.tunnel = row.ihl = row.doff = INT16_MIN
+    row.l4 = row.tunnel = row.ihl = row.doff = row.gre_flags = INT16_MIN
 
 
 cdef inline void tell(DumpedBytes *kept, Skb *row) noexcept nogil:
@@ -70,8 +70,10 @@ cdef inline void tell(DumpedBytes *kept, Skb *row) noexcept nogil:
     if kept.size < 20 or row.headroom < 0:
         return
     if inside:
-        row.tunnel = tunnel_of(kept, row.network_header - row.headroom, row.transport_header
-                               - row.headroom)
+        transport = row.transport_header - row.headroom
+        row.tunnel = tunnel_of(kept, row.network_header - row.headroom, transport)
+        if row.tunnel == TUNNEL_GRE and transport + 2 <= kept.size:
+            row.gre_flags = word(kept.data, transport) & 0x7fff
     network = (row.inner_network_header if inside else row.network_header) - row.headroom
     transport = (row.inner_transport_header if inside else row.transport_header) - row.headroom
     tell_of_ip(kept, network, transport, row)

@@ -165,7 +165,8 @@ cdef class NettraceScanner(EventLines):
         return (starts(p, end, b"total latency", 13) or starts(p, end, b"begin trace", 11)
                 or starts(p, end, b"Call Stack", 10) or starts(p, end, b"end trace", 9)
                 or starts(p, end, b"this is a good", 14) or starts(p, end, b"----", 4)
-                or starts(p, end, b"analysis finished", 17))
+                or starts(p, end, b"analysis finished", 17)
+                or p[0] == c"[" and find(p, end, b" happens in ", 12) != NULL)
 
 
 cdef inline const char *hex_end(const char *p, const char *end) noexcept nogil:

@@ -84,6 +84,13 @@ cdef bint is_prompt(const char *p, const char *end) noexcept nogil:
     return (at - 1)[0] in (c"$", c"#", c"%", c">") or end - at > 1 and at[1] == c"~"
 
 
+cdef bint is_expression(const char *p, const char *end) noexcept nogil:
+    """Whether drgn is asked for something: ">>> skb_shinfo(skb)"; a quoted event has more words."""
+    if not starts(p, end, b">>> ", 4) or end - p < 5 or not c"a" <= (p[4] | 0x20) <= c"z":
+        return False
+    return skip_token(p + 4, end) == end and memchr(p, c"=", end - p) == NULL
+
+
 cdef const char *after_stamp(const char *p, const char *end) noexcept nogil:
     """Return where the text of the kernel's message begins, `p` where this is none."""
     if p == end or p[0] != c"[" or not is_message(p, end):

@@ -66,9 +66,7 @@ cdef class PerfTraceScanner(EventLines):
         cdef const char *name
         cdef const char *name_end
         cdef const char *slash
-        cdef int64_t time = 0
-        if read_time(at, stop, &time):
-            self.row.time = time // 1000
+        read_time(at, stop, &self.row.time, 1000000)       # milliseconds
         at = event_name(stop, end, &name, &name_end)
         if at == NULL:
             return LINE_DAMAGED

@@ -73,7 +73,7 @@ cdef class RetisScanner(EventLines):
         cdef int64_t number = 0
         p = begin(p, end)
         stop = skip_token(p, end)
-        if read_number(p, stop, 10, &number):
+        if read_number(p, stop, 10, &number) and number >= 0:
             self.row.time = number
         if number_after(stop, at, b"(", 1, 10, &number) and 0 <= number < 1 << 20:
             self.row.cpu = <int32_t>number

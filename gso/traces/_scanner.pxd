@@ -49,6 +49,7 @@ cdef class Scanner:
     cdef public Scanner next
     cdef readonly int stranger
     cdef int64_t given_line         # the line that another scanner gave to this one
+    cdef int64_t wrapped            # the last line that went on with an event's
     cdef int owner
     cdef char[STACK_BYTES] stack_text
     cdef int32_t stack_size
@@ -84,6 +85,7 @@ cdef class Scanner:
     cdef bint _begins(self, const char *p, const char *end) noexcept nogil
     cdef bint _claims(self, const char *p, const char *end) noexcept nogil
     cdef int _claimed(self, const char *p, const char *end, int but) noexcept nogil
+    cdef bint _goes_on(self, const char *p, const char *end) noexcept nogil
     cdef bint _is_strange(self, const char *p, const char *end) noexcept nogil
     cdef const char *_text_of(self, const char *p, const char *end) noexcept nogil
     cdef bint _learn(self, const char *p, const char *end) noexcept nogil

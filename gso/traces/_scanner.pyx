@@ -18,15 +18,15 @@ from gso.traces._line_template cimport (
     FLOW_BIT, LONGEST_TEMPLATE, SLOT_FLOW, SLOT_PAIR, SLOT_WORD, SLOTS, begins_alike, bit, key_bit,
 )
 from gso.traces._names cimport intern_like
-from gso.traces._notes cimport is_message, is_note
+from gso.traces._notes cimport is_expression, is_message, is_note
 from gso.traces._prefixes cimport after_prefix, after_prefixes, next_start
 from gso.traces._row cimport (
     T_DATA, T_DEVICE, T_ETHERTYPE, T_IFINDEX, T_LOCATION, T_MTU, T_NETNS, T_NUMBER, T_OFFSET,
     T_POINTER, T_REASON, T_RESULT, put,
 )
 from gso.traces._text cimport (
-    find, host_order, is_blank, is_digit, is_word, read_number, same_text, shared, skip_blanks,
-    skip_key, skip_token, starts,
+    find, hex_digit, host_order, is_blank, is_digit, is_word, read_number, same_text, shared,
+    skip_blanks, skip_key, skip_token, starts,
 )
 from gso.traces._tuple cimport FLOW_ROOM, flow_of
 from gso.skb._skb cimport FIELD_AT_TNL_HLEN, Skb
@@ -42,6 +42,7 @@ LONGEST_LINE = 1 << 20
 cdef enum:
     MOST_MISSED = 1 << 14       # lines in which a prefix is looked for in vain
     SHORTEST_POINTER = 10       # "0x" and eight digits
+    MOST_WRAPPED = 8            # lines that one was wrapped into
 
 COLUMNS = {
     "line": np.int64, "time": np.int64, "skb": np.uint64, "netns": np.int64, "result": np.int64,
@@ -83,7 +84,7 @@ def _add_keys():
             target = T_OFFSET
         elif name in ("protocol", "inner_protocol"):
             target = T_ETHERTYPE
-        elif name in ("payload", "tunnel", "l4", "mtu", "context"):
+        elif name in ("payload", "tunnel", "l4", "mtu", "context", "gre_flags"):
             continue            # the kernel's sk_buff has no such fields
         _add_key(name, target, at, kind.itemsize)
         if name == "protocol":
@@ -112,6 +113,13 @@ cdef const Key *find_key(const char *text, int64_t size) noexcept nogil:
             return &KEYS[slot]
         slot = (slot + 1) & (KEY_SLOTS - 1)
     return NULL
+
+
+cdef inline bint is_number_end(const char *p, const char *end) noexcept nogil:
+    """Whether this may be the end of a number, as "44", "x44" or "e200"."""
+    while p < end and (hex_digit(p[0]) >= 0 or p[0] == c"x"):
+        p += 1
+    return p == end
 
 
 cdef inline const char *trimmed(const char *p, const char *end) noexcept nogil:
@@ -466,9 +474,35 @@ cdef class Scanner:
             return NOBODY
         return self.next._claimed(p, end, but)
 
+    cdef bint _goes_on(self, const char *p, const char *end) noexcept nogil:
+        """Whether this is the rest of an event's line, wrapped: it begins with a value or a field.
+
+        A tool whose own lines begin so names the sk_buff first, in each of them.
+        """
+        cdef const char *stop
+        cdef const Key *key
+        if self.wrapped == self.line:
+            return True
+        if self.owner != OWNER_EVENT or self.line > self.row.line + MOST_WRAPPED \
+                or max(self.row.line, self.wrapped) != self.line - 1:
+            return False
+        p = skip_blanks(p, end)
+        stop = skip_token(p, end)
+        if is_number_end(p, stop) or p < stop and p[0] == c"(":
+            p = skip_blanks(stop, end)          # or the place of the event; then a field
+        stop = skip_key(p, end)
+        if stop == end or stop[0] != c"=":
+            return False
+        key = find_key(p, stop - p)
+        if key != NULL and key.target == T_POINTER and (
+                self.row.pointer or self.wrapped == self.line - 1):
+            return False
+        self.wrapped = self.line
+        return True
+
     cdef bint _is_strange(self, const char *p, const char *end) noexcept nogil:
         """Whether another reader claims this line; the line's status is LINE_STRANGE then."""
-        if self.next is None or self.line == self.given_line:
+        if self.next is None or self.line == self.given_line or self._goes_on(p, end):
             return False
         self.stranger = self.next._claimed(p, end, self.number)
         return self.stranger != NOBODY
@@ -511,9 +545,12 @@ cdef class Scanner:
         """Return the status of a line that this scanner could not read."""
         if self._is_strange(p, end):
             return LINE_STRANGE
+        if self.wrapped == self.line:
+            return LINE_DAMAGED
         if self._learn(self.raw_start, end):
             return LINE_AGAIN
-        if is_note(p, end) or is_message(self.raw_start, end):
+        if is_note(p, end) or is_message(self.raw_start, end) \
+                or is_expression(self.raw_start, end):
             return LINE_READ
         return LINE_DAMAGED
 

@@ -10,6 +10,7 @@ skb_shared_info that follows is of the same packet.
 from libc.stdint cimport int32_t, int64_t, uint64_t
 
 from gso.traces._event_lines cimport EventLines
+from gso.traces._notes cimport is_expression
 from gso.traces._row cimport Key, T_ETHERTYPE, T_NUMBER, T_OFFSET
 from gso.traces._scanner cimport LINE_DAMAGED, LINE_READ, OWNER_EVENT, find_key
 from gso.traces._text cimport find, is_digit, is_word, read_number, skip_blanks, starts
@@ -180,7 +181,9 @@ cdef class SkBuffTextScanner(EventLines):
         if self.open > 0 and self.owner == OWNER_EVENT:
             return False
         if starts(p, end, b"(gdb) ", 6):
-            self.awaited = find(p, end, b"*(struct skb_shared_info *)", 27) != NULL
+            self.awaited = find(p, end, b"(struct skb_shared_info *)", 26) != NULL
+        if is_expression(self.raw_start, end):
+            return True
         if at == NULL or not (starts(p, end, b"crash> ", 7) or starts(p, end, b">>> ", 4)
                               or starts(p, end, b"struct sk_buff ", 15)):
             return starts(p, end, b"crash> ", 7) or starts(p, end, b">>> ", 4) \

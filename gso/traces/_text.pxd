@@ -1,6 +1,6 @@
 """Words and numbers in text; `end` is the byte after the last that may be read."""
 
-from libc.stdint cimport INT64_MIN, int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport INT64_MAX, INT64_MIN, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcmp
 
 cdef extern from "token.h" nogil:
@@ -102,12 +102,13 @@ cdef inline bint read_number(const char *p, const char *end, int base,
     return True
 
 
-cdef inline bint read_time(const char *p, const char *end, int64_t *value) noexcept nogil:
-    """Read seconds with a fraction, such as 79090.376151, in nanoseconds; False for others."""
-    cdef int64_t seconds = 0, part = 0
+cdef inline bint read_decimal(const char *p, const char *end, int64_t *whole,
+                              int64_t *part) noexcept nogil:
+    """Read 79090.376151 as 79090 and 376151000 billionths; False for others."""
     cdef int digits = 0
-    while p < end and is_digit(p[0]) and digits < 10:
-        seconds = seconds * 10 + (p[0] - c"0")
+    whole[0] = part[0] = 0
+    while p < end and is_digit(p[0]) and digits < 18:
+        whole[0] = whole[0] * 10 + (p[0] - c"0")
         digits += 1
         p += 1
     if not digits or p == end or p[0] != c".":
@@ -115,15 +116,29 @@ cdef inline bint read_time(const char *p, const char *end, int64_t *value) noexc
     p += 1
     digits = 0
     while p < end and is_digit(p[0]) and digits < 9:
-        part = part * 10 + (p[0] - c"0")
+        part[0] = part[0] * 10 + (p[0] - c"0")
         digits += 1
         p += 1
     if not digits or p != end:
         return False
     while digits < 9:
-        part *= 10
+        part[0] *= 10
         digits += 1
-    value[0] = seconds * 1000000000 + part
+    return True
+
+
+cdef inline bint read_time(const char *p, const char *end, int64_t *value,
+                           int64_t unit=1000000000) noexcept nogil:
+    """Read a time with a fraction, in units of so many nanoseconds; False for others.
+
+    One that 63 bits do not hold becomes INT64_MIN: it is a time, but unknown.
+    """
+    cdef int64_t whole, part
+    if not read_decimal(p, end, &whole, &part):
+        return False
+    value[0] = INT64_MIN
+    if whole < INT64_MAX // unit:
+        value[0] = whole * unit + part // (1000000000 // unit)
     return True
 
 

@@ -3,6 +3,7 @@
     {"MESSAGE":"skb len=1544 ...","_TRANSPORT":"kernel"}       journalctl -o json
     {"log":"0xffff88... \\u003cempty\\u003e:0\\n","stream":"stdout"}    Docker's json-file
     time="2026-11-28T05:17:01Z" level=info msg="skb len=1544 ..."     logfmt
+    {"type": "printf", "data": "skb=0xffff88... len=1544\\n"}         bpftrace -f json
 
 A block has as many lines afterwards as before, but for an array in one line (jq -c): there each
 element becomes a line.
@@ -16,7 +17,8 @@ import re
 __all__ = ["unwrapped"]
 
 _NAMES = ("MESSAGE", "log", "message", "msg")
-_QUOTED = tuple(f'"{name}"'.encode() for name in _NAMES)
+_OF_BPFTRACE = ("printf", "attached_probes", "lost_events")
+_QUOTED = tuple(f'"{name}"'.encode() for name in (*_NAMES, *_OF_BPFTRACE))
 # One that is not closed was cut off, which the scanner counts.
 _ARRAY = re.compile(rb"(?m)^\[[ \t]*(\{[^\n]*\})[ \t]*\][ \t\r]*$")
 _COMMA = re.compile(r"[ \t]*,[ \t]*")
@@ -91,11 +93,22 @@ def _message(found: object) -> bytes | None:
     """Return the text of the first message in an object, None for one that is an event itself."""
     if not isinstance(found, dict) or any(name in found for name in _EVENT):
         return None
+    if found.get("type") in _OF_BPFTRACE:
+        return _of_bpftrace(found["type"], found.get("data"))
     for name, value in found.items():
         message = _text(value) if name in _NAMES else _message(value)
         if message is not None:
             return message
     return None
+
+
+def _of_bpftrace(kind: str, data: object) -> bytes | None:
+    """Return a line of `bpftrace -f json` as it is without the option."""
+    if kind == "printf" or not isinstance(data, dict):
+        return _text(data)
+    if kind == "lost_events":
+        return f"Lost {data.get('events')} events".encode()
+    return f"Attaching {data.get('probes')} probes...".encode()
 
 
 def _text(value: object) -> bytes | None:

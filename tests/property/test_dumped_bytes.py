@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from dataclasses import dataclass
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -99,6 +100,21 @@ class Offsets:
     inner_network_header: int = 50
     inner_transport_header: int = 70
     tunnel: gso.Tunnel = gso.Tunnel.GUE
+
+
+@pytest.mark.parametrize("flags", [0, 0x1000, 0x2000, 0x3000, 0x8000, 0xB000])
+def test_the_flags_of_a_gre_header_tell_whether_it_has_a_number(flags):
+    inner = handmade.ethernet(plain_packet(4, bytes(3000), tcp=True))
+    addresses = {"source": "198.51.100.1", "destination": "198.51.100.2"}
+    frame = bytearray(gso.encapsulate([inner], "gre", **addresses)[0])
+    layout = gso.parse(bytes(frame))
+    at = layout.transport_header
+    frame[at : at + 2] = flags.to_bytes(2, "big")
+    text = dump(bytes(frame), layout, 64, 700).replace(" type=1 ", " type=65 ")
+    trace = gso.read_trace(io.BytesIO(text.encode()))
+    assert trace.skb_state(0).gre_flags == flags & 0x7FFF
+    broken = {rule for case in gso.diagnose(trace).cases for rule in case.rules}
+    assert ("gre-sequence" in broken) == bool(flags & 0x1000)
 
 
 def test_the_ports_are_those_of_the_table():

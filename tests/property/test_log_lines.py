@@ -147,9 +147,53 @@ def dmesg(e) -> list[str]:
     return [f"[  812.{e['time']:06}] {line}" for line in lines[: 8 - e["drop"]]]
 
 
+def nettrace(e) -> list[str]:
+    place = [
+        f"[{e['function']:20}] ",
+        f"[{e['skb'] & 0xFFFFFF:x}][{e['function']:20}][cpu:{e['cpu']:<3}][{e['device']:5}]"
+        f"[{e['comm']}-{e['pid']}][ns:4026531840] ",
+    ][e["shape"] > 1]
+    drop = f" *reason: {e['reason']}, {e['place']}+0x1a2*" * e["drop"]
+    stack = [f"    -> [ffffffff81a3b0c0]{name}+0x1" for name in e["stack"]]
+    return [
+        f"***************** {e['skb']:x},{e['skb']:x} ***************",
+        f"[12.{e['time']:06}] {place}TCP: {e['source']}:{e['pid']} -> {e['target']}:{e['size']} "
+        f"seq:{e['len']}, ack:2, flags:A{drop}",
+        *(["Call Stack:", *stack] if stack else []),
+    ]
+
+
+def function_graph(e) -> list[str]:
+    cpu, name = f" {e['cpu']:>3})", e["function"]
+    first = [
+        f"{cpu}   0.505 us    |    {name}();",
+        f"{cpu} + 21.100 us   |    {name}(); /* = 0x{e['len'] + 0xFFFFF000:x} */",
+        f"{cpu}   3.821 us    |  }} /* {name} ret=-{e['len']} */",
+        f"{cpu}               |  {name} [vxlan]() {{",
+    ][e["shape"]]
+    return [first, f"{cpu}   3.821 us    |  }}"]
+
+
+def sk_buff(e) -> list[str]:
+    fields = {"len": e["len"], "inner_mac_header": e["inner"], "transport_header": e["trans"]}
+    if e["drop"]:
+        members = [f"  {name} = {value}," for name, value in fields.items()]
+        nested = ["  {", "    {", "      next = 0x0,", "    },", "  },"]
+        return [
+            *("struct sk_buff {", *nested, *members, "  ip_summed = 3 '\\003',"),
+            *("  headers = {", *(f"    {name} = 7," for name in fields), "  },", "}"),
+        ]
+    return [
+        f"*(struct sk_buff *)0x{e['skb']:x} = {{",
+        *(f"\t.{name} = (__u16){value}," for name, value in fields.items()),
+        *("\t.users = (struct refcount_struct){", "\t\t.len = (int)7,", "\t},", "}"),
+    ]
+
+
 PRINTERS = {
     **{"pwru": pwru, "perf": perf, "ftrace": ftrace, "bpftrace": bpftrace, "retis": retis},
     **{"dropwatch": dropwatch, "tcpdrop": tcpdrop, "perf-trace": perf_trace, "dmesg": dmesg},
+    **{"nettrace": nettrace, "function-graph": function_graph, "sk_buff": sk_buff},
 }
 assert PRINTERS.keys() == READERS.keys()
 BITS = ["0x", "[", "]", "(", ")", "=", '"', ":", " ", "  ", "\t", "->", "7", "9" * 12, "-", "x"]
@@ -190,6 +234,8 @@ def seen(trace: gso.Trace, index: int) -> Event:
     event.stack = [name for name in trace.text("stack", index).split("\n") if name]
     event.fields = trace.skb_state(index).known
     event.fields.pop("tnl_hlen", None)
+    if trace.format == "function-graph" and trace.columns["returns"][index]:
+        event.result = int(trace.columns["result"][index])
     return event
 
 
@@ -209,7 +255,7 @@ def says_no_more(found: Event | None, right: Event) -> bool:
     """Whether nothing is read that the reference does not read; a damaged value may be unknown."""
     if found is None:
         return True
-    names = ("function", "skb", "reason", "location", "device", "flow")
+    names = ("function", "skb", "reason", "location", "device", "flow", "result")
     empty = Event(0)
     return (
         all(getattr(found, name) in (getattr(right, name), getattr(empty, name)) for name in names)

@@ -31,6 +31,7 @@ class Event:
     flow: str = ""
     stack: list[str] = field(default_factory=list)
     fields: dict[str, int] = field(default_factory=dict)
+    result: int | None = None
 
 
 Log = Iterator[Event | None]
@@ -110,7 +111,7 @@ def pwru(lines: list[str]) -> Log:
 
 TRACED = re.compile(
     r" *[a-z]{1,10}(?: +\d+(?:/\d+)?|-\d+) +\[\d{3}\] +(?:[.dhsN1-9]{5} +)?"
-    r"\d{1,10}\.\d{6}: +(?:\w+:)?(?P<name>\w+):"  # as many seconds as 64 bits hold in ns
+    r"\d{1,18}\.\d{6}: +(?:\w+:)?(?P<name>\w+):"
     r"(?: +\((?P<place>\w+)[+\w/]*(?: <- (?P<back>\w+)[+\w/]*)?\))?"
     rf"(?P<pairs>(?: +{PAIR})*)(?: reason: (?P<reason>\w+))?"
 )
@@ -283,8 +284,85 @@ def dmesg(lines: list[str]) -> Log:
             yield None
 
 
+STARS = re.compile(r"\*{5,} ([0-9a-f]{1,16})(?:,[0-9a-f]+)* \*{5,}")
+NETTRACE = re.compile(
+    r"\[\d{1,18}\.\d{6}\] (?:\[(?P<function>\w+) *\] "
+    r"|\[(?P<short>[0-9a-f]{1,16})\]\[(?P<other>\w+) *\]"
+    r"\[cpu:\d{1,6} *\]\[(?P<device>[\w.]+) *\]\[\w+-\d+\]\[ns:\d+\] )"
+    r"(?P<protocol>TCP|UDP): (?P<source>\d+(?:\.\d+){3}:\d+) -> (?P<target>\d+(?:\.\d+){3}:\d+) "
+    r"seq:\d+, ack:\d+, flags:\w+(?: \*reason: (?P<reason>\w+), (?P<location>\w+)\+0x\w+\*)?"
+)
+
+
+def nettrace(lines: list[str]) -> Log:
+    event, packet = None, ""
+    is_lost = False  # the line that names the packets of those after it
+    for at, line in enumerate(lines, 1):
+        if found := STARS.fullmatch(line):
+            packet, is_lost = found[1], False
+        elif found := NETTRACE.fullmatch(line):
+            parts = found.groupdict("")
+            event = Event(at, parts["function"] or parts["other"])
+            event.skb = int(packet or parts["short"] or "0", 16)
+            event.reason, event.location = parts["reason"], parts["location"]
+            event.device = parts["device"]
+            event.flow = f"{found['source']}->{found['target']}({found['protocol'].lower()})"
+            yield None if is_lost else event
+        elif event and (found := re.fullmatch(r" +-> \[[0-9a-f]{16}\](\w+)\+0x\w+", line)):
+            event.stack.append(found[1])
+        elif line != "Call Stack:":
+            event, is_lost = None, True
+            yield None
+
+
+def function_graph(lines: list[str]) -> Log:
+    before = r" *\d{1,6}\) +(?:[+!#*@$] )?(?:\d+\.\d{3} us)? +\| +"
+    name = r"([A-Za-z_]\w*)"
+    call = rf"{before}{name}(?: \[\w+\])?\(\)(?:;| \{{)(?: /\* = (-?\w+) \*/)?"
+    end = rf"{before}\}} /\* {name} (?:ret=|= )(-?\w+) \*/"
+    for at, line in enumerate(lines, 1):
+        found = re.fullmatch(call, line) or re.fullmatch(end, line)
+        if found:
+            yield Event(at, found[1], result=returned(found[2]))
+        elif not re.fullmatch(rf"{before}\}}", line):
+            yield None
+
+
+def returned(text: str | None) -> int | None:
+    """Return an int of the kernel, which may be printed as a word of 32 bits or 64."""
+    try:
+        value = number(text or "")
+    except ValueError:
+        return None
+    bits = 32 if 0 <= value < 1 << 32 else 64
+    return value - (1 << bits) if value >> (bits - 1) == 1 else value
+
+
+def sk_buff(lines: list[str]) -> Log:
+    """Read structs as crash and drgn print them."""
+    event: Event | None = None
+    named: list[bool] = []  # for each open brace, whether it is a member with a name
+    for at, line in enumerate(lines, 1):
+        first = re.fullmatch(
+            r"struct sk_buff \{|\*\(struct sk_buff \*\)0x([0-9a-f]{1,16}) = \{", line
+        )
+        member = re.fullmatch(r"[ \t]+\.?(\w+) = (?:\([\w ]+\))?(\d\w*)(?: '\\\d{3}')?,?", line)
+        if first:
+            event, named = Event(at, "sk_buff", int(first[1] or "0", 16)), [False]
+            yield event
+        elif event and (found := re.fullmatch(r"[ \t]+(\.?\w+ = (?:\(struct \w+\))?)?\{", line)):
+            named.append(bool(found[1]))
+        elif event and named and re.fullmatch(r"[ \t]*\},?", line):
+            named.pop()
+        elif event and member and named:
+            event = event if any(named) else with_pairs(event, [(member[1], member[2])])
+        else:
+            event = None
+            yield None
+
+
 READERS: dict[str, Callable[[list[str]], Log]] = {
     **{"pwru": pwru, "perf": traced, "ftrace": traced, "bpftrace": bpftrace},
     **{"dropwatch": dropwatch, "retis": retis, "tcpdrop": tcpdrop, "perf-trace": perf_trace},
-    **{"dmesg": dmesg},
+    **{"dmesg": dmesg, "nettrace": nettrace, "function-graph": function_graph, "sk_buff": sk_buff},
 }

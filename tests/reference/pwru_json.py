@@ -15,7 +15,7 @@ STACK_BYTES = 8192
 LONGEST_ADDRESS = 64
 NO_TIME = -(1 << 63)
 PROTOCOLS = {1: "icmp", 6: "tcp", 17: "udp", 58: "icmp6"}
-NOT_OF_THE_KERNEL = {"payload", "tunnel", "l4", "mtu", "context", "zero_known"}
+NOT_OF_THE_KERNEL = {"payload", "tunnel", "l4", "mtu", "context", "gre_flags", "zero_known"}
 SWAPPED = {0x0008, 0xDD86, 0x0608, 0x5865}
 # A line of marks alone holds no event, and nothing of one.
 NO_WORD = re.compile(rb"[^0-9A-Za-z%\x80-\xff]*")

@@ -219,7 +219,9 @@ def inner_kind(skb: SkbState, rule) -> None:
     if skb.protocol in (0x8847, 0x8848) and skb.network_header not in (None, UNSET):
         labels(skb, tcp, rule)
     size = skb.tnl_hlen
-    if gso & GRES and not gso & UDP_TUNNELS and sized(skb) and size is not None:
+    if gso & GRES and not gso & UDP_TUNNELS and skb.gre_flags is not None:
+        rule("gre-sequence", skb.gre_flags & 0x1000)
+    elif gso & GRES and not gso & UDP_TUNNELS and sized(skb) and size is not None:
         size -= 4 if gso & G.GRE_CSUM else 0
         if size == 4 or size >= 12:
             rule("gre-sequence", size != 4)
@@ -252,8 +254,10 @@ def shared_info(skb: SkbState, rule) -> None:
         if gso & G.FRAGLIST:
             single = gso & (G.TCPV4 | G.TCPV6 | G.UDP_L4)
             rule("fraglist-kind", not single or gso & TUNNELS)
-    if size == BY_FRAGS and skb.data_len is not None:
-        rule("frag-list", skb.data_len == 0)
+    listed = bool(size) and size != BY_FRAGS and gso is not None and bool(gso & G.FRAGLIST)
+    if (size == BY_FRAGS or listed) and skb.data_len is not None:
+        in_head = 0 if skb.payload is None or not listed else skb.payload - skb.data_len
+        rule("frag-list", skb.data_len == 0 or in_head > size)
     if size and size != BY_FRAGS and skb.len is not None:
         rule("gso-segments", skb.len // 65536 >= size)
 

@@ -431,6 +431,81 @@ def test_fields_of_a_virtio_header_are_not_those_of_an_sk_buff(line):
     assert known(trace, 1)["gso_type"] == 1
 
 
+def test_bpftrace_in_json():
+    text = (
+        '{"type": "attached_probes", "data": {"probes": 2}}\n'
+        '{"type": "printf", "data": "ip_output skb=0xffff9ca661e90200 len=1544 gso_size=1448\\n"}\n'
+        '{"type": "lost_events", "data": {"events": 3}}\n'
+    )
+    trace = read(text)
+    assert (trace.format, len(trace), trace.damaged, trace.lost) == ("bpftrace", 1, 0, 3)
+    assert trace.function.tolist() == ["ip_output"]
+    assert known(trace, 0) == {"len": 1544, "gso_size": 1448}
+    # A map in JSON is not read: it is counted.
+    assert read(text + '{"type": "map", "data": {"@": {"f_g": 12}}}\n').damaged == 1
+
+
+UNKNOWN_TIME = -(1 << 63)
+FIELDS = "skb=0xffff9ca661e90200 len=1544 gso_size=1448"
+TIMED = {
+    "perf": f"iperf3  12 [001] {{}}: probe:f_g: (ffffffff81a3c0c0) {FIELDS}",
+    "ftrace": f"  iperf3-12  [001] ..s. {{}}: f_g: (f_g+0x0/0x510) {FIELDS}",
+    "dmesg": "[{}] skb len=1544 headroom=50 headlen=96 tailroom=0",
+}
+
+
+@pytest.mark.parametrize("line", TIMED.values(), ids=TIMED)
+@pytest.mark.parametrize(
+    ("time", "expected"),
+    [
+        ("1732842061.123456", 1732842061_123456_000),
+        ("9223372035.999999", 9223372035_999999_000),
+        ("9223372037.000000", UNKNOWN_TIME),
+        ("9999999999.999999", UNKNOWN_TIME),
+        ("18446744073.709551", UNKNOWN_TIME),
+        ("1732842061123456.789000", UNKNOWN_TIME),
+    ],
+)
+def test_a_time_that_64_bits_do_not_hold_is_unknown(line, time, expected):
+    trace = read(line.format(time) + "\n")
+    assert (len(trace), trace.damaged) == (1, 0)
+    assert trace.time.tolist() == [expected]
+
+
+@pytest.mark.parametrize(
+    ("time", "expected"),
+    [("9223372037.001", 9223372037_001_000), ("9223372036855.000", UNKNOWN_TIME)],
+)
+def test_times_of_perf_trace_are_milliseconds(time, expected):
+    trace = read(f"{time} iperf3/12 skb:f_g(skbaddr: 0xffff9ca661e90200, len: 1544)\n")
+    assert trace.time.tolist() == [expected]
+
+
+def test_what_drgn_and_gdb_are_asked_for_is_no_lost_line():
+    members = "".join(
+        f"\t.{name} = (__u16){n},\n" for name, n in {"len": 15, "mac_len": 14}.items()
+    )
+    trace = read(
+        f">>> skb\n*(struct sk_buff *)0xffff9c1f8e7a1e00 = {{\n{members}}}\n>>> skb_shinfo(skb)\n"
+        "*(struct skb_shared_info *)0xffff9c1f8e7a1f00 = {\n"
+        "\t.gso_size = (unsigned short)1448,\n}\n"
+    )
+    assert (len(trace), trace.damaged) == (1, 0)
+    assert known(trace, 0) == {"len": 15, "gso_size": 1448}
+
+
+@pytest.mark.parametrize("prefix", ["netconsole: ", "some.host console: ", "a-b: "])
+def test_a_dump_behind_any_word_is_read(prefix):
+    lines = (
+        "skb len=1544 headroom=50 headlen=96 tailroom=0",
+        "mac=(36,14) mac_len=14 net=(50,20) trans=70",
+        "shinfo(txflags=0 nr_frags=2 gso(size=1448 type=1281 segs=2))",
+    )
+    trace = read("".join(f"{prefix}{line}\n" for line in lines))
+    assert (len(trace), trace.damaged) == (1, 0)
+    assert known(trace, 0)["gso_size"] == 1448
+
+
 def test_a_map_without_a_key_may_have_fields():
     trace = read("@x skb=0xffff9ca661e90200 len=1544 gso_size=1448 inner_mac_header=68\n")
     assert known(trace, 0)["inner_mac_header"] == 68

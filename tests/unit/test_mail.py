@@ -109,6 +109,35 @@ def test_a_line_that_never_ends_is_passed_on_in_pieces():
     assert b"".join(pieces) == b"a=" + b"x" * (3 << 20) + b"b\n\n"
 
 
+FIELDS = (
+    "skb=0xffff9ca661e90200 len=1544 data_len=12 gso_size=1448 gso_type=0x501 encapsulation=1 "
+    "protocol=0x0800 transport_header=70 inner_mac_header=68 inner_network_header=82"
+)
+EVENTS = {
+    "perf": "iperf3  1234 [001] 79090.376153: probe:__dev_queue_xmit: (ffffffff81a3c0c0) {}",
+    "ftrace": "    <idle>-0   [001] ..s.    59.213040: ip_output: (ip_output+0x0/0x510) {}",
+}
+
+
+@settings(max_examples=examples(300), deadline=None)
+@given(st.sampled_from(list(EVENTS)), st.integers(80, 300), st.booleans(), st.integers(1, 5))
+def test_what_a_wrapped_line_lost_is_unread_and_no_event_of_its_own(name, width, whole, events):
+    line = EVENTS[name].format(FIELDS)
+    fold = textwrap.wrap if whole else _cut
+    text = "".join(f"{part}\n" for part in events * fold(line, width))
+    right = gso.read_trace(io.BytesIO(f"{line}\n".encode())).skb_state(0).known
+    trace = gso.read_trace(io.BytesIO(text.encode()))
+    assert len(trace) == events
+    assert trace.damaged == text.count("\n") - events
+    for n in range(events):
+        assert trace.skb_state(n).known.items() <= right.items()
+
+
+def _cut(line, width):
+    """As a terminal cuts a line, within words."""
+    return [line[at : at + width] for at in range(0, len(line.rstrip()), width)]
+
+
 @pytest.mark.parametrize("width", [72, 76])
 def test_a_wrapped_log_is_not_judged_and_says_what_to_do(width, tmp_path, capsys):
     log = tmp_path / "mail.txt"

@@ -190,12 +190,14 @@ def test_remote_checksum_offload_is_found_from_the_offsets_alone():
         ({"protocol": 0x8100}, "vlan-in-band"),
         ({"gso_type": GUE["gso_type"] | GsoType.FRAGLIST}, "fraglist-kind"),
         ({"gso_size": 0xFFFF, "data_len": 0}, "frag-list"),
+        ({"gso_type": GsoType.UDP_L4 | GsoType.FRAGLIST, "data_len": 0}, "frag-list"),
         ({"gso_type": GUE["gso_type"] | 1 << 25}, "gso-type-unknown"),
         ({"gso_size": 1, "len": 70000}, "gso-segments"),
         (
             {"gso_type": GsoType.TCPV4 | GsoType.GRE, "tunnel": Tunnel.GRE},
             "gre-sequence",
         ),
+        ({"gso_type": GsoType.TCPV4 | GsoType.GRE, "gre_flags": 0x1000}, "gre-sequence"),
     ],
 )
 def test_each_rule_is_violated_by_one_wrong_field(changes, expected):

@@ -95,6 +95,8 @@ def test_a_right_packet_is_clean(tmp_path, fields):
         ("__dev_queue_xmit", {**MPLS, "inner_network_header": 0x50}, "mpls-inner-header"),
         ("__dev_queue_xmit", {**GUE, "gso_type": 0x60500}, "fraglist-kind"),
         ("__dev_queue_xmit", {**GOOD, "gso_size": 0xFFFF, "data_len": 0}, "frag-list"),
+        # All of a list's packets were pulled into its head.
+        ("__dev_queue_xmit", {**GOOD, "gso_type": 0x40001, "data_len": 0}, "frag-list"),
         ("__dev_queue_xmit", {**GOOD, "gso_type": 0x10000001 | 1 << 21}, "gso-type-unknown"),
         ("__dev_queue_xmit", {**GOOD, "gso_size": 2, "len": 200000}, "gso-segments"),
         ("__dev_queue_xmit", {**GOOD, "len": 1400}, "payload-not-larger"),
