@@ -7,7 +7,7 @@ import os
 import stat
 import struct
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Any, TypeAlias
 
@@ -80,6 +80,14 @@ class Section:
     interfaces: list[Interface] = field(default_factory=list)
     _clock: Clock = field(default_factory=lambda: _no_clocks(16))
     _clocks: int = 0
+    _same: dict[int, npt.NDArray[np.uint32]] = field(default_factory=dict)
+
+    def same(self, value: int) -> npt.NDArray[np.uint32]:
+        """The value for each interface, for `gather` and `pack`; kept as the clocks are."""
+        count = len(self.interfaces)
+        if len(self._same.get(value, ())) < count:
+            self._same[value] = np.full(2 * count, value, np.uint32)
+        return self._same[value][:count] if count else np.empty(0, np.uint32)
 
     @property
     def clock(self) -> Clock:
@@ -125,21 +133,19 @@ class Packets:
     origin: int
     """Offset in the file of ``buffer[0]``."""
 
-    def offsets(self, skips: npt.NDArray[np.uint32]) -> Int64s:
+    def offsets(self, skip: int = 0) -> Int64s:
         """Where each packet starts after `gather` has put them together, and the end."""
         captured = self.records["captured"].astype(np.int64)
-        captured -= np.minimum(captured, skips[self.records["interface"]])
+        captured -= np.minimum(captured, skip)
         ends = np.zeros(len(captured) + 1, np.int64)
         np.cumsum(captured, out=ends[1:])
         return ends
 
-    def frames(self, skips: npt.NDArray[np.uint32] | None = None) -> Frames:
-        """Copy of the packets, each without the first ``skips[interface]`` bytes."""
-        if skips is None:
-            skips = np.zeros(len(self.section.interfaces), np.uint32)
-        offsets = self.offsets(skips)
+    def frames(self, skip: int = 0) -> Frames:
+        """Copy of the packets, each without its first `skip` bytes."""
+        offsets = self.offsets(skip)
         data = new_array(offsets[-1], np.uint8)
-        gather(self.buffer, self.records, skips, data)
+        gather(self.buffer, self.records, self.section.same(skip), data)
         return Frames(data.data, offsets)
 
     def packet(self, index: int) -> bytes:
@@ -194,6 +200,33 @@ class Packets:
         return comments, others
 
 
+class _Held:
+    """Packets of one buffer and section put together."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._records = np.empty(MOST_RECORDS, RECORD_DTYPE)
+        self._last: Packets | None = None
+
+    def goes_on(self, part: Block | Packets, buffer: Bytes) -> bool:
+        """Whether packets can be added after this part, and those of the part as well."""
+        more = len(part.records) if isinstance(part, Packets) else 0
+        last = self._last
+        same = last is not None and last.buffer is buffer and last.section is part.section
+        return same and self.count + more <= len(self._records)
+
+    def add(self, packets: Packets) -> None:
+        stop = self.count + len(packets.records)
+        self._records[self.count : stop] = packets.records
+        self.count, self._last = stop, packets
+
+    def take(self) -> Packets:
+        """All of them; valid until others are added."""
+        assert self._last is not None
+        count, self.count = self.count, 0
+        return replace(self._last, records=self._records[:count])
+
+
 class Reader:
     """Reads a capture file in batches, in memory that does not depend on the file's size.
 
@@ -219,6 +252,7 @@ class Reader:
         self._stream: Any = self._file
         self._buffer = np.empty(max(chunk_size, 64), np.uint8)
         self._start = self._stop = self._origin = 0
+        self._buffer_is_kept = False
         try:
             self._open()
         except BaseException:
@@ -265,9 +299,8 @@ class Reader:
         return self._origin + self._start
 
     def __iter__(self) -> Iterator[Capture]:
-        for part in self.parts():
-            if isinstance(part, Packets):
-                yield self.describe(part, part.frames())
+        for part in self.packets():
+            yield self.describe(part, part.frames())
 
     def describe(self, packets: Packets, frames: Frames | None = None) -> Capture:
         """All that the file says of `packets`; with `frames`, if these are given."""
@@ -287,6 +320,23 @@ class Reader:
         """Yield everything in the file, in order, for programs that rewrite a capture."""
         yield from self._pcap() if self.format == "pcap" else self._pcapng()
         self.close()
+
+    def packets(self) -> Iterator[Packets]:
+        """Yield the packets alone, in pieces that do not end where an interface is described."""
+        held = _Held()
+        try:
+            for part in self.parts():
+                if held.count and not held.goes_on(part, self._buffer):
+                    yield held.take()
+                if isinstance(part, Packets):
+                    held.add(part)
+                self._buffer_is_kept = held.count > 0
+        except GsoError:
+            if held.count:
+                yield held.take()
+            raise
+        if held.count:
+            yield held.take()
 
     # --- pcap ---
 
@@ -423,8 +473,9 @@ class Reader:
         if need <= self._available:
             return True
         rest = self._buffer[self._start : self._stop]
-        if need > len(self._buffer):
-            self._buffer = np.empty(need, np.uint8)
+        if need > len(self._buffer) or self._buffer_is_kept:
+            self._buffer = np.empty(max(need, len(self._buffer)), np.uint8)
+        self._buffer_is_kept = False
         self._buffer[: len(rest)] = rest
         self._origin += self._start
         self._start, self._stop = 0, len(rest)
@@ -529,16 +580,13 @@ def read_capture(source: Source) -> Capture:
     columns: list[Columns] = [(none, none, none, [], [])]
     with Reader(source) as reader:
         data = new_array(reader.size_hint(), np.uint8)
-        for part in reader.parts():
-            if not isinstance(part, Packets):
-                continue
-            skips = np.zeros(len(part.section.interfaces), np.uint32)
-            ends = part.offsets(skips)[1:] + used
+        for part in reader.packets():
+            ends = part.offsets()[1:] + used
             if ends[-1] > len(data):
                 grown = new_array(max(2 * len(data), int(ends[-1])), np.uint8)
                 grown[:used] = data[:used]
                 data = grown
-            used = gather(part.buffer, part.records, skips, data, used)
+            used = gather(part.buffer, part.records, part.section.same(0), data, used)
             offsets.append(ends)
             columns.append(part.columns())
     times, interface_ids, original_lengths, comments, options = zip(*columns, strict=True)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from gso.capture import Reader
+from gso.capture import Capture, Reader
 from gso.commands.common import (
     add_common,
     add_input,
@@ -28,6 +28,7 @@ from gso.printable import printable, wrapped
 from gso.rewriting.ambiguous import looks_like
 from gso.rewriting.fine import look
 from gso.rules import Finding, Severity
+from gso.rules.findings import Findings
 from gso.rules.frames import validate_frame
 
 _MOST_PACKETS = 10
@@ -105,29 +106,17 @@ class _Verdict:
 
 def _validate(options: argparse.Namespace) -> int:
     verdict = _Verdict(reassembled=0 if options.reassemble else None)
-    pieces = Reassembler()
-    ports = tunnel_ports(options)
+    judge = _Judge(verdict, tunnel_ports(options), options.mtu)
     with Reader(open_source(options.input)) as reader:
         try:
             for batch in reader:
-                first = verdict.packets
-                seen = look(batch, ports, mtu=options.mtu, tunnels=verdict.tunnels)
-                verdict.cut += int(seen.cut.sum())
-                # A fragment that is fine is a piece of a packet that need not be.
-                whole = seen.fragments & ~seen.cut & options.reassemble
-                for index in np.flatnonzero(~seen.fine | whole).tolist():
-                    verdict.packets = first + index + 1
-                    if not seen.fine[index]:
-                        _judge(batch, index, ports, options.mtu, verdict)
-                    if whole[index]:
-                        _judge_whole(batch, index, ports, pieces, verdict)
-                verdict.packets = first + len(batch)
+                judge.batch(batch)
         except GsoError as error:
             if not verdict.packets:
                 raise
             verdict.damage = str(error)
     verdict.truncated = reader.truncated
-    verdict.incomplete = pieces.incomplete
+    verdict.incomplete = judge.incomplete
     if options.json:
         write_json("validate", _validate_json(verdict))
     else:
@@ -135,35 +124,67 @@ def _validate(options: argparse.Namespace) -> int:
     return verdict.status
 
 
-def _judge(
-    batch: Any, index: int, ports: dict[int, Any], mtu: int | None, verdict: _Verdict
-) -> None:
-    frame = bytes(batch.frames[index])
-    interface = batch.interfaces[int(batch.interface_ids[index])]
-    words: Any = {"link_type": interface.link_type, "tunnel_ports": ports}
-    complete = len(frame) >= int(batch.original_lengths[index])
-    for one in validate_frame(frame, mtu=mtu, complete=complete, **words):
-        verdict.add(one, verdict.packets)
-    unknown = not_followed(frame, complete=complete, **words)
-    if unknown is not None:
-        what, whole = unknown
-        (verdict.unknown if whole else verdict.inside)[what] += 1
+class _Judge:
+    """Judges packets, and tells `verdict` what is found in them."""
 
+    def __init__(self, verdict: _Verdict, ports: dict[int, Any], mtu: int | None) -> None:
+        self._verdict, self._ports, self._mtu = verdict, ports, mtu
+        self._pieces = Reassembler()
+        # What was found in packets whose checksums are left to a device, by `Looked.left`
+        self._known: dict[tuple[str, int], Findings] = {}
 
-def _judge_whole(
-    batch: Any, index: int, ports: dict[int, Any], pieces: Reassembler, verdict: _Verdict
-) -> None:
-    """Judge the IP packet that this fragment completes, if any, as its first fragment's."""
-    frame = bytes(batch.frames[index])
-    link_type = batch.interfaces[int(batch.interface_ids[index])].link_type
-    whole = pieces.add(verdict.packets, frame, link_type=link_type, tunnel_ports=ports)
-    if whole is None:
-        return
-    verdict.reassembled = (verdict.reassembled or 0) + 1
-    for one in validate_frame(whole.packet, link_type="raw", tunnel_ports=ports):
-        numbers = ", ".join(map(str, whole.numbers))
-        together = replace(one, message=f"put together, {one.message} (packets {numbers})")
-        verdict.add(together, whole.numbers[0])
+    @property
+    def incomplete(self) -> int:
+        """IP packets of which fragments are missing."""
+        return self._pieces.incomplete
+
+    def batch(self, batch: Capture) -> None:
+        """Judge the packets that follow."""
+        verdict = self._verdict
+        first = verdict.packets
+        seen = look(batch, self._ports, mtu=self._mtu, tunnels=verdict.tunnels)
+        verdict.cut += int(seen.cut.sum())
+        # A fragment that is fine is a piece of a packet that need not be.
+        whole = seen.fragments & ~seen.cut & (verdict.reassembled is not None)
+        for index in np.flatnonzero(~seen.fine | whole).tolist():
+            verdict.packets = first + index + 1
+            link_type = batch.interfaces[int(batch.interface_ids[index])].link_type
+            if not seen.fine[index]:
+                self._packet(batch, index, link_type, int(seen.left[index]))
+            if whole[index]:
+                self._whole(bytes(batch.frames[index]), link_type)
+        verdict.packets = first + len(batch)
+
+    def _packet(self, batch: Capture, index: int, link_type: str, left: int) -> None:
+        found = self._known.get((link_type, left)) if left else None
+        if found is None:
+            frame = bytes(batch.frames[index])
+            complete = len(frame) >= int(batch.original_lengths[index])
+            words: Any = {"link_type": link_type, "tunnel_ports": self._ports, "complete": complete}
+            found = validate_frame(frame, mtu=self._mtu, **words)
+            self._not_followed(not_followed(frame, **words))
+            if left:
+                self._known[link_type, left] = found
+        for one in found:
+            self._verdict.add(one, self._verdict.packets)
+
+    def _not_followed(self, unknown: tuple[str, bool] | None) -> None:
+        if unknown is not None:
+            what, whole = unknown
+            (self._verdict.unknown if whole else self._verdict.inside)[what] += 1
+
+    def _whole(self, frame: bytes, link_type: str) -> None:
+        """Judge the IP packet that this fragment completes, if any, as its first fragment's."""
+        verdict = self._verdict
+        words: Any = {"link_type": link_type, "tunnel_ports": self._ports}
+        whole = self._pieces.add(verdict.packets, frame, **words)
+        if whole is None:
+            return
+        verdict.reassembled = (verdict.reassembled or 0) + 1
+        for one in validate_frame(whole.packet, link_type="raw", tunnel_ports=self._ports):
+            numbers = ", ".join(map(str, whole.numbers))
+            together = replace(one, message=f"put together, {one.message} (packets {numbers})")
+            verdict.add(together, whole.numbers[0])
 
 
 def _validate_report(name: str, verdict: _Verdict) -> Iterator[str]:

@@ -4,7 +4,9 @@
 
 A frame is fine here if it is one of the usual kinds and every length and checksum in it is right.
 `gso.rules.frames` finds nothing in such a frame, and `gso.headers.followed` nothing that is not
-followed. Of any other frame nothing is said: those functions judge it.
+followed. Where all but checksums is right, and those are left to a device, it is told which they
+are: what is found in one such frame is found in all. Of any other frame nothing is said: those
+functions judge it.
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
@@ -16,9 +18,9 @@ from gso.headers._ambiguous cimport guess, guess_tunnel
 from gso.headers._arguments cimport drop_ports, take_ports
 from gso.headers._numbers cimport (
     ETH_P_IP, ETH_P_IPV6, GRE_CHECK_HLEN, IPPROTO_GRE, IPPROTO_IPIP, IPPROTO_IPV6, IPPROTO_TCP,
-    IPPROTO_UDP, IPV4_FRAG_OFF, IPV4_HLEN, IPV4_NO_OPTIONS, IPV4_PROTOCOL, IPV4_TOT_LEN, IPV6_HLEN,
-    IPV6_NEXTHDR, IPV6_PAYLOAD_LEN, IP_MF, IP_OFFSET, PPPOE_BASE_HLEN, PPPOE_LENGTH, UDP_CHECK,
-    UDP_DEST, UDP_LEN,
+    IPPROTO_UDP, IPV4_CHECK, IPV4_FRAG_OFF, IPV4_HLEN, IPV4_NO_OPTIONS, IPV4_PROTOCOL, IPV4_TOT_LEN,
+    IPV6_HLEN, IPV6_NEXTHDR, IPV6_PAYLOAD_LEN, IP_MF, IP_OFFSET, PPPOE_BASE_HLEN, PPPOE_LENGTH,
+    TCP_CHECK, UDP_CHECK, UDP_DEST, UDP_LEN,
 )
 from gso.headers._pseudo_header cimport pseudo_sum
 from gso.headers._walk cimport (
@@ -48,6 +50,17 @@ cdef enum:
     # What is told of a frame, a bit each
     IS_FINE = 1
     IS_WHOLE = 2            # nothing in it is a fragment of an IP packet
+    # Which checksums are left to a device: the offsets of four in one number, 16 bits each
+    LEFT_IP = 0
+    LEFT_OUTER_UDP = 16
+    LEFT_INNER_IP = 32
+    LEFT_TRANSPORT = 48
+    LEFT_MOST = 1 << 14     # offsets are less, so that two bits of each field are free
+    MOST_LEVELS = 2         # of IP
+# In these bits is what else the names of the fields depend on.
+cdef uint64_t IN_TUNNEL = 1 << 14
+cdef uint64_t TWO_LEVELS = 1 << 15
+cdef uint64_t IS_UDP = <uint64_t>1 << 63
 
 # A frame: `before` bytes of it precede what the walk reads.
 cdef struct whole:
@@ -55,6 +68,7 @@ cdef struct whole:
     Py_ssize_t size
     Py_ssize_t before
     int64_t mtu             # the longest outermost IP packet, or 0
+    uint64_t left           # which checksums are left to a device
 
 # Link types: whether an IP packet follows the link's header, that header's length where it does,
 # and where it has the type.
@@ -75,25 +89,30 @@ cdef uint8_t[256] version_of_family = bytes(
 
 
 def fine_frames(
-    Frames frames not None, link_type, *, tunnel_ports=None, mtu=None, tunnels=None, fragments=None
+    Frames frames not None, link_type, *, tunnel_ports=None, mtu=None, tunnels=None, fragments=None,
+    left=None
 ):
     """Which whole frames are fine: array of bool, shape (n,).
 
     The arguments are those of `gso.rules.frames.validate_frame`. Into `tunnels`, a Counter, goes
     how many frames may be in a tunnel on an unknown port: by the port and the tunnel's name, as
     `gso.headers._ambiguous.guess_tunnels` has them. `fragments`, an array of bool, shape (n,), is
-    filled with which frames may be fragments of an IP packet; those that are fine or not.
+    filled with which frames may be fragments of an IP packet; those that are fine or not. `left`,
+    an array of uint64, shape (n,), is filled with a number for each frame in which all is right but
+    for checksums that are left to a device, and 0 for the others. Frames of one number are alike:
+    what is found in them has the same rules, severities, names of fields and offsets.
     """
     cdef port_list ports
     cdef bint raw
     cdef Py_ssize_t before, type_at, i, n = frames.n
     cdef int64_t most = 0 if mtu is None else mtu
-    told = np.zeros(n, np.uint8)
+    told, waiting = np.zeros(n, np.uint8), np.zeros(n, np.uint64)
     if fragments is not None:
         fragments[:] = True
     if link_type not in _LINKS or not n:
         return told.view(np.bool_)
     cdef uint8_t[::1] out = told
+    cdef uint64_t[::1] out_left = waiting
     raw, before, type_at = _LINKS[link_type]
     guesses = np.zeros(n if tunnels is not None else 0, np.uint32)
     cdef uint32_t[::1] guessed = guesses
@@ -101,12 +120,15 @@ def fine_frames(
     with nogil:
         for i in range(n):
             out[i] = told_of_frame(
-                whole(frames.buf + frames.off[i], frames.off[i + 1] - frames.off[i], before, most),
-                raw, type_at, &ports, &guessed[i] if guessed.shape[0] else NULL)
+                whole(frames.buf + frames.off[i], frames.off[i + 1] - frames.off[i], before, most,
+                      0),
+                raw, type_at, &ports, &guessed[i] if guessed.shape[0] else NULL, &out_left[i])
     count_guesses(guesses, tunnels)
     drop_ports(&ports)
     if fragments is not None:
         fragments[:] = told & IS_WHOLE == 0
+    if left is not None:
+        left[:] = waiting
     return told & IS_FINE != 0
 
 
@@ -130,9 +152,9 @@ cdef uint32_t guessed_tunnel(
 
 
 cdef uint8_t told_of_frame(
-    whole f, bint raw, Py_ssize_t type_at, const port_list *ports, uint32_t *guessed
+    whole f, bint raw, Py_ssize_t type_at, const port_list *ports, uint32_t *guessed, uint64_t *left
 ) noexcept nogil:
-    """IS_FINE and IS_WHOLE, as far as they are sure."""
+    """IS_FINE and IS_WHOLE, as far as they are sure; and which checksums are left to a device."""
     cdef headers h
     cdef header_copy copy
     cdef fault why
@@ -150,10 +172,26 @@ cdef uint8_t told_of_frame(
     if not is_usual(&h):
         return 0
     if is_right(&f, &h):
-        return IS_FINE if has_fragment(&f, &h) else IS_FINE | IS_WHOLE
+        left[0] = f.left and f.left | names_of(&h)
+        return (0 if f.left else IS_FINE) | (0 if has_fragment(&f, &h) else IS_WHOLE)
     if h.refusal.field is NULL and is_direct(&f, &h) and not has_fragment(&f, &h):
         return IS_WHOLE
     return 0
+
+
+cdef uint64_t names_of(const headers *h) noexcept nogil:
+    """What the names of the fields depend on: levels of IP, a tunnel, the innermost protocol."""
+    cdef int k, levels = 0
+    for k in range(h.n):
+        levels += h.layers[k].kind == LAYER_IPV4 or h.layers[k].kind == LAYER_IPV6
+    return ((TWO_LEVELS if levels == MOST_LEVELS else 0) | (IN_TUNNEL if h.tunnel else 0)
+            | (IS_UDP if h.l4 == IPPROTO_UDP else 0))
+
+
+cdef bint leave(whole *f, Py_ssize_t at, int place) noexcept nogil:
+    """Note that the checksum at `at` is left to a device; whether that can be noted."""
+    f.left |= <uint64_t>at << place
+    return at < LEFT_MOST
 
 
 cdef bint is_direct(const whole *f, const headers *h) noexcept nogil:
@@ -200,8 +238,10 @@ cdef bint is_usual(const headers *h) noexcept nogil:
     return not (h.steps & (1 << STEP_MPLS | 1 << STEP_NSH) or h.remcsum or h.jumbo >= 0)
 
 
-cdef bint is_right(const whole *f, const headers *h) noexcept nogil:
+cdef bint is_right(whole *f, const headers *h) noexcept nogil:
     """Whether every length and checksum is right, each level ending where the one around it does.
+
+    Checksums that are left to a device count as right, and are noted.
     """
     cdef Py_ssize_t end = f.size
     cdef int k, levels = 0
@@ -209,13 +249,15 @@ cdef bint is_right(const whole *f, const headers *h) noexcept nogil:
         return is_arp(f, h)
     for k in range(h.n):
         if h.layers[k].kind == LAYER_IPV4 or h.layers[k].kind == LAYER_IPV6:
-            end = ip_end(f, h, &h.layers[k], end, levels == 0)
+            end = ip_end(f, h, &h.layers[k], end, levels)
             levels += 1
             if end < h.payload or (k < h.n - 1 and is_fragment(f, &h.layers[k])):
                 return False
         elif not is_right_layer(f, h, k, end):
             return False
-    return levels > 0 and is_right_transport(f, h, end, levels)
+    if levels == 0 or not is_right_transport(f, h, end, levels):
+        return False
+    return f.left == 0 or levels <= MOST_LEVELS
 
 
 cdef bint is_fragment(const whole *f, const layer *one) noexcept nogil:
@@ -230,22 +272,25 @@ cdef bint is_arp(const whole *f, const headers *h) noexcept nogil:
 
 
 cdef Py_ssize_t ip_end(
-    const whole *f, const headers *h, const layer *one, Py_ssize_t around, bint outermost
+    whole *f, const headers *h, const layer *one, Py_ssize_t around, int level
 ) noexcept nogil:
-    """Where the IP packet of this header ends; -1 if anything is not as usual."""
+    """Where the IP packet of this header ends, `level` others around it; -1: it is not as usual."""
     cdef const uint8_t *ip = f.p + one.offset
     cdef Py_ssize_t end = one.offset
     if one.kind == LAYER_IPV4:
         if ip[0] != IPV4_NO_OPTIONS and not (ip[0] >> 4 == 4 and is_straight(ip, one.hlen)):
             return -1
-        if fold(short_sum(ip, one.hlen)) != 0xffff:
+        if fold(short_sum(ip, one.hlen)) != 0xffff and (
+            load16(ip + IPV4_CHECK) != 0
+            or not leave(f, one.offset + IPV4_CHECK, LEFT_INNER_IP if level else LEFT_IP)
+        ):
             return -1
         end += get16(ip + IPV4_TOT_LEN)
     else:
         if ip[0] >> 4 != 6 or not is_followed(ip[IPV6_NEXTHDR]):
             return -1
         end += IPV6_HLEN + get16(ip + IPV6_PAYLOAD_LEN)
-    if outermost and f.mtu and end - one.offset > f.mtu:
+    if level == 0 and f.mtu and end - one.offset > f.mtu:
         return -1
     if end == around or (h.n == 1 and h.tunnel == 0 and may_follow(f, end)):
         return end
@@ -279,7 +324,7 @@ cdef bint may_follow(const whole *f, Py_ssize_t end) noexcept nogil:
         f.size + f.before <= PADDED or f.size - end == ETH_FCS_LEN)
 
 
-cdef bint is_right_layer(const whole *f, const headers *h, int k, Py_ssize_t end) noexcept nogil:
+cdef bint is_right_layer(whole *f, const headers *h, int k, Py_ssize_t end) noexcept nogil:
     """Whether the header of a UDP tunnel, GRE or PPPoE fits what ends at `end`."""
     cdef const layer *one = &h.layers[k]
     cdef const uint8_t *p = f.p + one.offset
@@ -292,7 +337,24 @@ cdef bint is_right_layer(const whole *f, const headers *h, int k, Py_ssize_t end
         return False
     if load16(p + UDP_CHECK) == 0:
         return True
-    return sum_is_right(f, &h.layers[k - 1], one.offset, end, IPPROTO_UDP)
+    if sum_is_right(f, &h.layers[k - 1], one.offset, end, IPPROTO_UDP):
+        return True
+    return is_left(f, &h.layers[k - 1], one.offset, end, IPPROTO_UDP, LEFT_OUTER_UDP)
+
+
+cdef bint is_left(
+    whole *f, const layer *ip, Py_ssize_t start, Py_ssize_t end, unsigned int proto, int place
+) noexcept nogil:
+    """Whether a wrong checksum is left to a device: the sum of the pseudo header, or of TCP, 0.
+
+    That sum is never 0, and 0xffff, which might stand for 0, is left in doubt.
+    """
+    cdef Py_ssize_t at = start + (TCP_CHECK if proto == IPPROTO_TCP else UDP_CHECK)
+    cdef unsigned int value = load16(f.p + at)
+    cdef uint64_t total = pseudo_sum(f.p + ip.offset, ip.kind == LAYER_IPV4, proto)
+    if value == 0xffff or (value and fold(total + length_sum(end - start)) != value):
+        return False
+    return leave(f, at, place)
 
 
 cdef bint sum_is_right(
@@ -304,7 +366,7 @@ cdef bint sum_is_right(
 
 
 cdef bint is_right_transport(
-    const whole *f, const headers *h, Py_ssize_t end, int levels
+    whole *f, const headers *h, Py_ssize_t end, int levels
 ) noexcept nogil:
     cdef const layer *ip = &h.layers[h.n - 1]
     if not (ip.kind == LAYER_IPV4 or ip.kind == LAYER_IPV6):
@@ -320,7 +382,9 @@ cdef bint is_right_transport(
             return False
         if load16(f.p + h.l4_header + UDP_CHECK) == 0:
             return ip.kind == LAYER_IPV4 or levels > 1
-    return sum_is_right(f, ip, h.l4_header, end, h.l4)
+    if sum_is_right(f, ip, h.l4_header, end, h.l4):
+        return True
+    return is_left(f, ip, h.l4_header, end, h.l4, LEFT_TRANSPORT)
 
 
 cdef bint is_right_fragment(const whole *f, const headers *h, const layer *ip) noexcept nogil:

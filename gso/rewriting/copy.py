@@ -96,7 +96,7 @@ class Packer:
         """
         records = packets.records
         first = np.searchsorted(parents, np.arange(len(records) + 1))
-        skips = np.full(len(packets.section.interfaces), skip, np.uint32)
+        skips = packets.section.same(skip)
         # A replacement of another length is all there is of it; one of the same length is the
         # packet with some fields changed, and lacks what the packet lacks.
         others = parents[frames.lengths + skip != records["captured"][parents]]

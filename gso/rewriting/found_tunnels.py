@@ -127,8 +127,8 @@ def find_tunnels(source: Source, told: TunnelPorts | None = None) -> FoundTunnel
     """Read a whole capture for tunnels on UDP ports; raises GsoError where it is damaged."""
     found = FoundTunnels(told)
     with Reader(source) as reader:
-        for part in reader.parts():
-            for packets, link in runs(part) if isinstance(part, Packets) else ():
+        for part in reader.packets():
+            for packets, link in runs(part):
                 _look(found, packets, link, told)
     return found
 

@@ -168,7 +168,7 @@ def link_frames(packets: Packets, link: Link) -> Frames:
     Ethernet header has it, over bytes of the sender's address that `restore_link` puts back. What
     a loopback header announces as anything but the IP version that follows is not read as IP.
     """
-    frames = packets.frames(np.full(len(packets.section.interfaces), link.skip, np.uint32))
+    frames = packets.frames(link.skip)
     if link.name in ("null", "loop"):
         return _without_other_families(packets, frames)
     if link.name != "linux_sll2":

@@ -249,9 +249,8 @@ def survey_capture(
     surveyor = _Surveyor(mtu, tunnel_ports)
     with Reader(source) as reader:
         try:
-            for part in reader.parts():
-                if isinstance(part, Packets):
-                    surveyor.look(part)
+            for part in reader.packets():
+                surveyor.look(part)
         except GsoError as error:
             if not surveyor.survey.packets:
                 raise

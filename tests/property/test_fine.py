@@ -16,7 +16,7 @@ import vectorset
 from effort import examples
 from gso import Frames
 from gso.headers._fine import fine_frames
-from gso.headers.ends import in_fragment
+from gso.headers.ends import in_fragment, packet_ends, pseudo_sum
 from gso.headers.fields import read_headers
 from gso.headers.followed import not_followed
 from gso.rules.frames import validate_frame
@@ -206,3 +206,90 @@ def test_padding_and_the_frame_check_sequence_are_fine():
     assert not check(full + bytes(5), "ethernet", None, None)
     assert not check(full, "ethernet", None, 1499)
     assert check(full, "ethernet", None, 1500)
+
+
+def left_to_a_device(frame: bytes, link_type: str, which: int) -> bytes:
+    """The frame with some of its checksums as a host leaves them to a device, by the bits."""
+    made = bytearray(frame)
+    options = {"link_type": link_type, "tunnel_ports": vectorset.PORTS}
+    headers = read_headers(frame, **options)
+    ends = packet_ends(headers, frame)
+    for place, header in enumerate(headers):
+        kind = header.protocol.name
+        if kind not in ("ipv4", "tcp", "udp") or "checksum" not in header.values:
+            continue
+        at = next(one.offset for one in header.fields if one.name == "checksum")
+        how, which = which & 3, which >> 2
+        seed = pseudo_sum(headers, place, frame, ends[place]) if kind != "ipv4" and how == 1 else 0
+        if seed is not None and how in (1, 2):
+            made[at : at + 2] = seed.to_bytes(2, "big")
+    return bytes(made)
+
+
+def fields_found(frame: bytes, link_type: str, **options) -> list[tuple[str, str, str]]:
+    """What is the same in frames whose checksums are left to a device: all but the numbers."""
+    found = validate_frame(frame, link_type=link_type, **options)
+    return [(one.rule, one.severity, one.message.partition(" is ")[0]) for one in found]
+
+
+@settings(max_examples=examples(400), deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 1 << 20), st.integers(0, 1 << 10)), max_size=40),
+    st.sampled_from(["ethernet", "raw", "linux_sll2"]),
+    st.sampled_from([b"", b"", b"\0\0\0\0"]),
+    MUTATIONS,
+)
+def test_frames_left_to_a_device_alike_are_alike_to_the_slow_judge(chosen, link, behind, changes):
+    """Under one number the same is found; and nothing but checksums left to a device."""
+    options = {"tunnel_ports": vectorset.PORTS}
+    frames = []
+    for number, which in chosen:
+        frame = on_link(good()[number % len(good())], link)
+        frames.append(left_to_a_device(frame, link, which) + behind)
+        changed = bytearray(frames[-1])
+        for at, value in changes:
+            changed[at % len(changed)] = value
+        frames.append(bytes(changed))
+    left = np.ones(len(frames), np.uint64)
+    fine = fine_frames(Frames.from_list(frames), link, left=left, **options)
+    assert not (fine & (left > 0)).any()
+    known: dict[int, list[tuple[str, str, str]]] = {}
+    for frame, number in zip(frames, left.tolist(), strict=True):
+        if number:
+            found = fields_found(frame, link, **options)
+            assert found, frame.hex()
+            assert {rule for rule, _, _ in found} == {"frame-partial-checksum"}, frame.hex()
+            assert not_followed(frame, link_type=link, **options) is None
+            assert known.setdefault(number, found) == found, frame.hex()
+
+
+def test_most_of_what_is_left_to_a_device_is_told_at_once():
+    frames = [
+        left_to_a_device(frame, "ethernet", which)
+        for frame in good()[::7]
+        for which in (0x155, 0x2AA)
+    ]
+    whole = Frames.from_list(frames)
+    left = np.zeros(len(frames), np.uint64)
+    fine = fine_frames(whole, "ethernet", tunnel_ports=vectorset.PORTS, left=left)
+    slow = [fields_found(one, "ethernet", tunnel_ports=vectorset.PORTS) for one in frames]
+    only = np.array(
+        [bool(one) and {r for r, _, _ in one} == {"frame-partial-checksum"} for one in slow]
+    )
+    assert only.sum() > 100
+    assert (left > 0).sum() >= only.sum() * 2 // 3
+    assert not (fine & only).any()
+
+
+def test_the_number_says_what_is_left_whatever_the_sum():
+    """A sum of 0xffff might stand for 0, which is never that of a pseudo header."""
+    flows = [("10.0.0.1", port) for port in range(1, 60_000, 701)]
+    packets = [handmade.partial(handmade.tcp(flow, payload=b"x" * 100)) for flow in flows]
+    left = np.zeros(len(packets), np.uint64)
+    fine_frames(Frames.from_list([*map(handmade.ethernet, packets)]), "ethernet", left=left)
+    assert left.tolist() == [14 + 20 + 16 << 48] * len(packets)
+    for value in (0xFFFF, 0x1234):
+        wrong = bytearray(handmade.ethernet(packets[0]))
+        wrong[50:52] = value.to_bytes(2, "big")
+        fine_frames(Frames.from_list([bytes(wrong)]), "ethernet", left=left[:1])
+        assert left[0] == 0

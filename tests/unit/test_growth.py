@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 
 import gso
-from gso.capture import Reader, read_capture
+from gso.capture import Interface, Reader, read_capture
+from gso.capture.reader import Packets, Section
+from gso.cli import main
 from gso.compressed import DamagedError, Expander
-from gso.rewriting.fine import look
+from gso.rewriting import fine, survey
 
 
 def block(kind, body):
@@ -29,14 +31,85 @@ def many_interfaces(count):
     return b"".join(parts)
 
 
-def test_many_interfaces():
+def test_many_interfaces(tmp_path, monkeypatch, capsys):
+    """What is done for each piece of a file is not done for each interface that it describes."""
     count = 16_000
-    begun = time.process_time()
-    capture = read_capture(io.BytesIO(many_interfaces(count)))
-    assert time.process_time() - begun < 15
+    path = tmp_path / "in.pcapng"
+    path.write_bytes(many_interfaces(count))
+    capture = read_capture(path)
     assert len(capture.interfaces) == len(capture) == count
     assert np.array_equal(capture.interface_ids, np.arange(count))
     assert np.array_equal(capture.timestamps, np.arange(count) * 1000)
+    assert [len(batch) for batch in Reader(path)] == [count]
+    looked = []
+    for module, name in ((fine, "fine_frames"), (survey, "parse_batch")):
+        real = getattr(module, name)
+
+        def counting(frames, *words, real=real, **options):
+            looked.append(len(frames))
+            return real(frames, *words, **options)
+
+        monkeypatch.setattr(module, name, counting)
+    statuses = [main([command, str(path)]) for command in ("validate", "info")]
+    said = capsys.readouterr().out
+    assert statuses == [1, 0]
+    assert looked == [count, count]
+    assert said.count(f"{count} packets") == 4
+
+
+def test_what_each_interface_needs_is_not_made_anew_for_all():
+    section = Section("<")
+    made = set()
+    for number in range(4000):
+        section.interfaces.append(Interface())
+        assert section.same(7).tolist()[-3:] == [7] * min(number + 1, 3)
+        made.add(id(section.same(7).base))
+    assert len(made) <= 13  # each is twice as long as the one before
+
+
+def described(captures):
+    return [
+        (bytes(frame), captured.interfaces[i].ticks_per_second, time, comment)
+        for captured in captures
+        for frame, i, time, comment in zip(
+            captured.frames,
+            captured.interface_ids.tolist(),
+            captured.timestamps.tolist(),
+            captured.comments,
+            strict=True,
+        )
+    ]
+
+
+@pytest.mark.parametrize("chunk", [64, 100, 333, 1 << 16])
+@pytest.mark.parametrize("end", [b"", b"cut", b"\xff" * 12])
+def test_packets_put_together_are_those_of_the_parts(chunk, end):
+    """Sections, other blocks, of which some are longer than the buffer, cut ends and damage."""
+    data = b""
+    for number in range(12):
+        data += many_interfaces(number)
+        data += block(4, bytes(40 * number)) + many_interfaces(3)[28:] * (number % 3)
+        comment = struct.pack("<HH", 1, number) + b"c" * number + bytes(-number % 4)
+        data += block(1, struct.pack("<HHI", 1, 0, 0))
+        head = struct.pack("<IIIII", number, 0, 1, 8 * number, 8 * number)
+        data += block(6, head + bytes([number]) * 8 * number + comment)
+    source = data + end
+
+    def read(take):
+        found = []
+        reader = Reader(io.BytesIO(source), chunk_size=chunk)
+        try:
+            found += (taken for one in take(reader) for taken in described([one]))
+        except gso.GsoError as error:
+            return found, str(error), reader.truncated
+        return found, None, reader.truncated
+
+    def parts(reader):
+        for part in reader.parts():
+            if isinstance(part, Packets):
+                yield reader.describe(part, part.frames())
+
+    assert read(iter) == read(parts)
 
 
 class Asked(tuple):
@@ -60,7 +133,7 @@ def test_a_piece_asks_for_its_own_interfaces_only():
         class Piece(SimpleNamespace):
             __len__ = batch.__len__
 
-        look(Piece(**given, interfaces=interfaces), None)
+        fine.look(Piece(**given, interfaces=interfaces), None)
         assert interfaces.which == batch.interface_ids.tolist()
 
 
