@@ -179,6 +179,7 @@ if __name__ == "__main__":
             "gso.commands": ["*.json", "*.lua"],
             "gso.kernel": ["config/*.config"],
             "gso.kernel.report": ["*.css", "*.schema.json"],
+            "gso.kernel.hunting": ["*.schema.json", "kinds/*.toml"],
             "gso.kernel.guest": ["*.sh", "segmenter/Kbuild", "segmenter/*.c"],
             "gso.kernel.patches": ["*.patch", "*.toml", "README.md", "LICENSE"],
         },

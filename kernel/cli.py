@@ -20,6 +20,7 @@ from gso.commands.usage import version
 COMMANDS = {
     "verify": "say whether a patch fixes the fault",
     "check": "say whether this host's kernel has one of the known faults",
+    "hunt": "look for faults that nobody knows, in random stacks of tunnels",
     "zoo": "verify the fix of each known fault, on each kernel",
     "build": "build what verify would boot, and say where it is",
     "bisect": "find the commit that broke a scenario, or that fixed it",
@@ -40,6 +41,7 @@ _EXAMPLES = """\
 examples:
   gso-kernel doctor --install
   gso-kernel check
+  gso-kernel hunt --kernel 6.12 --seed 7 --for 30m
   gso-kernel verify patches/ipvs-gue-inner-mac-header.patch
   gso-kernel verify --kernel 6.1 my.patch --json result.json
   gso-kernel verify --source ~/linux my.patch

@@ -37,9 +37,11 @@ def _socket_room(made: socket.socket) -> socket.socket:
     return made
 
 
-def _send(sender: socket.socket, pieces: list[bytes], to: Any, size: int) -> None:
-    for at in range(0, len(pieces), _MOST_AT_ONCE):
-        burst = pieces[at : at + _MOST_AT_ONCE]
+def _send(
+    sender: socket.socket, pieces: list[bytes], to: Any, size: int, at_once: int = _MOST_AT_ONCE
+) -> None:
+    for at in range(0, len(pieces), at_once):
+        burst = pieces[at : at + at_once]
         # The option is refused with datagrams that one packet holds anyway.
         control = [(_SOL_UDP, _UDP_SEGMENT, struct.pack("=H", size))] if len(burst) > 1 else []
         sender.sendmsg(burst, control, 0, to)
@@ -87,7 +89,10 @@ _numbers = itertools.count()
 
 
 def exchange(scenario: dict[str, Any], traffic: dict[str, Any]) -> dict[str, Any]:
-    """Send the datagrams, collect the answer, and say what arrived."""
+    """Send the datagrams, collect the answer, and say what arrived.
+
+    ``traffic`` may say how many are handed over ``at_once``.
+    """
     number = next(_numbers)
     size = traffic["datagram"]
     up, down = traffic["upload"] // size, traffic["download"] // size
@@ -98,7 +103,8 @@ def exchange(scenario: dict[str, Any], traffic: dict[str, Any]) -> dict[str, Any
         client.settimeout(_SILENCE)
         start = time.monotonic()
         try:
-            _send(client, request, (scenario["target"], scenario["service_port"]), size)
+            to = (scenario["target"], scenario["service_port"])
+            _send(client, request, to, size, traffic.get("at_once") or _MOST_AT_ONCE)
             answer = _collect(client, down)
             digest = answer[0][_HEADER.size : _HEADER.size + DIGEST_LENGTH]
             expected = _pieces(number, up, down, size, seed=digest, count=down)

@@ -22,6 +22,7 @@ from . import (
     conformance_types,
     datagrams,
     health,
+    hunt,
     shell,
     topology,
 )
@@ -35,6 +36,7 @@ from .traffic import Server, exchange
 from .wire import Wire
 
 _LONGEST_ERROR = 4000
+_PARTS = {"tunnels": conformance_tunnels.perform, "gro": conformance_gro.perform}
 
 
 class Run:
@@ -56,13 +58,15 @@ class Run:
         """Measure what the plan asks for, and return what is to be told at the end."""
         if self.plan.get("applications"):
             return self.perform_applications()
-        if self.plan.get("tunnels"):
-            return conformance_tunnels.perform(self.folder, self.plan["tunnels"], self.progress)
-        if self.plan.get("gro"):
-            return conformance_gro.perform(self.folder, self.plan["gro"], self.progress)
+        for name, part in _PARTS.items():
+            if self.plan.get(name):
+                return part(self.folder, self.plan[name], self.progress)
         if self.plan.get("types"):
             plan = {**self.plan["types"], "modules": self.plan["modules"]}
             return conformance_types.perform(self.folder, plan, self.progress)
+        if self.plan.get("hunt"):
+            self.load_modules()
+            return hunt.perform(self.folder, self.plan["hunt"], self.progress)
         if self.plan.get("shell"):
             return {"modules": self.load_modules(), "status": shell.perform(self.plan, self.folder)}
         scenarios = self.plan["scenarios"]

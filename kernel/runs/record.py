@@ -16,12 +16,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from gso.kernel import guest_files
-from gso.kernel.bootable import Bootable
 from gso.kernel.machine import vm
 from gso.kernel.progress import Progress
 from gso.kernel.scenarios import DEFAULT_FAULT, Fault, Scenario, plan, select
-from gso.kernel.trees import build, debian, modules, patches
 from gso.kernel.trees.patches import Patch
+from gso.kernel.trees.single import Single, make
 
 from gso import SkbState, Trace, read_trace
 
@@ -61,7 +60,7 @@ def record(options: Options, progress: Progress) -> list[str]:
     # vng passes paths through a shell, and Python's own choice has no odd characters.
     with tempfile.TemporaryDirectory(prefix="gso-trace-") as name:
         folder = Path(name)
-        kernel = _built(options, folder, progress)
+        kernel = make(_wanted(options), folder / "build.log", progress)
         progress.stage("booting and sending traffic")
         guest = folder / "guest-run"
         vm.boot(
@@ -74,34 +73,10 @@ def record(options: Options, progress: Progress) -> list[str]:
         return _lines(guest / "cells", scenarios)
 
 
-def _built(options: Options, folder: Path, progress: Progress) -> Bootable:
+def _wanted(options: Options) -> Single:
     series = [Patch.read(path) for path in options.patches]
     fix = Patch.read(options.fault.patch_path) if options.unpatched else None
-    log = folder / "build.log"
-    if options.source:
-        tree = build.SourceTree(options.source)
-        progress.stage(f"building {options.source}")
-        return tree.build(_files(tree.pristine, series, fix, progress), log)
-    kernel = debian.choose(options.kernel)
-    progress.stage(f"fetching Debian's kernel {kernel.release}")
-    debian.fetch(kernel)
-    if not series and fix is None:
-        return Bootable(kernel.image, modules_folder=kernel.modules_folder)
-    files = _files(lambda names: debian.source_files(kernel, names), series, fix, progress)
-    progress.stage("building its modules")
-    return modules.modules(kernel, files, log)
-
-
-def _files(
-    pristine: Callable[[tuple[str, ...]], dict[str, bytes | None]],
-    series: list[Patch],
-    fix: Patch | None,
-    progress: Progress,
-) -> dict[str, bytes | None]:
-    found = patches.variants(pristine, series, fix)
-    for step in found.steps:
-        progress.note(step)
-    return found.patched
+    return Single(options.kernel, options.source, series, fix)
 
 
 def _lines(cells: Path, scenarios: Sequence[Scenario]) -> list[str]:

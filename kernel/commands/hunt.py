@@ -1,0 +1,112 @@
+"""``gso-kernel hunt``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import time
+from pathlib import Path
+
+from gso.kernel.commands.common import add_results
+from gso.kernel.hunting import rules
+from gso.kernel.hunting.findings import leave, summary, text
+from gso.kernel.hunting.run import Options, hunt
+from gso.kernel.report.terminal import TerminalScreen
+from gso.kernel.scenarios import DEFAULT_FAULT, named
+
+_UNITS = {"s": 1, "m": 60, "h": 3600}
+
+
+def add(command: argparse.ArgumentParser) -> None:
+    """Describe the subcommand."""
+    command.description = (
+        "Builds random stacks of encapsulations in a VM and sends through each, without "
+        "segmentation and with it: what arrives without must arrive with it. A stack that carries "
+        "nothing without is not judged. What is found is made as small as it can be. Exit status: "
+        "0 all that was judged is whole, 1 something is not, 2 wrong usage, 125 nothing was judged."
+    )
+    command.add_argument("--kernel", metavar="VERSION", help="Debian kernel (default: newest)")
+    command.add_argument(
+        "--unpatched",
+        nargs="?",
+        const=DEFAULT_FAULT.name,
+        metavar="FAULT",
+        help="take the fix of a fault out of it (default: that of the incident)",
+    )
+    command.add_argument("--seed", type=int, default=0, help="another one makes other stacks")
+    command.add_argument(
+        "--for",
+        dest="seconds",
+        type=_duration,
+        default=1800.0,
+        metavar="TIME",
+        help="how long, such as 90s, 30m, 2h (default: 30m)",
+    )
+    command.add_argument(
+        "--shard",
+        type=_shard,
+        default=(1, 1),
+        metavar="I/N",
+        help="only the I-th of N parts of the stacks, for N hunts at once",
+    )
+    command.add_argument(
+        "--stack",
+        dest="stacks",
+        type=int,
+        action="append",
+        default=[],
+        metavar="NUMBER",
+        help="only this stack of the seed; may be repeated",
+    )
+    for option, destination, what in (
+        ("--only", "only", "make stacks of these kinds alone"),
+        ("--except", "without", "leave these kinds out"),
+    ):
+        command.add_argument(
+            option,
+            dest=destination,
+            action="append",
+            default=[],
+            metavar="KIND",
+            help=f"{what}: names or globs of {', '.join(rules.read())}; may be repeated",
+        )
+    add_results(command)
+    command.add_argument("--json", action="store_true", help="for machines")
+    command.add_argument("--quiet", action="store_true", help="no progress, only the result")
+    command.set_defaults(run=_hunt)
+
+
+def _duration(words: str) -> float:
+    match = re.fullmatch(r"(\d+)([smh]?)", words)
+    if not match or not int(match[1]):
+        raise argparse.ArgumentTypeError(f"{words!r} is no time such as 90s, 30m or 2h")
+    return float(int(match[1]) * _UNITS[match[2] or "s"])
+
+
+def _shard(words: str) -> tuple[int, int]:
+    match = re.fullmatch(r"(\d+)/(\d+)", words)
+    if not match or not 1 <= int(match[1]) <= int(match[2]):
+        raise argparse.ArgumentTypeError(f"{words!r} is not I/N with I from 1 to N")
+    return int(match[1]), int(match[2])
+
+
+def _hunt(options: argparse.Namespace) -> int:
+    folder: Path = options.results / time.strftime(f"%Y%m%d-%H%M%S-hunt-{options.seed}")
+    wanted = Options(
+        kernel=options.kernel,
+        fix=named(options.unpatched).patch_path if options.unpatched else None,
+        seed=options.seed,
+        seconds=options.seconds,
+        shard=options.shard,
+        only=options.only,
+        without=options.without,
+        stacks=options.stacks,
+    )
+    screen = TerminalScreen(quiet=options.quiet)
+    found = hunt(wanted, folder, screen)
+    leave(found, rules.read(), folder)
+    result = json.dumps(summary(found), indent=1)
+    (folder / "hunt.json").write_text(result)
+    print(result if options.json else text(found))
+    return found.exit_status

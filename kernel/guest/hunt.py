@@ -1,0 +1,378 @@
+"""Hunt: random stacks, each without segmentation and with it, until the time is up.
+
+Each stack is measured in a child of this process, in namespaces of its own, so that whatever it
+leaves behind or waits for ends with it. What is found is made smaller at once, here: a machine
+takes longer to start than a hundred stacks.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import json
+import os
+import re
+import select
+import signal
+import socket
+import struct
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from itertools import count, groupby
+from pathlib import Path
+from typing import Any
+
+from . import datagrams
+from .complaints import complaints, hard, whole, words
+from .counters import counted, grown
+from .datagrams import DatagramServer
+from .netns import SetupError, device_counters, inside, ip_batch, run
+from .probes import TRACEFS, Probes
+from .stacks import (
+    CLIENT,
+    DIRECTOR,
+    SERVICE_PORT,
+    WORKER,
+    Rules,
+    Stack,
+    Way,
+    as_data,
+    contains,
+    draw,
+    similar,
+    simpler,
+    way,
+)
+from .traffic import Server, exchange
+
+MACHINES = (CLIENT, DIRECTOR, WORKER)
+EGRESS = "up0"
+_EXCHANGE_SECONDS, _STACK_SECONDS = 4.0, 50.0
+_LONGEST_REASON = 400
+_MOST_TRIALS = 30  # stacks that are tried to make one smaller
+TRAFFIC = {
+    "tcp": {"name": "tcp", "upload": 60_000, "download": 64, "datagram": 0},
+    "udp": {"name": "udp", "upload": 24_000, "download": 1_200, "datagram": 1_200},
+}
+MSS = 1200
+# Nothing is left to be segmented: nothing is made whole, and nothing merged.
+WITHOUT = "tso off gso off gro off"
+
+_SETTING = "sysctl -qw "
+_SIOCETHTOOL = 0x8946
+_ETHTOOL = {"tso": 0x1F, "gso": 0x24, "gro": 0x2C}  # ETHTOOL_STSO, _SGSO, _SGRO
+# Else each namespace has a device of each tunnel's module from the beginning.
+_FALLBACK_DEVICES = Path("/proc/sys/net/core/fb_tunnels_only_for_init_net")
+_DROP = re.compile(r"kfree_skb: .*location=(\S+?)(?:\+\S+)? reason: (\w+)")
+_WARNING = re.compile(r"WARNING: |BUG: |hw csum failure|bad gso")
+
+
+class Hunt:
+    """One boot of a hunt. ``plan``: rules, seed, the first stack, how far to the next one."""
+
+    def __init__(self, plan: dict[str, Any], progress: Callable[..., None], left: Path) -> None:
+        self.plan, self.progress, self.left = plan, progress, left
+        self.rules: Rules = plan["rules"]
+        self.end = time.monotonic() + plan["seconds"]
+        self.loaded: set[str] = set()
+        self.findings: list[tuple[Stack, frozenset[str]]] = [
+            (Stack.of(one["stack"]), frozenset(one["complaints"])) for one in plan["known"]
+        ]
+
+    def perform(self) -> dict[str, Any]:
+        """Hunt until the time is up, or all stacks are done; return how many were."""
+        Probes()
+        _FALLBACK_DEVICES.write_text("2")
+        done = 0
+        numbers = self.plan.get("stacks") or count(self.plan["first"], self.plan["step"])
+        for number in numbers:
+            if time.monotonic() > self.end:
+                break
+            stack = draw(self.rules, f"{self.plan['seed']}/{number}")
+            self.progress(stage="stack", number=number, text=str(stack))
+            self.progress(stage="done", number=number, **self.judged(stack, number))
+            done += 1
+        return {"stacks": done}
+
+    def judged(self, stack: Stack, number: int) -> dict[str, Any]:
+        """Measure a stack; make what is found smaller, unless the same was found before."""
+        measured = self.measured(stack)
+        found = suspicious(measured)
+        if not found:
+            return {"outcome": outcome(measured), "why": _why(measured)}
+        if known := self.known(stack, found):
+            return {"outcome": "finding", "why": "", "same_as": str(known)}
+        smallest, found, evidence = self.smallest(stack, found, measured)
+        if known := self.known(smallest, found):
+            return {"outcome": "finding", "why": "", "same_as": str(known)}
+        self.findings.append((smallest, found))
+        (self.left / f"finding-{number}.trace").write_text(evidence.pop("trace", ""))
+        told = {"stack": as_data(smallest), "complaints": sorted(found), "measured": evidence}
+        (self.left / f"finding-{number}.json").write_text(json.dumps(told))
+        return {"outcome": "finding", "why": evidence["words"], "text": str(smallest)}
+
+    def known(self, stack: Stack, found: frozenset[str]) -> Stack | None:
+        """Return an earlier finding that explains this one."""
+        for other, complained in self.findings:
+            same = contains(stack, other) or similar(stack, other)
+            if same and complained & found:
+                return other
+        return None
+
+    def smallest(
+        self, stack: Stack, found: frozenset[str], measured: dict[str, Any]
+    ) -> tuple[Stack, frozenset[str], dict[str, Any]]:
+        """Take away from a stack what can go while it is complained of the same."""
+        trials = 0
+        smaller = True
+        while smaller:
+            smaller = False
+            for candidate in simpler(stack, self.rules):
+                trials += 1
+                if trials > _MOST_TRIALS:
+                    return stack, found, measured
+                self.progress(stage="smaller", text=str(candidate))
+                tried = self.measured(candidate)
+                if complained := suspicious(tried) & found:
+                    stack, found, measured, smaller = candidate, complained, tried, True
+                    break
+        return stack, found, measured
+
+    def measured(self, stack: Stack) -> dict[str, Any]:
+        """Measure a stack in a child; a child that does not end says nothing."""
+        there = way(stack, self.rules)
+        self.load(there.modules)
+        try:
+            run(["ip", "-batch", "-"], "".join(f"netns add {name}\n" for name in MACHINES))
+            return _in_child(lambda: _measured(stack, there))
+        finally:
+            run(
+                ["ip", "-force", "-batch", "-"], "".join(f"netns del {name}\n" for name in MACHINES)
+            )
+
+    def load(self, modules: tuple[str, ...]) -> None:
+        """Load what the kernel cannot load itself in a machine whose modules are elsewhere."""
+        if missing := set(modules) - self.loaded:
+            subprocess.run(["modprobe", "--all", "--quiet", *sorted(missing)], check=False)
+            self.loaded |= missing
+
+
+def outcome(measured: dict[str, Any]) -> str:
+    """Return what became of a stack that is not complained of."""
+    if "refused" in measured:
+        return "refused"
+    return "clean" if all(map(whole, measured["controls"])) else "illegal"
+
+
+def _why(measured: dict[str, Any]) -> str:
+    """Return why nothing was judged, if so."""
+    broken = (one["error"] for one in measured.get("controls", ()) if not whole(one))
+    return str(measured.get("refused") or next(broken, ""))[:_LONGEST_REASON]
+
+
+def suspicious(measured: dict[str, Any]) -> frozenset[str]:
+    """Return what each run complains of and no control, by name."""
+    if "refused" in measured or not all(map(whole, measured["controls"])):
+        return frozenset()
+    every = [hard(complaints(measured["controls"], one)) for one in measured["runs"]]
+    return frozenset.intersection(*every)
+
+
+def _in_child(measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(reader)
+        try:
+            result = measure()
+        except (SetupError, OSError) as error:
+            result = {"refused": str(error).replace("\n", "; ")}
+        with os.fdopen(writer, "w") as sink:
+            sink.write(json.dumps(result))
+        os._exit(0)
+    os.close(writer)
+    try:
+        with os.fdopen(reader, "rb") as source:
+            text = _read(source.fileno())
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    return json.loads(text) if text else {"refused": "the measurement did not end"}
+
+
+def _read(descriptor: int) -> bytes:
+    data, end = b"", time.monotonic() + _STACK_SECONDS
+    while select.select([descriptor], [], [], max(0, end - time.monotonic()))[0]:
+        piece = os.read(descriptor, 1 << 16)
+        if not piece:
+            return data
+        data += piece
+    return b""
+
+
+def _measured(stack: Stack, there: Way) -> dict[str, Any]:
+    """Build a stack and send through it; twice both ways where there is something to complain."""
+    build(there)
+    scenario = _scenario(stack, there)
+    server = (
+        DatagramServer([scenario])
+        if stack.traffic == "udp"
+        else Server([scenario], _EXCHANGE_SECONDS)
+    )
+    log = Log()
+
+    def control() -> dict[str, Any]:
+        with unsegmented(stack):
+            return _run(scenario, server, log, segmented=False)
+
+    controls = [control()]
+    if not whole(controls[0]):
+        return {"controls": controls, "runs": []}
+    runs = [_run(scenario, server, log, segmented=True)]
+    if hard(complaints(controls, runs[0])):
+        controls.append(control())
+        runs.append(_run(scenario, server, log, segmented=True))
+    return {
+        "controls": controls,
+        "runs": runs,
+        "words": words(complaints(controls, runs[-1]), runs[-1]),
+        "trace": (TRACEFS / "trace").read_text() if len(runs) > 1 else "",
+    }
+
+
+def build(there: Way) -> None:
+    """Run the commands in few processes: the cables, then all from the far end on."""
+    parts = ((there.cables, MACHINES), (there.lines, tuple(reversed(MACHINES))))
+    for part, machines in parts:
+        for machine in machines:
+            _build([command for where, command in part if where == machine], machine)
+
+
+def _build(commands: list[str], machine: str) -> None:
+    for tool, some in groupby(commands, _tool):
+        batch = list(some)
+        if tool == "ip":
+            ip_batch(machine, [command.removeprefix("ip ") for command in batch])
+        elif tool == "tc":
+            text = "".join(f"{command.removeprefix('tc ')}\n" for command in batch)
+            run(["tc", "-n", machine, "-batch", "-"], text)
+        else:
+            with inside(machine):
+                for command in batch:
+                    _single(command)
+
+
+def _tool(command: str) -> str:
+    word, _, rest = command.partition(" ")
+    return word if word in ("ip", "tc") and not rest.startswith("-") else "other"
+
+
+def _single(command: str) -> None:
+    if command.startswith(_SETTING):
+        setting, value = command.removeprefix(_SETTING).split("=")
+        Path("/proc/sys", setting.replace(".", "/")).write_text(value)
+    else:
+        run(command.split())
+
+
+def _scenario(stack: Stack, there: Way) -> dict[str, Any]:
+    return {
+        "name": "hunt",
+        "inner": stack.inner,
+        "source": there.source,
+        "target": there.target,
+        "service_port": SERVICE_PORT,
+        "from_director": stack.local,
+        "mss": MSS,
+        "traffic": [TRAFFIC[stack.traffic]],
+    }
+
+
+def _run(
+    scenario: dict[str, Any], server: Server | DatagramServer, log: Log, *, segmented: bool
+) -> dict[str, Any]:
+    (traffic,) = scenario["traffic"]
+    traffic = {**traffic, "at_once": None if segmented else 1}
+    Probes.clear()
+    log.new()
+    before = counted(DIRECTOR, EGRESS, WORKER)
+    if isinstance(server, Server):
+        result = exchange(scenario, traffic, _EXCHANGE_SECONDS)
+        server.wait_idle()
+    else:
+        result = datagrams.exchange(scenario, traffic)
+    after = counted(DIRECTOR, EGRESS, WORKER)
+    drops = _drops((TRACEFS / "trace").read_text())
+    drops["warnings of the kernel"] = len([1 for line in log.new() if _WARNING.search(line)])
+    return {**result, "counters": grown(before, after), "drops": drops}
+
+
+@contextmanager
+def unsegmented(stack: Stack) -> Iterator[None]:
+    """Switch segmentation off wherever packets are made or merged, for the body's time."""
+    for machine, device in _senders():
+        _features(machine, device, WITHOUT)
+    yield
+    for machine, device in _senders():
+        _features(machine, device, with_segmentation(device, stack))
+
+
+def with_segmentation(device: str, stack: Stack) -> str:
+    """Return the features of a sender's device where it may have super-packets."""
+    if device == EGRESS:
+        return "gso on tso on" if stack.offload == "tunnel features off" else "gso on"
+    return "gso on tso on gro on" if device.startswith("t") else "gso on tso on"
+
+
+def _senders() -> list[tuple[str, str]]:
+    return [
+        (machine, device)
+        for machine in (CLIENT, DIRECTOR)
+        for device in device_counters(machine)
+        if device in ("c0", "d0", EGRESS) or re.fullmatch(r"t\d+", device)
+    ]
+
+
+def _features(machine: str, device: str, features: str) -> None:
+    """Switch features as ethtool does, which is slow to start."""
+    words = features.split()
+    with inside(machine), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
+        for name, state in zip(words[::2], words[1::2], strict=True):
+            value = ctypes.create_string_buffer(struct.pack("=II", _ETHTOOL[name], state == "on"))
+            request = struct.pack("16sP", device.encode(), ctypes.addressof(value))
+            # Not every device has every feature.
+            with suppress(OSError):
+                fcntl.ioctl(control, _SIOCETHTOOL, request.ljust(40, b"\0"))
+
+
+class Log:
+    """The kernel's log, from now on."""
+
+    def __init__(self) -> None:
+        self._file = os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK)
+        os.lseek(self._file, 0, os.SEEK_END)
+
+    def new(self) -> list[str]:
+        """Return the lines since the last call."""
+        lines = []
+        with suppress(BlockingIOError):
+            while True:
+                lines.append(os.read(self._file, 8192).decode(errors="replace"))
+        return lines
+
+
+def _drops(trace: str) -> dict[str, int]:
+    """Count the drops of what could not be segmented, by place and reason."""
+    found: Counter[str] = Counter()
+    for place, reason in _DROP.findall(trace):
+        if "validate_xmit_skb" in place or "gso" in place or reason == "SKB_BAD_GSO":
+            found[f"drops in {place}, {reason}"] += 1
+    return dict(found)
+
+
+def perform(left: Path, plan: dict[str, Any], progress: Callable[..., None]) -> dict[str, Any]:
+    """Hunt as the plan says."""
+    return Hunt(plan, progress, left).perform()

@@ -1,0 +1,419 @@
+"""Random stacks of encapsulations, made of rules that are data, and the commands that build them.
+
+::
+
+    client  c0 -- d0  director  up0 -- dn0  worker
+           (near leg)              (far leg)
+
+Each leg carries layers, the lowest first. A layer is one of these, by the rule's ``place``:
+
+- ``device``: a tunnel device at each end, with addresses of its own for what comes above
+- ``route``: a route at the sender that encapsulates; the addresses above are those of ``lo``
+- ``service``: IPVS on the director; nothing comes above it
+- ``action``: something that tc does on the device below; nothing changes for what comes above
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+CLIENT, DIRECTOR, WORKER = "client", "director", "worker"
+SERVICE_PORT = 5000
+_MTU = 2000  # of the cables; what is sent fits below all layers
+_MOST_LAYERS = 3
+_TUNNEL_FEATURES = " ".join(
+    f"tx-{name} off"
+    for name in ("udp_tnl-segmentation", "udp_tnl-csum-segmentation", "gre-segmentation")
+)
+OFFLOADS = {
+    "tso off": "tso off tx-udp-segmentation off",
+    "tx off": "tx off",
+    "tunnel features off": _TUNNEL_FEATURES,
+    "txvlan off": "txvlan off tso off tx-udp-segmentation off",
+}
+"""What is changed at the director's end of the far cable, where segmentation has to happen."""
+
+Rules = dict[str, dict[str, Any]]
+Line = tuple[str, str]
+"""A machine, and a whole command for it."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One encapsulation: its rule, IP versions below and above, and the options it has."""
+
+    kind: str
+    outer: int
+    inner: int
+    options: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{' '.join((self.kind, *self.options))} ({self.inner} in {self.outer})"
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A way from client to worker; ``inner``: the IP version of what is sent.
+
+    ``local``: it is sent by the director itself, and the near leg is not used.
+    """
+
+    near: tuple[Layer, ...]
+    far: tuple[Layer, ...]
+    inner: int
+    offload: str = "tso off"
+    traffic: str = "tcp"
+    local: bool = False
+
+    @classmethod
+    def of(cls, data: dict[str, Any]) -> Stack:
+        """Return the stack of what :func:`as_data` returned."""
+        legs = {
+            leg: tuple(Layer(**{**one, "options": tuple(one["options"])}) for one in data[leg])
+            for leg in ("near", "far")
+        }
+        return cls(**{**data, **legs})
+
+    def __str__(self) -> str:
+        def leg(layers: tuple[Layer, ...]) -> str:
+            return " under ".join(map(str, layers)) or "nothing"
+
+        way = "sent by the director" if self.local else f"through {leg(self.near)}"
+        return f"{self.traffic}/{self.inner} {way}, then {leg(self.far)}; {self.offload}"
+
+
+def as_data(stack: Stack) -> dict[str, Any]:
+    """Return the stack as plain data."""
+    return asdict(stack)
+
+
+def draw(rules: Rules, seed: str) -> Stack:
+    """Return the random stack of this seed."""
+    chance = random.Random(seed)
+    far, inner = _leg(
+        rules, chance, chance.choice((4, 6)), chance.choice((1, 1, 2, 2, _MOST_LAYERS))
+    )
+    local = chance.random() < 0.3
+    near: tuple[Layer, ...] = ()
+    if not local and chance.random() < 0.35:
+        choices = [rule for rule in rules.values() if rule["place"] == "device"]
+        rule = chance.choice([r for r in choices if inner in r["inner"]])
+        near = (_layer(rule, chance, chance.choice(_versions(rule, inner)), inner),)
+    return Stack(
+        *(near, far, inner, chance.choice(list(OFFLOADS))),
+        traffic=chance.choice(("tcp", "tcp", "udp")),
+        local=local,
+    )
+
+
+def _leg(
+    rules: Rules, chance: random.Random, outer: int, count: int
+) -> tuple[tuple[Layer, ...], int]:
+    layers: list[Layer] = []
+    ether, acted = True, False
+    while len(layers) < count:
+        fitting = [
+            rule
+            for rule in rules.values()
+            if outer in rule["outer"]
+            and (ether or not rule.get("on_ether"))
+            and not (acted and rule["place"] == "action")
+        ]
+        rule = chance.choice(fitting)
+        inner = chance.choice(_above(rule, outer))
+        layers.append(_layer(rule, chance, outer, inner))
+        outer = inner
+        acted = rule["place"] == "action"
+        if rule["place"] == "service":
+            break
+        if rule["place"] != "action":
+            ether = bool(rule.get("ether"))
+    return tuple(layers), outer
+
+
+def _above(rule: dict[str, Any], outer: int) -> list[int]:
+    """Return the IP versions that it may carry over this one."""
+    return [outer] if rule.get("same") else list(rule["inner"])
+
+
+def _versions(rule: dict[str, Any], inner: int) -> list[int]:
+    return [inner] if rule.get("same") else list(rule["outer"])
+
+
+def _layer(rule: dict[str, Any], chance: random.Random, outer: int, inner: int) -> Layer:
+    options = tuple(
+        name
+        for name, option in rule.get("options", {}).items()
+        if outer in option.get("outer", (4, 6)) and chance.random() < 0.4
+    )
+    return Layer(rule["kind"], outer, inner, options)
+
+
+def simpler(stack: Stack, rules: Rules) -> Iterator[Stack]:
+    """Yield stacks that have one thing less, the largest things first."""
+    if stack.near:
+        yield replace(stack, near=())
+    for at in range(len(stack.far)):
+        less = stack.far[:at] + stack.far[at + 1 :]
+        inner = less[-1].inner if less else stack.inner
+        if _fits(less, rules):
+            yield replace(
+                stack, far=less, inner=inner, near=() if inner != stack.inner else stack.near
+            )
+    yield from (replace(stack, near=layers) for layers in _plainer(stack.near))
+    yield from (replace(stack, far=layers) for layers in _plainer(stack.far))
+    if stack.traffic != "tcp":
+        yield replace(stack, traffic="tcp")
+    if stack.offload != "tso off":
+        yield replace(stack, offload="tso off")
+    if stack.local:
+        yield replace(stack, local=False)
+
+
+def _plainer(layers: tuple[Layer, ...]) -> Iterator[tuple[Layer, ...]]:
+    """Yield the layers with one option less."""
+    for at, layer in enumerate(layers):
+        for option in layer.options:
+            left = tuple(name for name in layer.options if name != option)
+            yield (*layers[:at], replace(layer, options=left), *layers[at + 1 :])
+
+
+def _fits(layers: tuple[Layer, ...], rules: Rules) -> bool:
+    """Say whether each layer can be on the one below."""
+    ether, below = True, None
+    for layer in layers:
+        rule = rules[layer.kind]
+        if (rule.get("on_ether") and not ether) or (below and layer.outer != below.inner):
+            return False
+        if rule["place"] != "action":
+            ether = bool(rule.get("ether"))
+        below = layer
+    return True
+
+
+def contains(stack: Stack, part: Stack) -> bool:
+    """Say whether all layers of ``part`` are in the stack, in their order."""
+    return all(_within(getattr(stack, leg), getattr(part, leg)) for leg in ("near", "far"))
+
+
+def _within(layers: tuple[Layer, ...], part: tuple[Layer, ...]) -> bool:
+    left = iter(layers)
+    return all(any(_covers(layer, wanted) for layer in left) for wanted in part)
+
+
+def _covers(layer: Layer, wanted: Layer) -> bool:
+    same = (layer.kind, layer.outer, layer.inner) == (wanted.kind, wanted.outer, wanted.inner)
+    return same and set(wanted.options) <= set(layer.options)
+
+
+def similar(one: Stack, other: Stack) -> bool:
+    """Say whether two stacks have the same kinds of layers over the same IP versions."""
+
+    def names(stack: Stack) -> list[tuple[str, int]]:
+        return [(layer.kind, layer.outer) for layer in (*stack.near, *stack.far)]
+
+    return names(one) == names(other)
+
+
+# --- commands -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Ground:
+    """What a layer stands on: a device and an address of each version at both ends."""
+
+    devices: tuple[str, str]
+    addresses: dict[int, tuple[str, str]]
+    mtu: int
+    back: str  # the route by which answers come back, as words of ip route; empty: by the device
+
+    def way_back(self, family: int) -> str:
+        """Return the receiver's route to what the sender has, as words of ip route."""
+        return self.back or f"via {self.addresses[family][0]} dev {self.devices[1]}"
+
+
+@dataclass(frozen=True)
+class Way:
+    """The commands of a stack, and between which addresses it carries.
+
+    ``cables`` come first; of the other ``lines`` the worker's, then the director's, are best first.
+    """
+
+    cables: tuple[Line, ...]
+    lines: tuple[Line, ...]
+    source: str
+    target: str
+    modules: tuple[str, ...]
+
+
+def way(stack: Stack, rules: Rules) -> Way:
+    """Return the commands that build the stack in three empty namespaces."""
+    lines: list[Line] = []
+    near, far = (
+        _cable(number, *ends) for number, ends in enumerate((("c0", "d0"), ("up0", "dn0")), 1)
+    )
+    layers = enumerate((*stack.near, *stack.far), 1)
+    for number, layer in layers:
+        traffic = stack.traffic
+        if number <= len(stack.near):
+            near = _build(
+                lines, rules[layer.kind], layer, near, (CLIENT, DIRECTOR), number, traffic
+            )
+        else:
+            far = _build(lines, rules[layer.kind], layer, far, (DIRECTOR, WORKER), number, traffic)
+    source, target = far.addresses[stack.inner]
+    if not stack.local:
+        source, gateway = near.addresses[stack.inner]
+        lines += [
+            (CLIENT, f"ip route add {target} via {gateway} dev {near.devices[0]}"),
+            (WORKER, f"ip route add {source} {far.way_back(stack.inner)}"),
+        ]
+    lines.append((DIRECTOR, f"ethtool -K up0 {OFFLOADS[stack.offload]}"))
+    modules = (name for layer in (*stack.near, *stack.far) for name in rules[layer.kind]["modules"])
+    return Way(tuple(_cables()), tuple(lines), source, target, tuple(dict.fromkeys(modules)))
+
+
+def _cable(number: int, near: str, far: str) -> _Ground:
+    addresses = {
+        4: (f"192.168.{number}.1", f"192.168.{number}.2"),
+        6: (f"fd0{number}::1", f"fd0{number}::2"),
+    }
+    return _Ground((near, far), addresses, _MTU, "")
+
+
+_SETTINGS = (
+    *("net.ipv4.conf.all.rp_filter=0", "net.ipv4.conf.default.rp_filter=0"),
+    *("net.ipv4.conf.all.accept_local=1", "net.ipv4.ip_forward=1"),
+    *("net.ipv6.conf.all.forwarding=1", "net.ipv6.conf.default.accept_dad=0"),
+)
+
+
+def _cables() -> Iterator[Line]:
+    for machine in (CLIENT, DIRECTOR, WORKER):
+        for setting in _SETTINGS:
+            yield machine, f"sysctl -qw {setting}"
+        yield machine, "ip link set lo up"
+    for number, (one, a, other, b) in enumerate(
+        ((CLIENT, "c0", DIRECTOR, "d0"), (DIRECTOR, "up0", WORKER, "dn0")), 1
+    ):
+        macs = [f"02:00:00:00:0{number}:0{end}" for end in (1, 2)]
+        ends = f"{a} address {macs[0]} mtu {_MTU} type veth peer name {b} address {macs[1]}"
+        yield one, f"ip link add {ends} mtu {_MTU} netns {other}"
+        for end, (machine, device) in enumerate(((one, a), (other, b)), 1):
+            yield machine, f"ip link set {device} up"
+            yield machine, f"ip addr add 192.168.{number}.{end}/24 dev {device}"
+            yield machine, f"ip addr add fd0{number}::{end}/64 dev {device} nodad"
+            for address in (f"192.168.{number}.{3 - end}", f"fd0{number}::{3 - end}"):
+                yield (
+                    machine,
+                    f"ip neigh replace {address} lladdr {macs[2 - end]} dev {device} nud permanent",
+                )
+
+
+def _build(  # noqa: PLR0917
+    lines: list[Line],
+    rule: dict[str, Any],
+    layer: Layer,
+    ground: _Ground,
+    machines: tuple[str, str],
+    number: int,
+    traffic: str,
+) -> _Ground:
+    """Add the commands of one layer, and return what the next one stands on."""
+    above = _above_layer(rule, layer, ground, number)
+    for end in (1, 0):
+        names = _names(layer, ground, above, number, end, traffic)
+        side = _SIDES[end]
+        words = [
+            rule["options"][name].get(side, rule["options"][name].get("both", ""))
+            for name in layer.options
+        ]
+        names["options"] = " ".join(words).format_map(names)
+
+        def filled(*keys: str, names: dict[str, Any] = names) -> list[str]:
+            found = [line for key in keys for line in rule.get(key, [])]
+            return [" ".join(line.format_map(names).split()) for line in found]
+
+        commands = filled(f"{side}{layer.outer}", side)
+        commands += _addressing(rule, names)
+        if rule["place"] in ("route", "service") and end == 1:
+            commands.append(f"ip route add {names['target']} {above.back}")
+        commands += filled(f"{side}{layer.outer}_after", f"{side}_after")
+        lines += [(machines[end], command) for command in commands]
+    return above
+
+
+_SIDES = ("sender", "receiver")
+
+
+def _above_layer(rule: dict[str, Any], layer: Layer, ground: _Ground, number: int) -> _Ground:
+    """Return what the layer offers to the next one."""
+    if rule["place"] == "action":
+        return ground
+    own = {
+        4: (f"10.{number}.0.1", f"10.{number}.0.2"),
+        6: (f"fd0a:{number}::1", f"fd0a:{number}::2"),
+    }
+    addresses = {layer.inner: own[layer.inner]}
+    mtu = ground.mtu - rule["overhead"] - {4: 20, 6: 40}[layer.outer]
+    if rule["place"] == "device":
+        return _Ground((f"t{number}", f"t{number}"), addresses, mtu, "")
+    via = "via" if layer.inner == layer.outer else f"via inet{'6' if layer.outer == 6 else ''}"
+    back = ground.back or f"{via} {ground.addresses[layer.outer][0]} dev {ground.devices[1]}"
+    return _Ground(ground.devices, addresses, mtu, back)
+
+
+def _names(  # noqa: PLR0917
+    layer: Layer,
+    ground: _Ground,
+    above: _Ground,
+    number: int,
+    end: int,
+    traffic: str,
+) -> dict[str, Any]:
+    """Return what a rule's commands may name, at one end."""
+    local, remote = ground.addresses[layer.outer][end], ground.addresses[layer.outer][1 - end]
+    source, target = above.addresses[layer.inner][end], above.addresses[layer.inner][1 - end]
+    return {
+        "n": number,
+        "device": above.devices[end],
+        "under": ground.devices[end],
+        "mtu": above.mtu,
+        "port": 6000 + number,
+        "service": SERVICE_PORT,
+        "transport": {"tcp": "-t", "udp": "-u"}[traffic],
+        "local": local,
+        "remote": remote,
+        "source": source,
+        "target": target,
+        "remote_bracketed": _bracketed(remote),
+        "target_bracketed": _bracketed(target),
+        "mac": f"02:00:00:0a:0{number}:0{end + 1}",
+        "other_mac": f"02:00:00:0a:0{number}:0{2 - end}",
+        "inner": layer.inner,
+        "length": {4: 32, 6: 128}[layer.inner],
+        "subnet": {4: 24, 6: 64}[layer.inner],
+        "nodad": {4: "", 6: " nodad"}[layer.inner],
+        "ip": {4: "ip", 6: "ipv6"}[layer.outer],
+        "in4": {4: "ipip", 6: "sit"}[layer.inner],
+        "ipproto": {4: 4, 6: 41}[layer.inner],
+    }
+
+
+def _addressing(rule: dict[str, Any], names: dict[str, Any]) -> list[str]:
+    """Return the commands that give an end its address."""
+    if rule["place"] == "action":
+        return []
+    if rule["place"] != "device":
+        return ["ip addr add {source}/{length} dev lo{nodad}".format_map(names)]
+    lines = ["ip link set {device} up", "ip addr add {source}/{subnet} dev {device}{nodad}"]
+    if rule.get("ether"):
+        lines.append("ip neigh replace {target} lladdr {other_mac} dev {device} nud permanent")
+    return [line.format_map(names) for line in lines]
+
+
+def _bracketed(address: str) -> str:
+    return f"[{address}]" if ":" in address else address

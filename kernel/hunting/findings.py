@@ -1,0 +1,102 @@
+"""What a hunt leaves: a folder a finding, with a report and a script, and a summary."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from gso.kernel.guest.complaints import complaints, words
+from gso.kernel.guest.stacks import Rules, Stack
+from gso.kernel.hunting.run import Hunt
+from gso.kernel.hunting.script import script
+
+from gso.printable import printable_lines
+
+SCHEMA = Path(__file__).with_name("hunt.schema.json")
+_NAME = "gso.hunt/1"
+
+
+def name(finding: dict[str, Any]) -> str:
+    """Return the name of a finding: its layers, the lowest last."""
+    stack = Stack.of(finding["stack"])
+    layers = [f"{layer.kind}{layer.outer}" for layer in (*stack.near, *reversed(stack.far))]
+    return re.sub(r"[^\w-]+", "-", "-over-".join(layers) or "nothing")
+
+
+def leave(found: Hunt, rules: Rules, folder: Path) -> list[Path]:
+    """Write a folder for each finding; return them."""
+    folders = []
+    for finding in found.findings:
+        own = folder / f"{finding['number']}-{name(finding)}"
+        own.mkdir(parents=True)
+        (own / "report.md").write_text("\n".join(_report(found, finding)) + "\n")
+        reproduce = own / "reproduce.sh"
+        reproduce.write_text(script(Stack.of(finding["stack"]), rules))
+        reproduce.chmod(0o755)
+        traces = sorted(folder.glob(f"boot-*/finding-{finding['number']}.trace"))
+        for trace in traces:
+            (own / "trace.txt").write_bytes(trace.read_bytes())
+        folders.append(own)
+    return folders
+
+
+def _report(found: Hunt, finding: dict[str, Any]) -> Iterator[str]:
+    measured = finding["measured"]
+    yield f"# {name(finding)}"
+    yield ""
+    yield f"- Kernel: {found.kernel}; seed {found.options.seed}, stack {finding['number']}"
+    yield f"- Found with: {finding['first']}"
+    yield f"- The smallest that shows it: **{finding['text']}**"
+    yield f"- Stacks that show the same: {finding['seen']}"
+    yield ""
+    yield "What arrives without segmentation does not arrive with it:"
+    yield ""
+    for run in measured["runs"]:
+        said = words(complaints(measured["controls"], run), run)
+        yield f"- with segmentation: {said or 'nothing to complain of'}; {run['seconds']} s"
+    for run in measured["controls"]:
+        yield f"- without: all arrived, {run['retransmits']} retransmits; {run['seconds']} s"
+    yield ""
+    yield "`reproduce.sh` shows it with plain commands; `trace.txt` has header offsets and drops."
+
+
+def summary(found: Hunt) -> dict[str, Any]:
+    """Return everything as plain data, as ``hunt.schema.json`` describes it."""
+    return {
+        "schema": _NAME,
+        "exit_status": found.exit_status,
+        "kernel": found.kernel,
+        "seed": found.options.seed,
+        "shard": list(found.options.shard),
+        "seconds": found.seconds,
+        "stacks": sum(found.outcomes.values()),
+        "legal": found.legal,
+        "outcomes": dict(found.outcomes),
+        "kinds": {kind: dict(counts) for kind, counts in sorted(found.by_kind.items())},
+        "unjudged": dict(found.unjudged),
+        "lost": found.lost,
+        "findings": [
+            {
+                "name": name(finding),
+                **{key: finding[key] for key in ("number", "text", "first", "seen", "why")},
+                **{key: finding[key] for key in ("stack", "complaints", "measured")},
+            }
+            for finding in found.findings
+        ],
+    }
+
+
+def text(found: Hunt) -> str:
+    """Return the findings, and how many stacks of each kind carried anything."""
+    lines = [f"kernel {found.kernel}, seed {found.options.seed}"]
+    for finding in found.findings:
+        lines.append(f"FINDING {finding['text']}")
+        lines.append(f"        {finding['why']} (seen {finding['seen']} times)")
+    lines += [f"LOST    {lost['text']}: {lost['why']}" for lost in found.lost]
+    for kind, counts in sorted(found.by_kind.items()):
+        every, legal = sum(counts.values()), counts["clean"] + counts["finding"]
+        damaged = counts["finding"]
+        lines.append(f"{kind:16} {legal} of {every} carry traffic, {damaged} of them not whole")
+    return printable_lines("\n".join([*lines, f"{found.state}, {found.seconds:.0f} s"]))

@@ -1,0 +1,177 @@
+"""A hunt: machines booted one after the other until the time is up, and what they found."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gso.kernel import guest_files
+from gso.kernel.errors import TestBedError
+from gso.kernel.guest.stacks import Rules, Stack, draw
+from gso.kernel.hunting import rules
+from gso.kernel.machine import channel, vm
+from gso.kernel.machine.vm import VmLostError
+from gso.kernel.progress import Progress
+from gso.kernel.trees.patches import Patch
+from gso.kernel.trees.single import Single, make
+
+_MOST_LOST = 5  # machines one after the other that measure nothing
+_GRACE_SECONDS = 300.0  # for the start of a machine, and for making its last finding smaller
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is hunted where. ``seconds``: for how long; ``shard``: this one of so many.
+
+    ``fix``: the patch of a fault, taken out of the kernel. ``stacks``: these alone, by number.
+    """
+
+    kernel: str | None = None
+    fix: Path | None = None
+    seed: int = 0
+    seconds: float = 1800.0
+    shard: tuple[int, int] = (1, 1)
+    only: Sequence[str] = ()
+    without: Sequence[str] = ()
+    stacks: Sequence[int] = ()
+
+
+@dataclass
+class Hunt:
+    """What came of it. ``outcomes``: how many stacks ended how; ``by_kind``: the same, by rule.
+
+    ``unjudged``: why stacks were not judged, and how many.
+    """
+
+    options: Options
+    outcomes: Counter[str] = field(default_factory=Counter)
+    by_kind: dict[str, Counter[str]] = field(default_factory=dict)
+    findings: list[dict[str, Any]] = field(default_factory=list)
+    unjudged: Counter[str] = field(default_factory=Counter)
+    lost: list[dict[str, Any]] = field(default_factory=list)
+    kernel: str = ""
+    seconds: float = 0.0
+
+    @property
+    def legal(self) -> int:
+        """Stacks that carry their traffic without segmentation."""
+        return self.outcomes["clean"] + self.outcomes["finding"]
+
+    @property
+    def state(self) -> str:
+        """How far it is, in words."""
+        every = sum(self.outcomes.values())
+        return f"{every} stacks, {self.legal} legal, {len(self.findings)} findings"
+
+    @property
+    def exit_status(self) -> int:
+        """0: all legal stacks are clean; 1: there are findings; 125: nothing was judged."""
+        if self.findings or self.lost:
+            return 1
+        return 0 if self.legal else TestBedError.exit_status
+
+
+def hunt(options: Options, folder: Path, progress: Progress) -> Hunt:
+    """Hunt; ``folder`` gets the evidence.
+
+    Raises:
+        UsageError: a word names no rule.
+        TestBedError: no machine measures anything.
+    """
+    chosen, begun = rules.chosen(options.only, options.without), time.monotonic()
+    found = Hunt(options)
+    fix = Patch.read(options.fix) if options.fix else None
+    with tempfile.TemporaryDirectory(prefix="gso-kernel-") as name:
+        kernel = make(Single(options.kernel, fix=fix), Path(name, "build.log"), progress)
+        found.kernel = kernel.image.name.removeprefix("vmlinuz-")
+        left = list(options.stacks)
+        first, step = options.shard[0] - 1, options.shard[1]
+        hunted, idle = time.monotonic(), 0
+        for boot in range(1 << 30):
+            seconds = options.seconds - (time.monotonic() - hunted)
+            if seconds <= 0 or (options.stacks and not left):
+                break
+            plan = {
+                **{"rules": chosen, "seed": options.seed, "first": first, "step": step},
+                **{"stacks": left, "seconds": seconds, "known": found.findings},
+            }
+            progress.stage(f"booting, from stack {left[0] if left else first} on")
+            evidence = folder / f"boot-{boot}"
+            lost = _boot(kernel, plan, evidence, Path(name, f"stop-{boot}"))
+            done = _gather(found, chosen, evidence, lost)
+            first = max(done, default=first - step) + step
+            left = [number for number in left if number not in done]
+            progress.note(found.state)
+            idle = 0 if done else idle + 1
+            if idle == _MOST_LOST:
+                raise TestBedError(
+                    "vm", f"{idle} machines measured nothing", evidence / "console.log"
+                )
+            if lost is None:
+                break
+    found.seconds = round(time.monotonic() - begun, 1)
+    return found
+
+
+def _boot(kernel: Any, plan: dict[str, Any], folder: Path, stop: Path) -> VmLostError | None:
+    try:
+        vm.boot(kernel, {"hunt": plan}, folder, timeout=plan["seconds"] + _GRACE_SECONDS, stop=stop)
+    except VmLostError as lost:
+        return lost
+    return None
+
+
+def _gather(found: Hunt, chosen: Rules, folder: Path, lost: VmLostError | None) -> list[int]:
+    """Add what a boot tells; return the numbers of the stacks that are done with."""
+    done: list[int] = []
+    begun: dict[str, Any] | None = None
+    for event in channel.events(folder):
+        with guest_files.understood(channel.PROGRESS):
+            if event["stage"] == "stack":
+                begun = event
+            elif event["stage"] == "done" and begun:
+                _count(found, chosen, begun, event)
+                _add(found, folder, begun, event)
+                done.append(event["number"])
+                begun = None
+    if lost and begun:
+        # The stack that the machine died of costs itself alone.
+        found.lost.append({"number": begun["number"], "text": begun["text"], "why": lost.message})
+        found.outcomes["machine lost"] += 1
+        done.append(begun["number"])
+    return done
+
+
+def _count(found: Hunt, chosen: Rules, begun: dict[str, Any], event: dict[str, Any]) -> None:
+    outcome = event["outcome"]
+    found.outcomes[outcome] += 1
+    stack = draw(chosen, f"{found.options.seed}/{begun['number']}")
+    for kind in {layer.kind for layer in (*stack.near, *stack.far)}:
+        found.by_kind.setdefault(kind, Counter())[outcome] += 1
+    if outcome in ("refused", "illegal"):
+        found.unjudged[event["why"]] += 1
+
+
+def _add(found: Hunt, folder: Path, begun: dict[str, Any], event: dict[str, Any]) -> None:
+    """Add a finding, or count one that is known."""
+    for finding in found.findings:
+        finding["seen"] += finding["text"] == event.get("same_as")
+    if "text" not in event:
+        return
+    path = folder / f"finding-{event['number']}.json"
+    with guest_files.understood(path.name):
+        told = json.loads(guest_files.read(path))
+        stack = Stack.of(told["stack"])
+        found.findings.append(
+            {
+                **{key: told[key] for key in ("stack", "complaints", "measured")},
+                **{"number": int(event["number"]), "why": event["why"], "text": str(stack)},
+                **{"first": begun["text"], "seen": 1},
+            }
+        )

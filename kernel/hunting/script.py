@@ -1,0 +1,187 @@
+"""A stack as a shell script: plain commands that show on any host what a hunt has found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from string import Template
+
+from gso.kernel.guest.hunt import MSS, TRAFFIC, WITHOUT, with_segmentation
+from gso.kernel.guest.stacks import CLIENT, DIRECTOR, SERVICE_PORT, WORKER, Rules, Stack, way
+
+_SCRIPT = Template("""\
+#!/usr/bin/env bash
+# Shows in network namespaces whether what arrives without segmentation arrives with it:
+#   $stack
+# Needs root, iproute2, ethtool and python3, and ipvsadm where IPVS is part of it.
+#
+# Exit status: 0 it does, 1 it does not (the kernel has the fault), 4 this kernel lacks something
+# that the stack is made of, or carries nothing through it without segmentation either.
+set -uo pipefail
+if [ -z "$${OWN:-}" ]; then
+  # With mounts and processes of its own nothing is left, however it ends.
+  OWN=1 exec unshare --mount --pid --fork --kill-child --mount-proc --propagation private bash "$$0"
+fi
+mkdir -p /run/netns && mount -t tmpfs tmpfs /run/netns || exit 4
+cd /run/netns || exit 4
+modprobe -aq $modules
+on() { ip netns exec "$$@" || { echo "this kernel lacks something: $$*" >&2; exit 4; }; }
+features() { ip netns exec "$$1" ethtool -K "$$2" $${*:3} >/dev/null 2>&1; }
+for machine in client director worker; do ip netns add "$$machine" || exit 4; done
+
+$commands
+
+cat >peer.py <<'PYTHON'
+$peer
+PYTHON
+ip netns exec worker python3 peer.py serve &
+sleep 1
+# Packets dropped on their way out; refused by the receiver's devices, and by its sockets.
+counted() {
+  {
+    ip netns exec director cat /sys/class/net/up0/statistics/tx_dropped
+    ip netns exec worker sh -c 'cat /sys/class/net/*/statistics/rx_errors'
+    ip netns exec worker awk '
+      !/^(Tcp|Udp):/ { next }
+      !names[$$1] { names[$$1] = $$0; next }
+      { n = split(names[$$1], name) }
+      { for (i = 2; i <= n; i++) if (name[i] ~ /^In(Csum)?Err/) print $$i }
+    ' /proc/net/snmp
+    ip netns exec worker awk '/^Udp6In(Csum)?Errors/ { print $$2 }' /proc/net/snmp6
+  } | awk '{ sum += $$1 } END { print sum }'
+}
+# Counts what is wrong with one exchange: lost and refused packets, or 1000 where it is not whole.
+wrong() {
+  local before
+  before=$$(counted)
+  ip netns exec $sender python3 peer.py send "$$1" || { echo 1000; return; }
+  echo $$(($$(counted) - before))
+}
+$without
+control=$$(wrong 1)
+$segmented
+test=$$(wrong 40)
+echo "lost or refused with segmentation: $$test, without: $$control"
+[ "$$control" -lt 1000 ] || exit 4
+[ "$$test" -le "$$control" ]
+""")
+
+_PEER = Template("""\
+import hashlib, socket, struct, sys
+
+family = socket.$family
+target, source, size, mss = ("$target", $port), "$source", $size, $mss
+data = hashlib.shake_128(b"super-packets").digest(size)
+
+
+def read(connection, length):
+    found = b""
+    while len(found) < length:
+        piece = connection.recv(65536)
+        if not piece:
+            raise SystemExit("closed early")
+        found += piece
+    return found
+
+
+def tcp_serve():
+    server = socket.socket(family)
+    server.bind(target)
+    server.listen()
+    while True:
+        connection, _ = server.accept()
+        with connection:
+            connection.settimeout(5)
+            try:
+                connection.sendall(b"y" if read(connection, size) == data else b"n")
+            except OSError:
+                pass
+
+
+def tcp_send(_):
+    with socket.socket(family) as connection:
+        connection.settimeout(5)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, mss)
+        connection.bind((source, 0))
+        connection.connect(target)
+        connection.sendall(data)
+        return connection.recv(1) == b"y"
+
+
+def udp_serve():
+    server = socket.socket(family, socket.SOCK_DGRAM)
+    server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+    server.bind(target)
+    found, last = b"", None
+    while True:
+        piece, sender = server.recvfrom(65536)
+        found, last = piece if sender != last else found + piece, sender
+        if len(found) == size:
+            server.sendto(b"y" if found == data else b"n", sender)
+
+
+def udp_send(at_once):
+    with socket.socket(family, socket.SOCK_DGRAM) as connection:
+        connection.settimeout(2)
+        connection.bind((source, 0))
+        step = mss * at_once
+        for at in range(0, size, step):
+            some = data[at : at + step]
+            option = [(17, 103, struct.pack("=H", mss))] if len(some) > mss else []
+            connection.sendmsg([some], option, 0, target)
+        return connection.recv(1) == b"y"
+
+
+if sys.argv[1] == "serve":
+    ${traffic}_serve()
+try:
+    whole = ${traffic}_send(int(sys.argv[2]))
+except OSError as error:
+    print(error, file=sys.stderr)
+    whole = False
+sys.exit(0 if whole else 1)""")
+
+
+def script(stack: Stack, rules: Rules) -> str:
+    """Return a script that shows whether this kernel carries super-packets through the stack."""
+    there = way(stack, rules)
+    traffic = TRAFFIC[stack.traffic]
+    peer = _PEER.substitute(
+        family="AF_INET6" if stack.inner == 6 else "AF_INET",
+        target=there.target,
+        source=there.source,
+        port=SERVICE_PORT,
+        size=traffic["upload"],
+        mss=MSS,
+        traffic=stack.traffic,
+    )
+    ordered = [
+        *there.cables,
+        *(
+            line
+            for machine in (WORKER, DIRECTOR, CLIENT)
+            for line in there.lines
+            if line[0] == machine
+        ),
+    ]
+    devices = list(_senders(ordered))
+    return _SCRIPT.substitute(
+        stack=stack,
+        modules=" ".join(there.modules) or "veth",
+        commands="\n".join(f"on {machine} {command}" for machine, command in ordered),
+        peer=peer,
+        sender=DIRECTOR if stack.local else CLIENT,
+        without="\n".join(f"features {where} {device} {WITHOUT}" for where, device in devices),
+        segmented="\n".join(
+            f"features {where} {device} {with_segmentation(device, stack)}"
+            for where, device in devices
+        ),
+    )
+
+
+def _senders(lines: list[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """Yield the devices of client and director, where super-packets are made."""
+    yield from ((CLIENT, "c0"), (DIRECTOR, "d0"))
+    for machine, command in lines:
+        words = command.split()
+        if machine != WORKER and command.startswith("ip link add ") and words[3] != "c0":
+            yield machine, words[5] if words[3] == "link" else words[3]

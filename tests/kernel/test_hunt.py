@@ -1,0 +1,305 @@
+"""The hunt: its rules, its stacks, what is made smaller, the judge, and what a machine tells."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from dataclasses import replace
+
+import jsonschema
+import pytest
+from gso.kernel import cli
+from gso.kernel.bootable import Bootable
+from gso.kernel.errors import UsageError
+from gso.kernel.guest import hunt as guest
+from gso.kernel.guest.complaints import COUNTED
+from gso.kernel.guest.stacks import Layer, Stack, as_data, contains, draw, simpler, way
+from gso.kernel.hunting import rules, run
+from gso.kernel.hunting.findings import SCHEMA, name
+from gso.kernel.hunting.script import script
+from gso.kernel.machine import messages
+from gso.kernel.machine.vm import VmLostError
+
+RULES = rules.read()
+MANY = [draw(RULES, f"7/{number}") for number in range(250)]
+GUE = Layer("ipvs-gue", 4, 4, ("csum",))
+INCIDENT = Stack((), (Layer("vlan", 4, 4), GUE), 4, offload="tx off", traffic="udp", local=True)
+SMALLEST = Stack((), (replace(GUE, options=()),), 4)
+
+
+def test_every_rule_is_drawn_with_each_of_its_options_over_both_versions():
+    layers = [layer for stack in MANY for layer in (*stack.near, *stack.far)]
+    drawn = {(layer.kind, layer.outer, layer.inner) for layer in layers}
+    wanted = {
+        (kind, outer, inner)
+        for kind, rule in RULES.items()
+        for outer in rule["outer"]
+        for inner in rule["inner"]
+        if outer == inner or not rule.get("same")
+    }
+    assert drawn == wanted
+    options = {(layer.kind, option) for layer in layers for option in layer.options}
+    assert options == {(kind, o) for kind, rule in RULES.items() for o in rule.get("options", {})}
+
+
+def test_a_seed_makes_its_stacks_again():
+    assert [draw(RULES, f"7/{number}") for number in range(250)] == MANY
+    assert [draw(RULES, f"8/{number}") for number in range(250)] != MANY
+    assert len(set(map(str, MANY))) > 200
+
+
+def test_commands_have_no_gap_and_no_device_twice():
+    for stack in MANY:
+        there = way(stack, RULES)
+        lines = [*there.cables, *there.lines]
+        assert not [line for _, line in lines if re.search(r"[{}]|None|  ", line)]
+        made = [(m, re.search(r"(?:name|add) (t\d+|g\d+) ", line)) for m, line in lines]
+        devices = [(machine, found[1]) for machine, found in made if found]
+        assert len(devices) == len(set(devices))
+        assert there.source != there.target
+
+
+def test_a_stack_is_the_same_after_a_file():
+    assert [Stack.of(json.loads(json.dumps(as_data(stack)))) for stack in MANY] == MANY
+
+
+def size(stack: Stack) -> tuple[int, int, int]:
+    layers = (*stack.near, *stack.far)
+    odd = (stack.traffic != "tcp") + (stack.offload != "tso off") + stack.local
+    return len(layers), sum(len(layer.options) for layer in layers), odd
+
+
+def test_what_is_simpler_is_smaller_and_can_be_built():
+    for stack in MANY:
+        for smaller in simpler(stack, RULES):
+            assert size(smaller) < size(stack) or sum(size(smaller)) < sum(size(stack))
+            assert way(smaller, RULES)
+
+
+def test_what_is_left_of_a_stack_is_in_it():
+    for stack in MANY:
+        assert contains(stack, stack)
+        for smaller in simpler(stack, RULES):
+            if len(smaller.far) == len(stack.far):
+                assert contains(stack, smaller)
+    assert contains(INCIDENT, SMALLEST)
+    assert not contains(SMALLEST, INCIDENT)
+
+
+# --- the judge ------------------------------------------------------------------------------------
+
+
+def exchange(*, error: str | None = None, drops: dict[str, int] | None = None, **counters):
+    return {
+        **{"upload_intact": error is None, "download_intact": error is None, "error": error},
+        **{"seconds": 0.1, "mss": 1200, "retransmits": 0, "drops": drops or {}},
+        "counters": {**dict.fromkeys(COUNTED, 0), **counters},
+    }
+
+
+WHOLE, DROPS = (
+    exchange(),
+    exchange(drops={"drops in validate_xmit_skb, NOT_SPECIFIED": 12}, tx_dropped=12),
+)
+DEAF = exchange(error="TimeoutError: timed out")
+FOUND = {"controls": [WHOLE] * 2, "runs": [DROPS] * 2, "words": "12 drops", "trace": "a trace"}
+CLEAN = {"controls": [WHOLE], "runs": [WHOLE], "words": "", "trace": ""}
+
+
+@pytest.mark.parametrize(
+    ("measured", "outcome"),
+    [
+        (CLEAN, "clean"),
+        ({"refused": "Unknown device type"}, "refused"),
+        ({"controls": [DEAF], "runs": []}, "illegal"),
+        ({**FOUND, "controls": [WHOLE, DEAF]}, "illegal"),
+        # Once is not enough, and neither is what the control has, too.
+        ({**FOUND, "runs": [DROPS, WHOLE]}, "clean"),
+        ({**FOUND, "controls": [WHOLE, DROPS]}, "clean"),
+        ({**FOUND, "runs": [DROPS, DEAF]}, "clean"),
+        ({**FOUND, "runs": [{**WHOLE, "retransmits": 3}] * 2}, "clean"),
+    ],
+)
+def test_what_is_no_finding(measured, outcome):
+    assert not guest.suspicious(measured)
+    assert guest.outcome(measured) == outcome
+
+
+@pytest.mark.parametrize("bad", [DROPS, DEAF, {**WHOLE, "upload_intact": False}])
+def test_what_is_a_finding(bad):
+    assert guest.suspicious({**FOUND, "runs": [bad] * 2})
+
+
+class Kernel(guest.Hunt):
+    """A kernel that drops super-packets wherever a stack has this layer."""
+
+    def __init__(self, faulty: str, folder, known=()):
+        plan = {"rules": RULES, "seed": 1, "seconds": 60, "known": list(known)}
+        super().__init__(plan, lambda **_: None, folder)
+        self.faulty, self.tried = faulty, 0
+
+    def measured(self, stack: Stack):
+        self.tried += 1
+        kinds = [layer.kind for layer in (*stack.near, *stack.far)]
+        return dict(FOUND) if self.faulty in kinds else CLEAN
+
+
+def test_a_finding_is_made_smaller_until_nothing_can_go(tmp_path):
+    kernel = Kernel("ipvs-gue", tmp_path)
+    assert kernel.judged(INCIDENT, 5)["text"] == str(SMALLEST)
+    told = json.loads((tmp_path / "finding-5.json").read_text())
+    assert Stack.of(told["stack"]) == SMALLEST
+    assert (tmp_path / "finding-5.trace").read_text() == "a trace"
+    assert kernel.tried < 30
+
+
+def test_what_was_found_before_is_the_same(tmp_path):
+    kernel = Kernel("ipvs-gue", tmp_path)
+    first = kernel.judged(INCIDENT, 5)
+    tried = kernel.tried
+    assert kernel.judged(INCIDENT, 6)["same_as"] == str(SMALLEST)
+    assert kernel.tried == tried + 1
+    # A machine that is booted later knows it, too.
+    told = json.loads((tmp_path / "finding-5.json").read_text())
+    later = Kernel("ipvs-gue", tmp_path, known=[told])
+    assert later.judged(INCIDENT, 7)["same_as"] == str(SMALLEST)
+    assert Kernel("vlan", tmp_path).judged(INCIDENT, 8)["text"] != first["text"]
+
+
+def test_drops_of_segmenters_are_told_from_others():
+    trace = """
+ python3-9 [000] b..1. 1.5: kfree_skb: skbaddr=0 rx_sk=0 protocol=2048 location=validate_xmit_skb+0x1a2/0x330 reason: NOT_SPECIFIED
+ python3-9 [000] b..1. 1.5: kfree_skb: skbaddr=0 rx_sk=0 protocol=2048 location=__dev_queue_xmit+0x1a2/0x330 reason: SKB_BAD_GSO
+ python3-9 [000] b..1. 1.5: kfree_skb: skbaddr=0 rx_sk=0 protocol=2048 location=tcp_v4_rcv+0x12/0x330 reason: NO_SOCKET
+"""  # noqa: E501
+    assert guest._drops(trace) == {
+        "drops in validate_xmit_skb, NOT_SPECIFIED": 1,
+        "drops in __dev_queue_xmit, SKB_BAD_GSO": 1,
+    }
+
+
+# --- machines -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def machines(monkeypatch, tmp_path):
+    """Machines that judge the stacks that they are asked for, and die of some."""
+    plans = []
+    deadly = set()
+
+    def boot(_kernel, plan, folder, **_):
+        wanted = plan["hunt"]
+        plans.append(wanted)
+        folder.mkdir(parents=True)
+        kernel = Kernel("ipvs-gue", folder, known=wanted["known"])
+        with (folder / "progress.jsonl").open("w") as log:
+            for number in wanted["stacks"] or range(wanted["first"], 40, wanted["step"]):
+                stack = draw(wanted["rules"], f"{wanted['seed']}/{number}")
+                event = {"stage": "stack", "number": number, "text": str(stack)}
+                log.write(json.dumps(event) + "\n")
+                if number in deadly:
+                    (folder / "console.log").write_text("BUG: it died\n")
+                    log.close()
+                    raise VmLostError("the VM ended without results", folder)
+                event = {"stage": "done", "number": number, **kernel.judged(stack, number)}
+                line = json.dumps(event)
+                messages.read(line.encode())
+                log.write(line + "\n")
+
+    monkeypatch.setattr(run.vm, "boot", boot)
+    monkeypatch.setattr(run, "make", lambda *_: Bootable(tmp_path / "vmlinuz-6.12.117"))
+    boot.plans, boot.deadly = plans, deadly
+    return boot
+
+
+def hunted(tmp_path, capsys, *words: str):
+    status = cli.main(["hunt", "--json", "--quiet", "--results", str(tmp_path / "r"), *words])
+    result = json.loads(capsys.readouterr().out)
+    jsonschema.validate(result, json.loads(SCHEMA.read_text()))
+    assert result["exit_status"] == status
+    return result
+
+
+def test_findings_become_folders_with_a_report_and_a_script(machines, tmp_path, capsys):
+    result = hunted(tmp_path, capsys, "--seed", "3")
+    assert result["exit_status"] == 1
+    assert result["stacks"] == 40
+    assert len(machines.plans) == 1
+    assert result["findings"]
+    for finding in result["findings"]:
+        assert [layer["kind"] for layer in finding["stack"]["far"]] == ["ipvs-gue"]
+    (folder, *_) = (tmp_path / "r").glob("*/*-ipvs-gue*")
+    assert "12 packets dropped" in (folder / "report.md").read_text()
+    assert (folder / "trace.txt").read_text() == "a trace"
+    subprocess.run(["bash", "-n", folder / "reproduce.sh"], check=True)
+
+
+def test_a_machine_that_dies_costs_one_stack(machines, tmp_path, capsys):
+    machines.deadly.update({4, 11})
+    result = hunted(tmp_path, capsys, "--except", "ipvs*")
+    assert result["stacks"] == 40
+    assert [lost["number"] for lost in result["lost"]] == [4, 11]
+    assert [plan["first"] for plan in machines.plans] == [0, 5, 12]
+    assert result["exit_status"] == 1
+
+
+def test_shards_share_the_stacks(machines, tmp_path, capsys):
+    counts = [hunted(tmp_path / i, capsys, "--shard", f"{i}/3")["stacks"] for i in "123"]
+    assert counts == [14, 13, 13]
+    assert [(plan["first"], plan["step"]) for plan in machines.plans] == [(0, 3), (1, 3), (2, 3)]
+
+
+def test_one_stack_can_be_asked_for_alone(machines, tmp_path, capsys):
+    assert hunted(tmp_path, capsys, "--stack", "7", "--stack", "9")["stacks"] == 2
+    assert machines.plans[0]["stacks"] == [7, 9]
+
+
+def test_without_findings_it_is_well(machines, tmp_path, capsys):  # noqa: ARG001
+    assert hunted(tmp_path, capsys, "--only", "vxlan", "--only", "gr*")["exit_status"] == 0
+
+
+def test_names_of_findings_are_names_of_files():
+    assert name({"stack": as_data(SMALLEST)}) == "ipvs-gue4"
+    assert all(re.fullmatch(r"[\w-]+", name({"stack": as_data(stack)})) for stack in MANY)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--only", "nothing"], "no kind 'nothing'"),
+        (["--except", "*"], "no kind is left"),
+        (["--shard", "3/2"], "I/N"),
+        (["--for", "soon"], "no time"),
+        (["--for", "0m"], "no time"),
+    ],
+)
+def test_wrong_usage_is_told(words, said, capsys, monkeypatch):
+    monkeypatch.setattr(run, "make", lambda *_: pytest.fail("a kernel was made"))
+    try:
+        status = cli.main(["hunt", *words])
+    except SystemExit as refused:
+        status = refused.code
+    assert status == 2
+    assert said in capsys.readouterr().err
+
+
+def test_scripts_are_shell(tmp_path):
+    """Each kind of layer, in scripts that bash reads."""
+    text = "\n".join(f"f{i}() {{\n{script(stack, RULES)}\n}}" for i, stack in enumerate(MANY[:60]))
+    path = tmp_path / "scripts.sh"
+    path.write_text(text)
+    subprocess.run(["bash", "-n", path], check=True)
+
+
+def test_a_rule_that_lacks_something_is_refused(tmp_path, monkeypatch):
+    (tmp_path / "odd.toml").write_text('place = "device"\nouter = [4]\ninner = 4\nmodules = []\n')
+    monkeypatch.setattr(rules, "_FOLDER", tmp_path)
+    with pytest.raises(ValueError, match=r"odd.toml: inner is 4, not a list"):
+        rules.read()
+
+
+def test_a_word_may_be_a_glob():
+    assert {"ipvs-gue", "ipvs-gre", "ipvs-ipip"} == set(rules.chosen(["ipvs-*"]))
+    with pytest.raises(UsageError):
+        rules.chosen(["vxlan"], ["vxlan"])
