@@ -42,9 +42,9 @@ class Entries:
 
     def new(self) -> dict[str, int]:
         """Return the entries of each counted function since the last call, where there are any."""
-        hits = _hits() if self._events else {}
+        counts = hits() if self._events else {}
         now = {
-            name: sum(hits[self._events[place]] for place in watched["symbols"])
+            name: sum(counts[self._events[place]] for place in watched["symbols"])
             for name, watched in self.watched.items()
             if watched["symbols"]
         }
@@ -53,7 +53,7 @@ class Entries:
         return {name: count for name, count in found.items() if count}
 
 
-def _hits() -> dict[str, int]:
+def hits() -> dict[str, int]:
     """Return the entries of each event; those that came while another probe was busy count too."""
     found = {}
     for line in (TRACEFS / "kprobe_profile").read_text().splitlines():

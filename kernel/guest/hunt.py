@@ -29,6 +29,7 @@ from . import datagrams
 from .complaints import complaints, hard, whole, words
 from .counters import counted, grown
 from .datagrams import DatagramServer
+from .entries import hits
 from .netns import SetupError, device_counters, inside, ip_batch, run
 from .probes import TRACEFS, Probes
 from .stacks import (
@@ -61,6 +62,8 @@ MSS = 1200
 # Nothing is left to be segmented: nothing is made whole, and nothing merged.
 WITHOUT = "tso off gso off gro off"
 
+_SEGMENTER = "__skb_gso_segment"
+"""The probe that every packet meets that has to be cut."""
 _SETTING = "sysctl -qw "
 _SIOCETHTOOL = 0x8946
 _ETHTOOL = {"tso": 0x1F, "gso": 0x24, "gro": 0x2C}  # ETHTOOL_STSO, _SGSO, _SGRO
@@ -164,7 +167,10 @@ def outcome(measured: dict[str, Any]) -> str:
     """Return what became of a stack that is not complained of."""
     if "refused" in measured:
         return "refused"
-    return "clean" if all(map(whole, measured["controls"])) else "illegal"
+    if not all(map(whole, measured["controls"])):
+        return "illegal"
+    # Traffic that was whole, or cut before it met the tunnel, says nothing of segmentation.
+    return "clean" if any(one["segmented"] for one in measured["runs"]) else "not exercised"
 
 
 def _why(measured: dict[str, Any]) -> str:
@@ -298,7 +304,7 @@ def _run(
     traffic = {**traffic, "at_once": None if segmented else 1}
     Probes.clear()
     log.new()
-    before = counted(DIRECTOR, EGRESS, WORKER)
+    before, entered = counted(DIRECTOR, EGRESS, WORKER), hits().get(_SEGMENTER, 0)
     if isinstance(server, Server):
         result = exchange(scenario, traffic, _EXCHANGE_SECONDS)
         server.wait_idle()
@@ -307,7 +313,8 @@ def _run(
     after = counted(DIRECTOR, EGRESS, WORKER)
     drops = _drops((TRACEFS / "trace").read_text())
     drops["warnings of the kernel"] = len([1 for line in log.new() if _WARNING.search(line)])
-    return {**result, "counters": grown(before, after), "drops": drops}
+    found = {"counters": grown(before, after), "drops": drops}
+    return {**result, **found, "segmented": hits().get(_SEGMENTER, 0) - entered}
 
 
 @contextmanager

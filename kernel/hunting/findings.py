@@ -73,6 +73,7 @@ def summary(found: Hunt) -> dict[str, Any]:
         "seconds": found.seconds,
         "stacks": sum(found.outcomes.values()),
         "legal": found.legal,
+        "judged": found.judged,
         "outcomes": dict(found.outcomes),
         "kinds": {kind: dict(counts) for kind, counts in sorted(found.by_kind.items())},
         "unjudged": dict(found.unjudged),
@@ -89,14 +90,17 @@ def summary(found: Hunt) -> dict[str, Any]:
 
 
 def text(found: Hunt) -> str:
-    """Return the findings, and how many stacks of each kind carried anything."""
+    """Return the findings, and how many stacks of each kind carried and segmented anything."""
     lines = [f"kernel {found.kernel}, seed {found.options.seed}"]
     for finding in found.findings:
         lines.append(f"FINDING {finding['text']}")
         lines.append(f"        {finding['why']} (seen {finding['seen']} times)")
     lines += [f"LOST    {lost['text']}: {lost['why']}" for lost in found.lost]
     for kind, counts in sorted(found.by_kind.items()):
-        every, legal = sum(counts.values()), counts["clean"] + counts["finding"]
-        damaged = counts["finding"]
-        lines.append(f"{kind:16} {legal} of {every} carry traffic, {damaged} of them not whole")
+        judged = counts["clean"] + counts["finding"]
+        legal, every = judged + counts["not exercised"], sum(counts.values())
+        lines.append(
+            f"{kind:16} {legal} of {every} carry traffic, {judged} had packets segmented, "
+            f"{counts['finding']} of them not whole"
+        )
     return printable_lines("\n".join([*lines, f"{found.state}, {found.seconds:.0f} s"]))

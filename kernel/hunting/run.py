@@ -61,20 +61,26 @@ class Hunt:
     @property
     def legal(self) -> int:
         """Stacks that carry their traffic without segmentation."""
+        return self.judged + self.outcomes["not exercised"]
+
+    @property
+    def judged(self) -> int:
+        """Stacks in which packets were segmented, or that show a fault."""
         return self.outcomes["clean"] + self.outcomes["finding"]
 
     @property
     def state(self) -> str:
         """How far it is, in words."""
-        every = sum(self.outcomes.values())
-        return f"{every} stacks, {self.legal} legal, {len(self.findings)} findings"
+        counts = {"stacks": sum(self.outcomes.values()), "legal": self.legal}
+        counts |= {"judged": self.judged, "findings": len(self.findings)}
+        return ", ".join(f"{count} {what}" for what, count in counts.items())
 
     @property
     def exit_status(self) -> int:
-        """0: all legal stacks are clean; 1: there are findings; 125: nothing was judged."""
+        """0: all judged stacks are clean; 1: there are findings; 125: nothing was judged."""
         if self.findings or self.lost:
             return 1
-        return 0 if self.legal else TestBedError.exit_status
+        return 0 if self.judged else TestBedError.exit_status
 
 
 def hunt(options: Options, folder: Path, progress: Progress) -> Hunt:

@@ -94,7 +94,7 @@ def exchange(*, error: str | None = None, drops: dict[str, int] | None = None, *
     return {
         **{"upload_intact": error is None, "download_intact": error is None, "error": error},
         **{"seconds": 0.1, "mss": 1200, "retransmits": 0, "drops": drops or {}},
-        "counters": {**dict.fromkeys(COUNTED, 0), **counters},
+        **{"counters": {**dict.fromkeys(COUNTED, 0), **counters}, "segmented": 7},
     }
 
 
@@ -111,6 +111,7 @@ CLEAN = {"controls": [WHOLE], "runs": [WHOLE], "words": "", "trace": ""}
     ("measured", "outcome"),
     [
         (CLEAN, "clean"),
+        ({**CLEAN, "runs": [{**WHOLE, "segmented": 0}]}, "not exercised"),
         ({"refused": "Unknown device type"}, "refused"),
         ({"controls": [DEAF], "runs": []}, "illegal"),
         ({**FOUND, "controls": [WHOLE, DEAF]}, "illegal"),
