@@ -56,7 +56,7 @@ _VALUES: dict[str, tuple[int, ...]] = {
     "csum_offset": (6,),
     "ihl": (5,),
     "doff": (5,),
-    "l4": (17,),
+    "l4": (17, 6),
     "headroom": (1,),
     "mtu": (1500,),
     "context": (int(Context.TRANSMIT | Context.CHECKSUM_HELP),),

@@ -459,10 +459,13 @@ cdef class PwruScanner(Scanner):
         return stop
 
     cdef const char *_length_end(self, const char *p, const char *end) noexcept nogil:
-        """Return the end of the length; the namespace's name may follow without a blank."""
+        """Return the end of the length; the namespace's name may follow without a blank.
+
+        Not after "100xff": that is a damaged number rather than a name.
+        """
         while p < end and is_digit(p[0]):
             p += 1
-        return p
+        return skip_token(p, end) if p < end and p[0] == c"x" else p
 
     cdef void _interface(self, const char *p, const char *end) noexcept nogil:
         """Read "eth0:2": the interface's name and number."""

@@ -254,7 +254,7 @@ cdef class Scanner:
         self.feed(line, 0)
         self.line = 0
 
-    def take_over(self, Scanner other):
+    def take_over(self, Scanner other not None):
         """Go on with a log where another scanner ended: at a line that is not its own."""
         self.prefix = other.prefix
         self.go_on(other.line, other.damaged, other.lost, other.damaged_lines)

@@ -118,7 +118,7 @@ class DebianTarget(PatchedTarget):
 
     def _fetch(self) -> None:
         debian.fetch(self._kernel)
-        toolchain.toolchain(self._kernel)
+        toolchain.fetch(self._kernel)
 
     def _missing(self) -> list[str]:
         # Only an unpacked kernel says which compiler it wants.

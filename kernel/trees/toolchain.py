@@ -53,6 +53,12 @@ def toolchain(kernel: DebianKernel) -> Toolchain:
     return Toolchain(compiler, _fetched(kernel.apt.suite, compiler))
 
 
+def fetch(kernel: DebianKernel) -> None:
+    """Download and unpack what builds modules for a kernel, where that is not the host's."""
+    if kernel.apt.suite is not None:
+        toolchain(kernel)
+
+
 def download_command(kernel: DebianKernel) -> list[str]:
     """Return the command that downloads the programs of a kernel's suite; empty: not needed."""
     suite = kernel.apt.suite

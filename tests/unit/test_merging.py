@@ -37,6 +37,7 @@ def test_command(tmp_path, capsys):
     assert main(["coalesce", str(source), str(target), "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report == {
+        "schema": "gso.coalesce/1", "damage": None,
         "packets": 6, "merged": 5, "super_packets": 2, "most_segments": 3,
         "not_looked_into": {}, "truncated": None, "written": 3, "unchanged": 1, "notes": [],
     }  # fmt: skip
