@@ -127,7 +127,8 @@ class BuildManuals(Command):
             return  # nothing is there yet that this interpreter could import
         folder = Path(self.build_base, "manuals").resolve()
         path = os.pathsep.join([str(Path(self.build_lib).resolve()), *filter(None, sys.path)])
-        writer = [sys.executable, HERE / "release" / "manuals.py", folder]
+        # Byte code, which names the folders of this build, would get into the wheel.
+        writer = [sys.executable, "-B", HERE / "release" / "manuals.py", folder]
         subprocess.run(
             [*writer, self.distribution.get_version()],
             check=True,

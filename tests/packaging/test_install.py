@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tarfile
 import zipfile
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -142,6 +143,7 @@ def test_a_wheel_has_all_that_is_needed_elsewhere(wheel, tmp_path):
     assert "gso/segmentation/_segment" in compiled
     assert {f"{name}.pyi" for name in compiled - {"gso/_cyutility"}} <= stubs
     assert not any(name.startswith(("tests", "benchmarks", "kernel/")) for name in names)
+    assert not any(name.endswith(".pyc") for name in names)
     # No sources but those of the module that is built for the guest's kernel
     assert {name for name in names if name.endswith((".c", ".pyx"))} == {
         "gso/kernel/guest/segmenter/segmenter.c"
@@ -180,4 +182,10 @@ def test_two_builds_are_equal(wheel, tmp_path):
     """One of an sdist and one of a checkout, in folders of other names."""
     other = build_wheel(checkout(tmp_path / "source"), tmp_path)
     assert other.name == wheel.name
-    assert other.read_bytes() == wheel.read_bytes()
+    assert contents(other) == contents(wheel)
+    assert sha256(other.read_bytes()).digest() == sha256(wheel.read_bytes()).digest()
+
+
+def contents(wheel: Path) -> dict[str, str]:
+    with zipfile.ZipFile(wheel) as archive:
+        return {name: sha256(archive.read(name)).hexdigest() for name in archive.namelist()}
