@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import SupportsBytes
+from typing import TYPE_CHECKING, SupportsBytes
 
-from typing_extensions import Buffer
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 
 def frame_bytes(frame: Buffer | SupportsBytes) -> bytes:

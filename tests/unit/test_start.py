@@ -49,6 +49,23 @@ def test_importing_the_library_imports_no_module_of_it():
     assert not modules & SLOW
 
 
+def test_the_library_needs_nothing_but_numpy():
+    """Every module is imported but those of the extras and of the programs."""
+    names = [".".join(path.with_suffix("").parts) for path in sources()]
+    allowed = {"numpy", "gso", *sys.stdlib_module_names, "_cyutility"}
+    found = {name.split(".")[0] for name in imported("\n".join(f"import {n}" for n in names))}
+    assert {name for name in found - allowed if "cython" not in name} == set()
+
+
+def sources() -> list[Path]:
+    package = Path(gso.__file__).parent
+    inside = [path.relative_to(package.parent) for path in package.rglob("*.py")]
+    extras = ("scapy", "kernel", "arrow.py", "__pycache__")
+    return [
+        path for path in inside if not set(path.parts) & {*extras, "__main__.py", "__init__.py"}
+    ]
+
+
 def test_help_needs_no_numpy():
     modules = imported(COMMAND.format(["--help"]))
     assert not modules & SLOW
