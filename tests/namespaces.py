@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import ipaddress
 import os
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -80,6 +82,15 @@ def quiet_ipv6(device: str) -> None:
     if not path.exists():
         pytest.skip("this kernel has no IPv6")
     path.write_text("1")
+
+
+def wait_until_local(address: str) -> None:
+    """Wait until packets to an IPv6 address arrive: the kernel adds its route a moment later."""
+    wanted = f"{ipaddress.IPv6Address(address).packed.hex()} 80 "
+    until = time.monotonic() + 10
+    while wanted not in Path("/proc/thread-self/net/ipv6_route").read_text():
+        assert time.monotonic() < until, f"{address} has no local route"
+        time.sleep(0.001)
 
 
 def without_ipv6(device: str) -> None:

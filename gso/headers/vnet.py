@@ -64,7 +64,20 @@ class VirtioNetGso(IntFlag):
     ECN = 0x80
 
 
-_KINDS = (
+KINDS = {
+    int(VirtioNetGso.TCPV4): (GsoType.TCPV4, L4.TCP, 20, 16),
+    int(VirtioNetGso.TCPV6): (GsoType.TCPV6, L4.TCP, 20, 16),
+    int(VirtioNetGso.UDP): (GsoType.UDP, L4.UDP, 8, 6),
+    int(VirtioNetGso.UDP_L4): (GsoType.UDP_L4, L4.UDP, 8, 6),
+}
+"""Of each kind: the kernel's type, the transport protocol, the length of its header without
+options, and where its checksum is."""
+UDP_MAX_SEGMENTS = 128
+TCP_MIN_GSO_SIZE = 8
+"""The kernel takes this for less, in a TCP packet."""
+GSO_BY_FRAGS = 0xFFFF
+
+_WORDS = (
     (GsoType.TCPV4, VirtioNetGso.TCPV4),
     (GsoType.TCPV6, VirtioNetGso.TCPV6),
     (GsoType.UDP_L4, VirtioNetGso.UDP_L4),
@@ -72,7 +85,7 @@ _KINDS = (
 )
 _UDP_TUNNELS = GsoType.UDP_TUNNEL | GsoType.UDP_TUNNEL_CSUM
 _PLAIN = GsoType.TCPV4 | GsoType.TCPV6 | GsoType.UDP_L4 | GsoType.TCP_ECN
-_CHECK = {L4.TCP: 16, L4.UDP: 6}
+_CHECK = {l4: check for _, l4, _, check in KINDS.values()}
 
 
 def describable(gso_type: npt.NDArray[np.uint32], *, tunnels: bool) -> npt.NDArray[np.bool_]:
@@ -104,7 +117,7 @@ def vnet_headers(
     rows = np.zeros(len(layouts), VNET_DTYPE)
     tunnel = layouts["inner_network_header"] >= 0
     rows["flags"] = VirtioNetFlags.NEEDS_CSUM
-    for bit, word in _KINDS:
+    for bit, word in _WORDS:
         rows["gso_type"] |= np.where(gso_type & bit, word, 0).astype(np.uint8)
     rows["gso_size"] = gso_size
     rows["hdr_len"] = layouts["payload"]

@@ -16,7 +16,14 @@ from gso.buffers._frames import Frames
 from gso.constants import L4, GsoType, Reason
 from gso.errors import GsoError
 from gso.headers._layout import Layout, parse_announced
-from gso.headers.vnet import VirtioNetFlags, VirtioNetGso
+from gso.headers.vnet import (
+    GSO_BY_FRAGS,
+    KINDS,
+    TCP_MIN_GSO_SIZE,
+    UDP_MAX_SEGMENTS,
+    VirtioNetFlags,
+    VirtioNetGso,
+)
 from gso.segmentation._segment import segment, segment_vouched
 
 if TYPE_CHECKING:
@@ -35,18 +42,8 @@ _ETH_P_IP = (b"\x08\x00", b"\x86\xdd")
 _PPPOE_SESSION = b"\x88\x64\x11\x00"  # the Ethernet type, then version 1, type 1 and code 0
 _IP_HLEN = {4: 20, 6: 40}
 _UDP_HLEN = 8
-_UDP_MAX_SEGMENTS = 128
-_TCP_MIN_GSO_SIZE = 8
-_GSO_BY_FRAGS = 0xFFFF
 
 _TUNNELS = VirtioNetGso.UDP_TUNNEL_IPV4 | VirtioNetGso.UDP_TUNNEL_IPV6
-# The kernel's type, the length of the transport header without options, where its checksum is
-_KINDS = {
-    int(VirtioNetGso.TCPV4): (GsoType.TCPV4, L4.TCP, 20, 16),
-    int(VirtioNetGso.TCPV6): (GsoType.TCPV6, L4.TCP, 20, 16),
-    int(VirtioNetGso.UDP): (GsoType.UDP, L4.UDP, 8, 6),
-    int(VirtioNetGso.UDP_L4): (GsoType.UDP_L4, L4.UDP, 8, 6),
-}
 
 
 @dataclass(frozen=True)
@@ -241,12 +238,12 @@ class _Packet:
         layout = None if self.needs_csum else self.dissect()
         start = self.transport(layout)
         size = self.check_size(start)
-        uncounted = start + (0 if self.kind == VirtioNetGso.UDP else _KINDS[self.kind][2])
+        uncounted = start + (0 if self.kind == VirtioNetGso.UDP else KINDS[self.kind][2])
         if len(self.frame) - uncounted <= size:
             return self.one(checksum)  # "Too small packets are not really GSO ones"
         layout = layout or self.parse()
         self.check_layout(layout)
-        gso_type = _KINDS[self.kind][0]
+        gso_type = KINDS[self.kind][0]
         if self.tunnel:
             outer = header.flags & VirtioNetFlags.UDP_TUNNEL_CSUM
             gso_type |= GsoType.UDP_TUNNEL_CSUM if outer else GsoType.UDP_TUNNEL
@@ -288,8 +285,8 @@ class _Packet:
 
     def check_type(self) -> None:
         kind, gso_type = self.kind, self.header.gso_type
-        if kind and kind not in _KINDS:
-            known = ", ".join(map(str, _KINDS))
+        if kind and kind not in KINDS:
+            known = ", ".join(map(str, KINDS))
             self.bad_type(gso_type, f"is not NONE (0) or one of {known} with bits added")
         if kind and self.header.gso_size == 0:
             _refuse(Reason.GSO_SIZE, "gso_size", 0, 1, "gso_size is 0, it must be 1 or more")
@@ -342,7 +339,7 @@ class _Packet:
 
     def check_csum(self) -> None:
         header, size = self.header, len(self.frame)
-        least = _KINDS[self.kind][2] if self.kind else 0
+        least = KINDS[self.kind][2] if self.kind else 0
         end = header.csum_start + max(least, header.csum_offset + 2)
         if end > size:
             _refuse(
@@ -369,7 +366,7 @@ class _Packet:
     def dissect(self) -> Layout:
         """Check that the packet's headers are those of its gso_type, as without NEEDS_CSUM."""
         layout = self.parse()
-        l4 = _KINDS[self.kind][1]
+        l4 = KINDS[self.kind][1]
         ethertype = bytes(self.frame[12:14])
         known = ethertype in _ETH_P_IP or self.frame[12:16] == _PPPOE_SESSION
         if self.link_type == "ethernet" and not known:
@@ -396,7 +393,7 @@ class _Packet:
     def check_size(self, start: int) -> int:
         """Check gso_size; returns it as the kernel changes it."""
         header, size = self.header, self.header.gso_size
-        _, l4, thlen, field = _KINDS[self.kind]
+        _, l4, thlen, field = KINDS[self.kind]
         if self.needs_csum and self.kind != VirtioNetGso.UDP and header.csum_offset != field:
             self.bad_checksum(
                 "csum_offset",
@@ -407,7 +404,7 @@ class _Packet:
         if self.kind == VirtioNetGso.UDP_L4:
             if not self.needs_csum:
                 self.bad_checksum("flags", header.flags, 1, "UDP_L4 needs NEEDS_CSUM")
-            most = size * _UDP_MAX_SEGMENTS
+            most = size * UDP_MAX_SEGMENTS
             payload = len(self.frame) - start - thlen
             if payload > most:
                 _refuse(
@@ -415,20 +412,20 @@ class _Packet:
                     "gso_size",
                     payload,
                     most,
-                    f"a payload of {payload} bytes needs more than {_UDP_MAX_SEGMENTS} segments "
+                    f"a payload of {payload} bytes needs more than {UDP_MAX_SEGMENTS} segments "
                     f"of gso_size {size}",
                 )
             if header.gso_type & VirtioNetGso.ECN:
                 self.bad_type(header.gso_type, "has ECN for UDP")
         elif l4 is L4.TCP:
-            size = max(size, _TCP_MIN_GSO_SIZE)
-        if size == _GSO_BY_FRAGS:
+            size = max(size, TCP_MIN_GSO_SIZE)
+        if size == GSO_BY_FRAGS:
             _refuse(
                 Reason.GSO_SIZE,
                 "gso_size",
                 size,
-                _GSO_BY_FRAGS - 1,
-                f"gso_size {size} is more than {_GSO_BY_FRAGS - 1}",
+                GSO_BY_FRAGS - 1,
+                f"gso_size {size} is more than {GSO_BY_FRAGS - 1}",
             )
         return size
 

@@ -8,10 +8,18 @@ from typing import TYPE_CHECKING, Literal, SupportsBytes
 import numpy as np
 
 from gso.buffers._frames import Frames, Segments
-from gso.constants import L4, GsoType, Tunnel
+from gso.constants import L4, Tunnel
 from gso.errors import GsoError
 from gso.headers._layout import parse_batch
-from gso.headers.vnet import VNET_DTYPE, VirtioNetFlags, VirtioNetGso
+from gso.headers.vnet import (
+    GSO_BY_FRAGS,
+    KINDS,
+    TCP_MIN_GSO_SIZE,
+    UDP_MAX_SEGMENTS,
+    VNET_DTYPE,
+    VirtioNetFlags,
+    VirtioNetGso,
+)
 from gso.segmentation._batch import segment_batch_vouched
 from gso.segmentation.virtio import VirtioNetHeader, segment_described
 
@@ -21,15 +29,7 @@ if TYPE_CHECKING:
 
     from gso.headers._layout import LinkType
 
-# The kernel's type, the transport protocol, its header without options, where its checksum is
-_KINDS = {
-    VirtioNetGso.TCPV4: (GsoType.TCPV4, L4.TCP, 20, 16),
-    VirtioNetGso.TCPV6: (GsoType.TCPV6, L4.TCP, 20, 16),
-    VirtioNetGso.UDP_L4: (GsoType.UDP_L4, L4.UDP, 8, 6),
-}
-_UDP_MAX_SEGMENTS = 128
-_LEAST_GSO_SIZE = 8  # the kernel takes 8 for less in a TCP packet
-_GSO_BY_FRAGS = 0xFFFF
+_USUAL = (VirtioNetGso.TCPV4, VirtioNetGso.TCPV6, VirtioNetGso.UDP_L4)
 _FIELDS = tuple(name for name in VNET_DTYPE.names or () if name != "padding")
 
 Checksum = Literal["complete", "partial"]
@@ -125,19 +125,20 @@ def _usual(
     layouts = parse_batch(batch, link_type=link_type, errors="mark")
     start, size = rows["csum_start"].astype(np.int64), rows["gso_size"].astype(np.int64)
     lengths = batch.lengths
-    for word, (kind, l4, thlen, field) in _KINDS.items():
+    for word in _USUAL:
+        kind, l4, thlen, field = KINDS[word]
         with_ecn = word | VirtioNetGso.ECN if l4 is L4.TCP else word
         payload = lengths - start - thlen
         this = (rows["gso_type"] == word) | (rows["gso_type"] == with_ecn)
         this &= (layouts["l4"] == l4) & (rows["csum_offset"] == field)
-        this &= (size >= _LEAST_GSO_SIZE) & (payload > size)
+        this &= (size >= TCP_MIN_GSO_SIZE) & (payload > size)
         if l4 is L4.UDP:
-            this &= payload <= size * _UDP_MAX_SEGMENTS
+            this &= payload <= size * UDP_MAX_SEGMENTS
         gso_type[this] = kind
         usual |= this
     usual &= (rows["flags"] & VirtioNetFlags.NEEDS_CSUM) != 0
     usual &= (layouts["tunnel"] == Tunnel.NONE) & (layouts["transport_header"] == start)
-    usual &= (rows["hdr_len"] <= lengths) & (size != _GSO_BY_FRAGS)
+    usual &= (rows["hdr_len"] <= lengths) & (size != GSO_BY_FRAGS)
     return usual, gso_type
 
 

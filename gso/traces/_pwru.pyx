@@ -461,11 +461,14 @@ cdef class PwruScanner(Scanner):
     cdef const char *_length_end(self, const char *p, const char *end) noexcept nogil:
         """Return the end of the length; the namespace's name may follow without a blank.
 
-        Not after "100xff": that is a damaged number rather than a name.
+        "100xff" and "30.0.0.0:1->" have none: a damaged number, and one that runs into a flow.
         """
+        cdef const char *stop = skip_token(p, end)
         while p < end and is_digit(p[0]):
             p += 1
-        return skip_token(p, end) if p < end and p[0] == c"x" else p
+        if p < stop and (not is_word(p[0]) or p[0] == c"x" or find(p, stop, b"->", 2) != NULL):
+            return stop
+        return p
 
     cdef void _interface(self, const char *p, const char *end) noexcept nogil:
         """Read "eth0:2": the interface's name and number."""

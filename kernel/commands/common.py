@@ -15,17 +15,20 @@ from gso.kernel.sandbox import TRUST
 
 def add_selection(command: argparse.ArgumentParser) -> None:
     """Add the options that say which scenarios."""
-    for option, destination, help_text in (
-        ("--only", "only", "run these scenarios, of all that there are (default: group default)"),
-        ("--except", "without", "leave these scenarios out"),
-    ):
+    add_words(
+        command,
+        "NAME|GLOB|GROUP",
+        "run these scenarios, of all that there are (default: group default); may be repeated; "
+        "see list",
+        "leave these scenarios out; may be repeated; see list",
+    )
+
+
+def add_words(command: argparse.ArgumentParser, metavar: str, only: str, without: str) -> None:
+    """Add ``--only`` and ``--except``, which collect words, with the help of each."""
+    for option, destination, text in (("--only", "only", only), ("--except", "without", without)):
         command.add_argument(
-            option,
-            dest=destination,
-            action="append",
-            default=[],
-            metavar="NAME|GLOB|GROUP",
-            help=f"{help_text}; may be repeated; see list",
+            option, dest=destination, action="append", default=[], metavar=metavar, help=text
         )
 
 

@@ -8,7 +8,7 @@ import re
 import time
 from pathlib import Path
 
-from gso.kernel.commands.common import add_results
+from gso.kernel.commands.common import add_results, add_words
 from gso.kernel.hunting import rules
 from gso.kernel.hunting.findings import leave, summary, text
 from gso.kernel.hunting.run import Options, hunt
@@ -59,18 +59,13 @@ def add(command: argparse.ArgumentParser) -> None:
         metavar="NUMBER",
         help="only this stack of the seed; may be repeated",
     )
-    for option, destination, what in (
-        ("--only", "only", "make stacks of these kinds alone"),
-        ("--except", "without", "leave these kinds out"),
-    ):
-        command.add_argument(
-            option,
-            dest=destination,
-            action="append",
-            default=[],
-            metavar="KIND",
-            help=f"{what}: names or globs of {', '.join(rules.read())}; may be repeated",
-        )
+    which = f": names or globs of {', '.join(rules.read())}; may be repeated"
+    add_words(
+        command,
+        "KIND",
+        f"make stacks of these kinds alone{which}",
+        f"leave these kinds out{which}",
+    )
     add_results(command)
     command.add_argument("--json", action="store_true", help="for machines")
     command.add_argument("--quiet", action="store_true", help="no progress, only the result")

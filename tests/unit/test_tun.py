@@ -19,7 +19,14 @@ from scapy.layers.l2 import Ether
 
 import gso
 from gso.tun import Offload, Tun
-from namespaces import ip, need_tun, own_namespace, quiet_ipv6, without_ipv6
+from namespaces import (
+    ip,
+    need_tun,
+    own_namespace,
+    quiet_ipv6,
+    wait_until_local,
+    without_ipv6,
+)
 
 ADDRESSES = {4: ("10.9.0.1", "10.9.0.2"), 6: ("fd09::1", "fd09::2")}
 FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
@@ -44,6 +51,7 @@ def opened(version=4, **options):
         quiet_ipv6(tun.name)
         ip(f"link set {tun.name} up")
         ip(f"addr add fd09::1/64 dev {tun.name} nodad")
+        wait_until_local("fd09::1")
     return tun
 
 
