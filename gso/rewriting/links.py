@@ -6,6 +6,7 @@ into is named by `unlooked`.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import Literal, NamedTuple
@@ -257,6 +258,22 @@ def unlooked(
             frame, link_type=link.name, tunnel_ports=tunnel_ports, complete=not cut[i]
         )
         yield which[into == number], *(found or (None, False))
+
+
+def innermost_ip(packet: bytes, link: Link, tunnel_ports: TunnelPorts | None) -> int | None:
+    """The byte at which a packet's innermost IP header starts; None where it has none."""
+    headers = read_headers(packet, link_type=link.name, tunnel_ports=tunnel_ports)
+    found = [one.offset for one in headers if one.protocol.name in ("ipv4", "ipv6")]
+    return found[-1] if found else None
+
+
+def ip_length(packet: bytes, at: int) -> int:
+    """The bytes of the IP packet that starts at byte `at`, as its header says; 0 if it is cut."""
+    if len(packet) < at + 6:
+        return 0
+    ipv6 = packet[at] >> 4 == 6
+    (said,) = struct.unpack_from(">H", packet, at + (4 if ipv6 else 2))
+    return int(said) + (40 if ipv6 else 0)
 
 
 def header_names(packet: bytes, link: Link, tunnel_ports: TunnelPorts | None) -> str:

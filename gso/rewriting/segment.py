@@ -35,6 +35,8 @@ from gso.rewriting.handshakes import USUAL_MTU, Flow, Handshakes
 from gso.rewriting.links import (
     Link,
     header_names,
+    innermost_ip,
+    ip_length,
     link_frames,
     restore_link,
     runs,
@@ -324,11 +326,24 @@ class _Segmenter:
                 self.summary.not_looked_into[what] += len(some)
             # Of a link that is not known, headers cannot be told from a payload.
             most = self._mtu + _LONGEST_HEADERS if link.kind else self._gso_size or self._mtu
-            long = packets.records["original"][some] > most
-            for i in some[long].tolist():
+            original = packets.records["original"][some]
+            for i in some[original > most].tolist():
                 reasons[i] = self._opaque(packets, i, link, what)
+            if what is None and link.kind:  # its headers are known
+                for i in self._long_ip(packets, link, some[original <= most]):
+                    reasons[i] = self._opaque(packets, i, link, what)
         for i in sorted(reasons):
             self._note(i, reasons[i])
+
+    def _long_ip(self, packets: Packets, link: Link, which: Int64s) -> Iterator[int]:
+        """Yield packets, all of the same headers, whose IP packet is larger than the MTU."""
+        which = which[packets.records["original"][which] > self._mtu]
+        if not len(which):
+            return
+        at = innermost_ip(packets.packet(int(which[0])), link, self._tunnel_ports)
+        for i in which.tolist():
+            if at is not None and ip_length(packets.packet(i), at) > self._mtu:
+                yield i
 
     def _is_opaque(self, frames: Frames, info: npt.NDArray[np.void]) -> npt.NDArray[np.bool_]:
         """The packets in which no IP packet was found, or one that has little of a long frame."""
