@@ -16,8 +16,12 @@ from typing import Any
 from gso.kernel.errors import TestBedError, UsageError
 from gso.kernel.machine import vm
 from gso.kernel.paths import GUEST
+from gso.kernel.processes import SEARCH_PATH
+from gso.kernel.runs import doctor
 
 TUN = Path("/dev/net/tun")
+# Without these there is no topology. ipvsadm is missed by the scenarios of IPVS only.
+PROGRAMS = ("ip", "ethtool")
 # Network namespaces get their names by a mount. Where mounts and processes are this command's own,
 # the kernel takes everything back when it ends, however it ends.
 _SET_UP = """
@@ -39,10 +43,22 @@ def call(plan: dict[str, Any], folder: Path, what: str) -> int:
         own += ["--user", "--map-root-user", "--net"]
     _check_namespaces(own)
     _check_tun()
+    _check_programs()
     shutil.copytree(GUEST, folder / "guest", ignore=shutil.ignore_patterns("__pycache__"))
     (folder / "plan.json").write_text(json.dumps(plan))
     guest = [vm.guest_python(), "-IB", str(folder / "guest"), str(folder), what]
     return subprocess.call(["unshare", *own, "sh", "-c", _SET_UP, "sh", *guest])
+
+
+def _check_programs() -> None:
+    """Raise :class:`TestBedError` where a program is missing that makes the topology."""
+    missing = [
+        f"{tool.program} is not installed (Debian package {tool.package})"
+        for tool in doctor.TOOLS
+        if tool.program in PROGRAMS and shutil.which(tool.program, path=SEARCH_PATH) is None
+    ]
+    if missing:
+        raise TestBedError("set-up", "; ".join(missing))
 
 
 def _check_namespaces(own: list[str]) -> None:

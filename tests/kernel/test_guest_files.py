@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import time
 
 import pytest
@@ -122,6 +123,7 @@ def test_a_plain_file_is_read(shared):
         guest_files.read(shared / "a.trace", 5)
 
 
+@pytest.mark.skipif(not shutil.which("qemu-system-x86_64"), reason="QEMU is not installed")
 def test_the_machines_command_line(tmp_path):
     home = tmp_path / "a,b c"
     shared = Share(home, tmp_path)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 from gso.kernel.trees import kconfig
 from gso.kernel.trees.build import SourceTree
+
+needs_rsync = pytest.mark.skipif(not shutil.which("rsync"), reason="rsync is not installed")
 
 MAKEFILE = """\
 VERSION = 6
@@ -54,6 +57,7 @@ def built(tree: Path, log: Path, files: dict | None = None, revision: str | None
     return kernel.image.read_text(), compiled
 
 
+@needs_rsync
 def test_what_a_variant_changed_is_compiled_again_without_the_change(tree, tmp_path):
     log = tmp_path / "log"
     assert built(tree, log) == ("a\nb\n", ["a.c", "b.c"])
@@ -63,6 +67,7 @@ def test_what_a_variant_changed_is_compiled_again_without_the_change(tree, tmp_p
     assert (tree / "a.c").read_text() == "a\n"
 
 
+@needs_rsync
 def test_a_kernel_from_the_cache_has_the_log_of_its_build(tree, tmp_path):
     first, second = tmp_path / "first", tmp_path / "second"
     assert built(tree, first) == built(tree, second)
@@ -70,6 +75,7 @@ def test_a_kernel_from_the_cache_has_the_log_of_its_build(tree, tmp_path):
     assert second.read_text() == first.read_text()
 
 
+@needs_rsync
 def test_commits_and_files_share_what_was_compiled(tree, tmp_path):
     log = tmp_path / "log"
     assert built(tree, log) == ("a\nb\n", ["a.c", "b.c"])
