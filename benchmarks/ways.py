@@ -53,14 +53,21 @@ CALLS: dict[str, Callable[[cases.Case, int], Given]] = {
 def work(function: str, case: cases.Case, n: int, way: str) -> Callable[[], object]:
     """A function that calls once, or KEEP times and keeps the results until its end."""
     call, arguments, size = CALLS[function](case, n)
-    if way == KEPT:
-        return lambda: [call(*arguments) for _ in repeat(None, KEEP)]
-    options: dict[str, object] = {}
+    names = {f"a{i}": argument for i, argument in enumerate(arguments)}
+    names |= {"call": call, "repeat": repeat, "KEEP": KEEP}
+    given = [*names][: len(arguments)]
     if way == OUT:
-        options["out"] = np.zeros(size, np.uint8)
+        names["out"] = np.zeros(size, np.uint8)
+        given.append("out=out")
     elif way == PORTS:
-        options["tunnel_ports"] = {5501: gso.Tunnel.GUE}
-    return lambda: call(*arguments, **options)
+        names["ports"] = {5501: gso.Tunnel.GUE}
+        given.append("tunnel_ports=ports")
+    # Spelled out as callers do: a call with * or ** builds a tuple or a dict first.
+    text = f"call({', '.join(given)})"
+    if way == KEPT:
+        text = f"[{text} for _ in repeat(None, KEEP)]"
+    made: Callable[[], object] = eval(f"lambda: {text}", names)
+    return made
 
 
 def main() -> None:
