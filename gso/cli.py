@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import signal
 import sys
 import threading
@@ -13,8 +12,9 @@ from importlib import import_module
 from types import FrameType
 from typing import Any, NoReturn
 
-from gso.commands.unforeseen import complain, discard_output, unforeseen
-from gso.commands.usage import EXAMPLES, UNUSABLE, Formatter, UsageError, version
+from gso.commands.streams import NO_OUTPUT, complain, discard_output, fill_closed, words
+from gso.commands.unforeseen import unforeseen
+from gso.commands.usage import EXAMPLES, UNUSABLE, Formatter, Parser, UsageError, version
 from gso.errors import GsoError
 from gso.printable import printable
 
@@ -35,14 +35,16 @@ _BROKEN_PIPE = 141
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command, and return its exit status."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    _fill_closed()
+    fill_closed()
     try:
         if sys.stdout is None:
-            raise UsageError("standard output is closed")
+            raise UsageError(NO_OUTPUT)
         with _ended_by_signals():
-            options = parser(arguments).parse_args(arguments)
-            status: int = options.run(options)
-            sys.stdout.flush()
+            try:
+                options = parser(arguments).parse_args(arguments)
+                status: int = options.run(options)
+            finally:  # --help and --version end by SystemExit
+                sys.stdout.flush()
     except (UsageError, GsoError) as complaint:
         return _complain(str(complaint))
     except BrokenPipeError:
@@ -51,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _BROKEN_PIPE
     except OSError as error:
         discard_output()
-        return _complain(f"{error.filename or 'input or output'}: {error.strerror or error}")
+        return _complain(words(error))
     except KeyboardInterrupt:
         return _INTERRUPTED
     except Exception as error:
@@ -59,17 +61,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         discard_output()
         return _complain(unforeseen(error))
     return status
-
-
-def _fill_closed() -> None:
-    """Open what the caller closed of 0, 1 and 2, so that no capture gets such a number."""
-    for number in range(3):
-        try:
-            os.fstat(number)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)
-    if sys.stderr is None:
-        sys.stderr = os.fdopen(2, "w", closefd=False)
 
 
 @contextmanager
@@ -106,7 +97,7 @@ class _Version(argparse.Action):
 
 def parser(arguments: Collection[str]) -> argparse.ArgumentParser:
     """The parser for these arguments; it imports the modules of their commands alone."""
-    program = argparse.ArgumentParser(
+    program = Parser(
         prog="gso",
         description="Segment, coalesce, explain and judge packets as the Linux kernel does.",
         epilog=EXAMPLES,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import signal
 import sys
@@ -14,8 +15,9 @@ from gso.kernel.errors import TestBedError, UsageError
 from gso.kernel.guest_files import GuestFileError
 from gso.kernel.processes import SEARCH_PATH
 
-from gso.commands.unforeseen import complain, discard_output, unforeseen
-from gso.commands.usage import version
+from gso.commands.streams import NO_OUTPUT, complain, discard_output, fill_closed, words
+from gso.commands.unforeseen import unforeseen
+from gso.commands.usage import Parser, version
 
 COMMANDS = {
     "verify": "say whether a patch fixes the fault",
@@ -71,15 +73,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _status(arguments: Sequence[str]) -> int:
     signal.signal(signal.SIGTERM, _interrupt)
     os.environ["PATH"] = SEARCH_PATH
+    fill_closed()
     try:
-        options = parser(arguments).parse_args(arguments)
-        status: int = options.run(options)
-        sys.stdout.flush()
+        return _run(arguments)
     except UsageError as error:
         complain(f"gso-kernel: {error}")
         return error.exit_status
     except TestBedError as error:
-        complain(f"gso-kernel: {error}\n{error.log_tail}")
+        complain(f"gso-kernel: {error}\n{error.log_tail}".rstrip())
         return error.exit_status
     except BrokenPipeError:
         # The reader of our output (head, say) has seen enough.
@@ -88,15 +89,31 @@ def _status(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         complain("gso-kernel: interrupted; nothing is left running")
         return _INTERRUPTED
-    except GuestFileError as error:
-        complain(f"gso-kernel: {error}")
     except Exception as error:
         # Whatever this is, it says nothing of the patch; 1 would say "not fixed".
         discard_output()
-        complain(f"gso-kernel: {unforeseen(error)}")
-    else:
-        return status
-    return TestBedError.exit_status
+        complain(f"gso-kernel: {_said(error)}")
+        return TestBedError.exit_status
+
+
+def _run(arguments: Sequence[str]) -> int:
+    if sys.stdout is None:
+        raise UsageError(NO_OUTPUT)
+    try:
+        options = parser(arguments).parse_args(arguments)
+        status: int = options.run(options)
+    finally:  # --help and --version end by SystemExit
+        sys.stdout.flush()
+    return status
+
+
+def _said(error: Exception) -> str:
+    """Return what an error is about; it is ours unless a guest or the host's disk caused it."""
+    if isinstance(error, GuestFileError):
+        return str(error)
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return words(error)
+    return unforeseen(error)
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:
@@ -105,7 +122,7 @@ def _interrupt(_signal: int, _frame: FrameType | None) -> None:
 
 def parser(arguments: Collection[str]) -> argparse.ArgumentParser:
     """Return the parser of these arguments; no other command's module is imported."""
-    program = argparse.ArgumentParser(
+    program = Parser(
         prog="gso-kernel",
         description="Boot kernels without and with a patch, send real traffic, judge the patch.",
         epilog=_EXAMPLES,

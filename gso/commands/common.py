@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
 from gso.commands.files import is_same, replacing
-from gso.commands.unforeseen import complain
+from gso.commands.streams import complain, standard_input
 from gso.commands.usage import UsageError
 from gso.compressed import DamagedError, compressing
 from gso.headers.tunnels import BY_NAME, known_ports
@@ -99,11 +99,10 @@ def open_source(name: str) -> str | io.FileIO:
     """The input of this name, or standard input for ``-``."""
     if name != "-":
         return name
-    if sys.stdin is None:
-        raise UsageError("the capture is to come from standard input, but that is closed")
-    if sys.stdin.isatty():
+    source = standard_input("capture")
+    if source.isatty():
         raise UsageError("the capture is to come from standard input, but that is a terminal")
-    return io.FileIO(sys.stdin.fileno(), closefd=False)
+    return io.FileIO(source.fileno(), closefd=False)
 
 
 @contextlib.contextmanager

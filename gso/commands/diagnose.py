@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from gso.commands.files import check_no_input, write_text
+from gso.commands.streams import complain, standard_input, words
 from gso.commands.usage import FINDINGS, FINE, UNUSABLE, UsageError
 from gso.diagnosis import Diagnosis, diagnose
 from gso.drawing.diagnosis_json import SCHEMA, as_json, log_json, summary_json
@@ -78,7 +79,7 @@ class _Formats(argparse.Action):
 
 
 def _diagnose(options: argparse.Namespace) -> int:
-    if options.html:
+    if options.html is not None:
         check_no_input("--html", options.html, options.logs)
         _check_page(Path(options.html))
     found = []
@@ -86,7 +87,7 @@ def _diagnose(options: argparse.Namespace) -> int:
         found.append((name, _read(name, options.format, options.kernel or "")))
         if options.ndjson:
             _write_line({"schema": SCHEMA, **log_json(*found[-1])})
-    if options.html:
+    if options.html is not None:
         from gso.drawing.diagnosis_page import page  # noqa: PLC0415  (seldom needed)
 
         write_text(options.html, page(found))
@@ -128,13 +129,14 @@ def _write_reports(found: list[tuple[str, Diagnosis]]) -> None:
 def _read(name: str, format: Format, kernel: str) -> Diagnosis:
     """Diagnose a log; one that cannot be read costs that log only."""
     try:
-        with TraceReader(sys.stdin.buffer if name == "-" else name, format) as reader:
+        source = standard_input("log") if name == "-" else name
+        with TraceReader(source, format) as reader:
             diagnosis = diagnose(reader, kernel)
             if not diagnosis.events:
                 diagnosis.unread = reader.first_lines
-    except (GsoError, OSError) as error:
-        message = printable(str(error))
-        sys.stderr.write(f"gso: {message}\n")
+    except (GsoError, OSError, UsageError) as error:
+        message = printable(words(error) if isinstance(error, OSError) else str(error))
+        complain(f"gso: {message}")
         return Diagnosis.refused(message.removeprefix(f"{name}: "))
     return diagnosis
 

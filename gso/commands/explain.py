@@ -59,7 +59,7 @@ def add(command: argparse.ArgumentParser) -> None:
 
 
 def _explain(options: argparse.Namespace) -> int:
-    if options.svg:
+    if options.svg is not None:
         check_no_input("--svg", options.svg, [options.input])
     ports = tunnel_ports(options)
     seen = 0
@@ -84,7 +84,7 @@ def _explain_one(
         batch, index = whole, 0
         status = max(status, _status(whole, 0, ports))
     description = describe(batch, index, options.number, ports)
-    if options.svg:
+    if options.svg is not None:
         write_text(options.svg, draw_svg(description))
     _show(description, as_json=options.json)
     return status

@@ -36,6 +36,8 @@ def replacing(name: str) -> Iterator[io.BufferedWriter | io.FileIO]:
 
     A pipe or device is written as it is.
     """
+    if not name:
+        raise UsageError("the name of the file to write is empty")
     try:
         path = Path(name).resolve()  # a link stays a link
     except RuntimeError:
@@ -44,7 +46,7 @@ def replacing(name: str) -> Iterator[io.BufferedWriter | io.FileIO]:
         with path.open("wb", buffering=0) as file:
             yield file
         return
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name[:100]}.", dir=path.parent)
+    handle, temporary = _beside(path, name)
     try:
         with os.fdopen(handle, "wb") as whole:
             yield whole
@@ -53,6 +55,14 @@ def replacing(name: str) -> Iterator[io.BufferedWriter | io.FileIO]:
     except BaseException:
         Path(temporary).unlink()
         raise
+
+
+def _beside(path: Path, name: str) -> tuple[int, str]:
+    """Make a file in the same folder; an error is one of the file that is to be there."""
+    try:
+        return tempfile.mkstemp(prefix=f".{path.name[:100]}.", dir=path.parent)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, name) from None
 
 
 def _like(path: Path, new: str) -> None:

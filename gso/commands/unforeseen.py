@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import sys
 
-from gso.printable import printable, printable_lines
+from gso.printable import printable
 
 _MOST_CHARACTERS = 500
 
@@ -28,21 +26,3 @@ def _kept(error: Exception) -> str:
     except (OSError, MemoryError, RecursionError) as why:
         return f"the traceback could not be kept ({type(why).__name__})"
     return f"the traceback is in {path}"
-
-
-def complain(text: str) -> None:
-    """Write lines to standard error, safe to show; a closed or full one changes nothing."""
-    with contextlib.suppress(OSError, ValueError, AttributeError):
-        sys.stderr.write(f"{printable_lines(text)}\n")
-        sys.stderr.flush()
-
-
-def discard_output() -> None:
-    """Throw away what standard output cannot take: flushed at the end, it would fail again."""
-    try:
-        sys.stdout.flush()
-    except (OSError, ValueError):
-        with contextlib.suppress(OSError, ValueError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except AttributeError:  # it was closed before we began
-        pass

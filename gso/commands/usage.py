@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import sys
+from typing import Any
 
 from gso.printable import plural
 
@@ -16,6 +18,7 @@ __all__ = [
     "FINE",
     "UNUSABLE",
     "Formatter",
+    "Parser",
     "UsageError",
     "plural",
     "terminal_width",
@@ -45,6 +48,14 @@ exit status:
 
 class UsageError(Exception):
     """Wrong usage or input; the message says what to do next, too."""
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose --help fails where it cannot be written; argparse would say nothing."""
+
+    def print_help(self, file: Any = None) -> None:
+        """Write the help."""
+        (file or sys.stdout).write(self.format_help())
 
 
 class Formatter(argparse.RawDescriptionHelpFormatter):

@@ -2,6 +2,8 @@
 
 import fcntl
 import json
+import subprocess
+import sys
 from importlib import metadata
 
 import pytest
@@ -25,6 +27,21 @@ def test_doctor_reports_as_json(gso_kernel):
     assert findings["virtme-ng"]["present"]
     missing = [f for f in findings.values() if f["required"] and not f["present"]]
     assert done.status == bool(missing)
+
+
+@pytest.mark.parametrize(
+    ("output", "status", "message"),
+    [(">/dev/full", 125, "No space left on device"), (">&-", 2, "standard output is closed")],
+)
+@pytest.mark.parametrize("words", [["list"], ["--help"], ["verify", "--help"], ["cache"]])
+def test_what_cannot_be_written_is_an_error(words, output, status, message):
+    """A status of 0 or 1 would say something of a patch."""
+    command = [sys.executable, "-m", "gso.kernel", *words]
+    shell = ["sh", "-c", f'exec "$0" "$@" {output}']
+    done = subprocess.run([*shell, *command], stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == status
+    assert message in done.stderr
+    assert "internal error" not in done.stderr
 
 
 @pytest.mark.parametrize(

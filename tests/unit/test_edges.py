@@ -102,15 +102,39 @@ def test_closed_streams(capture, tmp_path, closed):
     assert "internal error" not in done.stderr
 
 
-def test_a_closed_standard_input_is_named():
+@pytest.mark.parametrize("command", ["validate", "diagnose", "info", "explain"])
+def test_a_closed_standard_input_is_named(command):
     done = subprocess.run(
-        ["sh", "-c", 'exec "$0" "$@" <&-', *GSO, "validate", "-"],
+        ["sh", "-c", 'exec "$0" "$@" <&-', *GSO, command, "-"],
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 2
-    assert "closed" in done.stderr
+    assert "is to come from standard input, but that is closed" in done.stderr
+
+
+@pytest.mark.parametrize("words", ["--help", "segment --help", "--version", "diagnose --formats"])
+def test_what_cannot_be_written_is_an_error(words):
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [*GSO, *words.split()], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert done.returncode == 2
+    assert done.stderr == "gso: input or output: No space left on device\n"
+
+
+def test_errors_name_the_file_that_was_given(capture, tmp_path, capsys):
+    nowhere, folder = str(tmp_path / "nowhere" / "out.pcap"), str(tmp_path)
+    for arguments, said in (
+        (["segment", str(capture), nowhere], f"{nowhere}: No such file or directory"),
+        (["segment", str(capture), ""], "the name of the file to write is empty"),
+        (["explain", str(capture), "--svg", ""], "the name of the file to write is empty"),
+        (["segment", "", str(tmp_path / "out.pcap")], "'': No such file or directory"),
+        (["diagnose", folder], f"{folder}: Is a directory"),
+    ):
+        assert main(arguments) == 2
+        assert capsys.readouterr().err == f"gso: {said}\n"
 
 
 @pytest.fixture(params=[signal.SIGTERM, signal.SIGHUP, signal.SIGINT])

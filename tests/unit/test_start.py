@@ -70,7 +70,8 @@ def test_help_needs_no_numpy():
     modules = imported(COMMAND.format(["--help"]))
     assert not modules & SLOW
     assert {m for m in modules if m.startswith("gso")} <= {
-        "gso", "gso.cli", "gso.commands", "gso.commands.unforeseen", "gso.commands.usage",
+        "gso", "gso.cli", "gso.commands", "gso.commands.streams", "gso.commands.unforeseen",
+        "gso.commands.usage",
         "gso.constants", "gso.errors", "gso.printable",
     }  # fmt: skip
 
