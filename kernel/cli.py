@@ -51,6 +51,8 @@ examples:
   gso-kernel shell --unpatched --command 'send; ip netns exec director ipvsadm -Ln'
   gso-kernel shell --topology --only vxlan
   gso-kernel verify --applications my.patch
+  gso-kernel verify --shard 2/8 my.patch --results part2
+  gso-kernel report --merge part1 part2 part3 part4 part5 part6 part7 part8
   gso-kernel compare results/20261123-142501-my results/20261124-093047-my
   gso-kernel trace --unpatched -o pwru.log && gso diagnose pwru.log
   gso-kernel conformance --seed 7 --count 5000

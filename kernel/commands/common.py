@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 from pathlib import Path
 from typing import Any
 
 from gso.kernel.errors import UsageError
+from gso.kernel.judging.parts import WHOLE, Part
 from gso.kernel.paths import patches_folder
 from gso.kernel.runs.baseline import Asked
 from gso.kernel.sandbox import TRUST
@@ -137,6 +139,25 @@ def add_results(command: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="folder for the evidence of all runs (default: results)",
     )
+
+
+def add_shard(command: argparse.ArgumentParser, what: str) -> None:
+    """Add the option for a part of the work, such as of the kernels."""
+    command.add_argument(
+        "--shard",
+        type=_part,
+        default=WHOLE,
+        metavar="I/N",
+        help=f"only the I-th of N parts of {what}, for N hosts at once; report --merge puts "
+        "their results folders together",
+    )
+
+
+def _part(words: str) -> Part:
+    match = re.fullmatch(r"(\d{1,6})/(\d{1,6})", words, re.ASCII)
+    if not match or not 1 <= int(match[1]) <= int(match[2]):
+        raise argparse.ArgumentTypeError(f"{words!r} is not I/N with I from 1 to N")
+    return Part(int(match[1]), int(match[2]))
 
 
 def kernel_options(options: argparse.Namespace) -> dict[str, Any]:

@@ -8,9 +8,9 @@ import re
 import time
 from pathlib import Path
 
-from gso.kernel.commands.common import add_results, add_words
+from gso.kernel.commands.common import add_results, add_shard, add_words
 from gso.kernel.hunting import rules
-from gso.kernel.hunting.findings import leave, summary, text
+from gso.kernel.hunting.findings import RESULTS, leave, summary, text
 from gso.kernel.hunting.run import Options, hunt
 from gso.kernel.report.terminal import TerminalScreen
 from gso.kernel.scenarios import DEFAULT_FAULT, named
@@ -43,13 +43,7 @@ def add(command: argparse.ArgumentParser) -> None:
         metavar="TIME",
         help="how long, such as 90s, 30m, 2h (default: 30m)",
     )
-    command.add_argument(
-        "--shard",
-        type=_shard,
-        default=(1, 1),
-        metavar="I/N",
-        help="only the I-th of N parts of the stacks, for N hunts at once",
-    )
+    add_shard(command, "the stacks")
     command.add_argument(
         "--stack",
         dest="stacks",
@@ -79,21 +73,16 @@ def _duration(words: str) -> float:
     return float(int(match[1]) * _UNITS[match[2] or "s"])
 
 
-def _shard(words: str) -> tuple[int, int]:
-    match = re.fullmatch(r"(\d+)/(\d+)", words)
-    if not match or not 1 <= int(match[1]) <= int(match[2]):
-        raise argparse.ArgumentTypeError(f"{words!r} is not I/N with I from 1 to N")
-    return int(match[1]), int(match[2])
-
-
 def _hunt(options: argparse.Namespace) -> int:
-    folder: Path = options.results / time.strftime(f"%Y%m%d-%H%M%S-hunt-{options.seed}")
+    part = "" if options.shard.whole else f"-shard{options.shard.index}of{options.shard.count}"
+    stem = time.strftime(f"%Y%m%d-%H%M%S-hunt-{options.seed}{part}")
+    folder: Path = options.results / stem
     wanted = Options(
         kernel=options.kernel,
         fix=named(options.unpatched).patch_path if options.unpatched else None,
         seed=options.seed,
         seconds=options.seconds,
-        shard=options.shard,
+        shard=(options.shard.index, options.shard.count),
         only=options.only,
         without=options.without,
         stacks=options.stacks,
@@ -102,6 +91,6 @@ def _hunt(options: argparse.Namespace) -> int:
     found = hunt(wanted, folder, screen)
     leave(found, rules.read(), folder)
     result = json.dumps(summary(found), indent=1)
-    (folder / "hunt.json").write_text(result)
+    (folder / RESULTS).write_text(result)
     print(result if options.json else text(found))
     return found.exit_status

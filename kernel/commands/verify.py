@@ -13,6 +13,7 @@ from gso.kernel.commands.common import (
     add_kernels,
     add_results,
     add_selection,
+    add_shard,
     check_writable,
     count,
     find_patch,
@@ -52,6 +53,7 @@ def add(command: argparse.ArgumentParser) -> None:
         help="scenarios that the patch is said to fix: without it they must fail; may be repeated",
     )
     add_results(command)
+    add_shard(command, "the kernels, or of one kernel's scenarios")
     command.add_argument("--json", type=Path, metavar="FILE", help="write everything here too")
     command.add_argument(
         "--timeout",
@@ -118,7 +120,7 @@ def _verify(options: argparse.Namespace) -> int:
             options.json.write_text(json.dumps(report.summary(), indent=1) + "\n")
         if kept:
             kept.attach()
-    return report.verdict.exit_status
+    return report.exit_status
 
 
 def _options(options: argparse.Namespace) -> Options:
@@ -129,6 +131,7 @@ def _options(options: argparse.Namespace) -> Options:
         timeout=options.timeout,
         repeat=options.repeat,
         applications=_workloads(options),
+        part=options.shard,
     )
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import time
 
-from gso.kernel.commands.common import add_results, seconds
+from gso.kernel.commands.common import add_results, add_shard, seconds
 from gso.kernel.report.terminal import TerminalScreen
+from gso.kernel.report.zoo import RESULTS
 from gso.kernel.runs.zoo import Visit, zoo
 
 
@@ -33,6 +35,7 @@ def add(command: argparse.ArgumentParser) -> None:
         help="name or glob of faults (default: all; see list); may be repeated",
     )
     add_results(command)
+    add_shard(command, "the pairs of a fault and a kernel")
     command.add_argument(
         "--timeout",
         type=seconds,
@@ -46,12 +49,17 @@ def add(command: argparse.ArgumentParser) -> None:
 
 
 def _zoo(options: argparse.Namespace) -> int:
-    visit = Visit(options.results, options.kernel, options.only, options.timeout)
+    part, results = options.shard, options.results
+    if not part.whole:
+        results /= time.strftime(f"%Y%m%d-%H%M%S-zoo-shard{part.index}of{part.count}")
+    visit = Visit(results, options.kernel, options.only, options.timeout, part)
     # The rows of each run are progress here: the table alone is the result.
     screen = TerminalScreen(quiet=options.quiet, rows=sys.stderr)
     try:
         found = zoo(visit, screen)
     finally:
         screen.close()
+    if not part.whole:
+        (results / RESULTS).write_text(json.dumps(found.summary(), indent=1) + "\n")
     print(json.dumps(found.summary(), indent=1) if options.json else found.text())
     return found.exit_status

@@ -15,7 +15,7 @@ from gso.kernel.hunting.script import script
 from gso.printable import printable_lines
 
 SCHEMA = Path(__file__).with_name("hunt.schema.json")
-_NAME = "gso.hunt/1"
+NAME, RESULTS = "gso.hunt/1", "hunt.json"
 
 
 def name(finding: dict[str, Any]) -> str:
@@ -65,7 +65,7 @@ def _report(found: Hunt, finding: dict[str, Any]) -> Iterator[str]:
 def summary(found: Hunt) -> dict[str, Any]:
     """Return everything as plain data, as ``hunt.schema.json`` describes it."""
     return {
-        "schema": _NAME,
+        "schema": NAME,
         "exit_status": found.exit_status,
         "kernel": found.kernel,
         "seed": found.options.seed,

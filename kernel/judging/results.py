@@ -11,6 +11,7 @@ from gso.kernel.bootable import PATCHED, UNPATCHED
 from gso.kernel.errors import TestBedError
 from gso.kernel.judging.applications import ApplicationsReport
 from gso.kernel.judging.coverage import Code
+from gso.kernel.judging.parts import WHOLE, Part
 from gso.kernel.judging.verdict import Judged, Verdict, worst
 from gso.kernel.scenarios import Role, Scenario
 
@@ -63,7 +64,9 @@ class KernelReport:
 
     ``fault``: the known one that the patch is about. ``code``: what the patch changes, and how
     often it ran. ``boots``: every virtual machine that was started, the lost ones too.
-    ``warnings``: what each variant's kernel complained of in its log.
+    ``warnings``: what each variant's kernel complained of in its log. ``crashed``: the variants
+    whose kernel did, reproduced. ``planned``: the scenarios of the whole run, and ``part``: which
+    of them are this host's.
     """
 
     id: str
@@ -80,6 +83,9 @@ class KernelReport:
     error: dict[str, str] | None = None
     scenarios: list[ScenarioReport] = field(default_factory=list)
     applications: ApplicationsReport | None = None
+    crashed: list[str] = field(default_factory=list)
+    planned: list[str] = field(default_factory=list)
+    part: Part = WHOLE
 
     def still_failing(self) -> list[str]:
         """Return the scenarios and applications that the patch should have fixed and did not."""
@@ -113,6 +119,9 @@ class KernelReport:
             "boots": self.boots,
             "warnings": self.warnings,
             "error": self.error,
+            "crashed": self.crashed,
+            "planned": self.planned,
+            "part": [self.part.index, self.part.count],
             "scenarios": [s.summary() for s in self.scenarios],
             "applications": self.applications.summary() if self.applications else None,
         }
@@ -120,7 +129,11 @@ class KernelReport:
 
 @dataclass
 class Report:
-    """The whole run."""
+    """The whole run, or this host's part of it.
+
+    ``run``: a digest of what the parts of one run have in common; ``every``: the ids of all its
+    kernels.
+    """
 
     patches: list[str]
     command: str
@@ -131,6 +144,16 @@ class Report:
     error: dict[str, str] | None = None
     folder: Path | None = None
     kernels: list[KernelReport] = field(default_factory=list)
+    part: Part = WHOLE
+    run: str = ""
+    every: list[str] = field(default_factory=list)
+
+    @property
+    def exit_status(self) -> int:
+        """That of the verdict; a part that nothing speaks against is well."""
+        if not self.part.whole and self.verdict is Verdict.UNAFFECTED:
+            return 0
+        return self.verdict.exit_status
 
     @property
     def verdict(self) -> Verdict:
@@ -146,7 +169,13 @@ class Report:
         return {
             "schema": SCHEMA,
             "verdict": self.verdict.value,
-            "exit_status": self.verdict.exit_status,
+            "exit_status": self.exit_status,
+            "shard": {
+                "index": self.part.index,
+                "count": self.part.count,
+                "run": self.run,
+                "kernels": self.every,
+            },
             "patches": self.patches,
             "steps": self.steps(),
             "acceleration": self.acceleration,

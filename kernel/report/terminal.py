@@ -143,7 +143,10 @@ class TerminalScreen:
                 self._print(f"{kernel.id}, end of the log:\n{kernel.error['log_tail']}\n")
             if len(report.kernels) > 1:
                 self._print(_judgement(f"{kernel.id}: ", kernel.verdict, [kernel]))
-        self._print(_judgement("verdict: ", report.verdict, report.kernels))
+        title = "verdict: " if report.part.whole else f"part {report.part}: "
+        self._print(_judgement(title, report.verdict, report.kernels))
+        if not report.part.whole:
+            self._print("the verdict on the patch: gso-kernel report --merge FOLDER of every part")
         labels = ", ".join(kernel.label for kernel in report.kernels)
         seconds = time.monotonic() - self._begun
         self._print(f"{labels}; {report.acceleration}; {seconds:.0f} s")

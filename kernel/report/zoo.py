@@ -7,14 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gso.kernel.errors import TestBedError
+from gso.kernel.errors import TestBedError, UsageError
+from gso.kernel.guest_files import understood
+from gso.kernel.judging.parts import WHOLE, Part
 from gso.kernel.judging.results import KernelReport
 from gso.kernel.judging.verdict import Verdict
+from gso.kernel.report.parts import Found, belonging, read
 from gso.kernel.report.write import PAGE
 
 from gso.printable import printable_lines
 
 SCHEMA = Path(__file__).with_name("zoo.schema.json")
+RESULTS = "zoo.json"
 _NAME = "gso.zoo/1"
 _EXPECTED = (Verdict.FIXED, Verdict.UNAFFECTED, Verdict.UNRELATED)
 
@@ -43,16 +47,24 @@ class Specimen:
 
 @dataclass(frozen=True)
 class Zoo:
-    """All of them, fault by fault. ``kernels``: the label of each, by its id."""
+    """All of them, fault by fault, or this host's part. ``kernels``: the label of each, by its id.
+
+    ``run``: a digest of what all parts have in common; ``every``: the names of all faults.
+    """
 
     kernels: dict[str, str]
     specimens: Sequence[Specimen]
     seconds: float
+    part: Part = WHOLE
+    run: str = ""
+    every: Sequence[str] = ()
 
     @property
     def exit_status(self) -> int:
         """0: all are FIXED; 1: one is not; 125: of one nothing can be said."""
         found = {one.verdict.exit_status for one in self.specimens}
+        if not found and not self.part.whole:
+            return 0
         return 1 if 1 in found else max(found, default=TestBedError.exit_status)
 
     def summary(self) -> dict[str, Any]:
@@ -62,6 +74,12 @@ class Zoo:
             "exit_status": self.exit_status,
             "seconds": self.seconds,
             "kernels": self.kernels,
+            "shard": {
+                "index": self.part.index,
+                "count": self.part.count,
+                "run": self.run,
+                "faults": list(self.every),
+            },
             "faults": [one.summary() for one in self.specimens],
         }
 
@@ -69,11 +87,44 @@ class Zoo:
         """Return the table, and below it what is to be said of those that are not FIXED."""
         faults = list(dict.fromkeys(one.fault for one in self.specimens))
         verdicts = {(one.fault, one.kernel): one.verdict.value for one in self.specimens}
-        rows = [[fault, *(verdicts[fault, kernel] for kernel in self.kernels)] for fault in faults]
+        rows = [
+            [fault, *(verdicts.get((fault, kernel), "-") for kernel in self.kernels)]
+            for fault in faults
+        ]
         others = [one for one in self.specimens if one.verdict is not Verdict.FIXED]
         every = len(self.specimens)
         fixed = f"{every - len(others)} of {every} FIXED, {self.seconds:.0f} s"
         return "\n".join([*_aligned([["fault", *self.kernels], *rows]), *map(str, others), fixed])
+
+
+def merge(folders: Sequence[Path]) -> Zoo:
+    """Return the zoo of which these folders have the parts; a pair that none has is INCONCLUSIVE.
+
+    The folders of the evidence are those inside of them.
+    """
+    found, missing = belonging([Found(folder, read(folder / RESULTS)) for folder in folders])
+    first = found[0].results
+    seen: dict[tuple[str, str], Specimen] = {}
+    with understood(RESULTS):
+        for one in found:
+            if one.results["schema"] != _NAME:
+                raise UsageError(f"{one.folder / RESULTS} is not of the schema {_NAME}")
+            for row in one.results["faults"]:
+                seen[row["fault"], row["kernel"]] = _read(row, one.folder)
+        kernels, every = dict(first["kernels"]), list(first["shard"]["faults"])
+        pairs = [(fault, kernel) for fault in every for kernel in kernels]
+        seconds = max(float(one.results["seconds"]) for one in found)
+    lost = f"part {', '.join(map(str, missing))} of {first['shard']['count']} is not there"
+    why = lost if missing else "no part has it"
+    specimens = [seen.get(p) or Specimen(*p, Verdict.INCONCLUSIVE, why) for p in pairs]
+    return Zoo(kernels, specimens, seconds, Part(), first["shard"]["run"], every)
+
+
+def _read(row: dict[str, Any], folder: Path) -> Specimen:
+    evidence = folder / Path(row["folder"]).name if row["folder"] else None
+    verdict, why = Verdict(row["verdict"]), str(row["why"])
+    kept = evidence if evidence and evidence.is_dir() else None
+    return Specimen(row["fault"], row["kernel"], verdict, why, float(row["seconds"]), kept)
 
 
 def specimen(fault: str, report: KernelReport, folder: Path | None) -> Specimen:

@@ -39,13 +39,17 @@ _MOST_BOOTS = 3
 
 @dataclass(frozen=True)
 class BootQueue:
-    """Queues boots of one kernel; ``folder`` is that kernel's within the results folder."""
+    """Queues boots of one kernel; ``folder`` is that kernel's within the results folder.
+
+    ``suffix``: ends the names of the boots' folders, so that those of several hosts differ.
+    """
 
     machines: Executor
     folder: Path
     stop: Path
     timeout: float
     kept: KeptMachine | None = None
+    suffix: str = ""
 
     def submit(
         self,
@@ -67,7 +71,8 @@ class BootQueue:
 
     def submit_plan(self, name: str, kernel: Bootable, plan: dict[str, Any]) -> QueuedBoot:
         """Queue one boot with any plan."""
-        job = Job(kernel, plan, self.folder / name, self.timeout, self.stop, self.kept)
+        folder = self.folder / f"{name}{self.suffix}"
+        job = Job(kernel, plan, folder, self.timeout, self.stop, self.kept)
         return QueuedBoot(job, self.machines.submit(jobs.run, job))
 
     def relative(self, folder: Path) -> str:

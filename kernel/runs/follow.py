@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from gso.kernel.bootable import PATCHED, UNPATCHED, VARIANTS, Bootable
 from gso.kernel.errors import TestBedError
 from gso.kernel.guest_files import GuestFileError
-from gso.kernel.judging import coverage, kernel_log, kmemleak, wire_check
+from gso.kernel.judging import coverage, kernel_log, kmemleak, whole, wire_check
 from gso.kernel.judging.coverage import Code
 from gso.kernel.judging.evidence import read_cell
 from gso.kernel.judging.results import KernelReport, ScenarioReport
@@ -31,7 +31,6 @@ from gso.kernel.judging.verdict import (
     compare,
     judge,
     outcome,
-    overall,
     worst,
 )
 from gso.kernel.machine.kept_shell import KeptMachine
@@ -102,8 +101,13 @@ def run_one_variant(
     }
 
 
-def follow(kernel: KernelRun, report: KernelReport, screen: Screen) -> None:
-    """Judge each scenario as soon as both variants have been through it; then the kernel."""
+def follow(
+    kernel: KernelRun, report: KernelReport, screen: Screen, *, partial: bool = False
+) -> None:
+    """Judge each scenario as soon as both variants have been through it; then the kernel.
+
+    ``partial``: other hosts have other scenarios of this kernel.
+    """
     begun = time.monotonic()
     screen.kernel(report)
     found: dict[str, list[ScenarioReport]] = {}
@@ -124,7 +128,7 @@ def follow(kernel: KernelRun, report: KernelReport, screen: Screen) -> None:
     report.seconds["boot and traffic"] = round(time.monotonic() - begun, 2)
     every = [run for r in kernel.repetitions for s in r for run in s.items()]
     report.code = _code(kernel.baseline, every)
-    report.verdict = _verdict(report, every, of_applications)
+    report.verdict = _verdict(report, every, of_applications, partial=partial)
     screen.code(report)
 
 
@@ -233,30 +237,23 @@ def _summed(runs: list[ScenarioReport]) -> ScenarioReport:
 
 
 def _verdict(
-    report: KernelReport, variant_runs: list[tuple[str, VariantRun]], of_applications: list[Verdict]
+    report: KernelReport,
+    variant_runs: list[tuple[str, VariantRun]],
+    of_applications: list[Verdict],
+    *,
+    partial: bool,
 ) -> Verdict:
     verdicts = [scenario.verdict for scenario in report.scenarios] + of_applications
-    if report.findings:
-        verdicts.append(Verdict.REGRESSED)
-    crashed = {variant for variant, run in variant_runs if run.early_crash}
-    if crashed == {PATCHED} and not any(s.error for v, s in variant_runs if v == UNPATCHED):
+    early = {variant for variant, run in variant_runs if run.early_crash}
+    if early == {PATCHED} and not any(s.error for v, s in variant_runs if v == UNPATCHED):
         report.findings.append("the patched kernel crashes before any traffic, reproduced")
-        verdicts.append(Verdict.REGRESSED)
-    if report.error:
-        verdicts.append(Verdict.INCONCLUSIVE)
-    verdict = overall(verdicts) if verdicts else Verdict.INCONCLUSIVE
-    crashed |= {variant for scenario in report.scenarios for variant in scenario.crashes}
-    if not report.error and not crashed and _none_ran(report, verdict):
-        # Whatever was measured, it was not this code's doing.
-        names = ", ".join(code.name for code in report.code if code.name)
-        report.fail(TestBedError("code", f"no scenario exercises {names}"))
-        return Verdict.INCONCLUSIVE
+    report.crashed = sorted(early | {v for found in report.scenarios for v in found.crashes})
+    worse, failed = bool(report.findings), bool(report.error)
+    if partial:
+        return whole.of_part(verdicts, worse=worse, failed=failed)
+    verdict, error = whole.of_kernel(
+        verdicts, report.code, worse=worse, failed=failed, crashed=bool(report.crashed)
+    )
+    if error:
+        report.fail(error)
     return verdict
-
-
-def _none_ran(report: KernelReport, verdict: Verdict) -> bool:
-    """Say whether none of the changed code ran; what is no function may have made a difference."""
-    made_a_difference = verdict in (Verdict.FIXED, Verdict.INCOMPLETE, Verdict.REGRESSED)
-    if made_a_difference and not all(code.name for code in report.code):
-        return False
-    return coverage.none_ran(report.code)

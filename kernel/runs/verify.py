@@ -24,9 +24,12 @@ from pathlib import Path
 from typing import Any
 
 from gso.kernel.bootable import VARIANTS, Bootable
+from gso.kernel.edition import edition
 from gso.kernel.errors import TestBedError, UsageError
 from gso.kernel.judging.applications import Workload
+from gso.kernel.judging.parts import WHOLE, Part
 from gso.kernel.judging.results import KernelReport, Report
+from gso.kernel.judging.verdict import Verdict
 from gso.kernel.machine import capacity, jobs, kvm, vm
 from gso.kernel.machine.kept_shell import KeptMachine
 from gso.kernel.machine.share import Share
@@ -40,6 +43,7 @@ from gso.kernel.runs.follow import KernelRun, follow, queue_kernel
 from gso.kernel.runs.screen import Screen
 from gso.kernel.scenarios import Scenario
 from gso.kernel.trees.build import SourceTree
+from gso.kernel.trees.kept import key
 from gso.kernel.trees.patches import Patch, read_series
 from gso.kernel.trees.repository import Repository
 from gso.kernel.trees.targets import (
@@ -73,6 +77,7 @@ class Options:
     timeout: float = 300.0
     repeat: int = 1
     applications: Sequence[Workload] = ()
+    part: Part = WHOLE  # this host's of the run
 
     def targets(self) -> list[Target]:
         """Return the kernels that were asked for."""
@@ -116,6 +121,13 @@ class Options:
         if self.modules and not self.images:
             raise UsageError("--modules belong to --image")
 
+    def run_key(self, targets: Sequence[Target]) -> str:
+        """Return a digest of what the parts of one run have in common, on whichever host."""
+        patches = [(path.name, path.read_bytes()) for path in self.patches]
+        kernels = [(target.id, target.label) for target in targets]
+        asked = (self.asked, self.config, self.repeat, self.applications)
+        return key(edition(), patches, kernels, asked)
+
 
 def verify(
     options: Options,
@@ -133,19 +145,26 @@ def verify(
     begun = time.monotonic()
     series = [patch for path in options.patches for patch in read_series(path)]
     targets = options.targets()
-    if kept and (len(targets) != 1 or options.repeat != 1):
-        raise UsageError("one machine can be kept: give one kernel or commit, and no --repeat")
+    if kept and (len(targets) != 1 or options.repeat != 1 or not options.part.whole):
+        raise UsageError(
+            "one machine can be kept: give one kernel or commit, and no --repeat or --shard"
+        )
+    ours = [(targets[number], part) for number, part in options.part.of(len(targets)).items()]
     report = Report(
         patches=[patch.name for patch in series],
         command=shlex.join(["gso-kernel", *sys.argv[1:]]),
         started=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         environment=_environment(),
-        kernels=[KernelReport(target.id, target.label) for target in targets],
+        kernels=[KernelReport(target.id, target.label, part=part) for target, part in ours],
+        part=options.part,
+        run=options.run_key(targets),
+        every=[target.id for target in targets],
     )
     with _results_folder(options.results, report) as folder:
         run = _Run(options, series, screen, folder, kept)
         with executor or jobs.local_executor() as machines:
-            run.perform(list(zip(targets, report.kernels, strict=True)), machines)
+            every = zip((target for target, _ in ours), report.kernels, strict=True)
+            run.perform(list(every), machines)
         native = kvm.probe()
         report.acceleration = "KVM" if native.works else f"emulation ({native.reason})"
         report.seconds = round(time.monotonic() - begun, 2)
@@ -198,6 +217,7 @@ def _environment() -> dict[str, Any]:
         "virtme-ng": metadata.version("virtme-ng"),
         "qemu": qemu,
         "python": platform.python_version(),
+        "name": platform.node(),
         "host": f"{platform.system()} {platform.release()} {platform.machine()}",
         "cores": len(os.sched_getaffinity(0)),
         "memory_bytes": memory,
@@ -208,7 +228,8 @@ def _environment() -> dict[str, Any]:
 def _results_folder(parent: Path, report: Report) -> Iterator[Path]:
     """Make the run's folder; it gets its name when it is complete, and goes when interrupted."""
     name = "+".join(report.patches or [kernel.id for kernel in report.kernels])[:80]
-    stem = f"{time.strftime('%Y%m%d-%H%M%S')}-{name}"
+    part = "" if report.part.whole else f"-shard{report.part.index}of{report.part.count}"
+    stem = f"{time.strftime('%Y%m%d-%H%M%S')}-{name}{part}"
     final = parent.resolve() / stem
     partial = final.with_name(f".{stem}.partial")
     try:
@@ -255,7 +276,10 @@ class _Run:
                     made = self._build(target, report)
                     if made is not None:
                         kernel = self._queued(report, *made, len(kernels), machines)
-                        judged.append(judge.submit(follow, kernel, report, self._screen))
+                        partial = not report.part.whole
+                        judged.append(
+                            judge.submit(follow, kernel, report, self._screen, partial=partial)
+                        )
                 for future in judged:
                     future.result()
             except BaseException:
@@ -275,6 +299,12 @@ class _Run:
             report.fault = found.fault.name if found.fault else None
             for step in report.steps:
                 self._screen.note(step)
+            report.planned = [scenario.name for scenario in found.scenarios]
+            found = replace(found, scenarios=tuple(report.part.take(found.scenarios)))
+            if not found.scenarios and not self._workloads(report):
+                self._screen.note(f"{target.label}: nothing is left for part {report.part}")
+                report.verdict = Verdict.UNAFFECTED
+                return None
             built = {v: self._built(target, report, v, folder) for v in VARIANTS}
             config = built[VARIANTS[-1]].config
             if config:
@@ -300,24 +330,32 @@ class _Run:
     ) -> KernelRun:
         slots = capacity.local_slots()
         self._screen.stage(f"booting {report.label}, both variants")
-        queue = BootQueue(machines, self._folder / report.id, self._stop, self._options.timeout)
+        suffix = "" if self._options.part.whole else f"-shard{self._options.part.index}"
+        queue = BootQueue(
+            machines, self._folder / report.id, self._stop, self._options.timeout, suffix=suffix
+        )
         spare = slots // (len(VARIANTS) * kernels * self._options.repeat)
         # What is kept has all scenarios set up.
         groups = _groups(found.scenarios, 1 if self._kept else spare)
         kernel = queue_kernel(
             queue, built, groups, found, repeat=self._options.repeat, kept=self._kept
         )
-        if self._options.applications:
-            workloads = self._options.applications
+        if workloads := self._workloads(report):
             if not (found.fault and found.fault.applications and found.roles.fails):
                 workloads = [replace(workload, role="control") for workload in workloads]
             boots = ApplicationBoots(queue, built, workloads)
             kernel = replace(kernel, applications=boots)
         return kernel
 
+    def _workloads(self, report: KernelReport) -> Sequence[Workload]:
+        """Return the applications' workloads, which the first part of a kernel has."""
+        return self._options.applications if report.part.index == 1 else ()
+
 
 def _groups(scenarios: Sequence[Scenario], spare: int) -> list[tuple[Scenario, ...]]:
     """Divide the scenarios among as many boots as there are machines to spare, but not too thin."""
+    if not scenarios:
+        return []
     number = max(1, min(spare, len(scenarios) // _SMALLEST_GROUP))
     size = -(-len(scenarios) // number)
     return [tuple(scenarios[at : at + size]) for at in range(0, len(scenarios), size)]

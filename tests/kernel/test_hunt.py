@@ -304,3 +304,35 @@ def test_a_word_may_be_a_glob():
     assert {"ipvs-gue", "ipvs-gre", "ipvs-ipip"} == set(rules.chosen(["ipvs-*"]))
     with pytest.raises(UsageError):
         rules.chosen(["vxlan"], ["vxlan"])
+
+
+def test_merged_parts_of_a_hunt_equal_the_whole_one(machines, tmp_path, capsys):  # noqa: ARG001
+    whole = hunted(tmp_path / "whole", capsys, "--seed", "3")
+    parts = [hunted(tmp_path / i, capsys, "--seed", "3", "--shard", f"{i}/3") for i in "123"]
+    folders = [str(tmp_path / i) for i in "123"]
+    status = cli.main(["report", "--merge", "--json", *folders])
+    merged = json.loads(capsys.readouterr().out)
+    jsonschema.validate(merged, json.loads(SCHEMA.read_text()))
+    for key in ("stacks", "legal", "judged", "unjudged", "lost", "kernel", "seed", "exit_status"):
+        assert merged[key] == whole[key]
+    for key in ("outcomes", "kinds"):
+        assert {k: v for k, v in merged[key].items() if v} == whole[key]
+    seen = [finding["seen"] for part in parts for finding in part["findings"]]
+    assert sum(finding["seen"] for finding in merged["findings"]) == sum(seen)
+    assert {f["text"] for f in merged["findings"]} >= {f["text"] for f in whole["findings"]}
+    assert status == whole["exit_status"] == 1
+    for words, said in ((folders[:2], "part 3 is not there"), ([*folders, folders[0]], "FINDING")):
+        cli.main(["report", "--merge", *words])
+        assert said in capsys.readouterr().out
+
+
+def test_a_hunt_without_one_of_its_parts_is_not_whole(machines, tmp_path, capsys):  # noqa: ARG001
+    only = ("--only", "vxlan", "--only", "gr*")
+    for i in "12":
+        hunted(tmp_path / i, capsys, *only, "--shard", f"{i}/2")
+    assert cli.main(["report", "--merge", str(tmp_path / "1"), str(tmp_path / "2")]) == 0
+    assert cli.main(["report", "--merge", str(tmp_path / "1")]) == 125
+    capsys.readouterr()
+    hunted(tmp_path / "other", capsys, *only, "--seed", "9", "--shard", "2/2")
+    assert cli.main(["report", "--merge", str(tmp_path / "1"), str(tmp_path / "other")]) == 2
+    assert "not parts of one hunt" in capsys.readouterr().err

@@ -29,6 +29,7 @@ class Runs:
 
     def __init__(self) -> None:
         self.asked: list[runs_verify.Options] = []
+        self.pairs: dict[tuple[str, str], Verdict] = {}
         self.given: dict[str, list[Verdict] | Exception] = {}
 
     def __call__(self, options, _screen) -> Report:
@@ -37,6 +38,10 @@ class Runs:
         given = self.given.get(options.asked.fault, [Verdict.FIXED] * len(targets))
         if isinstance(given, Exception):
             raise given
+        given = [
+            self.pairs.get((options.asked.fault, target.id), verdict)
+            for target, verdict in zip(targets, given, strict=False)
+        ]
         kernels = [
             KernelReport(target.id, target.label, verdict, seconds={"prepare": 1.5, "boot": 2.0})
             for target, verdict in zip(targets, given, strict=True)
@@ -166,3 +171,27 @@ def test_faults_with_a_fix_upstream_and_without_one_in_real_kernels(gso_kernel):
     assert done.status == 0, done.out + done.err
     told = json.loads(done.out)
     assert {one["fault"]: one["verdict"] for one in told["faults"]} == dict.fromkeys(names, "FIXED")
+
+
+@pytest.mark.parametrize("worst", [Verdict.FIXED, Verdict.NO_EFFECT, Verdict.INCONCLUSIVE])
+def test_merged_parts_of_a_zoo_equal_the_whole_one(visit, runs, tmp_path, capsys, worst):
+    for parts in (2, 3, 40):
+        check_parts(visit, runs, tmp_path / str(parts), capsys, parts, worst)
+
+
+def check_parts(visit, runs, tmp_path, capsys, parts, worst):  # noqa: PLR0917
+    runs.pairs[NAMES[1], IDS[0]] = worst
+    status, said = visit(*both("--json"))
+    whole = json.loads(said.out)
+    folders = [str(tmp_path / str(number)) for number in range(1, parts + 1)]
+    for number, folder in enumerate(folders, 1):
+        visit(*both("--shard", f"{number}/{parts}", "--results", folder))
+    assert cli.main(["report", "--merge", "--json", *folders]) == status == worst.exit_status
+    merged = json.loads(capsys.readouterr().out)
+    jsonschema.validate(merged, json.loads(SCHEMA.read_text()))
+    keys = ("fault", "kernel", "verdict", "why")
+    assert [[one[key] for key in keys] for one in merged["faults"]] == [
+        [one[key] for key in keys] for one in whole["faults"]
+    ]
+    assert cli.main(["report", "--merge", *folders[1:]])
+    assert "part 1 of" in capsys.readouterr().out

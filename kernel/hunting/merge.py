@@ -1,0 +1,91 @@
+"""Merge what the parts of one hunt have found."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from gso.kernel.errors import TestBedError, UsageError
+from gso.kernel.guest_files import understood
+from gso.kernel.hunting.findings import NAME, RESULTS
+
+_SUMS = ("stacks", "legal", "judged")
+
+
+def merge(folders: Sequence[Path], results: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return the summary of all; ``results`` are those in the folders.
+
+    The same finding of several parts becomes one: that of the lowest stack. A part that is not
+    there is named, and then nothing is called whole.
+
+    Raises:
+        UsageError: they are not parts of one hunt.
+    """
+    with understood(RESULTS):
+        return _merged(folders, results)
+
+
+def _merged(folders: Sequence[Path], results: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    first = results[0]
+    seen: dict[int, Path] = {}
+    for folder, one in zip(folders, results, strict=True):
+        if one["schema"] != NAME:
+            raise UsageError(f"{folder / RESULTS} is not of the schema {NAME}")
+        same = all(one[key] == first[key] for key in ("kernel", "seed"))
+        if not same or one["shard"][1] != first["shard"][1]:
+            raise UsageError(f"{folders[0]} and {folder} are not parts of one hunt")
+        index = one["shard"][0]
+        if index in seen:
+            raise UsageError(f"{seen[index]} and {folder} are both part {index}: give one")
+        seen[index] = folder
+    missing = [n for n in range(1, first["shard"][1] + 1) if n not in seen]
+    found = _findings(results)
+    lost = [lost for one in results for lost in one["lost"]]
+    sums = {key: sum(one[key] for one in results) for key in _SUMS}
+    nothing = missing or not sums["judged"]
+    return {
+        **first,
+        "exit_status": 1 if found or lost else TestBedError.exit_status if nothing else 0,
+        "shard": [1, 1],
+        "missing": missing,
+        "seconds": max(one["seconds"] for one in results),
+        **sums,
+        "outcomes": _counts(one["outcomes"] for one in results),
+        "kinds": {
+            kind: _counts(one["kinds"].get(kind, {}) for one in results)
+            for kind in sorted({kind for one in results for kind in one["kinds"]})
+        },
+        "unjudged": _counts(one["unjudged"] for one in results),
+        "lost": sorted(lost, key=lambda one: int(one["number"])),
+        "findings": found,
+    }
+
+
+def _findings(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    every = [finding for one in results for finding in one["findings"]]
+    found: dict[str, dict[str, Any]] = {}
+    for finding in sorted(every, key=lambda one: int(one["number"])):
+        before = found.setdefault(finding["text"], {**finding, "seen": 0})
+        before["seen"] += finding["seen"]
+    return list(found.values())
+
+
+def _counts(tables: Any) -> dict[str, int]:
+    total: Counter[str] = Counter()
+    for table in tables:
+        total.update(table)
+    return dict(total)
+
+
+def text(merged: dict[str, Any]) -> str:
+    """Return the findings and the sums, for people."""
+    lines = [f"kernel {merged['kernel']}, seed {merged['seed']}"]
+    for finding in merged["findings"]:
+        lines.append(f"FINDING {finding['text']}")
+        lines.append(f"        {finding['why']} (seen {finding['seen']} times)")
+    lines += [f"LOST    {lost['text']}: {lost['why']}" for lost in merged["lost"]]
+    lines += [f"part {index} is not there" for index in merged["missing"]]
+    counts = ", ".join(f"{merged[key]} {key}" for key in _SUMS)
+    return "\n".join([*lines, f"{counts}, {len(merged['findings'])} findings"])

@@ -1,0 +1,82 @@
+"""Machines that are made up: they say what a guest would say, and boot nothing.
+
+A kernel is an image whose name says its variant. Without the patch the scenarios of the default
+fault fail that must; with it nothing does, but what the test adds.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from gso.kernel.judging import verdict
+from gso.kernel.machine import jobs
+from gso.kernel.machine.jobs import Job, Result
+from gso.kernel.runs import verify
+from gso.kernel.scenarios import DEFAULT_FAULT, SCENARIOS
+from gso.kernel.trees.targets import ImageTarget, distinct
+
+KINDS = ("ingress", "mirror", "wire")
+FAILING = frozenset(s.name for s in SCENARIOS if DEFAULT_FAULT.roles.of(s) == "fault")
+
+
+class Machines:
+    """``broken``: pairs of variant and scenario that fail though they need not."""
+
+    def __init__(self) -> None:
+        self.jobs: list[Job] = []
+        self.broken: set[tuple[str, str]] = set()
+        self._lock = threading.Lock()
+
+    def run(self, job: Job) -> Result:
+        """Perform a plan as a machine would."""
+        with self._lock:
+            self.jobs.append(job)
+        variant = job.kernel.image.name.partition("-")[0]
+        cells = job.folder / "cells"
+        cells.mkdir(parents=True)
+        (job.folder / "console.log").write_text("Linux version 6.12\n")
+        with (job.folder / "progress.jsonl").open("w") as log:
+            for scenario in job.plan["scenarios"]:
+                for traffic in scenario["traffic"]:
+                    self._exchange(cells, variant, scenario["name"], traffic["name"], log)
+        guest = {"ok": True, "modules": {}, "packets_before": {}, "packets_after": {}}
+        return Result("done", 1.0, guest)
+
+    def _exchange(self, cells: Path, variant: str, scenario: str, traffic: str, log) -> None:
+        fails = variant == "unpatched" and scenario in FAILING
+        fails |= (variant, scenario) in self.broken
+        for kind in KINDS:
+            (cells / f"{scenario}-{traffic}.{kind}.frames").touch()
+        (cells / f"{scenario}-{traffic}.trace").touch()
+        counts = dict.fromkeys(("mss", "retransmits", "tx_dropped", "tx_packets"), 0)
+        whole = {"upload_intact": not fails, "download_intact": not fails, "seconds": 0.25}
+        error = "the upload timed out" if fails else None
+        named = {"scenario": scenario, "traffic": traffic, "error": error}
+        log.write(json.dumps({"stage": "cell", "result": {**named, **counts, **whole}}) + "\n")
+
+
+@contextmanager
+def fake_machines(folder: Path, kernels: int = 1) -> Iterator[Machines]:
+    """Put them in the place of the real ones, for ``verify`` of so many pairs of images."""
+    made = Machines()
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def targets(_options: verify.Options) -> list[ImageTarget]:
+        pairs = []
+        for number in range(kernels):
+            pair = [folder / f"{variant}-{number}" for variant in ("unpatched", "patched")]
+            for image in pair:
+                image.write_bytes(b"")
+            pairs.append(ImageTarget(pair, ()))
+        return distinct(pairs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jobs, "run", made.run)
+        patch.setattr(verify.Options, "targets", targets)
+        patch.setattr(verdict, "_exercised", lambda *_: True)
+        yield made
