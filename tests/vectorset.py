@@ -15,12 +15,13 @@ FOLDER = Path(__file__).parent / "vectors"
 GENERATED = FOLDER / "generated.json.xz"
 STREAMS = FOLDER / "gro.json.xz"
 TYPED = FOLDER / "types.json.xz"
+TYPED_TOO = FOLDER / "types_more.json.xz"
 ACCECN = FOLDER / "accecn.json.xz"
 PPPOE = FOLDER / "7.3" / "pppoe.json.xz"
 PPPOE_STREAMS = FOLDER / "7.3" / "gro-pppoe.json.xz"
 VNET_TUNNELS = FOLDER / "vnet_tunnels.json.xz"
 # Not super-packets that were seen between a tunnel and the segmenter
-OTHERS = (GENERATED, STREAMS, TYPED, ACCECN, VNET_TUNNELS)
+OTHERS = (GENERATED, STREAMS, TYPED, TYPED_TOO, ACCECN, VNET_TUNNELS)
 
 PORTS = {
     5555: Tunnel.FOU,
@@ -55,6 +56,12 @@ def generated():
 def typed():
     """Random packets with any gso_type, for devices that can do more or less."""
     return read(TYPED)
+
+
+@cache
+def typed_more():
+    """More of them: service headers, numbered GRE, routed and misled packets, wrong IPXIP bits."""
+    return read(TYPED_TOO)
 
 
 @cache

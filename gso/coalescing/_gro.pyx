@@ -95,7 +95,7 @@ cdef bint is_segment(const gro_state *j, const frame *f) noexcept nogil:
     cdef int k, levels = 0
     if h.l4 == 0 or h.refusal.field is not NULL or h.jumbo >= 0 or h.routing >= 0:
         return False
-    if h.opaque is not NULL:
+    if h.opaque is not NULL or h.numbered:
         return False
     if h.steps & (1 << STEP_MPLS | 1 << STEP_NSH) or not usual_tunnel(f):
         return False
@@ -126,6 +126,8 @@ cdef bint usual_tunnel(const frame *f) noexcept nogil:
         return True
     if h.tunnel == TUNNEL_GUE and inside[0] >> GUE_VERSION_SHIFT == 0:
         return usual_gue(inside)
+    if h.udp.field_if and not inside[0] & h.udp.field_if:
+        return False
     return get16(inside) & h.udp.gro_zero == 0
 
 

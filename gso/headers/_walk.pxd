@@ -95,7 +95,9 @@ cdef struct headers:
     int32_t fragment_next       # and the byte that names the header there
     bint fragment               # the innermost IP packet is a fragment
     bint remcsum                # the tunnel header says remote checksum offload
+    bint numbered               # a GRE header has a sequence number
     uint16_t steps              # 1 << step for each kind of header met
+    uint16_t ip_in_ip           # bits of gso_type that IP in IP, and in FOU or GUE, needs
     uint8_t n                   # layers, the outermost first
     const udp_tunnel *udp       # the last tunnel in UDP, or NULL
     const udp_tunnel *opaque    # the UDP payload is not cut into datagrams by guess; or NULL

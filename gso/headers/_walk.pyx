@@ -14,15 +14,15 @@ from gso.buffers._bytes cimport get16
 from gso.headers._numbers cimport (
     ETH_HLEN, ETH_P_8021AD, ETH_P_8021Q, ETH_P_IP, ETH_P_IPV6, ETH_P_MPLS_MC, ETH_P_MPLS_UC,
     ETH_P_NSH, ETH_P_PPP_SES, ETH_P_TEB, GRE_BASE_HLEN, GRE_CSUM, GRE_FIELD_LEN, GRE_KEY,
-    GRE_PROTOCOL, GRE_ROUTING, GRE_SEQ, GRE_VERSION, GRO_LEGACY_MAX_SIZE, GUE_CONTROL,
-    GUE_FLAGS, GUE_FLAG_PRIV, GUE_HLEN, GUE_HLEN_MASK, GUE_PFLAG_REMCSUM, GUE_PRIVATE_FLAGS,
-    GUE_PROTO_CTYPE, GUE_REMCSUM_HLEN, GUE_VERSION_SHIFT, IPPROTO_DSTOPTS, IPPROTO_GRE,
-    IPPROTO_HOPOPTS, IPPROTO_IPIP, IPPROTO_IPV6, IPPROTO_ROUTING, IPPROTO_TCP, IPPROTO_UDP,
-    IPV4_FRAG_OFF, IPV4_HLEN, IPV4_PROTOCOL, IPV6_EXT_HDRLEN, IPV6_EXT_HLEN, IPV6_EXT_NEXTHDR,
-    IPV6_HLEN, IPV6_NEXTHDR, IPV6_RT_SEGMENTS_LEFT, IPV6_TLV_AT, IPV6_TLV_JUMBO, IP_MF,
-    IP_OFFSET, IP_TUNNEL_RECURSION_LIMIT, MPLS_BOTTOM, MPLS_HLEN, MPLS_LS_S, NSH_BASE_HLEN,
-    NSH_LENGTH, NSH_LENGTH_MASK, NSH_NEXT_PROTOCOL, PPPOE_PROTOCOL, PPPOE_SES_HLEN, PPP_IP,
-    PPP_IPV6, TCP_DOFF, TCP_HLEN, TCP_MIN_DOFF, TUN_P_ETHERNET, TUN_P_IPV4, TUN_P_IPV6,
+    GRE_PROTOCOL, GRE_ROUTING, GRE_SEQ, GRE_VERSION, GRO_LEGACY_MAX_SIZE, GUE_CONTROL, GUE_FLAGS,
+    GUE_FLAG_PRIV, GUE_HLEN, GUE_HLEN_MASK, GUE_PFLAG_REMCSUM, GUE_PRIVATE_FLAGS, GUE_PROTO_CTYPE,
+    GUE_REMCSUM_HLEN, GUE_VERSION_SHIFT, IPPROTO_DSTOPTS, IPPROTO_GRE, IPPROTO_HOPOPTS,
+    IPPROTO_IPIP, IPPROTO_IPV6, IPPROTO_ROUTING, IPPROTO_TCP, IPPROTO_UDP, IPV4_FRAG_OFF, IPV4_HLEN,
+    IPV4_PROTOCOL, IPV6_EXT_HDRLEN, IPV6_EXT_HLEN, IPV6_EXT_NEXTHDR, IPV6_HLEN, IPV6_NEXTHDR,
+    IPV6_RT_SEGMENTS_LEFT, IPV6_TLV_AT, IPV6_TLV_JUMBO, IP_MF, IP_OFFSET, IP_TUNNEL_RECURSION_LIMIT,
+    MPLS_BOTTOM, MPLS_HLEN, MPLS_LS_S, NSH_BASE_HLEN, NSH_LENGTH, NSH_LENGTH_MASK,
+    NSH_NEXT_PROTOCOL, PPPOE_PROTOCOL, PPPOE_SES_HLEN, PPP_IP, PPP_IPV6, SKB_GSO_IPXIP4,
+    SKB_GSO_IPXIP6, TCP_DOFF, TCP_HLEN, TCP_MIN_DOFF, TUN_P_ETHERNET, TUN_P_IPV4, TUN_P_IPV6,
     TUN_P_MPLS_UC, TUN_P_NSH, UDP_DEST, UDP_HLEN, VLAN_HLEN, VLAN_MAX_DEPTH,
 )
 
@@ -193,6 +193,10 @@ cdef step unknown(
     return STEP_DONE
 
 
+cdef inline bint is_vlan(unsigned int proto) noexcept nogil:
+    return proto == ETH_P_8021Q or proto == ETH_P_8021AD
+
+
 cdef step ethernet(cursor *c) noexcept nogil:
     cdef step state = need(c, ETH_HLEN, "ethhdr")
     cdef unsigned int proto, tags = 0
@@ -204,7 +208,7 @@ cdef step ethernet(cursor *c) noexcept nogil:
     c.h.ethernet = <int32_t>c.off
     c.off += ETH_HLEN
     proto = get16(c.p + c.off - 2)
-    while proto == ETH_P_8021Q or proto == ETH_P_8021AD:
+    while is_vlan(proto):
         tags += 1
         if tags == VLAN_MAX_DEPTH:
             note_refusal(
@@ -255,11 +259,18 @@ cdef step after_ip(cursor *c, unsigned int proto, Py_ssize_t field, int version)
         return STEP_GRE
     if proto == IPPROTO_IPIP:
         enter(c, TUNNEL_IPIP if version == 4 else TUNNEL_IP6TNL)
+        note_ip_in_ip(c)
         return STEP_IPV4
     if proto == IPPROTO_IPV6:
         enter(c, TUNNEL_SIT if version == 4 else TUNNEL_IP6TNL)
+        note_ip_in_ip(c)
         return STEP_IPV6
     return unknown(c, "protocol" if version == 4 else "nexthdr", proto, field)
+
+
+cdef inline void note_ip_in_ip(cursor *c) noexcept nogil:
+    """Note the bit of gso_type that an IP packet right in this IP header, or in FOU or GUE, has."""
+    c.h.ip_in_ip |= SKB_GSO_IPXIP4 if c.h.inner_version == 4 else SKB_GSO_IPXIP6
 
 
 cdef step ipv4(cursor *c) noexcept nogil:
@@ -436,14 +447,17 @@ cdef step transport_udp(cursor *c) noexcept nogil:
     c.off += UDP_HLEN
     c.in_udp = True
     if found.protocol:
-        return by_protocol(c, found.protocol, start + UDP_DEST)
+        return ip_in_udp(c, by_protocol(c, found.protocol, start + UDP_DEST))
     if row.tunnel == TUNNEL_GUE:
         return gue(c)
     return udp_tunnel_header(c, row)
 
 
 cdef step gre(cursor *c) noexcept nogil:
-    """Read a GRE header (RFC 2784), with the key and sequence number of RFC 2890."""
+    """Read a GRE header (RFC 2784), with the key and sequence number of RFC 2890.
+
+    gre_gso_segment repeats the sequence number in every segment.
+    """
     cdef Py_ssize_t start = c.off
     cdef unsigned int flags, length = GRE_BASE_HLEN
     cdef step state = need(c, GRE_BASE_HLEN, "gre_base_hdr")
@@ -461,10 +475,6 @@ cdef step gre(cursor *c) noexcept nogil:
     state = need(c, length, "gre_base_hdr")
     if state != STEP_DONE:
         return state
-    if flags & GRE_SEQ:
-        note_refusal(
-            c, "flags", "GRE flags {value:#06x} at byte {offset}: sequence numbers ({limit:#06x}) "
-            "would repeat", start, GRE_SEQ, flags)
     if flags & GRE_CSUM:
         if c.in_udp:
             # To the kernel this GRE header is a part of the UDP tunnel's, left as it is.
@@ -472,6 +482,8 @@ cdef step gre(cursor *c) noexcept nogil:
                 c, "flags", "GRE flags {value:#06x} at byte {offset}: a checksum ({limit:#06x}) "
                 "inside a UDP tunnel", start, GRE_CSUM, flags)
         add_layer(c, LAYER_GRE)
+    if flags & GRE_SEQ:
+        c.h.numbered = True
     c.off += length
     c.new_packet = True
     return by_ethertype(c, get16(c.p + start + GRE_PROTOCOL), start + GRE_PROTOCOL)
@@ -482,7 +494,7 @@ cdef step udp_tunnel_header(cursor *c, const udp_tunnel *row) noexcept nogil:
     cdef Py_ssize_t start = c.off, length = row.length, field = start + row.field
     cdef step state
     if row.carries == CARRIES_IP:
-        return by_nibble(c, row.header)
+        return ip_in_udp(c, by_nibble(c, row.header))
     state = need(c, length, row.header)
     if state != STEP_DONE:
         return state
@@ -512,7 +524,7 @@ cdef step gue(cursor *c) noexcept nogil:
     if state != STEP_DONE:
         return state
     if p[0] >> GUE_VERSION_SHIFT == 1:
-        return by_nibble(c, "guehdr")
+        return ip_in_udp(c, by_nibble(c, "guehdr"))
     if p[0] >> GUE_VERSION_SHIFT:
         return unknown(c, "version", p[0] >> GUE_VERSION_SHIFT, start)
     length = GUE_HLEN + (p[0] & GUE_HLEN_MASK) * 4
@@ -526,7 +538,41 @@ cdef step gue(cursor *c) noexcept nogil:
     c.off += length
     if p[0] & GUE_CONTROL:
         return unknown(c, "control", p[GUE_PROTO_CTYPE], start + GUE_PROTO_CTYPE)
-    return by_protocol(c, p[GUE_PROTO_CTYPE], start + GUE_PROTO_CTYPE)
+    return ip_in_udp(c, by_protocol(c, p[GUE_PROTO_CTYPE], start + GUE_PROTO_CTYPE))
+
+
+cdef step ip_in_udp(cursor *c, step kind) noexcept nogil:
+    """Note what the kernel makes of an IP packet right in FOU or GUE, or of what else follows.
+
+    skb_udp_tunnel_segment leaves the Ethernet type outside in skb->protocol. Where that is a VLAN
+    tag's, skb_network_protocol looks for the type that follows the tag in the inner IP packet,
+    which begins where it takes an Ethernet header to begin; finding 0 there it gives up.
+    """
+    cdef Py_ssize_t at = c.off + ETH_HLEN
+    cdef unsigned int proto = 0
+    cdef int _tags
+    if kind != STEP_IPV4 and kind != STEP_IPV6:
+        return kind
+    note_ip_in_ip(c)
+    if c.tunnels > 1 or c.h.ethernet != 0 or not is_vlan(get16(c.p + ETH_HLEN - 2)):
+        return kind
+    for _tags in range(VLAN_MAX_DEPTH - 1):
+        if at + VLAN_HLEN > c.have:
+            if c.have < c.size and c.have < MAX_HEADER:
+                return STEP_BEYOND
+            proto = 0
+            break
+        proto = get16(c.p + at + 2)
+        if not is_vlan(proto):
+            break
+        at += VLAN_HLEN
+        proto = 0
+    if proto == 0:
+        note_refusal(
+            c, "vlan_hdr", "with a VLAN tag outside, the kernel takes bytes {offset} and on, of "
+            "the packet in the UDP tunnel, for the Ethernet type of the tag and finds {value}",
+            at + 2, 0, 0)
+    return kind
 
 
 cdef void enter_below_ip(cursor *c, tunnel kind) noexcept nogil:
@@ -650,7 +696,8 @@ cdef int walk(
     h.tunnel = h.l4 = h.inner_version = h.outer_version = 0
     h.ethernet = h.ip_header = h.l4_header = -1
     h.jumbo = h.routing = h.fragment_at = h.fragment_next = -1
-    h.fragment = h.remcsum = h.plain = False
+    h.fragment = h.remcsum = h.numbered = h.plain = False
+    h.ip_in_ip = 0
     h.n = h.steps = 0
     h.udp = h.opaque = NULL
     h.refusal.field = NULL

@@ -52,7 +52,8 @@ class UdpTunnel:
         field_if: bit of the first byte without which the field does not count and an Ethernet
             frame follows; 0: it always counts.
         remcsum: byte and bit that say remote checksum offload.
-        gro_zero: bits of the first two bytes that keep GRO from merging.
+        gro_zero: bits of the first two bytes that keep GRO from merging, as the lack of `field_if`
+            does.
         fixed: bits of the first eight bytes that no header with a packet has otherwise (versions,
             flags, what is reserved), and their values.
     """
@@ -97,7 +98,8 @@ UDP_TUNNELS = (
         remcsum=(1, 0x20),
         fixed=(0x7F97 << 48, 0x0800 << 48),  # a VNI; of group policy G, D and A, remcsum
     ),
-    # draft-ietf-nvo3-vxlan-gpe
+    # draft-ietf-nvo3-vxlan-gpe; GRO wants version 0, no OAM packet, and a next protocol that counts
+    # (vxlan_parse_gpe_proto).
     UdpTunnel(
         "vxlan-gpe",
         Tunnel.VXLAN_GPE,
@@ -107,6 +109,7 @@ UDP_TUNNELS = (
         length=8,
         field=3,
         field_if=0x04,
+        gro_zero=0x3100,
         fixed=(0xFCFF_FFF8_0000_00FF, 0x0C00 << 48),  # version 0, a VNI, a next protocol
     ),
     # RFC 8926; GRO wants version 0 and no control packet.

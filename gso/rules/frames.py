@@ -25,7 +25,10 @@ FRAME_RULES = (
     "frame-partial-checksum",
     "frame-header",
     "frame-mtu",
+    "gre-sequence",
 )
+# What is judged of a frame only if an MTU says that it is to be segmented
+_WITH_MTU = ("frame-mtu", "gre-sequence")
 
 
 def validate_frame(
@@ -49,7 +52,9 @@ def validate_frame(
     found += [finding for one in checks for finding in _field(one)]
     if mtu is not None:
         found += _oversize(headers, ends, mtu)
-    lacking: dict[str, tuple[str, ...]] = {} if mtu is not None else {"frame-mtu": ("mtu",)}
+    lacking: dict[str, tuple[str, ...]] = {}
+    if mtu is None:
+        lacking |= dict.fromkeys(_WITH_MTU, ("mtu",))
     if not complete:
         lacking["frame-length"] = ("the bytes that the capture cut off",)
     judged = [rule for rule in FRAME_RULES if rule not in lacking]
@@ -166,4 +171,22 @@ def _oversize(headers: list[Header], ends: list[int], mtu: int) -> Iterator[Find
         {"length": length, "mtu": mtu},
         "no device sends it: ip_forward answers with ICMP, drivers drop it.",
         "The packet still has to be segmented or fragmented.",
+    )
+    for header in headers:
+        if header.protocol.name == "gre" and header.values.get("sequence present"):
+            yield _repeated(header)
+
+
+def _repeated(header: Header) -> Finding:
+    number = header.values.get("sequence number", 0)
+    return Finding(
+        "gre-sequence",
+        Severity.WARNING,
+        f"GRE at {header.offset} has the sequence number {number}, and the packet is larger than "
+        "the MTU",
+        {"offset": header.offset, "value": number},
+        "gre_gso_segment repeats the header: every segment has the same number, and a peer whose "
+        "device looks at numbers (iseq) drops all but the first (rx_fifo_errors).",
+        "The packet was captured before it was segmented, on a device whose routes ask for "
+        "sequence numbers.",
     )

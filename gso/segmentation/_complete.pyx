@@ -13,7 +13,7 @@ from gso.headers._numbers cimport (
     GRE_CHECK, IPPROTO_TCP, IPPROTO_UDP, IPV4_FRAG_OFF, IPV4_TOT_LEN, IPV6_HLEN, IPV6_PAYLOAD_LEN,
     IP_MF, IP_OFFSET, TCP_CHECK, UDP_CHECK, UDP_LEN,
 )
-from gso.headers._pseudo_header cimport pseudo_sum
+from gso.headers._pseudo_header cimport pseudo_sum, routed_sum
 from gso.headers._walk cimport LAYER_GRE, LAYER_IPV4, LAYER_IPV6, LAYER_UDP, MAX_LAYERS, layer
 from gso.segmentation._plan cimport INNER_COMPLETE, INNER_REMOTE, plan
 
@@ -50,28 +50,42 @@ cdef int find_ends(const plan *p, Py_ssize_t size, Py_ssize_t *ends) noexcept no
     return p.h.n
 
 
+cdef inline bint is_right(uint64_t total, uint16_t given) noexcept nogil:
+    """Whether a field held the checksum of this sum, the field itself counted as 0."""
+    cdef uint16_t value = <uint16_t>~fold(total)
+    return given == value or given == not_zero(value)
+
+
 cdef int complete_transport(
     plan *p, uint8_t *out, Py_ssize_t start, Py_ssize_t end, uint64_t *inside
 ) except -1 nogil:
     """Complete the innermost checksum; `inside` becomes the sum of out[start:end]."""
     cdef uint8_t *check = out + start + (TCP_CHECK if p.h.l4 == IPPROTO_TCP else UDP_CHECK)
-    cdef uint64_t pseudo, total
+    cdef uint64_t pseudo, total, routed = 0
     cdef uint16_t given, value
     inside[0] = 0
     if p.h.l4 == 0 or (p.h.l4 == IPPROTO_UDP and load16(check) == 0):
         return add_sum(inside, simd.sum, out + start, end - start, p.stop)
+    given = load16(check)
     pseudo = pseudo_sum(out + p.h.ip_header, p.h.inner_version == 4, p.h.l4)
     pseudo += length_sum(end - start)
+    if p.h.routing >= 0:
+        routed = routed_sum(out + p.h.ip_header, out + start, p.h.l4)
+    if routed:
+        routed += length_sum(end - start)
+        if fold(routed) == given:
+            pseudo = routed
     if p.inner != INNER_COMPLETE:
         store16(check, fold(pseudo))
         if p.inner == INNER_REMOTE:
             return add_sum(inside, simd.sum, out + start, end - start, p.stop)
     else:
-        given = load16(check)
         store16(check, 0)
-        total = pseudo
+        total = 0
         add_sum(&total, simd.sum, out + start, end - start, p.stop)
-        value = <uint16_t>~fold(total)
+        if routed and is_right(routed + total, given):
+            pseudo = routed
+        value = <uint16_t>~fold(pseudo + total)
         # skb_checksum_help sends 0 as 0xffff, for TCP too; a field that is right stays as it is
         store16(check, not_zero(value) if given else value)
     inside[0] = <uint16_t>~fold(pseudo)
@@ -85,13 +99,22 @@ cdef void complete_layer(
     cdef const layer *one = &p.h.layers[k]
     cdef uint8_t *head = out + one.offset
     cdef Py_ssize_t hlen = next_offset - one.offset
-    cdef uint64_t pseudo
+    cdef uint64_t pseudo, routed = 0
+    cdef uint16_t given
     if one.kind == LAYER_UDP and p.sealed[k]:
         one = &p.h.layers[k - 1]
+        given = load16(head + UDP_CHECK)
         pseudo = pseudo_sum(out + one.offset, one.kind == LAYER_IPV4, IPPROTO_UDP)
         pseudo += length_sum(out + end - head)
         store16(head + UDP_CHECK, 0)
-        inside[0] += pseudo + short_sum(head, hlen)
+        inside[0] += short_sum(head, hlen)
+        if one.kind == LAYER_IPV6 and head - out - one.offset > IPV6_HLEN:
+            routed = routed_sum(out + one.offset, head, IPPROTO_UDP)
+        if routed:
+            routed += length_sum(out + end - head)
+            if fold(routed) == given or is_right(inside[0] + routed, given):
+                pseudo = routed
+        inside[0] += pseudo
         store16(head + UDP_CHECK, not_zero(<uint16_t>~fold(inside[0])))
         inside[0] = <uint16_t>~fold(pseudo)
         return

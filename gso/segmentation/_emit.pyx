@@ -19,13 +19,11 @@ from gso.buffers._checksum cimport (
 from gso.buffers._signals cimport PIECE, SEGMENT_WORK, add_sum, check_signals
 from gso.headers._numbers cimport (
     GRE_CHECK, GRE_RESERVED1, IP6_MF, IPPROTO_TCP, IPPROTO_UDP, IPV4_CHECK, IPV4_FRAG_OFF,
-    IPV4_ID, IPV4_TOT_LEN, IPV6_ADDRESS_LEN, IPV6_EXT_HDRLEN, IPV6_FRAG_HLEN, IPV6_FRAG_OFF,
-    IPV6_HLEN, IPV6_PAYLOAD_LEN, IPV6_RT_ADDRESSES, IPV6_RT_TYPE, IPV6_SADDR, IPV6_SRCRT_TYPE_0,
-    IPV6_SRCRT_TYPE_2, IPV6_SRCRT_TYPE_4, IP_MF, PPPOE_BASE_HLEN, PPPOE_LENGTH,
-    SKB_GSO_TCP_FIXEDID, TCPHDR_CWR, TCPHDR_FIN, TCPHDR_PSH, TCP_CHECK, TCP_DOFF, TCP_SEQ,
-    UDP_CHECK, UDP_HLEN, UDP_LEN,
+    IPV4_ID, IPV4_TOT_LEN, IPV6_FRAG_HLEN, IPV6_FRAG_OFF, IPV6_HLEN, IPV6_PAYLOAD_LEN, IP_MF,
+    PPPOE_BASE_HLEN, PPPOE_LENGTH, SKB_GSO_TCP_FIXEDID, TCPHDR_CWR, TCPHDR_FIN, TCPHDR_PSH,
+    TCP_CHECK, TCP_DOFF, TCP_SEQ, UDP_CHECK, UDP_HLEN, UDP_LEN,
 )
-from gso.headers._pseudo_header cimport pseudo_sum
+from gso.headers._pseudo_header cimport pseudo_sum, routed_sum
 from gso.headers._walk cimport FEW_BYTES, LAYER_IPV4, LAYER_IPV6, LAYER_PPPOE, LAYER_UDP, layer
 from gso.segmentation._plan cimport (
     INNER_ABSENT, INNER_COMPLETE, INNER_REMOTE, length_sums, plan, stamped_ip,
@@ -67,10 +65,8 @@ cdef void sum_layers(plan *p) noexcept nogil:
                 total += less(head + UDP_CHECK)
             one = &p.h.layers[k - 1]
             p.pseudo[k] = pseudo_sum(t + one.offset, one.kind == LAYER_IPV4, IPPROTO_UDP)
-            if p.believe and p.sealed[k]:
-                # __skb_udp_tunnel_segment starts from the value in the field, right or wrong
-                p.pseudo[k] = <uint16_t>~fold(length_sum(t + p.hlen - head + p.length))
-                p.pseudo[k] += load16(head + UDP_CHECK)
+            if p.sealed[k]:
+                stored_pseudo(p, k, t + one.offset, head)
         elif one.kind == LAYER_PPPOE:
             total = short_sum(head, hlen) + less(head + PPPOE_LENGTH)
         else:
@@ -79,6 +75,26 @@ cdef void sum_layers(plan *p) noexcept nogil:
                 total += less(head + GRE_CHECK) + less(head + GRE_RESERVED1)
                 put16(head + GRE_RESERVED1, 0)
         p.fixed[k] = total
+
+
+cdef inline void stored_pseudo(
+    plan *p, int k, const uint8_t *ip, const uint8_t *head
+) noexcept nogil:
+    """Start from the sum that the sender left in a UDP tunnel's checksum field.
+
+    __skb_udp_tunnel_segment takes it, right or wrong. A frame alone does not say whether the field
+    holds one: then it counts only if it is that of a routing header's final destination.
+    """
+    cdef uint64_t length, routed
+    if not p.believe and (p.h.layers[k - 1].kind == LAYER_IPV4 or head - ip == IPV6_HLEN):
+        return
+    length = length_sum(p.template.p + p.hlen - head + p.length)
+    if p.believe:
+        p.pseudo[k] = <uint16_t>~fold(length) + load16(head + UDP_CHECK)
+        return
+    routed = routed_sum(ip, head, IPPROTO_UDP)
+    if routed and fold(routed + length) == load16(head + UDP_CHECK):
+        p.pseudo[k] = routed
 
 
 cdef uint64_t add_stamp(plan *p, const layer *one, const uint8_t *head) noexcept nogil:
@@ -91,23 +107,6 @@ cdef uint64_t add_stamp(plan *p, const layer *one, const uint8_t *head) noexcept
     s.ident = get16(head + IPV4_ID)
     p.stamps += 1
     return less(head + (IPV4_FRAG_OFF if s.fragment else IPV4_ID))
-
-
-cdef uint64_t routed_pseudo(const plan *p) noexcept nogil:
-    """Sum of the pseudo header with the final destination of a routing header (RFC 8200, 8.1)."""
-    cdef const uint8_t *ip = p.template.p + p.h.ip_header
-    cdef const uint8_t *routing = p.template.p + p.h.routing
-    cdef const uint8_t *last
-    if p.h.routing < 0 or routing[IPV6_EXT_HDRLEN] < 2:
-        return 0
-    if routing[IPV6_RT_TYPE] == IPV6_SRCRT_TYPE_4:  # which lists the addresses backwards
-        last = routing + IPV6_RT_ADDRESSES
-    elif routing[IPV6_RT_TYPE] == IPV6_SRCRT_TYPE_0 or routing[IPV6_RT_TYPE] == IPV6_SRCRT_TYPE_2:
-        last = routing + IPV6_RT_ADDRESSES + (routing[IPV6_EXT_HDRLEN] // 2 - 1) * IPV6_ADDRESS_LEN
-    else:
-        return 0
-    return (short_sum(ip + IPV6_SADDR, IPV6_ADDRESS_LEN) + short_sum(last, IPV6_ADDRESS_LEN)
-            + htons(p.h.l4))
 
 
 cdef uint64_t transport_pseudo(const plan *p, const uint8_t *th) noexcept nogil:
@@ -254,7 +253,11 @@ cdef void prepare(plan *p) noexcept nogil:
         if not p.ufo:
             p.addresses = pseudo_sum(
                 p.template.p + p.h.ip_header, p.h.inner_version == 4, p.h.l4)
-            p.routed = routed_pseudo(p)
+            if p.h.routing >= 0:
+                p.routed = routed_sum(
+                    p.template.p + p.h.ip_header, p.template.p + p.h.l4_header, p.h.l4)
+            else:
+                p.routed = 0
             sum_transport(p)
     set_length(p, &p.full, p.template.p, min(p.step, p.length))
     begin_trains(p)

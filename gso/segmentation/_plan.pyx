@@ -13,16 +13,16 @@ from gso.buffers._bytes cimport get16, load16
 from gso.headers._numbers cimport (
     GSO_BY_FRAGS, IPPROTO_FRAGMENT, IPPROTO_TCP, IPPROTO_UDP, IPV4_FRAG_OFF, IPV6_EXT_HDRLEN,
     IPV6_FRAG_HLEN, IPV6_FRAG_ID, IPV6_HLEN, IPV6_NEXTHDR, IP_DF, JUMBO_HLEN, SKB_GSO_ALL,
-    SKB_GSO_ESP, SKB_GSO_FCOE, SKB_GSO_GRE, SKB_GSO_GRE_CSUM, SKB_GSO_PARTIAL, SKB_GSO_SCTP,
-    SKB_GSO_TCPV4, SKB_GSO_TCPV6, SKB_GSO_TCP_ACCECN, SKB_GSO_TCP_FIXEDID, SKB_GSO_TUNNEL_REMCSUM,
-    SKB_GSO_UDP, SKB_GSO_UDP_L4, SKB_GSO_UDP_TUNNEL, SKB_GSO_UDP_TUNNEL_CSUM, UDP_CHECK, UDP_DEST,
-    UDP_LEN,
+    SKB_GSO_ESP, SKB_GSO_FCOE, SKB_GSO_GRE, SKB_GSO_GRE_CSUM, SKB_GSO_IPXIP4, SKB_GSO_IPXIP6,
+    SKB_GSO_PARTIAL, SKB_GSO_SCTP, SKB_GSO_TCPV4, SKB_GSO_TCPV6, SKB_GSO_TCP_ACCECN,
+    SKB_GSO_TCP_FIXEDID, SKB_GSO_TUNNEL_REMCSUM, SKB_GSO_UDP, SKB_GSO_UDP_L4, SKB_GSO_UDP_TUNNEL,
+    SKB_GSO_UDP_TUNNEL_CSUM, UDP_CHECK, UDP_DEST, UDP_LEN,
 )
 from gso.headers._ambiguous cimport ambiguity, guess, guess_tunnel, is_train
 from gso.headers._walk cimport (
     FEW_BYTES, HEADER_ROOM, LAYER_GRE, LAYER_IPV4, LAYER_IPV6, LAYER_PPPOE, LAYER_UDP,
     REASON_AMBIGUOUS, REASON_GSO_SIZE, REASON_GSO_TYPE, REASON_LAYOUT, REASON_NOT_GSO,
-    REASON_TOO_LONG, REASON_UNSUPPORTED, fault, layer, read_headers, refuse,
+    REASON_TOO_LONG, REASON_UNSUPPORTED, STEP_NSH, fault, layer, read_headers, refuse,
 )
 
 cdef enum:
@@ -31,6 +31,7 @@ cdef enum:
                        | SKB_GSO_FCOE | SKB_GSO_SCTP | SKB_GSO_ESP)
     UDP_TUNNEL_TYPES = SKB_GSO_UDP_TUNNEL | SKB_GSO_UDP_TUNNEL_CSUM
     GRE_TYPES = SKB_GSO_GRE | SKB_GSO_GRE_CSUM
+    IPXIP_TYPES = SKB_GSO_IPXIP4 | SKB_GSO_IPXIP6
 
 
 cdef int settle_type(plan *p, fault *why, unsigned int gso_type) noexcept nogil:
@@ -58,7 +59,23 @@ cdef int settle_type(plan *p, fault *why, unsigned int gso_type) noexcept nogil:
     p.gso_type = gso_type
     p.accecn = gso_type & SKB_GSO_TCP_ACCECN
     p.partial = p.gso_size and gso_type & SKB_GSO_PARTIAL
+    if gso_type & IPXIP_TYPES and p.gso_size and check_ip_in_ip(p, why) < 0:
+        return -1
     return settle_tunnels(p, why)
+
+
+cdef int check_ip_in_ip(plan *p, fault *why) noexcept nogil:
+    """Refuse bits that say of IP in IP, or of FOU and GUE, another outer version than theirs.
+
+    (ipip_gso_segment, sit_gso_segment, ip4ip6_gso_segment, ip6ip6_gso_segment)
+    """
+    cdef unsigned int wanted = p.h.ip_in_ip, given = p.gso_type & IPXIP_TYPES
+    if wanted & ~given == 0:
+        return 0
+    return refuse(
+        why, REASON_GSO_TYPE, "gso_type", "gso_type {offset:#x} does not have {limit:#x}, which "
+        "the IP headers around IP packets need (IPXIP4 for IPv4, IPXIP6 for IPv6)", p.gso_type,
+        wanted, 0)
 
 
 cdef int settle_tunnels(plan *p, fault *why) noexcept nogil:
@@ -89,6 +106,10 @@ cdef int settle_tunnels(plan *p, fault *why) noexcept nogil:
             SKB_GSO_TUNNEL_REMCSUM, 0)
     if p.h.l4 == 0 or p.ufo:
         p.inner = INNER_ABSENT
+    elif p.gso_size and p.h.steps & 1 << STEP_NSH:
+        # nsh_gso_segment leaves of a device's features only SG
+        p.inner = INNER_COMPLETE
+        p.partial = False
     elif remcsum:
         p.inner = INNER_REMOTE
     elif p.partial:

@@ -159,7 +159,15 @@ def segment(frame, gso_size, *, gso_type=None, layout=None, link_type="ethernet"
     """Segment a super-packet exactly as the Linux kernel's software GSO does (6.12).
 
     A PPPoE session header (RFC 2516) is followed as 7.3 does with its module pppoe; older kernels
-    do not segment such packets in software.
+    do not segment such packets in software. A GRE sequence number is repeated in every segment:
+    receivers that look at it (iseq) drop all but the first.
+
+    Three things are otherwise than in a kernel. A frame in two tunnels is segmented as two stacked
+    devices do, which the kernel does at the lower one first; in one sk_buff with two it would
+    leave the lengths of the headers in the middle as they are. UFO below more than two IP headers
+    was compared with no kernel. Of addresses that differ from those in the IP header when a
+    checksum is made, the final destination of a routing header is known here; the home address of
+    Mobile IPv6 and the route of an IPv4 option (LSRR, SSRR) are not.
 
     Args:
         frame: the super-packet, any buffer. Length and checksum fields, IPv4 header checksums

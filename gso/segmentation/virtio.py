@@ -310,8 +310,8 @@ class _Packet:
             self.bad_type(gso_type, "has a UDP tunnel that carries neither TCP segments nor USO")
         if not self.needs_csum:
             self.bad_checksum("flags", header.flags, 1, "a UDP tunnel needs NEEDS_CSUM")
-        outer = _IP_HLEN[6 if self.tunnel == VirtioNetGso.UDP_TUNNEL_IPV6 else 4]
-        outer += _ETH_HLEN if self.link_type == "ethernet" else 0
+        # An Ethernet header is counted on TUN devices too, whose packets have none
+        outer = _ETH_HLEN + _IP_HLEN[6 if self.tunnel == VirtioNetGso.UDP_TUNNEL_IPV6 else 4]
         self.check_offset("outer_th_offset", header.outer_th_offset, outer)
         inner = header.outer_th_offset + _UDP_HLEN
         self.check_offset("inner_nh_offset", header.inner_nh_offset, inner)

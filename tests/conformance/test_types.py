@@ -8,9 +8,10 @@ from gso.kernel.conformance.types.run import Outcome, Segment
 import gso
 import reference
 from gso import GsoError, GsoType
-from vectorset import PORTS, accecn, each, frame, outputs, read, typed
+from vectorset import PORTS, accecn, each, frame, outputs, read, typed, typed_more
 
 RECORDS = typed()
+MORE = typed_more()
 NEWER = accecn()
 
 
@@ -31,7 +32,7 @@ def comparable(record, made):
     return [f[:ident] + kernel[0][ident : ident + 4] + f[ident + 4 :] for f in ours]
 
 
-@each([*RECORDS, *NEWER])
+@each([*RECORDS, *MORE, *NEWER])
 @pytest.mark.parametrize("segment", [gso.segment, reference.segment], ids=["gso", "reference"])
 def test_record(record, segment):
     arguments = (frame(record), record["input"]["gso_size"])
@@ -74,6 +75,26 @@ def test_every_kind_is_there():
     assert tunnels == {
         *("none", "mpls", "ipip", "gre", "gretap", "vxlan", "geneve", "fou", "gue"),
     }
+
+
+@each([record for record in MORE if "routed" in record["config"] and not record["dropped"]])
+@pytest.mark.parametrize("segment", [gso.segment, reference.segment], ids=["gso", "reference"])
+def test_a_right_checksum_for_the_final_destination_stays(record, segment):
+    if options(record)["checksum"] == "partial" or "remcsum" in record["config"]:
+        return
+    for output in outputs(record):
+        made = segment(output, 0, tunnel_ports=PORTS)
+        assert [bytes(one) for one in made] == [output]
+
+
+def test_what_the_kernel_treats_in_a_way_of_its_own_is_there():
+    told = {(word, record["dropped"]) for record in MORE for word in record["config"].split("-")}
+    assert told >= {("nsh", False), ("seq", False), ("routed", False)}
+    assert told >= {("misled", False), ("misled", True)}
+    bits = GsoType.IPXIP4 | GsoType.IPXIP6
+    assert any(r["dropped"] and r["input"]["gso_type"] & bits for r in MORE)
+    assert all(r["input"]["gso_type"] & GsoType.UDP or len(set(r["output_gso_sizes"])) == 1
+               for r in MORE if r["config"] == "nsh" and not r["dropped"])  # fmt: skip
 
 
 CWR = 0x80

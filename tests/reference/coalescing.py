@@ -88,6 +88,7 @@ class Segment:
             levels <= 2
             and walk.refusal is None
             and not walk.opaque
+            and not walk.numbered
             and walk.jumbo is None
             and walk.routing is None
             and not {Tunnel.MPLS, Tunnel.NSH} & set(walk.kinds)
@@ -99,6 +100,8 @@ class Segment:
         head = self.frame[at : at + 20]
         if self.walk.tunnel is Tunnel.GRE:
             return self.walk.word(at) & 0x5FFF == 0
+        if Tunnel.VXLAN_GPE in self.walk.kinds:
+            return head[8] & 0x35 == 4
         if Tunnel.GENEVE in self.walk.kinds:
             return head[8] >> 6 == 0 and head[9] >> 7 == 0
         if Tunnel.GUE in self.walk.kinds and head[8] >> 6 == 0:

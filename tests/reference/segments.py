@@ -1,6 +1,6 @@
 """Segments, one at a time: write the headers, then sum every byte that a checksum covers."""
 
-from gso import GsoError, GsoType, Reason
+from gso import GsoError, GsoType, Reason, Tunnel
 from reference.checksums import checksum, not_zero, ones_sum, pseudo_header
 from reference.walk import Walk
 
@@ -63,6 +63,9 @@ class Job:
         self.inner = "partial" if partial_checksum or self.partial else "complete"
         if walk.l4 == 0 or self.ufo:
             self.inner = "absent"
+        elif gso_size and Tunnel.NSH in walk.kinds:
+            # nsh_gso_segment leaves no feature but SG
+            self.inner, self.partial = "complete", False
         elif remcsum:
             self.inner = "remote"
 
@@ -80,6 +83,9 @@ class Job:
         self.ufo = bool(self.gso_size and given & wanted & GsoType.UDP)
         if self.ufo and self.type & (GsoType.UDP_L4 | GsoType.PARTIAL):
             refuse(Reason.GSO_TYPE, "gso_type", self.type, GsoType.UDP)
+        told = self.type & (GsoType.IPXIP4 | GsoType.IPXIP6)
+        if self.gso_size and told and walk.ip_in_ip & ~told:
+            refuse(Reason.GSO_TYPE, "gso_type", self.type, walk.ip_in_ip)
 
     def tunnel_checksums(self):
         udp = self.type & (GsoType.UDP_TUNNEL | GsoType.UDP_TUNNEL_CSUM)
@@ -162,7 +168,7 @@ class Job:
         walk = self.walk
         source, destination = self.addresses(walk.ip_header, self.v4)
         field = walk.word(walk.l4_header + (16 if walk.l4 == 6 else 6))
-        final = self.final_destination()
+        final = self.final_destination(walk.routing)
         if final and pseudo_header(source, final, walk.l4, length) == field:
             destination = final
         stale = 0
@@ -173,8 +179,7 @@ class Job:
             stale += field - pseudo_header(source, destination, walk.l4, length) + 2 * 65535
         return lambda n: ones_sum(b"", pseudo_header(source, destination, walk.l4, n) + stale)
 
-    def final_destination(self):
-        routing = self.walk.routing
+    def final_destination(self, routing):
         if routing is None or self.frame[routing + 1] < 2:
             return None
         kind, n = self.frame[routing + 2], self.frame[routing + 1] // 2
@@ -265,7 +270,36 @@ class Job:
             whole = len(self.frame) - header.offset
             return ones_sum(b"", told + length + (-whole) % 65535)
         ip = self.walk.headers[self.walk.headers.index(header) - 1]
-        return pseudo_header(*self.addresses(ip.offset, ip.kind == "4"), 17, length)
+        source, destination = self.addresses(ip.offset, ip.kind == "4")
+        final = self.final_destination(self.outer_routing(ip, header))
+        told = self.walk.word(header.offset + 6)
+        whole = len(self.frame) - header.offset
+        if final and pseudo_header(source, final, 17, whole) == told:
+            destination = final
+        elif final and self.gso_size == 0:
+            data = bytearray(self.frame[header.offset :][:length])
+            data[6:8] = bytes(2)
+            if self.is_right(source, final, 17, data, told):
+                destination = final
+        return pseudo_header(source, destination, 17, length)
+
+    @staticmethod
+    def is_right(source, final, protocol, data, told):
+        """Whether the checksum was right with the final destination."""
+        check = checksum(data, pseudo_header(source, final, protocol, len(data)))
+        return told in (check, not_zero(check))
+
+    def outer_routing(self, ip, header):
+        """Where the routing header between an IP header and the UDP header after it is."""
+        found, at = None, ip.offset + 40
+        if ip.kind == "4":
+            return None
+        kind = self.frame[ip.offset + 6]
+        while at + 8 <= header.offset:
+            if kind == 43 and self.frame[at + 3]:
+                found = at
+            kind, at = self.frame[at], at + 8 * (self.frame[at + 1] + 1)
+        return found
 
     def ipv4(self, out, header):
         at = header.offset
@@ -308,7 +342,16 @@ class Job:
             told = l4 + walk.word(l4 + 4)
             if walk.payload <= told < end:
                 end = told
-        pseudo = pseudo_header(*self.addresses(walk.ip_header, self.v4), walk.l4, end - l4)
+        source, destination = self.addresses(walk.ip_header, self.v4)
+        final, told = self.final_destination(walk.routing), walk.word(field)
+        if final and pseudo_header(source, final, walk.l4, end - l4) == told:
+            destination = final
+        elif final and not partial and self.inner != "remote":
+            data = bytearray(self.frame[l4:end])
+            data[field - l4 : field - l4 + 2] = bytes(2)
+            if self.is_right(source, final, walk.l4, data, told):
+                destination = final
+        pseudo = pseudo_header(source, destination, walk.l4, end - l4)
         if self.inner == "remote" or partial:
             self.put(out, field, pseudo)
             return

@@ -43,8 +43,7 @@ def segment_vnet(buffer, *, header_size=10, link_type="ethernet", checksum="comp
         demand(tunnel != V4_TUNNEL | V6_TUNNEL)
         demand(kind not in (NONE, UFO))
         demand(needs_csum)
-        link = 14 if link_type == "ethernet" else 0
-        demand(th >= link + (40 if tunnel == V6_TUNNEL else 20))
+        demand(th >= 14 + (40 if tunnel == V6_TUNNEL else 20))
         demand(nh >= th + 8)
         demand(start >= nh + (40 if version == 6 else 20))
         if kind == USO:

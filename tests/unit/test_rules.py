@@ -335,7 +335,15 @@ def test_a_frame_is_measured_against_the_mtu():
     assert [finding.rule for finding in found] == ["frame-mtu"]
     assert "more than the MTU of 100" in found[0].message
     assert gso.validate(frame(), mtu=1500) == []
-    assert gso.validate(frame()).not_judged == {"frame-mtu": ("mtu",)}
+    assert gso.validate(frame()).not_judged == {"frame-mtu": ("mtu",), "gre-sequence": ("mtu",)}
+
+
+def test_a_sequence_number_that_segmentation_repeats_is_found():
+    head = bytes(frame()[:14]) + bytes.fromhex("4500000000004000402f00000a0000010a000002")
+    packet = head + bytes.fromhex("1000080000000007") + bytes(frame()[14:])
+    rules = [finding.rule for finding in gso.validate(packet, mtu=100)]
+    assert rules[-2:] == ["frame-mtu", "gre-sequence"]
+    assert "gre-sequence" not in [f.rule for f in gso.validate(packet, mtu=1500)]
 
 
 # --- rows of zeros ---

@@ -32,11 +32,15 @@ from gso.kernel.guest.records import (
     REQUEST,
 )
 
-from gso import L4, GsoType, parse
+from gso import L4, GsoType, checksum, parse
 
-_ETH_P_IP, _ETH_P_IPV6, _ETH_P_TEB, _ETH_P_MPLS = 0x0800, 0x86DD, 0x6558, 0x8847
+_ETH_P_IP, _ETH_P_IPV6, _ETH_P_TEB, _ETH_P_MPLS, _ETH_P_NSH = (
+    *(0x0800, 0x86DD, 0x6558, 0x8847, 0x894F),
+)
 _IPIP, _IPV6, _GRE = 4, 41, 47
+_ROUTING = 43
 _IP_DF = 0x40
+_AS_ETHERTYPE = 16  # where a VLAN tag has its Ethernet type, after Ethernet addresses
 _MOST_SEGMENTS = 150  # more than the kernel allows for USO from virtio; larger ones tell no more
 _LONGEST = 0xFFFF
 
@@ -90,6 +94,11 @@ class Request:
     device: Device = _NOTHING_SPECIAL
     version: int = 0
     l4: L4 = L4.NONE
+
+    @property
+    def nsh(self) -> bool:
+        """Say whether there is a service header, behind which a device has nothing to complete."""
+        return self.family == "nsh"
 
     @property
     def family(self) -> str:
@@ -173,15 +182,19 @@ def _ip_in_ip(r: Random, s: _Stack) -> None:
     for _ in range(levels):
         protocol = _ipproto(s.packet)
         version = _in_ip(r, s, protocol)
-        s.encapsulated(_ipxip(version), protocol, by_ipproto=True)
+        s.encapsulated(_ipxip(r, version), protocol, by_ipproto=True)
 
 
 def _ipproto(packet: Packet) -> int:
     return _IPIP if packet.protocol == _ETH_P_IP else _IPV6
 
 
-def _ipxip(version: int) -> GsoType:
-    return GsoType.IPXIP4 if version == 4 else GsoType.IPXIP6
+def _ipxip(r: Random, version: int) -> GsoType:
+    """Return the bit for an outer IP version, now and then the other one, which is refused."""
+    right, wrong = GsoType.IPXIP4, GsoType.IPXIP6
+    if version == 6:
+        right, wrong = wrong, right
+    return wrong if r.random() < 0.03 else right
 
 
 def _ethernet_inside(r: Random, s: _Stack) -> None:
@@ -190,9 +203,10 @@ def _ethernet_inside(r: Random, s: _Stack) -> None:
 
 
 def _gre_head(r: Random, s: _Stack, *, may_sum: bool) -> tuple[bytes, GsoType]:
-    flags = r.choice((0, 0x2000, 0x8000, 0xA000)) & (0xFFFF if may_sum else 0x7FFF)
+    flags = r.choice((0, 0x2000, 0x8000, 0xA000, 0x1000, 0xB000)) & (0xFFFF if may_sum else 0x7FFF)
     rest = r.randbytes(4 * bin(flags).count("1"))
     bits = GsoType.GRE_CSUM if flags & 0x8000 else GsoType.GRE
+    s.words += ["seq"] * bool(flags & 0x1000)
     return pack16(flags, s.packet.protocol) + rest, bits
 
 
@@ -216,6 +230,11 @@ def _in_udp(r: Random, s: _Stack, port: int, head: bytes) -> int:
     check = 0
     if summed:
         source, destination = addresses(network, version)
+        final = final_destination(network) if version == 6 else None
+        if final and r.random() < 0.7:
+            # Inline segment routing changes the destination after the checksum was made
+            destination = final
+            s.words.append("routed")
         check = partial(source, destination, int(L4.UDP), length)
         s.words.append("csum")
     s.gso_type |= GsoType.UDP_TUNNEL_CSUM if summed else GsoType.UDP_TUNNEL
@@ -270,8 +289,34 @@ def _foo(r: Random, s: _Stack, port: int, head: bytes) -> None:
     """FOU or GUE around an IP packet."""
     protocol = _ipproto(s.packet)
     s.encapsulated(GsoType(0), protocol, by_ipproto=True)
+    if r.random() < 0.2:
+        _mislead(s)
     version = _in_udp(r, s, port, head)
-    s.gso_type |= _ipxip(version)
+    s.gso_type |= _ipxip(r, version)
+
+
+def _mislead(s: _Stack) -> None:
+    """Put 0 where the kernel looks for an Ethernet type if there is a VLAN tag outside.
+
+    It is a part of the source in IPv6, of the destination in IPv4.
+    """
+    packet, at = s.packet, _AS_ETHERTYPE
+    s.words.append("misled")
+    check = packet.csum_start + packet.csum_offset
+    if packet.flags and packet.version == _version(packet):
+        total = checksum(pack16(*_words(packet.frame, at, check))) ^ 0xFFFF
+        _change(packet, check, pack16(total))
+    _change(packet, at, bytes(2))
+
+
+def _words(frame: bytes, old: int, check: int) -> tuple[int, int]:
+    """Return the words whose sum is a checksum field without an old word (RFC 1624)."""
+    word, total = (int.from_bytes(frame[at : at + 2], "big") for at in (old, check))
+    return word ^ 0xFFFF, total
+
+
+def _version(packet: Packet) -> int:
+    return packet.frame[0] >> 4
 
 
 def _fou(r: Random, s: _Stack) -> None:
@@ -306,6 +351,16 @@ def _mpls(r: Random, s: _Stack) -> None:
     _put(s, head, _ETH_P_MPLS)
 
 
+def _nsh(r: Random, s: _Stack) -> None:
+    """A service header: IPv4, IPv6 or an Ethernet frame follows."""
+    if r.random() < 0.5:
+        _ethernet_inside(r, s)
+    following = {_ETH_P_IP: 1, _ETH_P_IPV6: 2, _ETH_P_TEB: 3}[s.packet.protocol]
+    words = r.choice((2, 6))
+    head = bytes([0x0F, 0xC0 | words, r.choice((1, 2)), following]) + r.randbytes(4 * words - 4)
+    _put(s, head, _ETH_P_NSH)
+
+
 def _nothing(_r: Random, _s: _Stack) -> None:
     """No tunnel."""
 
@@ -313,6 +368,7 @@ def _nothing(_r: Random, _s: _Stack) -> None:
 WRAPPERS: dict[str, _Wrapper] = {
     "none": _nothing,
     "mpls": _mpls,
+    "nsh": _nsh,
     "ipip": _ip_in_ip,
     "gre": _gre,
     "gretap": _gretap,
@@ -337,6 +393,18 @@ def addresses(network: bytes | bytearray, version: int) -> tuple[bytes, bytes]:
     if version == 4:
         return bytes(network[12:16]), bytes(network[16:20])
     return bytes(network[8:24]), bytes(network[24:40])
+
+
+def final_destination(network: bytes | bytearray) -> bytes | None:
+    """Return the last destination of a routing header with segments left, or None."""
+    kind, at, found = network[6], 40, None
+    while at < len(network):
+        segments = network[at + 1] // 2
+        if kind == _ROUTING and network[at + 3]:
+            last = {0: segments - 1, 2: segments - 1, 4: 0}.get(network[at + 2], -1)
+            found = network[at + 8 + 16 * last :][:16] if segments and last >= 0 else None
+        kind, at = network[at], at + 8 * (network[at + 1] + 1)
+    return bytes(found) if found else None
 
 
 def make(r: Random, kind: str, *, uso_without_partial: bool = True) -> Request:

@@ -42,6 +42,9 @@ _FINISHES_USO = (6, 12)
 
 # Bits that change what a packet becomes, of which a few examples each are kept.
 _TELLING = GsoType.TCP_FIXEDID | GsoType.UDP | GsoType.UDP_L4 | GsoType.TUNNEL_REMCSUM
+# What a packet is that the kernel treats in a way of its own, in the words of its kind
+_TOLD = {"seq", "routed", "misled"}
+_IP_IN_IP = GsoType.IPXIP4 | GsoType.IPXIP6
 _NO_PIECES = GsoType.UDP | GsoType.TUNNEL_REMCSUM
 
 
@@ -83,8 +86,11 @@ class Judged:
 def completes(request: Request) -> bool:
     """Say whether the device is left to complete the innermost checksum.
 
-    __udp_gso_segment forgets what the device can where CHECKSUM_PARTIAL is not set.
+    __udp_gso_segment forgets what the device can where CHECKSUM_PARTIAL is not set, and
+    nsh_gso_segment always.
     """
+    if request.nsh:
+        return False
     uso = request.gso_type & GsoType.UDP_L4 and request.l4 is L4.UDP
     return bool(request.device & Device.HW_CSUM) and (request.csum_partial or not uso)
 
@@ -97,7 +103,8 @@ def asked(request: Request) -> tuple[GsoType, Literal["complete", "partial"]]:
     """
     gso_type = GsoType(request.gso_type)
     whole = Device.SG | Device.HW_CSUM | Device.GSO_PARTIAL
-    if completes(request) and request.device & whole == whole and not gso_type & _NO_PIECES:
+    pieces = completes(request) or request.nsh
+    if pieces and request.device & whole == whole and not gso_type & _NO_PIECES:
         gso_type |= GsoType.PARTIAL
     return gso_type, "partial" if completes(request) else "complete"
 
@@ -108,7 +115,8 @@ def judge(outcome: Outcome) -> Judged:
         return Judged(outcome, NOT_SENT, why=f"no such packet: errno {outcome.unfit}")
     kernel = [finished(outcome.request, segment) for segment in outcome.segments]
     gso_type, wanted = asked(outcome.request)
-    for way in dict.fromkeys((wanted, "partial" if gso_type & GsoType.PARTIAL else wanted)):
+    ways = [wanted, "partial"] if gso_type & GsoType.PARTIAL or outcome.request.nsh else [wanted]
+    for way in dict.fromkeys(ways):
         ours, why = _segmented(outcome.request, gso_type, way)
         if not same(kernel, with_id_of(kernel, ours, outcome.request)):
             return Judged(outcome, DIFFERENT, f'{gso_type!r}, checksum="{way}"', tuple(ours), why)
@@ -284,10 +292,11 @@ def _kind(one: Judged) -> tuple[object, ...]:
     request = one.outcome.request
     telling = request.gso_type & _TELLING
     if one.verdict == REFUSED:
-        return request.family, telling
+        return request.kind, telling & ~GsoType.TCP_FIXEDID, request.gso_type & _IP_IN_IP
     pieces = any(segment.gso_size for segment in one.outcome.segments)
     way = completes(request), request.csum_partial, pieces
-    return request.family, telling, request.version, *way
+    told = _TOLD & set(request.kind.split("-"))
+    return request.family, *sorted(told), telling, request.version, *way
 
 
 # --- records -------------------------------------------------------------------------------------
