@@ -255,7 +255,7 @@ cdef bint is_right(whole *f, const headers *h) noexcept nogil:
                 return False
         elif not is_right_layer(f, h, k, end):
             return False
-    if levels == 0 or not is_right_transport(f, h, end, levels):
+    if levels == 0 or not is_right_transport(f, h, end):
         return False
     return f.left == 0 or levels <= MOST_LEVELS
 
@@ -365,9 +365,7 @@ cdef bint sum_is_right(
     return fold(total + length_sum(end - start) + simd.sum(f.p + start, end - start)) == 0xffff
 
 
-cdef bint is_right_transport(
-    whole *f, const headers *h, Py_ssize_t end, int levels
-) noexcept nogil:
+cdef bint is_right_transport(whole *f, const headers *h, Py_ssize_t end) noexcept nogil:
     cdef const layer *ip = &h.layers[h.n - 1]
     if not (ip.kind == LAYER_IPV4 or ip.kind == LAYER_IPV6):
         return False
@@ -381,7 +379,7 @@ cdef bint is_right_transport(
         if get16(f.p + h.l4_header + UDP_LEN) != end - h.l4_header:
             return False
         if load16(f.p + h.l4_header + UDP_CHECK) == 0:
-            return ip.kind == LAYER_IPV4 or levels > 1
+            return ip.kind == LAYER_IPV4
     if sum_is_right(f, ip, h.l4_header, end, h.l4):
         return True
     return is_left(f, ip, h.l4_header, end, h.l4, LEFT_TRANSPORT)

@@ -41,7 +41,8 @@ class Status(str, Enum):
     UNUSED = "unused"
     """A UDP checksum of zero."""
     MISSING = "missing"
-    """A UDP checksum of zero over IPv6 outside a tunnel, which RFC 8200, section 8.1 forbids."""
+    """A UDP checksum of zero over IPv6 where UDP carries no tunnel, which RFC 8200, section 8.1
+    forbids, in a tunnel's packet, too."""
     UNKNOWN = "unknown"
     """The frame lacks bytes that the checksum covers."""
 
@@ -176,4 +177,4 @@ def _needs_sum(headers: list[Header], place: int) -> bool:
     ports = (values["source port"], values["destination port"])
     ip = [h.protocol.name for h in headers[:place] if h.protocol.name in ("ipv4", "ipv6")]
     tunnel = place + 1 < len(headers) or any(port in BY_PORT for port in ports)
-    return ip == ["ipv6"] and not tunnel and not in_fragment(headers[:place])
+    return ip[-1] == "ipv6" and not tunnel and not in_fragment(headers[:place])

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 import gso
 import handmade
 from gso.cli import main
+from gso.headers._fine import fine_frames
 from gso.headers.followed import not_followed
 from gso.rewriting.coalesce import coalesce_capture
 from gso.rewriting.segment import segment_capture
@@ -358,9 +359,21 @@ def test_another_version_than_announced_is_found(versions, payload):
     assert run(segment_capture, [frame], 1448)[0] == [frame]
 
 
+def in_ip6(frame):
+    return handmade.ethernet(
+        handmade.network(
+            ("10.9.0.1", 0), ("10.9.0.2", 0), 41 if frame[12] == 0x86 else 4, frame[14:]
+        )
+    )
+
+
 @TRIES
-@given(st.integers(4100, 4300), BYTES)
-def test_udp_without_checksum_is_found_in_ipv6_alone(port, payload):
+@given(
+    st.integers(4100, 4300),
+    BYTES,
+    st.lists(st.sampled_from([in_vxlan, in_geneve, in_gretap]), max_size=2) | st.just([in_ip6]),
+)
+def test_udp_without_checksum_is_found_in_ipv6_alone(port, payload, wraps):
     for hosts, rules in (
         (("10.0.0.1", "10.0.0.2"), []),
         (("2001:db8::1", "2001:db8::2"), ["frame-checksum"]),
@@ -369,7 +382,21 @@ def test_udp_without_checksum_is_found_in_ipv6_alone(port, payload):
         at = 46 if rules else 26
         packet[at : at + 2] = b"\0\0"
         frame = handmade.ethernet(bytes(packet))
+        for wrap in wraps:
+            frame = wrap(frame)
         assert [one.rule for one in validate_frame(frame)] == rules
+        fine = fine_frames(gso.Frames.from_list([frame]), "ethernet")
+        assert not (fine[0] and rules)
+
+
+@TRIES
+@given(PACKET, st.sampled_from([4789, 8472, 6081]))
+def test_a_tunnels_udp_needs_no_checksum(packet, port):
+    head = b"\x08\0\0\0\0\0\7\0" if port != 6081 else b"\0\0\x65\x58\0\0\7\0"
+    outer = ("2001:db8::1", 1000), ("2001:db8::2", port)
+    whole = bytearray(handmade.udp(*outer, head + handmade.ethernet(packet)))
+    whole[46:48] = b"\0\0"
+    assert silent(handmade.ethernet(bytes(whole)))
 
 
 # --- 15: the report says what happened ---
