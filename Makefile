@@ -8,6 +8,7 @@
 # make guard    compare instruction counts with the stored ones
 # make sanitize look for memory errors with sanitizers and a fuzzer, for FUZZ_SECONDS
 # make lock     renew the lock files of Python packages
+# make docs     build the documentation site, into build/site/
 # make wheels   build the sdist and, for each Python of this machine, a wheel, into dist/
 # All set up what they need: a virtual environment here, and Debian packages with sudo.
 
@@ -21,7 +22,7 @@ TYPES := build/types
 SOURCES := pyproject.toml setup.py \
 	$(shell find gso -name '*.pyx' -o -name '*.pxd' -o -name '*.h' -o -name '[a-z]*.c')
 
-.PHONY: verify verify-all zoo check quick-tests outlook test test-all bench guard sanitize lint style types drawing changelog build machine lock test-packages wheels clean
+.PHONY: verify verify-all zoo check quick-tests outlook test test-all bench guard sanitize lint style types drawing changelog build machine lock test-packages wheels docs clean
 
 verify: machine
 	$(BIN)/gso-kernel verify patches/ipvs-gue-inner-mac-header.patch
@@ -56,6 +57,7 @@ outlook:
 MACHINES := $(BIN)/pytest --numprocesses auto --dist loadgroup --durations 15
 test: outlook build test-packages
 	$(LOCKED) requirements/release.lock
+	$(LOCKED) requirements/docs.lock
 	$(BIN)/gso-kernel doctor --install --applications
 	$(CHECK)
 	$(MACHINES) -m '(vm or slow) and not on_demand'
@@ -67,6 +69,11 @@ test-all: test
 wheels: build
 	$(LOCKED) requirements/release.lock
 	$(BIN)/python release/wheels.py
+
+# The pages of the reference are made from the code (docs/making/); a link that leads nowhere fails.
+docs: build
+	$(LOCKED) requirements/docs.lock
+	PYTHONPATH=docs:release:benchmarks $(BIN)/python -m making build
 
 # The news of the next release; with VERSION=0.2.0 they go into CHANGELOG.md.
 changelog: build

@@ -1,9 +1,9 @@
 """Make the page of results: Markdown, and HTML with its plots. No figure is typed by hand.
 
-    python benchmarks/page.py [--readme README.md]
+    python benchmarks/page.py [--readme docs/benchmarks.md]
 
 Makes results/page.md and results/page.html from results/*.json; or puts the headlines into a table
-of the README, between its marks.
+of another page, between its marks.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import charts
 from charts import number
 from results import FOLDER, Curve, Figure, Race, Results, load
 
-# Rows of the README: case, ours, theirs, and the goal of the ratio.
+# Rows of docs/benchmarks.md: case, ours, theirs, and the goal of the ratio.
 HEADLINES = [
     ("VXLAN IPv4, 44 x 1448", "segment_batch", "memcpy (L)", 0.7),
     ("VXLAN IPv4, 44 x 1448", "segment_batch", "DPDK, zero-copy", 1),
@@ -380,7 +380,7 @@ def html_page(sections: Sequence[Section]) -> str:
 
 
 def readme(results: Results) -> str:
-    """The table of the README: headlines with their goals."""
+    """The table of docs/benchmarks.md: headlines with their goals."""
     rows = []
     for case, ours, theirs, goal in HEADLINES:
         race = results.race(case, ours, theirs)
@@ -418,7 +418,7 @@ def replace_table(text: str, table: str) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Write the page, or print the README's table."""
+    """Write the page, or put the headlines into another one."""
     parser = argparse.ArgumentParser(description="Make the page of benchmark results.")
     parser.add_argument("--folder", type=Path, default=FOLDER, help="where the results are")
     parser.add_argument(

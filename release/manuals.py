@@ -75,7 +75,7 @@ def manual_page(parser: argparse.ArgumentParser, purpose: str, version: str) -> 
         if name in purposes:
             lines += [f".SS {_roff(command.prog)}", _roff(purposes[name]), ".PP", *_usage(command)]
             lines += [".PP", _roff(command.description or ""), *_options(command)]
-    for heading, text in _sections(parser.epilog or ""):
+    for heading, text in sections(parser.epilog or ""):
         lines += [f".SH {heading.upper()}", ".nf", _roff(text), ".fi"]
     return "\n".join(lines) + "\n"
 
@@ -119,7 +119,7 @@ def _choice(parser: argparse.ArgumentParser) -> argparse._SubParsersAction[argpa
     return found
 
 
-def _sections(epilog: str) -> Iterator[tuple[str, str]]:
+def sections(epilog: str) -> Iterator[tuple[str, str]]:
     """Yield heading and lines of each part of an epilog ("examples:", then indented lines)."""
     for part in epilog.strip("\n").split("\n\n"):
         heading, _, lines = part.partition(":\n")

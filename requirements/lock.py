@@ -18,6 +18,7 @@ LOCKS = {
     "make": ("kernel", "arrow", "test", "bench", "lint"),
     "fuzz": ("fuzz",),
     "release": ("release",),
+    "docs": ("docs",),
 }
 """The extras that each lock file has; those of the first are what the others must agree with."""
 

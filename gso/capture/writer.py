@@ -49,7 +49,7 @@ class Writer:
     `target` is a path or a binary file. `format` is ``"pcap"`` (nanosecond timestamps) or
     ``"pcapng"``; by default pcap for a path that ends in ``.pcap`` or ``.cap``, else pcapng.
     `interfaces` are the file's interfaces; by default there is one of `link_type`, a name such as
-    ``"ethernet"`` or a LINKTYPE_ number. `snaplen` is the pcap header's.
+    ``"ethernet"`` or a ``LINKTYPE_`` number. `snaplen` is the pcap header's.
     """
 
     def __init__(
@@ -240,7 +240,7 @@ def write_capture(
         frames: a `Frames`, or buffers; or a `Capture`, whose times, interfaces, comments,
             lengths and, for pcapng, options are then the defaults of the other arguments.
         timestamps: nanoseconds since 1970 (or datetime64), shape (n,); 0 by default.
-        link_type: name or LINKTYPE_ number of the one interface, if `interfaces` is not given.
+        link_type: name or ``LINKTYPE_`` number of the one interface, if `interfaces` is not given.
         interfaces: the file's interfaces, for names, several of them, or other link types.
         interface_ids: index into `interfaces` for each frame, shape (n,); 0 by default.
         comments: text or None for each frame (pcapng only).

@@ -90,7 +90,7 @@ def to_packets(
     Args:
         frames: a batch, buffers, or a capture. A capture's times, comments, interfaces and lengths
             on the wire come along, and it says itself what its frames start with.
-        link_type: a name or LINKTYPE_ number of what frames start with.
+        link_type: a name or ``LINKTYPE_`` number of what frames start with.
     """
     if isinstance(frames, Capture):
         return PacketList(list(_captured(frames)), "capture")
