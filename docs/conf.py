@@ -1,4 +1,4 @@
-"""Sphinx' settings for the site. `make docs` copies this folder, adds what is made, and builds there."""
+"""Sphinx' settings for the site; `making` copies this folder and adds what is made."""
 
 from gso.commands.usage import version as _version
 from making import signatures
@@ -7,6 +7,8 @@ project = "pygso"
 author = "The pygso developers"
 version = release = _version()
 language = "en"
+# Two hyphens are an option, and no dash.
+smartquotes = False
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 # Docstrings write code between single backticks.
@@ -32,7 +34,7 @@ html_copy_source = False
 html_show_sphinx = False
 
 
-def setup(app):  # noqa: ANN001, ANN201  (Sphinx calls it)
+def setup(app):
     """Let stubs say what the signatures of compiled functions are, before napoleon (500) reads."""
     app.connect("autodoc-process-signature", signatures.of_stub)
     app.connect("autodoc-process-docstring", signatures.plain_attribute, priority=100)

@@ -47,11 +47,9 @@ def texts() -> dict[str, str]:
         str(path.relative_to(_DOCS)): path.read_text(encoding="utf-8")
         for path in sorted(_DOCS.rglob("*.md"))
     }
-    found = {**written, **papers.texts(), **pages.texts()}
+    found = {**written, **papers.texts()}
     found["index.md"] += f"\n{contents.trees()}"
-    return {
-        path: papers.with_links(path, pages.finished(path, text)) for path, text in found.items()
-    }
+    return {path: papers.with_links(path, pages.finished(text)) for path, text in found.items()}
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The pages of the commands, from their parsers."""
+"""What the pages of the commands say, from their parsers."""
 
 from __future__ import annotations
 
@@ -13,13 +13,12 @@ from manuals import PROGRAMS, sections, subcommands, whole_parser
 _WIDTH = "90"
 
 
-def page(program: str) -> str:
-    """Return the page of a program: each of its commands with its options."""
-    module, purpose = PROGRAMS[program]
+def reference(program: str) -> str:
+    """Return each command of a program with its options."""
+    module, _ = PROGRAMS[program]
     with _width():
         parser = whole_parser(module)
-        lines = [f"# The command `{program}`", "", f"`{program}`: {plain(purpose)}.", ""]
-        lines += [plain(parser.description or ""), "", *_arguments(parser)]
+        lines = [plain(parser.description or ""), "", *_arguments(parser)]
         for name, command in shown(parser):
             lines += ["", f"## `{program} {name}`", "", "```text", _usage(command), "```", ""]
             lines += [plain(command.description or ""), "", *_arguments(command)]

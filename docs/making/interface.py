@@ -1,4 +1,4 @@
-"""The page of the library: every public name, below the part of the library that it is of."""
+"""The reference of the library: every public name, below the part of the library that it is of."""
 
 from __future__ import annotations
 
@@ -41,16 +41,9 @@ _ROWS = {
 }
 _OTHERS = {"RULES": "Every :class:`Rule` by its identifier, in the order of their bits."}
 
-_INTRODUCTION = """\
-# The library
-
-Offsets count from the first byte of the frame, sizes are bytes. What takes `Frames` takes a list of buffers, too.
-Everything below is imported from `gso` unless its heading names a module. These names are the
-[contract](../policy.md); modules that begin with an underscore are private."""
-
 
 def library() -> str:
-    """Return the page; autodoc puts signature and docstring in the place of each name.
+    """Return the reference; autodoc puts signature and docstring in the place of each name.
 
     Raises:
         KeyError: public names come from a room that has no heading.
@@ -58,7 +51,7 @@ def library() -> str:
     parts: dict[str, list[str]] = {heading: [] for heading in _PARTS.values()}
     for home, names in gso._HOMES.items():
         parts[_PARTS[home.split(".")[1]]] += names.split()
-    lines = [_INTRODUCTION]
+    lines: list[str] = []
     for heading, names in parts.items():
         functions_first = sorted(names, key=lambda name: isinstance(getattr(gso, name), type))
         lines += ["", f"## {heading}", "", *_documented("gso", functions_first)]

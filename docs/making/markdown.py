@@ -17,9 +17,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 def plain(text: str) -> str:
     """Return text that Markdown shows as it is; what stands between backticks stays code."""
     parts = re.split(r"(`[^`\n]+`)", text)
-    return "".join(
-        part if i % 2 else _SPECIAL.sub(r"\\\1", part) for i, part in enumerate(parts)
-    )
+    return "".join(part if i % 2 else _SPECIAL.sub(r"\\\1", part) for i, part in enumerate(parts))
 
 
 def code(text: str) -> str:

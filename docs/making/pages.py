@@ -1,30 +1,37 @@
-"""The pages of the reference, each from the table or the parser that says it."""
+"""What comes in the place of a mark ``<!-- made: NAME -->`` on a page of docs/."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from making import commands, interface, plots, support, tables
 
-_MAKERS: dict[str, Callable[[], str]] = {
-    "reference/library.md": interface.library,
-    "reference/gso.md": lambda: commands.page("gso"),
-    "reference/gso-kernel.md": lambda: commands.page("gso-kernel"),
-    "reference/rules.md": tables.rules,
-    "reference/drop-reasons.md": tables.drop_reasons,
-    "reference/trace-formats.md": tables.trace_formats,
-    "reference/scenarios.md": tables.scenarios,
-    "reference/faults.md": tables.faults,
-    "reference/schemas.md": tables.schemas,
-    "reference/support.md": support.page,
+MAKERS: dict[str, Callable[[], str]] = {
+    "library": interface.library,
+    "gso": lambda: commands.reference("gso"),
+    "gso-kernel": lambda: commands.reference("gso-kernel"),
+    "rules": tables.rules,
+    "drop-reasons": tables.drop_reasons,
+    "trace-formats": tables.trace_formats,
+    "scenarios": tables.scenarios,
+    "faults": tables.faults,
+    "schemas": tables.schemas,
+    "pythons": support.pythons,
+    "processors": support.processors,
+    "vectors": support.vectors,
+    "kernels": support.kernels,
+    "suites": support.suites,
+    "fault-versions": support.fault_versions,
+    "speed": plots.speed,
 }
+_MARK = re.compile(r"^<!-- made: ([\w-]+) -->$", re.MULTILINE)
 
 
-def texts() -> dict[str, str]:
-    """Return the path and the text of each page that is made."""
-    return {path: make() for path, make in _MAKERS.items()}
+def finished(text: str) -> str:
+    """Return a page with what is made in the place of its marks.
 
-
-def finished(path: str, text: str) -> str:
-    """Return a page's text with the drawings that are made from it."""
-    return plots.with_chart(text) if path == "benchmarks.md" else text
+    Raises:
+        KeyError: nothing of that name is made.
+    """
+    return _MARK.sub(lambda mark: MAKERS[mark[1]](), text)

@@ -12,7 +12,7 @@ import gso
 _ROOT = Path(gso.__file__).parent
 
 
-def of_stub(
+def of_stub(  # noqa: PLR0917  (Sphinx gives them by position)
     app: object, what: str, name: str, found: Any, options: object, signature: str, returns: str
 ) -> tuple[str, str] | None:
     """Return arguments and result that the stub declares; None where there is no stub.
@@ -31,7 +31,7 @@ def of_stub(
     return _arguments(function, bound="." in qualified), result
 
 
-def plain_attribute(
+def plain_attribute(  # noqa: PLR0917  (Sphinx gives them by position)
     app: object, what: str, name: str, found: object, options: object, lines: list[str]
 ) -> None:
     """Keep napoleon from taking what stands before an attribute's first colon for its type.

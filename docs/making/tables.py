@@ -6,9 +6,10 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from gso.diagnosis.reasons import REASONS
 from gso.kernel.scenarios.faults import FAULTS, Change
 from gso.kernel.scenarios.registry import SCENARIOS
+
+from gso.diagnosis.reasons import REASONS
 from gso.rules.table import RULES
 from gso.traces.formats import READERS
 from making.markdown import code, plain, table
@@ -19,13 +20,12 @@ ROOT = Path(__file__).resolve().parents[2]
 def rules() -> str:
     """Return every rule that judges the fields of an sk_buff."""
     parts = [
-        "# Rules for header offsets",
-        f"`gso diagnose` and `gso.validate` judge the fields of a `struct sk_buff` by these {len(RULES)} rules. A rule "
-        "whose fields are unknown is not judged, and that is said. An *error* is dropped or damaged as soon as the "
-        "kernel has to segment it; a *warning* works by luck, or on some devices only.",
         table(
             ["rule", "severity", "what must hold"],
-            ([f"[`{r.rule}`](#{r.rule})", str(r.severity), code(r.compares)] for r in RULES.values()),
+            (
+                [f"[`{r.rule}`](#{r.rule})", str(r.severity), code(r.compares)]
+                for r in RULES.values()
+            ),
         ),
     ]
     for rule in RULES.values():
@@ -45,28 +45,13 @@ def rules() -> str:
 def drop_reasons() -> str:
     """Return every reason for which the kernel drops packets."""
     rows = ([code(r.name), plain(r.meaning), plain(r.look_at)] for r in REASONS.values())
-    return "\n\n".join(
-        [
-            "# Drop reasons",
-            f"The {len(REASONS)} reasons that Linux 6.1 to 7.3, Open vSwitch, mac80211 and queueing disciplines give when "
-            "they free a packet (`enum skb_drop_reason`), what happened, and where to look. `gso diagnose` says the "
-            "same of the drops in a log.",
-            table(["reason", "what happened", "where to look"], rows),
-        ]
-    )
+    return table(["reason", "what happened", "where to look"], rows)
 
 
 def trace_formats() -> str:
     """Return every format of logs that is read."""
     rows = ([code(r.name), plain(r.tool), plain(r.versions), plain(r.reads)] for r in READERS)
-    return "\n\n".join(
-        [
-            "# Trace formats",
-            "`gso diagnose` and `gso.read_trace` find out by themselves what a log is, line by line. "
-            "[Logs that are read](../logs.md) says what stands around these lines and is taken off.",
-            table(["format", "tool", "version", "what is read"], rows),
-        ]
-    )
+    return table(["format", "tool", "version", "what is read"], rows)
 
 
 def scenarios() -> str:
@@ -77,13 +62,7 @@ def scenarios() -> str:
         length = "" if one.tnl_hlen is None else str(one.tnl_hlen)
         row = [code(one.name), star, length, plain(one.reason)]
         kinds.setdefault(one.kind, []).append(row)
-    parts = [
-        "# Scenarios",
-        f"A scenario is one way from client to worker, what goes there, and what must hold. `gso-kernel verify` has "
-        f"{len(SCENARIOS)} in {len(kinds)} kinds. `--only` and `--except` take a name, a glob of names, a kind, `default` "
-        "or `all`. *default*: it runs when nothing else is asked for. *tnl_hlen*: the length of the tunnel header that "
-        "the segmenter must find.",
-    ]
+    parts = []
     for kind, rows in sorted(kinds.items()):
         parts += [f"## {kind}", table(["scenario", "default", "tnl_hlen", "why it is there"], rows)]
     return "\n\n".join(parts) + "\n"
@@ -91,11 +70,7 @@ def scenarios() -> str:
 
 def faults() -> str:
     """Return every known fault of kernels."""
-    parts = [
-        "# Faults",
-        f"The {len(FAULTS)} faults of kernels that the test bed knows: a file in `patches/` each, beside the patch that "
-        "fixes it. `gso-kernel check` says which of them this host's kernel has, and `gso-kernel zoo` verifies the fix of each.",
-    ]
+    parts = []
     for fault in FAULTS:
         facts = [
             f"**{plain(fault.title)}.** {plain(fault.symptom)}",
@@ -123,11 +98,7 @@ def _change(change: Change | None, otherwise: str) -> str:
 
 def schemas() -> str:
     """Return every schema of JSON that a command writes, with its topmost members."""
-    parts = [
-        "# JSON schemas",
-        "With `--json` each command writes one object, whose member `schema` names its form. The schemas (JSON Schema "
-        "2020-12) are files of the package and part of the [contract](../policy.md).",
-    ]
+    parts = []
     for path, schema in _schemas():
         required = set(schema.get("required", ()))
         rows = (

@@ -1,4 +1,4 @@
-"""What the papers show is run; what cannot be run here is at least read as a shell and we read it."""
+"""What the papers show is run; of what cannot be run here, at least the options are read."""
 
 from __future__ import annotations
 
@@ -140,11 +140,13 @@ def understood(words: list[str]) -> None:
 
 def options_are_read(parser: argparse.ArgumentParser, words: list[str]) -> None:
     complaint = io.StringIO()
-    try:
-        with contextlib.redirect_stderr(complaint):
+    status: object = 0
+    with contextlib.redirect_stderr(complaint):
+        try:
             parser.parse_args(words[1:])
-    except SystemExit as left:
-        assert left.code == 0, f"{shlex.join(words)}: {complaint.getvalue()}"
+        except SystemExit as left:
+            status = left.code
+    assert status == 0, f"{shlex.join(words)}: {complaint.getvalue()}"
 
 
 @pytest.mark.parametrize("paper", PAPERS, ids=names(PAPERS))

@@ -1,4 +1,4 @@
-"""What the README shows is what is printed."""
+"""What the README shows is what is printed, and it is short."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import contextlib
 import io
 import re
 from pathlib import Path
-
-from gso.cli import main
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -22,9 +20,9 @@ def test_the_program_of_the_library_prints_what_is_shown(monkeypatch):
     assert printed.getvalue() == shown
 
 
-def test_the_incident_is_diagnosed_as_shown(monkeypatch, capsys):
-    shown = re.search(r"```\n(tests/kernel/data/incident-unpatched.trace: .*?)```", README, re.S)[1]
-    monkeypatch.chdir(ROOT)
-    monkeypatch.setenv("COLUMNS", "100")
-    assert main(["diagnose", "tests/kernel/data/incident-unpatched.trace"]) == 1
-    assert capsys.readouterr().out == shown
+def test_it_begins_with_two_commands_and_one_picture():
+    """What is run of its commands: test_documentation.py."""
+    for target in ("make verify", "make test"):
+        assert re.search(rf"^{target} +# ", README, re.MULTILINE)
+    assert re.findall(r"!\[.*?\]\((.*?)\)", README) == ["docs/latency.svg"]
+    assert len(README.splitlines()) < 200
