@@ -25,6 +25,7 @@ CONTENTS = {
     ),
     "Background": (
         "testbed",
+        "fleet",
         "architecture",
         "benchmarks",
         "project/guard",

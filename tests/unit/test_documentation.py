@@ -15,12 +15,13 @@ from pathlib import Path
 import pytest
 
 import manuals
+from making import contents, papers
 from papers import PAPERS, ROOT, Block, blocks, without_blocks
 
 RUN = [paper for paper in PAPERS if any(block.language for block in blocks(paper))]
 # Programs of others in commands that are not run.
-OTHERS = {"ethtool", "ip", "tcpdump", "tshark", "python3", "pip", "."}
-LANGUAGES = {"", "text", "python", "sh", "console"}
+OTHERS = {"sbatch", "ethtool", "ip", "tcpdump", "tshark", "python3", "pip", "."}
+LANGUAGES = {"", "text", "python", "sh", "console", "yaml"}
 
 
 def names(papers):
@@ -123,6 +124,7 @@ def understood(words: list[str]) -> None:
     """Fail where a command of ours has other options, or make has no such target."""
     while re.fullmatch(r"[A-Z]\w*=.*", words[0]):
         words = words[1:]
+    words = [re.sub(r"^\w+=\$\(", "", words[0]), *words[1:]]  # name=$(command
     program = words[0].rpartition("/")[2]
     if program in manuals.PROGRAMS:
         options_are_read(manuals.whole_parser(manuals.PROGRAMS[program][0]), words)
@@ -156,6 +158,15 @@ def test_no_command_stands_where_no_test_reads_it(paper):
     assert "```" not in text
     loose = re.findall(r"^    (?:\$ )?((?:\.venv/bin/)?(?:gso|make|pip|python)\b.*)", text, re.M)
     assert [line for line in loose if not line.startswith("gso/")] == []
+
+
+def test_every_page_is_in_the_contents():
+    listed = [page for pages in contents.CONTENTS.values() for page in pages]
+    assert len(set(listed)) == len(listed)
+    written = {
+        str(p.relative_to(ROOT / "docs").with_suffix("")) for p in PAPERS if "docs" in p.parts
+    }
+    assert set(listed) == (written | {page[:-3] for page in papers.PAPERS.values()}) - {"index"}
 
 
 def test_a_wrong_option_is_seen():
