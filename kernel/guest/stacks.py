@@ -18,6 +18,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
+from ipaddress import ip_address
 from typing import Any
 
 CLIENT, DIRECTOR, WORKER = "client", "director", "worker"
@@ -96,7 +97,7 @@ def draw(rules: Rules, seed: str) -> Stack:
     far, inner = _leg(
         rules, chance, chance.choice((4, 6)), chance.choice((1, 1, 2, 2, _MOST_LAYERS))
     )
-    local = chance.random() < 0.3
+    local = chance.random() < 0.3 and not _forwards(far, rules)
     near: tuple[Layer, ...] = ()
     if not local and chance.random() < 0.35:
         choices = [rule for rule in rules.values() if rule["place"] == "device"]
@@ -127,11 +128,16 @@ def _leg(
         layers.append(_layer(rule, chance, outer, inner))
         outer = inner
         acted = rule["place"] == "action"
-        if rule["place"] == "service":
+        if rule["place"] == "service" or rule.get("forwards"):
             break
         if rule["place"] != "action":
             ether = bool(rule.get("ether"))
     return tuple(layers), outer
+
+
+def _forwards(far: tuple[Layer, ...], rules: Rules) -> bool:
+    """Say whether the stack does something to forwarded packets alone."""
+    return any(rules[layer.kind].get("forwards") for layer in far)
 
 
 def _above(rule: dict[str, Any], outer: int) -> list[int]:
@@ -229,6 +235,8 @@ class _Ground:
     addresses: dict[int, tuple[str, str]]
     mtu: int
     back: str  # the route by which answers come back, as words of ip route; empty: by the device
+    mac: str = ""  # the sender's, where this carries Ethernet
+    through: str = ""  # what a route to what is behind has before its gateway; empty or ends in " "
 
     def way_back(self, family: int) -> str:
         """Return the receiver's route to what the sender has, as words of ip route."""
@@ -268,7 +276,7 @@ def way(stack: Stack, rules: Rules) -> Way:
     if not stack.local:
         source, gateway = near.addresses[stack.inner]
         lines += [
-            (CLIENT, f"ip route add {target} via {gateway} dev {near.devices[0]}"),
+            (CLIENT, f"ip route add {target} {near.through}via {gateway} dev {near.devices[0]}"),
             (WORKER, f"ip route add {source} {far.way_back(stack.inner)}"),
         ]
     lines.append((DIRECTOR, f"ethtool -K up0 {OFFLOADS[stack.offload]}"))
@@ -281,7 +289,7 @@ def _cable(number: int, near: str, far: str) -> _Ground:
         4: (f"192.168.{number}.1", f"192.168.{number}.2"),
         6: (f"fd0{number}::1", f"fd0{number}::2"),
     }
-    return _Ground((near, far), addresses, _MTU, "")
+    return _Ground((near, far), addresses, _MTU, "", f"02:00:00:00:0{number}:01")
 
 
 _SETTINGS = (
@@ -340,13 +348,30 @@ def _build(  # noqa: PLR0917
         commands = filled(f"{side}{layer.outer}", side)
         commands += _addressing(rule, names)
         if rule["place"] in ("route", "service") and end == 1:
-            commands.append(f"ip route add {names['target']} {above.back}")
+            commands += _way_back(ground, above, names["target"])
+        for encapsulation in filled(f"{side}{layer.outer}_through", f"{side}_through"):
+            route = f"{encapsulation} dev {names['device']}"
+            commands.append(f"ip route replace {names['target']} {route}")
+            if end:
+                above = replace(above, back=route)
+            else:
+                above = replace(above, through=f"{encapsulation} ")
         commands += filled(f"{side}{layer.outer}_after", f"{side}_after")
         lines += [(machines[end], command) for command in commands]
     return above
 
 
+def _way_back(ground: _Ground, above: _Ground, target: str) -> Iterator[str]:
+    """Yield the receiver's commands for its answers to what the sender has on ``lo``."""
+    if _GATEWAY in above.back and ground.mac:
+        neighbour = f"{_GATEWAY} lladdr {ground.mac} dev {ground.devices[1]}"
+        yield f"ip neigh replace {neighbour} nud permanent"
+    yield f"ip route add {target} {above.back}"
+
+
 _SIDES = ("sender", "receiver")
+_GATEWAY = "fe80::ffff"
+"""The sender, to a receiver that has a route for IPv6 and no address of the sender but of IPv4."""
 
 
 def _above_layer(rule: dict[str, Any], layer: Layer, ground: _Ground, number: int) -> _Ground:
@@ -360,10 +385,19 @@ def _above_layer(rule: dict[str, Any], layer: Layer, ground: _Ground, number: in
     addresses = {layer.inner: own[layer.inner]}
     mtu = ground.mtu - rule["overhead"] - {4: 20, 6: 40}[layer.outer]
     if rule["place"] == "device":
-        return _Ground((f"t{number}", f"t{number}"), addresses, mtu, "")
-    via = "via" if layer.inner == layer.outer else f"via inet{'6' if layer.outer == 6 else ''}"
-    back = ground.back or f"{via} {ground.addresses[layer.outer][0]} dev {ground.devices[1]}"
+        mac = _mac(number, 0) if rule.get("ether") else ""
+        return _Ground((f"t{number}", f"t{number}"), addresses, mtu, "", mac)
+    gateway = {
+        (4, 6): _GATEWAY,
+        (6, 4): f"inet6 {ground.addresses[layer.outer][0]}",
+    }.get((layer.outer, layer.inner), ground.addresses[layer.outer][0])
+    back = ground.back or f"via {gateway} dev {ground.devices[1]}"
     return _Ground(ground.devices, addresses, mtu, back)
+
+
+def _mac(number: int, end: int) -> str:
+    """Return the MAC address of a layer's device."""
+    return f"02:00:00:0a:0{number}:0{end + 1}"
 
 
 def _names(  # noqa: PLR0917
@@ -391,15 +425,21 @@ def _names(  # noqa: PLR0917
         "target": target,
         "remote_bracketed": _bracketed(remote),
         "target_bracketed": _bracketed(target),
-        "mac": f"02:00:00:0a:0{number}:0{end + 1}",
-        "other_mac": f"02:00:00:0a:0{number}:0{2 - end}",
+        "mac": _mac(number, end),
+        "other_mac": _mac(number, 1 - end),
+        "local_hex": _hex(local),
+        "remote_hex": _hex(remote),
+        "ether_type": {4: "0800", 6: "86dd"}[layer.inner],
         "inner": layer.inner,
         "length": {4: 32, 6: 128}[layer.inner],
         "subnet": {4: 24, 6: 64}[layer.inner],
         "nodad": {4: "", 6: " nodad"}[layer.inner],
         "ip": {4: "ip", 6: "ipv6"}[layer.outer],
+        "inner_ip": {4: "ipv4", 6: "ipv6"}[layer.inner],
+        "any": {4: "0.0.0.0/0", 6: "::/0"}[layer.inner],
         "in4": {4: "ipip", 6: "sit"}[layer.inner],
         "ipproto": {4: 4, 6: 41}[layer.inner],
+        "ipproto_hex": {4: "04", 6: "29"}[layer.inner],
     }
 
 
@@ -413,6 +453,10 @@ def _addressing(rule: dict[str, Any], names: dict[str, Any]) -> list[str]:
     if rule.get("ether"):
         lines.append("ip neigh replace {target} lladdr {other_mac} dev {device} nud permanent")
     return [line.format_map(names) for line in lines]
+
+
+def _hex(address: str) -> str:
+    return ip_address(address).packed.hex()
 
 
 def _bracketed(address: str) -> str:

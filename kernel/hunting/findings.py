@@ -9,6 +9,7 @@ from typing import Any
 
 from gso.kernel.guest.complaints import complaints, words
 from gso.kernel.guest.stacks import Rules, Stack
+from gso.kernel.hunting.known import recognised
 from gso.kernel.hunting.run import Hunt
 from gso.kernel.hunting.script import script
 
@@ -19,8 +20,13 @@ NAME, RESULTS = "gso.hunt/1", "hunt.json"
 
 
 def name(finding: dict[str, Any]) -> str:
-    """Return the name of a finding: its layers, the lowest last."""
-    stack = Stack.of(finding["stack"])
+    """Return the name of a finding: the known fault that it looks like, or its layers."""
+    known = recognised(Stack.of(finding["stack"]), finding["complaints"])
+    return known["name"] if known else _layers(Stack.of(finding["stack"]))
+
+
+def _layers(stack: Stack) -> str:
+    """Return the layers, the lowest last."""
     layers = [f"{layer.kind}{layer.outer}" for layer in (*stack.near, *reversed(stack.far))]
     return re.sub(r"[^\w-]+", "-", "-over-".join(layers) or "nothing")
 
@@ -50,6 +56,8 @@ def _report(found: Hunt, finding: dict[str, Any]) -> Iterator[str]:
     yield f"- Found with: {finding['first']}"
     yield f"- The smallest that shows it: **{finding['text']}**"
     yield f"- Stacks that show the same: {finding['seen']}"
+    if known := recognised(Stack.of(finding["stack"]), finding["complaints"]):
+        yield f"- By its layers and by what is complained of it looks like: {known['why']}"
     yield ""
     yield "What arrives without segmentation does not arrive with it:"
     yield ""
@@ -93,7 +101,7 @@ def text(found: Hunt) -> str:
     """Return the findings, and how many stacks of each kind carried and segmented anything."""
     lines = [f"kernel {found.kernel}, seed {found.options.seed}"]
     for finding in found.findings:
-        lines.append(f"FINDING {finding['text']}")
+        lines.append(f"FINDING {name(finding)}: {finding['text']}")
         lines.append(f"        {finding['why']} (seen {finding['seen']} times)")
     lines += [f"LOST    {lost['text']}: {lost['why']}" for lost in found.lost]
     for kind, counts in sorted(found.by_kind.items()):

@@ -5,8 +5,11 @@ them. ``outer`` and ``inner``: the IP versions below and above; ``same``: both a
 ``on_ether``: what is below must carry Ethernet; ``ether``: this carries it. ``overhead``: bytes
 that it adds beside the outer IP header. ``modules``: of the kernel. ``sender`` and ``receiver``:
 whole commands, with the names that :mod:`gso.kernel.guest.stacks` fills in; ``sender4`` are those
-over IPv4, and ``sender_after`` those that need the layer's addresses. ``options``: words for the
-commands, by name: ``both``, ``sender`` or ``receiver``, and over which ``outer`` versions.
+over IPv4, and ``sender_after`` those that need the layer's addresses. ``sender_through``: what a
+route through the device has to say, for devices that do not know their peer. ``options``: words for
+the commands, by name: ``both``, ``sender`` or ``receiver``, and over which ``outer`` versions.
+``forwards``: it is done to packets that the director forwards, and to no others. Beside tools of
+iproute2 there is ``push PATH HOOK MODE HEADER`` (:mod:`gso.kernel.guest.push`).
 """
 
 from __future__ import annotations

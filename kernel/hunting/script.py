@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
+from pathlib import Path
 from string import Template
 
-from gso.kernel.guest.hunt import MSS, TRAFFIC, WITHOUT, with_segmentation
+from gso.kernel.guest import push
+from gso.kernel.guest.hunt import MSS, PROGRAMS, PUSH, TRAFFIC, WITHOUT, with_segmentation
 from gso.kernel.guest.stacks import CLIENT, DIRECTOR, SERVICE_PORT, WORKER, Rules, Stack, way
 
 _SCRIPT = Template("""\
@@ -167,7 +170,7 @@ def script(stack: Stack, rules: Rules) -> str:
     return _SCRIPT.substitute(
         stack=stack,
         modules=" ".join(there.modules) or "veth",
-        commands="\n".join(f"on {machine} {command}" for machine, command in ordered),
+        commands="\n".join(_commands(ordered)),
         peer=peer,
         sender=DIRECTOR if stack.local else CLIENT,
         without="\n".join(f"features {where} {device} {WITHOUT}" for where, device in devices),
@@ -176,6 +179,18 @@ def script(stack: Stack, rules: Rules) -> str:
             for where, device in devices
         ),
     )
+
+
+def _commands(lines: list[tuple[str, str]]) -> Iterator[str]:
+    """Yield what a shell reads; before the first program that is pushed, what loads it."""
+    if any(command.startswith(PUSH) for _, command in lines):
+        yield f"mkdir -p {PROGRAMS} && mount -t bpf bpf {PROGRAMS} || exit 4"
+        yield f"cat >push.py <<'PYTHON'\n{Path(push.__file__).read_text()}PYTHON"
+    for machine, command in lines:
+        words = command.split()
+        if command.startswith(PUSH):
+            words = ["python3", "push.py", *words[1:]]
+        yield f"on {machine} {shlex.join(words)}"
 
 
 def _senders(lines: list[tuple[str, str]]) -> Iterator[tuple[str, str]]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fnmatch
 import json
 import re
+import struct
 import subprocess
 from dataclasses import replace
 
@@ -13,16 +15,19 @@ from gso.kernel import cli
 from gso.kernel.bootable import Bootable
 from gso.kernel.errors import UsageError
 from gso.kernel.guest import hunt as guest
+from gso.kernel.guest import push
 from gso.kernel.guest.complaints import COUNTED
 from gso.kernel.guest.stacks import Layer, Stack, as_data, contains, draw, simpler, way
 from gso.kernel.hunting import rules, run
 from gso.kernel.hunting.findings import SCHEMA, name
+from gso.kernel.hunting.known import read, recognised
 from gso.kernel.hunting.script import script
 from gso.kernel.machine import messages
 from gso.kernel.machine.vm import VmLostError
 
 RULES = rules.read()
-MANY = [draw(RULES, f"7/{number}") for number in range(250)]
+MANY = [draw(RULES, f"7/{number}") for number in range(2000)]
+LAYERS = {layer for stack in MANY for layer in (*stack.near, *stack.far)}
 GUE = Layer("ipvs-gue", 4, 4, ("csum",))
 INCIDENT = Stack((), (Layer("vlan", 4, 4), GUE), 4, offload="tx off", traffic="udp", local=True)
 SMALLEST = Stack((), (replace(GUE, options=()),), 4)
@@ -44,8 +49,8 @@ def test_every_rule_is_drawn_with_each_of_its_options_over_both_versions():
 
 
 def test_a_seed_makes_its_stacks_again():
-    assert [draw(RULES, f"7/{number}") for number in range(250)] == MANY
-    assert [draw(RULES, f"8/{number}") for number in range(250)] != MANY
+    assert [draw(RULES, f"7/{number}") for number in range(2000)] == MANY
+    assert [draw(RULES, f"8/{number}") for number in range(2000)] != MANY
     assert len(set(map(str, MANY))) > 200
 
 
@@ -54,7 +59,7 @@ def test_commands_have_no_gap_and_no_device_twice():
         there = way(stack, RULES)
         lines = [*there.cables, *there.lines]
         assert not [line for _, line in lines if re.search(r"[{}]|None|  ", line)]
-        made = [(m, re.search(r"(?:name|add) (t\d+|g\d+) ", line)) for m, line in lines]
+        made = [(m, re.search(r"(?:name|link add) (t\d+|g\d+) ", line)) for m, line in lines]
         devices = [(machine, found[1]) for machine, found in made if found]
         assert len(devices) == len(set(devices))
         assert there.source != there.target
@@ -261,8 +266,62 @@ def test_without_findings_it_is_well(machines, tmp_path, capsys):  # noqa: ARG00
 
 
 def test_names_of_findings_are_names_of_files():
-    assert name({"stack": as_data(SMALLEST)}) == "ipvs-gue4"
-    assert all(re.fullmatch(r"[\w-]+", name({"stack": as_data(stack)})) for stack in MANY)
+    def named(stack: Stack) -> str:
+        return name({"stack": as_data(stack), "complaints": ["lost"]})
+
+    assert named(SMALLEST) == "ipvs-gue4"
+    assert all(re.fullmatch(r"[\w-]+", named(stack)) for stack in MANY)
+
+
+SEG6 = Layer("seg6", 6, 6)
+
+
+@pytest.mark.parametrize(
+    ("stack", "complaint", "known"),
+    [
+        (Stack((), (SEG6, Layer("vxlan", 6, 4)), 4), "tx_dropped", "seg6-encap-over-tunnel"),
+        (Stack((), (SEG6, Layer("vxlan", 6, 4)), 4), "rx_errors", None),
+        (Stack((), (SEG6,), 6), "tx_dropped", None),
+        (Stack((), (Layer("gre-external", 4, 4, ("seq",)),), 4), "rx_errors", "gre-external-seq"),
+        (Stack((), (Layer("gre-external", 4, 4),), 4), "rx_errors", None),
+        (
+            Stack((), (Layer("vlan", 4, 6), Layer("fou", 6, 6)), 6, offload="txvlan off"),
+            "tx_dropped",
+            "vlan-in-band-fou",
+        ),
+        (Stack((), (Layer("vlan", 4, 6), Layer("fou", 6, 6)), 6), "tx_dropped", None),
+        (
+            Stack((Layer("vxlan", 4, 4),), (Layer("tc-mpls", 4, 4),), 4),
+            "tx_dropped",
+            "stale-inner-protocol",
+        ),
+    ],
+)
+def test_findings_with_the_marks_of_a_known_fault_have_its_name(stack, complaint, known):
+    found = recognised(stack, [complaint])
+    assert (found and found["name"]) == known
+
+
+def test_known_faults_have_marks_of_kinds_that_there_are():
+    for fault in read():
+        for leg in ("near", "far"):
+            for glob in fault.get(leg, ()):
+                marks = {" ".join((f"{one.kind}{one.outer}", *one.options)) for one in LAYERS}
+                assert fnmatch.filter(marks, glob), glob
+
+
+# --- BPF ------------------------------------------------------------------------------------------
+
+
+def test_a_pushed_header_lies_on_the_programs_stack():
+    header = bytes(range(1, 25))
+    code = push._code(0, header, 128)
+    stack = bytearray(512)
+    for operation, _, offset, value in struct.iter_unpack("<BBhi", code):
+        if operation == 0x62:
+            struct.pack_into("<i", stack, 512 + offset, value)
+    assert stack[-24:] == header
+    assert len(code) == 8 * (6 + 10)
 
 
 @pytest.mark.parametrize(
