@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from . import datagrams, push
+from .capture import Tap
 from .complaints import RETRANSMITS, complaints, hard, whole, words
 from .counters import counted, grown
 from .datagrams import DatagramServer
@@ -51,7 +52,7 @@ from .stacks import (
 from .traffic import Server, exchange
 
 MACHINES = (CLIENT, DIRECTOR, WORKER)
-EGRESS = "up0"
+EGRESS, ARRIVAL = "up0", "dn0"
 _EXCHANGE_SECONDS, _STACK_SECONDS = 4.0, 50.0
 _LONGEST_REASON = 400
 _SENDER_IS_TOLD = f"OSError: [Errno {errno.EIO}]"  # UDP_SEGMENT through IPsec
@@ -84,6 +85,7 @@ class Hunt:
     def __init__(self, plan: dict[str, Any], progress: Callable[..., None], left: Path) -> None:
         self.plan, self.progress, self.left = plan, progress, left
         self.rules: Rules = plan["rules"]
+        self.wire = left / "wire.frames"
         self.end = time.monotonic() + plan["seconds"]
         self.loaded: set[str] = set()
         self.findings: list[tuple[Stack, frozenset[str]]] = [
@@ -115,7 +117,8 @@ class Hunt:
             return {"outcome": outcome(measured), "why": _why(measured)}
         if known := self.known(stack, found):
             return {"outcome": "finding", "why": "", "same_as": str(known)}
-        smallest, found, evidence = self.smallest(stack, found, measured)
+        self.keep_wire(number)
+        smallest, found, evidence = self.smallest(stack, found, measured, number)
         if known := self.known(smallest, found):
             return {"outcome": "finding", "why": "", "same_as": str(known)}
         self.findings.append((smallest, found))
@@ -133,7 +136,7 @@ class Hunt:
         return None
 
     def smallest(
-        self, stack: Stack, found: frozenset[str], measured: dict[str, Any]
+        self, stack: Stack, found: frozenset[str], measured: dict[str, Any], number: int
     ) -> tuple[Stack, frozenset[str], dict[str, Any]]:
         """Take away from a stack what can go while it is complained of the same."""
         trials = 0
@@ -148,8 +151,14 @@ class Hunt:
                 tried = self.measured(candidate)
                 if complained := suspicious(tried) & found:
                     stack, found, measured, smaller = candidate, complained, tried, True
+                    self.keep_wire(number)
                     break
         return stack, found, measured
+
+    def keep_wire(self, number: int) -> None:
+        """Keep the frames of the last measurement for this finding."""
+        with suppress(FileNotFoundError):
+            self.wire.replace(self.left / f"finding-{number}.frames")
 
     def measured(self, stack: Stack) -> dict[str, Any]:
         """Measure a stack in a child; a child that does not end says nothing."""
@@ -157,7 +166,7 @@ class Hunt:
         self.load(there.modules)
         try:
             run(["ip", "-batch", "-"], "".join(f"netns add {name}\n" for name in MACHINES))
-            return _in_child(lambda: _measured(stack, there))
+            return _in_child(lambda: _measured(stack, there, self.wire))
         finally:
             run(
                 ["ip", "-force", "-batch", "-"], "".join(f"netns del {name}\n" for name in MACHINES)
@@ -237,8 +246,11 @@ def _read(descriptor: int) -> bytes:
     return b""
 
 
-def _measured(stack: Stack, there: Way) -> dict[str, Any]:
-    """Build a stack and send through it; twice both ways where there is something to complain."""
+def _measured(stack: Stack, there: Way, wire: Path) -> dict[str, Any]:
+    """Build a stack and send through it; twice both ways where there is something to complain.
+
+    ``wire`` gets the frames that arrive in the second run with segmentation.
+    """
     build(there)
     scenario = _scenario(stack, there)
     server = (
@@ -258,13 +270,24 @@ def _measured(stack: Stack, there: Way) -> dict[str, Any]:
     runs = [_run(scenario, server, log, segmented=True)]
     if _grave(controls, runs[0]):
         controls.append(control())
-        runs.append(_run(scenario, server, log, segmented=True))
+        with _captured(wire):
+            runs.append(_run(scenario, server, log, segmented=True))
     return {
         "controls": controls,
         "runs": runs,
         "words": words(complaints(controls, runs[-1]), runs[-1]),
         "trace": (TRACEFS / "trace").read_text() if len(runs) > 1 else "",
     }
+
+
+@contextmanager
+def _captured(wire: Path) -> Iterator[None]:
+    """Keep what arrives at the worker while the body runs, as long as the ring has room."""
+    tap = Tap(WORKER, ARRIVAL)
+    yield
+    with suppress(OverflowError):
+        tap.drain(wire, MSS)
+    tap.close()
 
 
 def build(there: Way) -> None:

@@ -7,12 +7,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from gso.kernel import guest_files
 from gso.kernel.guest.complaints import complaints, words
+from gso.kernel.guest.records import FRAME, VIRTIO_NET_HDR
 from gso.kernel.guest.stacks import Rules, Stack
 from gso.kernel.hunting.known import recognised
 from gso.kernel.hunting.run import Hunt
 from gso.kernel.hunting.script import script
 
+import gso
 from gso.printable import printable_lines
 
 SCHEMA = Path(__file__).with_name("hunt.schema.json")
@@ -44,8 +47,25 @@ def leave(found: Hunt, rules: Rules, folder: Path) -> list[Path]:
         traces = sorted(folder.glob(f"boot-*/finding-{finding['number']}.trace"))
         for trace in traces:
             (own / "trace.txt").write_bytes(trace.read_bytes())
+        for frames in sorted(folder.glob(f"boot-*/finding-{finding['number']}.frames")):
+            _save_wire(frames, own / "wire.pcapng")
         folders.append(own)
     return folders
+
+
+def _save_wire(recorded: Path, path: Path) -> None:
+    """Write the frames that a guest recorded as a capture."""
+    frames, times = [], []
+    data = guest_files.read(recorded)
+    with guest_files.understood(recorded.name):
+        at = 0
+        while at < len(data):
+            time_ns, length = FRAME.unpack_from(data, at)
+            at += FRAME.size + VIRTIO_NET_HDR.size
+            frames.append(data[at : at + length])
+            times.append(time_ns)
+            at += length
+    gso.write_capture(path, gso.Frames.from_list(frames), timestamps=times)
 
 
 def _report(found: Hunt, finding: dict[str, Any]) -> Iterator[str]:
@@ -67,7 +87,8 @@ def _report(found: Hunt, finding: dict[str, Any]) -> Iterator[str]:
     for run in measured["controls"]:
         yield f"- without: all arrived, {run['retransmits']} retransmits; {run['seconds']} s"
     yield ""
-    yield "`reproduce.sh` shows it with plain commands; `trace.txt` has header offsets and drops."
+    yield "`reproduce.sh` shows it with plain commands; `trace.txt` has header offsets and drops;"
+    yield "`wire.pcapng`, where it is there, has what arrived at the worker with segmentation."
 
 
 def summary(found: Hunt) -> dict[str, Any]:
