@@ -94,15 +94,18 @@ def as_data(stack: Stack) -> dict[str, Any]:
 def draw(rules: Rules, seed: str) -> Stack:
     """Return the random stack of this seed."""
     chance = random.Random(seed)
+    lowest = sorted({version for rule in rules.values() for version in rule["outer"]})
     far, inner = _leg(
-        rules, chance, chance.choice((4, 6)), chance.choice((1, 1, 2, 2, _MOST_LAYERS))
+        rules, chance, chance.choice(lowest), chance.choice((1, 1, 2, 2, _MOST_LAYERS))
     )
     local = chance.random() < 0.3 and not _forwards(far, rules)
     near: tuple[Layer, ...] = ()
     if not local and chance.random() < 0.35:
         choices = [rule for rule in rules.values() if rule["place"] == "device"]
-        rule = chance.choice([r for r in choices if inner in r["inner"]])
-        near = (_layer(rule, chance, chance.choice(_versions(rule, inner)), inner),)
+        choices = [rule for rule in choices if inner in rule["inner"]]
+        if choices:
+            rule = chance.choice(choices)
+            near = (_layer(rule, chance, chance.choice(_versions(rule, inner)), inner),)
     return Stack(
         *(near, far, inner, chance.choice(list(OFFLOADS))),
         traffic=chance.choice(("tcp", "tcp", "udp")),
@@ -123,6 +126,8 @@ def _leg(
             and (ether or not rule.get("on_ether"))
             and not (acted and rule["place"] == "action")
         ]
+        if not fitting:
+            break
         rule = chance.choice(fitting)
         inner = chance.choice(_above(rule, outer))
         layers.append(_layer(rule, chance, outer, inner))

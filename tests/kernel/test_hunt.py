@@ -48,6 +48,14 @@ def test_every_rule_is_drawn_with_each_of_its_options_over_both_versions():
     assert options == {(kind, o) for kind, rule in RULES.items() for o in rule.get("options", {})}
 
 
+def test_stacks_can_be_made_of_any_kind_alone():
+    for kind in RULES:
+        alone = rules.chosen([kind])
+        for number in range(20):
+            stack = draw(alone, f"7/{number}")
+            assert {layer.kind for layer in (*stack.near, *stack.far)} == {kind}
+
+
 def test_a_seed_makes_its_stacks_again():
     assert [draw(RULES, f"7/{number}") for number in range(2000)] == MANY
     assert [draw(RULES, f"8/{number}") for number in range(2000)] != MANY
