@@ -9,11 +9,13 @@ import ctypes
 import os
 import struct
 import sys
+from collections.abc import Callable
 
 _BPF, _LOAD, _PIN = 321, 5, 6  # the system call on x86-64; its commands
 # enum bpf_prog_type, and what tells the kernel to go on: after a new IPv4 header it asks for the
 # route again; BPF_LWT_ENCAP_SEG6 has set it already.
 _HOOKS = {"in": (10, 0), "xmit": (12, 128)}
+_IP = 2  # BPF_LWT_ENCAP_IP: the only mode that leaves the header's length to the program
 _PUSH, _DROP = 73, 2  # bpf_lwt_push_encap, BPF_DROP
 _FIELDS = 128  # bytes of union bpf_attr that old and new kernels know
 
@@ -57,6 +59,7 @@ def _code(mode: int, header: bytes, go_on: int) -> bytes:
     return b"".join(
         [
             *stored,
+            *_length(header, instruction) * (mode == _IP),
             instruction(0xB7, 0x02, 0, mode),  # r2 = mode
             instruction(0xBF, 0xA3, 0, 0),  # r3 = r10
             instruction(0x07, 0x03, 0, -length),  # r3 += -length
@@ -69,6 +72,17 @@ def _code(mode: int, header: bytes, go_on: int) -> bytes:
             instruction(0x95, 0, 0, 0),
         ]
     )
+
+
+def _length(header: bytes, instruction: Callable[[int, int, int, int], bytes]) -> list[bytes]:
+    """Return instructions that write the packet's length into the IP header on the stack."""
+    at, less = (2, 0) if header[0] >> 4 == 4 else (4, 40)  # tot_len, payload_len
+    return [
+        instruction(0x61, 0x12, 0, 0),  # r2 = skb->len
+        instruction(0x07, 0x02, 0, len(header) - less),  # r2 += what the header adds
+        instruction(0xDC, 0x02, 0, 16),  # r2 = htobe16(r2)
+        instruction(0x6B, 0x2A, at - len(header), 0),  # *(u16 *)(r10 + offset) = r2
+    ]
 
 
 def _call(command: int, fields: bytes) -> int:

@@ -37,7 +37,7 @@ cat >peer.py <<'PYTHON'
 $peer
 PYTHON
 ip netns exec worker python3 peer.py serve &
-sleep 1
+for _ in {1..100}; do [ -e ready ] && break; sleep 0.1; done
 # Packets dropped on their way out; refused by the receiver's devices, and by its sockets.
 counted() {
   {
@@ -90,6 +90,7 @@ def tcp_serve():
     server = socket.socket(family)
     server.bind(target)
     server.listen()
+    open("ready", "w").close()
     while True:
         connection, _ = server.accept()
         with connection:
@@ -114,6 +115,7 @@ def udp_serve():
     server = socket.socket(family, socket.SOCK_DGRAM)
     server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
     server.bind(target)
+    open("ready", "w").close()
     found, last = b"", None
     while True:
         piece, sender = server.recvfrom(65536)

@@ -332,6 +332,22 @@ def test_a_pushed_header_lies_on_the_programs_stack():
     assert len(code) == 8 * (6 + 10)
 
 
+@pytest.mark.parametrize(("header", "at"), [("45" + "00" * 19, 2), ("60" + "00" * 43, 4)])
+def test_a_pushed_ip_header_gets_the_length_of_the_packet(header, at):
+    """The program's stores and additions, run for a packet of 1000 bytes."""
+    header, registers, stack = bytes.fromhex(header), [0] * 11, bytearray(512)
+    for operation, which, offset, value in struct.iter_unpack("<BBhi", push._code(2, header, 0)):
+        to, source = which & 15, which >> 4
+        if operation == 0x61:
+            registers[to] = 1000
+        elif operation == 0x07 and to == 2:
+            registers[to] += value
+        elif operation == 0x6B:
+            struct.pack_into(">H", stack, 512 + offset, registers[source])
+    (length,) = struct.unpack_from(">H", stack, 512 - len(header) + at)
+    assert length == (1020 if at == 2 else 1004)
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
