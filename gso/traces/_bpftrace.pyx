@@ -3,8 +3,9 @@
 """What bpftrace prints: maps, and lines of printf with names and values.
 
 "@[\n    kfree_skb_reason+1\n    validate_xmit_skb+418\n]: 12" and "@[SKB_DROP_REASON_NO_SOCKET]: 2"
-count events; "skb_udp_tunnel_segment skb=0xffff9ca661e90200 len=1544 gso_size=1448" is one, and a
-stack may follow it.
+count events, and other parts of a key may stand before and behind a stack;
+"skb_udp_tunnel_segment skb=0xffff9ca661e90200 len=1544 gso_size=1448" is one, and a stack may
+follow it.
 """
 
 from libc.stdint cimport INT64_MIN, int64_t, uint64_t
@@ -17,7 +18,7 @@ from gso.traces._scanner cimport (
     LINE_DAMAGED, LINE_NO_MEMORY, LINE_READ, OWNER_EVENT, find_key,
 )
 from gso.traces._text cimport (
-    find, is_digit, is_word, read_number, skip_blanks, skip_key, skip_token, starts,
+    find, is_blank, is_digit, is_word, read_number, skip_blanks, skip_key, skip_token, starts,
 )
 
 cdef enum:
@@ -116,32 +117,43 @@ cdef class BpftraceScanner(EventLines):
         return LINE_READ
 
     cdef int _map(self, const char *p, const char *end) noexcept nogil:
-        """Read "@[SKB_DROP_REASON_NO_SOCKET, tcp_v4_rcv]: 2", or "@[" before a stack."""
+        """Read "@[SKB_DROP_REASON_NO_SOCKET, tcp_v4_rcv]: 2", or "@[", "@[2, " before a stack."""
         cdef const char *stop
         p = <const char *>memchr(p, c"[", end - p) + 1
-        self.in_map = skip_blanks(p, end) == end
-        if self.in_map:
-            return LINE_READ
         stop = find(p, end, b"]: ", 3)
-        if stop == NULL:
-            return LINE_DAMAGED
-        self._times(stop, end)
-        stop -= 3
-        while p < stop:
-            p = skip_blanks(p, stop)
-            self._key(p, symbol_end(p, stop))
-            p = symbol_end(p, stop)
-            p = skip_blanks(p + 1, stop) if p < stop else stop
+        self.in_map = stop == NULL
+        if stop != NULL:
+            self._times(stop, end)
+            stop -= 3
+        else:
+            stop = end
+            while stop > p and is_blank((stop - 1)[0]):
+                stop -= 1
+            if stop > p and (stop - 1)[0] != c",":
+                self.in_map = False
+                return LINE_DAMAGED
+        self._keys(p, stop)
         return LINE_READ
 
+    cdef void _keys(self, const char *p, const char *end) noexcept nogil:
+        while p < end:
+            p = skip_blanks(p, end)
+            self._key(p, symbol_end(p, end))
+            p = symbol_end(p, end)
+            p = skip_blanks(p + 1, end) if p < end else end
+
     cdef void _key(self, const char *p, const char *end) noexcept nogil:
-        """Read a part of a map's key: a drop reason, or a function."""
-        if starts(p, end, b"SKB_CONSUMED", 12):
-            self._function(b"consume_skb", 11)
-        elif starts(p, end, b"SKB_DROP_REASON_", 16):
-            self._function(b"kfree_skb", 9)
-            self.row.reason = self._named(p, end)
-        elif end > p and not is_digit(p[0]) and memchr(p, c"_", end - p) != NULL:
+        """Read a part of a map's key: a drop reason, or a function where no stack tells it."""
+        cdef bint consumed = starts(p, end, b"SKB_CONSUMED", 12)
+        if consumed or starts(p, end, b"SKB_DROP_REASON_", 16):
+            if self.row.function < 0 and consumed:
+                self._function(b"consume_skb", 11)
+            elif self.row.function < 0:
+                self._function(b"kfree_skb", 9)
+            if not consumed:
+                self.row.reason = self._named(p, end)
+        elif not self.in_map and end > p and not is_digit(p[0]) \
+                and memchr(p, c"_", end - p) != NULL:
             self.row.location = self._named(p, end)
 
     cdef void _times(self, const char *p, const char *end) noexcept nogil:
@@ -179,17 +191,23 @@ cdef class BpftraceScanner(EventLines):
 
     cdef int _detail(self, const char *p, const char *end) noexcept nogil:
         cdef const char *at = skip_blanks(p, end)
-        if self.in_map and starts(p, end, b"]: ", 3):
-            self._times(p + 3, end)
-            self.in_map = False
-            return LINE_READ
-        if self.in_map and starts(p, end, b", ", 2):
-            return LINE_READ            # more of the key: "@[\n    f+1\n, iperf3]: 2"
+        if self.in_map and (starts(p, end, b"]: ", 3) or starts(p, end, b", ", 2)):
+            return self._behind_stack(p, end)
         if at == p or not self._frame(p, end):
             return LINE_DAMAGED
         # The innermost function is the one that the map's probe is in.
         if self.owner == OWNER_EVENT and self.row.function < 0:
             self._function(at, symbol_end(at, end) - at)
+        return LINE_READ
+
+    cdef int _behind_stack(self, const char *p, const char *end) noexcept nogil:
+        """Read "]: 2", or more of the key: "@[\n    f+1\n, iperf3]: 2"."""
+        cdef const char *stop = find(p, end, b"]: ", 3)
+        if self.owner == OWNER_EVENT:
+            self._keys(p + 1, end if stop == NULL else stop - 3)
+            if stop != NULL:
+                self._times(stop, end)
+        self.in_map = stop == NULL
         return LINE_READ
 
     cdef bint _is_chatter(self, const char *p, const char *end) noexcept nogil:

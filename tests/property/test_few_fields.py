@@ -137,3 +137,34 @@ def test_nettrace_perf_trace_and_bpftrace(events):
     trace = read(lines, "bpftrace")
     assert trace.stack.tolist() == ["\n".join(e["stack"]) for e in events]
     assert trace.counts().tolist() == [e["count"] + 1 for e in events]
+
+
+KEYS = st.lists(
+    st.sampled_from(["2", "iperf3", "my_program", "kworker/0:1", "SKB_DROP_REASON_TCP_CSUM"]),
+    max_size=3,
+    unique=True,
+)
+
+
+@settings(max_examples=examples(100))
+@given(
+    KEYS,
+    KEYS,
+    st.lists(st.sampled_from(["kfree_skb_reason", "validate_xmit_skb", "ip_output"]), min_size=1),
+    st.integers(1, 9999),
+    st.booleans(),
+)
+def test_a_maps_key_may_have_more_than_a_stack(before, behind, stack, count, stripped):
+    frames = "".join(f"    {name}+1\n" for name in stack)
+    head = "".join(f"{key}, " for key in before)
+    tail = "".join(f", {key}" for key in behind)
+    text = f"@drops[{head.rstrip() if stripped else head}\n{frames}{tail}]: {count}\n"
+    trace = read("Attaching 1 probe...\n" + text + "@[\n    f+1\n]: 3\n", "bpftrace")
+    assert trace.damaged == 0
+    assert trace.stack.tolist() == ["\n".join(stack), "f"]
+    assert trace.counts().tolist() == [count, 3]
+    reason = "SKB_DROP_REASON_TCP_CSUM"
+    told = reason in before + behind
+    assert trace.reason.tolist() == [reason if told else "", ""]
+    assert trace.location.tolist() == ["", ""]
+    assert trace.function.tolist() == ["kfree_skb" if reason in before else stack[0], "f"]
