@@ -15,6 +15,7 @@ from typing import Any, BinaryIO, TypeAlias
 from gso.compressed import LONGEST_MAGIC, DamagedError, Expander, compression
 from gso.constants import Reason
 from gso.errors import GsoError
+from gso.traces.container_log import is_container_log, joined
 from gso.traces.mail import is_mail, is_quoted, unfolded
 from gso.traces.pretty import compacted, is_pretty, without_around
 
@@ -81,6 +82,10 @@ class LogFile:
             self.size = 0
             mail = _buffered(_Rest(self.start, self.rest))
             self.rest = _buffered(_Text(unfolded(mail, quoted=is_quoted(self.start))))
+            self.start = _fill(self.rest, _SAMPLE)
+        if is_container_log(self.start):
+            lines = _buffered(_Rest(self.start, self.rest))
+            self.rest = _buffered(_Text(joined(lines)))
             self.start = _fill(self.rest, _SAMPLE)
         if is_pretty(self.start):
             self.size = 0
