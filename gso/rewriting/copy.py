@@ -18,6 +18,10 @@ from gso.capture.reader import Block, Packets, Reader
 from gso.capture.writer import write_all
 from gso.errors import GsoError
 
+_SMALL = 1 << 14
+"""Bytes of a piece that is written together with others: a thread costs more than it gains."""
+_TOGETHER = 1 << 18
+
 
 def copy_capture(
     source: Source,
@@ -130,15 +134,38 @@ def _output(file: Any) -> Iterator[Callable[[bytes | memoryview], None]]:
         yield lambda piece: write_all(file, piece)
         return
     last: Future[None] | None = None
+    small = bytearray()
 
-    def write(piece: bytes | memoryview) -> None:
+    def submit(piece: bytes | bytearray | memoryview) -> None:
         nonlocal last
         before, last = last, writer.submit(write_all, file, piece)
         if before is not None:
             before.result()
 
+    def flush() -> None:
+        nonlocal small
+        if small:
+            submit(small)
+            small = bytearray()
+
+    def write(piece: bytes | memoryview) -> None:
+        nonlocal last, small
+        if len(piece) >= _SMALL:
+            flush()
+            submit(piece)
+            return
+        if last is not None:  # its bytes may be those of the next piece
+            last.result()
+            last = None
+        small += piece
+        if len(small) >= _TOGETHER:
+            flush()
+
     with ThreadPoolExecutor(1, "gso-write") as writer:
-        yield write
+        try:
+            yield write
+        finally:
+            flush()
         if last is not None:
             last.result()
 
