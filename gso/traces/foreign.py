@@ -35,13 +35,20 @@ _FORMATS = (
         "An event has to be one line: save the log without line breaks, or attach it to a mail.",
     ),
     (
-        r"\s*(\d{4}-\d\d-\d\d )?(\d\d:\d\d:\d\d\.\d+ )?(\S+ +(In|Out|P|B|M) +)?"
-        r"((IP6?|ARP|Ethernet) .* > |[0-9a-f:]{17} > [0-9a-f:]{17}, |tcpdump: )",
+        r"\s*(\d{4}-\d\d-\d\d )?((\d\d:\d\d:\d\d|\d+)\.\d+ )?(\S+ +(In|Out|P|B|M) +)?"
+        r"((IP6?|ARP|Ethernet) (.* > |\((tos|class|flowlabel|hlim) )"
+        r"|[0-9a-f:]{17} > [0-9a-f:]{17}, |tcpdump: )",
         "tcpdump's text",
         "It has packets, but no sk_buff. `gso validate` judges a capture that tcpdump -w writes.",
     ),
     (
-        r"\s*(->|<-|xx|Policy verdict) .*(flow|identity|endpoint|drop)",
+        r"\s*\d+ +\d+\.\d+ +[0-9a-fA-F.:]+ (\u2192|->) [0-9a-fA-F.:]+ +\S+ \d+ ",
+        "tshark's text",
+        "It has packets, but no sk_buff. `gso validate` judges a capture that tshark -w writes.",
+    ),
+    (
+        r"\s*((->|<-|xx|Policy verdict) .*(flow|identity|endpoint|drop)"
+        r"|CPU \d+: (MARK|DROP|TRACE|CAPTURE|Policy) .*FROM \d+|CPU \d+: Packet dropped )",
         "the text of cilium monitor",
         _NO_SK_BUFF,
     ),
@@ -50,11 +57,21 @@ _FORMATS = (
         "the text of hubble observe",
         _NO_SK_BUFF,
     ),
+    (
+        r'\s*\{("flow":\s*\{)?"time":\s*"[^"]*",\s*"(uuid|verdict)":',
+        "hubble's JSON",
+        _NO_SK_BUFF,
+    ),
     (r"\s*trace id [0-9a-f]+ ", "the text of nft monitor trace", _NO_SK_BUFF),
     (
         r".*\b(calico-packet|cali[0-9a-f]{11}-[IE]|cali-(pi|po|fw|tw)-)",
         "the log of calico's policies",
         _NO_SK_BUFF,
+    ),
+    (
+        r".*\[(DEBUG|INFO|WARNING|ERROR)\]\[\d+\] (felix|confd|monitor-addresses|cni)",
+        "the log of calico's daemons",
+        "It has no packets, and no sk_buff.",
     ),
     (
         r".*\bIN=\S* OUT=\S* ",

@@ -245,10 +245,13 @@ def refuse_unknown(start: bytes, lines: list[bytes], name: str, *, more: bool) -
     if more and len(lines) > 1:
         return
     shown = max(lines, key=len)[:60].decode("utf-8", "replace")
-    message = (
+    which = (
         f"none of its first {len(lines)} lines has a format that `gso diagnose --formats` lists, "
-        f"such as {shown!r}"
+        "such as"
+        if len(lines) > 1
+        else "its only line has no format that `gso diagnose --formats` lists:"
     )
+    message = f"{which} {shown!r}"
     raise _refused(name, message, 0, len(lines))
 
 

@@ -379,19 +379,46 @@ def test_unknown_fields_are_never_clean(text):
     assert diagnosis.clean == (not diagnosis.cases and bool(diagnosis.judged))
 
 
-FOREIGN = {
-    "tcpdump's text": "12:00:00.000001 IP 192.0.2.1.80 > 192.0.2.2.9: Flags [S], seq 1\n",
-    "the text of cilium monitor": "-> endpoint 12 flow 0x1 identity 2->3 state new ifindex lxc1\n",
-    "the text of hubble observe": (
-        "Nov 28 05:17:01.123: default/a:40392 (ID:12) -> default/b:80 (ID:13) "
-        "to-endpoint FORWARDED (TCP Flags: SYN)\n"
+FOREIGN = [
+    ("tcpdump's text", "12:00:00.000001 IP 192.0.2.1.80 > 192.0.2.2.9: Flags [S], seq 1\n"),
+    ("tcpdump's text", "1764300000.123456 IP6 2001:db8::1.80 > 2001:db8::2.9: UDP, length 1\n"),
+    (
+        "tcpdump's text",
+        "12:00:00.000001 IP (tos 0x0, ttl 64, id 0, offset 0, flags [DF], proto UDP (17), "
+        "length 29)\n    192.0.2.1.80 > 192.0.2.2.9: UDP, length 1\n",
     ),
-    "the text of nft monitor trace": "trace id a95ea7ef ip filter trace_chain packet: iif eth0\n",
-    "the log of calico's policies": "calico-packet: IN=cali1 OUT=eth0 SRC=192.0.2.1\n",
-}
+    (
+        "tshark's text",
+        "    1 0.000000000    192.0.2.1 \u2192 192.0.2.2    UDP 1558 33259 \u2192 5501 Len=1516\n",
+    ),
+    ("tshark's text", "  1   0.000000  2001:db8::1 -> 2001:db8::2  TCP 74 80 > 9 [SYN]\n"),
+    (
+        "the text of cilium monitor",
+        "-> endpoint 12 flow 0x1 identity 2->3 state new ifindex lxc1\n",
+    ),
+    (
+        "the text of cilium monitor",
+        "CPU 01: MARK 0x0 FROM 1234 to-network: 1558 bytes (128 captured), state new\n",
+    ),
+    (
+        "the text of hubble observe",
+        "Nov 28 05:17:01.123: default/a:40392 (ID:12) -> default/b:80 (ID:13) "
+        "to-endpoint FORWARDED (TCP Flags: SYN)\n",
+    ),
+    (
+        "hubble's JSON",
+        '{"flow":{"time":"2026-11-28T05:17:01.1Z","uuid":"1-2","verdict":"DROPPED"}}\n',
+    ),
+    ("the text of nft monitor trace", "trace id a95ea7ef ip filter trace_chain packet: iif eth0\n"),
+    ("the log of calico's policies", "calico-packet: IN=cali1 OUT=eth0 SRC=192.0.2.1\n"),
+    (
+        "the log of calico's daemons",
+        "2026-11-28 05:17:01.123 [INFO][123] felix/int_dataplane.go 1259: Applying updates\n",
+    ),
+]
 
 
-@pytest.mark.parametrize(("name", "line"), FOREIGN.items())
+@pytest.mark.parametrize(("name", "line"), FOREIGN)
 def test_text_without_sk_buffs_is_named(tmp_path, capsys, name, line):
     log = tmp_path / "log"
     log.write_text(3 * line)
