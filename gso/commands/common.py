@@ -20,7 +20,8 @@ from gso.headers.tunnels import BY_NAME, known_ports
 from gso.rewriting.found_tunnels import find_tunnels
 
 _TUNNELS = ("none", *BY_NAME)
-_AUTO = (0, "auto")
+AUTO = (0, "auto")
+"""What --tunnel-port auto is read as."""
 
 
 def add_input(command: argparse.ArgumentParser) -> None:
@@ -50,8 +51,8 @@ def add_common(command: argparse.ArgumentParser) -> None:
 
 def tunnel_ports(options: argparse.Namespace) -> dict[int, Any]:
     """What ``--tunnel-port`` says, with the tunnels that ``auto`` finds in the input."""
-    told = dict(one for one in options.tunnel_port if one != _AUTO)
-    if _AUTO not in options.tunnel_port:
+    told = dict(one for one in options.tunnel_port if one != AUTO)
+    if AUTO not in options.tunnel_port:
         return told
     if options.input == "-" or not Path(options.input).is_file():
         raise UsageError(
@@ -72,7 +73,7 @@ def write_json(command: str, facts: dict[str, Any], file: TextIO | None = None) 
 
 def _tunnel_port(text: str) -> tuple[int, str | tuple[str, int]]:
     if text == "auto":
-        return _AUTO
+        return AUTO
     port, _, kind = text.partition("=")
     name, _, protocol = kind.partition(":")
     if not port.isdecimal() or not 0 < int(port) < 1 << 16 or name not in _TUNNELS:

@@ -6,10 +6,12 @@ import argparse
 import json
 import re
 import sys
+from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, BinaryIO, NoReturn, TypeAlias
 
 from gso.commands.files import check_no_input, write_text
+from gso.commands.many import NamedBytes, add_executor, each
 from gso.commands.streams import complain, standard_input, words
 from gso.commands.usage import FINDINGS, FINE, UNUSABLE, UsageError
 from gso.diagnosis import Diagnosis, diagnose
@@ -22,6 +24,8 @@ from gso.traces.formats import SCANNERS, table
 from gso.traces.reader import Format, TraceReader
 
 _PAGE = b"<!doctype html"
+_Answer: TypeAlias = tuple[Diagnosis, str]
+"""A diagnosis, and what is to be said on standard error."""
 
 _DIAGNOSE = """\
 Find packets with wrong header offsets in a log of pwru, perf script, ftrace or the kernel's own
@@ -55,6 +59,7 @@ def add(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--ndjson", action="store_true", help="report as JSON, a line for each log, then a summary"
     )
+    add_executor(command)
     command.add_argument("--html", metavar="FILE", help="write a page with the findings, too")
 
 
@@ -82,9 +87,13 @@ def _diagnose(options: argparse.Namespace) -> int:
     if options.html is not None:
         check_no_input("--html", options.html, options.logs)
         _check_page(Path(options.html))
+    how: dict[str, Any] = {"format": options.format, "kernel": options.kernel or ""}
+    work, here = partial(_read_bytes, **how), partial(_read, **how)
     found = []
-    for name in options.logs:
-        found.append((name, _read(name, options.format, options.kernel or "")))
+    for name, (diagnosis, complaint) in each(options.logs, options.executor, work, here, _lost):
+        if complaint:
+            complain(f"gso: {complaint}")
+        found.append((name, diagnosis))
         if options.ndjson:
             _write_line({"schema": SCHEMA, **log_json(*found[-1])})
     if options.html is not None:
@@ -126,19 +135,37 @@ def _write_reports(found: list[tuple[str, Diagnosis]]) -> None:
             sys.stdout.writelines(f"{printable(line)}\n" for line in as_text(item))
 
 
-def _read(name: str, format: Format, kernel: str) -> Diagnosis:
-    """Diagnose a log; one that cannot be read costs that log only."""
+def _read(name: str, format: Format, kernel: str) -> _Answer:
     try:
         source = standard_input("log") if name == "-" else name
+    except UsageError as error:
+        return _refused(name, str(error))
+    return _diagnosed(name, source, format, kernel)
+
+
+def _read_bytes(name: str, data: bytes, format: Format, kernel: str) -> _Answer:
+    return _diagnosed(name, NamedBytes(name, data), format, kernel)
+
+
+def _diagnosed(name: str, source: str | BinaryIO, format: Format, kernel: str) -> _Answer:
+    """Diagnose a log; one that cannot be read costs that log only."""
+    try:
         with TraceReader(source, format) as reader:
             diagnosis = diagnose(reader, kernel)
             if not diagnosis.events:
                 diagnosis.unread = reader.first_lines
-    except (GsoError, OSError, UsageError) as error:
-        message = printable(words(error) if isinstance(error, OSError) else str(error))
-        complain(f"gso: {message}")
-        return Diagnosis.refused(message.removeprefix(f"{name}: "))
-    return diagnosis
+    except (GsoError, OSError) as error:
+        return _refused(name, words(error) if isinstance(error, OSError) else str(error))
+    return diagnosis, ""
+
+
+def _refused(name: str, error: str) -> _Answer:
+    message = printable(error)
+    return Diagnosis.refused(message.removeprefix(f"{name}: ")), message
+
+
+def _lost(name: str, error: str) -> _Answer:
+    return _refused(name, f"{name}: {error}")
 
 
 def status(diagnosis: Diagnosis) -> int:

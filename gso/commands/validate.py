@@ -7,20 +7,23 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from gso.capture import Capture, Reader
 from gso.commands.common import (
+    AUTO,
     add_common,
-    add_input,
     open_source,
     positive,
     tunnel_ports,
     write_json,
 )
-from gso.commands.usage import FINDINGS, FINE, UNUSABLE, plural
+from gso.commands.many import NamedBytes, add_executor, each
+from gso.commands.streams import complain
+from gso.commands.usage import FINDINGS, FINE, UNUSABLE, UsageError, plural
 from gso.errors import GsoError
 from gso.headers.followed import not_followed
 from gso.headers.fragments import Reassembler
@@ -44,7 +47,10 @@ def add(command: argparse.ArgumentParser) -> None:
     """Describe the subcommand."""
     command.description = _VALIDATE
     command.set_defaults(run=_validate)
-    add_input(command)
+    command.add_argument(
+        "inputs", metavar="IN", nargs="+", help="pcap or pcapng file, or - for a pipe"
+    )
+    add_executor(command)
     command.add_argument("--mtu", metavar="N", type=positive, help="largest IP packet in bytes")
     command.add_argument(
         "--reassemble",
@@ -104,10 +110,79 @@ class _Verdict:
         return FINDINGS if wrong or self.truncated else FINE
 
 
+@dataclass(frozen=True)
+class _Answer:
+    """What was found in a file, or why it could not be read."""
+
+    verdict: _Verdict | None
+    error: str = ""
+
+    @property
+    def status(self) -> int:
+        """The exit status."""
+        return UNUSABLE if self.verdict is None else self.verdict.status
+
+
 def _validate(options: argparse.Namespace) -> int:
-    verdict = _Verdict(reassembled=0 if options.reassemble else None)
-    judge = _Judge(verdict, tunnel_ports(options), options.mtu)
-    with Reader(open_source(options.input)) as reader:
+    one = len(options.inputs) == 1
+    if one and options.executor is None:
+        (name,) = options.inputs
+        options.input = name
+        ports = tunnel_ports(options)
+        return _write_one(
+            options, _judged(open_source(name), ports, options.mtu, options.reassemble)
+        )
+    if options.inputs.count("-") > 1:
+        raise UsageError("standard input can be read once: give - once")
+    if AUTO in options.tunnel_port:
+        raise UsageError(
+            "--tunnel-port auto is for one capture, read here: say PORT=TUNNEL for several"
+        )
+    how = {
+        "ports": dict(options.tunnel_port),
+        "mtu": options.mtu,
+        "reassemble": options.reassemble,
+    }
+    work, here = partial(_read_bytes, **how), partial(_read, **how)
+    answers = each(options.inputs, options.executor, work, here, _lost)
+    return _write_alone(options, answers) if one else _write_many(options, answers)
+
+
+def _write_one(options: argparse.Namespace, verdict: _Verdict) -> int:
+    if options.json:
+        write_json("validate", _validate_json(verdict))
+    else:
+        sys.stdout.writelines(f"{line}\n" for line in _validate_report(options.inputs[0], verdict))
+    return verdict.status
+
+
+def _write_alone(options: argparse.Namespace, answers: Iterator[tuple[str, _Answer]]) -> int:
+    ((_, answer),) = answers
+    if answer.verdict is None:
+        raise UsageError(answer.error)
+    return _write_one(options, answer.verdict)
+
+
+def _write_many(options: argparse.Namespace, answers: Iterator[tuple[str, _Answer]]) -> int:
+    found: list[tuple[str, _Answer]] = []
+    for name, answer in answers:
+        if options.json and answer.error:
+            complain(f"gso: {answer.error}")
+        elif not options.json:
+            sys.stdout.write("\n" * bool(found))
+            sys.stdout.writelines(f"{line}\n" for line in _one_of_many(name, answer))
+        found.append((name, answer))
+    if options.json:
+        write_json("validate_many", _many_json(found))
+    else:
+        sys.stdout.writelines(f"{line}\n" for line in _summary(found))
+    return max(answer.status for _, answer in found)
+
+
+def _judged(source: Any, ports: dict[int, Any], mtu: int | None, reassemble: bool) -> _Verdict:
+    verdict = _Verdict(reassembled=0 if reassemble else None)
+    judge = _Judge(verdict, ports, mtu)
+    with Reader(source) as reader:
         try:
             for batch in reader:
                 judge.batch(batch)
@@ -117,11 +192,73 @@ def _validate(options: argparse.Namespace) -> int:
             verdict.damage = str(error)
     verdict.truncated = reader.truncated
     verdict.incomplete = judge.incomplete
-    if options.json:
-        write_json("validate", _validate_json(verdict))
+    return verdict
+
+
+def _read(name: str, **how: Any) -> _Answer:
+    """Judge a capture of several; one that cannot be read costs that one only."""
+    try:
+        return _Answer(_judged(open_source(name), **how))
+    except (GsoError, UsageError) as error:
+        return _lost(name, str(error))
+    except OSError as error:
+        return _lost(name, error.strerror or str(error))
+
+
+def _read_bytes(name: str, data: bytes, **how: Any) -> _Answer:
+    try:
+        return _Answer(_judged(NamedBytes(name, data), **how))
+    except (GsoError, OSError) as error:
+        return _lost(name, str(error))
+
+
+def _lost(name: str, error: str) -> _Answer:
+    return _Answer(None, printable(f"{name}: {error.removeprefix(f'{name}: ')}"))
+
+
+def _one_of_many(name: str, answer: _Answer) -> Iterator[str]:
+    if answer.verdict is None:
+        yield answer.error
     else:
-        sys.stdout.writelines(f"{line}\n" for line in _validate_report(options.input, verdict))
-    return verdict.status
+        yield from _validate_report(name, answer.verdict)
+
+
+def _summary(found: list[tuple[str, _Answer]]) -> Iterator[str]:
+    statuses = Counter(answer.status for _, answer in found)
+    yield ""
+    yield (
+        f"{plural(len(found), 'capture')}: {statuses[FINE]} fine, {statuses[FINDINGS]} with "
+        f"findings, {statuses[UNUSABLE]} not judged"
+    )
+    for rule, (names, packets) in _by_rule(found).items():
+        yield f"{rule}: {plural(packets, 'packet')} in {plural(len(names), 'capture')}"
+
+
+def _by_rule(found: list[tuple[str, _Answer]]) -> dict[str, tuple[list[str], int]]:
+    rules: dict[str, tuple[list[str], int]] = {}
+    for name, answer in found:
+        for one, _, count in answer.verdict.found.values() if answer.verdict else ():
+            names, packets = rules.get(one.rule, ([], 0))
+            rules[one.rule] = names + [name] * (name not in names[-1:]), packets + count
+    return rules
+
+
+def _many_json(found: list[tuple[str, _Answer]]) -> dict[str, Any]:
+    return {
+        "captures": [
+            {
+                "capture": name,
+                "exit_status": answer.status,
+                "error": answer.error,
+                "report": _validate_json(answer.verdict) if answer.verdict else None,
+            }
+            for name, answer in found
+        ],
+        "summary": [
+            {"rule": rule, "packets": packets, "captures": names}
+            for rule, (names, packets) in _by_rule(found).items()
+        ],
+    }
 
 
 class _Judge:
