@@ -5,7 +5,7 @@
 What git has in HEAD is built, dated as its commit, so that the same commit gives the same bytes.
 Each wheel is repaired (auditwheel gives it the oldest manylinux tag that it keeps), installed into
 an environment of its own and tried. aarch64 and musl need the machines that the release
-workflow uses.
+workflow uses. A bill of materials (CycloneDX) says what is in the release (release/sbom.py).
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ ROOT = Path(__file__).resolve().parents[1]
 DIST = ROOT / "dist"
 VERSIONS = ("3.10", "3.11", "3.12", "3.13")
 """The Pythons that wheels are built for, where they are there."""
+EXTRAS = ("arrow", "zstd", "scapy", "kernel")
+"""The extras that are for users."""
 
 
 def main() -> None:
@@ -34,6 +36,7 @@ def main() -> None:
             smoke(python, wheel, Path(folder))
             print(wheel.relative_to(ROOT), f"{wheel.stat().st_size / 1e6:.2f} MB", flush=True)
     run(sys.executable, "-m", "twine", "check", "--strict", *sorted(DIST.iterdir()))
+    run(sys.executable, ROOT / "release/sbom.py", DIST)
 
 
 def interpreters() -> Iterator[Path]:

@@ -17,10 +17,10 @@ ROOT = HERE.parent
 LOCKS = {
     "make": ("kernel", "arrow", "test", "bench", "lint"),
     "fuzz": ("fuzz",),
-    "release": ("release",),
     "docs": ("docs",),
+    "release": ("release",),
 }
-"""The extras that each lock file has; those of the first are what the others must agree with."""
+"""The extras that each lock file has; each must agree with those before it."""
 
 
 def main() -> None:
@@ -39,8 +39,8 @@ def lock(name: str, extras: tuple[str, ...], oldest: str, more: str) -> None:
     command += ["--generate-hashes", "--only-binary=:all:", "--upgrade", "--no-config"]
     command += ["--default-index=https://pypi.org/simple", "--custom-compile-command=make lock"]
     command += [f"--extra={extra}" for extra in extras] + [f"--output-file={target}"]
-    if name != "make":
-        command.append("--constraints=requirements/make.lock")
+    earlier = list(LOCKS)[: list(LOCKS).index(name)]
+    command += [f"--constraints=requirements/{one}.lock" for one in earlier]
     subprocess.run([*command, "pyproject.toml", "-"], input=more, text=True, check=True, cwd=ROOT)
 
 

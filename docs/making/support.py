@@ -17,7 +17,7 @@ from packaging.requirements import Requirement
 
 from gso.diagnosis.reasons import known_versions, reason_lists
 from making.markdown import code, plain, table
-from wheels import VERSIONS
+from wheels import EXTRAS, VERSIONS
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -25,7 +25,6 @@ else:
     import tomli as tomllib
 
 ROOT = Path(__file__).resolve().parents[2]
-_EXTRAS = ("arrow", "zstd", "scapy", "kernel")
 _REFERENCE = "6.12"
 """The kernel of vectors that name none."""
 
@@ -65,8 +64,8 @@ def pythons() -> str:
         here = "`make wheels`" if version in VERSIONS else ""
         row = [version, "yes" if version in tested else "no"]
         row.append(", ".join(filter(None, (released, here))) or "no")
-        rows.append([*row, *(_installed(extras[extra], version) for extra in _EXTRAS)])
-    return table(["Python", "tested", "wheels", *(code(f"[{e}]") for e in _EXTRAS)], rows)
+        rows.append([*row, *(_installed(extras[extra], version) for extra in EXTRAS)])
+    return table(["Python", "tested", "wheels", *(code(f"[{e}]") for e in EXTRAS)], rows)
 
 
 def _installed(extra: list[str], version: str) -> str:

@@ -3,6 +3,7 @@
 import re
 import runpy
 import sys
+from itertools import combinations
 from pathlib import Path
 
 import pytest
@@ -78,10 +79,11 @@ def test_a_lock_has_what_the_project_asks_for(name, python):
 
 @pytest.mark.parametrize("python", PYTHONS)
 def test_locks_agree(python):
-    make, fuzz = locked("make", python), locked("fuzz", python)
-    assert {name: make[name] for name in make.keys() & fuzz} == {
-        name: fuzz[name] for name in make.keys() & fuzz
-    }
+    """All of them are installed into one environment."""
+    for one, other in combinations(LOCKS, 2):
+        first, second = locked(one, python), locked(other, python)
+        both = first.keys() & second.keys()
+        assert {name: first[name] for name in both} == {name: second[name] for name in both}
 
 
 @pytest.mark.parametrize("name", LOCKS)
