@@ -6,13 +6,13 @@ import argparse
 import json
 from dataclasses import asdict
 
-from gso.kernel.runs import doctor
+from gso.kernel.runs import distribution, doctor
 
 
 def add(command: argparse.ArgumentParser) -> None:
     """Describe the subcommand."""
     command.description = "Exit status: 0 all is there, 1 something is missing."
-    command.add_argument("--install", action="store_true", help="get it from Debian, with sudo")
+    command.add_argument("--install", action="store_true", help="get it with apt, with sudo")
     command.add_argument(
         "--applications",
         action="store_true",
@@ -36,8 +36,7 @@ def _doctor(options: argparse.Namespace) -> int:
             print(f"{mark:8}{finding.name:20} {finding.detail}")
         packages = sorted({f.package for f in findings if not f.present and f.package})
         if packages:
-            print(
-                f"\nto get what is missing: gso-kernel doctor --install, or\n"
-                f"  apt-get install {' '.join(packages)}"
-            )
+            host = distribution.of_host()
+            install = " gso-kernel doctor --install, or" if host.has_apt else ""
+            print(f"\nto get what is missing:{install}\n  {host.advice(packages)}")
     return int(any(f.required and not f.present for f in findings))

@@ -12,6 +12,8 @@ from pathlib import Path
 from gso.kernel.errors import TestBedError, UsageError
 from gso.kernel.machine import kvm
 from gso.kernel.processes import SEARCH_PATH
+from gso.kernel.runs import distribution
+from gso.kernel.runs.distribution import Distribution
 from gso.kernel.trees import debian
 
 
@@ -70,19 +72,22 @@ class Finding:
 
 def examine() -> list[Finding]:
     """Look at everything; nothing is changed."""
-    found = [_tool(tool, shutil.which(tool.program, path=SEARCH_PATH)) for tool in TOOLS]
-    found += [_tool(t, t.program if Path(t.program).exists() else None) for t in LIBRARIES]
+    host = distribution.of_host()
+    found = [_tool(tool, shutil.which(tool.program, path=SEARCH_PATH), host) for tool in TOOLS]
+    found += [_tool(t, t.program if Path(t.program).exists() else None, host) for t in LIBRARIES]
     found += [_virtme_ng(), _kernels()]
     native = kvm.probe(again=True)
     detail = native.reason if native.works else f"{native.reason}; kernels run under emulation"
     return [*found, Finding("KVM", native.works, detail, required=False)]
 
 
-def _tool(tool: Tool, path: str | None) -> Finding:
+def _tool(tool: Tool, path: str | None, host: Distribution) -> Finding:
     use = f"{tool.purpose} ({tool.only_for} only)" if tool.only_for else tool.purpose
-    detail = path or f"{use}; Debian package {tool.package}"
+    package = host.package(tool.package)
+    named = f"{host.name} package {package}" if package else f"no package of {host.name} is known"
+    detail = path or f"{use}; {named}"
     return Finding(
-        tool.program, path is not None, detail, tool.package, not tool.only_for, tool.only_for
+        tool.program, path is not None, detail, package, not tool.only_for, tool.only_for
     )
 
 
@@ -120,15 +125,21 @@ def check_applications() -> None:
 
 
 def install(findings: list[Finding], *, applications: bool) -> None:
-    """Get what is missing from Debian, with sudo unless this is root already.
+    """Get what is missing with apt, with sudo unless this is root already.
 
     What ``--applications`` needs comes only when wanted: Debian starts web servers it installs.
+
+    Raises:
+        UsageError: this host's distribution has no apt; the message has the command to give.
     """
     wanted = [f for f in findings if applications or f.only_for != "--applications"]
     missing = sorted({f.package for f in wanted if not f.present and f.package})
     lists = any(f.name == "Debian kernels" and not f.present for f in findings)
     if not missing and not lists:
         return
+    host = distribution.of_host()
+    if not host.has_apt:
+        raise UsageError(f"--install uses apt; here: {host.advice(missing)}")
     _apt("update")
     if missing:
         _apt("install", "--yes", "--no-install-recommends", *missing)
