@@ -10,6 +10,7 @@ CONTENTS = {
         "howto/verify-a-patch",
         "howto/hunt",
         "howto/write-a-tunnel",
+        "howto/watch-a-cluster",
     ),
     "Reference": (
         "reference/library",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from gso.kernel.scenarios.faults import FAULTS, Change
 from gso.kernel.scenarios.registry import SCENARIOS
@@ -97,25 +98,36 @@ def _change(change: Change | None, otherwise: str) -> str:
 
 
 def schemas() -> str:
-    """Return every schema of JSON that a command writes, with its topmost members."""
+    """Return every schema of JSON that a command writes, with the topmost members of each form."""
     parts = []
     for path, schema in _schemas():
-        required = set(schema.get("required", ()))
-        rows = (
-            [code(name), "always" if name in required else "", plain(one.get("description", ""))]
-            for name, one in schema.get("properties", {}).items()
-        )
-        version = schema.get("properties", {}).get("schema", {}).get("const", "")
-        parts += [
-            f"## {plain(schema['title'])}",
-            f"{plain(schema.get('description', ''))} File: {code(path)}."
-            + (f" Its `schema` is {code(str(version))}." if version else ""),
-            table(["member", "there", "what it is"], rows),
-        ]
+        parts += [f"## {plain(schema['title'])}", f"{_words(schema)}File: {code(path)}."]
+        for form in schema.get("oneOf", [schema]):
+            name = form.get("$ref", "").removeprefix("#/$defs/")
+            described = schema["$defs"][name] if name else form
+            if name:
+                parts.append(f"{_words(described)}The form {code(name)}:")
+            parts.append(table(["member", "type", "there", "what it is"], _members(described)))
     return "\n\n".join(parts) + "\n"
 
 
-def _schemas() -> Iterator[tuple[str, dict]]:
+def _words(schema: dict[str, Any]) -> str:
+    text = schema.get("description", "").strip().rstrip(".")
+    return f"{plain(text)}. " if text else ""
+
+
+def _members(schema: dict[str, Any]) -> Iterator[list[str]]:
+    required = set(schema.get("required", ()))
+    for name, one in schema.get("properties", {}).items():
+        words = plain(one.get("description", ""))
+        if "const" in one:
+            words = f"{code(str(one['const']))} {words}"
+        kinds = one.get("type", "")
+        kind = " or ".join(kinds) if isinstance(kinds, list) else kinds
+        yield [code(name), kind, "always" if name in required else "", words]
+
+
+def _schemas() -> Iterator[tuple[str, dict[str, Any]]]:
     for folder in ("gso", "kernel"):
         for path in sorted((ROOT / folder).rglob("*.schema.json")):
             yield str(path.relative_to(ROOT)), json.loads(path.read_text(encoding="utf-8"))

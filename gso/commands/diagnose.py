@@ -95,13 +95,13 @@ def _diagnose(options: argparse.Namespace) -> int:
             complain(f"gso: {complaint}")
         found.append((name, diagnosis))
         if options.ndjson:
-            _write_line({"schema": SCHEMA, **log_json(*found[-1])})
+            write_line(log_json(*found[-1]))
     if options.html is not None:
         from gso.drawing.diagnosis_page import page  # noqa: PLC0415  (seldom needed)
 
         write_text(options.html, page(found))
     if options.ndjson:
-        _write_line({"schema": SCHEMA, "summary": summary_json(found)})
+        write_line({"summary": summary_json(found)})
     elif options.json:
         json.dump(as_json(found), sys.stdout, indent=2)
         sys.stdout.write("\n")
@@ -121,8 +121,9 @@ def _check_page(path: Path) -> None:
                 )
 
 
-def _write_line(value: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(value) + "\n")
+def write_line(value: dict[str, Any]) -> None:
+    """Write a line of --ndjson at once; the schema of all lines is that of the reports."""
+    sys.stdout.write(json.dumps({"schema": SCHEMA, **value}) + "\n")
     sys.stdout.flush()
 
 

@@ -8,11 +8,11 @@ import signal
 import sys
 from types import FrameType
 
-from gso.commands.diagnose import status
+from gso.commands.diagnose import status, write_line
 from gso.commands.usage import FINE, UsageError
 from gso.diagnosis import Diagnoser
 from gso.diagnosis.live import WatchError, kernel_functions, lacking, program, watch
-from gso.drawing.diagnosis_json import as_json
+from gso.drawing.diagnosis_json import as_json, log_json
 from gso.drawing.diagnosis_text import report
 from gso.printable import printable
 
@@ -29,7 +29,13 @@ def add(command: argparse.ArgumentParser) -> None:
     command.set_defaults(run=_watch)
     command.add_argument("--seconds", metavar="N", type=_seconds, help="end after N seconds")
     command.add_argument("--count", metavar="N", type=_count, help="end after N events")
-    command.add_argument("--json", action="store_true", help="report as JSON")
+    form = command.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="report as JSON")
+    form.add_argument(
+        "--ndjson",
+        action="store_true",
+        help="report as JSON, a line as soon as something is seen to be wrong, then the diagnosis",
+    )
     command.add_argument(
         "--bpftrace", metavar="PROGRAM", default="bpftrace", help="the bpftrace to run"
     )
@@ -89,12 +95,17 @@ def _diagnose(text: str, options: argparse.Namespace) -> int:
             for rules, message in diagnoser.wrong():
                 if rules not in told:
                     told.add(rules)
-                    sys.stderr.write(f"{', '.join(rules)}: {printable(message)}\n")
+                    if options.ndjson:
+                        write_line({"found": {"rules": list(rules), "message": message}})
+                    else:
+                        sys.stderr.write(f"{', '.join(rules)}: {printable(message)}\n")
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
     diagnosis = diagnoser.finish()
-    if options.json:
+    if options.ndjson:
+        write_line(log_json("this host", diagnosis))
+    elif options.json:
         json.dump(as_json([("this host", diagnosis)]), sys.stdout, indent=2)
         sys.stdout.write("\n")
     else:

@@ -92,5 +92,5 @@ def test_what_is_no_release_is_refused(tmp_path):
         sbom.main(str(tmp_path))
     made(tmp_path)
     made(tmp_path, version="1.2.4")
-    with pytest.raises(SystemExit, match="several versions: 1.2.3, 1.2.4"):
+    with pytest.raises(SystemExit, match=r"several versions: 1\.2\.3, 1\.2\.4"):
         sbom.main(str(tmp_path))

@@ -20,7 +20,18 @@ from papers import PAPERS, ROOT, Block, blocks, without_blocks
 
 RUN = [paper for paper in PAPERS if any(block.language for block in blocks(paper))]
 # Programs of others in commands that are not run.
-OTHERS = {"sbatch", "ethtool", "ip", "tcpdump", "tshark", "python3", "pip", "."}
+OTHERS = {
+    "kubectl",
+    "podman",
+    "sbatch",
+    "ethtool",
+    "ip",
+    "tcpdump",
+    "tshark",
+    "python3",
+    "pip",
+    ".",
+}
 LANGUAGES = {"", "text", "python", "sh", "console", "yaml"}
 
 

@@ -9,8 +9,10 @@ import subprocess
 import sys
 import threading
 import time
+from importlib.resources import files
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 import gso
@@ -73,6 +75,22 @@ def test_events_are_diagnosed_as_they_arrive(tmp_path, capsys):
     found = json.loads(told.out)["findings"]
     assert found[0]["function"] == "ip_vs_tunnel_xmit"
     assert found[0]["packets"] == 4
+
+
+@pytest.mark.usefixtures("host")
+def test_lines_of_json_say_at_once_what_is_wrong(tmp_path, capsys):
+    schema = json.loads(files("gso.commands").joinpath("diagnose.schema.json").read_text())
+    program = bpftrace(tmp_path, f"cat {RECORDED}; exec sleep 60")
+    assert main(["watch", "--bpftrace", program, "--count", "28", "--ndjson"]) == 1
+    told = capsys.readouterr()
+    assert told.err == "watching; interrupt to end\n"
+    *found, last = [json.loads(line) for line in told.out.splitlines()]
+    checker = jsonschema.Draft202012Validator(schema)
+    assert all(checker.is_valid(line) for line in (*found, last))
+    assert found[0]["found"]["rules"] == ["tunnel-header-negative", "inner-mac-length"]
+    assert "tnl_hlen is -2" in found[0]["found"]["message"]
+    assert not last["clean"]
+    assert last["findings"][0]["function"] == "ip_vs_tunnel_xmit"
 
 
 @pytest.mark.usefixtures("host")
