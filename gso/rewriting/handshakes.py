@@ -4,7 +4,8 @@ A host announces in its SYN the largest segment it takes (RFC 9293, section 3.7.
 limit what it sends. A sender uses what the peer announced, bounded by the MTU of its own link, less
 the TCP options of each segment: timestamps as a rule, selective acknowledgements at times
 (tcp_current_mss in the kernel). A packet that fits the MTU is no super-packet, whatever was
-announced. Where no MTU is given, it is 1500, or more if the SYNs that were captured announce more.
+announced. Where no MTU is given, it is 1500, or more if the SYNs that were captured announce more;
+between loopback addresses, without a SYN, it is that of the loopback device.
 """
 
 from __future__ import annotations
@@ -126,11 +127,10 @@ class Handshakes:
 
     def _room(self, packet: Any, flow: Flow) -> int:
         """Bytes of a segment, with TCP's options, that fit the MTU: announced MSS if it is more."""
-        room = (self._mtu or USUAL_MTU) - _IP_HLEN[int(packet["version"])] - _TCP_HLEN
-        if self._mtu is not None:
-            return room
         known = [mss for mss in (flow.announced, flow.peer) if mss is not None]
-        return max(room, min(known, default=0))
+        usual = USUAL_MTU if known or not _is_loopback(packet) else _LOOPBACK_MTU
+        room = (self._mtu or usual) - _IP_HLEN[int(packet["version"])] - _TCP_HLEN
+        return room if self._mtu is not None else max(room, min(known, default=0))
 
     def _size(self, packet: Any, flow: Flow) -> int | None:
         if self._gso_size is not None:

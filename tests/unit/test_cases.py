@@ -130,6 +130,22 @@ def test_datagrams_of_the_loopback_device_are_no_super_packets(address, tmp_path
     capsys.readouterr()
 
 
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+@pytest.mark.parametrize("words", [(), SIZE])
+def test_tcp_of_the_loopback_device_is_no_super_packet(address, words, tmp_path, capsys):
+    source, out = tmp_path / "in.pcap", tmp_path / "out.pcap"
+    there = (address, 5000), (address, 5001)
+    frame = handmade.ethernet(handmade.tcp(*there, b"x" * 9000))
+    gso.write_capture(source, [frame])
+    assert main(["segment", str(source), str(out), *words]) == 0
+    assert gso.read_capture(out).frames.to_list() == [frame]
+    shake = [handmade.syn(*there, 1460), handmade.syn(*there[::-1], 1460, flags=0x12)]
+    gso.write_capture(source, [*map(handmade.ethernet, shake), frame])
+    assert main(["segment", str(source), str(out), *words]) == 0
+    assert len(gso.read_capture(out)) == 2 + 7
+    capsys.readouterr()
+
+
 @pytest.mark.parametrize("tags", [0, 1, 2, 3])
 def test_padding_behind_tags_is_told_without_a_checksum(tags, tmp_path, capsys):
     frame = handmade.ethernet(handmade.tcp(payload=b"x", options=b"")).ljust(60, b"\0")
