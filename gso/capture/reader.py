@@ -132,6 +132,8 @@ class Packets:
     section: Section
     origin: int
     """Offset in the file of ``buffer[0]``."""
+    between: tuple[tuple[int, bytes], ...] = ()
+    """Blocks of other kinds, each with the number of the packet that it stands before."""
 
     def offsets(self, skip: int = 0) -> Int64s:
         """Where each packet starts after `gather` has put them together, and the end."""
@@ -207,6 +209,7 @@ class _Held:
         self.count = 0
         self._records = np.empty(MOST_RECORDS, RECORD_DTYPE)
         self._last: Packets | None = None
+        self._between: list[tuple[int, bytes]] = []
 
     def goes_on(self, part: Block | Packets, buffer: Bytes) -> bool:
         """Whether packets can be added after this part, and those of the part as well."""
@@ -220,11 +223,15 @@ class _Held:
         self._records[self.count : stop] = packets.records
         self.count, self._last = stop, packets
 
+    def add_block(self, block: Block) -> None:
+        self._between.append((self.count, block.raw))
+
     def take(self) -> Packets:
         """All of them; valid until others are added."""
         assert self._last is not None
         count, self.count = self.count, 0
-        return replace(self._last, records=self._records[:count])
+        between, self._between = tuple(self._between), []
+        return replace(self._last, records=self._records[:count], between=between)
 
 
 class Reader:
@@ -323,6 +330,12 @@ class Reader:
 
     def packets(self) -> Iterator[Packets]:
         """Yield the packets alone, in pieces that do not end where an interface is described."""
+        for part in self.stretches():
+            if isinstance(part, Packets):
+                yield part
+
+    def stretches(self) -> Iterator[Block | Packets]:
+        """Yield everything as `parts` does, packets in pieces with the blocks between them."""
         held = _Held()
         try:
             for part in self.parts():
@@ -330,6 +343,10 @@ class Reader:
                     yield held.take()
                 if isinstance(part, Packets):
                     held.add(part)
+                elif held.count:
+                    held.add_block(part)
+                else:
+                    yield part
                 self._buffer_is_kept = held.count > 0
         except GsoError:
             if held.count:

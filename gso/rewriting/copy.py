@@ -7,6 +7,7 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -26,22 +27,25 @@ _TOGETHER = 1 << 18
 def copy_capture(
     source: Source,
     target: Any,
-    replace: Callable[[Packets], Iterator[memoryview]],
+    rewrite: Callable[[Packets], Iterator[memoryview]],
     *,
     finish: Callable[[], Iterator[memoryview]] | None = None,
     keep: Callable[[Block], bytes] | None = None,
+    stretches: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> str | None:
-    """Copy a capture, with the packets replaced by what `replace` yields for them.
+    """Copy a capture, with the packets replaced by what `rewrite` yields for them.
 
     Args:
         source: path, binary file, or the bytes of one.
         target: binary file to write to.
-        replace: yields the bytes to write for some packets; each piece must last until the next
+        rewrite: yields the bytes to write for some packets; each piece must last until the next
             but one.
-        finish: yields the bytes to write for packets that `replace` has kept back; called where
+        finish: yields the bytes to write for packets that `rewrite` has kept back; called where
             anything but packets follows.
         keep: returns the bytes to write for any other block, by default :func:`as_written`.
+        stretches: whether `rewrite` takes packets with the blocks between them, which it then
+            yields in their places; many short pieces take longer.
         progress: called now and then with the number of bytes read.
 
     Returns what the file's end lacks, or None. Raises GsoError for a damaged capture; what precedes
@@ -51,12 +55,12 @@ def copy_capture(
     finish = finish or _nothing
     with Reader(source) as reader, _output(target) as write:
         try:
-            for part in reader.parts():
+            for part in reader.stretches() if stretches else reader.parts():
                 if isinstance(part, Block):
                     _write_all(write, finish())
                     write(keep(part))
                 else:
-                    _write_all(write, replace(part))
+                    _write_all(write, rewrite(part))
                 if progress is not None:
                     progress(reader.position)
         except GsoError:
@@ -96,8 +100,22 @@ class Packer:
         """Pack the packets for a file, with ``frames[i]`` in place of packet ``parents[i]``.
 
         A packet may have several frames, in a row. Each gets its timestamp, interface and first
-        `skip` bytes; the first one also its options.
+        `skip` bytes; the first one also its options. Blocks between packets stay where they are.
         """
+        if not packets.between:
+            return self._pack(packets, frames, parents, skip)
+        packed = bytearray()
+        start = 0
+        for stop, block in (*packets.between, (len(packets.records), b"")):
+            if stop > start:
+                low, high = np.searchsorted(parents, [start, stop]).tolist()
+                some = replace(packets, records=packets.records[start:stop], between=())
+                packed += self._pack(some, frames[low:high], parents[low:high] - start, skip)
+                start = stop
+            packed += block
+        return memoryview(packed)
+
+    def _pack(self, packets: Packets, frames: Frames, parents: Int64s, skip: int) -> memoryview:
         records = packets.records
         first = np.searchsorted(parents, np.arange(len(records) + 1))
         skips = packets.section.same(skip)

@@ -7,7 +7,9 @@ into is named by `unlooked`.
 from __future__ import annotations
 
 import struct
+from collections import deque
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 from typing import Literal, NamedTuple
 
@@ -77,9 +79,14 @@ def runs(packets: Packets) -> Iterator[tuple[Packets, Link]]:
         rows = np.flatnonzero(number == i)
         skips[rows] = _skips(packets, name, rows)
     edges = np.flatnonzero(np.diff(number) | np.diff(skips)) + 1
+    blocks = deque(packets.between)
     for start, stop in pairwise([0, *edges.tolist(), len(records)]):
+        between = []
+        while blocks and (blocks[0][0] < stop or stop == len(records)):
+            before, raw = blocks.popleft()
+            between.append((before - start, raw))
         yield (
-            Packets(packets.buffer, records[start:stop], section, packets.origin),
+            replace(packets, records=records[start:stop], between=tuple(between)),
             _link(kinds[number[start]], int(skips[start])),
         )
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 import capture_files as cf
 import gso
+import handmade
 from gso.rewriting.copy import copy_capture
 from gso.rewriting.segment import segment_capture
 
@@ -45,3 +46,34 @@ def test_what_precedes_damage_is_on_the_disk(tmp_path, count):
     with target.open("wb") as file, pytest.raises(gso.GsoError, match=f"byte {len(whole)}"):
         segment_capture(io.BytesIO(whole + cf.block(6, bytes(8))), file)
     assert target.read_bytes() == whole
+
+
+@given(st.lists(st.integers(0, 5), max_size=30), st.integers(0, 2), st.booleans())
+def test_blocks_between_packets_stay_where_they_are(kinds, first, cut):
+    """Interfaces of two link types, comments and packets in any order, some of which are cut."""
+    long = handmade.tcp(payload=bytes(i % 251 for i in range(3000)))
+    short = handmade.tcp(payload=b"x")
+    whole, expected = [cf.section()], []
+    links = []
+    for kind in [*[0] * first, 0, *kinds]:
+        if kind < 2:
+            links.append(("ethernet", 1) if kind == 0 else ("raw", 101))
+            whole.append(cf.interface(link=links[-1][1]))
+            expected.append(whole[-1])
+        elif kind == 2:
+            whole.append(cf.block(0x0BAD, b"note"))
+            expected.append(whole[-1])
+        else:
+            which = (kind * 7 + len(whole)) % len(links)
+            name, _ = links[which]
+            packet = long if kind == 3 else short
+            frame = handmade.ethernet(packet) if name == "ethernet" else packet
+            whole.append(cf.enhanced(frame, which=which, ticks=len(whole)))
+            pieces = gso.segment(frame, 1448, link_type=name).to_list() if kind == 3 else [frame]
+            expected += [cf.enhanced(one, which=which, ticks=len(whole) - 1) for one in pieces]
+    target = io.BytesIO()
+    damage = [cf.block(6, bytes(8))] * cut
+    segment_capture(io.BytesIO(b"".join(whole + damage)), target, 1448, damage="report") if (
+        any(kind > 2 for kind in kinds)
+    ) else segment_capture(io.BytesIO(b"".join(whole)), target, 1448)
+    assert target.getvalue()[len(whole[0]) :] == b"".join(expected)
