@@ -45,6 +45,7 @@ from .stacks import (
     as_data,
     contains,
     draw,
+    needs,
     similar,
     simpler,
     way,
@@ -130,7 +131,7 @@ class Hunt:
     def known(self, stack: Stack, found: frozenset[str]) -> Stack | None:
         """Return an earlier finding that explains this one."""
         for other, complained in self.findings:
-            same = contains(stack, other) or similar(stack, other)
+            same = contains(stack, other) or (needs(stack, other) and similar(stack, other))
             if same and complained & found:
                 return other
         return None

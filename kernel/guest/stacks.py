@@ -206,8 +206,10 @@ def _fits(layers: tuple[Layer, ...], rules: Rules) -> bool:
 
 
 def contains(stack: Stack, part: Stack) -> bool:
-    """Say whether all layers of ``part`` are in the stack, in their order."""
-    return all(_within(getattr(stack, leg), getattr(part, leg)) for leg in ("near", "far"))
+    """Say whether all of ``part`` is in the stack: its layers in their order, and what it needs."""
+    return needs(stack, part) and all(
+        _within(getattr(stack, leg), getattr(part, leg)) for leg in ("near", "far")
+    )
 
 
 def _within(layers: tuple[Layer, ...], part: tuple[Layer, ...]) -> bool:
@@ -218,6 +220,15 @@ def _within(layers: tuple[Layer, ...], part: tuple[Layer, ...]) -> bool:
 def _covers(layer: Layer, wanted: Layer) -> bool:
     same = (layer.kind, layer.outer, layer.inner) == (wanted.kind, wanted.outer, wanted.inner)
     return same and set(wanted.options) <= set(layer.options)
+
+
+def needs(stack: Stack, part: Stack) -> bool:
+    """Say whether the stack has the traffic, offload and sender that ``part`` cannot be without."""
+    return (
+        part.traffic in ("tcp", stack.traffic)
+        and part.offload in ("tso off", stack.offload)
+        and (stack.local or not part.local)
+    )
 
 
 def similar(one: Stack, other: Stack) -> bool:

@@ -97,6 +97,11 @@ def test_what_is_left_of_a_stack_is_in_it():
             if len(smaller.far) == len(stack.far):
                 assert contains(stack, smaller)
     assert contains(INCIDENT, SMALLEST)
+    # What needs datagrams is another fault than what TCP shows.
+    assert contains(INCIDENT, replace(SMALLEST, traffic="udp", offload="tx off", local=True))
+    assert not contains(replace(INCIDENT, traffic="tcp"), replace(SMALLEST, traffic="udp"))
+    assert not contains(INCIDENT, replace(SMALLEST, offload="txvlan off"))
+    assert not contains(replace(INCIDENT, local=False), replace(SMALLEST, local=True))
     assert not contains(SMALLEST, INCIDENT)
 
 
