@@ -19,7 +19,9 @@ settings.load_profile("repeatable" if os.environ.get("CI") == "true" else "untim
 PACKAGES = {
     "aarch64-linux-gnu-gcc": "gcc-aarch64-linux-gnu libc6-dev-arm64-cross",
     "bpftrace": "bpftrace",
+    "bwrap": "bubblewrap",
     "chromium": "chromium",
+    "debootstrap": "debootstrap",
     "editcap": "tshark",
     "gcc": "gcc",
     "perf": "linux-perf",
@@ -46,6 +48,16 @@ def tshark() -> str:
 @pytest.fixture(scope="session")
 def chromium() -> str:
     return program("chromium")
+
+
+@pytest.fixture(scope="session")
+def bwrap() -> str:
+    return program("bwrap")
+
+
+@pytest.fixture(scope="session")
+def debootstrap() -> str:
+    return program("debootstrap")
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,9 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
+from gso.kernel.trees import apt
 
+from papers import blocks
 from wheels import VERSIONS, interpreter
 
 ROOT = Path(__file__).parents[2]
@@ -189,3 +191,75 @@ def test_two_builds_are_equal(wheel, tmp_path):
 def contents(wheel: Path) -> dict[str, str]:
     with zipfile.ZipFile(wheel) as archive:
         return {name: sha256(archive.read(name)).hexdigest() for name in archive.namelist()}
+
+
+SUITES = {(3, 11): ("bookworm", "2.36"), (3, 13): ("trixie", "2.41")}
+"""For each Python the suite of Debian that has it, and the suite's C library."""
+BARE = "python3-minimal,python3-venv,python3-numpy"
+
+
+@pytest.fixture(scope="module")
+def bare(wheel, debootstrap, bwrap, tmp_path_factory):
+    """A minimal Debian with Python and NumPy, without a compiler and without a network.
+
+    Returns a function that runs a program in it, in a folder with what the README reads.
+    """
+    if os.geteuid() != 0:
+        pytest.skip("debootstrap needs root")
+    if sys.version_info[:2] not in SUITES:
+        pytest.skip(f"no suite of Debian has Python {sys.version_info[0]}.{sys.version_info[1]}")
+    suite, newest = SUITES[sys.version_info[:2]]
+    ours = os.confstr("CS_GNU_LIBC_VERSION").split()[1]
+    if [*map(int, ours.split("."))] > [*map(int, newest.split("."))]:
+        pytest.skip(f"wheels built here need glibc {ours}; {suite} has {newest}")
+    folder = tmp_path_factory.mktemp("bare")
+    root, mirror = folder / "root", apt._archive("debian")
+    setup = [debootstrap, "--variant=minbase", f"--include={BARE}", suite, root, mirror]
+    run(*setup, cwd=folder)
+    shutil.copytree(ROOT / "tests/kernel/data", root / "home/tests/kernel/data")
+    shutil.copy(wheel, root / "home")
+
+    def inside(*command: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [
+                *(bwrap, "--unshare-all", "--clearenv", "--bind", root, "/", "--dev", "/dev"),
+                *("--proc", "/proc", "--chdir", "/home", "--setenv", "COLUMNS", "100"),
+                *("--setenv", "PATH", "/home/venv/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
+                *command,
+            ],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    for compiler in ("cc", "gcc", "c++", "cython3", "make"):
+        assert inside("sh", "-c", f"command -v {compiler}").returncode != 0
+    for command in (
+        ("python3", "-m", "venv", "--system-site-packages", "venv"),
+        ("venv/bin/pip", "install", "--quiet", "--no-index", "--no-compile", wheel.name),
+    ):
+        done = inside(*command)
+        assert done.returncode == 0, done.stdout + done.stderr
+    yield inside
+    shutil.rmtree(root)
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("wheel")
+def test_a_wheel_does_what_the_readme_says_without_a_compiler(bare):
+    """Each program of the library and each command ``gso`` that the README shows."""
+    programs = commands = 0
+    shown = blocks(ROOT / "README.md")
+    for block, answer in zip(shown, [*shown[1:], None], strict=True):
+        if block.language == "python":
+            done = bare("python", "-c", block.text)
+            assert (done.returncode, done.stderr, done.stdout) == (0, "", answer.text)
+            programs += 1
+        elif block.language == "sh" and not block.reason:
+            for command, status, _ in block.commands():
+                done = bare("sh", "-c", command)
+                assert done.returncode == status, f"{command}\n{done.stdout}\n{done.stderr}"
+                commands += 1
+    assert programs >= 1
+    assert commands >= 6
+    assert "/home/venv/" in bare("python", "-c", "import gso; print(gso.__file__)").stdout
