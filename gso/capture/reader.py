@@ -132,7 +132,7 @@ class Packets:
     section: Section
     origin: int
     """Offset in the file of ``buffer[0]``."""
-    between: tuple[tuple[int, bytes], ...] = ()
+    between: tuple[tuple[int, Block], ...] = ()
     """Blocks of other kinds, each with the number of the packet that it stands before."""
 
     def offsets(self, skip: int = 0) -> Int64s:
@@ -209,7 +209,7 @@ class _Held:
         self.count = 0
         self._records = np.empty(MOST_RECORDS, RECORD_DTYPE)
         self._last: Packets | None = None
-        self._between: list[tuple[int, bytes]] = []
+        self._between: list[tuple[int, Block]] = []
 
     def goes_on(self, part: Block | Packets, buffer: Bytes) -> bool:
         """Whether packets can be added after this part, and those of the part as well."""
@@ -224,7 +224,7 @@ class _Held:
         self.count, self._last = stop, packets
 
     def add_block(self, block: Block) -> None:
-        self._between.append((self.count, block.raw))
+        self._between.append((self.count, block))
 
     def take(self) -> Packets:
         """All of them; valid until others are added."""

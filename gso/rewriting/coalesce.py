@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -84,6 +84,8 @@ class _Merger:
 
     def rewrite(self, packets: Packets) -> Iterator[memoryview]:
         """Yield the bytes to write for these packets; each piece lasts until the next but one."""
+        blocks = [(at, replace(block, raw=_with_room(block))) for at, block in packets.between]
+        packets = replace(packets, between=tuple(blocks))
         count = len(packets.records)
         new = np.arange(count) + self.result.packets + 1
         self.result.packets += count
@@ -122,9 +124,12 @@ class _Merger:
             # How far apart packets are is not known without their times.
             odd = np.flatnonzero(times == _NOT_A_TIME)
             flows[odd] = -1 - odd
+        flows = _divided(flows, packets)
         frames = link_frames(packets, link)
         made = self._merge(frames, flows, times, link.kind)
         cut = self._cut(packets, made, times) if last else count
+        if packets.between:  # what precedes a block does not go on behind it
+            cut = max(cut, packets.between[-1][0])
         done = int(np.searchsorted(made.first, cut))
         if cut < count:
             later = np.flatnonzero(made.into[cut:] >= done) + cut
@@ -135,9 +140,7 @@ class _Merger:
         self._note(made.first[:done], self._doubtful(frames, link.kind))
         single = made.first[:done][made.gso_segs[:done] == 1]
         self._look(packets, frames, single, link)
-        first = Packets(
-            packets.buffer, packets.records[made.first[:done]], packets.section, packets.origin
-        )
+        first = _written(packets, made.first[:done])
         merged = restore_link(first, link, made[several], several)
         return self._packer.pack(first, merged, several, link.skip)
 
@@ -246,7 +249,26 @@ def _joined(kept: Packets, packets: Packets) -> Packets:
         records,
         packets.section,
         packets.origin - shift,
+        tuple((at + len(kept.records), block) for at, block in packets.between),
     )
+
+
+def _written(packets: Packets, which: Int64s) -> Packets:
+    """The packets at the indices `which`, with the blocks between all packets in their places."""
+    places = np.searchsorted(which, [at for at, _ in packets.between]).tolist()
+    blocks = [block for _, block in packets.between]
+    between = tuple(zip(places, blocks, strict=True))
+    return replace(packets, records=packets.records[which], between=between)
+
+
+def _divided(flows: Any, packets: Packets) -> Any:
+    """Numbers of flows that differ before and behind each block between the packets."""
+    if not packets.between:
+        return flows
+    places = [at for at, _ in packets.between]
+    stretch = np.searchsorted(places, np.arange(len(flows)), side="right")
+    _, numbers = np.unique(np.stack([flows, stretch]), axis=1, return_inverse=True)
+    return numbers.ravel().astype(np.int64)
 
 
 def _move(records: Any, by: Any) -> None:

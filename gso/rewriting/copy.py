@@ -31,7 +31,6 @@ def copy_capture(
     *,
     finish: Callable[[], Iterator[memoryview]] | None = None,
     keep: Callable[[Block], bytes] | None = None,
-    stretches: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> str | None:
     """Copy a capture, with the packets replaced by what `rewrite` yields for them.
@@ -39,13 +38,11 @@ def copy_capture(
     Args:
         source: path, binary file, or the bytes of one.
         target: binary file to write to.
-        rewrite: yields the bytes to write for some packets; each piece must last until the next
-            but one.
+        rewrite: yields the bytes to write for some packets and the blocks between them; each piece
+            must last until the next but one.
         finish: yields the bytes to write for packets that `rewrite` has kept back; called where
             anything but packets follows.
         keep: returns the bytes to write for any other block, by default :func:`as_written`.
-        stretches: whether `rewrite` takes packets with the blocks between them, which it then
-            yields in their places; many short pieces take longer.
         progress: called now and then with the number of bytes read.
 
     Returns what the file's end lacks, or None. Raises GsoError for a damaged capture; what precedes
@@ -55,7 +52,7 @@ def copy_capture(
     finish = finish or _nothing
     with Reader(source) as reader, _output(target) as write:
         try:
-            for part in reader.stretches() if stretches else reader.parts():
+            for part in reader.stretches():
                 if isinstance(part, Block):
                     _write_all(write, finish())
                     write(keep(part))
@@ -106,13 +103,13 @@ class Packer:
             return self._pack(packets, frames, parents, skip)
         packed = bytearray()
         start = 0
-        for stop, block in (*packets.between, (len(packets.records), b"")):
+        for stop, block in (*packets.between, (len(packets.records), None)):
             if stop > start:
                 low, high = np.searchsorted(parents, [start, stop]).tolist()
                 some = replace(packets, records=packets.records[start:stop], between=())
                 packed += self._pack(some, frames[low:high], parents[low:high] - start, skip)
                 start = stop
-            packed += block
+            packed += block.raw if block else b""
         return memoryview(packed)
 
     def _pack(self, packets: Packets, frames: Frames, parents: Int64s, skip: int) -> memoryview:

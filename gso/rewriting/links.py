@@ -83,8 +83,8 @@ def runs(packets: Packets) -> Iterator[tuple[Packets, Link]]:
     for start, stop in pairwise([0, *edges.tolist(), len(records)]):
         between = []
         while blocks and (blocks[0][0] < stop or stop == len(records)):
-            before, raw = blocks.popleft()
-            between.append((before - start, raw))
+            at, block = blocks.popleft()
+            between.append((at - start, block))
         yield (
             replace(packets, records=records[start:stop], between=tuple(between)),
             _link(kinds[number[start]], int(skips[start])),

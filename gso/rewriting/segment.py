@@ -591,9 +591,7 @@ def segment_capture(
     )
     truncated = None
     try:
-        truncated = copy_capture(
-            source, target, segmenter.rewrite, stretches=True, progress=progress
-        )
+        truncated = copy_capture(source, target, segmenter.rewrite, progress=progress)
     except GsoError as error:
         if damage == "raise" or not segmenter.summary.packets:
             raise

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 import capture_files as cf
 import gso
 import handmade
+from gso.rewriting.coalesce import coalesce_capture
 from gso.rewriting.copy import copy_capture
 from gso.rewriting.segment import segment_capture
 
@@ -77,3 +78,29 @@ def test_blocks_between_packets_stay_where_they_are(kinds, first, cut):
         any(kind > 2 for kind in kinds)
     ) else segment_capture(io.BytesIO(b"".join(whole)), target, 1448)
     assert target.getvalue()[len(whole[0]) :] == b"".join(expected)
+
+
+def coalesced(*parts):
+    target = io.BytesIO()
+    coalesce_capture(io.BytesIO(b"".join(parts)), target)
+    return target.getvalue()
+
+
+@given(st.lists(st.lists(st.integers(0, 2), max_size=6), min_size=1, max_size=6))
+def test_packets_merge_up_to_the_next_block(stretches):
+    """Each stretch of packets becomes what it becomes in a file of its own."""
+    links = [1, 101, 1]
+    head = cf.section() + b"".join(cf.interface(link=link) for link in links)
+    whole, expected = [head], head
+    number = 0
+    for kinds in stretches:
+        stretch = b""
+        for which in kinds:
+            frame = handmade.segment(number)
+            frame = frame if links[which] == 1 else frame[14:]
+            stretch += cf.enhanced(frame, which=which, ticks=number)
+            number += 1
+        note = cf.interface() + cf.block(0x0BAD, b"note")
+        whole.append(stretch + note)
+        expected += coalesced(head, stretch)[len(head) :] + note
+    assert coalesced(*whole) == expected
