@@ -48,7 +48,7 @@ class GsoType(IntFlag):
     TCP_ECN = 1 << 2
     """CWR is cleared after the first segment. Always done for TCP, flag or not."""
     TCP_FIXEDID = 1 << 3
-    """All segments keep the innermost IPv4 ID. (Linux 7.3 has two bits of other values for it.)"""
+    """All segments keep the innermost IPv4 ID. Linux 7.3 has the last two bits instead."""
     TCPV6 = 1 << 4
     FCOE = 1 << 5
     GRE = 1 << 6
@@ -69,6 +69,12 @@ class GsoType(IntFlag):
     FRAGLIST = 1 << 18
     TCP_ACCECN = 1 << 19
     """Accurate ECN: CWR is kept on every segment."""
+    TCP_FIXEDID_OUTER = 1 << 30
+    """Linux 7.3 (SKB_GSO_TCP_FIXEDID): all segments keep the ID of each IPv4 header that is not
+    right below another IP header: the outer one, and that in a UDP or GRE tunnel too."""
+    TCP_FIXEDID_INNER = 1 << 31
+    """Linux 7.3 (SKB_GSO_TCP_FIXEDID_INNER): they keep the ID of IPv4 headers right below another
+    IP header."""
 
 
 class Context(IntFlag):

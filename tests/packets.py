@@ -238,7 +238,13 @@ gso_types = st.one_of(
     st.none(),
     st.none(),
     st.none(),
-    st.sampled_from([GsoType.TCP_FIXEDID, GsoType.UDP, GsoType.PARTIAL, GsoType.TCP_ACCECN]),
+    st.sampled_from(
+        [
+            *(GsoType.TCP_FIXEDID, GsoType.UDP, GsoType.PARTIAL, GsoType.TCP_ACCECN),
+            *(GsoType.TCP_FIXEDID_OUTER, GsoType.TCP_FIXEDID_INNER, 3 << 30),
+            GsoType.UDP_L4 | GsoType.PARTIAL,
+        ]
+    ),
     st.sampled_from(
         [
             GsoType.TCPV4 | GsoType.TCPV6 | GsoType.UDP_L4 | tunnel | extra
@@ -256,4 +262,5 @@ gso_types = st.one_of(
     st.lists(st.sampled_from(BITS), max_size=4).map(lambda bits: GsoType(sum(set(bits)))),
     st.integers(0, 1 << 22),
 )
+kernels = st.sampled_from(["6.12", "6.12", "7.3", "6.1"])
 gso_sizes = st.sampled_from([0, 0, 1, 7, 8, 8, 16, 16, 29, 29, 100, 536, 65534, 65535, -1])

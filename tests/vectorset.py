@@ -19,6 +19,9 @@ TYPED_TOO = FOLDER / "types_more.json.xz"
 ACCECN = FOLDER / "accecn.json.xz"
 PPPOE = FOLDER / "7.3" / "pppoe.json.xz"
 PPPOE_STREAMS = FOLDER / "7.3" / "gro-pppoe.json.xz"
+NEWER_TYPES = FOLDER / "7.3" / "types.json.xz"
+NEWER_STREAMS = FOLDER / "7.3" / "gro.json.xz"
+NEWER_VNET = FOLDER / "7.3" / "vnet.json.xz"
 VNET_TUNNELS = FOLDER / "vnet_tunnels.json.xz"
 # Not super-packets that were seen between a tunnel and the segmenter
 OTHERS = (GENERATED, STREAMS, TYPED, TYPED_TOO, ACCECN, VNET_TUNNELS)

@@ -8,6 +8,7 @@ from typing_extensions import Buffer
 from gso.buffers._frames import Frames
 from gso.headers._layout import LinkType
 from gso.headers.tunnels import TunnelPorts
+from gso.versions import KernelVersion
 
 class Coalesced(Frames):
     @overload
@@ -42,4 +43,6 @@ def coalesce(
     timestamps: npt.ArrayLike | None = None,
     timeout: int = 0,
     checksum: Literal["partial", "complete"] = "partial",
+    kernel: KernelVersion = "6.12",
+    gro_ipv4_max_size: int | None = None,
 ) -> Coalesced: ...

@@ -16,7 +16,7 @@ from gso.buffers._frames cimport Frames, as_frames
 from gso.buffers._memory cimport address, new_bytes
 from gso.buffers._signals cimport FRAME_WORK, PIECE, check_signals, piece_end
 from gso.coalescing._gro cimport NO_SLOT, assign_frames, gro_state, held_packet, packet
-from gso.headers._arguments cimport drop_ports, is_partial, is_raw, take_ports
+from gso.headers._arguments cimport as_kernel, drop_ports, is_partial, is_raw, take_ports
 from gso.headers._numbers cimport (
     ETH_HLEN, ETH_P_8021AD, ETH_P_8021Q, ETH_P_PPP_SES, GRE_CHECK, GRO_MAX_SIZE, IPPROTO_HOPOPTS,
     IPPROTO_TCP, IPPROTO_UDP, IPV4_CHECK,
@@ -156,7 +156,7 @@ cdef void finish_layers(
             length -= IPV6_HLEN
             put16(head + IPV6_PAYLOAD_LEN, length if length <= 0xffff else 0)
         elif one.kind == LAYER_UDP:
-            put16(head + UDP_LEN, length)
+            put16(head + UDP_LEN, length if length <= 0xffff else 0)  # udp_set_len
             if load16(head + UDP_CHECK):
                 outer = &h.layers[k - 1]
                 pseudo = pseudo_sum(out + outer.offset, outer.kind == LAYER_IPV4, IPPROTO_UDP)
@@ -369,8 +369,9 @@ cdef class _Memory:
 
 def coalesce(frames, *, link_type="ethernet", tunnel_ports=None, udp_gro=True,
              fixed_ids=False, gro_max_size=65536, max_flows=65536, interfaces=None,
-             timestamps=None, timeout=0, checksum="partial"):
-    """Merge segments into super-packets as the Linux kernel's software GRO does (6.12).
+             timestamps=None, timeout=0, checksum="partial", kernel="6.12",
+             gro_ipv4_max_size=None):
+    """Merge segments into super-packets as the Linux kernel's software GRO does.
 
     :func:`segment` of each super-packet, with its `gso_size` (and, with `fixed_ids`, its
     `gso_type`), gives its frames back byte for byte. Frames that cannot be merged, for whatever
@@ -404,6 +405,17 @@ def coalesce(frames, *, link_type="ethernet", tunnel_ports=None, udp_gro=True,
         timeout: with `timestamps`, how many nanoseconds a packet waits (gro_flush_timeout).
         checksum: "partial" as the kernel does, the innermost checksum field then holds the sum of
             the pseudo header (CHECKSUM_PARTIAL); or "complete".
+        kernel: "6.12", "6.1" or "7.3": the kernel that is followed where they differ (see
+            `gso.versions`); give the same one to :func:`segment`. 7.3 merges segments that all
+            have CWR (TCP_ACCECN) and BIG TCP in tunnels, without a jumbo header; with `fixed_ids`
+            it needs no DF, and the IDs of an outer and an inner header may differ in this where
+            nothing but IP is between them (TCP_FIXEDID_OUTER, TCP_FIXEDID_INNER). 6.1 is as 6.12.
+
+        gro_ipv4_max_size: the same limit for packets other than IPv6 right on the link, VLAN tags
+            included (a device has both, and 65536 for these unless told). None: `gro_max_size`.
+
+    Of 7.3, the option of Geneve that has GRO look into a second tunnel (GRO hint) is not followed:
+    devices use it only if they are told to.
 
     Returns :class:`Coalesced`.
 
@@ -417,8 +429,11 @@ def coalesce(frames, *, link_type="ethernet", tunnel_ports=None, udp_gro=True,
     j.data, j.off, j.n = batch.buf, batch.off, batch.n
     j.raw = is_raw(link_type)
     j.partial = is_partial(checksum)
+    j.kernel = as_kernel(kernel)
     j.udp, j.fixed_ids = udp_gro, fixed_ids
-    j.max_size = _within("gro_max_size", gro_max_size, 1, GRO_MAX_SIZE)
+    j.max_size = j.ipv4_max_size = _within("gro_max_size", gro_max_size, 1, GRO_MAX_SIZE)
+    if gro_ipv4_max_size is not None:
+        j.ipv4_max_size = _within("gro_ipv4_max_size", gro_ipv4_max_size, 1, GRO_MAX_SIZE)
     j.timeout = _within("timeout", timeout, 0, (1 << 63) - 1)
     j.ports = &memory.ports
     cdef bytes seed = urandom(sizeof(j.seed))

@@ -28,7 +28,7 @@ cdef struct held_packet:
     int32_t next_in_bucket  # the newest first
     int32_t older
     int32_t newer
-    bint fixed_id
+    uint32_t fixed_id       # bits of gso_type for IPv4 IDs that stay the same
 
 # The arguments of a call, and its memory
 cdef struct gro_state:
@@ -41,8 +41,10 @@ cdef struct gro_state:
     bint raw
     bint udp
     bint fixed_ids
+    unsigned int kernel     # facts of gso.headers._kernel
     bint partial
     int64_t max_size
+    int64_t ipv4_max_size   # of all but IPv6 right on the link
     const port_list *ports
     uint64_t seed[2]
     packet *packets

@@ -16,19 +16,20 @@ from libc.string cimport memcmp, memcpy
 
 from gso.buffers._bytes cimport get16, load16
 from gso.buffers._checksum cimport fold, length_sum, short_sum, simd
+from gso.headers._kernel cimport KERNEL_ACCECN_GRO, KERNEL_NO_JUMBO, KERNEL_TWO_FIXED_IDS
 from gso.headers._numbers cimport (
     ETH_HLEN, GRE_CHECK, GRE_CHECK_HLEN, GRE_CSUM, GRE_KEY, GRE_RESERVED1, GRO_LEGACY_MAX_SIZE,
     GUE_FLAGS, GUE_FLAG_PRIV, GUE_HLEN_MASK, GUE_PFLAG_REMCSUM, GUE_PRIVATE_FLAGS,
     GUE_VERSION_SHIFT, IPPROTO_TCP, IPPROTO_UDP, IPV4_ADDRESSES_LEN, IPV4_CHECK, IPV4_FRAG_OFF,
     IPV4_HLEN, IPV4_ID, IPV4_NO_OPTIONS, IPV4_PROTOCOL, IPV4_SADDR, IPV4_TOS, IPV4_TOT_LEN,
     IPV4_TTL, IPV6_ADDRESSES_LEN, IPV6_FLOW_LBL, IPV6_HLEN, IPV6_HOP_LIMIT, IPV6_NEXTHDR,
-    IPV6_PAYLOAD_LEN, IPV6_SADDR, IP_DF, JUMBO_HLEN, L4_PORTS_LEN, MAX_GRO_SKBS,
-    PPPOE_BASE_HLEN, PPPOE_LENGTH, PPPOE_PROTOCOL, PPPOE_SESSION, PPPOE_SESSION_DATA,
-    SKB_GSO_GRE, SKB_GSO_GRE_CSUM, SKB_GSO_IPXIP4, SKB_GSO_IPXIP6, SKB_GSO_TCPV4, SKB_GSO_TCPV6,
-    SKB_GSO_TCP_ECN, SKB_GSO_TCP_FIXEDID, SKB_GSO_TUNNEL_REMCSUM, SKB_GSO_UDP_L4,
-    SKB_GSO_UDP_TUNNEL, SKB_GSO_UDP_TUNNEL_CSUM, TCPHDR_CWR, TCPHDR_FIN, TCPHDR_PSH, TCPHDR_RST,
-    TCPHDR_SYN, TCPHDR_URG, TCP_ACK_SEQ, TCP_CHECK, TCP_DOFF, TCP_FLAGS, TCP_SEQ, TCP_URG_PTR,
-    TCP_WINDOW, UDP_CHECK, UDP_GRO_CNT_MAX, UDP_HLEN, UDP_LEN,
+    IPV6_PAYLOAD_LEN, IPV6_SADDR, IP_DF, JUMBO_HLEN, L4_PORTS_LEN, MAX_GRO_SKBS, PPPOE_BASE_HLEN,
+    PPPOE_LENGTH, PPPOE_PROTOCOL, PPPOE_SESSION, PPPOE_SESSION_DATA, SKB_GSO_GRE, SKB_GSO_GRE_CSUM,
+    SKB_GSO_IPXIP4, SKB_GSO_IPXIP6, SKB_GSO_TCPV4, SKB_GSO_TCPV6, SKB_GSO_TCP_ACCECN,
+    SKB_GSO_TCP_ECN, SKB_GSO_TCP_FIXEDID, SKB_GSO_TCP_FIXEDID_INNER, SKB_GSO_TCP_FIXEDID_OUTER,
+    SKB_GSO_TUNNEL_REMCSUM, SKB_GSO_UDP_L4, SKB_GSO_UDP_TUNNEL, SKB_GSO_UDP_TUNNEL_CSUM, TCPHDR_CWR,
+    TCPHDR_FIN, TCPHDR_PSH, TCPHDR_RST, TCPHDR_SYN, TCPHDR_URG, TCP_ACK_SEQ, TCP_CHECK, TCP_DOFF,
+    TCP_FLAGS, TCP_SEQ, TCP_URG_PTR, TCP_WINDOW, UDP_CHECK, UDP_GRO_CNT_MAX, UDP_HLEN, UDP_LEN,
 )
 from gso.headers._ambiguous cimport guess_tunnel
 from gso.headers._pseudo_header cimport pseudo_sum
@@ -266,6 +267,25 @@ cdef bint same_flow(
     return not differs(a, b, at, h.l4_header + L4_PORTS_LEN)
 
 
+cdef bint id_continues(
+    const gro_state *j, const layer *one, int l4, uint16_t step, int64_t count, uint32_t *fixed,
+    uint32_t *counted
+) noexcept nogil:
+    """Whether an IPv4 ID counts up, or stays the same where segmentation has a bit for it (7.3).
+
+    GRO has a bit each for the outer and the inner header; but with the first one segmentation
+    keeps both if a UDP or GRE header is between them.
+    """
+    cdef uint32_t bit = SKB_GSO_TCP_FIXEDID_INNER if one.stacked else SKB_GSO_TCP_FIXEDID_OUTER
+    if count == 1 and step == 0:
+        fixed[0] |= bit
+        return j.fixed_ids and l4 == IPPROTO_TCP and not counted[0] & bit
+    if step != (0 if fixed[0] & bit else <uint16_t>count):
+        return False
+    counted[0] |= bit & ~fixed[0]
+    return count > 1 or not fixed[0] & bit
+
+
 cdef bint network_continues(
     const gro_state *j, held_packet *one, const uint8_t *a, const uint8_t *b, int64_t count
 ) noexcept nogil:
@@ -274,7 +294,7 @@ cdef bint network_continues(
     cdef const uint8_t *x
     cdef const uint8_t *y
     cdef uint16_t step
-    cdef bint fixed = one.fixed_id
+    cdef uint32_t fixed = one.fixed_id, counted = 0
     cdef int k
     for k in range(h.n):
         x = a + h.layers[k].offset
@@ -285,10 +305,13 @@ cdef bint network_continues(
             if load16(x + IPV4_FRAG_OFF) != load16(y + IPV4_FRAG_OFF):
                 return False
             step = <uint16_t>(get16(x + IPV4_ID) - get16(y + IPV4_ID))
-            if h.layers[k].inner and (fixed or count == 1) and step == 0:
+            if j.kernel & KERNEL_TWO_FIXED_IDS:
+                if not id_continues(j, &h.layers[k], h.l4, step, count, &fixed, &counted):
+                    return False
+            elif h.layers[k].inner and (fixed or count == 1) and step == 0:
                 if not (j.fixed_ids and h.l4 == IPPROTO_TCP and get16(x + IPV4_FRAG_OFF) & IP_DF):
                     return False
-                fixed = True
+                fixed = SKB_GSO_TCP_FIXEDID
             elif step != <uint16_t>count:
                 # The kernel lets outer IDs be anything with DF, but segmentation counts
                 return False
@@ -310,18 +333,24 @@ cdef inline uint32_t sequence(const uint8_t *th) noexcept nogil:
 
 
 cdef bint transport_continues(
-    const headers *h, const uint8_t *a, const uint8_t *b, const packet *to, int64_t payload
+    const gro_state *j, const headers *h, const uint8_t *a, const uint8_t *b, const packet *to,
+    int64_t payload
 ) noexcept nogil:
     """Whether the TCP or UDP header at `a` continues the one at `b` (tcp_gro_receive)."""
     cdef const uint8_t *x = a + h.l4_header
     cdef const uint8_t *y = b + h.l4_header
+    cdef unsigned int may_differ = TCPHDR_CWR | TCPHDR_FIN | TCPHDR_PSH
     if payload == 0 or payload > to.gso_size:
         return False
     if h.l4 == IPPROTO_UDP:
         return True
-    if x[TCP_FLAGS] & TCPHDR_CWR or x[TCP_DOFF] != y[TCP_DOFF]:
+    if x[TCP_DOFF] != y[TCP_DOFF]:
         return False
-    if (x[TCP_FLAGS] ^ y[TCP_FLAGS]) & ~(TCPHDR_CWR | TCPHDR_FIN | TCPHDR_PSH):
+    if j.kernel & KERNEL_ACCECN_GRO:
+        may_differ ^= TCPHDR_CWR
+    elif x[TCP_FLAGS] & TCPHDR_CWR:
+        return False
+    if (x[TCP_FLAGS] ^ y[TCP_FLAGS]) & ~may_differ:
         return False
     if differs(x, y, TCP_ACK_SEQ, TCP_DOFF) or differs(x, y, TCP_WINDOW, TCP_CHECK):
         return False
@@ -336,10 +365,13 @@ cdef bint fits(
     """Whether the payload fits, counted from the device's network header (skb_gro_receive)."""
     cdef int64_t link = 0 if j.raw else ETH_HLEN
     cdef int64_t length = h.payload - link + to.length + payload
-    if length >= j.max_size:
+    if length >= (j.max_size if h.outer_version == 6 and h.network_header == link
+                  else j.ipv4_max_size):
         return False
     if length < GRO_LEGACY_MAX_SIZE:
         return True
+    if j.kernel & KERNEL_NO_JUMBO:
+        return h.l4 == IPPROTO_TCP
     if h.l4 != IPPROTO_TCP or h.n > 1 or h.steps & 1 << STEP_GRE or h.network_header != link:
         return False
     # Segmentation takes the jumbo header out only right before TCP
@@ -439,7 +471,7 @@ cdef void hold(gro_state *j, const frame *f, int64_t number) noexcept nogil:
     one.h = f.h
     one.hash = f.hash
     one.packet = number
-    one.fixed_id = False
+    one.fixed_id = 0
     one.next_in_bucket = bucket[0]
     bucket[0] = slot
     one.older = j.newest
@@ -460,7 +492,7 @@ cdef bint join(gro_state *j, int32_t slot, const frame *f) noexcept nogil:
     cdef bint last
     if (
         f.h.payload != one.h.payload or not fits(j, &f.h, to, f.payload)
-        or not transport_continues(&f.h, f.copy.p, first, to, f.payload)
+        or not transport_continues(j, &f.h, f.copy.p, first, to, f.payload)
         or not network_continues(j, one, f.copy.p, first, to.count)
     ):
         release(j, slot)
@@ -468,8 +500,7 @@ cdef bint join(gro_state *j, int32_t slot, const frame *f) noexcept nogil:
     last = f.payload < to.gso_size
     to.count += 1
     to.length += f.payload
-    if one.fixed_id:
-        to.gso_type |= SKB_GSO_TCP_FIXEDID
+    to.gso_type |= one.fixed_id
     if f.h.l4 == IPPROTO_TCP:
         to.flags |= th[TCP_FLAGS] & (TCPHDR_FIN | TCPHDR_PSH)
         last |= th[TCP_FLAGS] & TCPHDR_LAST != 0
@@ -491,14 +522,14 @@ cdef bint is_ip_in_ip(const headers *h) noexcept nogil:
     return h.udp is NULL or h.udp.carries == CARRIES_IP or h.udp.carries == CARRIES_IP_PROTOCOL
 
 
-cdef uint32_t type_of(const headers *h, const uint8_t *p) noexcept nogil:
+cdef uint32_t type_of(const gro_state *j, const headers *h, const uint8_t *p) noexcept nogil:
     """skb_shinfo(skb)->gso_type."""
     cdef uint32_t bits = SKB_GSO_UDP_L4
     cdef int k, levels = 0
     if h.l4 == IPPROTO_TCP:
         bits = SKB_GSO_TCPV4 if h.inner_version == 4 else SKB_GSO_TCPV6
         if p[h.l4_header + TCP_FLAGS] & TCPHDR_CWR:
-            bits |= SKB_GSO_TCP_ECN
+            bits |= (SKB_GSO_TCP_ACCECN if j.kernel & KERNEL_ACCECN_GRO else SKB_GSO_TCP_ECN)
     if h.steps & 1 << STEP_GRE:
         bits |= SKB_GSO_GRE
     for k in range(h.n):
@@ -544,9 +575,9 @@ cdef void assign_frame(gro_state *j, frame *f) noexcept nogil:
     own.gso_type = 0
     j.into[f.i] = j.count
     if segment and may_lead(f):
-        own.gso_type = type_of(&f.h, f.copy.p)
+        own.gso_type = type_of(j, &f.h, f.copy.p)
         own.flags = f.copy.p[f.h.l4_header + TCP_FLAGS] if f.h.l4 == IPPROTO_TCP else 0
-        if f.h.inner_version == 6:
+        if f.h.inner_version == 6 and not j.kernel & KERNEL_NO_JUMBO:
             own.jumbo = JUMBO_HLEN  # if it comes to that
         hold(j, f, j.count)
     j.count += 1

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from gso.commands.common import (
     add_common,
     add_input,
+    add_kernel,
     add_output,
     open_source,
     open_target,
@@ -61,6 +62,7 @@ def add(command: argparse.ArgumentParser) -> None:
         help="merge TCP segments whose IPv4 ID stays the same too; segmenting them again needs "
         "--fixed-ids too",
     )
+    add_kernel(command)
     add_common(command)
 
 
@@ -79,6 +81,7 @@ def _coalesce(options: argparse.Namespace) -> int:
             tunnel_ports=ports,
             udp_gro=not options.keep_udp,
             fixed_ids=options.fixed_ids,
+            kernel=options.kernel,
             gro_max_size=options.max_size,
             timeout=options.timeout,
             damage="report",

@@ -18,6 +18,7 @@ from gso.commands.usage import UsageError
 from gso.compressed import DamagedError, compressing
 from gso.headers.tunnels import BY_NAME, known_ports
 from gso.rewriting.found_tunnels import find_tunnels
+from gso.versions import KERNELS, REFERENCE
 
 _TUNNELS = ("none", *BY_NAME)
 AUTO = (0, "auto")
@@ -32,6 +33,16 @@ def add_input(command: argparse.ArgumentParser) -> None:
 def add_output(command: argparse.ArgumentParser) -> None:
     """Add the argument for the capture to write."""
     command.add_argument("output", metavar="OUT", help="file to write, or - for a pipe")
+
+
+def add_kernel(command: argparse.ArgumentParser) -> None:
+    """Add the option for the kernel that is followed."""
+    command.add_argument(
+        "--kernel",
+        choices=list(KERNELS),
+        default=REFERENCE,
+        help="the Linux kernel to do as, where they differ (default: %(default)s)",
+    )
 
 
 def add_common(command: argparse.ArgumentParser) -> None:

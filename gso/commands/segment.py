@@ -10,6 +10,7 @@ from typing import Any
 from gso.commands.common import (
     add_common,
     add_input,
+    add_kernel,
     add_output,
     open_source,
     open_target,
@@ -86,6 +87,7 @@ def add(command: argparse.ArgumentParser) -> None:
         action="store_true",
         help="all segments of a TCP packet with DF keep its IPv4 ID, instead of counting up",
     )
+    add_kernel(command)
     command.add_argument(
         "--partial",
         action="store_true",
@@ -122,6 +124,7 @@ def _segment(options: argparse.Namespace) -> int:
             tunnel_ports=ports,
             udp=options.udp,
             fixed_ids=options.fixed_ids,
+            kernel=options.kernel,
             checksum="partial" if options.partial else "complete",
             fix=options.fix,
             damage="report",

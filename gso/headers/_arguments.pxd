@@ -9,3 +9,5 @@ cdef object as_error(const fault *why, object index=*)
 cdef unsigned int as_gso_type(object gso_type) except? 0xffff
 cdef int64_t as_gso_size(object gso_size) except? -1
 cdef bint is_partial(object checksum) except -1
+# Facts of gso.headers._kernel
+cdef unsigned int as_kernel(object kernel) except? 0xffff

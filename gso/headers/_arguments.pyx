@@ -9,6 +9,9 @@ from cpython.object cimport PyObject
 from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memcpy
 
+from gso.headers._kernel cimport (
+    KERNEL_ACCECN_GRO, KERNEL_NO_JUMBO, KERNEL_PIECES_BY_COUNT, KERNEL_TWO_FIXED_IDS,
+)
 from gso.headers._numbers cimport GSO_BY_FRAGS
 from gso.headers._walk cimport fault, port, port_list, port_table, udp_tunnel
 
@@ -17,6 +20,11 @@ import operator
 from gso.constants import Reason, Tunnel
 from gso.errors import GsoError
 from gso.headers.tunnels import UDP_TUNNELS, on_port
+from gso.versions import REFERENCE, Fact, facts_of
+
+if (Fact.TWO_FIXED_IDS, Fact.NO_JUMBO, Fact.PIECES_BY_COUNT, Fact.ACCECN_GRO) != (
+        KERNEL_TWO_FIXED_IDS, KERNEL_NO_JUMBO, KERNEL_PIECES_BY_COUNT, KERNEL_ACCECN_GRO):
+    raise AssertionError("gso.headers._kernel has other numbers than gso.versions")
 
 cdef extern from "Python.h":
     long long PyLong_AsLongLongAndOverflow(object, int *overflow) except? -1
@@ -227,3 +235,18 @@ cdef bint is_partial(object checksum) except -1:
     if checksum == "partial":
         return True
     raise ValueError(f'checksum is "complete" or "partial", not {checksum!r}')
+
+
+# The kernel that was named last: most callers name the same one, or none, again and again.
+cdef object _last_kernel = REFERENCE
+cdef unsigned int _last_facts = 0
+
+
+cdef unsigned int as_kernel(object kernel) except? 0xffff:
+    global _last_kernel, _last_facts
+    if kernel is _last_kernel:
+        return _last_facts
+    cdef unsigned int facts = int(facts_of(kernel))
+    if type(kernel) is str:
+        _last_kernel, _last_facts = kernel, facts
+    return facts

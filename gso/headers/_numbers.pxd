@@ -25,12 +25,15 @@ cdef enum:  # include/linux/skbuff.h: skb_shinfo(skb)->gso_type, gso.GsoType
     SKB_GSO_UDP_L4 = 1 << 17
     SKB_GSO_TCP_ACCECN = 1 << 19
     SKB_GSO_ALL = (1 << 20) - 1
+    SKB_GSO_TCP_FIXEDID_OUTER = 0x40000000      # 7.3, and
+    SKB_GSO_TCP_FIXEDID_INNER = 0x80000000
 
     GSO_BY_FRAGS = 0xffff           # a gso_size that is not a size
 
 cdef enum:  # limits
     GRO_LEGACY_MAX_SIZE = 65536     # include/linux/netdevice.h: larger packets are BIG TCP
     GRO_MAX_SIZE = 8 * 65535        # include/linux/netdevice.h
+    GSO_MAX_SEGS = 65535            # include/linux/netdevice.h
     MAX_GRO_SKBS = 8                # net/core/gro.c: packets held in one bucket
     UDP_GRO_CNT_MAX = 64            # net/ipv4/udp_offload.c
     IP_TUNNEL_RECURSION_LIMIT = 5   # include/net/ip_tunnels.h

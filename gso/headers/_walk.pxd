@@ -69,6 +69,7 @@ cdef struct layer:
     layer_kind kind
     uint8_t hlen            # IPv4: header length with options
     bint inner              # TCP_FIXEDID and UFO apply to this IP header
+    bint stacked            # right below another IP header (encap_level > 0)
     uint16_t offset
 
 # Where the headers are. The first members, up to outer_version, are LAYOUT_DTYPE; -1 is "none".

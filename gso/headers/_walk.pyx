@@ -40,6 +40,7 @@ cdef struct cursor:
     bint new_packet         # the packet inside the last tunnel header has not begun yet
     bint later_fragment     # the bytes after the IP header need not be a transport header
     bint in_udp             # inside a UDP tunnel, since the last IP header
+    bint stacked            # an IP header came since the last UDP or GRE tunnel
 
 
 cdef int refuse(
@@ -122,6 +123,7 @@ cdef layer *add_layer(cursor *c, layer_kind kind) noexcept nogil:
     one.offset = <uint16_t>c.off
     one.hlen = 0
     one.inner = False
+    one.stacked = c.stacked
     return one
 
 
@@ -245,6 +247,7 @@ cdef void end_of_ip(cursor *c, int version) noexcept nogil:
         c.h.outer_version = version
     c.h.inner_version = version
     c.in_udp = False
+    c.stacked = True
 
 
 cdef step after_ip(cursor *c, unsigned int proto, Py_ssize_t field, int version) noexcept nogil:
@@ -417,6 +420,7 @@ cdef step announced_tunnel(cursor *c, Py_ssize_t start) noexcept nogil:
             "header, which ends at byte {limit}", c.ports.inner, start + UDP_HLEN, c.ports.inner)
     c.off = c.ports.inner
     c.in_udp = True
+    c.stacked = False
     return STEP_IPV6 if c.ports.inner_version == 6 else STEP_IPV4
 
 
@@ -446,6 +450,7 @@ cdef step transport_udp(cursor *c) noexcept nogil:
     add_layer(c, LAYER_UDP)
     c.off += UDP_HLEN
     c.in_udp = True
+    c.stacked = False
     if found.protocol:
         return ip_in_udp(c, by_protocol(c, found.protocol, start + UDP_DEST))
     if row.tunnel == TUNNEL_GUE:
@@ -484,6 +489,7 @@ cdef step gre(cursor *c) noexcept nogil:
         add_layer(c, LAYER_GRE)
     if flags & GRE_SEQ:
         c.h.numbered = True
+    c.stacked = False
     c.off += length
     c.new_packet = True
     return by_ethertype(c, get16(c.p + start + GRE_PROTOCOL), start + GRE_PROTOCOL)
@@ -689,7 +695,7 @@ cdef int walk(
     c.why = why
     c.ports = ports
     c.ip_levels = c.tunnels = 0
-    c.new_packet = c.later_fragment = c.in_udp = False
+    c.new_packet = c.later_fragment = c.in_udp = c.stacked = False
     h.mac_header = h.tnl_hlen = 0
     h.network_header = h.transport_header = -1
     h.inner_mac_header = h.inner_network_header = h.inner_transport_header = -1

@@ -23,6 +23,7 @@ from gso.rewriting.notes import Notes
 
 if TYPE_CHECKING:
     from gso.headers.tunnels import TunnelPorts
+    from gso.versions import KernelVersion
 
 _LONGEST_FRAME = 1 << 20
 _NANOSECONDS = 1000
@@ -286,6 +287,7 @@ def coalesce_capture(
     tunnel_ports: TunnelPorts | None = None,
     udp_gro: bool = True,
     fixed_ids: bool = False,
+    kernel: KernelVersion = "6.12",
     gro_max_size: int = 65536,
     timeout: int | None = 1000,
     damage: Literal["raise", "report"] = "raise",
@@ -301,7 +303,7 @@ def coalesce_capture(
     Args:
         source: path, binary file, or the bytes of one.
         target: binary file to write to.
-        tunnel_ports, udp_gro, fixed_ids, gro_max_size: as for `gso.coalesce`.
+        tunnel_ports, udp_gro, fixed_ids, gro_max_size, kernel: as for `gso.coalesce`.
         timeout: most microseconds between the first and the last segment; None for no limit.
         damage: "report" tells of damage that follows packets in the result.
         progress: called now and then with the number of bytes read.
@@ -312,6 +314,7 @@ def coalesce_capture(
         "tunnel_ports": tunnel_ports,
         "udp_gro": udp_gro,
         "fixed_ids": fixed_ids,
+        "kernel": kernel,
         "gro_max_size": gro_max_size,
     }
     merger = _Merger(timeout, options)

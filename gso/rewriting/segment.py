@@ -48,6 +48,7 @@ from gso.rewriting.snaplen import add_missing, missing_bytes
 from gso.rewriting.sums import can_be_cut
 from gso.segmentation._batch import segment_batch
 from gso.segmentation._segment import segment
+from gso.versions import Fact, KernelVersion, facts_of
 
 UdpWay: TypeAlias = Literal["uso", "ufo", "keep"]
 
@@ -128,12 +129,17 @@ class _Segmenter:
         mtu: int | None,
         udp: UdpWay,
         fixed_ids: bool,
+        kernel: KernelVersion,
         checksum: Literal["complete", "partial"],
         fix: dict[int, Values] | None,
     ) -> None:
         self.summary = Summary()
         self._fix = fix
         self._fixed_ids = fixed_ids
+        self._fixed_bits = GsoType.TCP_FIXEDID
+        if facts_of(kernel) & Fact.TWO_FIXED_IDS:
+            self._fixed_bits = GsoType.TCP_FIXEDID_OUTER | GsoType.TCP_FIXEDID_INNER
+        self._kernel: KernelVersion = kernel
         self._checksum = checksum
         self._gso_size = gso_size
         self._udp_size = udp_size or gso_size
@@ -420,7 +426,7 @@ class _Segmenter:
         if self._fixed_ids:
             flags = frames.data[frames.offsets[:-1] + info["network"] + _FLAGS_AT]
             may = (info["protocol"] == L4.TCP) & (info["version"] == 4) & (flags & _DF != 0)
-            types[may] = int(GsoType.TCP_FIXEDID)
+            types[may] = int(self._fixed_bits)
         return types
 
     def _segment(
@@ -436,6 +442,7 @@ class _Segmenter:
             "link_type": kind,
             "tunnel_ports": self._tunnel_ports,
             "checksum": self._checksum,
+            "kernel": self._kernel,
         }
         types = self._types(frames, info)
         made: Frames
@@ -535,6 +542,7 @@ def segment_capture(
     tunnel_ports: TunnelPorts | None = None,
     udp: UdpWay = "uso",
     fixed_ids: bool = False,
+    kernel: KernelVersion = "6.12",
     checksum: Literal["complete", "partial"] = "complete",
     fix: bool = False,
     damage: Literal["raise", "report"] = "raise",
@@ -565,6 +573,7 @@ def segment_capture(
         udp: how `udp_size` applies: "uso" makes datagrams, "ufo" IP fragments of that many
             bytes (in multiples of 8), "keep" leaves UDP as it is.
         fixed_ids: all segments of a TCP packet with DF keep its IPv4 ID (TCP_FIXEDID).
+        kernel: as for `gso.segment`.
         checksum: "partial" leaves the innermost checksum to a device, as `gso.segment` does, and
             packets that need no segmentation alone.
         fix: also set wrong lengths and checksums right of packets that are not segmented, as
@@ -586,6 +595,7 @@ def segment_capture(
         mtu=mtu,
         udp=udp,
         fixed_ids=fixed_ids,
+        kernel=kernel,
         checksum=checksum,
         fix=_to_fix(source, tunnel_ports) if fix else None,
     )

@@ -9,6 +9,7 @@ from gso.buffers._frames import Frames, Segments
 from gso.constants import GsoType
 from gso.headers._layout import LinkType
 from gso.headers.tunnels import TunnelPorts
+from gso.versions import KernelVersion
 
 def segment_batch(
     frames: Frames | Iterable[Buffer | SupportsBytes],
@@ -21,6 +22,7 @@ def segment_batch(
     tunnel_ports: TunnelPorts | None = None,
     checksum: Literal["complete", "partial"] = "complete",
     errors: Literal["raise", "pass"] = "raise",
+    kernel: KernelVersion = "6.12",
 ) -> Segments: ...
 def segment_batch_vouched(
     frames: Frames | Iterable[Buffer | SupportsBytes],
@@ -29,6 +31,7 @@ def segment_batch_vouched(
     gso_type: npt.ArrayLike,
     link_type: LinkType,
     checksum: Literal["complete", "partial"],
+    kernel: KernelVersion,
 ) -> Segments: ...
 def segment_headers_batch(
     frames: Frames | Iterable[Buffer | SupportsBytes],
@@ -39,6 +42,7 @@ def segment_headers_batch(
     tunnel_ports: TunnelPorts | None = None,
     checksum: Literal["complete", "partial"] = "complete",
     errors: Literal["raise", "pass"] = "raise",
+    kernel: KernelVersion = "6.12",
 ) -> SegmentHeadersBatch: ...
 
 class SegmentHeadersBatch:

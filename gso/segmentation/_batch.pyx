@@ -17,7 +17,7 @@ from gso.buffers._signals cimport (
     FRAME_WORK, PIECE, SEGMENT_WORK, check_signals, copy_bytes,
 )
 from gso.headers._arguments cimport (
-    as_error, as_gso_size, as_gso_type, drop_ports, is_partial, is_raw, take_ports,
+    as_error, as_gso_size, as_gso_type, as_kernel, drop_ports, is_partial, is_raw, take_ports,
 )
 from gso.headers._walk cimport drop_copy, fault, port_list
 from gso.segmentation._plan cimport plan, plan_options, plan_size
@@ -322,7 +322,7 @@ cdef object take_array(numbers *taken, object values, Py_ssize_t n, object name)
 
 def segment_batch(frames, gso_size, *, Py_ssize_t threads=1, gso_type=None,
                   out=None, link_type="ethernet", tunnel_ports=None, checksum="complete",
-                  errors="raise"):
+                  errors="raise", kernel="6.12"):
     """:func:`segment` each frame of a batch, of whatever kinds they are.
 
     Args:
@@ -332,7 +332,7 @@ def segment_batch(frames, gso_size, *, Py_ssize_t threads=1, gso_type=None,
         gso_type: a :class:`GsoType` or None for all, or an array with one for each frame.
         out: a writable buffer to put the segments in, which must not overlap the frames. The
             result refers to it. None: new memory.
-        link_type, tunnel_ports, checksum: as for :func:`segment`.
+        link_type, tunnel_ports, checksum, kernel: as for :func:`segment`.
         errors: "raise" GsoError for the first frame that is refused, or "pass" such frames on
             unchanged.
 
@@ -344,7 +344,7 @@ def segment_batch(frames, gso_size, *, Py_ssize_t threads=1, gso_type=None,
     if threads < 1:
         raise ValueError(f"threads is at least 1, got {threads}")
     cdef _Batch batch = _arguments(
-        as_frames(frames), gso_size, gso_type, link_type, tunnel_ports, checksum, errors)
+        as_frames(frames), gso_size, gso_type, link_type, tunnel_ports, checksum, errors, kernel)
     batch.take_out(out)
     threads = _worth(batch.frames, threads)
     if threads > 1:
@@ -352,20 +352,20 @@ def segment_batch(frames, gso_size, *, Py_ssize_t threads=1, gso_type=None,
     return _on_one(batch)
 
 
-def segment_batch_vouched(frames, gso_size, *, gso_type, link_type, checksum):
+def segment_batch_vouched(frames, gso_size, *, gso_type, link_type, checksum, kernel):
     """:func:`segment_batch` of frames whose virtio headers say that they are CHECKSUM_PARTIAL.
 
     The values in the checksum fields are believed, as the kernel does, even if they are wrong.
     """
     cdef _Batch batch = _arguments(
-        as_frames(frames), gso_size, gso_type, link_type, None, checksum, "raise")
+        as_frames(frames), gso_size, gso_type, link_type, None, checksum, "raise", kernel)
     batch.j.believe = True
     batch.take_out(None)
     return _on_one(batch)
 
 
 cdef _Batch _arguments(
-    Frames frames, gso_size, gso_type, link_type, tunnel_ports, checksum, errors
+    Frames frames, gso_size, gso_type, link_type, tunnel_ports, checksum, errors, kernel
 ):
     """A batch with the arguments that both functions have."""
     if errors not in ("raise", "pass"):
@@ -375,6 +375,7 @@ cdef _Batch _arguments(
     batch.keep = errors == "pass"
     batch.j.partial = is_partial(checksum)
     batch.j.believe = False
+    batch.j.kernel = as_kernel(kernel)
     batch.j.raw = is_raw(link_type)
     batch.j.stop = &batch.stopped
     batch.j.layout = NULL
@@ -408,7 +409,7 @@ _THREAD_WORK = max(int(os.environ.get("GSO_THREAD_WORK", 4 << 20)), 1)
 
 def segment_headers_batch(frames, gso_size, *, gso_type=None,
                           link_type="ethernet", tunnel_ports=None, checksum="complete",
-                          errors="raise"):
+                          errors="raise", kernel="6.12"):
     """:func:`segment_headers` of each frame of a batch.
 
     ``iovecs(i)`` of the result is segment `i` as a header and a piece of the frame, for
@@ -416,14 +417,15 @@ def segment_headers_batch(frames, gso_size, *, gso_type=None,
 
     Args:
         frames: the super-packets, as for :func:`segment_batch`; the result refers to them.
-        gso_size, gso_type, link_type, tunnel_ports, checksum: as for :func:`segment_batch`.
+        gso_size, gso_type, link_type, tunnel_ports, checksum, kernel: as for
+            :func:`segment_batch`.
         errors: "raise" GsoError for the first frame that is refused, or "pass" such frames on: as
             one segment, which has an empty header and the whole frame as its payload.
 
     Returns :class:`SegmentHeadersBatch`. Raises GsoError with the number of the frame.
     """
     cdef _Batch batch = _arguments(
-        as_frames(frames), gso_size, gso_type, link_type, tunnel_ports, checksum, errors)
+        as_frames(frames), gso_size, gso_type, link_type, tunnel_ports, checksum, errors, kernel)
     batch.headers_only = batch.grows = True
     cdef SegmentHeadersBatch result = SegmentHeadersBatch.__new__(SegmentHeadersBatch)
     result.headers = _on_one(batch)

@@ -17,11 +17,13 @@ from gso.buffers._checksum cimport (
     GSO_TRAIN_IDS, fold, gso_train, htons, length_sum, not_zero, short_sum, simd,
 )
 from gso.buffers._signals cimport PIECE, SEGMENT_WORK, add_sum, check_signals
+from gso.headers._kernel cimport KERNEL_PIECES_BY_COUNT, KERNEL_TWO_FIXED_IDS
 from gso.headers._numbers cimport (
-    GRE_CHECK, GRE_RESERVED1, IP6_MF, IPPROTO_TCP, IPPROTO_UDP, IPV4_CHECK, IPV4_FRAG_OFF,
-    IPV4_ID, IPV4_TOT_LEN, IPV6_FRAG_HLEN, IPV6_FRAG_OFF, IPV6_HLEN, IPV6_PAYLOAD_LEN, IP_MF,
-    PPPOE_BASE_HLEN, PPPOE_LENGTH, SKB_GSO_TCP_FIXEDID, TCPHDR_CWR, TCPHDR_FIN, TCPHDR_PSH,
-    TCP_CHECK, TCP_DOFF, TCP_SEQ, UDP_CHECK, UDP_HLEN, UDP_LEN,
+    GRE_CHECK, GRE_RESERVED1, IP6_MF, IPPROTO_TCP, IPPROTO_UDP, IPV4_CHECK, IPV4_FRAG_OFF, IPV4_ID,
+    IPV4_TOT_LEN, IPV6_FRAG_HLEN, IPV6_FRAG_OFF, IPV6_HLEN, IPV6_PAYLOAD_LEN, IP_MF,
+    PPPOE_BASE_HLEN, PPPOE_LENGTH, SKB_GSO_TCP_FIXEDID, SKB_GSO_TCP_FIXEDID_INNER,
+    SKB_GSO_TCP_FIXEDID_OUTER, TCPHDR_CWR, TCPHDR_FIN, TCPHDR_PSH, TCP_CHECK, TCP_DOFF, TCP_SEQ,
+    UDP_CHECK, UDP_HLEN, UDP_LEN,
 )
 from gso.headers._pseudo_header cimport pseudo_sum, routed_sum
 from gso.headers._walk cimport FEW_BYTES, LAYER_IPV4, LAYER_IPV6, LAYER_PPPOE, LAYER_UDP, layer
@@ -88,7 +90,9 @@ cdef inline void stored_pseudo(
     cdef uint64_t length, routed
     if not p.believe and (p.h.layers[k - 1].kind == LAYER_IPV4 or head - ip == IPV6_HLEN):
         return
-    length = length_sum(p.template.p + p.hlen - head + p.length)
+    # Of the frame as it came: the template may have lost a jumbo header, or got one for fragments
+    length = length_sum(
+        p.h.payload + p.length - (UDP_HLEN if p.ufo else 0) - (head - p.template.p))
     if p.believe:
         p.pseudo[k] = <uint16_t>~fold(length) + load16(head + UDP_CHECK)
         return
@@ -97,11 +101,19 @@ cdef inline void stored_pseudo(
         p.pseudo[k] = routed
 
 
+cdef inline bint keeps_id(const plan *p, const layer *one) noexcept nogil:
+    """Whether the ID of an IPv4 header is the same in all segments (inet_gso_segment)."""
+    cdef unsigned int bit = SKB_GSO_TCP_FIXEDID if one.inner else 0
+    if p.kernel & KERNEL_TWO_FIXED_IDS:
+        bit = SKB_GSO_TCP_FIXEDID_INNER if one.stacked else SKB_GSO_TCP_FIXEDID_OUTER
+    return p.gso_type & bit != 0
+
+
 cdef uint64_t add_stamp(plan *p, const layer *one, const uint8_t *head) noexcept nogil:
     """Note an IPv4 header whose ID or fragment offset counts; returns less() of that field."""
     cdef stamped_ip *s = &p.stamp[p.stamps]
     s.fragment = p.ufo and one.inner
-    if one.inner and p.gso_type & SKB_GSO_TCP_FIXEDID and not s.fragment:
+    if keeps_id(p, one) and not s.fragment:
         return 0
     s.offset = one.offset
     s.ident = get16(head + IPV4_ID)
@@ -217,12 +229,16 @@ cdef uint64_t set_transport(
     plan *p, length_sums *sums, uint8_t *t, Py_ssize_t n, Py_ssize_t each
 ) noexcept nogil:
     """Set the innermost header; returns the sum of it and the payload, as far as known here."""
+    cdef uint64_t inside
     if p.ufo:
         return 0
+    inside = <uint16_t>~fold(p.l4_pseudo + length_sum(p.hlen - p.h.l4_header + each))
+    if p.kernel & KERNEL_PIECES_BY_COUNT and p.h.l4 == IPPROTO_UDP:
+        # The checksums around a piece still count its whole length
+        inside += length_sum(n - each)
+        n = each
     sums.l4 = set_inner(p, t, n)
-    if p.inner == INNER_REMOTE:
-        return sums.l4
-    return <uint16_t>~fold(p.l4_pseudo + length_sum(p.hlen - p.h.l4_header + each))
+    return sums.l4 if p.inner == INNER_REMOTE else inside
 
 
 cdef inline uint64_t set_inner(const plan *p, uint8_t *t, Py_ssize_t n) noexcept nogil:

@@ -30,6 +30,7 @@ cdef struct plan_options:
     bint raw
     bint partial            # checksum="partial"
     bint believe            # the checksum field holds the sum of the pseudo header, even if wrong
+    unsigned int kernel     # facts of gso.headers._kernel
     const bint *stop        # where another thread says that nobody waits any more, or NULL
     const headers *layout   # the caller's, or NULL
     const port_list *ports
@@ -45,6 +46,7 @@ cdef struct plan:
     Py_ssize_t count        # segments
     Py_ssize_t gso_size
     unsigned int gso_type   # normalised: what the frame is to be treated as
+    unsigned int kernel
     bint believe
     bint accecn
     bint partial            # GSO_PARTIAL

@@ -10,12 +10,14 @@ from libc.stdlib cimport malloc
 from libc.string cimport memcpy, memmove
 
 from gso.buffers._bytes cimport get16, load16
+from gso.headers._kernel cimport KERNEL_NO_JUMBO, KERNEL_PIECES_BY_COUNT, KERNEL_TWO_FIXED_IDS
 from gso.headers._numbers cimport (
-    GSO_BY_FRAGS, IPPROTO_FRAGMENT, IPPROTO_TCP, IPPROTO_UDP, IPV4_FRAG_OFF, IPV6_EXT_HDRLEN,
-    IPV6_FRAG_HLEN, IPV6_FRAG_ID, IPV6_HLEN, IPV6_NEXTHDR, IP_DF, JUMBO_HLEN, SKB_GSO_ALL,
-    SKB_GSO_ESP, SKB_GSO_FCOE, SKB_GSO_GRE, SKB_GSO_GRE_CSUM, SKB_GSO_IPXIP4, SKB_GSO_IPXIP6,
-    SKB_GSO_PARTIAL, SKB_GSO_SCTP, SKB_GSO_TCPV4, SKB_GSO_TCPV6, SKB_GSO_TCP_ACCECN,
-    SKB_GSO_TCP_FIXEDID, SKB_GSO_TUNNEL_REMCSUM, SKB_GSO_UDP, SKB_GSO_UDP_L4, SKB_GSO_UDP_TUNNEL,
+    GSO_BY_FRAGS, GSO_MAX_SEGS, SKB_GSO_TCP_FIXEDID_INNER, SKB_GSO_TCP_FIXEDID_OUTER,
+    IPPROTO_FRAGMENT, IPPROTO_TCP, IPPROTO_UDP, IPV4_FRAG_OFF, IPV6_EXT_HDRLEN, IPV6_FRAG_HLEN,
+    IPV6_FRAG_ID, IPV6_HLEN, IPV6_NEXTHDR, IP_DF, JUMBO_HLEN, SKB_GSO_ALL, SKB_GSO_ESP,
+    SKB_GSO_FCOE, SKB_GSO_GRE, SKB_GSO_GRE_CSUM, SKB_GSO_IPXIP4, SKB_GSO_IPXIP6, SKB_GSO_PARTIAL,
+    SKB_GSO_SCTP, SKB_GSO_TCPV4, SKB_GSO_TCPV6, SKB_GSO_TCP_ACCECN, SKB_GSO_TCP_FIXEDID,
+    SKB_GSO_TUNNEL_REMCSUM, SKB_GSO_UDP, SKB_GSO_UDP_L4, SKB_GSO_UDP_TUNNEL,
     SKB_GSO_UDP_TUNNEL_CSUM, UDP_CHECK, UDP_DEST, UDP_LEN,
 )
 from gso.headers._ambiguous cimport ambiguity, guess, guess_tunnel, is_train
@@ -34,13 +36,24 @@ cdef enum:
     IPXIP_TYPES = SKB_GSO_IPXIP4 | SKB_GSO_IPXIP6
 
 
+cdef int check_bits(const plan *p, fault *why, unsigned int gso_type) noexcept nogil:
+    """Refuse bits that the kernel does not know."""
+    cdef unsigned int known = SKB_GSO_ALL
+    if p.kernel & KERNEL_TWO_FIXED_IDS:
+        known ^= SKB_GSO_TCP_FIXEDID | SKB_GSO_TCP_FIXEDID_OUTER | SKB_GSO_TCP_FIXEDID_INNER
+    if not gso_type & ~known:
+        return 0
+    return refuse(
+        why, REASON_GSO_TYPE, "gso_type", "gso_type {offset:#x} has bits that mean nothing in this "
+        "kernel, those that do are {limit:#x}", gso_type, known, gso_type)
+
+
 cdef int settle_type(plan *p, fault *why, unsigned int gso_type) noexcept nogil:
     """Check gso_type against the headers, and take from them what it does not say."""
     cdef unsigned int wanted, given = gso_type & TRANSPORT_TYPES
-    if gso_type > SKB_GSO_ALL:
-        return refuse(
-            why, REASON_GSO_TYPE, "gso_type", "gso_type {offset:#x} has bits that mean nothing, "
-            "those that do are {limit:#x}", gso_type, SKB_GSO_ALL, gso_type)
+    if gso_type > SKB_GSO_ALL or p.kernel:
+        if check_bits(p, why, gso_type) < 0:
+            return -1
     if p.h.l4 == IPPROTO_TCP:
         wanted = SKB_GSO_TCPV4 if p.h.inner_version == 4 else SKB_GSO_TCPV6
     elif p.h.l4 == IPPROTO_UDP:
@@ -260,6 +273,7 @@ cdef int make_plan(
     p.gso_size = gso_size
     p.inner = INNER_PARTIAL if options.partial else INNER_COMPLETE
     p.believe = options.believe
+    p.kernel = options.kernel
     p.prepared = p.guarded = False
     if settle_type(p, why, gso_type) < 0:
         return -1
@@ -282,7 +296,7 @@ cdef int make_plan(
     p.guarded = p.h.l4 == IPPROTO_UDP and not (p.h.plain or p.ufo or gso_type & SKB_GSO_UDP_L4)
     if p.guarded and check_payload(p, why, options, frame, size) < 0:
         return -1
-    if p.h.jumbo >= 0:
+    if p.h.jumbo >= 0 and not p.kernel & KERNEL_NO_JUMBO:
         remove_jumbo(p)
     if p.ufo and p.h.inner_version == 6:
         insert_fragment_header(p)
@@ -291,7 +305,10 @@ cdef int make_plan(
     p.step = gso_size
     if p.partial:
         # skb_segment: as many whole pieces as fit under GSO_BY_FRAGS; a single one is no GSO packet
-        whole = min(p.length, GSO_BY_FRAGS - 1) // gso_size
+        if p.kernel & KERNEL_PIECES_BY_COUNT:
+            whole = min(p.length // gso_size, <Py_ssize_t>GSO_MAX_SEGS)
+        else:
+            whole = min(p.length, GSO_BY_FRAGS - 1) // gso_size
         p.partial = whole > 1
         p.step = gso_size * max(whole, 1)
     p.count = (p.length + p.step - 1) // p.step

@@ -12,9 +12,10 @@ from libc.string cimport memcpy, memset
 
 from gso.buffers._bytes cimport get16, load16
 from gso.headers._numbers cimport (
-    GRE_CHECK, GRO_LEGACY_MAX_SIZE, IPPROTO_TCP, IPV4_CHECK, IPV4_ID, IPV4_TOT_LEN,
-    IPV6_PAYLOAD_LEN, L4_PORTS_LEN, PPPOE_LENGTH, SKB_GSO_PARTIAL, SKB_GSO_TCP_FIXEDID,
-    SKB_GSO_UDP, TCP_DOFF, TCP_DOFF_MASK, UDP_CHECK, UDP_DEST, UDP_LEN,
+    SKB_GSO_TCP_FIXEDID_OUTER, SKB_GSO_TCP_FIXEDID_INNER, IPV6_HLEN, GRE_CHECK, GRO_LEGACY_MAX_SIZE,
+    IPPROTO_TCP, IPV4_CHECK, IPV4_ID, IPV4_TOT_LEN, IPV6_PAYLOAD_LEN, L4_PORTS_LEN, PPPOE_LENGTH,
+    SKB_GSO_PARTIAL, SKB_GSO_TCP_FIXEDID, SKB_GSO_UDP, TCP_DOFF, TCP_DOFF_MASK, UDP_CHECK, UDP_DEST,
+    UDP_LEN,
 )
 from gso.headers._ambiguous cimport may_be_tunnel
 from gso.headers._walk cimport (
@@ -26,6 +27,9 @@ from gso.segmentation._plan cimport (
 
 cdef enum:
     HALF = FEW_BYTES // 2   # more than most headers have
+    # Types whose plans are not used again
+    PLAIN_ONLY = (SKB_GSO_PARTIAL | SKB_GSO_TCP_FIXEDID | SKB_GSO_UDP | SKB_GSO_TCP_FIXEDID_OUTER
+                  | SKB_GSO_TCP_FIXEDID_INNER)
 
 
 cdef void free_field(plan_key *key, Py_ssize_t offset, Py_ssize_t n) noexcept nogil:
@@ -57,8 +61,12 @@ cdef void remember_plan(
     key.known = (
         gso_size and size <= GRO_LEGACY_MAX_SIZE and p.template.p == p.template.few
         and (p.inner == INNER_COMPLETE or p.inner == INNER_PARTIAL)
-        and not gso_type & (SKB_GSO_PARTIAL | SKB_GSO_TCP_FIXEDID | SKB_GSO_UDP)
+        and not gso_type & PLAIN_ONLY
     )
+    for k in range(1, p.h.n):
+        if p.sealed[k] and p.h.layers[k].offset - p.h.layers[k - 1].offset > IPV6_HLEN:
+            # Behind extension headers the pseudo header may depend on the checksum field
+            key.known = key.known and p.h.layers[k].kind != LAYER_UDP
     if not key.known:
         return
     key.gso_size = gso_size

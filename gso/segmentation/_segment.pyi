@@ -9,6 +9,7 @@ from gso.buffers._frames import Frames
 from gso.constants import GsoType
 from gso.headers._layout import Layout, LinkType
 from gso.headers.tunnels import TunnelPorts
+from gso.versions import KernelVersion
 
 def segment(
     frame: Buffer | SupportsBytes,
@@ -19,6 +20,7 @@ def segment(
     link_type: LinkType = "ethernet",
     tunnel_ports: TunnelPorts | None = None,
     checksum: Literal["complete", "partial"] = "complete",
+    kernel: KernelVersion = "6.12",
 ) -> Frames: ...
 def segment_vouched(
     frame: Buffer | SupportsBytes,
@@ -28,6 +30,7 @@ def segment_vouched(
     layout: Layout,
     link_type: LinkType,
     checksum: Literal["complete", "partial"],
+    kernel: KernelVersion,
 ) -> Frames: ...
 
 class SegmentHeaders:
@@ -48,4 +51,5 @@ def segment_headers(
     link_type: LinkType = "ethernet",
     tunnel_ports: TunnelPorts | None = None,
     checksum: Literal["complete", "partial"] = "complete",
+    kernel: KernelVersion = "6.12",
 ) -> SegmentHeaders: ...

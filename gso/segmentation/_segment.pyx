@@ -11,7 +11,7 @@ from gso.buffers._checksum cimport simd
 from gso.buffers._frames cimport Frames
 from gso.buffers._memory cimport address, new_bytes
 from gso.headers._arguments cimport (
-    as_error, as_gso_size, as_gso_type, drop_ports, is_partial, is_raw, take_ports,
+    as_error, as_gso_size, as_gso_type, as_kernel, drop_ports, is_partial, is_raw, take_ports,
 )
 from gso.headers._layout cimport Layout
 from gso.headers._numbers cimport UDP_HLEN
@@ -104,7 +104,7 @@ cdef SegmentHeaders headers_of(plan *p, const uint8_t *frame, Py_ssize_t size):
 
 cdef object run(
     object frame, object gso_size, object gso_type, object layout, object link_type,
-    object tunnel_ports, object checksum, bint headers_only, bint believe=False
+    object tunnel_ports, object checksum, object kernel, bint headers_only, bint believe=False
 ):
     """Borrow the frame, plan, write, and release the frame and the plan."""
     cdef plan p
@@ -116,6 +116,7 @@ cdef object run(
     cdef unsigned int bits = as_gso_type(gso_type)
     j.partial = is_partial(checksum)
     j.believe = believe
+    j.kernel = as_kernel(kernel)
     j.raw = is_raw(link_type)
     j.stop = NULL
     j.layout = NULL
@@ -155,8 +156,8 @@ cdef Layout _read_again(Layout pickled, object frame, object tunnel_ports):
 
 
 def segment(frame, gso_size, *, gso_type=None, layout=None, link_type="ethernet",
-            tunnel_ports=None, checksum="complete"):
-    """Segment a super-packet exactly as the Linux kernel's software GSO does (6.12).
+            tunnel_ports=None, checksum="complete", kernel="6.12"):
+    """Segment a super-packet exactly as the Linux kernel's software GSO does.
 
     A PPPoE session header (RFC 2516) is followed as 7.3 does with its module pppoe; older kernels
     do not segment such packets in software. A GRE sequence number is repeated in every segment:
@@ -188,6 +189,10 @@ def segment(frame, gso_size, *, gso_type=None, layout=None, link_type="ethernet"
         link_type, tunnel_ports: as for :func:`parse`.
         checksum: "complete", or "partial": the innermost checksum field holds the sum of the
             pseudo header for hardware to complete (CHECKSUM_PARTIAL).
+        kernel: "6.12", "6.1" or "7.3": the kernel that is followed where they differ (see
+            `gso.versions`). 7.3 has other bits for IPv4 IDs that stay the same, which need no DF;
+            its GSO_PARTIAL makes pieces of up to 65535 segments, and gives those of USO the UDP
+            length of one segment; and it leaves the jumbo header of BIG TCP in.
 
     Returns :class:`Frames`: the segments in transmit order.
 
@@ -198,15 +203,15 @@ def segment(frame, gso_size, *, gso_type=None, layout=None, link_type="ethernet"
     pppoe_gso_segment.
     """
     return run(
-        frame, gso_size, gso_type, layout, link_type, tunnel_ports, checksum, False)
+        frame, gso_size, gso_type, layout, link_type, tunnel_ports, checksum, kernel, False)
 
 
-def segment_vouched(frame, gso_size, *, gso_type, layout, link_type, checksum):
+def segment_vouched(frame, gso_size, *, gso_type, layout, link_type, checksum, kernel):
     """:func:`segment` of a frame whose virtio header says that it is CHECKSUM_PARTIAL.
 
     The value in the checksum field is believed, as the kernel does, even if it is wrong.
     """
-    return run(frame, gso_size, gso_type, layout, link_type, None, checksum, False, True)
+    return run(frame, gso_size, gso_type, layout, link_type, None, checksum, kernel, False, True)
 
 
 @cython.auto_pickle(False)  # Cython's __setstate__ believes whatever it is given
@@ -251,7 +256,7 @@ def _restore(Frames headers not None, bytes pieces not None):
 
 
 def segment_headers(frame, gso_size, *, gso_type=None, layout=None, link_type="ethernet",
-                    tunnel_ports=None, checksum="complete"):
+                    tunnel_ports=None, checksum="complete", kernel="6.12"):
     """The headers of the segments that :func:`segment` makes, without copying the payload.
 
     Header `i` followed by ``frame[offset:offset + length]``, with ``(offset, length)`` being
@@ -263,4 +268,4 @@ def segment_headers(frame, gso_size, *, gso_type=None, layout=None, link_type="e
     Returns :class:`SegmentHeaders`.
     """
     return run(
-        frame, gso_size, gso_type, layout, link_type, tunnel_ports, checksum, True)
+        frame, gso_size, gso_type, layout, link_type, tunnel_ports, checksum, kernel, True)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal, NoReturn, TypeAlias
 
 from gso.buffers._checksum import checksum as internet_checksum
 from gso.buffers._frames import Frames
-from gso.constants import L4, GsoType, Reason
+from gso.constants import L4, GsoType, Reason, Tunnel
 from gso.errors import GsoError
 from gso.headers._layout import Layout, parse_announced
 from gso.headers.vnet import (
@@ -25,6 +25,7 @@ from gso.headers.vnet import (
     VirtioNetGso,
 )
 from gso.segmentation._segment import segment, segment_vouched
+from gso.versions import Fact, KernelVersion, facts_of
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from gso.headers._layout import LinkType
 
 ByteOrder: TypeAlias = Literal["little", "big", "native"]
+Source: TypeAlias = Literal["tap", "packet"]
+"""Who hands over a packet with a virtio header: a TUN or TAP device, or a packet socket."""
 
 _ORDERS = {"little": "<", "big": ">", "native": "="}
 _BASIC = "BBHHHH"
@@ -39,6 +42,12 @@ SIZES = (10, 12, 20, 24)
 
 _ETH_HLEN = 14
 _ETH_P_IP = (b"\x08\x00", b"\x86\xdd")
+_ETH_P_OF = {
+    int(VirtioNetGso.TCPV4): (b"\x08\x00",),
+    int(VirtioNetGso.TCPV6): (b"\x86\xdd",),
+}
+_VERSIONS = {int(VirtioNetGso.TCPV4): 4, int(VirtioNetGso.TCPV6): 6}
+_ETH_P_TAGS = (b"\x81\x00", b"\x88\xa8")
 _PPPOE_SESSION = b"\x88\x64\x11\x00"  # the Ethernet type, then version 1, type 1 and code 0
 _IP_HLEN = {4: 20, 6: 40}
 _UDP_HLEN = 8
@@ -174,6 +183,8 @@ def segment_vnet(
     byteorder: ByteOrder = "little",
     link_type: LinkType = "ethernet",
     checksum: Literal["complete", "partial"] = "complete",
+    source: Source = "tap",
+    kernel: KernelVersion = "6.12",
 ) -> Frames:
     """Segment a packet with a virtio header in front, as the kernel does one from a TAP device.
 
@@ -189,17 +200,32 @@ def segment_vnet(
         byteorder: as for :meth:`VirtioNetHeader.unpack`.
         link_type: "ethernet" (TAP, packet sockets, virtio-net) or "raw" (TUN).
         checksum: as for :func:`gso.segment`; "partial" completes none.
+        source: "tap" (TUN and TAP devices) or "packet" (packet sockets). They differ where a header
+            without NEEDS_CSUM asks for segmentation: packet sockets look for the transport header,
+            and before 7.3 not behind a VLAN tag; TAP devices do not, and count 40 bytes of headers
+            (60 for TCPV6) to tell whether the packet is too small for GSO.
+        kernel: as for :func:`gso.segment`. With 7.3 a TAP device looks for the transport header
+            as a packet socket does, both do so behind VLAN tags, and the IP version must be that of
+            the type. 6.1 refuses UDP_L4, takes a csum_start in the IP header, and counts no IP
+            header where it does not look for the transport header.
 
     Returns :class:`Frames`, without virtio headers.
 
-    Raises GsoError for what the kernel refuses (6.12; tunnels: 6.17). A payload that the header
+    Raises GsoError for what the kernel refuses (tunnels: 6.17 and later). A payload that the header
     calls datagrams is cut as such, whatever it looks like: the sender knows.
 
     Kernel: virtio_net_hdr_to_skb, virtio_net_hdr_tnl_to_skb, skb_checksum_help.
     """
     view = memoryview(buffer).cast("B")
     header = VirtioNetHeader.unpack(view, header_size, byteorder=byteorder)
-    return segment_described(view[header_size:], header, link_type=link_type, checksum=checksum)
+    return segment_described(
+        view[header_size:],
+        header,
+        link_type=link_type,
+        checksum=checksum,
+        source=source,
+        kernel=kernel,
+    )
 
 
 def segment_described(
@@ -208,15 +234,28 @@ def segment_described(
     *,
     link_type: LinkType,
     checksum: Literal["complete", "partial"],
+    source: Source = "tap",
+    kernel: KernelVersion = "6.12",
 ) -> Frames:
     """Segment a packet whose virtio header was read: see :func:`segment_vnet`."""
-    return _Packet(header, frame, link_type).segments(checksum)
+    if source not in ("tap", "packet"):
+        raise ValueError(f'source is "tap" or "packet", not {source!r}')
+    return _Packet(header, frame, link_type, source, kernel).segments(checksum)
 
 
 class _Packet:
     """A packet and its virtio header."""
 
-    def __init__(self, header: VirtioNetHeader, frame: memoryview, link_type: LinkType) -> None:
+    def __init__(
+        self,
+        header: VirtioNetHeader,
+        frame: memoryview,
+        link_type: LinkType,
+        source: Source,
+        kernel: KernelVersion,
+    ) -> None:
+        self.kernel, self.facts = kernel, facts_of(kernel)
+        self.dissects = source == "packet" or bool(self.facts & Fact.VNET_DISSECTS)
         self.header = header
         self.frame = frame
         self.link_type: LinkType = link_type
@@ -235,7 +274,7 @@ class _Packet:
             self.check_csum()
         if not self.kind:
             return self.one(checksum)
-        layout = None if self.needs_csum else self.dissect()
+        layout = self.dissect() if self.dissects and not self.needs_csum else None
         start = self.transport(layout)
         size = self.check_size(start)
         uncounted = start + (0 if self.kind == VirtioNetGso.UDP else KINDS[self.kind][2])
@@ -255,6 +294,7 @@ class _Packet:
             layout=layout,
             link_type=self.link_type,
             checksum=checksum,
+            kernel=self.kernel,
         )
 
     def one(self, checksum: str) -> Frames:
@@ -285,8 +325,11 @@ class _Packet:
 
     def check_type(self) -> None:
         kind, gso_type = self.kind, self.header.gso_type
-        if kind and kind not in KINDS:
-            known = ", ".join(map(str, KINDS))
+        kinds = list(KINDS)
+        if self.facts & Fact.VNET_BEFORE_USO:
+            kinds.remove(int(VirtioNetGso.UDP_L4))
+        if kind and kind not in kinds:
+            known = ", ".join(map(str, kinds))
             self.bad_type(gso_type, f"is not NONE (0) or one of {known} with bits added")
         if kind and self.header.gso_size == 0:
             _refuse(Reason.GSO_SIZE, "gso_size", 0, 1, "gso_size is 0, it must be 1 or more")
@@ -351,7 +394,7 @@ class _Packet:
                 f"{end}, the packet has {size}",
             )
         network = 40 if self.kind == VirtioNetGso.TCPV6 else 20
-        if header.csum_start < network:
+        if header.csum_start < network and not self.facts & Fact.VNET_BEFORE_USO:
             self.bad_checksum(
                 "csum_start",
                 header.csum_start,
@@ -368,7 +411,12 @@ class _Packet:
         layout = self.parse()
         l4 = KINDS[self.kind][1]
         ethertype = bytes(self.frame[12:14])
-        known = ethertype in _ETH_P_IP or self.frame[12:16] == _PPPOE_SESSION
+        if self.facts & Fact.VNET_DISSECTS:
+            tagged = self.behind_tags()
+            known = tagged[:2] != _PPPOE_SESSION[:2] or tagged == _PPPOE_SESSION
+        else:
+            known = self.frame[12:16] == _PPPOE_SESSION
+            known = known or ethertype in _ETH_P_OF.get(self.kind, _ETH_P_IP)
         if self.link_type == "ethernet" and not known:
             # skb_flow_dissect_flow_keys_basic looks for a VLAN tag where the IP header is
             self.bad_type(
@@ -376,14 +424,48 @@ class _Packet:
                 f"is for IP, the packet is of type 0x{ethertype.hex()}, and without NEEDS_CSUM the "
                 "kernel looks no further",
             )
+        if layout.tunnel in (Tunnel.MPLS, Tunnel.NSH):
+            self.bad_type(
+                self.header.gso_type,
+                f"is for {l4.name}, and without NEEDS_CSUM the kernel does not look into "
+                f"{layout.tunnel.name}",
+            )
         if layout.l4 != l4:
             self.bad_type(self.header.gso_type, f"is for {l4.name}, the packet is {layout.l4.name}")
+        version = _VERSIONS.get(self.kind, layout.inner_version)
+        if self.facts & Fact.VNET_DISSECTS and layout.inner_version != version:
+            self.bad_type(
+                self.header.gso_type,
+                f"is for IPv{version}, the packet is IPv{layout.inner_version}",
+            )
         return layout
+
+    def behind_tags(self) -> bytes:
+        """The Ethernet type after all VLAN tags, and the two bytes that follow."""
+        at = 12
+        while self.frame[at : at + 2] in _ETH_P_TAGS:
+            at += 4
+        return bytes(self.frame[at : at + 4])
+
+    def undissected(self) -> int:
+        """Where a transport header is taken to start that nothing tells of: after an IP header."""
+        start = 0 if self.facts & Fact.VNET_BEFORE_USO else _IP_HLEN[self.inner_version]
+        end = start + KINDS[self.kind][2]
+        if end > len(self.frame):
+            _refuse(
+                Reason.TRUNCATED,
+                "gso_type",
+                end,
+                len(self.frame),
+                f"headers of virtio gso_type {self.header.gso_type:#04x} take {end} bytes or more, "
+                f"the packet has {len(self.frame)}",
+            )
+        return start
 
     def transport(self, layout: Layout | None) -> int:
         """Where the innermost transport header starts."""
         if layout is None:
-            return self.header.csum_start
+            return self.header.csum_start if self.needs_csum else self.undissected()
         start = layout.inner_transport_header
         if start is None:
             start = layout.transport_header

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, SupportsBytes
 import numpy as np
 
 from gso.buffers._frames import Frames, Segments
-from gso.constants import L4, Tunnel
+from gso.constants import L4, GsoType, Tunnel
 from gso.errors import GsoError
 from gso.headers._layout import parse_batch
 from gso.headers.vnet import (
@@ -21,7 +21,8 @@ from gso.headers.vnet import (
     VirtioNetGso,
 )
 from gso.segmentation._batch import segment_batch_vouched
-from gso.segmentation.virtio import VirtioNetHeader, segment_described
+from gso.segmentation.virtio import Source, VirtioNetHeader, segment_described
+from gso.versions import Fact, KernelVersion, facts_of
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -42,6 +43,8 @@ def segment_vnet_batch(
     link_type: LinkType = "ethernet",
     checksum: Checksum = "complete",
     errors: Literal["raise", "pass"] = "raise",
+    source: Source = "tap",
+    kernel: KernelVersion = "6.12",
 ) -> Segments:
     """:func:`segment_vnet` of each packet, with its virtio header beside it.
 
@@ -53,6 +56,7 @@ def segment_vnet_batch(
         checksum: "partial" completes none.
         errors: "raise" GsoError for the first packet that is refused, or "pass" such packets on
             unchanged.
+        source, kernel: as for :func:`segment_vnet`.
 
     Returns :class:`Segments`: the segments of all packets, in order, with their ``parent``.
 
@@ -64,6 +68,8 @@ def segment_vnet_batch(
     if errors not in ("raise", "pass"):
         raise ValueError(f'errors is "raise" or "pass", not {errors!r}')
     usual, gso_type = _usual(batch, rows, link_type)
+    if facts_of(kernel) & Fact.VNET_BEFORE_USO:
+        usual &= gso_type != GsoType.UDP_L4
     numbers = np.flatnonzero(usual)
     try:
         cut = segment_batch_vouched(
@@ -72,6 +78,7 @@ def segment_vnet_batch(
             gso_type=gso_type[usual],
             link_type=link_type,
             checksum=checksum,
+            kernel=kernel,
         )
     except GsoError:  # which packet, and what is wrong with it, is said below
         usual[:] = False
@@ -84,7 +91,14 @@ def segment_vnet_batch(
         one = batch[i : i + 1]
         try:
             header = VirtioNetHeader(*(int(rows[i][name]) for name in _FIELDS))
-            one = segment_described(one[0], header, link_type=link_type, checksum=checksum)
+            one = segment_described(
+                one[0],
+                header,
+                link_type=link_type,
+                checksum=checksum,
+                source=source,
+                kernel=kernel,
+            )
         except GsoError as error:
             if errors == "raise":
                 raise _numbered(error, i) from None

@@ -4,6 +4,7 @@
 
     tunnel or link device -> out0 --redirect--> mir0 --redirect--> wire0 ---- wire1
                                         (super-packet seen)  (segmented)   (segments seen)
+                         TAP device --redirect-----------------^
 
 A redirected packet needs no device that can carry it, so super-packets of every kind are seen
 whole. All offloads of ``wire0`` are off. A frame with a type of its own is sent after each packet:
@@ -12,6 +13,7 @@ when it arrives, so has all that the packet became.
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import time
@@ -24,6 +26,7 @@ from .capture import Tap
 from .netns import SetupError, inside, run, try_ip_batch
 from .probes import append, write
 from .records import NO_DEVICE, OUTCOME, PACKET, PROBED_OFFSETS, with_length
+from .wire import open_tap
 
 _NAMESPACE = "segmenter"
 _SOL_PACKET, _PACKET_VNET_HDR = 263, 15
@@ -32,7 +35,19 @@ _BLOCK = 64  # packets between two looks at the trace
 _PATIENCE = 20.0
 
 _MODULES = (
-    *("veth", "dummy", "vxlan", "geneve", "ipip", "sit", "ip6_tunnel", "ip_gre", "ip6_gre", "fou"),
+    *(
+        "tun",
+        "veth",
+        "dummy",
+        "vxlan",
+        "geneve",
+        "ipip",
+        "sit",
+        "ip6_tunnel",
+        "ip_gre",
+        "ip6_gre",
+        "fou",
+    ),
     *("fou6", "nsh", "8021q", "sch_ingress", "cls_matchall", "act_mirred", "act_mpls"),
     *("act_vlan", "act_tunnel_key", "mpls_router", "mpls_iptunnel", "pppoe"),
 )
@@ -46,13 +61,15 @@ def perform(folder: Path, plan: dict[str, Any], progress: Callable[..., None]) -
     subprocess.run(["modprobe", "--all", "--quiet", *_MODULES], check=False)
     _links()
     refused = {}
+    tap = (plan["tap"], open_tap(_NAMESPACE, plan["tap"], vnet=True))
     for device in plan["devices"]:
         progress(stage="topology", device=device["name"])
         if why := _device(device):
             refused[device["name"]] = why
     progress(stage="packets")
     with (folder / "outcome.bin").open("wb") as out, (folder / "metadata.txt").open("w") as notes:
-        sender = _Sender([d["name"] for d in plan["devices"]], set(refused), plan["direct"])
+        names = [device["name"] for device in plan["devices"]]
+        sender = _Sender(names, set(refused), plan["direct"], tap)
         for done, outcome in enumerate(sender.send_all(Path(plan["packets"]), notes), 1):
             out.write(outcome)
             if done % _BLOCK == 0:
@@ -156,8 +173,11 @@ class _Notes:
 class _Sender:
     """Sends packets one by one, and collects what became of each."""
 
-    def __init__(self, names: list[str], refused: set[str], direct: str) -> None:
+    def __init__(
+        self, names: list[str], refused: set[str], direct: str, tap: tuple[str, int]
+    ) -> None:
         self._names, self._refused, self._direct = names, refused, direct
+        self._tap, self._tap_file = tap
         with inside(_NAMESPACE):
             self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
             self._fence = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
@@ -186,7 +206,10 @@ class _Sender:
         self._notes.packet(number)
         error = 0
         try:
-            self._socket.sendto(packet, (device, protocol))
+            if device == self._tap:
+                os.write(self._tap_file, packet)
+            else:
+                self._socket.sendto(packet, (device, protocol))
         except OSError as failure:
             error = failure.errno or -2
         supers, segments = self._arrivals(number, device)
@@ -199,7 +222,7 @@ class _Sender:
         """Send the fence, and return the super-packets and segments before it."""
         fence = bytes.fromhex("020000000002020000000001") + _FENCE_TYPE.to_bytes(2, "big")
         fence += number.to_bytes(46, "big")
-        direct = device == self._direct
+        direct = device in (self._direct, self._tap)
         self._fence.sendto(fence, (self._direct if direct else "out0", 0))
         supers, segments = [], []
         deadline = time.monotonic() + _PATIENCE

@@ -21,13 +21,17 @@ from .records import FRAME, VIRTIO_NET_HDR
 
 _TUNSETIFF = 0x400454CA
 _IFF_TAP, _IFF_NAPI, _IFF_NO_PI = 0x0002, 0x0010, 0x1000
+_IFF_VNET_HDR = 0x4000
 _NO_OFFLOAD = bytes(VIRTIO_NET_HDR.size)  # what is on a wire is complete
 _LARGEST_FRAME = 1 << 16
 
 
-def open_tap(namespace: str, device: str, *, napi: bool = False) -> int:
-    """Make a TAP device, or open it. ``napi``: what is written to it goes through GRO."""
-    flags = _IFF_TAP | _IFF_NO_PI | (_IFF_NAPI if napi else 0)
+def open_tap(namespace: str, device: str, *, napi: bool = False, vnet: bool = False) -> int:
+    """Make a TAP device, or open it.
+
+    ``napi``: what is written to it goes through GRO. ``vnet``: a virtio_net_hdr comes first.
+    """
+    flags = _IFF_TAP | _IFF_NO_PI | (_IFF_NAPI if napi else 0) | (_IFF_VNET_HDR if vnet else 0)
     with inside(namespace):
         descriptor = os.open("/dev/net/tun", os.O_RDWR)
         fcntl.ioctl(descriptor, _TUNSETIFF, struct.pack("16sH", device.encode(), flags))

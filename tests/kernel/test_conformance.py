@@ -114,11 +114,11 @@ def test_metadata_is_that_of_the_headers(kind):
     for _ in range(100):
         request = requests.make(r, kind)
         assert requests.make(again, kind) == request
-        assert request.encapsulation == (kind not in ("none", "mpls"))
+        assert request.encapsulation == (kind not in ("none", "mpls", "nsh"))
         assert len(request.pack()) == 26 + len(request.frame)
         assert 0 < request.gso_size < 0xFFFF
         layout = gso.parse(request.frame, tunnel_ports=PORTS)
-        inner = request.encapsulation or kind == "mpls"
+        inner = request.encapsulation or kind in ("mpls", "nsh")
         start = layout.inner_transport_header if inner else layout.transport_header
         if layout.l4 is L4.NONE:
             continue  # after a fragment header, at which the walk ends

@@ -21,14 +21,15 @@ def outcome(call):
 
 
 @settings(max_examples=examples(1000), deadline=None)
-@given(packets.frames(), packets.gso_sizes, packets.gso_types, checksums)
-def test_segment(frame_and_link, gso_size, gso_type, checksum):
+@given(packets.frames(), packets.gso_sizes, packets.gso_types, checksums, packets.kernels)
+def test_segment(frame_and_link, gso_size, gso_type, checksum, kernel):
     frame, link = frame_and_link
     options = {
         "gso_type": gso_type,
         "link_type": link,
         "tunnel_ports": packets.PORTS,
         "checksum": checksum,
+        "kernel": kernel,
     }
     expected = outcome(lambda: reference.segment(frame, gso_size, **options))
     assert outcome(lambda: gso.segment(frame, gso_size, **options).to_list()) == expected

@@ -51,9 +51,15 @@ def outcome(call):
 
 
 @settings(max_examples=examples(500), deadline=None)
-@given(buffers(), st.sampled_from(["complete", "complete", "partial"]))
-def test_segment_vnet(case, checksum):
+@given(
+    buffers(),
+    st.sampled_from(["complete", "complete", "partial"]),
+    st.sampled_from(["tap", "packet"]),
+    packets.kernels,
+)
+def test_segment_vnet(case, checksum, source, kernel):
     buffer, size, link = case
     options = {"header_size": size, "link_type": link, "checksum": checksum}
+    options |= {"source": source, "kernel": kernel}
     expected = outcome(lambda: reference.segment_vnet(buffer, **options))
     assert outcome(lambda: gso.segment_vnet(buffer, **options).to_list()) == expected

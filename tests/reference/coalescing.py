@@ -15,15 +15,19 @@ LIMIT = 65536
 class Options:
     def __init__(
         self, *, link_type="ethernet", tunnel_ports=None, udp_gro=True, fixed_ids=False,
-        gro_max_size=LIMIT, times=None, timeout=0,
+        gro_max_size=LIMIT, times=None, timeout=0, kernel="6.12",
+        gro_ipv4_max_size=None,
     ):  # fmt: skip
         self.parsing = {"link_type": link_type, "tunnel_ports": tunnel_ports}
         self.link = 0 if link_type == "raw" else 14
         self.udp_gro = udp_gro
         self.fixed_ids = fixed_ids
         self.gro_max_size = gro_max_size
+        self.gro_ipv4_max_size = gro_ipv4_max_size or gro_max_size
         self.times = times
         self.timeout = timeout
+        self.newer = kernel == "7.3"
+        self.segmenting = {**self.parsing, "kernel": kernel}
 
 
 def coalesce(frames, **options):
@@ -175,7 +179,7 @@ class Packet:
         self.one = one
         self.addresses = one.addresses
         self.members = [one.frame]
-        self.fixed = False
+        self.fixed = 0
 
     def take(self, number, one, options):
         """ "open": merged; "last": and complete; "full": not merged, and complete."""
@@ -183,9 +187,10 @@ class Packet:
         size = len(first.payload)
         if not 0 < len(one.payload) <= size or one.walk.payload != first.walk.payload:
             return "full"
-        if one.flags & CWR or not self.fits(one, options):
+        other = one.flags & CWR if not options.newer else (one.flags ^ first.flags) & CWR
+        if other or not self.fits(one, options):
             return "full"
-        if self.fixed and self.outer_ids_count(one):
+        if self.fixed and not options.newer and self.outer_ids_count(one):
             return "full"
         fixed = self.gives_back(one, options)
         if fixed is None:
@@ -208,11 +213,24 @@ class Packet:
         walk = one.walk
         length = sum(map(len, self.members)) - (len(self.members) - 1) * walk.payload
         length += len(one.payload) - options.link
-        if length >= options.gro_max_size:
+        own = walk.outer_version == 6 and walk.network_header == options.link
+        if length >= (options.gro_max_size if own else options.gro_ipv4_max_size):
             return False
+        if options.newer:
+            return length < LIMIT or one.l4 == 6
         big = one.l4 == 6 and not walk.kinds and walk.network_header == options.link
         extensions = walk.inner_version == 6 and walk.l4_header != walk.ip_header + 40
         return length < LIMIT or (big and not extensions)
+
+    def ways(self, options):
+        """The bits for IDs that stay the same, that are to be tried."""
+        if len(self.members) > 1:
+            return [self.fixed]
+        if not options.fixed_ids or self.one.l4 != 6:
+            return [0]
+        if options.newer:
+            return [bits << 30 for bits in range(4)]
+        return [0, GsoType.TCP_FIXEDID] if self.one.walk.inner_version == 4 else [0]
 
     def gives_back(self, one, options):
         """None, or whether IDs are fixed."""
@@ -224,13 +242,13 @@ class Packet:
             whole += member[walk.payload :]
         wanted = [*self.members, one.frame]
         size = len(self.one.payload)
-        ways = [False]
-        if options.fixed_ids and one.l4 == 6 and walk.inner_version == 4:
-            ways = [False, True] if len(self.members) == 1 else [self.fixed]
-        for fixed in ways:
-            bits = GsoType.TCP_FIXEDID if fixed else None
+        for fixed in self.ways(options):
+            bits = fixed
+            if one.flags & CWR and options.newer:
+                bits = bits | GsoType.TCP_ACCECN
             try:
-                if segment(bytes(whole), size, gso_type=bits, **options.parsing) == wanted:
+                made = segment(bytes(whole), size, gso_type=bits, **options.segmenting)
+                if made == wanted:
                     return fixed
             except GsoError:
                 pass

@@ -32,6 +32,7 @@ def segment(
     checksum="complete",
     announced=None,
     believe=False,
+    kernel="6.12",
 ):
     if not 0 <= gso_size <= 65534:
         refuse(Reason.GSO_SIZE, "gso_size", gso_size, 65534)
@@ -41,15 +42,17 @@ def segment(
     if gso_size and walk.opaque and not int(gso_type or 0) & (GsoType.UDP | GsoType.UDP_L4):
         at = walk.l4_header + 2
         refuse(Reason.UNSUPPORTED, "dest", at, walk.word(at))
-    job = Job(walk, gso_size, int(gso_type or 0), checksum == "partial", believe)
+    options = {"believe": believe, "newer": kernel == "7.3"}
+    job = Job(walk, gso_size, int(gso_type or 0), checksum == "partial", **options)
     if gso_size == 0:
         return [job.complete()]
     return job.segments(gso_size)
 
 
 class Job:
-    def __init__(self, walk, gso_size, gso_type, partial_checksum, believe):
+    def __init__(self, walk, gso_size, gso_type, partial_checksum, *, believe, newer):
         self.believe = believe
+        self.newer = newer
         self.gso_size = gso_size
         self.walk = walk
         self.frame = walk.frame
@@ -71,8 +74,11 @@ class Job:
 
     def check_type(self):
         walk, given = self.walk, self.type & TRANSPORT
-        if self.type >= 1 << 20:
-            refuse(Reason.GSO_TYPE, "gso_type", self.type, (1 << 20) - 1)
+        known = (1 << 20) - 1
+        if self.newer:
+            known += (3 << 30) - GsoType.TCP_FIXEDID
+        if self.type & ~known:
+            refuse(Reason.GSO_TYPE, "gso_type", self.type, known)
         wanted = given
         if walk.l4 == 6:
             wanted = GsoType.TCPV4 if self.v4 else GsoType.TCPV6
@@ -130,8 +136,11 @@ class Job:
                 refuse(Reason.TOO_LONG, field, length, 0xFFFF)
         step = gso_size
         pieces_each = 1
-        if self.partial and min(len(payload), 65534) // gso_size > 1:
-            pieces_each = min(len(payload), 65534) // gso_size
+        most = min(len(payload), 65534) // gso_size
+        if self.newer:
+            most = min(len(payload) // gso_size, 65535)
+        if self.partial and most > 1:
+            pieces_each = most
             step = gso_size * pieces_each
         if self.ufo:
             payload = self.complete_datagram(payload)
@@ -147,7 +156,7 @@ class Job:
     def template(self, start, payload):
         walk = self.walk
         template = bytearray(self.frame[:start])
-        if walk.jumbo is not None:
+        if walk.jumbo is not None and not self.newer:
             del template[walk.jumbo : walk.jumbo + 8]
             template[walk.ip_header + 6] = 6
         if self.ufo and not self.v4:
@@ -203,6 +212,8 @@ class Job:
         """
         each = chunk[:gso_size]
         self.more = len(chunk) - len(each)
+        # 7.3: the first checksum around a piece of datagrams counts its whole length
+        self.counted = self.more if self.newer and self.walk.l4 == 17 else 0
         out = bytearray(template) + each
         self.transport(out, each)
         inner_check = self.l4 + (16 if self.walk.l4 == 6 else 6)
@@ -213,6 +224,8 @@ class Job:
         out = out[: len(template)]
         if self.inner in ("partial", "remote"):
             length = len(template) - self.l4 + len(chunk)
+            if self.newer and self.walk.l4 == 17:
+                length -= self.more
             if self.walk.l4 == 17:
                 self.put(out, self.l4 + 4, length)
             self.put(out, inner_check, self.pseudo(length))
@@ -258,10 +271,13 @@ class Job:
             if at in self.sealed:
                 total = self.outer_pseudo(header, length)
                 self.put(out, at + 6, 0)
+                total = ones_sum(b"", total + self.counted)
+                self.counted = 0
                 self.put(out, at + 6, not_zero(checksum(out[at:], total)))
         elif at in self.sealed:
             out[at + 4 : at + 8] = bytes(4)
-            self.put(out, at + 4, checksum(out[at:]))
+            self.put(out, at + 4, checksum(out[at:], self.counted))
+            self.counted = 0
 
     def outer_pseudo(self, header, length):
         if self.believe:
@@ -307,10 +323,15 @@ class Job:
         if self.ufo and header.inner:
             offset = (self.i * self.step) >> 3
             self.put(out, at + 6, offset | (0 if self.last else 0x2000))
-        elif not (header.inner and self.type & GsoType.TCP_FIXEDID):
+        elif not self.keeps_id(header):
             self.put(out, at + 4, int.from_bytes(out[at + 4 : at + 6], "big") + self.ids)
         self.put(out, at + 10, 0)
         self.put(out, at + 10, checksum(out[at : at + header.hlen]))
+
+    def keeps_id(self, header):
+        if self.newer:
+            return self.type & (GsoType.TCP_FIXEDID_OUTER << header.stacked)
+        return header.inner and self.type & GsoType.TCP_FIXEDID
 
     def complete(self):
         """gso_size 0."""

@@ -27,7 +27,10 @@ def demand(condition):
         raise Refused
 
 
-def segment_vnet(buffer, *, header_size=10, link_type="ethernet", checksum="complete"):  # noqa: PLR0915
+def segment_vnet(  # noqa: PLR0912, PLR0915
+    buffer, *, header_size=10, link_type="ethernet", checksum="complete", source="tap",
+    kernel="6.12",
+):  # fmt: skip
     flags, gso_type, hdr_len, size, start, offset = struct.unpack_from("<BBHHHH", buffer)
     th, nh = struct.unpack_from("<HH", buffer, 20) if header_size == 24 else (0, 0)
     frame = buffer[header_size:]
@@ -36,6 +39,7 @@ def segment_vnet(buffer, *, header_size=10, link_type="ethernet", checksum="comp
     kind = gso_type & ~(V4_TUNNEL | V6_TUNNEL | ECN)
     demand((max(hdr_len, start + offset + 2) if needs_csum else hdr_len) <= len(frame))
     demand(kind in TYPES or gso_type == NONE)
+    demand(kernel != "6.1" or kind != USO)
     demand(kind == NONE or size)
     version = 6 if kind == TCPV6 else 4
     thlen = {NONE: 0, TCPV4: 20, TCPV6: 20, UFO: 8, USO: 8}[kind]
@@ -51,17 +55,30 @@ def segment_vnet(buffer, *, header_size=10, link_type="ethernet", checksum="comp
             demand(start >= nh + (40 if version == 6 else 20))
     if needs_csum:
         demand(start + max(thlen, offset + 2) <= len(frame))
-        demand(start >= (40 if kind == TCPV6 else 20))
+        demand(kernel == "6.1" or start >= (40 if kind == TCPV6 else 20))
     if kind == NONE:
         return [complete(frame, start, offset, needs_csum, checksum)]
     ports = dict.fromkeys(KNOWN, Tunnel.NONE)
     announced = (nh, version) if tunnel else None
     options = {"link_type": link_type, "tunnel_ports": ports, "announced": announced}
-    if not needs_csum:
+    if not needs_csum and source == "tap" and kernel != "7.3":
+        start = 0 if kernel == "6.1" else 40 if kind == TCPV6 else 20
+        demand(start + thlen <= len(frame))
+    elif not needs_csum:
         walk = Walk(frame, **options)
-        known = frame[12:14] in (b"\x08\x00", b"\x86\xdd") or frame[12:16] == b"\x88\x64\x11\0"
+        types = {TCPV4: (b"\x08\x00",), TCPV6: (b"\x86\xdd",)}
+        known = frame[12:14] in types.get(kind, (b"\x08\x00", b"\x86\xdd"))
+        known = known or frame[12:16] == b"\x88\x64\x11\0"
+        if kernel == "7.3":
+            at = 12
+            while frame[at : at + 2] in (b"\x81\0", b"\x88\xa8"):
+                at += 4
+            known = frame[at : at + 2] != b"\x88\x64" or frame[at + 2 : at + 4] == b"\x11\0"
         demand(link_type == "raw" or known)
+        demand(walk.tunnel not in (Tunnel.MPLS, Tunnel.NSH))
         demand(walk.l4 == (6 if kind in (TCPV4, TCPV6) else 17))
+        wanted = {TCPV4: 4, TCPV6: 6}.get(kind, walk.inner_version)
+        demand(kernel != "7.3" or walk.inner_version == wanted)
         start = walk.l4_header
     if kind in (TCPV4, TCPV6):
         demand(not needs_csum or offset == 16)
@@ -82,9 +99,8 @@ def segment_vnet(buffer, *, header_size=10, link_type="ethernet", checksum="comp
     bits = TYPES[kind]
     if tunnel:
         bits |= GsoType.UDP_TUNNEL_CSUM if flags & 8 else GsoType.UDP_TUNNEL
-    return segment(
-        frame, size, gso_type=bits, checksum=checksum, believe=bool(needs_csum), **options
-    )
+    options |= {"believe": bool(needs_csum), "kernel": kernel}
+    return segment(frame, size, gso_type=bits, checksum=checksum, **options)
 
 
 def complete(frame, start, offset, needs_csum, wanted):

@@ -42,7 +42,7 @@ class Header:
         self.kind = kind
         self.offset = offset
         self.hlen = hlen
-        self.inner = False
+        self.inner = self.stacked = False
 
 
 class Walk:
@@ -64,6 +64,7 @@ class Walk:
         self.new_packet = self.fragment = self.later_fragment = self.in_udp = False
         self.remcsum = self.opaque = False
         self.ip_in_ip, self.numbered = 0, False
+        self.in_ip = set()
         self.l4 = 0
         self.l4_header = self.ip_header = self.jumbo = self.routing = None
         self.outer_version = self.inner_version = 0
@@ -75,6 +76,8 @@ class Walk:
         except Stop:
             pass
         self.payload = self.at
+        for one in self.headers:
+            one.stacked = one.offset in self.in_ip
         inner = sum(h.kind in "46" for h in self.headers) == 1
         for header in self.headers:
             header.inner = inner
@@ -264,6 +267,7 @@ class Walk:
             self.enter(Tunnel.GRE)
             return self.gre
         if proto in (4, 41):
+            self.in_ip.add(self.at)
             self.ip_in_ip |= GsoType.IPXIP4 if version == 4 else GsoType.IPXIP6
         if proto == 4:
             self.enter(Tunnel.IPIP if version == 4 else Tunnel.IP6TNL)

@@ -11,9 +11,12 @@ from gso.kernel.conformance.gro.streams import DEVICES, MOST_HELD, PORTS, Stream
 
 import gso
 from gso import GsoError, GsoType, Tunnel
+from gso.versions import REFERENCE, Fact, KernelVersion, facts_of
 
 _SHOWN_BITS = 0xFFFF  # of gso_type, by the tracepoint
 _LONGEST = 0xFFFF
+
+_NOTING_INNER = ("6.1", "6.12")
 
 EQUAL, APART, DIFFERENT = "equal", "kept apart", "different"
 # Why we keep frames apart that the kernel merges.
@@ -45,7 +48,7 @@ class Judged:
     merged: int = 0
 
 
-def coalesce(stream: Stream) -> gso.Coalesced:
+def coalesce(stream: Stream, kernel: KernelVersion = REFERENCE) -> gso.Coalesced:
     """Return what `gso` makes of a stream, as a device of the kernel would."""
     device = DEVICES[stream.device]
     return gso.coalesce(
@@ -54,34 +57,40 @@ def coalesce(stream: Stream) -> gso.Coalesced:
         fixed_ids=True,
         udp_gro=device.udp,
         gro_max_size=device.gro_max_size,
+        gro_ipv4_max_size=65536,
         max_flows=MOST_HELD,
+        kernel=kernel,
     )
 
 
-def judge(stream: Stream, kernel: Sequence[Made]) -> Judged:
+def judge(stream: Stream, kernel: Sequence[Made], version: KernelVersion = REFERENCE) -> Judged:
     """Compare the packets, whose order tells only when each was complete."""
-    made = coalesce(stream)
+    made = coalesce(stream, version)
     ours = [
-        Made(bytes(frame), int(size), as_gro_says(frame, int(bits)), bool(size))
+        Made(bytes(frame), int(size), as_gro_says(frame, int(bits), version), bool(size))
         for frame, size, bits in zip(made, made.gso_size, made.gso_type, strict=True)
     ]
     one = Judged(stream, list(kernel), ours, EQUAL)
     one.merged = len(stream.frames) - len(kernel)
     if Counter(map(_comparable, kernel)) == Counter(map(_comparable, ours)):
         return one
-    one.verdict, one.why = _explained(stream, kernel, ours)
+    one.verdict, one.why = _explained(stream, kernel, ours, version)
     return one
 
 
-def as_gro_says(frame: bytes | memoryview, gso_type: int) -> int:
+def as_gro_says(
+    frame: bytes | memoryview, gso_type: int, version: KernelVersion = REFERENCE
+) -> int:
     """Return gso_type without what segmentation needs, but GRO leaves out or overwrites.
 
     gre_gro_complete forgets the UDP tunnel around it and its own checksum, and
     skb_gro_flush_final_remcsum the remote checksum offload. udp4_gro_receive and udp6_gro_receive
-    note the IP version for FOU and GUE around them, too, which then is the inner one.
+    note the IP version for FOU and GUE around them, too, which then is the inner one; those of 7.3
+    do not.
     """
     if (
-        gso_type & GsoType.UDP_L4
+        version in _NOTING_INNER
+        and gso_type & GsoType.UDP_L4
         and gso_type & (GsoType.IPXIP4 | GsoType.IPXIP6)
         and gso_type & (GsoType.UDP_TUNNEL | GsoType.UDP_TUNNEL_CSUM)
     ):
@@ -137,7 +146,9 @@ def stays_below(stream: Stream) -> bool:
 # --- why they differ ---------------------------------------------------------------------------
 
 
-def _explained(stream: Stream, kernel: Sequence[Made], ours: Sequence[Made]) -> tuple[str, str]:
+def _explained(
+    stream: Stream, kernel: Sequence[Made], ours: Sequence[Made], version: KernelVersion
+) -> tuple[str, str]:
     """Say whether we only keep apart what the kernel merges and segmentation would not give back.
 
     The first frame that is treated differently decides: after it, other packets are held.
@@ -154,7 +165,7 @@ def _explained(stream: Stream, kernel: Sequence[Made], ours: Sequence[Made]) -> 
     number = next(i for i in own if before[i] != own[i])
     said = f"frame {number}: the kernel put it behind {before[number]}, we behind {own[number]}"
     if before[number] and not own[number]:
-        loss = _loss(stream, [*before[number], number], theirs)
+        loss = _loss(stream, [*before[number], number], theirs, version)
         if loss:
             return APART, f"{said}: {loss}"
     return DIFFERENT, said
@@ -217,10 +228,12 @@ def _payload(frame: bytes) -> bytes | None:
         return None
 
 
-def _loss(stream: Stream, members: list[int], theirs: list[list[int]]) -> str:
+def _loss(
+    stream: Stream, members: list[int], theirs: list[list[int]], version: KernelVersion
+) -> str:
     """Say what is lost when these frames are merged, empty if nothing is."""
     frames = [stream.frames[i] for i in members]
-    if not _given_back(frames):
+    if not _given_back(frames, version):
         return LOST
     flow = _addresses(frames[0])
     between = range(members[-2] + 1, members[-1])
@@ -230,10 +243,19 @@ def _loss(stream: Stream, members: list[int], theirs: list[list[int]]) -> str:
     return ""
 
 
-def _given_back(frames: list[bytes]) -> bool:
+_FIXED_IDS = (
+    GsoType.TCP_FIXEDID_OUTER,
+    GsoType.TCP_FIXEDID_INNER,
+    GsoType.TCP_FIXEDID_OUTER | GsoType.TCP_FIXEDID_INNER,
+)
+
+
+def _given_back(frames: list[bytes], version: KernelVersion) -> bool:
     first = gso.parse(frames[0], tunnel_ports=PORTS)
     size = len(frames[0]) - first.payload
+    newer = facts_of(version)
     big = first.inner_version == 6 and sum(map(len, frames)) > _LONGEST
+    big = big and not newer & Fact.NO_JUMBO
     if big and _transport(first) != _network(first) + 40:
         return False  # the jumbo header is only taken out right before TCP
     whole = bytearray(frames[0])
@@ -242,9 +264,15 @@ def _given_back(frames: list[bytes]) -> bool:
         if first.l4 is gso.L4.TCP:
             whole[_transport(first) + 13] |= frame[_transport(first) + 13] & 0x09
     # Of UDP, GRO does not note that IDs stay the same.
-    for bits in (None, GsoType.TCP_FIXEDID) if first.l4 is gso.L4.TCP else (None,):
+    kept = _FIXED_IDS if newer & Fact.TWO_FIXED_IDS else (GsoType.TCP_FIXEDID,)
+    always = GsoType(0)
+    if newer & Fact.ACCECN_GRO and first.l4 is gso.L4.TCP:
+        always = GsoType.TCP_ACCECN
+    for bits in (GsoType(0), *kept) if first.l4 is gso.L4.TCP else (GsoType(0),):
         try:
-            made = gso.segment(bytes(whole), size, gso_type=bits, tunnel_ports=PORTS)
+            made = gso.segment(
+                bytes(whole), size, gso_type=bits | always, tunnel_ports=PORTS, kernel=version
+            )
         except GsoError:
             continue
         if made.to_list() == frames:

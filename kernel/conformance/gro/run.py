@@ -33,6 +33,8 @@ from gso.kernel.machine.share import GIVEN
 from gso.kernel.progress import Progress
 from gso.kernel.trees import debian
 
+from gso.versions import nearest
+
 _PER_BOOT = 2000
 _LARGEST_SAMPLE = 3000  # bytes of the frames of a stream that is kept as an example
 # Before, outer IDs that count could go with inner ones that stay (seen in 6.1).
@@ -47,8 +49,8 @@ class Report:
     ``apart``: streams kept apart, by the reason. ``refused``: commands of the set-up that failed.
     """
 
-    def __init__(self, kernel: str, seed: int) -> None:
-        self.kernel, self.seed = kernel, seed
+    def __init__(self, kernel: str, seed: int, *, release: str) -> None:
+        self.kernel, self.seed, self.release = kernel, seed, release
         self.tallies: dict[str, Counter[str]] = {}
         self.differences: list[dict[str, Any]] = []
         self.samples: list[dict[str, Any]] = []
@@ -112,7 +114,7 @@ def compare(options: Options, progress: Progress) -> Report:
     progress.stage(f"fetching Debian's kernel {kernel.release}")
     debian.fetch(kernel)
     bootable = Bootable(kernel.image, modules_folder=kernel.modules_folder)
-    report = Report(f"Debian {kernel.release}", options.seed)
+    report = Report(f"Debian {kernel.release}", options.seed, release=kernel.release)
     number = 0
     while sent := list(islice(source, _PER_BOOT)):
         progress.stage(f"booting, and sending {len(sent)} streams")
@@ -158,7 +160,7 @@ def _boot(
         for stream in sent:
             with guest_files.understood("outcome.bin"):
                 made = _read(source)
-            yield judge(stream, made)
+            yield judge(stream, made, nearest(report.release))
 
 
 def _write(path: Path, sent: Sequence[Stream]) -> None:

@@ -29,7 +29,10 @@ PORTS: dict[int, Tunnel | tuple[Tunnel, int]] = {
 
 
 class Device(NamedTuple):
-    """A device with GRO. ``words``: further settings of the device, for ``ip link set``."""
+    """A device with GRO. ``words``: further settings of the device, for ``ip link set``.
+
+    Its limit for packets that are not IPv6 stays 65536.
+    """
 
     name: str
     udp: bool = True
@@ -109,6 +112,7 @@ FIN, SYN, RST, PSH, ACK, URG, ECE, CWR, AE = (1 << bit for bit in range(9))
 _PROTOCOLS = {"ip4": 4, "ip6": 41, "gre": 47, "port": 17, "udp": 17, "tcp": 6}
 _TYPES = {"ip4": 0x0800, "ip6": 0x86DD, "eth": 0x6558, "vlan": 0x8100}
 _GPE = {"ip4": 1, "ip6": 2, "eth": 3}
+_GPE_BITS = (0x01, 0x04, 0x08, 0x10, 0x20)  # O, P, I and the version, in the first byte
 _PORTS = {"vxlan": 4789, "gpe": 4790, "geneve": 6081}
 _Fields = dict[str, Any]
 
@@ -148,7 +152,8 @@ def _new(r: Random, word: str, following: str) -> _Fields:  # noqa: PLR0911 - on
             "seq": 5 if option == "seq" else None, "bad": False,
         }  # fmt: skip
     if kind in ("vxlan", "gpe"):
-        return {"vni": r.getrandbits(24), "group": 0}
+        odd = 0 if kind == "vxlan" else r.choice((0, 0, 0, 0, 0, 0, *_GPE_BITS))
+        return {"vni": r.getrandbits(24), "group": 0, "bits": odd}
     if kind == "geneve":
         options = r.choice((b"", b"", b"\x01\x02\x80\x01\x11\x22\x33\x44"))
         return {"vni": r.getrandbits(24), "options": options, "bits": 0}
@@ -216,7 +221,10 @@ _CHANGES: dict[str, tuple[tuple[str, Callable[[Random, Any], Any]], ...]] = {
         ("vni", lambda r, old: old ^ 1 << r.randrange(24)),
         ("group", lambda _, old: old ^ 7),
     ),
-    "gpe": (("vni", lambda r, old: old ^ 1 << r.randrange(24)),),
+    "gpe": (
+        ("vni", lambda r, old: old ^ 1 << r.randrange(24)),
+        ("bits", lambda r, old: old ^ r.choice(_GPE_BITS)),
+    ),
     "geneve": (
         ("vni", lambda r, old: old ^ 1 << r.randrange(24)),
         ("options", lambda _, old: b"" if old else b"\x01\x02\x00\x01\x11\x22\x33\x44"),
@@ -313,7 +321,7 @@ class _Flow:
         if kind in ("vxlan", "gpe"):
             flags = 0x08000000 | (0x80000000 | f["group"] if f["group"] else 0)
             if kind == "gpe":
-                flags = 0x0C000000 | _GPE[inside]
+                flags = 0x0C000000 ^ f["bits"] << 24 | _GPE[inside]
             return struct.pack(">II", flags, f["vni"] << 8) + inner
         if kind == "geneve":
             first, second = len(f["options"]) // 4 | f["bits"] & 0x40, f["bits"] & 0x80
@@ -410,8 +418,8 @@ def make(r: Random, shapes: Sequence[str]) -> Stream:
     """Return a random stream, the first flow of it in one of the shapes."""
     shape = r.choice(shapes)
     device = 1 if r.random() < 0.1 else 0
-    if shape == "ip6 tcp" and r.random() < 0.5:
-        return Stream(_BIG, shape, tuple(_big(r)))
+    if shape.endswith("tcp") and r.random() < (0.5 if shape == "ip6 tcp" else 0.1):
+        return Stream(_BIG, shape, tuple(_big(r, shape)))
     unrest = r.choice((0, 0.03, 0.1, 0.3))
     n_flows = r.choice((1, 1, 1, 1, 2, 2, 3, 10))
     if n_flows > MOST_HELD:
@@ -432,9 +440,9 @@ def make(r: Random, shapes: Sequence[str]) -> Stream:
     return Stream(device, shape, tuple(frames[:MOST_FRAMES]))
 
 
-def _big(r: Random) -> list[bytes]:
+def _big(r: Random, shape: str) -> list[bytes]:
     """Segments for BIG TCP."""
-    flow = _Flow(r, "ip6 tcp")
+    flow = _Flow(r, shape)
     return _segments(r, flow, 20, r.choice((0, 0, 0.1)), sizes=(8900, 1428, 16000))
 
 

@@ -7,14 +7,16 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Literal
 
-from gso.kernel.conformance.tunnels.devices import DIRECT, PORTS, Device
+from gso.kernel.conformance.tunnels.devices import PORTS, STRAIGHT, TAP, Device
 from gso.kernel.conformance.tunnels.outcomes import Outcome, Super
 from gso.kernel.conformance.tunnels.packets import SKB_GSO_TYPES, Packet
 from gso.kernel.guest.records import GSO_ECN, GSO_UDP, GSO_UDP_L4
 
 import gso
 from gso import GsoError, GsoType
+from gso.versions import REFERENCE, KernelVersion
 
 # What a frame does not say of itself.
 UNSAID = GsoType.TCP_FIXEDID | GsoType.UDP
@@ -55,16 +57,16 @@ class Tally:
         return {"family": self.family, **self.verdicts, "segments": self.segments}
 
 
-def judge(device: Device, outcome: Outcome) -> Judged:
+def judge(device: Device, outcome: Outcome, kernel: KernelVersion = REFERENCE) -> Judged:
     """Compare in every way that can be asked for; the first that differs counts."""
     if outcome.error not in (0, *_REFUSALS):
         return Judged(device, outcome, NOT_SENT, why=outcome.problem)
-    if device.name == DIRECT:
-        ways = _direct(outcome)
+    if device.name in STRAIGHT:
+        ways = _direct(device, outcome, kernel)
     elif outcome.error > 0:
-        ways = _not_taken(device, outcome)
+        ways = _not_taken(device, outcome, kernel)
     else:
-        ways = _tunnelled(outcome)
+        ways = _tunnelled(outcome, kernel)
     for way, ours, why in ways:
         if not same(outcome.segments, ours):
             return Judged(device, outcome, DIFFERENT, way, tuple(ours), why)
@@ -74,43 +76,54 @@ def judge(device: Device, outcome: Outcome) -> Judged:
 _Way = tuple[str, list[bytes], str]
 
 
-def _tunnelled(outcome: Outcome) -> Iterable[_Way]:
+def _tunnelled(outcome: Outcome, kernel: KernelVersion) -> Iterable[_Way]:
     for way, mask in (("gso_type", ~0), ("gso_type=None", int(UNSAID))):
         ours: list[bytes] = []
         reasons = []
         for one in outcome.supers:
             try:
-                ours += answer(one, one.gso_type & mask)
+                ours += answer(one, one.gso_type & mask, kernel)
             except GsoError as error:
                 reasons.append(str(error))
         yield way, ours, "; ".join(reasons)
 
 
-def answer(one: Super, gso_type: int) -> list[bytes]:
+def answer(one: Super, gso_type: int, kernel: KernelVersion = REFERENCE) -> list[bytes]:
     """Return what `gso` makes of a packet."""
     if not one.gso_size and not one.partial:
         return [one.frame]
-    made = gso.segment(one.frame, one.gso_size, gso_type=GsoType(gso_type), tunnel_ports=PORTS)
+    made = gso.segment(
+        one.frame, one.gso_size, gso_type=GsoType(gso_type), tunnel_ports=PORTS, kernel=kernel
+    )
     return [bytes(segment) for segment in made]
 
 
-def _direct(outcome: Outcome) -> Iterable[_Way]:
+def _direct(device: Device, outcome: Outcome, kernel: KernelVersion) -> Iterable[_Way]:
     packet = outcome.packet
-    yield "segment_vnet", *_tried(lambda: gso.segment_vnet(packet.vnet + packet.frame))
+    source: Literal["tap", "packet"] = "tap" if device.name == TAP else "packet"
+    yield (
+        "segment_vnet",
+        *_tried(lambda: gso.segment_vnet(packet.vnet + packet.frame, source=source, kernel=kernel)),
+    )
     if packet.sound and not outcome.error:
         size, gso_type = as_kept(packet)
         if not size and packet.gso_type:
             return  # too small for GSO: perhaps a fragment, of which a frame does not say enough
         for way, bits in (("gso_type", gso_type), ("gso_type=None", gso_type & UNSAID)):
-            yield way, *_tried(partial(gso.segment, packet.frame, size, gso_type=bits))
+            segment = partial(gso.segment, packet.frame, size, gso_type=bits, kernel=kernel)
+            yield way, *_tried(segment)
 
 
-def _not_taken(device: Device, outcome: Outcome) -> Iterable[_Way]:
+def _not_taken(device: Device, outcome: Outcome, kernel: KernelVersion) -> Iterable[_Way]:
     """The device itself had to segment, before its tunnel, and would not."""
     packet = outcome.packet
     yield (
         "segment_vnet",
-        *_tried(lambda: gso.segment_vnet(packet.vnet + packet.frame, link_type=device.link)),
+        *_tried(
+            lambda: gso.segment_vnet(
+                packet.vnet + packet.frame, link_type=device.link, source="packet", kernel=kernel
+            )
+        ),
     )
 
 

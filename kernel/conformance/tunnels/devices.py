@@ -25,6 +25,9 @@ PORTS: dict[int, Tunnel | tuple[Tunnel, int]] = {
 
 # The segmenting device: frames are handed to it as they are.
 DIRECT = "wire0"
+# What is written to this TAP device goes to the segmenting device as it is.
+TAP = "tap0"
+STRAIGHT = (DIRECT, TAP)
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ class Device:
     @property
     def tunnels(self) -> bool:
         """Say whether it encapsulates; otherwise it adds no more than tags."""
-        return self.family not in ("none", "none via mirror", "vlan", "qinq")
+        return self.family not in ("none", "none via mirror", "vlan", "qinq", "tap")
 
 
 def devices() -> list[Device]:
@@ -79,6 +82,7 @@ def devices() -> list[Device]:
                 tuple(line.format(**words) for line in tc),
             )
         )
+    found.append(Device(TAP, "tap-device", ip=(_UP.format(name=TAP),), tc=_TO_WIRE))
     return found
 
 
@@ -86,6 +90,10 @@ _Link = Literal["ethernet", "raw"]
 _Row = tuple[str, _Link, tuple[int, ...], tuple[str, ...], tuple[str, ...]]
 _UP = "link set {name} up"
 _ENDS = {4: "local {here4} remote {there4}", 6: "local {here6} remote {there6}"}
+_TO_WIRE = (
+    f"qdisc add dev {TAP} clsact",
+    f"filter add dev {TAP} ingress matchall action mirred egress redirect dev {DIRECT}",
+)
 _TO_MIRROR = "action mirred ingress redirect dev mir0"
 
 

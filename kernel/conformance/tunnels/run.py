@@ -14,17 +14,16 @@ from typing import Any
 from gso.kernel.bootable import Bootable
 from gso.kernel.conformance.tunnels import malformed, outcomes, packets, records
 from gso.kernel.conformance.tunnels.compare import DIFFERENT, Judged, Tally, judge
-from gso.kernel.conformance.tunnels.devices import DIRECT, Device, devices
+from gso.kernel.conformance.tunnels.devices import DIRECT, STRAIGHT, TAP, Device, devices
 from gso.kernel.conformance.tunnels.packets import Packet
 from gso.kernel.errors import UsageError
-from gso.kernel.guest.records import GSO_UDP_L4, NEEDS_CSUM
 from gso.kernel.machine import vm
 from gso.kernel.machine.share import GIVEN
 from gso.kernel.progress import Progress
 from gso.kernel.trees import debian
 
-_FIRST_ALIKE = (6, 2)
-_ETHERNET_IP = 34
+from gso.versions import nearest
+
 _MALFORMED = 0.8  # of the packets for the segmenting device
 _PER_BOOT = 8000
 _LARGEST_SAMPLE = 2000  # bytes of a packet that is kept though nothing is wrong with it
@@ -62,6 +61,7 @@ class Report:
     samples: list[dict[str, Any]] = field(default_factory=list)
     refused: dict[str, str] = field(default_factory=dict)
     types: Counter[str] = field(default_factory=Counter)
+    release: str = ""
 
     def count(self, family: str, verdict: str, segments: int) -> None:
         """Count a packet that became so many segments."""
@@ -98,12 +98,10 @@ def compare(options: Options, progress: Progress) -> Report:
     known = devices()
     kernel = debian.choose(options.kernel)
     source = _replayed(options.replay, known) if options.replay else _made(options, known)
-    if tuple(map(int, kernel.release.split(".")[:2])) < _FIRST_ALIKE:
-        source = ((number, packet) for number, packet in source if not _is_newer(packet))
     progress.stage(f"fetching Debian's kernel {kernel.release}")
     debian.fetch(kernel)
     bootable = Bootable(kernel.image, modules_folder=kernel.modules_folder)
-    report = Report(f"Debian {kernel.release}", options.seed)
+    report = Report(f"Debian {kernel.release}", options.seed, release=kernel.release)
     kept: Counter[tuple[object, ...]] = Counter()
     samples: list[dict[str, Any]] = []
     number = 0
@@ -134,7 +132,7 @@ def _boot(
         kinds = {device.name: device.kind for device in known}
         report.refused |= {kinds[name]: why for name, why in guest["refused"].items()}
         for outcome in outcomes.read(folder / "vm", sent):
-            yield judge(known[outcome.device], outcome)
+            yield judge(known[outcome.device], outcome, nearest(report.release))
 
 
 def boot_in(
@@ -143,16 +141,6 @@ def boot_in(
     """Boot with a plan and a file, in a folder that goes afterwards; return the guest's results."""
     stop = folder / "stop"
     return vm.boot(bootable, plan, folder / "vm", timeout=timeout, stop=stop, inputs=[given])
-
-
-def _is_newer(packet: Packet) -> bool:
-    """Say whether kernels before _FIRST_ALIKE treat this virtio_net_hdr differently.
-
-    Without e9dc9ee56bf5 ("linux/virtio_net.h: Support USO offload in vnet header") they refuse
-    USO, and csum_start may lie in the IP header.
-    """
-    early = bool(packet.flags & NEEDS_CSUM) and packet.csum_start & 0xFFFF < _ETHERNET_IP
-    return packet.gso_type & 0x7F == GSO_UDP_L4 or (early and packet.protocol == 0)
 
 
 def _made(options: Options, known: list[Device]) -> Iterator[tuple[int, Packet]]:
@@ -177,7 +165,7 @@ def _random(
         # The segmenting device takes anything, and as much of it as all tunnels together.
         index = direct[0] if direct and number % 2 else chosen[number // 2 % len(chosen)]
         device = known[index]
-        if device.name == DIRECT and r.random() < _MALFORMED:
+        if device.name in STRAIGHT and r.random() < _MALFORMED:
             yield index, malformed.make(r)
         else:
             yield index, packets.make(r, device)
@@ -200,6 +188,7 @@ def _plan(known: list[Device], used: set[int]) -> dict[str, Any]:
         "tunnels": {
             "devices": wanted,
             "direct": DIRECT,
+            "tap": TAP,
             "packets": str(GIVEN / "packets.bin"),
         }
     }

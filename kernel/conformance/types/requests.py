@@ -7,7 +7,7 @@ can be had, and a device that takes segments in pieces or completes checksums.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntFlag
 from random import Random
@@ -407,11 +407,18 @@ def final_destination(network: bytes | bytearray) -> bytes | None:
     return bytes(found) if found else None
 
 
-def make(r: Random, kind: str, *, uso_without_partial: bool = True) -> Request:
+def make(
+    r: Random,
+    kind: str,
+    *,
+    uso_without_partial: bool = True,
+    fixed_ids: Sequence[GsoType] = (GsoType.TCP_FIXEDID,),
+) -> Request:
     """Return a random packet in one of :data:`WRAPPERS`, with random bits in its gso_type.
 
     ``uso_without_partial``: also UDP segments without CHECKSUM_PARTIAL, which kernels before
-    6.12 may take but not finish.
+    6.12 may take but not finish. ``fixed_ids``: bits for IPv4 IDs that stay the same, of which a
+    packet may have one.
     """
     packet = _super_packet(r, jumbo=kind in _ETHERNET_INSIDE)
     fixed = r.random() < 0.35
@@ -428,7 +435,7 @@ def make(r: Random, kind: str, *, uso_without_partial: bool = True) -> Request:
     WRAPPERS[kind](r, stack)
     stack.packet = in_ethernet(r, stack.packet, tags=r.choice((0, 0, 0, 1, 1, 2, 3)))
     if fixed:
-        stack.gso_type |= GsoType.TCP_FIXEDID
+        stack.gso_type |= r.choice(fixed_ids)
     for bit in _HARMLESS:
         if r.random() < 0.15:
             stack.gso_type |= bit

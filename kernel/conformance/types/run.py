@@ -33,6 +33,7 @@ from gso.kernel.trees.modules import own_module
 
 import gso
 from gso import L4, GsoError, GsoType, checksum
+from gso.versions import REFERENCE, Fact, KernelVersion, facts_of, nearest
 
 _PER_BOOT = 8000
 # Bytes and segments of a packet that is kept though nothing is wrong with it
@@ -41,7 +42,14 @@ _LARGEST_SAMPLE, _MOST_SEGMENTS = 2000, 20
 _FINISHES_USO = (6, 12)
 
 # Bits that change what a packet becomes, of which a few examples each are kept.
-_TELLING = GsoType.TCP_FIXEDID | GsoType.UDP | GsoType.UDP_L4 | GsoType.TUNNEL_REMCSUM
+_TELLING = (
+    GsoType.TCP_FIXEDID_OUTER
+    | GsoType.TCP_FIXEDID_INNER
+    | GsoType.TCP_FIXEDID
+    | GsoType.UDP
+    | GsoType.UDP_L4
+    | GsoType.TUNNEL_REMCSUM
+)
 # What a packet is that the kernel treats in a way of its own, in the words of its kind
 _TOLD = {"seq", "routed", "misled"}
 _IP_IN_IP = GsoType.IPXIP4 | GsoType.IPXIP6
@@ -109,7 +117,7 @@ def asked(request: Request) -> tuple[GsoType, Literal["complete", "partial"]]:
     return gso_type, "partial" if completes(request) else "complete"
 
 
-def judge(outcome: Outcome) -> Judged:
+def judge(outcome: Outcome, version: KernelVersion = REFERENCE) -> Judged:
     """Compare in every way that can be asked for; the first that differs counts."""
     if outcome.unfit:
         return Judged(outcome, NOT_SENT, why=f"no such packet: errno {outcome.unfit}")
@@ -117,7 +125,7 @@ def judge(outcome: Outcome) -> Judged:
     gso_type, wanted = asked(outcome.request)
     ways = [wanted, "partial"] if gso_type & GsoType.PARTIAL or outcome.request.nsh else [wanted]
     for way in dict.fromkeys(ways):
-        ours, why = _segmented(outcome.request, gso_type, way)
+        ours, why = _segmented(outcome.request, gso_type, way, version)
         if not same(kernel, with_id_of(kernel, ours, outcome.request)):
             return Judged(outcome, DIFFERENT, f'{gso_type!r}, checksum="{way}"', tuple(ours), why)
     if kernel and not _left_alike(outcome):
@@ -126,11 +134,19 @@ def judge(outcome: Outcome) -> Judged:
 
 
 def _segmented(
-    request: Request, gso_type: GsoType, way: Literal["complete", "partial"]
+    request: Request,
+    gso_type: GsoType,
+    way: Literal["complete", "partial"],
+    version: KernelVersion,
 ) -> tuple[list[bytes], str]:
     try:
         made = gso.segment(
-            request.frame, request.gso_size, gso_type=gso_type, checksum=way, tunnel_ports=PORTS
+            request.frame,
+            request.gso_size,
+            gso_type=gso_type,
+            checksum=way,
+            tunnel_ports=PORTS,
+            kernel=version,
         )
     except GsoError as error:
         return [], str(error)
@@ -210,7 +226,7 @@ def compare(options: Options, progress: Progress) -> Report:
     while sent := list(islice(source, _PER_BOOT)):
         progress.stage(f"booting, and segmenting {len(sent)} packets")
         for outcome in _boot(options, bootable, sent):
-            _add(report, judge(outcome), number, kept)
+            _add(report, judge(outcome, nearest(kernel.release)), number, kept)
             number += 1
     return report
 
@@ -224,17 +240,27 @@ def _made(options: Options, version: tuple[int, ...]) -> Iterator[Request]:
             f"no packet has {' or '.join(options.only)} in its headers; there are "
             + ", ".join(WRAPPERS)
         )
-    return _random(options, kinds, uso_without_partial=version >= _FINISHES_USO)
+    return _random(options, kinds, version)
 
 
-def _random(
-    options: Options, kinds: Sequence[str], *, uso_without_partial: bool
-) -> Iterator[Request]:
+def _fixed_ids(version: tuple[int, ...]) -> tuple[GsoType, ...]:
+    """Return the bits that a kernel has for IPv4 IDs that stay the same."""
+    kernel = nearest(".".join(map(str, version)))
+    if facts_of(kernel) & Fact.TWO_FIXED_IDS:
+        outer, inner = GsoType.TCP_FIXEDID_OUTER, GsoType.TCP_FIXEDID_INNER
+        return outer, inner, outer | inner
+    return (GsoType.TCP_FIXEDID,)
+
+
+def _random(options: Options, kinds: Sequence[str], version: tuple[int, ...]) -> Iterator[Request]:
+    uso_without_partial = version >= _FINISHES_USO
     for number in range(options.count):
         # Each has a seed of its own: one packet can be made again without those before it.
         r = Random(f"{options.seed}-{number}")
         kind = kinds[number % len(kinds)]
-        yield requests.make(r, kind, uso_without_partial=uso_without_partial)
+        yield requests.make(
+            r, kind, uso_without_partial=uso_without_partial, fixed_ids=_fixed_ids(version)
+        )
 
 
 def _boot(options: Options, bootable: Bootable, sent: Sequence[Request]) -> Iterator[Outcome]:

@@ -1,0 +1,69 @@
+"""What other Linux kernels do otherwise than 6.12, the reference: a row for each version.
+
+Everything that depends on ``kernel=`` asks these rows, compiled code by `gso.headers._kernel`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import IntFlag
+from typing import Final, Literal, TypeAlias, cast
+
+KernelVersion: TypeAlias = Literal["6.1", "6.12", "7.3"]
+"""The kernels that are known: see :data:`KERNELS`."""
+
+
+class Fact(IntFlag):
+    """One thing that a kernel does otherwise than 6.12."""
+
+    TWO_FIXED_IDS = 1 << 0
+    """gso_type has a bit for IPv4 IDs that stay the same outside and one inside, without DF too:
+    TCP_FIXEDID_OUTER and TCP_FIXEDID_INNER instead of TCP_FIXEDID. (inet_gso_segment,
+    inet_gro_flush)"""
+    NO_JUMBO = 1 << 1
+    """BIG TCP has no jumbo header, and may be in tunnels; lengths that do not fit are 0.
+    (ipv6_gro_complete, skb_gro_receive, udp_set_len)"""
+    PIECES_BY_COUNT = 1 << 2
+    """GSO_PARTIAL makes pieces of up to 65535 segments (GSO_MAX_SEGS), not of up to 65534 bytes;
+    those of USO have the UDP length of one segment. (skb_segment, __udp_gso_segment)"""
+    ACCECN_GRO = 1 << 3
+    """GRO merges TCP segments that all have CWR, as accurate ECN. (tcp_gro_receive)"""
+    VNET_DISSECTS = 1 << 4
+    """A virtio header without NEEDS_CSUM has TAP devices look for the transport header too, behind
+    VLAN tags too, and the IP version must be that of its type. (virtio_net_hdr_to_skb)"""
+    VNET_BEFORE_USO = 1 << 5
+    """A virtio header cannot ask for USO, csum_start may be in the IP header, and none is counted
+    where a TAP device does not look for the transport header."""
+
+
+_NEWER = (
+    Fact.TWO_FIXED_IDS | Fact.NO_JUMBO | Fact.PIECES_BY_COUNT | Fact.ACCECN_GRO | Fact.VNET_DISSECTS
+)
+
+REFERENCE: Final = "6.12"
+KERNELS: Mapping[KernelVersion, Fact] = {
+    "6.1": Fact.VNET_BEFORE_USO,
+    REFERENCE: Fact(0),
+    "7.3": _NEWER,
+}
+
+
+def facts_of(kernel: str) -> Fact:
+    """What the kernel does otherwise than 6.12. Raises ValueError for one that is not known."""
+    if kernel not in KERNELS:
+        raise ValueError(f"kernel is one of {', '.join(KERNELS)}, not {kernel!r}")
+    return KERNELS[cast("KernelVersion", kernel)]
+
+
+def nearest(release: str) -> KernelVersion:
+    """The newest known kernel that is not newer than a release such as ``6.12.117+deb12-amd64``.
+
+    The oldest one for releases before it.
+    """
+    number = _number(release)
+    older = [kernel for kernel in KERNELS if _number(kernel) <= number]
+    return older[-1] if older else next(iter(KERNELS))
+
+
+def _number(release: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in release.split("-", maxsplit=1)[0].split(".")[:2])
