@@ -22,8 +22,9 @@ from gso.printable import printable, printable_lines
 def add(command: argparse.ArgumentParser) -> None:
     """Describe the subcommand."""
     command.description = (
-        "Writes report.html, junit.xml and results.ktap into the folder. With --merge, puts the "
-        "parts of a run of verify, zoo or hunt (--shard) together, and ends as the whole run would."
+        "Writes report.html, junit.xml, results.ktap and kcidb.json into the folder. With --merge, "
+        "puts the parts of a run of verify, zoo or hunt (--shard) together, and ends as the whole "
+        "run would."
     )
     command.add_argument(
         "folders",

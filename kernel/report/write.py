@@ -6,21 +6,23 @@ from pathlib import Path
 
 from gso.kernel.errors import UsageError
 from gso.kernel.report.junit import junit
+from gso.kernel.report.kcidb import kcidb
 from gso.kernel.report.ktap import ktap
 from gso.kernel.report.load import load, reading
 from gso.kernel.report.page import page
 
-PAGE, JUNIT, KTAP = "report.html", "junit.xml", "results.ktap"
+PAGE, JUNIT, KTAP, KCIDB = "report.html", "junit.xml", "results.ktap", "kcidb.json"
 
 
 def write(folder: Path) -> None:
-    """Make ``report.html``, ``junit.xml`` and ``results.ktap`` from the folder alone."""
+    """Make the page, ``junit.xml``, ``results.ktap`` and ``kcidb.json`` from the folder alone."""
     with reading(folder):
         results = load(folder)
         made = {
             PAGE: page(results, folder),
             JUNIT: junit(results),
             KTAP: ktap(results),
+            KCIDB: kcidb(results),
         }
     try:
         for name, text in made.items():

@@ -18,6 +18,7 @@ from gso.kernel.report import plots
 from gso.kernel.report.cases import suites
 from gso.kernel.report.compare import compare
 from gso.kernel.report.junit import junit
+from gso.kernel.report.kcidb import kcidb
 from gso.kernel.report.ktap import ktap
 from gso.kernel.report.load import SCHEMA, load, reading
 from gso.kernel.report.page import page
@@ -398,7 +399,7 @@ def test_report_makes_everything_from_the_folder(gso_kernel, folder, tmp_path):
     assert done.status == 0, done.err
     assert str(folder / "report.html") in done.out
     made = {path.name for path in folder.iterdir()}
-    assert made == {"results.json", "report.html", "junit.xml", "results.ktap"}
+    assert made == {"results.json", "report.html", "junit.xml", "results.ktap", "kcidb.json"}
     ET.fromstring(picture.read_text())
     again = (folder / "report.html").read_text()
     write(folder)
@@ -551,3 +552,51 @@ def test_what_is_printed_commands_no_terminal(capsys):
     assert not set(shown) & set("\x1b\x07\x9b\r\x08")
     assert "\nsecond" in shown
     assert "a\\x1b[2Jb" in shown
+
+
+# --- KernelCI -------------------------------------------------------------------------------------
+
+
+def valid_kcidb(results) -> dict:
+    schema = pytest.importorskip("kcidb_io").schema.V5_3
+    found = json.loads(kcidb(results))
+    schema.validate(found)
+    return found
+
+
+def test_kernelci_takes_every_run(any_results):
+    found = valid_kcidb(any_results)
+    kernels = any_results["kernels"]
+    assert len(found["checkouts"]) == len(found["builds"]) == len(kernels)
+    tests = {(one["build_id"], one["path"]): one["status"] for one in found["tests"]}
+    assert len(tests) == len(found["tests"]) == len({one["id"] for one in found["tests"]})
+    statuses = {"pass": "PASS", "fail": "FAIL", "error": "ERROR", "skip": "SKIP"}
+    for suite, build in zip(suites(any_results), found["builds"], strict=True):
+        assert tests[build["id"], "gso"] == statuses[suite.status]
+        for group in suite.groups:
+            assert tests[build["id"], f"gso.{group.name}"] == statuses[group.status]
+            for case in group.cases:
+                assert tests[build["id"], f"gso.{group.name}.{case.name}"] == statuses[case.status]
+
+
+@pytest.mark.parametrize(
+    ("stage", "builds"), [("build", ["FAIL"]), ("vm", ["ERROR"]), ("patch", [])]
+)
+def test_kernelci_is_told_what_kept_a_kernel_from_being_tested(results, stage, builds):
+    (kernel,) = results["kernels"]
+    error = {**ERROR, "stage": stage, "message": "nul \0 and \x1b", "log_tail": "x" * 99_999}
+    kernel |= {"scenarios": [], "applications": None, "boots": [], "error": error}
+    kernel["verdict"] = "INCONCLUSIVE"
+    found = valid_kcidb(results)
+    assert [one["status"] for one in found["builds"]] == builds
+    assert [one["valid"] for one in found["checkouts"]] == [stage != "patch"]
+    assert [one["status"] for one in found["tests"]] == ["ERROR"] * len(builds)
+    for one in found["tests"]:
+        assert f"{stage}: nul" in one["log_excerpt"]
+
+
+def test_kernelci_knows_runs_apart(results):
+    first = valid_kcidb(results)["builds"][0]["id"]
+    again = valid_kcidb(results)["builds"][0]["id"]
+    other = valid_kcidb({**results, "started": "2026-11-29T08:00:00+0100"})["builds"][0]["id"]
+    assert first == again != other
