@@ -125,7 +125,11 @@ class Block:
 
 @dataclass(frozen=True)
 class Packets:
-    """Packets that follow one another in the file; valid until the reader takes its next step."""
+    """Packets that follow one another in the file.
+
+    The records are valid until the reader takes its next step, the buffer until two others have
+    been filled.
+    """
 
     buffer: Bytes
     records: Records
@@ -149,6 +153,11 @@ class Packets:
         data = new_array(offsets[-1], np.uint8)
         gather(self.buffer, self.records, self.section.same(skip), data)
         return Frames(data.data, offsets)
+
+    def as_written(self) -> memoryview:
+        """All that the file has of them, headers, options and padding; valid as the buffer is."""
+        start, last = int(self.records["block"][0]), self.records[-1]
+        return self.buffer.data[start : int(last["block"]) + int(last["block_length"])]
 
     def packet(self, index: int) -> bytes:
         """The bytes of one packet."""
@@ -258,8 +267,10 @@ class Reader:
         self._file: Any = io.FileIO(source, "r") if is_path(source) else as_file(source)
         self._stream: Any = self._file
         self._buffer = np.empty(max(chunk_size, 64), np.uint8)
+        # Filled in turn, so that packets last while one who copies them is a step behind.
+        self._others = [np.empty(0, np.uint8)] * 2
+        self._held: Bytes | None = None
         self._start = self._stop = self._origin = 0
-        self._buffer_is_kept = False
         try:
             self._open()
         except BaseException:
@@ -347,7 +358,7 @@ class Reader:
                     held.add_block(part)
                 else:
                     yield part
-                self._buffer_is_kept = held.count > 0
+                self._held = self._buffer if held.count else None
         except GsoError:
             if held.count:
                 yield held.take()
@@ -490,9 +501,11 @@ class Reader:
         if need <= self._available:
             return True
         rest = self._buffer[self._start : self._stop]
-        if need > len(self._buffer) or self._buffer_is_kept:
-            self._buffer = np.empty(max(need, len(self._buffer)), np.uint8)
-        self._buffer_is_kept = False
+        size = max(need, len(self._buffer))
+        self._others.append(self._buffer)
+        self._buffer = self._others.pop(0)
+        if self._buffer is self._held or len(self._buffer) < size:
+            self._buffer = np.empty(size, np.uint8)
         self._buffer[: len(rest)] = rest
         self._origin += self._start
         self._start, self._stop = 0, len(rest)

@@ -175,6 +175,8 @@ class _Segmenter:
             frames = restore_link(packets, link, frames, parents)
         if self._fix is not None:
             frames, parents = self._fixed(packets, link, frames, parents)
+        if not len(parents) and not packets.between:
+            return packets.as_written()
         return self._packer.pack(packets, frames, parents, link.skip)
 
     def _fixed(
