@@ -139,7 +139,7 @@ def _vlan_tag(extra: list[tuple[int, int, bytes]]) -> bytes:
 
 
 def _shift(header: memoryview) -> None:
-    """Move what the header says of offsets behind a tag of four bytes."""
+    """Move what the header says of offsets after a tag of four bytes."""
     whole = np.zeros(1, VNET_DTYPE)
     raw = whole.view(np.uint8).data
     raw[: len(header)] = header

@@ -43,7 +43,7 @@ _SHORT_HEADER, _LONG_HEADER = 10, 24
 
 
 class Offload(IntFlag):
-    """What the reader of a device takes as work to be done (TUN_F_*, linux/if_tun.h)."""
+    """The work that the reader of a device takes over (TUN_F_*, linux/if_tun.h)."""
 
     NONE = 0
     CSUM = 0x01

@@ -22,7 +22,7 @@ from gso.commands.usage import Parser, version
 COMMANDS = {
     "verify": "say whether a patch fixes the fault",
     "check": "say whether this host's kernel has one of the known faults",
-    "hunt": "look for faults that nobody knows, in random stacks of tunnels",
+    "hunt": "look for unknown faults, in random stacks of tunnels",
     "zoo": "verify the fix of each known fault, on each kernel",
     "build": "build what verify would boot, and say where it is",
     "bisect": "find the commit that broke a scenario, or that fixed it",

@@ -35,7 +35,7 @@ cdef struct ArrowArray:
     void (*release)(ArrowArray *) noexcept
     void *private_data
 
-# What an array keeps alive: its buffers' addresses, and the object that they belong to
+# The things an array keeps alive: its buffers' addresses, and the object that they belong to
 cdef struct held:
     const void *buffers[3]
     PyObject *owner
@@ -54,7 +54,7 @@ cdef void release_array(ArrowArray *array) noexcept with gil:
 
 
 cdef void drop_schema(object capsule) noexcept:
-    """Free a schema that nobody took over, or only its struct."""
+    """Free a schema that no consumer took over, or only its struct."""
     cdef ArrowSchema *schema = <ArrowSchema *>PyCapsule_GetPointer(capsule, "arrow_schema")
     if schema.release is not NULL:
         schema.release(schema)

@@ -491,7 +491,7 @@ cdef Py_ssize_t _pack_one(const uint8_t *base, const Record *record, const uint8
         store32(out + 12, original if record.kind == PCAP else captured, swapped)
         at = PCAP_HEADER
         if record.options_length:
-            # What a "modified" file has between the lengths and the packet
+            # A "modified" file has these between the lengths and the packet.
             memcpy(out + at, base + record.options, record.options_length)
             at += record.options_length
     elif record.kind == SPB:

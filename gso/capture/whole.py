@@ -136,7 +136,7 @@ class Capture:
 
     @property
     def link_type(self) -> str:
-        """What all frames start with (``"ethernet"``, ``"raw"``...), or ``"mixed"``."""
+        """The link type of all frames (``"ethernet"``, ``"raw"``...), or ``"mixed"``."""
         used = np.unique(self.interface_ids) if len(self) else range(len(self.interfaces))
         types = {self.interfaces[i].link_type for i in used}
         return types.pop() if len(types) == 1 else "mixed" if types else "ethernet"

@@ -61,7 +61,7 @@ def add_common(command: argparse.ArgumentParser) -> None:
 
 
 def tunnel_ports(options: argparse.Namespace) -> dict[int, Any]:
-    """What ``--tunnel-port`` says, with the tunnels that ``auto`` finds in the input."""
+    """The mapping of ``--tunnel-port``, with the tunnels that ``auto`` finds in the input."""
     told = dict(one for one in options.tunnel_port if one != AUTO)
     if AUTO not in options.tunnel_port:
         return told

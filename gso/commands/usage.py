@@ -1,4 +1,4 @@
-"""What the command ``gso`` and all its subcommands say: exit statuses, help, the version.
+"""The words that ``gso`` and its subcommands share: exit statuses, help, the version.
 
 It imports little: ``gso --help`` shows this alone.
 """

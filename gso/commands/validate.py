@@ -62,7 +62,7 @@ def add(command: argparse.ArgumentParser) -> None:
 
 @dataclass
 class _Verdict:
-    """What was found in a capture.
+    """The findings in a capture.
 
     Attributes:
         packets: packets read.
@@ -267,7 +267,7 @@ class _Judge:
     def __init__(self, verdict: _Verdict, ports: dict[int, Any], mtu: int | None) -> None:
         self._verdict, self._ports, self._mtu = verdict, ports, mtu
         self._pieces = Reassembler()
-        # What was found in packets whose checksums are left to a device, by `Looked.left`
+        # Findings in packets whose checksums are left to a device, by `Looked.left`
         self._known: dict[tuple[str, int], Findings] = {}
 
     @property

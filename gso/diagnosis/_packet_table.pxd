@@ -1,7 +1,7 @@
 from libc.stdint cimport int8_t, int32_t, int64_t, uint64_t
 
 cdef enum:
-    # What a function does to a packet, as bits; Python knows them without KIND_.
+    # The effects of a function on a packet, as bits; Python knows them without KIND_.
     KIND_DROPS = 1
     KIND_CONSUMES = 2
     KIND_ENTERS = 4

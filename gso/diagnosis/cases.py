@@ -76,7 +76,7 @@ class Case:
 
     @property
     def kind(self) -> tuple[tuple[str, ...], str]:
-        """What equal cases of several logs have in common: the rules and the function."""
+        """The key that equal cases of several logs share: the rules and the function."""
         return self.rules, self.function
 
     @property
@@ -195,7 +195,7 @@ class Diagnosis:
 
     @property
     def advice(self) -> str:
-        """What the lines that could not be read look like, and what to do; empty without such."""
+        """The likely format of the lines that were not read, and what to do; empty without such."""
         if not self.unread and not is_foreign(text for _, text in self.damaged_lines):
             return ""
         return advice([text for _, text in self.unread or self.damaged_lines])

@@ -16,7 +16,7 @@ _SUMMED = ("NONE", "UNNECESSARY", "COMPLETE", "PARTIAL")
 
 
 class Complaint(NamedTuple):
-    """What a function of the kernel complains of."""
+    """The complaint of a function of the kernel."""
 
     rule: str
     message: str

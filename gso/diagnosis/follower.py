@@ -73,7 +73,7 @@ class Packet(PacketHistory):
 
     @property
     def said(self) -> str:
-        """What the kernel's log says of it, empty in other logs, where a reason is one word."""
+        """The words of the kernel's log on it, empty in other logs, where a reason is one word."""
         return self.words if " " in self.words else ""
 
     @property
@@ -83,7 +83,7 @@ class Packet(PacketHistory):
 
     @property
     def complaint(self) -> Complaint | None:
-        """What the kernel's log complains of, None where it is no such log, or does not."""
+        """The complaint of the kernel's log, None where it is no such log, or has none."""
         functions = [event.function for event in self.events]
         said = self.said
         if not said and "skb_dump" not in functions and not ALWAYS.intersection(functions):

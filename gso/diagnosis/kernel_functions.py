@@ -1,4 +1,4 @@
-"""What the kernel's functions do to a packet, by their names."""
+"""The effects of the kernel's functions on a packet, by their names."""
 
 from __future__ import annotations
 

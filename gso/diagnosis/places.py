@@ -21,7 +21,7 @@ _PLACES = {
 }
 """By functions whose first argument is the sk_buff, and tracepoints in them."""
 _DUMPS = frozenset({"skb_dump", "skb_warn_bad_offload", "skb_checksum_help"})
-"""What the kernel's log calls an event whose place is in its stack."""
+"""The name in the kernel's log of an event whose place is in its stack."""
 _NEAR_TOP = 8
 _UNKNOWN = np.iinfo(np.int32).min
 _CACHED = 1 << 12

@@ -1,4 +1,4 @@
-"""What is wrong with a packet whose drop reason tells it, where no rule can."""
+"""Faults of a packet that its drop reason tells, where no rule can."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["TOLD", "Told"]
 
 
 class Told(NamedTuple):
-    """What a drop reason says of its packets."""
+    """The meaning of a drop reason for its packets."""
 
     rule: str
     severity: Severity
@@ -47,7 +47,7 @@ TOLD = {
         "ip_forward and ip6_forward send an ICMP message to the sender and drop the packet; other "
         "devices drop it without a word.",
         "The sender does not know the MTU: ICMP messages are filtered on their way to it, or an "
-        "encapsulator behind it adds headers. Lower the MTU inside the tunnel, or clamp the MSS.",
+        "encapsulator after it adds headers. Lower the MTU inside the tunnel, or clamp the MSS.",
     ),
     "TCP_CSUM": Told(
         "receive-checksum",

@@ -1,4 +1,4 @@
-"""What `gso.diagnose` returns: a diagnosis that can be shown."""
+"""The result of `gso.diagnose`: a diagnosis that can be shown."""
 
 from __future__ import annotations
 

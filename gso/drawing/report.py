@@ -1,4 +1,4 @@
-"""What is told of a log's diagnosis, in order: the text and the page are made from it."""
+"""The items of a diagnosis' report, in order: the text and the page are made from them."""
 
 from __future__ import annotations
 

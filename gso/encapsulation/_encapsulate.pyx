@@ -402,7 +402,7 @@ def encapsulate(frames, tunnel, *, source, destination, port=None, source_port=N
     cdef port_list ports
     cdef fault why
     cdef Py_ssize_t failed, end, i = 0
-    # What the recipe points to is kept alive by these.
+    # These keep the memory alive that the recipe points to.
     source_ports = None if source_port is None else per_frame(
         "source_port", source_port, batch.n, MAX_LENGTH)
     ids = per_frame("ip_id", ip_id, batch.n, MAX_LENGTH)

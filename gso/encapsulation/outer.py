@@ -29,7 +29,7 @@ _TUNNEL_ENCAP_LIMIT, _PADN = 4, 1  # options of a destination options header (RF
 
 @dataclass(frozen=True)
 class Given:
-    """What the caller says of a tunnel, checked for range but not yet for the kind of tunnel."""
+    """The caller's values for a tunnel, checked for range but not yet for the kind of tunnel."""
 
     port: int | None = None
     key: int | None = None

@@ -1,1 +1,1 @@
-"""What a frame is: the fast walk, the full table of fields, every tunnel in one place."""
+"""The headers of a frame: the fast walk, the full table of fields, every tunnel in one place."""

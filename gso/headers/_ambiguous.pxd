@@ -13,7 +13,7 @@ cdef struct guess:
 cdef bint may_be_tunnel(
     const port_list *ports, const uint8_t *payload, Py_ssize_t size
 ) noexcept nogil
-# What the UDP payload of a frame with these headers is; nothing if the caller says that its port
+# The kind of UDP payload of a frame with these headers; nothing if the caller says that its port
 # carries plain UDP, or if the port is known.
 cdef guess guess_tunnel(
     const headers *h, const uint8_t *frame, Py_ssize_t size, bint raw, const port_list *ports

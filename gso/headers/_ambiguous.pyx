@@ -152,7 +152,7 @@ cdef Py_ssize_t inner_ip(
     cdef Py_ssize_t at
     cdef int k
     told.guess = &one
-    # What is wrong further inside does not matter.
+    # A fault further inside does not matter.
     read_headers(&found, &why, &copy, frame, size, raw, &told)
     drop_copy(&copy)
     for k in range(found.n):
@@ -221,7 +221,7 @@ cdef const char *ambiguity(const guess *found) noexcept nogil:
 
 
 def guess_tunnels(Frames frames not None, *, link_type="ethernet", tunnel_ports=None):
-    """What UDP payloads on ports that are not known are by all their fields.
+    """Find out which tunnels UDP payloads on unknown ports are, by all their fields.
 
     Returns for each frame whose payload is a tunnel: its index, the UDP destination port, and the
     value to give for it in `tunnel_ports`, as commands take it (``"vxlan"``, ``"fou:47"``).
@@ -249,7 +249,7 @@ def guess_tunnels(Frames frames not None, *, link_type="ethernet", tunnel_ports=
 cdef int _guess(
     const uint8_t *frame, Py_ssize_t size, bint raw, const port_list *ports, guess *found
 ) noexcept nogil:
-    """What the frame's UDP payload is; returns its destination port."""
+    """Find the kind of the frame's UDP payload; return its destination port."""
     cdef headers h
     cdef header_copy copy
     cdef fault why

@@ -47,7 +47,7 @@ cdef enum:
     PADDED = 64             # longest Ethernet frame that may have been padded, with its FCS
     UNTYPED = -1
     FAMILY = -2             # an address family, in the byte order of who captured
-    # What is told of a frame, a bit each
+    # The findings on a frame, a bit each
     IS_FINE = 1
     IS_WHOLE = 2            # nothing in it is a fragment of an IP packet
     # Which checksums are left to a device: the offsets of four in one number, 16 bits each
@@ -180,7 +180,7 @@ cdef uint8_t told_of_frame(
 
 
 cdef uint64_t names_of(const headers *h) noexcept nogil:
-    """What the names of the fields depend on: levels of IP, a tunnel, the innermost protocol."""
+    """The things that name the fields: levels of IP, a tunnel, the innermost protocol."""
     cdef int k, levels = 0
     for k in range(h.n):
         levels += h.layers[k].kind == LAYER_IPV4 or h.layers[k].kind == LAYER_IPV6

@@ -8,7 +8,7 @@ cdef enum:
     MOST_SHAPES = 16
     SHAPE_WORDS = FEW_BYTES // 8
 
-# What frames have in common that have the same layout
+# The bytes that frames with the same layout have in common
 cdef struct shape:
     Py_ssize_t words                # of 8 bytes
     Py_ssize_t least                # bytes that a frame must have

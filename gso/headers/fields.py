@@ -67,7 +67,7 @@ class Difference:
 # --- the walk ----------------------------------------------------------------------------------
 
 _AHEAD = 20
-"""Bytes behind a header that may tell what follows it: as many as an IPv4 header has."""
+"""Bytes after a header that may tell what follows it: as many as an IPv4 header has."""
 _MOST_HEADERS = 64
 """Far more than any network has; noise can look like thousands of MPLS labels."""
 _FIRST = {

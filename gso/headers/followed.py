@@ -53,7 +53,7 @@ def not_followed(
 
 
 def _inside(last: Header, size: int, told: TunnelPorts) -> str | None:
-    """What the last header carries that is not known; None where nothing is amiss."""
+    """The unknown thing that the last header carries; None where nothing is amiss."""
     if last.protocol.name == "udp":
         return _in_udp(last, told) if last.end < size else None
     if last.protocol.name in _TELLING:

@@ -124,7 +124,7 @@ def _same(one: Piece, other: Piece) -> bool:
 
 
 def _piece(number: int, headers: list[Header], frame: bytes) -> tuple[bytes, Piece] | None:
-    """What tells the fragment's packet from others, and the fragment; None if it is none."""
+    """The key that a packet's fragments share, and the fragment; None if it is none."""
     for place, header in enumerate(headers):
         values = header.values
         kind = header.protocol.name

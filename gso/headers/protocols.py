@@ -131,7 +131,7 @@ class Spec:
 
 @dataclass
 class Context:
-    """What is known about the headers that follow, from the caller and the headers so far."""
+    """The facts known about the headers that follow, from the caller and the headers so far."""
 
     ports: Mapping[int, str | None]
     tunnel: str | None = None

@@ -21,5 +21,5 @@ def tunnels_on_unknown_ports(
 
 
 def looks_like(port: int, name: str) -> str:
-    """What to say of packets that are left alone because they may be in this tunnel."""
+    """The note for packets that are left alone because they may be in this tunnel."""
     return f"UDP port {port} looks like {name}, say --tunnel-port {port}={name} (or {port}=none)"

@@ -18,7 +18,7 @@ Bools = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Looked:
-    """What is known of each packet at once: arrays of shape (n,).
+    """The facts known of each packet at once: arrays of shape (n,).
 
     Attributes:
         fine: packets that are whole in the capture, and in which nothing is wrong.

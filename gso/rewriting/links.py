@@ -57,7 +57,7 @@ class Link(NamedTuple):
 
     Attributes:
         name: the link type, as `gso.capture.format.link_name` has it.
-        kind: what a frame begins with behind `skip` bytes; None if it cannot be looked into.
+        kind: what a frame begins with after `skip` bytes; None if it cannot be looked into.
         snap: whether the frames are IEEE 802.3 with a SNAP header, which has a length.
     """
 

@@ -44,7 +44,7 @@ def can_be_cut(frame: memoryview, packet: Any, size: int) -> bool:
 
 
 def _firsts(first: bytes, l4: L4) -> list[bytes]:
-    """What the first of the segments may have been, `first` being its bytes in the packet."""
+    """The first of the segments as it may have been, `first` being its bytes in the packet."""
     if l4 is L4.UDP:
         at = _UDP_LENGTH_AT
         return [first[:at] + len(first).to_bytes(2, "big") + first[at + 2 :]]

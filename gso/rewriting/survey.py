@@ -1,4 +1,4 @@
-"""What a capture holds, read once in memory that does not grow with it."""
+"""The contents of a capture, read once in memory that does not grow with it."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Traffic:
 
 @dataclass
 class Survey:
-    """What a capture holds.
+    """The contents of a capture.
 
     Attributes:
         format: ``"pcap"`` or ``"pcapng"``.

@@ -27,7 +27,7 @@ FRAME_RULES = (
     "frame-mtu",
     "gre-sequence",
 )
-# What is judged of a frame only if an MTU says that it is to be segmented
+# The rules that judge a frame only if an MTU says that it is to be segmented
 _WITH_MTU = ("frame-mtu", "gre-sequence")
 
 

@@ -26,7 +26,7 @@ def _unknown(name: str) -> int:
     return int(np.iinfo(SKB_DTYPE[name]).min)
 
 
-# Numbers with which every rule can be judged, whatever is known: inner offsets as far behind outer
+# Numbers with which every rule can be judged, whatever is known: inner offsets as far after outer
 # ones as there is room. Fields that say what kind of packet it is take each of these values; three
 # may also be unknown, as some rules are for packets of which they do not say otherwise.
 _VALUES: dict[str, tuple[int, ...]] = {

@@ -386,7 +386,7 @@ _TABLE: tuple[tuple[str, Severity, str, tuple[str, ...], str, str, tuple[str, ..
         ("context", "gso_size", "len", "mtu"),
         "__dev_queue_xmit does not compare them: the driver, the other end of a veth pair "
         "(is_skb_forwardable), a bridge, or the next host drops the packet without a word.",
-        "An outer header was added behind the check of the path's MTU. The MTU inside a tunnel has "
+        "An outer header was added after the check of the path's MTU. The MTU inside a tunnel has "
         "to be smaller by all its headers; gso.mss and gso.overhead compute them.",
         (),
     ),
@@ -419,7 +419,7 @@ _TABLE: tuple[tuple[str, Severity, str, tuple[str, ...], str, str, tuple[str, ..
     (
         "mpls-inner-header",
         _E,
-        "inner_network_header is behind whole labels, and inner_protocol is that of the packet "
+        "inner_network_header follows whole labels, and inner_protocol is that of the packet "
         "there, where protocol is MPLS",
         ("protocol", "gso_size", "gso_type", "network_header", "inner_network_header"),
         "mpls_gso_segment takes inner_network_header for the end of the labels and inner_protocol "

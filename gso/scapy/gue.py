@@ -30,7 +30,7 @@ from scapy.packet import Packet, bind_layers
 GUE_PORT = 6080
 WORD = 4
 CARRIED = {4: IP, 41: IPv6, 47: GRE}
-"""What the kernel carries, by IP protocol number."""
+"""The layers that the kernel carries, by IP protocol number."""
 
 
 def by_version(payload: bytes) -> type[Packet] | None:

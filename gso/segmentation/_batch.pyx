@@ -80,7 +80,7 @@ cdef class _Batch:
     cdef int64_t *counts            # segments of each frame
     cdef int64_t *pieces            # offset in the batch and length of each payload
     cdef bint stream
-    cdef bint stopped               # nobody waits for the result any more
+    cdef bint stopped               # no caller waits for the result any more
 
     def __cinit__(self):
         self.ports.ports = self.ports.few

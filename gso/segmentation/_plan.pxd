@@ -5,7 +5,7 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from gso.buffers._checksum cimport gso_train
 from gso.headers._walk cimport FEW_BYTES, MAX_LAYERS, fault, header_copy, headers, port_list
 
-# What becomes of the innermost checksum
+# The fate of the innermost checksum
 cdef enum inner_checksum:
     INNER_COMPLETE  # computed
     INNER_PARTIAL   # pseudo header sum, for hardware to complete: as good as complete
@@ -31,7 +31,7 @@ cdef struct plan_options:
     bint partial            # checksum="partial"
     bint believe            # the checksum field holds the sum of the pseudo header, even if wrong
     unsigned int kernel     # facts of gso.headers._kernel
-    const bint *stop        # where another thread says that nobody waits any more, or NULL
+    const bint *stop        # set by another thread when no caller waits any more, or NULL
     const headers *layout   # the caller's, or NULL
     const port_list *ports
 

@@ -5,7 +5,7 @@ from libc.stdint cimport int64_t, uint8_t
 from gso.headers._walk cimport FEW_BYTES, fault
 from gso.segmentation._plan cimport plan, plan_options
 
-# What a frame must have in common with the one before, so that its plan can be used again.
+# The bytes that a frame must share with the one before, so that its plan can be used again.
 cdef struct plan_key:
     bint known                          # there is a plan that can be used again
     int64_t gso_size

@@ -1,6 +1,6 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 # cython: initializedcheck=False
-"""What bpftrace prints: maps, and lines of printf with names and values.
+"""The output of bpftrace: maps, and lines of printf with names and values.
 
 "@[\n    kfree_skb_reason+1\n    validate_xmit_skb+418\n]: 12" and "@[SKB_DROP_REASON_NO_SOCKET]: 2"
 count events, and other parts of a key may stand before and behind a stack;
@@ -103,7 +103,7 @@ cdef class BpftraceScanner(EventLines):
             if is_map(at, end):
                 return True
             at += 1
-        # What a map counted is a number, and no field of an sk_buff is one of a map.
+        # A map's value is a count, and no field of an sk_buff.
         return has_field_twice(p, end) or is_map(p, end) and has_fields(p, end)
 
     cdef int _event(self, const char *p, const char *end) noexcept nogil:

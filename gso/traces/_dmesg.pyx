@@ -39,7 +39,7 @@ cdef uint64_t LETTERS_NOT_LOOKED_AT = <uint64_t>-1
 # The bits of A and N, which warnings and sanitizers have.
 cdef uint64_t CAPITALS = <uint64_t>1 << 1 | <uint64_t>1 << 14
 
-# What may still follow the last event.
+# The lines that may still follow the last event.
 cdef enum Report:
     REPORT_STACK        # its stack alone
     REPORT_DUMP         # lines of its dump, and then a warning
@@ -159,13 +159,13 @@ cdef inline int part_of(const char *p, const char *end) noexcept nogil:
 
 
 cdef bint has_next(const char *p, const char *end) noexcept nogil:
-    """Whether another line of the kernel begins behind `p`: the one that begins there was cut."""
+    """Whether another line of the kernel begins after `p`: the one that begins there was cut."""
     return (find(p, end, b"skb len=", 8) != NULL or part_of(p, end) != PART_NONE
             or has_message(p, end))
 
 
 cdef bint is_cut(const char *p, const char *mark, const char *end) noexcept nogil:
-    """Whether what stands in two lines of the kernel stands in one; `mark` is behind the first."""
+    """Whether what stands in two lines of the kernel stands in one; `mark` follows the first."""
     cdef const char *start = mark
     while start > p and not is_blank((start - 1)[0]):
         start -= 1
@@ -411,7 +411,7 @@ cdef class DmesgScanner(Scanner):
         self._number(p, end, b" data_len=", 10, &row.data_len)
         self._number(p, end, b" gso_size=", 10, &row.gso_size)
         self._number(p, end, b" gso_type=", 10, &row.gso_type)
-        # Before v4.14 bits behind the first one meant others; the line does not tell the version.
+        # Before v4.14 bits after the first one meant others; the line does not tell the version.
         if row.gso_type != GSO_TCPV4:
             row.gso_type = INT32_MIN
         if self._get(p, end, b" ip_summed=", 11, &value):
@@ -548,7 +548,7 @@ cdef class DmesgScanner(Scanner):
         return self._part(part, p, end)
 
     cdef void _bytes(self, const char *p, const char *end) noexcept nogil:
-        """Read the packet's bytes behind "skb linear:"; others are not those of its headers."""
+        """Read the packet's bytes after "skb linear:"; others are not those of its headers."""
         if p == NULL or self.owner != OWNER_EVENT or self.report != REPORT_DUMP \
                 or self.bytes.size == IN_DISORDER or not keep_bytes(&self.bytes, p, end):
             return

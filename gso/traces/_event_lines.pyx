@@ -23,7 +23,7 @@ cdef enum:
 
 cdef const char *token_after(const char *p, const char *end, const char *word, int64_t size,
                              const char **stop) noexcept nogil:
-    """Return the token behind a word, `stop` becomes its end; NULL without the word."""
+    """Return the token after a word, `stop` becomes its end; NULL without the word."""
     p = find(p, end, word, size)
     if p == NULL:
         return NULL
@@ -34,7 +34,7 @@ cdef const char *token_after(const char *p, const char *end, const char *word, i
 
 cdef bint number_after(const char *p, const char *end, const char *word, int64_t size, int base,
                        int64_t *value) noexcept nogil:
-    """Read the number behind a word; whatever is no part of a number may follow it."""
+    """Read the number after a word; whatever is no part of a number may follow it."""
     cdef const char *stop
     p = find(p, end, word, size)
     if p == NULL:

@@ -71,7 +71,7 @@ cdef inline bint is_symbol(const char *p, const char *end) noexcept nogil:
 
 
 cdef const char *after_time(const char *p, const char *end) noexcept nogil:
-    """Return the end of the first "12.345678:" behind `p`, which begins an event; NULL without."""
+    """Return the end of the first "12.345678:" after `p`, which begins an event; NULL without."""
     cdef const char *at
     while True:
         p = <const char *>memchr(p, c".", end - p) if p < end else NULL

@@ -17,7 +17,7 @@ from gso.traces._text cimport (
 
 
 cdef const char *call(const char *p, const char *end, int64_t *cpu) noexcept nogil:
-    """Return where the call stands behind "12) 0.505 us |"; NULL where there is none."""
+    """Return where the call stands after "12) 0.505 us |"; NULL where there is none."""
     cdef const char *at = skip_blanks(p, end)
     cdef const char *start = at
     cdef const char *bar = <const char *>memchr(p, c"|", end - p)

@@ -87,7 +87,7 @@ cdef const char *crash_in(const char *p, const char *end, uint64_t letters) noex
 
 
 cdef const char *after_counter(const char *p, const char *end, uint64_t letters) noexcept nogil:
-    """Return where the function stands in which the kernel crashed: behind "RIP: ", "pc : "."""
+    """Return where the function stands in which the kernel crashed: after "RIP: ", "pc : "."""
     cdef const char *stop
     return stop if _first(COUNTERS, counters, p, end, letters, &stop) != NULL else NULL
 

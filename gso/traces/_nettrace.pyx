@@ -50,7 +50,7 @@ cdef class NettraceScanner(EventLines):
                 or find(arrow, end, b" seq:", 5) != NULL)
 
     cdef bint _has_event(self, const char *p, const char *end) noexcept nogil:
-        """Whether there is a time in brackets behind the first byte."""
+        """Whether there is a time in brackets after the first byte."""
         cdef const char *close
         cdef int64_t time
         while True:
@@ -106,7 +106,7 @@ cdef class NettraceScanner(EventLines):
 
     cdef void _addresses(self, const char *p, const char *arrow,
                          const char *end) noexcept nogil:
-        """Read "TCP: 192.0.2.1:80 -> 192.0.2.2:9"; droptrace has the protocol behind them."""
+        """Read "TCP: 192.0.2.1:80 -> 192.0.2.2:9"; droptrace has the protocol after them."""
         cdef const char *source = trim(p, arrow - 4)
         cdef const char *source_end = source
         cdef const char *target_end = skip_token(arrow, end)

@@ -1,6 +1,6 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 # cython: initializedcheck=False
-"""Lines of a log that are no events and that nobody misses.
+"""Lines of a log that are no events and whose loss costs nothing.
 
 They are what tracers say of their own progress, prompts and fences that are pasted along, and the
 kernel's messages of other matters.

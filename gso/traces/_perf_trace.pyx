@@ -18,7 +18,7 @@ from gso.traces._text cimport (
 
 cdef const char *event_name(const char *p, const char *end, const char **name,
                             const char **stop) noexcept nogil:
-    """Find "skb:kfree_skb(" behind the time; return where its arguments begin, NULL without it."""
+    """Find "skb:kfree_skb(" after the time; return where its arguments begin, NULL without it."""
     cdef const char *at = p
     cdef const char *colon
     while at < end:

@@ -1,6 +1,6 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 # cython: initializedcheck=False
-"""What tools that pass logs on put before each line.
+"""The prefixes that tools which pass logs on put before each line.
 
 These are the journal, syslog, the container runtimes' files (CRI), kubectl, docker compose,
 ``ts``, grep -n and mail. Every line is looked at for itself: a log may have been passed on by
@@ -78,7 +78,7 @@ cdef const char *after_prefix(const Prefix *prefix, const char *p, const char *e
 
 
 cdef const char *next_start(const char *p, const char *at, const char *end) noexcept nogil:
-    """Return the next place behind `at` where text may begin in a line from `p`; NULL without one.
+    """Return the next place after `at` where text may begin in a line from `p`; NULL without one.
 
     One blank is part of what stands before it, others may be part of the text.
     """

@@ -51,7 +51,7 @@ cdef enum:
 
 
 cdef bint has_event(const char *p, const char *end) noexcept nogil:
-    """Whether an event begins behind `p`: the line that begins there was cut short."""
+    """Whether an event begins after `p`: the line that begins there was cut short."""
     cdef const char *at = p
     cdef const char *stop
     while True:

@@ -145,7 +145,7 @@ cdef class RetisScanner(EventLines):
         if at != NULL:
             if number_after(at, end, b"size ", 5, 10, &number) and 0 <= number <= 0xffff:
                 self.row.skb.gso_size = <int32_t>number
-            # What retis calls flags are those of the fragments.
+            # retis calls the fragment's flags just flags.
             if number_after(at, end, b"type ", 5, 10, &number) and 0 <= number <= 0x7fffffff:
                 self.row.skb.gso_type = <int32_t>number
 

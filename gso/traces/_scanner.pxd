@@ -11,7 +11,7 @@ cdef enum:
     NOBODY = -1
     STACK_BYTES = 8192
 
-# What the lines that follow belong to: no event, an event whose line was damaged, an event.
+# The owner of the lines that follow: no event, an event whose line was damaged, an event.
 cdef enum Owner:
     OWNER_NONE
     OWNER_DAMAGED

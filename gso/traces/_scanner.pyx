@@ -513,7 +513,7 @@ cdef class Scanner:
         return after_prefixes(p if at == NULL else at, end)
 
     cdef int _within(self, const char *p, const char *at, const char *end) noexcept nogil:
-        """Return the number of the reader that claims the text behind `at`, -1 if none does."""
+        """Return the number of the reader that claims the text after `at`, -1 if none does."""
         cdef const char *stop
         at = after_prefixes(at, end)
         stop = skip_token(at, end)

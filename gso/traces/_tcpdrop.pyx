@@ -37,7 +37,7 @@ cdef struct Drop:
 
 
 cdef bint parse(const char *p, const char *end, Drop *drop) noexcept nogil:
-    """Find two endpoints, with or without ">" between them, behind a process."""
+    """Find two endpoints, with or without ">" between them, after a process."""
     cdef const char *at = skip_blanks(p, end)
     cdef const char *stop
     if at == end or not is_digit(at[0]):

@@ -1,4 +1,4 @@
-"""What terminals, crashes and web pages add to text, taken out again."""
+"""Take out of a text the marks that terminals, crashes and web pages add to it."""
 
 from __future__ import annotations
 

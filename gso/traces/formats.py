@@ -165,7 +165,7 @@ SCANNERS = {reader.name: reader.scanner for reader in READERS}
 
 
 def _chained() -> Scanner:
-    """Make one scanner of each reader, that is only asked, each with the next one behind it."""
+    """Make one scanner of each reader, that is only asked, each with the next one after it."""
     head: Scanner | None = None
     for number in reversed(range(len(READERS))):
         scanner = READERS[number].scanner(1)

@@ -79,7 +79,7 @@ def _rest_of_line(start: bytes, file: BinaryIO) -> Iterator[bytes]:
 
 
 def _split(line: bytes, parts: list[bytes], depth: int) -> tuple[list[bytes], int]:
-    """Return (the objects that end in a line, brackets that are open behind it).
+    """Return (the objects that end in a line, brackets that are open after it).
 
     `parts` has the text of the object that is open.
     """

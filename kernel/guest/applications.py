@@ -51,7 +51,7 @@ _START_SECONDS = 60
 _STUCK_SECONDS = 90
 _USUAL_SECONDS = 0.5  # for curl with one small request, under emulation with nothing else to do
 
-# What a TCP sender counts, by the names of /proc/net/snmp and /proc/net/netstat.
+# The counters of a TCP sender, by the names of /proc/net/snmp and /proc/net/netstat.
 _TCP_COUNTERS = {"retransmits": ("snmp", "Tcp", "RetransSegs")}
 _TCP_COUNTERS["timeouts"] = ("netstat", "TcpExt", "TCPTimeouts")
 

@@ -1,4 +1,4 @@
-"""What a run with segmentation has to complain of that its controls have not: numbers, by names."""
+"""Complaints of a run with segmentation that its controls do not have: numbers, by names."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ OFFLOADS = {
     "tunnel features off": _TUNNEL_FEATURES,
     "txvlan off": "txvlan off tso off tx-udp-segmentation off",
 }
-"""What is changed at the director's end of the far cable, where segmentation has to happen."""
+"""Changes at the director's end of the far cable, where segmentation has to happen."""
 
 Rules = dict[str, dict[str, Any]]
 Line = tuple[str, str]
@@ -245,7 +245,7 @@ def similar(one: Stack, other: Stack) -> bool:
 
 @dataclass(frozen=True)
 class _Ground:
-    """What a layer stands on: a device and an address of each version at both ends."""
+    """The ground of a layer: a device and an address of each version at both ends."""
 
     devices: tuple[str, str]
     addresses: dict[int, tuple[str, str]]

@@ -34,7 +34,7 @@ _LARGEST_MTU = 9000
 _PREFIX = {4: 24, 6: 64}
 _HOST = {4: 32, 6: 128}
 
-# What most scenarios need; each names what it needs beside that.
+# Modules that most scenarios need; each names those that it needs beside them.
 _MODULES = (
     *("veth", "tun", "ip_vs", "ip_vs_mh", "fou", "fou6", "ipip", "sit", "ip6_tunnel"),
     *("sch_ingress", "cls_matchall", "act_mirred"),

@@ -1,1 +1,1 @@
-"""The hunt for faults that nobody knows: random stacks, by rules that are data."""
+"""The hunt for unknown faults: random stacks, by rules that are data."""

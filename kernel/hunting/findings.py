@@ -1,4 +1,4 @@
-"""What a hunt leaves: a folder a finding, with a report and a script, and a summary."""
+"""The results of a hunt: a folder a finding, with a report and a script, and a summary."""
 
 from __future__ import annotations
 

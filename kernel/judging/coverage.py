@@ -13,7 +13,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Entries:
-    """What one boot counted.
+    """The counts of one boot.
 
     ``symbols``: what stood for each function; ``why``: why nothing did.
     """

@@ -15,7 +15,7 @@ from gso.kernel.machine import kvm
 from gso.kernel.paths import cache_folder
 
 _POLL_SECONDS = 0.1
-# What one machine needs of the host: its own memory, QEMU, and the page cache of its files.
+# The memory that one machine needs of the host: its own, QEMU's, and the page cache of its files.
 _MEMORY_BYTES = 5 << 28
 _MEMORY_FRACTION = 0.8
 

@@ -19,7 +19,7 @@ from gso.kernel.machine import messages
 PROGRESS = "progress.jsonl"
 """The file for those who follow the run, beside the evidence."""
 PORT = {"device": "/dev/vport0p1", "longest": messages.LONGEST}
-"""What the guest is told of the port: where it is, and the most bytes of a line."""
+"""The port as the guest is told of it: where it is, and the most bytes of a line."""
 
 _MOST = 16 << 20
 _PIECE = 1 << 16

@@ -1,4 +1,4 @@
-"""What a guest may say of its run: lines of JSON, each of one of these forms, and none long."""
+"""The messages that a guest may send of its run: lines of JSON of these forms, and none long."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ``gso-kernel check`` found out, for people and for machines."""
+"""The findings of ``gso-kernel check``, for people and for machines."""
 
 from __future__ import annotations
 

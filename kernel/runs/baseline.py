@@ -1,4 +1,4 @@
-"""What a patch is compared with: which fault it is about, which fix goes, which scenarios are run.
+"""The baseline of a patch: which fault it is about, which fix goes, which scenarios are run.
 
 A fault is recognised by the functions that the patch changes, and only its own fix is taken out of
 the unpatched tree. A patch for no known fault is compared with the tree as it is.

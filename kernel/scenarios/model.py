@@ -24,7 +24,7 @@ from typing import Literal
 import gso
 
 Role = Literal["fault", "control", "open"]
-"""What the unpatched kernel must do in a scenario: fail, pass, or either."""
+"""The duty of the unpatched kernel in a scenario: to fail, to pass, or either."""
 Family = Literal[4, 6]
 Checksum = Literal["nocsum", "csum", "remcsum"]
 Machine = Literal["client", "director", "worker"]

@@ -22,7 +22,7 @@ from gso.kernel.trees.making import check_trust, made, make
 from gso.kernel.trees.patches import Files
 from gso.kernel.trees.repository import Repository
 
-# What a source tree holds that is made by builds or by version control, not by its authors.
+# Parts of a source tree that builds or version control make, not its authors.
 _NOT_SOURCE = (
     *("/.git", "*.o", "*.ko", "*.a", "*.cmd", "*.mod", "*.order", "/vmlinux*", "/.config*"),
     *("/include/config", "/include/generated", "/arch/*/include/generated", "/System.map"),

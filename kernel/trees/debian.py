@@ -26,8 +26,8 @@ _MARK = ".complete"
 # Taken out together: to read the archive once takes longer than to keep a few folders more.
 _NETWORK = ("net", "drivers/net")
 
-# What no build here reads of a kernel's source, by tar's patterns: most of it. Kconfig files and
-# makefiles stay, as all of them are read.
+# The parts of a kernel's source that no build here reads, by tar's patterns: most of it. Kconfig
+# files and makefiles stay, as all of them are read.
 _UNREAD = (
     *("Documentation/*.rst", "Documentation/*.svg", "Documentation/*.yaml", "Documentation/*.txt"),
     *("tools/perf", "tools/testing", "sound/*.[ch]"),

@@ -1,4 +1,4 @@
-"""What builds have in common: keys by content, files brought up to date, logs kept."""
+"""Steps that builds share: keys by content, files brought up to date, logs kept."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a folder's makefile compiles, and into which module: make itself is asked."""
+"""The files that a folder's makefile compiles, and into which module: make itself is asked."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from gso.kernel.errors import TestBedError
 from gso.kernel.guest_files import GuestFileError
 from gso.kernel.processes import logged
 
-# What is compiled or read by people, and runs nothing while a kernel is built.
+# Files that are compiled or read by people, and run nothing while a kernel is built.
 _RUNS_NOTHING = (".c", ".h", ".S", ".rst", ".txt", ".yaml")
 
 

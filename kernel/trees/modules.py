@@ -26,13 +26,13 @@ from gso.kernel.trees.patches import Files
 from gso.kernel.trees.toolchain import toolchain
 
 _SOURCES = (".c", ".S")
-# What people and tests read, and no kernel is made of.
+# Files for people and tests, of which no kernel is made.
 _NOT_COMPILED = (".rst", ".txt", ".yaml", ".json", "MAINTAINERS", "CREDITS")
 _NOT_COMPILED_BELOW = ("Documentation/", "tools/", "samples/")
 
 
 class Goals(NamedTuple):
-    """What is built in a folder: modules, with options that this kernel's configuration lacks."""
+    """The modules built in a folder, with options that this kernel's configuration lacks."""
 
     modules: list[str]
     options: list[str]

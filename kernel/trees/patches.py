@@ -25,7 +25,7 @@ Pristine = Callable[[tuple[str, ...]], dict[str, "bytes | None"]]
 
 _LARGEST = 16 << 20
 _LONGEST_PART = 255
-# What is at the top of a kernel tree tells how many leading components a diff has to lose.
+# The names at the top of a kernel tree tell how many leading components a diff has to lose.
 _TOP = frozenset(
     (
         *("arch", "block", "certs", "crypto", "Documentation", "drivers", "fs", "include", "init"),
@@ -34,7 +34,7 @@ _TOP = frozenset(
     )
 )
 _HUNK = re.compile(rb"@@ -\d{1,9}(?:,(\d{1,9}))? \+\d{1,9}(?:,(\d{1,9}))? @@")
-# What the lines that matter between hunks begin with.
+# The beginnings of the lines that matter between hunks.
 _WORDS = (
     *(b"diff --git ", b"---", b"+++", b"rename", b"copy", b"Binary files "),
     *(b"old mode", b"new mode", b"new file mode", b"deleted file mode", b"index "),

@@ -13,7 +13,7 @@ from gso.kernel.trees.functions import Function
 
 # A line of nm --print-size: address, size, kind, name.
 _LINE = re.compile(r"^\w+ (\w+) [tTwW] (\S+)$", re.MULTILINE)
-# What compilers call the copies of a function that are entered in its place.
+# The names that compilers give the copies of a function that are entered in its place.
 _COPY = re.compile(r"\.(?:isra|constprop|lto_priv)\b")
 # A compiler may put a function so small into its callers, too, although it keeps it.
 _SMALL = 100

@@ -47,7 +47,7 @@ DEVICES = (
 )
 _BIG = 2
 
-# What opens the UDP ports of tunnels, for ``ip``.
+# The commands of ``ip`` that open the UDP ports of tunnels.
 LISTENERS = (
     "link add vxlan0 type vxlan external dstport 4789",
     "link add gpe0 type vxlan external gpe dstport 4790",

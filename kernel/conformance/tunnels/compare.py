@@ -18,7 +18,7 @@ import gso
 from gso import GsoError, GsoType
 from gso.versions import REFERENCE, KernelVersion
 
-# What a frame does not say of itself.
+# Facts that a frame does not say of itself.
 UNSAID = GsoType.TCP_FIXEDID | GsoType.UDP
 
 # By virtio_net_hdr_to_skb, and by segmentation in a device before its tunnel

@@ -97,7 +97,7 @@ class Request:
 
     @property
     def nsh(self) -> bool:
-        """Say whether there is a service header, behind which a device has nothing to complete."""
+        """Say whether there is a service header, after which a device has nothing to complete."""
         return self.family == "nsh"
 
     @property

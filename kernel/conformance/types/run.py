@@ -50,7 +50,7 @@ _TELLING = (
     | GsoType.UDP_L4
     | GsoType.TUNNEL_REMCSUM
 )
-# What a packet is that the kernel treats in a way of its own, in the words of its kind
+# Kinds of packets that the kernel treats in a way of its own, in words
 _TOLD = {"seq", "routed", "misled"}
 _IP_IN_IP = GsoType.IPXIP4 | GsoType.IPXIP6
 _NO_PIECES = GsoType.UDP | GsoType.TUNNEL_REMCSUM
