@@ -97,14 +97,13 @@ def available(offering: Apt = apt.HOST) -> list[DebianKernel]:
         for package in packages
         if (match := plain.match(package["Package"])) and package["Version"] in sources
     }
-    return sorted(found, key=functools.cmp_to_key(_compare), reverse=True)
+    by_version = functools.cmp_to_key(_compare)
+    return sorted(found, key=lambda kernel: by_version(kernel.version), reverse=True)
 
 
-def _compare(a: DebianKernel, b: DebianKernel) -> int:
+def _compare(a: str, b: str) -> int:
     for operator, result in (("lt", -1), ("gt", 1)):
-        done = subprocess.run(
-            ["dpkg", "--compare-versions", a.version, operator, b.version], check=False
-        )
+        done = subprocess.run(["dpkg", "--compare-versions", a, operator, b], check=False)
         if done.returncode == 0:
             return result
     return 0
@@ -165,7 +164,23 @@ def fetched(kernel: DebianKernel) -> bool:
 
 def download_command(kernel: DebianKernel) -> list[str]:
     """Return the command that downloads the packages into its folder."""
-    return kernel.apt.download_command([f"{name}={kernel.version}" for name in _packages(kernel)])
+    names = _packages(kernel)
+    offers: dict[str, list[str]] = {name: [] for name in names}
+    for package in kernel.apt.show(names):
+        offers.setdefault(package["Package"], []).append(package["Version"])
+    versions = [_nearest(kernel.version, offers[name]) for name in names]
+    return kernel.apt.download_command([f"{n}={v}" for n, v in zip(names, versions, strict=True)])
+
+
+def _nearest(version: str, offered: list[str]) -> str:
+    """Return this version, or where it is offered no more, the next one; headers depend on that.
+
+    linux-kbuild-6.1 has no release in its name: an update replaces it before the images are signed.
+    """
+    newer = [one for one in offered if _compare(one, version) > 0]
+    if version in offered or not newer:
+        return version
+    return min(newer, key=functools.cmp_to_key(_compare))
 
 
 def fetch(kernel: DebianKernel) -> None:

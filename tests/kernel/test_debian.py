@@ -95,6 +95,20 @@ def test_the_hosts_own_kernels_need_no_other_lists(host, wanted, release):
     assert not updates(host)
 
 
+def test_what_an_update_has_replaced_is_taken_from_it(host):
+    """The headers depend on this version of linux-kbuild or a later one."""
+    with (host / "shown" / "lists").open("a") as lists:
+        for version in ("6.1.8-1", "6.1.9-4", "6.1.9-2"):
+            lists.write(f"\n\nPackage: linux-kbuild-6.1.9+deb12\nVersion: {version}")
+    command = debian.download_command(debian.choose("6.1"))
+    assert command[-4:] == [
+        "linux-headers-6.1.9+deb12-amd64=6.1.9-1",
+        "linux-headers-6.1.9+deb12-common=6.1.9-1",
+        "linux-kbuild-6.1.9+deb12=6.1.9-2",
+        "linux-source-6.1=6.1.9-1",
+    ]
+
+
 def test_other_kernels_come_from_the_first_suite_that_has_them(host):
     kernel = debian.choose("7.3")
     assert (kernel.release, kernel.version) == ("7.3.4+deb13-amd64", "7.3.4-1~bpo13+1")
