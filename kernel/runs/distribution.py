@@ -16,8 +16,8 @@ class Distribution:
     """A distribution, and how its packages are called where Debian calls them otherwise.
 
     ``install``: the command that gets packages; empty where it is not known. An empty name: no
-    package is known that has the same. ``tried``: whether the test bed was; if not, names are from
-    lists of packages.
+    package is known that has the same. ``tried``: whether the test bed was; if not, the names
+    are unchecked.
     """
 
     name: str
