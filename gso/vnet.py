@@ -141,7 +141,9 @@ class VnetDevice(ABC):
 
         Raises ValueError for headers of another shape.
         """
-        return segment_vnet_batch(frames, headers, link_type=self.link_type, errors="pass")
+        return segment_vnet_batch(
+            frames, headers, link_type=self.link_type, errors="pass", source="read"
+        )
 
     def write_batch(
         self,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import astuple, dataclass
-from typing import TYPE_CHECKING, Literal, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Literal, NoReturn, TypeAlias, get_args
 
 from gso.buffers._checksum import checksum as internet_checksum
 from gso.buffers._frames import Frames
@@ -33,8 +33,9 @@ if TYPE_CHECKING:
     from gso.headers._layout import LinkType
 
 ByteOrder: TypeAlias = Literal["little", "big", "native"]
-Source: TypeAlias = Literal["tap", "packet"]
-"""Who hands over a packet with a virtio header: a TUN or TAP device, or a packet socket."""
+Source: TypeAlias = Literal["tap", "packet", "read"]
+"""The way of a packet with a virtio header: written to a TUN or TAP device or to a packet socket,
+or read from one of them."""
 
 _ORDERS = {"little": "<", "big": ">", "native": "="}
 _BASIC = "BBHHHH"
@@ -203,7 +204,9 @@ def segment_vnet(
         source: "tap" (TUN and TAP devices) or "packet" (packet sockets). They differ where a header
             without NEEDS_CSUM asks for segmentation: packet sockets look for the transport header,
             and before 7.3 not behind a VLAN tag; TAP devices do not, and count 40 bytes of headers
-            (60 for TCPV6) to tell whether the packet is too small for GSO.
+            (60 for TCPV6) to tell whether the packet is too small for GSO. "read": the kernel wrote
+            the header itself, for who reads from either; that of a UDP tunnel on a TUN device has
+            an `outer_th_offset` that would be refused if it were written back (seen in 6.18).
         kernel: as for :func:`gso.segment`. With 7.3 a TAP device looks for the transport header
             as a packet socket does, both do so behind VLAN tags, and the IP version must be that of
             the type. 6.1 refuses UDP_L4, takes a csum_start in the IP header, and counts no IP
@@ -238,8 +241,8 @@ def segment_described(
     kernel: KernelVersion = "6.12",
 ) -> Frames:
     """Segment a packet whose virtio header was read: see :func:`segment_vnet`."""
-    if source not in ("tap", "packet"):
-        raise ValueError(f'source is "tap" or "packet", not {source!r}')
+    if source not in get_args(Source):
+        raise ValueError(f"source is one of {', '.join(get_args(Source))}, not {source!r}")
     return _Packet(header, frame, link_type, source, kernel).segments(checksum)
 
 
@@ -255,7 +258,8 @@ class _Packet:
         kernel: KernelVersion,
     ) -> None:
         self.kernel, self.facts = kernel, facts_of(kernel)
-        self.dissects = source == "packet" or bool(self.facts & Fact.VNET_DISSECTS)
+        self.dissects = source != "tap" or bool(self.facts & Fact.VNET_DISSECTS)
+        self.written = source != "read"
         self.header = header
         self.frame = frame
         self.link_type: LinkType = link_type
@@ -353,8 +357,9 @@ class _Packet:
             self.bad_type(gso_type, "has a UDP tunnel that carries neither TCP segments nor USO")
         if not self.needs_csum:
             self.bad_checksum("flags", header.flags, 1, "a UDP tunnel needs NEEDS_CSUM")
-        # An Ethernet header is counted on TUN devices too, whose packets have none
-        outer = _ETH_HLEN + _IP_HLEN[6 if self.tunnel == VirtioNetGso.UDP_TUNNEL_IPV6 else 4]
+        outer = _IP_HLEN[6 if self.tunnel == VirtioNetGso.UDP_TUNNEL_IPV6 else 4]
+        # An Ethernet header is counted in what is written to TUN devices, too, which have none
+        outer += _ETH_HLEN if self.written or self.link_type == "ethernet" else 0
         self.check_offset("outer_th_offset", header.outer_th_offset, outer)
         inner = header.outer_th_offset + _UDP_HLEN
         self.check_offset("inner_nh_offset", header.inner_nh_offset, inner)

@@ -137,7 +137,7 @@ def test_damaged_mails_and_patches_are_read_or_refused(tmp_path_factory, data):
 @pytest.mark.parametrize(
     "error",
     [
-        OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/x"),
+        OSError(errno.ENOENT, os.strerror(errno.ENOENT), "/x"),
         *(MemoryError(), RecursionError("deep"), KeyError("ok"), ValueError("\x1b[2J")),
     ],
     ids=lambda error: type(error).__name__,
@@ -155,3 +155,13 @@ def test_an_unforeseen_error_is_no_verdict(monkeypatch, capsys, error):
     path = Path(said.rsplit(" ", 1)[1].strip())
     assert "Traceback" in path.read_text()
     path.unlink()
+
+
+def test_a_full_disk_is_no_verdict(monkeypatch, capsys):
+    def failing(_options):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/x")
+
+    monkeypatch.setattr(list_command, "_list", failing)
+    monkeypatch.setattr(sys, "argv", ["gso-kernel", "list"])
+    assert cli.main() == 125
+    assert capsys.readouterr().err == "gso-kernel: /x: No space left on device\n"

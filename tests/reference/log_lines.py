@@ -184,8 +184,9 @@ def retis(lines: list[str]) -> Log:
         r"(?: n \d)?(?: drop \(reason (?:\w+/)?(\w+)\))?"
     )
     packet = (
-        r"  (?:skb \[csum (\w+)(?: \(start (\d+) off (\d+)\))?(?: hash 0x\w+)? len (\d+)"
-        r"(?: data_len (\d+))?(?: \w+ \d+)*\])?(?: ?gso \[type (0x\w+) (?:\w+ \d+ )*size (\d+)\])?"
+        r"  (?:skb \[csum (none|unnecessary|complete|partial)(?: \(start (\d+) off (\d+)\))?"
+        r"(?: hash 0x\w+)? len (\d+)(?: data_len (\d+))?(?: \w+ \d+)*\])?"
+        r"(?: ?gso \[type (0x\w+) (?:\w+ \d+ )*size (\d+)\])?"
     )
     summed = {"none": 0, "unnecessary": 1, "complete": 2, "partial": 3}
     for at, line in enumerate(lines, 1):

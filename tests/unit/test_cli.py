@@ -372,8 +372,10 @@ def test_long_frames_that_cannot_be_looked_into_are_a_finding(paths, capsys):
 
 
 def test_what_the_kernel_refuses_is_a_finding(paths, capsys):
-    sequenced = struct.pack(">HHI", 0x1000, 0x0800, 1) + packets.tcp(payload=PAYLOAD[:4000])
-    frame = packets.ethernet(packets.network(("1.1.1.1", 0), ("2.2.2.2", 0), 47, sequenced))
+    """GRE with a checksum inside GUE."""
+    gre = struct.pack(">HHHH", 0x8000, 0x0800, 0, 0) + packets.tcp(payload=PAYLOAD[:4000])
+    gue = struct.pack(">HHHHBBH", 900, 6080, 12 + len(gre), 0, 0, 47, 0) + gre
+    frame = packets.ethernet(packets.network(("1.1.1.1", 0), ("2.2.2.2", 0), 17, gue))
     gso.write_capture(paths[0], [SUPER, frame, SUPER])
     assert run("segment", *paths, "--gso-size", 2000, "--json") == 1
     report = json.loads(capsys.readouterr().out)

@@ -261,7 +261,7 @@ def test_6_1_has_no_uso():
 
 
 def test_other_sources_are_named():
-    with pytest.raises(ValueError, match='source is "tap" or "packet"'):
+    with pytest.raises(ValueError, match="one of tap, packet, read, not 'tun'"):
         gso.segment_vnet(vnet(build(ip(), tcp()), 1), source="tun")
 
 

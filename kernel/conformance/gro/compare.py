@@ -163,7 +163,7 @@ def _explained(
     if len(before) != len(stream.frames):
         return DIFFERENT, f"{len(stream.frames)} frames, but {len(before)} came out of the kernel"
     number = next(i for i in own if before[i] != own[i])
-    said = f"frame {number}: the kernel put it after {before[number]}, we after {own[number]}"
+    said = f"frame {number}: the kernel put it behind {before[number]}, we behind {own[number]}"
     if before[number] and not own[number]:
         loss = _loss(stream, [*before[number], number], theirs, version)
         if loss:
