@@ -25,6 +25,8 @@ sanitize = (
     if sanitizers
     else []
 )
+# Whoever gives the flags himself, as OSS-Fuzz does, has sanitizers too.
+sanitized = bool(sanitizers) or "-fsanitize=" in os.environ.get("CFLAGS", "")
 
 # Headers are too short for the loops over them to be worth vectorising.
 scalar = ["-fno-tree-vectorize"]
@@ -99,7 +101,7 @@ class BuildExtensions(build_ext):
     def finalize_options(self) -> None:
         """Ask the linker for no symbols."""
         super().finalize_options()
-        if not self.inplace and not sanitizers:
+        if not self.inplace and not sanitized:
             for extension in self.extensions or []:
                 extension.extra_link_args = [*extension.extra_link_args, "-Wl,--strip-all"]
 
@@ -123,7 +125,7 @@ class BuildManuals(Command):
 
     def run(self) -> None:
         """Write them, and name them to the command that fills the wheel."""
-        if self.editable_mode or sanitizers or not compiled:
+        if self.editable_mode or sanitized or not compiled:
             return  # nothing is there yet that this interpreter could import
         folder = Path(self.build_base, "manuals").resolve()
         path = os.pathsep.join([str(Path(self.build_lib).resolve()), *filter(None, sys.path)])

@@ -20,18 +20,22 @@ from shlex import quote
 
 import dictionaries
 import seeds
+from layout import CORPUS, LONGEST_INPUT
 from targets import TARGETS
 
 ROOT = Path(__file__).resolve().parents[2]
-CORPUS = ROOT / "tests" / "corpus"
 BUILD = ROOT / "build" / "sanitize"
 LIBRARY = BUILD / "lib"
 WORK = BUILD / "fuzz"
 PROGRAM = WORK / "fuzz"
 CORES = len(os.sched_getaffinity(0))
 LOGS = "logs"
-LONGEST_INPUT = 1 << 16
 MOST_KEPT = 400
+# The flags with which OSS-Fuzz calls oss-fuzz/build.sh for a project in Python.
+FLAGS = (
+    "-O1 -fno-omit-frame-pointer -gline-tables-only -fsanitize=address"
+    " -fsanitize-address-use-after-scope -fsanitize=fuzzer-no-link -fno-sanitize=function,leak,vptr"
+)
 # A fixed date, so that a corpus with the same inputs is the same file.
 EPOCH = (1980, 1, 1, 0, 0, 0)
 
@@ -49,6 +53,12 @@ def main() -> int:
     )
     parser.add_argument("--no-tests", action="store_true", help="do not run the unit tests first")
     parser.add_argument("--keep", action="store_true", help="put what was learnt into tests/corpus")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="lay the targets out in this folder as on OSS-Fuzz, and do nothing else",
+    )
     options = parser.parse_args()
     if options.seconds < 1:
         parser.error(f"--seconds {options.seconds}: at least 1 is needed")
@@ -56,6 +66,8 @@ def main() -> int:
     if missing:
         print(f"sanitize: {missing}", file=sys.stderr)
         return 2
+    if options.out:
+        return lay_out(options.out)
     build()
     WORK.mkdir(parents=True, exist_ok=True)
     failed = 0 if options.no_tests else run_tests()
@@ -99,20 +111,51 @@ def build() -> None:
     )  # fmt: skip
 
 
-def sanitized() -> dict[str, str]:
-    """The environment in which the instrumented library can be loaded and complains."""
+def lay_out(out: Path) -> int:
+    """What OSS-Fuzz's container does: its variables, and then oss-fuzz/build.sh."""
+    if importlib.util.find_spec("PyInstaller") is None:
+        print("sanitize: PyInstaller is missing: pip install pyinstaller", file=sys.stderr)
+        return 2
+    work = BUILD / "oss-fuzz"
+    sources = work / "src"
+    for folder in (out, sources):
+        folder.mkdir(parents=True, exist_ok=True)
+    (sources / "gso").unlink(missing_ok=True)
+    (sources / "gso").symlink_to(ROOT)
+    shutil.copy(preloaded(), out / "sanitizer_with_fuzzer.so")
+    if symbolizer := shutil.which("llvm-symbolizer"):
+        shutil.copy(symbolizer, out)
+    environment = {
+        **os.environ,
+        **{"CC": "clang", "CXX": "clang++", "CFLAGS": FLAGS, "CXXFLAGS": FLAGS},
+        **{"SANITIZER": "address", "FUZZING_ENGINE": "libfuzzer", "FUZZING_LANGUAGE": "python"},
+        **{"SRC": str(sources), "WORK": str(work), "OUT": str(out.resolve())},
+        "LIB_FUZZING_ENGINE": "-fsanitize=fuzzer",
+        # The "python3" of the script is this one.
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+    }
+    script = Path(__file__).with_name("oss-fuzz") / "build.sh"
+    print(f"sanitize: laying the targets out in {out}", flush=True)
+    return int(subprocess.run(["bash", "-eu", script], env=environment, check=False).returncode > 0)
+
+
+def preloaded() -> Path:
+    """LibFuzzer and the sanitizers, which have to be in the process before Python is."""
     spec = importlib.util.find_spec("atheris")
     assert spec is not None
     assert spec.origin is not None
-    # LibFuzzer and the sanitizers have to be in the process before Python is.
-    preload = Path(spec.origin).parents[1] / "asan_with_fuzzer.so"
+    return Path(spec.origin).parents[1] / "asan_with_fuzzer.so"
+
+
+def sanitized() -> dict[str, str]:
+    """The environment in which the instrumented library can be loaded and complains."""
     return {
         **os.environ,
         "PYTHONPATH": os.pathsep.join([str(LIBRARY), str(ROOT / "tests" / "fuzz")]),
         "PYTHONMALLOC": "malloc",  # so that overruns of Python's own buffers are seen
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONHASHSEED": "0",  # the same inputs in the same order, but for the time they take
-        "LD_PRELOAD": str(preload),
+        "LD_PRELOAD": str(preloaded()),
         # The interpreter itself leaks on purpose, and a huge allocation is to be a MemoryError.
         "ASAN_OPTIONS": "detect_leaks=0:allocator_may_return_null=1",
         "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1",
