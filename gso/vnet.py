@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer, Self
 
     from gso.buffers._frames import Segments
-    from gso.headers._layout import LinkType
+    from gso.headers.links import DeviceLinkType
     from gso.headers.tunnels import TunnelPorts
 
 # GSO_MAX_SIZE (include/linux/netdevice.h) and the link's header; a byte more shows what is longer.
@@ -46,7 +46,7 @@ class VnetDevice(ABC):
         header_size: bytes of the virtio header in front of each packet.
     """
 
-    link_type: LinkType
+    link_type: DeviceLinkType
     header_size: int
     _uso: bool
     """The kernel takes datagrams in super-packets."""

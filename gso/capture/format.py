@@ -80,25 +80,6 @@ _RAW_ALIASES = (12, 14)
 _LINK_NUMBERS = {name: number for number, name in _LINK_NAMES.items()}
 
 
-# How `gso.parse` reads frames of a link type, and how many of their first bytes it must not see.
-# A cooked Linux header ends like an Ethernet header, with a type of two bytes. That of version 2
-# begins with the type; see `gso.rewriting.copy.link_frames`.
-LINKS: dict[str, tuple[Literal["ethernet", "raw"], int]] = {
-    "ethernet": ("ethernet", 0),
-    "raw": ("raw", 0),
-    "ipv4": ("raw", 0),
-    "ipv6": ("raw", 0),
-    "linux_sll": ("ethernet", 2),
-    "linux_sll2": ("ethernet", 6),
-    "null": ("raw", 4),
-    "loop": ("raw", 4),
-}
-
-
-SLL2_TYPE = 18
-"""Where a cooked header of version 2 would have its type if it ended with it, in bytes."""
-
-
 def link_name(number: int) -> str:
     """Lower-case name of a LINKTYPE_ number; ``"linktype_N"`` where this library has no name."""
     if number in _RAW_ALIASES:

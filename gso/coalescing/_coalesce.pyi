@@ -6,7 +6,7 @@ import numpy.typing as npt
 from typing_extensions import Buffer
 
 from gso.buffers._frames import Frames
-from gso.headers._layout import LinkType
+from gso.headers.links import LinkType
 from gso.headers.tunnels import TunnelPorts
 from gso.versions import KernelVersion
 

@@ -16,9 +16,9 @@ from gso.buffers._frames cimport Frames, as_frames
 from gso.buffers._memory cimport address, new_bytes
 from gso.buffers._signals cimport FRAME_WORK, PIECE, check_signals, piece_end
 from gso.coalescing._gro cimport NO_SLOT, assign_frames, gro_state, held_packet, packet
-from gso.headers._arguments cimport as_kernel, drop_ports, is_partial, is_raw, take_ports
+from gso.headers._arguments cimport as_kernel, as_link, drop_ports, is_partial, take_ports
 from gso.headers._numbers cimport (
-    ETH_HLEN, ETH_P_8021AD, ETH_P_8021Q, ETH_P_PPP_SES, GRE_CHECK, GRO_MAX_SIZE, IPPROTO_HOPOPTS,
+    ETH_P_8021AD, ETH_P_8021Q, ETH_P_PPP_SES, GRE_CHECK, GRO_MAX_SIZE, IPPROTO_HOPOPTS,
     IPPROTO_TCP, IPPROTO_UDP, IPV4_CHECK,
     IPV4_HLEN, IPV4_TOT_LEN, IPV6_EXT_HDRLEN, IPV6_EXT_NEXTHDR, IPV6_HLEN, IPV6_NEXTHDR,
     IPV6_PAYLOAD_LEN, IPV6_TLV_AT, IPV6_TLV_JUMBO, IPV6_TLV_JUMBO_LEN, JUMBO_AT, JUMBO_HLEN,
@@ -28,7 +28,7 @@ from gso.headers._numbers cimport (
 from gso.headers._pseudo_header cimport pseudo_sum
 from gso.headers._walk cimport (
     LAYER_IPV4, LAYER_IPV6, LAYER_PPPOE, LAYER_UDP, drop_copy, fault, header_copy, headers,
-    layer, port_list, read_headers,
+    layer, link_layer, port_list, read_headers,
 )
 
 from operator import index
@@ -47,7 +47,7 @@ from gso.headers.vnet import describable, vnet_headers
 cdef Py_ssize_t lay_out(gro_state *j, int64_t *ends) noexcept nogil:
     """Set where each packet goes in the output; returns the size of the output."""
     cdef Py_ssize_t k, total = 0
-    cdef int64_t link = 0 if j.raw else ETH_HLEN
+    cdef int64_t link = j.link.length
     cdef packet *one
     ends[0] = 0
     for k in range(j.count):
@@ -96,7 +96,7 @@ cdef int finish(gro_state *j, packet *one, uint8_t *out) noexcept nogil:
     cdef header_copy copy
     cdef fault why
     cdef uint64_t inside
-    cdef int failed = read_headers(&h, &why, &copy, out, one.headers, j.raw, j.ports)
+    cdef int failed = read_headers(&h, &why, &copy, out, one.headers, j.link, j.ports)
     drop_copy(&copy)
     if failed or h.payload != one.headers or h.l4 == 0 or h.refusal.field is not NULL:
         return -1
@@ -288,9 +288,11 @@ cdef class Coalesced(Frames):
         """
         cdef Py_ssize_t i
         good = describable(self.gso_type, tunnels=tunnels)
-        if self.asked[0] == "ethernet":
+        cdef const link_layer *link = as_link(self.asked[0])
+        if link.type_at >= 0:
             for i in np.flatnonzero(self.gso_size):
-                good[i] &= not _has_pppoe(self.buf + self.off[i], self.off[i + 1] - self.off[i])
+                good[i] &= not _has_pppoe(
+                    link, self.buf + self.off[i], self.off[i + 1] - self.off[i])
         return good
 
     def __init__(self, *args):
@@ -316,11 +318,14 @@ cdef class Coalesced(Frames):
                           self.first, self.into, self.held, self.asked)
 
 
-cdef bint _has_pppoe(const uint8_t *frame, Py_ssize_t size) noexcept nogil:
-    """Tell whether a PPPoE session header follows the Ethernet header and its VLAN tags."""
-    cdef Py_ssize_t at = ETH_HLEN - 2
+cdef bint _has_pppoe(
+    const link_layer *link, const uint8_t *frame, Py_ssize_t size
+) noexcept nogil:
+    """Tell whether a PPPoE session header follows the link's header and its VLAN tags."""
+    cdef Py_ssize_t at = link.type_at, end = link.length
     while at + 2 <= size and get16(frame + at) in (ETH_P_8021Q, ETH_P_8021AD):
-        at += VLAN_HLEN
+        end += VLAN_HLEN
+        at = end - 2
     return at + 2 <= size and get16(frame + at) == ETH_P_PPP_SES
 
 
@@ -427,7 +432,7 @@ def coalesce(frames, *, link_type="ethernet", tunnel_ports=None, udp_gro=True,
     cdef int64_t[::1] into_view
     cdef Frames batch = as_frames(frames)
     j.data, j.off, j.n = batch.buf, batch.off, batch.n
-    j.raw = is_raw(link_type)
+    j.link = as_link(link_type)
     j.partial = is_partial(checksum)
     j.kernel = as_kernel(kernel)
     j.udp, j.fixed_ids = udp_gro, fixed_ids

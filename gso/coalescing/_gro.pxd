@@ -2,7 +2,7 @@
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
-from gso.headers._walk cimport headers, port_list
+from gso.headers._walk cimport headers, link_layer, port_list
 
 cdef enum:
     NO_SLOT = -1
@@ -38,7 +38,7 @@ cdef struct gro_state:
     const int64_t *times
     const int64_t *interfaces
     int64_t timeout
-    bint raw
+    const link_layer *link
     bint udp
     bint fixed_ids
     unsigned int kernel     # facts of gso.headers._kernel

@@ -18,7 +18,7 @@ from gso.buffers._bytes cimport get16, load16
 from gso.buffers._checksum cimport fold, length_sum, short_sum, simd
 from gso.headers._kernel cimport KERNEL_ACCECN_GRO, KERNEL_NO_JUMBO, KERNEL_TWO_FIXED_IDS
 from gso.headers._numbers cimport (
-    ETH_HLEN, GRE_CHECK, GRE_CHECK_HLEN, GRE_CSUM, GRE_KEY, GRE_RESERVED1, GRO_LEGACY_MAX_SIZE,
+    GRE_CHECK, GRE_CHECK_HLEN, GRE_CSUM, GRE_KEY, GRE_RESERVED1, GRO_LEGACY_MAX_SIZE,
     GUE_FLAGS, GUE_FLAG_PRIV, GUE_HLEN_MASK, GUE_PFLAG_REMCSUM, GUE_PRIVATE_FLAGS,
     GUE_VERSION_SHIFT, IPPROTO_TCP, IPPROTO_UDP, IPV4_ADDRESSES_LEN, IPV4_CHECK, IPV4_FRAG_OFF,
     IPV4_HLEN, IPV4_ID, IPV4_NO_OPTIONS, IPV4_PROTOCOL, IPV4_SADDR, IPV4_TOS, IPV4_TOT_LEN,
@@ -111,7 +111,7 @@ cdef bint is_segment(const gro_state *j, const frame *f) noexcept nogil:
             return False
         if get16(f.copy.p + h.l4_header + UDP_LEN) != f.size - h.l4_header:
             return False
-        if guess_tunnel(h, f.p, f.size, j.raw, j.ports).row is not NULL:
+        if guess_tunnel(h, f.p, f.size, j.link, j.ports).row is not NULL:
             return False
     return True
 
@@ -363,7 +363,7 @@ cdef bint fits(
     const gro_state *j, const headers *h, const packet *to, int64_t payload
 ) noexcept nogil:
     """Whether the payload fits, counted from the device's network header (skb_gro_receive)."""
-    cdef int64_t link = 0 if j.raw else ETH_HLEN
+    cdef int64_t link = j.link.length
     cdef int64_t length = h.payload - link + to.length + payload
     if length >= (j.max_size if h.outer_version == 6 and h.network_header == link
                   else j.ipv4_max_size):
@@ -593,7 +593,7 @@ cdef void assign_frames(gro_state *j, Py_ssize_t begin, Py_ssize_t end) noexcept
         f.p = j.data + j.off[i]
         f.size = j.off[i + 1] - j.off[i]
         f.hash = 0
-        if read_headers(&f.h, &why, &f.copy, f.p, f.size, j.raw, j.ports):
+        if read_headers(&f.h, &why, &f.copy, f.p, f.size, j.link, j.ports):
             f.h.l4 = 0
             f.h.payload = 0
         else:

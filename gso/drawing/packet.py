@@ -5,15 +5,15 @@ from __future__ import annotations
 import datetime
 from collections.abc import Callable, Iterator
 from itertools import groupby
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from gso.capture import Capture
-from gso.capture.format import LINKS, SLL2_TYPE
 from gso.drawing.svg import Box, Kind, Mark, packet_drawing
 from gso.errors import GsoError
 from gso.headers._layout import LAYOUT_DTYPE, Layout, parse
 from gso.headers.checks import Check, Status, check
 from gso.headers.fields import Field, dissect
+from gso.headers.links import LINKS, LinkType
 from gso.headers.tunnels import TunnelPorts
 from gso.printable import printable
 
@@ -73,25 +73,18 @@ def _layout(
 ) -> tuple[dict[str, Any] | None, str | None]:
     if link_type not in LINKS:
         return None, f"the kernel has none for frames of link type {link_type}"
-    kind, skip = LINKS[link_type]
-    if link_type == "linux_sll2":
-        frame = frame[:SLL2_TYPE] + frame[:2] + frame[SLL2_TYPE + 2 :]
     try:
-        layout = parse(frame[skip:], link_type=kind, tunnel_ports=tunnel_ports)
+        layout = parse(frame, link_type=cast("LinkType", link_type), tunnel_ports=tunnel_ports)
     except GsoError as error:
         return None, str(error)
-    return _named(layout, skip), None
+    return _named(layout), None
 
 
-def _named(layout: Layout, skip: int) -> dict[str, Any]:
+def _named(layout: Layout) -> dict[str, Any]:
     names = LAYOUT_DTYPE.names or ()
     offsets = [name for name in names if name.endswith("header") or name == "payload"]
-    found = {name: getattr(layout, name) for name in offsets}
-    shifted: dict[str, Any] = {
-        name: None if value is None else value + skip for name, value in found.items()
-    }
     return {
-        **shifted,
+        **{name: getattr(layout, name) for name in offsets},
         "tnl_hlen": layout.tnl_hlen,
         "tunnel": layout.tunnel.name,
         "l4": layout.l4.name,

@@ -14,7 +14,7 @@ from gso.encapsulation._inner cimport (
     INET_ECN_CE, INET_ECN_MASK, INET_ECN_NOT_ECT, find_inner, inner_packet,
 )
 from gso.encapsulation._link cimport link_header, take_link, write_link
-from gso.headers._arguments cimport as_error, drop_ports, is_raw, take_ports
+from gso.headers._arguments cimport as_error, drop_ports, ethernet_or_raw, is_raw, take_ports
 from gso.headers._numbers cimport (
     ETH_P_IP, ETH_P_IPV6, ETH_P_TEB, GRE_BASE_HLEN, GRE_CHECK, GRE_CSUM, GRE_FIELD_LEN, GRE_KEY,
     GRE_PROTOCOL, GRE_SEQ, GUE_FLAGS, GUE_FLAG_PRIV, GUE_PFLAG_REMCSUM, GUE_PRIVATE_FLAGS,
@@ -288,7 +288,7 @@ cdef Py_ssize_t read_one(
     cdef header_copy copy
     cdef Py_ssize_t front = 0, size
     cdef uint64_t inside = 0
-    cdef int failed = read_headers(&h, why, &copy, o.frame, o.size, raw, ports)
+    cdef int failed = read_headers(&h, why, &copy, o.frame, o.size, ethernet_or_raw(raw), ports)
     drop_copy(&copy)
     if failed or find_outermost(o, &h, ports, why) < 0:
         return -1

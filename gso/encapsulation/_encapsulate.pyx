@@ -16,7 +16,7 @@ from gso.encapsulation._inner cimport (
     INET_ECN_MASK, ecn_inside, find_inner, flow_hash, inner_packet,
 )
 from gso.encapsulation._link cimport link_header, take_link, write_link
-from gso.headers._arguments cimport as_error, drop_ports, is_raw, take_ports
+from gso.headers._arguments cimport as_error, drop_ports, ethernet_or_raw, is_raw, take_ports
 from gso.headers._numbers cimport (
     ETH_HLEN, ETH_P_IP, ETH_P_IPV6, GRE_CHECK, IPPROTO_IPIP, IPPROTO_IPV6, IPPROTO_TCP,
     IPPROTO_UDP, IPV4_CHECK, IPV4_FRAG_OFF, IPV4_HLEN, IPV4_ID, IPV4_TOS, IPV4_TOT_LEN, IPV4_TTL,
@@ -26,8 +26,8 @@ from gso.headers._numbers cimport (
 from gso.headers._pseudo_header cimport pseudo_sum
 from gso.headers._walk cimport (
     CARRIES_ETHERTYPE, CARRIES_NEXT_PROTOCOL, REASON_BAD_HEADER,
-    REASON_TOO_LONG, REASON_UNSUPPORTED, drop_copy, fault, header_copy, headers, port_list,
-    read_headers, refuse,
+    REASON_TOO_LONG, REASON_UNSUPPORTED, drop_copy, fault, header_copy, headers, link_layer,
+    port_list, read_headers, refuse,
 )
 
 from dataclasses import replace
@@ -172,8 +172,9 @@ cdef bint find_remote(
     cdef const uint8_t *ip
     cdef bint usable
     cdef Py_ssize_t end
+    cdef const link_layer *link = ethernet_or_raw(not r.ethernet)
     usable = read_headers(
-        &h, &why, &copy, packet.p, packet.size, not r.ethernet, ports) == 0 and h.l4 != 0 \
+        &h, &why, &copy, packet.p, packet.size, link, ports) == 0 and h.l4 != 0 \
         and not h.fragment and h.tunnel == 0
     drop_copy(&copy)
     if not usable:

@@ -2,7 +2,7 @@
 
 from libc.stdint cimport uint8_t
 
-from gso.headers._walk cimport headers, port_list, udp_tunnel
+from gso.headers._walk cimport headers, link_layer, port_list, udp_tunnel
 
 cdef struct guess:
     const udp_tunnel *row   # NULL: it is no tunnel
@@ -16,7 +16,8 @@ cdef bint may_be_tunnel(
 # The kind of UDP payload of a frame with these headers; nothing if the caller says that its port
 # carries plain UDP, or if the port is known.
 cdef guess guess_tunnel(
-    const headers *h, const uint8_t *frame, Py_ssize_t size, bint raw, const port_list *ports
+    const headers *h, const uint8_t *frame, Py_ssize_t size, const link_layer *link,
+    const port_list *ports
 ) noexcept nogil
 # Whether the payload is datagrams of `gso_size` bytes, each with a packet of the tunnel.
 cdef bint is_train(

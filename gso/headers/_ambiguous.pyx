@@ -14,7 +14,7 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from gso.buffers._bytes cimport get16
 from gso.buffers._frames cimport Frames
-from gso.headers._arguments cimport drop_ports, is_raw, take_ports
+from gso.headers._arguments cimport drop_ports, as_link, take_ports
 from gso.headers._numbers cimport (
     ETH_P_IP, ETH_P_IPV6, ETH_P_TEB, GRE_CSUM, GRE_KEY, GRE_SEQ, IPPROTO_GRE, IPPROTO_TCP,
     IPPROTO_UDP, IPV4_FRAG_OFF, IPV4_HLEN, IPV4_PROTOCOL, IPV4_TOT_LEN, IPV4_TTL, IPV6_HLEN,
@@ -23,7 +23,7 @@ from gso.headers._numbers cimport (
 )
 from gso.headers._walk cimport (
     CARRIES_IP, CARRIES_OPAQUE, LAYER_IPV4, LAYER_IPV6, drop_copy, fault, header_copy, headers,
-    port, port_list, read_headers, udp_tunnel,
+    link_layer, port, port_list, read_headers, udp_tunnel,
 )
 
 from gso.headers.tunnels import UDP_TUNNELS
@@ -140,8 +140,8 @@ cdef bint may_be_tunnel(
 
 
 cdef Py_ssize_t inner_ip(
-    const headers *h, const uint8_t *frame, Py_ssize_t size, bint raw, const port_list *ports,
-    const udp_tunnel *row, uint8_t protocol
+    const headers *h, const uint8_t *frame, Py_ssize_t size, const link_layer *link,
+    const port_list *ports, const udp_tunnel *row, uint8_t protocol
 ) noexcept nogil:
     """Where the IP or ARP packet is that the UDP payload carries in this tunnel; -1: nowhere."""
     cdef port_list told = ports[0]
@@ -153,7 +153,7 @@ cdef Py_ssize_t inner_ip(
     cdef int k
     told.guess = &one
     # A fault further inside does not matter.
-    read_headers(&found, &why, &copy, frame, size, raw, &told)
+    read_headers(&found, &why, &copy, frame, size, link, &told)
     drop_copy(&copy)
     for k in range(found.n):
         at = found.layers[k].offset
@@ -166,7 +166,8 @@ cdef Py_ssize_t inner_ip(
 
 
 cdef guess guess_tunnel(
-    const headers *h, const uint8_t *frame, Py_ssize_t size, bint raw, const port_list *ports
+    const headers *h, const uint8_t *frame, Py_ssize_t size, const link_layer *link,
+    const port_list *ports
 ) noexcept nogil:
     cdef guess found = guess(NULL, 0, h.payload)
     cdef const uint8_t *payload = frame + h.payload
@@ -187,13 +188,13 @@ cdef guess guess_tunnel(
             fou = row
             found.inside = h.payload if is_bare_ip(payload, size - h.payload) else -1
         else:
-            found.inside = inner_ip(h, frame, size, raw, ports, row, 0)
+            found.inside = inner_ip(h, frame, size, link, ports, row, 0)
         if found.inside >= 0:
             found.row = row
             return found
     if fou is not NULL and is_gre(word):
         found.protocol = IPPROTO_GRE
-        found.inside = inner_ip(h, frame, size, raw, ports, fou, IPPROTO_GRE)
+        found.inside = inner_ip(h, frame, size, link, ports, fou, IPPROTO_GRE)
         if found.inside >= 0:
             found.row = fou
     return found
@@ -227,7 +228,7 @@ def guess_tunnels(Frames frames not None, *, link_type="ethernet", tunnel_ports=
     value to give for it in `tunnel_ports`, as commands take it (``"vxlan"``, ``"fou:47"``).
     """
     cdef port_list ports
-    cdef bint raw = is_raw(link_type)
+    cdef const link_layer *link = as_link(link_type)
     cdef const uint8_t *frame
     cdef Py_ssize_t i, size
     cdef guess found
@@ -236,7 +237,7 @@ def guess_tunnels(Frames frames not None, *, link_type="ethernet", tunnel_ports=
     try:
         for i in range(frames.n):
             frame, size = frames.buf + frames.off[i], frames.off[i + 1] - frames.off[i]
-            dest = _guess(frame, size, raw, &ports, &found)
+            dest = _guess(frame, size, link, &ports, &found)
             if found.row is not NULL:
                 name = UDP_TUNNELS[found.row - ports.known.rows].name
                 kind = f"{name}:{found.protocol}" if found.protocol else name
@@ -247,16 +248,17 @@ def guess_tunnels(Frames frames not None, *, link_type="ethernet", tunnel_ports=
 
 
 cdef int _guess(
-    const uint8_t *frame, Py_ssize_t size, bint raw, const port_list *ports, guess *found
+    const uint8_t *frame, Py_ssize_t size, const link_layer *link,
+    const port_list *ports, guess *found
 ) noexcept nogil:
     """Find the kind of the frame's UDP payload; return its destination port."""
     cdef headers h
     cdef header_copy copy
     cdef fault why
-    cdef int failed = read_headers(&h, &why, &copy, frame, size, raw, ports)
+    cdef int failed = read_headers(&h, &why, &copy, frame, size, link, ports)
     drop_copy(&copy)
     found.row = NULL
     if failed or h.l4 != IPPROTO_UDP:
         return 0
-    found[0] = guess_tunnel(&h, frame, size, raw, ports)
+    found[0] = guess_tunnel(&h, frame, size, link, ports)
     return get16(frame + h.l4_header + UDP_DEST)

@@ -13,12 +13,15 @@ from gso.headers._kernel cimport (
     KERNEL_ACCECN_GRO, KERNEL_NO_JUMBO, KERNEL_PIECES_BY_COUNT, KERNEL_TWO_FIXED_IDS,
 )
 from gso.headers._numbers cimport GSO_BY_FRAGS
-from gso.headers._walk cimport fault, port, port_list, port_table, udp_tunnel
+from gso.headers._walk cimport (
+    LINK_FAMILY, LINK_UNTYPED, fault, link_layer, port, port_list, port_table, udp_tunnel,
+)
 
 import operator
 
 from gso.constants import Reason, Tunnel
 from gso.errors import GsoError
+from gso.headers.links import FAMILY, LINKS, NAMES, UNTYPED
 from gso.headers.tunnels import UDP_TUNNELS, on_port
 from gso.versions import REFERENCE, Fact, facts_of
 
@@ -47,10 +50,12 @@ _REASONS = tuple(Reason)
 cdef enum:
     MOST_ROWS = 32
     MOST_PORTS = 64
+    MOST_LINKS = 16
 
 cdef udp_tunnel _rows[MOST_ROWS]
 cdef port _ports[MOST_PORTS]
 cdef port_table _known
+cdef link_layer[MOST_LINKS] _links
 _texts = []  # keeps the rows' strings alive
 
 
@@ -100,7 +105,21 @@ cdef int _fill_known() except -1:
     return 0
 
 
+cdef int _fill_links() except -1:
+    """The headers that frames may begin with."""
+    cdef Py_ssize_t i
+    if len(LINKS) > MOST_LINKS or (UNTYPED, FAMILY) != (LINK_UNTYPED, LINK_FAMILY):
+        raise AssertionError("gso.headers.links has more rows than there is room for")
+    for i, row in enumerate(LINKS.values()):
+        _links[i] = link_layer(row.length, row.type_at, _text(row.header))
+    return 0
+
+
 _fill_known()
+_fill_links()
+_LINK_NUMBERS = {name: i for i, name in enumerate(LINKS)}
+cdef int _ETHERNET = _LINK_NUMBERS["ethernet"]
+cdef int _RAW = _LINK_NUMBERS["raw"]
 _NUMBERS = {row: i for i, row in enumerate(UDP_TUNNELS)}
 
 
@@ -195,6 +214,18 @@ cdef void drop_ports(port_list *ports) noexcept:
     if ports.ports != ports.few:
         PyMem_Free(ports.ports)
         ports.ports = ports.few
+
+
+cdef const link_layer *as_link(object link_type) except NULL:
+    """The header that frames of a link type begin with."""
+    number = _LINK_NUMBERS.get(link_type) if isinstance(link_type, str) else None
+    if number is None:
+        raise ValueError(f"link_type is one of {NAMES}, not {link_type!r}")
+    return &_links[<int>number]
+
+
+cdef const link_layer *ethernet_or_raw(bint raw) noexcept nogil:
+    return &_links[_RAW if raw else _ETHERNET]
 
 
 cdef bint is_raw(object link_type) except -1:

@@ -15,7 +15,7 @@ from gso.buffers._bytes cimport get16, load16
 from gso.buffers._checksum cimport fold, length_sum, short_sum, simd
 from gso.buffers._frames cimport Frames
 from gso.headers._ambiguous cimport guess, guess_tunnel
-from gso.headers._arguments cimport drop_ports, take_ports
+from gso.headers._arguments cimport as_link, drop_ports, ethernet_or_raw, take_ports
 from gso.headers._numbers cimport (
     ETH_P_IP, ETH_P_IPV6, GRE_CHECK_HLEN, IPPROTO_GRE, IPPROTO_IPIP, IPPROTO_IPV6, IPPROTO_TCP,
     IPPROTO_UDP, IPV4_CHECK, IPV4_FRAG_OFF, IPV4_HLEN, IPV4_NO_OPTIONS, IPV4_PROTOCOL, IPV4_TOT_LEN,
@@ -24,13 +24,14 @@ from gso.headers._numbers cimport (
 )
 from gso.headers._pseudo_header cimport pseudo_sum
 from gso.headers._walk cimport (
-    LAYER_GRE, LAYER_IPV4, LAYER_IPV6, LAYER_PPPOE, LAYER_UDP, STEP_MPLS, STEP_NSH, drop_copy,
-    fault, header_copy, headers, layer, port_list, read_headers,
+    LAYER_GRE, LAYER_IPV4, LAYER_IPV6, LAYER_PPPOE, LAYER_UDP, LINK_FAMILY, LINK_UNTYPED, STEP_MPLS,
+    STEP_NSH, drop_copy, fault, header_copy, headers, is_family, layer, link_layer, port_list,
+    read_headers,
 )
 
 import numpy as np
 
-from gso.headers.protocols import AF_INET, AF_INET6
+from gso.headers.links import LINKS
 from gso.headers.tunnels import UDP_TUNNELS
 
 cdef enum:
@@ -45,8 +46,6 @@ cdef enum:
     IPPROTO_ICMP = 1
     IPPROTO_ICMPV6 = 58
     PADDED = 64             # longest Ethernet frame that may have been padded, with its FCS
-    UNTYPED = -1
-    FAMILY = -2             # an address family, in the byte order of who captured
     # The findings on a frame, a bit each
     IS_FINE = 1
     IS_WHOLE = 2            # nothing in it is a fragment of an IP packet
@@ -70,23 +69,6 @@ cdef struct whole:
     int64_t mtu             # the longest outermost IP packet, or 0
     uint64_t left           # which checksums are left to a device
 
-# Link types: whether an IP packet follows the link's header, that header's length where it does,
-# and where it has the type.
-_LINKS = {
-    "ethernet": (False, 0, UNTYPED),
-    "raw": (True, 0, UNTYPED),
-    "ipv4": (True, 0, UNTYPED),
-    "ipv6": (True, 0, UNTYPED),
-    "linux_sll": (True, 16, 14),
-    "linux_sll2": (True, 20, 0),
-    "null": (True, 4, FAMILY),
-    "loop": (True, 4, FAMILY),
-}
-
-cdef uint8_t[256] version_of_family = bytes(
-    4 if one == AF_INET else 6 if one in AF_INET6 else 0xff for one in range(256)
-)
-
 
 def fine_frames(
     Frames frames not None, link_type, *, tunnel_ports=None, mtu=None, tunnels=None, fragments=None,
@@ -103,17 +85,22 @@ def fine_frames(
     what is found in them has the same rules, severities, names of fields and offsets.
     """
     cdef port_list ports
-    cdef bint raw
+    cdef const link_layer *link
     cdef Py_ssize_t before, type_at, i, n = frames.n
     cdef int64_t most = 0 if mtu is None else mtu
     told, waiting = np.zeros(n, np.uint8), np.zeros(n, np.uint64)
     if fragments is not None:
         fragments[:] = True
-    if link_type not in _LINKS or not n:
+    if link_type not in LINKS or not n:
         return told.view(np.bool_)
     cdef uint8_t[::1] out = told
     cdef uint64_t[::1] out_left = waiting
-    raw, before, type_at = _LINKS[link_type]
+    link = as_link(link_type)
+    before, type_at = link.length, link.type_at
+    if link_type == "ethernet":
+        before, type_at = 0, LINK_UNTYPED
+    else:  # its header is looked at here, and the walk begins with the IP packet
+        link = ethernet_or_raw(True)
     guesses = np.zeros(n if tunnels is not None else 0, np.uint32)
     cdef uint32_t[::1] guessed = guesses
     take_ports(&ports, tunnel_ports)
@@ -122,7 +109,7 @@ def fine_frames(
             out[i] = told_of_frame(
                 whole(frames.buf + frames.off[i], frames.off[i + 1] - frames.off[i], before, most,
                       0),
-                raw, type_at, &ports, &guessed[i] if guessed.shape[0] else NULL, &out_left[i])
+                link, type_at, &ports, &guessed[i] if guessed.shape[0] else NULL, &out_left[i])
     count_guesses(guesses, tunnels)
     drop_ports(&ports)
     if fragments is not None:
@@ -141,10 +128,10 @@ def count_guesses(guesses, tunnels):
 
 
 cdef uint32_t guessed_tunnel(
-    const headers *h, const whole *f, bint raw, const port_list *ports
+    const headers *h, const whole *f, const link_layer *link, const port_list *ports
 ) noexcept nogil:
     """The tunnel that the UDP payload may be: port, row and IP protocol in one number; 0: none."""
-    cdef guess found = guess_tunnel(h, f.p, f.size, raw, ports)
+    cdef guess found = guess_tunnel(h, f.p, f.size, link, ports)
     if found.row is NULL:
         return 0
     return (<uint32_t>get16(f.p + h.l4_header + UDP_DEST) << 16
@@ -152,23 +139,24 @@ cdef uint32_t guessed_tunnel(
 
 
 cdef uint8_t told_of_frame(
-    whole f, bint raw, Py_ssize_t type_at, const port_list *ports, uint32_t *guessed, uint64_t *left
+    whole f, const link_layer *link, Py_ssize_t type_at, const port_list *ports, uint32_t *guessed,
+    uint64_t *left
 ) noexcept nogil:
     """IS_FINE and IS_WHOLE, as far as they are sure; and which checksums are left to a device."""
     cdef headers h
     cdef header_copy copy
     cdef fault why
     cdef int failed
-    if f.size <= f.before or (type_at != UNTYPED and not is_typed(&f, type_at)):
+    if f.size <= f.before or (type_at != LINK_UNTYPED and not is_typed(&f, type_at)):
         return 0
     f.p += f.before
     f.size -= f.before
-    failed = read_headers(&h, &why, &copy, f.p, f.size, raw, ports)
+    failed = read_headers(&h, &why, &copy, f.p, f.size, link, ports)
     drop_copy(&copy)
     if failed:
         return 0
     if guessed is not NULL and h.l4 == IPPROTO_UDP:
-        guessed[0] = guessed_tunnel(&h, &f, raw, ports)
+        guessed[0] = guessed_tunnel(&h, &f, link, ports)
     if not is_usual(&h):
         return 0
     if is_right(&f, &h):
@@ -216,16 +204,9 @@ cdef bint has_fragment(const whole *f, const headers *h) noexcept nogil:
 cdef bint is_typed(const whole *f, Py_ssize_t type_at) noexcept nogil:
     """Whether the link's header announces the IP version of what follows."""
     cdef unsigned int version = f.p[f.before] >> 4
-    if type_at == FAMILY:
+    if type_at == LINK_FAMILY:
         return is_family(f.p, version)
     return get16(f.p + type_at) == (ETH_P_IP if version == 4 else ETH_P_IPV6)
-
-
-cdef bint is_family(const uint8_t *p, unsigned int version) noexcept nogil:
-    """Whether the address family in a loopback header, of either byte order, is that of IP."""
-    if p[1] or p[2] or (p[0] and p[3]):
-        return False
-    return version_of_family[p[0] | p[3]] == version
 
 
 cdef bint is_usual(const headers *h) noexcept nogil:

@@ -7,9 +7,8 @@ from typing_extensions import Buffer
 
 from gso.buffers._frames import Frames
 from gso.constants import L4, Tunnel
+from gso.headers.links import DeviceLinkType, LinkType
 from gso.headers.tunnels import TunnelPorts
-
-LinkType = Literal["ethernet", "raw"]
 
 LAYOUT_DTYPE: np.dtype[np.void]
 
@@ -55,7 +54,7 @@ def parse_announced(
     inner_network_header: int,
     inner_version: int,
     *,
-    link_type: LinkType = "ethernet",
+    link_type: DeviceLinkType = "ethernet",
 ) -> Layout: ...
 def parse_batch(
     frames: Frames | Iterable[Buffer | SupportsBytes],

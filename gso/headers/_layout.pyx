@@ -10,10 +10,10 @@ from libc.string cimport memcpy, memset
 from gso.buffers._borrow cimport borrow
 from gso.buffers._frames cimport Frames, as_frames
 from gso.buffers._signals cimport check_signals, piece_end
-from gso.headers._arguments cimport as_error, drop_ports, is_raw, take_ports
+from gso.headers._arguments cimport as_error, drop_ports, as_link, take_ports
 from gso.headers._shapes cimport known_row, learn_shape, no_shapes, shape_list
 from gso.headers._walk cimport (
-    ROW_SIZE, drop_copy, fault, header_copy, headers, port_list, read_headers,
+    ROW_SIZE, drop_copy, fault, header_copy, headers, link_layer, port_list, read_headers,
 )
 
 import numpy as np
@@ -54,7 +54,7 @@ cdef class Layout:
 
     @property
     def link_type(self):
-        """"ethernet" or "raw"."""
+        """What the frame starts with, as it was given: "ethernet", "linux_sll"."""
         return self.link
 
     @property
@@ -142,7 +142,7 @@ cdef class Layout:
 def _restore(bytes row, link):
     if len(row) != ROW_SIZE:
         raise ValueError(f"a Layout has {ROW_SIZE} bytes, not {len(row)}")
-    is_raw(link)  # refuses what is no link type
+    as_link(link)  # refuses what is no link type
     cdef Layout self = Layout.__new__(Layout)
     memset(&self.h, 0, sizeof(self.h))
     memcpy(&self.h, PyBytes_AS_STRING(row), ROW_SIZE)
@@ -168,7 +168,11 @@ def parse(frame, *, link_type="ethernet", tunnel_ports=None):
     Args:
         frame: any buffer, or what makes bytes of itself. Length and checksum fields in it are not
             believed.
-        link_type: "ethernet", or "raw" where the frame starts with an IP header.
+        link_type: what the frame starts with: "ethernet"; "raw" (or "ipv4", "ipv6"), an IP header;
+            "linux_sll" or "linux_sll2", the cooked header of captures on all devices; "null" or
+            "loop", an address family, which must be that of the IP packet. The names are those of
+            :class:`gso.Capture`. Offsets count from the first byte of this header, and segments
+            and super-packets begin with it.
         tunnel_ports: maps a UDP destination port to a :class:`Tunnel`, to its name (``"gue"``), to
             ``(Tunnel.FOU, ip_protocol)`` where a FOU port carries another protocol than the IP
             version in its first four bits, or to None (or Tunnel.NONE) for plain UDP. Known without
@@ -208,10 +212,10 @@ cdef Layout _parse_one(object frame, object link_type, const port_list *ports):
     cdef Py_buffer view
     cdef int failed
     cdef Layout self = Layout.__new__(Layout)
-    cdef bint raw = is_raw(link_type)
+    cdef const link_layer *link = as_link(link_type)
     self.link = link_type
     borrow(frame, &view)
-    failed = read_headers(&self.h, &why, &copy, <const uint8_t *>view.buf, view.len, raw, ports)
+    failed = read_headers(&self.h, &why, &copy, <const uint8_t *>view.buf, view.len, link, ports)
     drop_copy(&copy)
     PyBuffer_Release(&view)
     if failed:
@@ -231,7 +235,8 @@ def parse_batch(frames, *, link_type="ethernet", tunnel_ports=None,
     cdef Frames batch = as_frames(frames)
     result = new_array(batch.n, LAYOUT_DTYPE)
     cdef uint8_t[::1] rows = result.view(np.uint8)
-    cdef bint raw = is_raw(link_type), mark = errors == "mark"
+    cdef const link_layer *link = as_link(link_type)
+    cdef bint mark = errors == "mark"
     cdef port_list ports
     cdef Py_ssize_t end, failed = -1, i = 0
     cdef shape_list known
@@ -243,7 +248,7 @@ def parse_batch(frames, *, link_type="ethernet", tunnel_ports=None,
             end = piece_end(batch.off, i, batch.n)
             with nogil:
                 failed = _parse_some(
-                    batch.buf, batch.off, i, end, &rows[0], &known, raw, &ports, mark, &why)
+                    batch.buf, batch.off, i, end, &rows[0], &known, link, &ports, mark, &why)
             if failed >= 0:
                 raise as_error(&why, failed)
             i = end
@@ -255,7 +260,7 @@ def parse_batch(frames, *, link_type="ethernet", tunnel_ports=None,
 
 cdef Py_ssize_t _parse_some(
     const uint8_t *data, const int64_t *off, Py_ssize_t begin, Py_ssize_t end, uint8_t *rows,
-    shape_list *known, bint raw, const port_list *ports, bint mark, fault *why
+    shape_list *known, const link_layer *link, const port_list *ports, bint mark, fault *why
 ) noexcept nogil:
     """Parse frames `begin` to `end`; returns -1, or the number of the frame that `why` is about.
     """
@@ -266,26 +271,26 @@ cdef Py_ssize_t _parse_some(
         if row is not NULL:
             memcpy(rows + i * ROW_SIZE, row, ROW_SIZE)
         elif _walk_one(
-            rows + i * ROW_SIZE, known, data + off[i], off[i + 1] - off[i], raw, ports, why
+            rows + i * ROW_SIZE, known, data + off[i], off[i + 1] - off[i], link, ports, why
         ) < 0 and not mark:
             return i
     return -1
 
 
 cdef int _walk_one(
-    uint8_t *row, shape_list *known, const uint8_t *frame, Py_ssize_t size, bint raw,
+    uint8_t *row, shape_list *known, const uint8_t *frame, Py_ssize_t size, const link_layer *link,
     const port_list *ports, fault *why
 ) noexcept nogil:
     """Walk a frame's headers and note its shape; returns 0, or -1 with a row that says so."""
     cdef headers h
     cdef header_copy copy
-    cdef int failed = read_headers(&h, why, &copy, frame, size, raw, ports)
+    cdef int failed = read_headers(&h, why, &copy, frame, size, link, ports)
     if failed:
         memset(row, 0xff, ROW_SIZE - 8)  # eight offsets of -1, tnl_hlen and
         memset(row + ROW_SIZE - 8, 0, 8)  # four bytes of 0
     else:
         memcpy(row, &h, ROW_SIZE)
-        learn_shape(known, &h, copy.p, size, raw)
+        learn_shape(known, &h, copy.p, size, link)
     drop_copy(&copy)
     return failed
 

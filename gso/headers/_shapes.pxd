@@ -2,7 +2,7 @@
 
 from libc.stdint cimport uint8_t, uint64_t
 
-from gso.headers._walk cimport FEW_BYTES, ROW_SIZE, headers, port_list
+from gso.headers._walk cimport FEW_BYTES, ROW_SIZE, headers, link_layer, port_list
 
 cdef enum:
     MOST_SHAPES = 16
@@ -34,5 +34,6 @@ cdef const uint8_t *known_row(
 ) noexcept nogil
 # Note the shape of a frame, of which the walk has read this copy.
 cdef void learn_shape(
-    shape_list *known, const headers *h, const uint8_t *copy, Py_ssize_t size, bint raw
+    shape_list *known, const headers *h, const uint8_t *copy, Py_ssize_t size,
+    const link_layer *link
 ) noexcept nogil

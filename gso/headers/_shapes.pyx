@@ -17,7 +17,7 @@ from gso.headers._numbers cimport (
     UDP_TUNNEL_HLEN, UDP_TUNNEL_VNI,
 )
 from gso.headers._walk cimport (
-    LAYER_IPV4, LAYER_IPV6, LAYER_PPPOE, LAYER_UDP, find_port, layer, udp_tunnel,
+    LAYER_IPV4, LAYER_IPV6, LAYER_PPPOE, LAYER_UDP, find_port, layer, link_layer, udp_tunnel,
 )
 
 cdef enum:
@@ -153,7 +153,8 @@ cdef void keep_transport(shape *one, uint8_t *same, const headers *h) noexcept n
 
 
 cdef void learn_shape(
-    shape_list *known, const headers *h, const uint8_t *copy, Py_ssize_t size, bint raw
+    shape_list *known, const headers *h, const uint8_t *copy, Py_ssize_t size,
+    const link_layer *link
 ) noexcept nogil:
     cdef shape *one = &known.shapes[known.next]
     cdef uint8_t *same = <uint8_t *>one.same
@@ -171,8 +172,9 @@ cdef void learn_shape(
     one.words = (end + 7) // 8
     one.least = max(<Py_ssize_t>h.payload, one.words * 8)
     memset(same, 0xff, FEW_BYTES)
-    if not raw:
-        free_bytes(same, 0, ADDRESSES_LEN)
+    if link.type_at >= 0:
+        free_bytes(same, 0, link.type_at)
+        free_bytes(same, link.type_at + 2, link.length - link.type_at - 2)
     if h.ethernet > 0:
         free_bytes(same, h.ethernet, ADDRESSES_LEN)
     # Of several tunnels in UDP only the last one's row is known

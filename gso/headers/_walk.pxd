@@ -1,6 +1,6 @@
 """The walk along the chain of headers, and the layout that it finds."""
 
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint64_t
+from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint16_t, uint64_t
 
 cdef enum reason_t:  # in the order of gso.Reason
     REASON_TRUNCATED, REASON_BAD_HEADER, REASON_UNSUPPORTED, REASON_NOT_GSO, REASON_GSO_TYPE,
@@ -130,18 +130,30 @@ cdef struct port_list:
     int32_t inner
     uint8_t inner_version
 
+# A row of gso.headers.links: the header that frames begin with
+cdef enum:
+    LINK_UNTYPED = -1
+    LINK_FAMILY = -2
+
+cdef struct link_layer:
+    int16_t length
+    int16_t type_at
+    const char *header
+
 # A frame's first bytes, `p` being `few` or allocated.
 cdef struct header_copy:
     uint8_t *p
     uint8_t few[FEW_BYTES + HEADER_ROOM]
 
 cdef int read_headers(
-    headers *h, fault *why, header_copy *copy, const uint8_t *frame, Py_ssize_t size, bint raw,
-    const port_list *ports
+    headers *h, fault *why, header_copy *copy, const uint8_t *frame, Py_ssize_t size,
+    const link_layer *link, const port_list *ports
 ) noexcept nogil
 cdef void drop_copy(header_copy *copy) noexcept nogil
 # The entry of a UDP destination port, the caller's before the known ones; or NULL.
 cdef const port *find_port(const port_list *ports, uint16_t dest) noexcept nogil
+# Whether the address family at `p`, of either byte order, is that of the IP version.
+cdef bint is_family(const uint8_t *p, unsigned int version) noexcept nogil
 # Note why a frame is refused; returns -1.
 cdef int refuse(
     fault *why, int reason, const char *field, const char *text, int64_t offset, int64_t limit,

@@ -26,6 +26,8 @@ from gso.headers._numbers cimport (
     TUN_P_MPLS_UC, TUN_P_NSH, UDP_DEST, UDP_HLEN, VLAN_HLEN, VLAN_MAX_DEPTH,
 )
 
+from gso.headers.links import AF_INET, AF_INET6
+
 # The state of a walk: where it is, and how far it may read
 cdef struct cursor:
     const uint8_t *p
@@ -35,6 +37,7 @@ cdef struct cursor:
     headers *h
     fault *why
     const port_list *ports
+    const link_layer *link
     int ip_levels
     int tunnels             # entered so far
     bint new_packet         # the packet inside the last tunnel header has not begun yet
@@ -200,7 +203,12 @@ cdef inline bint is_vlan(unsigned int proto) noexcept nogil:
 
 
 cdef step ethernet(cursor *c) noexcept nogil:
-    cdef step state = need(c, ETH_HLEN, "ethhdr")
+    """Read an Ethernet header and its tags; at the frame's start, a header with such a type."""
+    cdef Py_ssize_t length = ETH_HLEN, type_at = c.off + ETH_HLEN - 2
+    cdef const char *header = "ethhdr"
+    if c.off == 0:
+        length, type_at, header = c.link.length, c.link.type_at, c.link.header
+    cdef step state = need(c, length, header)
     cdef unsigned int proto, tags = 0
     if state != STEP_DONE:
         return state
@@ -208,8 +216,8 @@ cdef step ethernet(cursor *c) noexcept nogil:
         c.new_packet = True
         inner_mac(c)
     c.h.ethernet = <int32_t>c.off
-    c.off += ETH_HLEN
-    proto = get16(c.p + c.off - 2)
+    c.off += length
+    proto = get16(c.p + type_at)
     while is_vlan(proto):
         tags += 1
         if tags == VLAN_MAX_DEPTH:
@@ -222,8 +230,38 @@ cdef step ethernet(cursor *c) noexcept nogil:
         if state != STEP_DONE:
             return state
         c.off += VLAN_HLEN
-        proto = get16(c.p + c.off - 2)
-    return by_ethertype(c, proto, c.off - 2)
+        type_at = c.off - 2
+        proto = get16(c.p + type_at)
+    return by_ethertype(c, proto, type_at)
+
+
+cdef step untyped_link(cursor *c) noexcept nogil:
+    """Read the start of a frame in which no Ethernet type precedes the IP packet.
+
+    An address family that is not that of the packet's version tells that this is no such packet.
+    """
+    cdef step state = need(c, c.link.length, c.link.header)
+    if state != STEP_DONE:
+        return state
+    c.off += c.link.length
+    state = by_nibble(c, "iphdr")
+    if c.link.type_at == LINK_FAMILY and (state == STEP_IPV4 or state == STEP_IPV6) \
+            and not is_family(c.p, 4 if state == STEP_IPV4 else 6):
+        state = unknown(c, "family", get16(c.p) | get16(c.p + 2), 0)
+    if state == STEP_DONE:
+        network(c)
+    return state
+
+
+cdef uint8_t[256] version_of_family = bytes(
+    4 if one == AF_INET else 6 if one in AF_INET6 else 0xff for one in range(256)
+)
+
+
+cdef bint is_family(const uint8_t *p, unsigned int version) noexcept nogil:
+    if p[1] or p[2] or (p[0] and p[3]):
+        return False
+    return version_of_family[p[0] | p[3]] == version
 
 
 cdef bint too_deep(cursor *c) noexcept nogil:
@@ -355,7 +393,7 @@ cdef bint is_jumbo(cursor *c, Py_ssize_t ip_header) noexcept nogil:
     """Whether this is the header of BIG TCP, which segmentation removes (ipv6_has_hopopt_jumbo)."""
     cdef const uint8_t *opt = c.p + c.off
     # After a VLAN tag or an inner Ethernet header skb->protocol does not say IPv6.
-    cdef bint told = ip_header == 0 or ip_header == ETH_HLEN
+    cdef bint told = ip_header == c.link.length
     if c.tunnels:
         told = c.h.inner_mac_header == ip_header
     return (
@@ -560,7 +598,7 @@ cdef step ip_in_udp(cursor *c, step kind) noexcept nogil:
     if kind != STEP_IPV4 and kind != STEP_IPV6:
         return kind
     note_ip_in_ip(c)
-    if c.tunnels > 1 or c.h.ethernet != 0 or not is_vlan(get16(c.p + ETH_HLEN - 2)):
+    if c.tunnels > 1 or c.h.ethernet != 0 or not is_vlan(get16(c.p + c.link.type_at)):
         return kind
     for _tags in range(VLAN_MAX_DEPTH - 1):
         if at + VLAN_HLEN > c.have:
@@ -682,8 +720,8 @@ cdef void mark_inner(headers *h) noexcept nogil:
 
 
 cdef int walk(
-    headers *h, fault *why, const uint8_t *p, Py_ssize_t have, Py_ssize_t size, bint raw,
-    const port_list *ports
+    headers *h, fault *why, const uint8_t *p, Py_ssize_t have, Py_ssize_t size,
+    const link_layer *link, const port_list *ports
 ) noexcept nogil:
     cdef cursor c
     cdef step kind
@@ -693,6 +731,7 @@ cdef int walk(
     c.off = 0
     c.h = h
     c.why = why
+    c.link = link
     c.ports = ports
     c.ip_levels = c.tunnels = 0
     c.new_packet = c.later_fragment = c.in_udp = c.stacked = False
@@ -707,9 +746,7 @@ cdef int walk(
     h.n = h.steps = 0
     h.udp = h.opaque = NULL
     h.refusal.field = NULL
-    kind = by_nibble(&c, "iphdr") if raw else STEP_ETHERNET
-    if raw and kind == STEP_DONE:
-        network(&c)
+    kind = STEP_ETHERNET if link.type_at >= 0 else untyped_link(&c)
     while kind != STEP_DONE:
         if kind == STEP_FAILED:
             return -1
@@ -731,8 +768,8 @@ cdef void drop_copy(header_copy *copy) noexcept nogil:
 
 
 cdef int read_headers(
-    headers *h, fault *why, header_copy *copy, const uint8_t *frame, Py_ssize_t size, bint raw,
-    const port_list *ports
+    headers *h, fault *why, header_copy *copy, const uint8_t *frame, Py_ssize_t size,
+    const link_layer *link, const port_list *ports
 ) noexcept nogil:
     """Walk a private copy of the headers, as another thread may change the frame's memory.
 
@@ -752,7 +789,7 @@ cdef int read_headers(
     else:
         have = size
         memcpy(copy.p, frame, have)
-    more = walk(h, why, copy.p, have, size, raw, ports)
+    more = walk(h, why, copy.p, have, size, link, ports)
     if more <= 0:
         return more
     have = min(size, MAX_HEADER)
@@ -762,4 +799,4 @@ cdef int read_headers(
         why[0] = fault(REASON_TOO_LONG, "len", "no memory for {offset} header bytes", have, 0, 0)
         return -1
     memcpy(copy.p, frame, have)
-    return walk(h, why, copy.p, have, size, raw, ports)
+    return walk(h, why, copy.p, have, size, link, ports)

@@ -17,6 +17,7 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import Any, TypeAlias
 
 from gso.buffers._checksum import checksum
+from gso.headers.links import AF_INET, AF_INET6
 from gso.headers.tunnels import BY_NAME, Carries
 
 # --- how values are shown ----------------------------------------------------------------------
@@ -320,11 +321,6 @@ def address_family(number: int) -> int:
 def _after_loopback(values: Values, _: bytes, __: Context) -> str | None:
     family = address_family(values["address family"])
     return "ipv4" if family == AF_INET else "ipv6" if family in AF_INET6 else None
-
-
-AF_INET = 2
-AF_INET6 = (10, 24, 28, 30)
-"""Of Linux, of NetBSD and OpenBSD, of FreeBSD, and of macOS: a loopback header has any of them."""
 
 
 def _tlv(

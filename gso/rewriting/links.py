@@ -17,17 +17,19 @@ import numpy as np
 import numpy.typing as npt
 
 from gso.buffers._frames import Frames
-from gso.capture.format import LINKS, SLL2_TYPE, Int64s
+from gso.capture.format import Int64s
 from gso.capture.reader import Packets
 from gso.headers.fields import read_headers
 from gso.headers.followed import not_followed
-from gso.headers.protocols import AF_INET, AF_INET6
+from gso.headers.links import AF_INET, AF_INET6, ETH_HLEN, ETH_TYPE, LINKS
 from gso.headers.tunnels import TunnelPorts
 from gso.rewriting.snaplen import missing_bytes
 
 Bytes = npt.NDArray[np.uint8]
 
-SLL2_HLEN = 20
+SLL2_HLEN = LINKS["linux_sll2"].length
+SLL2_TYPE = SLL2_HLEN - 2
+"""Where a cooked header of version 2 would have its type if it ended with it, in bytes."""
 _TELLING = (0, 1, *range(12, 24))
 """Bytes by which frames without an IP packet are told apart: versions, types, tags, labels."""
 _SHORT = 64
@@ -38,8 +40,6 @@ _CISCO_HDLC = (0x0F00, 0x8F00)
 _PPP_VERSIONS = {0x21: 4, 0x57: 6}
 _ETHER_VERSIONS = {0x0800: 4, 0x86DD: 6}
 _NO_SKIP = 255
-_ETH_HLEN = 14
-_ETH_TYPE = 12
 _TAG_HLEN = 4
 _TAGS = (0x8100, 0x88A8)
 _MOST_TAGS = 4
@@ -96,7 +96,7 @@ def _link(name: str, skip: int) -> Link:
         return Link(name, None)
     if name in _PPP:
         return Link(name, "raw", skip)
-    return Link(name, LINKS[name][0], skip, snap=name == "ethernet" and skip > 0)
+    return Link(name, LINKS[name].rest, skip, snap=name == "ethernet" and skip > 0)
 
 
 def _skips(packets: Packets, name: str, rows: Int64s) -> Int64s | int:
@@ -105,7 +105,7 @@ def _skips(packets: Packets, name: str, rows: Int64s) -> Int64s | int:
         return _ppp_hlen(_heads(packets, rows, 6), directed=name == "ppp_with_dir")
     if name == "ethernet":
         return _before_snap(packets, rows)
-    return LINKS[name][1] if name in LINKS else _NO_SKIP
+    return LINKS[name].skip if name in LINKS else _NO_SKIP
 
 
 def _heads(packets: Packets, rows: Int64s, count: int, start: int = 0) -> Bytes:
@@ -151,11 +151,11 @@ def _before_snap(packets: Packets, rows: Int64s) -> Int64s:
     a type tells little where it is as large as one: then it must be that of the frame.
     """
     found = np.zeros(len(rows), np.int64)
-    odd = np.flatnonzero(~np.isin(_word(_heads(packets, rows, 2, _ETH_TYPE), 0), _USUAL_TYPES))
+    odd = np.flatnonzero(~np.isin(_word(_heads(packets, rows, 2, ETH_TYPE), 0), _USUAL_TYPES))
     if not len(odd):
         return found
-    heads = _heads(packets, rows[odd], _ETH_HLEN + _TAG_HLEN * _MOST_TAGS + len(_SNAP) + 2)
-    end = np.full(len(odd), _ETH_HLEN)
+    heads = _heads(packets, rows[odd], ETH_HLEN + _TAG_HLEN * _MOST_TAGS + len(_SNAP) + 2)
+    end = np.full(len(odd), ETH_HLEN)
     for _ in range(_MOST_TAGS):
         end[np.isin(_word(heads, end - 2), _TAGS)] += _TAG_HLEN
     length = _word(heads, end - 2)
@@ -165,7 +165,7 @@ def _before_snap(packets: Packets, rows: Int64s) -> Int64s:
     )
     snap &= np.isin(_word(heads, end + len(_SNAP)), list(_ETHER_VERSIONS))
     snap &= (length < _LEAST_TYPE) | (length == room)
-    found[odd[snap]] = end[snap] + len(_SNAP) + 2 - _ETH_HLEN
+    found[odd[snap]] = end[snap] + len(_SNAP) + 2 - ETH_HLEN
     return found
 
 

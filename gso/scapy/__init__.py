@@ -45,7 +45,6 @@ _LAYERS = {
     Tunnel.VXLAN_GPE: VXLAN,
     Tunnel.GENEVE: GENEVE,
 }
-_BARE = ("raw", "ipv4", "ipv6")
 _NANOSECONDS = 10**9
 
 
@@ -152,7 +151,7 @@ def segment(packet: Packet, gso_size: int, **options: Any) -> PacketList:
     """
     link_type = _interface(packet).link_type
     layer = conf.l2types[link_number(link_type)]
-    options.setdefault("link_type", "raw" if link_type in _BARE else link_type)
+    options.setdefault("link_type", link_type)
     made = [layer(bytes(one)) for one in segment_frame(packet, gso_size, **options)]
     for one in made:
         one.time = packet.time

@@ -7,7 +7,7 @@ from typing_extensions import Buffer
 
 from gso.buffers._frames import Frames, Segments
 from gso.constants import GsoType
-from gso.headers._layout import LinkType
+from gso.headers.links import DeviceLinkType, LinkType
 from gso.headers.tunnels import TunnelPorts
 from gso.versions import KernelVersion
 
@@ -29,7 +29,7 @@ def segment_batch_vouched(
     gso_size: npt.ArrayLike,
     *,
     gso_type: npt.ArrayLike,
-    link_type: LinkType,
+    link_type: DeviceLinkType,
     checksum: Literal["complete", "partial"],
     kernel: KernelVersion,
 ) -> Segments: ...

@@ -17,7 +17,7 @@ from gso.buffers._signals cimport (
     FRAME_WORK, PIECE, SEGMENT_WORK, check_signals, copy_bytes,
 )
 from gso.headers._arguments cimport (
-    as_error, as_gso_size, as_gso_type, as_kernel, drop_ports, is_partial, is_raw, take_ports,
+    as_error, as_gso_size, as_gso_type, as_kernel, as_link, drop_ports, is_partial, take_ports,
 )
 from gso.headers._walk cimport drop_copy, fault, port_list
 from gso.segmentation._plan cimport plan, plan_options, plan_size
@@ -376,7 +376,7 @@ cdef _Batch _arguments(
     batch.j.partial = is_partial(checksum)
     batch.j.believe = False
     batch.j.kernel = as_kernel(kernel)
-    batch.j.raw = is_raw(link_type)
+    batch.j.link = as_link(link_type)
     batch.j.stop = &batch.stopped
     batch.j.layout = NULL
     batch.j.ports = &batch.ports

@@ -3,7 +3,9 @@
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 from gso.buffers._checksum cimport gso_train
-from gso.headers._walk cimport FEW_BYTES, MAX_LAYERS, fault, header_copy, headers, port_list
+from gso.headers._walk cimport (
+    FEW_BYTES, MAX_LAYERS, fault, header_copy, headers, link_layer, port_list,
+)
 
 # The fate of the innermost checksum
 cdef enum inner_checksum:
@@ -27,7 +29,7 @@ cdef struct length_sums:
 
 # The arguments of a call, which hold for all its frames
 cdef struct plan_options:
-    bint raw
+    const link_layer *link
     bint partial            # checksum="partial"
     bint believe            # the checksum field holds the sum of the pseudo header, even if wrong
     unsigned int kernel     # facts of gso.headers._kernel

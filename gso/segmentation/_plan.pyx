@@ -201,7 +201,7 @@ cdef int read_plan(
 ) noexcept nogil:
     """Copy the frame's headers into the template, and note where they are."""
     if options.layout is NULL:
-        return read_headers(&p.h, why, &p.template, frame, size, options.raw, options.ports)
+        return read_headers(&p.h, why, &p.template, frame, size, options.link, options.ports)
     p.h = options.layout[0]
     p.template.p = p.template.few
     if p.h.payload > size:
@@ -236,7 +236,7 @@ cdef int check_payload(
     plan *p, fault *why, const plan_options *options, const uint8_t *frame, Py_ssize_t size
 ) noexcept nogil:
     """Refuse to cut a UDP payload into datagrams that is a tunnel's packet by all its fields."""
-    cdef guess found = guess_tunnel(&p.h, frame, size, options.raw, options.ports)
+    cdef guess found = guess_tunnel(&p.h, frame, size, options.link, options.ports)
     cdef Py_ssize_t port_at = p.h.l4_header + UDP_DEST
     if found.row is NULL or is_train(&found, &p.h, frame, size, p.gso_size):
         return 0

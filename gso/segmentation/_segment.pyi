@@ -7,7 +7,8 @@ from typing_extensions import Buffer
 
 from gso.buffers._frames import Frames
 from gso.constants import GsoType
-from gso.headers._layout import Layout, LinkType
+from gso.headers._layout import Layout
+from gso.headers.links import DeviceLinkType, LinkType
 from gso.headers.tunnels import TunnelPorts
 from gso.versions import KernelVersion
 
@@ -28,7 +29,7 @@ def segment_vouched(
     *,
     gso_type: GsoType | int,
     layout: Layout,
-    link_type: LinkType,
+    link_type: DeviceLinkType,
     checksum: Literal["complete", "partial"],
     kernel: KernelVersion,
 ) -> Frames: ...

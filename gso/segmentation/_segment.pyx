@@ -11,7 +11,7 @@ from gso.buffers._checksum cimport simd
 from gso.buffers._frames cimport Frames
 from gso.buffers._memory cimport address, new_bytes
 from gso.headers._arguments cimport (
-    as_error, as_gso_size, as_gso_type, as_kernel, drop_ports, is_partial, is_raw, take_ports,
+    as_error, as_gso_size, as_gso_type, as_kernel, as_link, drop_ports, is_partial, take_ports,
 )
 from gso.headers._layout cimport Layout
 from gso.headers._numbers cimport UDP_HLEN
@@ -117,7 +117,7 @@ cdef object run(
     j.partial = is_partial(checksum)
     j.believe = believe
     j.kernel = as_kernel(kernel)
-    j.raw = is_raw(link_type)
+    j.link = as_link(link_type)
     j.stop = NULL
     j.layout = NULL
     j.ports = &ports
@@ -126,6 +126,7 @@ cdef object run(
             raise TypeError("a Layout comes from gso.parse")
         if (<Layout>layout).restored:
             layout = _read_again(layout, frame, tunnel_ports)
+        j.link = as_link((<Layout>layout).link)
         j.layout = &(<Layout>layout).h
     take_ports(&ports, tunnel_ports)
     p.template.p = p.template.few
@@ -186,7 +187,7 @@ def segment(frame, gso_size, *, gso_type=None, layout=None, link_type="ethernet"
             cut into datagrams by guess (AMBIGUOUS): `tunnel_ports` has to name the tunnel, or None
             for plain UDP, or gso_type UDP_L4. Datagrams that carry a packet each are cut.
         layout: from :func:`parse` of this frame or one with the same headers, to save parsing.
-        link_type, tunnel_ports: as for :func:`parse`.
+        link_type, tunnel_ports: as for :func:`parse`; a layout has its own link type.
         checksum: "complete", or "partial": the innermost checksum field holds the sum of the
             pseudo header for hardware to complete (CHECKSUM_PARTIAL).
         kernel: "6.12", "6.1" or "7.3": the kernel that is followed where they differ (see

@@ -16,6 +16,7 @@ from gso.buffers._frames import Frames
 from gso.constants import L4, GsoType, Reason, Tunnel
 from gso.errors import GsoError
 from gso.headers._layout import Layout, parse_announced
+from gso.headers.links import check_device_link
 from gso.headers.vnet import (
     GSO_BY_FRAGS,
     KINDS,
@@ -30,7 +31,7 @@ from gso.versions import Fact, KernelVersion, facts_of
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-    from gso.headers._layout import LinkType
+    from gso.headers.links import DeviceLinkType
 
 ByteOrder: TypeAlias = Literal["little", "big", "native"]
 Source: TypeAlias = Literal["tap", "packet", "read"]
@@ -182,7 +183,7 @@ def segment_vnet(
     *,
     header_size: int = 10,
     byteorder: ByteOrder = "little",
-    link_type: LinkType = "ethernet",
+    link_type: DeviceLinkType = "ethernet",
     checksum: Literal["complete", "partial"] = "complete",
     source: Source = "tap",
     kernel: KernelVersion = "6.12",
@@ -235,7 +236,7 @@ def segment_described(
     frame: memoryview,
     header: VirtioNetHeader,
     *,
-    link_type: LinkType,
+    link_type: DeviceLinkType,
     checksum: Literal["complete", "partial"],
     source: Source = "tap",
     kernel: KernelVersion = "6.12",
@@ -243,6 +244,7 @@ def segment_described(
     """Segment a packet whose virtio header was read: see :func:`segment_vnet`."""
     if source not in get_args(Source):
         raise ValueError(f"source is one of {', '.join(get_args(Source))}, not {source!r}")
+    check_device_link(link_type)
     return _Packet(header, frame, link_type, source, kernel).segments(checksum)
 
 
@@ -253,7 +255,7 @@ class _Packet:
         self,
         header: VirtioNetHeader,
         frame: memoryview,
-        link_type: LinkType,
+        link_type: DeviceLinkType,
         source: Source,
         kernel: KernelVersion,
     ) -> None:
@@ -262,7 +264,7 @@ class _Packet:
         self.written = source != "read"
         self.header = header
         self.frame = frame
-        self.link_type: LinkType = link_type
+        self.link_type: DeviceLinkType = link_type
         self.needs_csum = bool(header.flags & VirtioNetFlags.NEEDS_CSUM)
         self.tunnel = header.gso_type & _TUNNELS
         self.kind = header.gso_type & ~(VirtioNetGso.ECN | _TUNNELS)

@@ -11,6 +11,7 @@ from gso.buffers._frames import Frames, Segments
 from gso.constants import L4, GsoType, Tunnel
 from gso.errors import GsoError
 from gso.headers._layout import parse_batch
+from gso.headers.links import check_device_link
 from gso.headers.vnet import (
     GSO_BY_FRAGS,
     KINDS,
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from typing_extensions import Buffer
 
-    from gso.headers._layout import LinkType
+    from gso.headers.links import DeviceLinkType
 
 _USUAL = (VirtioNetGso.TCPV4, VirtioNetGso.TCPV6, VirtioNetGso.UDP_L4)
 _FIELDS = tuple(name for name in VNET_DTYPE.names or () if name != "padding")
@@ -40,7 +41,7 @@ def segment_vnet_batch(
     frames: Frames | Iterable[Buffer | SupportsBytes],
     headers: npt.NDArray[np.void],
     *,
-    link_type: LinkType = "ethernet",
+    link_type: DeviceLinkType = "ethernet",
     checksum: Checksum = "complete",
     errors: Literal["raise", "pass"] = "raise",
     source: Source = "tap",
@@ -67,6 +68,7 @@ def segment_vnet_batch(
     rows = checked_headers(headers, len(batch))
     if errors not in ("raise", "pass"):
         raise ValueError(f'errors is "raise" or "pass", not {errors!r}')
+    check_device_link(link_type)
     usual, gso_type = _usual(batch, rows, link_type)
     if facts_of(kernel) & Fact.VNET_BEFORE_USO:
         usual &= gso_type != GsoType.UDP_L4
@@ -128,7 +130,7 @@ def _in_order(frames: Frames, parents: npt.NDArray[np.int64]) -> Segments:
 
 
 def _usual(
-    batch: Frames, rows: npt.NDArray[np.void], link_type: LinkType
+    batch: Frames, rows: npt.NDArray[np.void], link_type: DeviceLinkType
 ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.uint32]]:
     """Tell which packets are super-packets outside of tunnels that contradict nothing.
 

@@ -1,0 +1,67 @@
+"""Link types whose frames can be parsed: how long each header is, and what in it tells the rest.
+
+The names are those of `gso.capture`, the lengths those of tcpdump.org's registry of link types.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+LinkType = Literal["ethernet", "raw", "ipv4", "ipv6", "linux_sll", "linux_sll2", "null", "loop"]
+DeviceLinkType = Literal["ethernet", "raw"]
+"""What the packets of TUN and TAP devices, packet sockets and virtual machines start with."""
+
+ETH_HLEN = 14
+ETH_TYPE = 12
+
+AF_INET = 2
+AF_INET6 = (10, 24, 28, 30)
+"""Of Linux, of NetBSD and OpenBSD, of FreeBSD, and of macOS: a loopback header has any of them."""
+
+UNTYPED = -1
+"""In place of a type's offset: an IP packet follows, of the version in its first four bits."""
+FAMILY = -2
+"""An IP packet follows, and the header is its address family, in the capturing system's order."""
+
+
+class Link(NamedTuple):
+    """A link-layer header.
+
+    Attributes:
+        length: bytes of it.
+        type_at: where in it the Ethernet type of what follows is; or UNTYPED, or FAMILY.
+        header: its struct's name, for messages.
+    """
+
+    length: int
+    type_at: int
+    header: str
+
+    @property
+    def skip(self) -> int:
+        """Bytes in front of what can be read as an Ethernet header or an IP packet."""
+        return self.length if self.type_at < 0 else self.length - ETH_HLEN
+
+    @property
+    def rest(self) -> DeviceLinkType:
+        """What is left without `skip` bytes, once the type is where Ethernet has it."""
+        return "raw" if self.type_at < 0 else "ethernet"
+
+
+LINKS: dict[str, Link] = {
+    "ethernet": Link(ETH_HLEN, ETH_TYPE, "ethhdr"),
+    "raw": Link(0, UNTYPED, "iphdr"),
+    "ipv4": Link(0, UNTYPED, "iphdr"),
+    "ipv6": Link(0, UNTYPED, "ipv6hdr"),
+    "linux_sll": Link(16, 14, "sll_header"),
+    "linux_sll2": Link(20, 0, "sll2_header"),
+    "null": Link(4, FAMILY, "family"),
+    "loop": Link(4, FAMILY, "family"),
+}
+NAMES = ", ".join(f'"{name}"' for name in LINKS)
+
+
+def check_device_link(link_type: str) -> None:
+    """Raise ValueError for a link type that packets with virtio headers do not have."""
+    if link_type not in ("ethernet", "raw"):
+        raise ValueError(f'link_type is "ethernet" or "raw", not {link_type!r}')
