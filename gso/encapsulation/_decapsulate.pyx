@@ -17,18 +17,18 @@ from gso.encapsulation._link cimport link_header, take_link, write_link
 from gso.headers._arguments cimport as_error, drop_ports, ethernet_or_raw, is_raw, take_ports
 from gso.headers._numbers cimport (
     ETH_P_IP, ETH_P_IPV6, ETH_P_TEB, GRE_BASE_HLEN, GRE_CHECK, GRE_CSUM, GRE_FIELD_LEN, GRE_KEY,
-    GRE_PROTOCOL, GRE_SEQ, GUE_FLAGS, GUE_FLAG_PRIV, GUE_PFLAG_REMCSUM, GUE_PRIVATE_FLAGS,
-    GUE_REMCSUM, GUE_REMCSUM_HLEN, GUE_VERSION_SHIFT, IPPROTO_IPIP, IPPROTO_IPV6, IPPROTO_UDP,
-    IPV4_CHECK, IPV4_FRAG_OFF, IPV4_TOS, IPV4_TOT_LEN, IPV6_HLEN, IPV6_PAYLOAD_LEN, IP_MF,
-    IP_OFFSET, TCP_CHECK, TUN_P_ETHERNET, TUN_P_IPV4, TUN_P_IPV6, UDP_CHECK, UDP_HLEN, UDP_LEN,
-    VXLAN_RCO, VXLAN_RCO_UDP,
+    GRE_PROTOCOL, GRE_ROUTING, GRE_SEQ, GRE_VERSION, GUE_CONTROL, GUE_FLAGS, GUE_FLAG_PRIV,
+    GUE_PFLAG_REMCSUM, GUE_PRIVATE_FLAGS, GUE_REMCSUM, GUE_REMCSUM_HLEN, GUE_VERSION_SHIFT,
+    IPPROTO_GRE, IPPROTO_IPIP, IPPROTO_IPV6, IPPROTO_UDP, IPV4_CHECK, IPV4_FRAG_OFF, IPV4_TOS,
+    IPV4_TOT_LEN, IPV6_HLEN, IPV6_PAYLOAD_LEN, IP_MF, IP_OFFSET, TCP_CHECK, TUN_P_ETHERNET,
+    TUN_P_IPV4, TUN_P_IPV6, UDP_CHECK, UDP_DEST, UDP_HLEN, UDP_LEN, VXLAN_RCO, VXLAN_RCO_UDP,
 )
 from gso.headers._pseudo_header cimport pseudo_sum
 from gso.headers._walk cimport (
-    CARRIES_ETHERNET, CARRIES_ETHERTYPE, CARRIES_IP_PROTOCOL, REASON_BAD_HEADER,
-    REASON_CHECKSUM, REASON_UNSUPPORTED, TUNNEL_FOU, TUNNEL_GRE, TUNNEL_GUE, TUNNEL_IP6TNL,
-    TUNNEL_IPIP, TUNNEL_SIT, drop_copy, fault, header_copy, headers, port_list, read_headers,
-    refuse, udp_tunnel,
+    CARRIES_ETHERNET, CARRIES_ETHERTYPE, CARRIES_IP_PROTOCOL, REASON_BAD_HEADER, REASON_CHECKSUM,
+    REASON_TRUNCATED, REASON_UNSUPPORTED, TUNNEL_FOU, TUNNEL_GRE, TUNNEL_GUE, TUNNEL_IP6TNL,
+    TUNNEL_IPIP, TUNNEL_SIT, drop_copy, fault, find_port, header_copy, headers, port, port_list,
+    read_headers, refuse, udp_tunnel,
 )
 
 # A frame whose outermost headers are taken off
@@ -40,6 +40,7 @@ cdef struct outermost:
     Py_ssize_t inside           # and the packet in the tunnel
     Py_ssize_t end
     bint v4
+    Py_ssize_t gre              # a GRE header; -1: there is none
     bint udp                    # there is a UDP header,
     const udp_tunnel *row       # and this is what it carries
     bint ethernet               # what is inside
@@ -71,6 +72,7 @@ cdef int find_outermost(
     """Find the packet in the outermost tunnel."""
     o.network, o.transport = h.network_header, h.transport_header
     o.udp = o.remcsum = False
+    o.gre = -1
     o.row = NULL
     if h.refusal.field is not NULL and h.tunnel == 0:
         why[0] = h.refusal
@@ -78,14 +80,14 @@ cdef int find_outermost(
     if h.tunnel in (TUNNEL_IPIP, TUNNEL_SIT, TUNNEL_IP6TNL):
         o.inside, o.ethernet = o.transport, False
     elif h.tunnel == TUNNEL_GRE:
-        if find_in_gre(o, why) < 0:
+        if find_in_gre(o, o.transport, why) < 0:
             return -1
     else:
         o.row = row_of(h.tunnel, ports)
         if h.tunnel == 0 or o.row is NULL:
             return no_tunnel(h, why)
         o.udp = True
-        if find_in_udp(o, why) < 0:
+        if find_in_udp(o, ports, why) < 0:
             return -1
     return find_end(o, why)
 
@@ -99,23 +101,59 @@ cdef int by_ethertype(outermost *o, unsigned int proto, Py_ssize_t at, fault *wh
         "{value:#06x} (byte {offset})", at, 0, proto)
 
 
-cdef int find_in_gre(outermost *o, fault *why) noexcept nogil:
-    cdef const uint8_t *gre = o.frame + o.transport
-    cdef unsigned int flags = get16(gre)
-    cdef int fields = (flags & GRE_CSUM != 0) + (flags & GRE_KEY != 0) + (flags & GRE_SEQ != 0)
-    o.inside = o.transport + GRE_BASE_HLEN + fields * GRE_FIELD_LEN
-    return by_ethertype(o, get16(gre + GRE_PROTOCOL), o.transport + GRE_PROTOCOL, why)
+cdef int find_in_gre(outermost *o, Py_ssize_t at, fault *why) noexcept nogil:
+    """Find the packet behind the GRE header at `at` (gre_parse_header)."""
+    cdef const uint8_t *gre = o.frame + at
+    cdef unsigned int flags
+    cdef int fields
+    if at + GRE_BASE_HLEN > o.size:
+        return refuse(
+            why, REASON_TRUNCATED, "gre_base_hdr", "gre_base_hdr at byte {offset} ends at byte "
+            "{value}, but the frame has {limit} bytes", at, o.size, at + GRE_BASE_HLEN)
+    flags = get16(gre)
+    if flags & (GRE_ROUTING | GRE_VERSION):
+        return refuse(
+            why, REASON_UNSUPPORTED, "flags", "GRE flags {value:#06x} at byte {offset}: source "
+            "routing or version other than 0", at, flags & (GRE_ROUTING | GRE_VERSION), flags)
+    fields = (flags & GRE_CSUM != 0) + (flags & GRE_KEY != 0) + (flags & GRE_SEQ != 0)
+    o.gre = at
+    o.inside = at + GRE_BASE_HLEN + fields * GRE_FIELD_LEN
+    return by_ethertype(o, get16(gre + GRE_PROTOCOL), at + GRE_PROTOCOL, why)
 
 
-cdef int find_in_udp(outermost *o, fault *why) noexcept nogil:
+cdef int check_bare_ip(const outermost *o, uint8_t protocol, fault *why) noexcept nogil:
+    """Refuse what follows UDP at once and is no IP packet, by `protocol` or its first four bits."""
+    cdef unsigned int version
+    if protocol and protocol != IPPROTO_IPIP and protocol != IPPROTO_IPV6:
+        return refuse(
+            why, REASON_UNSUPPORTED, "protocol", "what is in the tunnel is neither IP nor GRE but "
+            "protocol {value} (UDP port at byte {offset})", o.transport + UDP_DEST, 0, protocol)
+    if o.inside >= o.size:
+        return 0  # the lengths will not allow it
+    version = o.frame[o.inside] >> 4
+    if version == 4 or version == 6:
+        return 0
+    return refuse(
+        why, REASON_UNSUPPORTED, "version", "what is in the tunnel is no IP packet: its version "
+        "(byte {offset}) is {value}", o.inside, 0, version)
+
+
+cdef int find_in_udp(outermost *o, const port_list *ports, fault *why) noexcept nogil:
     cdef Py_ssize_t at = o.transport + UDP_HLEN
+    cdef const port *told = find_port(ports, get16(o.frame + o.transport + UDP_DEST))
     cdef const uint8_t *p = o.frame + at
     cdef const udp_tunnel *row = o.row
     cdef unsigned int proto = 0
     o.ethernet = row.carries == CARRIES_ETHERNET
     o.inside = at
+    if told is not NULL and told.protocol == IPPROTO_GRE:
+        return find_in_gre(o, at, why)
     if row.tunnel == TUNNEL_FOU or row.tunnel == TUNNEL_GUE and p[0] >> GUE_VERSION_SHIFT == 1:
-        return 0
+        return check_bare_ip(o, 0 if told is NULL else told.protocol, why)
+    if row.tunnel == TUNNEL_GUE and p[0] >> GUE_VERSION_SHIFT:
+        return refuse(
+            why, REASON_UNSUPPORTED, "version", "the GUE header at byte {offset} is of version "
+            "{value}, and {limit} is the highest known", at, 1, p[0] >> GUE_VERSION_SHIFT)
     o.inside += row.length + (p[0] & row.options) * 4
     if row.carries == CARRIES_ETHERNET:
         find_vxlan_remcsum(o, p)
@@ -124,8 +162,15 @@ cdef int find_in_udp(outermost *o, fault *why) noexcept nogil:
         return by_ethertype(o, get16(p + row.field), at + row.field, why)
     proto = p[row.field]
     if row.carries == CARRIES_IP_PROTOCOL:
+        if p[0] & GUE_CONTROL:
+            return refuse(
+                why, REASON_UNSUPPORTED, "control", "a GUE control message of type {value} (byte "
+                "{offset}) carries no packet", at + row.field, 0, proto)
+        find_gue_remcsum(o, p)
         if proto == IPPROTO_IPIP or proto == IPPROTO_IPV6:
-            return find_gue_remcsum(o, p, why)
+            return 0
+        if proto == IPPROTO_GRE:
+            return find_in_gue_gre(o, why)
     else:
         o.ethernet = row.field_if and not p[0] & row.field_if or proto == TUN_P_ETHERNET
         if o.ethernet or proto == TUN_P_IPV4 or proto == TUN_P_IPV6:
@@ -133,6 +178,20 @@ cdef int find_in_udp(outermost *o, fault *why) noexcept nogil:
     return refuse(
         why, REASON_UNSUPPORTED, "protocol", "what is in the tunnel is neither IP nor Ethernet but "
         "protocol {value} (byte {offset})", at + row.field, 0, proto)
+
+
+cdef int find_in_gue_gre(outermost *o, fault *why) noexcept nogil:
+    """Find the packet in GRE in GUE, whose remote checksum counts from the GRE header."""
+    cdef Py_ssize_t at = o.inside
+    if find_in_gre(o, at, why) < 0:
+        return -1
+    o.start -= o.inside - at
+    o.check -= o.inside - at
+    if o.remcsum and has_gre_sum(o):
+        return refuse(
+            why, REASON_UNSUPPORTED, "flags", "GRE at byte {offset} has a checksum, of a packet "
+            "whose own checksum is left to the receiver", at, GRE_CSUM, get16(o.frame + at))
+    return 0
 
 
 cdef int find_end(outermost *o, fault *why) noexcept nogil:
@@ -186,26 +245,22 @@ cdef int check_sums(const outermost *o, uint64_t inside, fault *why) noexcept no
     if o.udp:
         check = load16(l4 + UDP_CHECK)
         pseudo = pseudo_sum(ip, o.v4, IPPROTO_UDP) + length_sum(o.end - o.transport)
-        if check == 0 or check == fold(pseudo):
-            return 0
-        if fold(pseudo + short_sum(l4, o.inside - o.transport) + inside) != 0xffff:
+        if check != 0 and check != fold(pseudo) \
+                and fold(pseudo + short_sum(l4, o.inside - o.transport) + inside) != 0xffff:
             return bad_sum(why, o.transport + UDP_CHECK, get16(l4 + UDP_CHECK))
-    elif has_gre_sum(o) and load16(l4 + GRE_CHECK):
-        if fold(short_sum(l4, o.inside - o.transport) + inside) != 0xffff:
-            return bad_sum(why, o.transport + GRE_CHECK, get16(l4 + GRE_CHECK))
+    if has_gre_sum(o) and load16(o.frame + o.gre + GRE_CHECK):
+        if fold(short_sum(o.frame + o.gre, o.inside - o.gre) + inside) != 0xffff:
+            return bad_sum(why, o.gre + GRE_CHECK, get16(o.frame + o.gre + GRE_CHECK))
     return 0
 
 
 cdef bint has_gre_sum(const outermost *o) noexcept nogil:
-    return not o.udp and o.inside > o.transport \
-        and get16(o.frame + o.transport) & GRE_CSUM != 0
+    return o.gre >= 0 and get16(o.frame + o.gre) & GRE_CSUM != 0
 
 
 cdef bint is_summed(const outermost *o) noexcept nogil:
     """Whether the outer headers have a checksum of the packet inside."""
-    if o.udp:
-        return load16(o.frame + o.transport + UDP_CHECK) != 0
-    return has_gre_sum(o)
+    return o.udp and load16(o.frame + o.transport + UDP_CHECK) != 0 or has_gre_sum(o)
 
 
 # --- remote checksum offload ---------------------------------------------------------------------
@@ -220,22 +275,21 @@ cdef void find_vxlan_remcsum(outermost *o, const uint8_t *vxlan) noexcept nogil:
     o.check = o.start + (UDP_CHECK if vxlan[VXLAN_RCO] & VXLAN_RCO_UDP else TCP_CHECK)
 
 
-cdef int find_gue_remcsum(outermost *o, const uint8_t *gue, fault *why) noexcept nogil:
+cdef void find_gue_remcsum(outermost *o, const uint8_t *gue) noexcept nogil:
     """gue_remcsum"""
     cdef const uint8_t *private = gue + GUE_PRIVATE_FLAGS
     if o.inside > o.size or o.inside - o.transport < UDP_HLEN + GUE_REMCSUM_HLEN \
             or not get16(gue + GUE_FLAGS) & GUE_FLAG_PRIV or not private[0] & GUE_PFLAG_REMCSUM:
-        return 0
+        return
     o.remcsum = True
     o.start, o.check = get16(gue + GUE_REMCSUM), get16(gue + GUE_REMCSUM + 2)
-    return 0
 
 
 cdef int complete_remote(const outermost *o, uint8_t *packet, fault *why) noexcept nogil:
     """Complete the checksum that the sender left to the receiver."""
     cdef Py_ssize_t size = o.end - o.inside
     cdef uint16_t value
-    if not (o.start <= o.check and o.check + 2 <= size):
+    if not (0 <= o.start <= o.check and o.check + 2 <= size):
         return refuse(
             why, REASON_BAD_HEADER, "remcsum", "remote checksum offload has its checksum at byte "
             "{value} of the packet, which has {limit} bytes", o.inside + o.check, size, o.check)
@@ -336,7 +390,8 @@ def decapsulate(frames, *, link=None, link_type="ethernet", tunnel_ports=None):
             None: the outer Ethernet header, or nothing for link type "raw".
         link_type, tunnel_ports: as for :func:`parse`.
 
-    Returns :class:`Frames`: what was in the tunnels, which are Ethernet frames or IP packets.
+    Returns :class:`Frames`: what was in the tunnels, which are Ethernet frames or IP packets. FOU
+    or GUE and the GRE in it are one tunnel, as they are to a GRE device with ``encap gue``.
 
     Raises GsoError with the number of the frame: UNSUPPORTED without a tunnel, for an outer
     fragment, for what is neither IP nor Ethernet, and for a mark of congestion on a packet that

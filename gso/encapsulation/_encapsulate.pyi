@@ -29,6 +29,7 @@ def encapsulate(
     ip_id: npt.ArrayLike = 0,
     flow_label: npt.ArrayLike = 0,
     encap_limit: int | None = None,
+    encap: Literal["fou", "gue"] | None = None,
     link: Buffer | None = None,
     link_type: Literal["ethernet", "raw"] = "ethernet",
 ) -> Frames: ...

@@ -13,7 +13,7 @@ from gso.buffers._frames cimport Frames, as_frames
 from gso.buffers._memory cimport address, new_bytes
 from gso.buffers._signals cimport check_signals, piece_end
 from gso.encapsulation._inner cimport (
-    INET_ECN_MASK, ecn_inside, find_inner, flow_hash, inner_packet,
+    INET_ECN_CE, INET_ECN_ECT_0, INET_ECN_MASK, ecn_inside, find_inner, flow_hash, inner_packet,
 )
 from gso.encapsulation._link cimport link_header, take_link, write_link
 from gso.headers._arguments cimport as_error, drop_ports, ethernet_or_raw, is_raw, take_ports
@@ -39,6 +39,7 @@ from gso.encapsulation.outer import Given, in_range, outer_header
 cdef enum:
     OUTER_ROOM = 384            # IPv6, an encapsulation limit, UDP, Geneve with all its options
     MAX_LENGTH = 65535          # a length field has 16 bits
+    GUE_REMCSUM_LEN = 4
     GTP_HLEN = 8                # what comes after it is what its length counts
     # net.ipv4.ip_local_port_range: where udp_flow_src_port takes the source port from
     PORT_LOW = 32768
@@ -59,6 +60,7 @@ cdef struct template:
     int32_t length
     int32_t sequence
     int32_t remcsum
+    bint own_ecn
 
 cdef struct recipe:
     template plain
@@ -96,7 +98,10 @@ cdef void stamp_ip(
         tos = get16(ip) >> 4 & 0xff
     if r.inherit_tos:
         tos = packet.tos
-    tos = tos & ~<unsigned int>INET_ECN_MASK | ecn_inside(packet)
+    if not t.own_ecn or r.inherit_tos:
+        tos = tos & ~<unsigned int>INET_ECN_MASK | ecn_inside(packet)
+    elif tos & INET_ECN_MASK == INET_ECN_CE:
+        tos = tos & ~<unsigned int>INET_ECN_MASK | INET_ECN_ECT_0
     if r.inherit_ttl and packet.version:
         ip[ttl_at] = packet.ttl
     if t.version == 4:
@@ -162,6 +167,11 @@ cdef struct remote:
     uint16_t partial            # the sum of the pseudo header, which goes there
 
 
+cdef bint is_vxlan(const template *t) noexcept nogil:
+    """Whether the header is VXLAN's, whose last byte is about the remote checksum."""
+    return t.remcsum == t.size - 1
+
+
 cdef bint find_remote(
     const recipe *r, const inner_packet *packet, const port_list *ports, remote *found
 ) noexcept nogil:
@@ -184,7 +194,7 @@ cdef bint find_remote(
     found.check = h.l4_header + (TCP_CHECK if h.l4 == IPPROTO_TCP else UDP_CHECK)
     if h.l4 == IPPROTO_UDP and get16(packet.p + found.check) == 0:
         return False
-    if r.ethernet and (found.start > VXLAN_MAX_REMCSUM_START or found.start & 1):
+    if is_vxlan(&r.remote) and (found.start > VXLAN_MAX_REMCSUM_START or found.start & 1):
         return False
     end = h.ip_header + packet.ip_length
     if end < found.check + 2:
@@ -199,13 +209,15 @@ cdef void stamp_remote(
 ) noexcept nogil:
     """Say where the receiver finds the checksum, and leave it the sum of the pseudo header."""
     store16(ip + t.size + found.check, found.partial)
-    if r.ethernet:
+    cdef Py_ssize_t before
+    if is_vxlan(t):
         ip[t.remcsum] = <uint8_t>(found.start >> 1)
         if found.check - found.start == UDP_CHECK:
             ip[t.remcsum] |= VXLAN_RCO_UDP
     else:
-        put16(ip + t.remcsum, <unsigned int>found.start)
-        put16(ip + t.remcsum + 2, <unsigned int>found.check)
+        before = t.size - t.remcsum - GUE_REMCSUM_LEN  # GRE between GUE and the packet counts
+        put16(ip + t.remcsum, <unsigned int>(before + found.start))
+        put16(ip + t.remcsum + 2, <unsigned int>(before + found.check))
 
 
 # --- a frame, and all of them --------------------------------------------------------------------
@@ -321,7 +333,7 @@ cdef int fill(template *t, object made) except -1:
     t.size, t.version = len(data), made.version
     t.udp, t.gre_check, t.protocol = made.udp, made.gre_check, made.protocol
     t.carries, t.length = int(made.carries), made.length
-    t.sequence, t.remcsum = made.sequence, made.remcsum
+    t.sequence, t.remcsum, t.own_ecn = made.sequence, made.remcsum, made.own_ecn
     return 0
 
 
@@ -349,8 +361,8 @@ cdef int64_t *numbers_of(object array) except? NULL:
 
 def encapsulate(frames, tunnel, *, source, destination, port=None, source_port=None, key=None,
                 checksum=False, remcsum=False, sequence=None, options=b"", policy=None, inner=None,
-                ttl=64, tos=0, df=None, ip_id=0, flow_label=0, encap_limit=None, link=None,
-                link_type="ethernet"):
+                ttl=64, tos=0, df=None, ip_id=0, flow_label=0, encap_limit=None, encap=None,
+                link=None, link_type="ethernet"):
     """Put packets into a tunnel as the Linux kernel's device of that kind does.
 
     Super-packets become super-packets in a tunnel: :func:`segment` of the result is what the device
@@ -376,13 +388,17 @@ def encapsulate(frames, tunnel, *, source, destination, port=None, source_port=N
             Geneve ("ethernet").
         ttl: of the outer header, or "inherit" from the packet.
         tos: TOS or traffic class, or "inherit". The two bits of ECN always come from the packet,
-            with ECT(0) for CE, as INET_ECN_encapsulate does.
+            with ECT(0) for CE, as INET_ECN_encapsulate does; but those of GRE over IPv6 are those
+            of `tos`, with ECT(0) for CE, unless it is inherited (ip6gre_xmit_ipv4).
         df: whether the outer IPv4 header says "don't fragment", or "inherit"; None: what the
             kernel's device does unless it is told otherwise (not for VXLAN, Geneve, bareudp and
             GTP-U, else yes).
         ip_id: outer IPv4 ID, or one for each frame.
         flow_label: outer IPv6 flow label, or one for each frame.
         encap_limit: tunnel encapsulation limit of an outer IPv6 header (RFC 2473).
+        encap: "fou" or "gue": GRE in such a UDP tunnel (``ip link add type gre ... encap gue``).
+            Then `port` is that of the UDP header, which FOU has none of its own for, and `checksum`
+            is of the UDP header; GRE has none.
         link: link-layer header of the result, an Ethernet header whose last two bytes are filled
             in; b"": results start with the outer IP header. None: the MAC addresses of the frame,
             or b"" for link type "raw".
@@ -396,7 +412,7 @@ def encapsulate(frames, tunnel, *, source, destination, port=None, source_port=N
     suffice. ValueError for parameters that do not belong to the tunnel.
 
     Kernel: ip_tunnel_xmit, ip6_tnl_xmit, gre_build_header, __gue_build_header, vxlan_build_skb,
-    geneve_build_skb, bareudp_xmit_skb, udp_tunnel_xmit_skb.
+    fou_build_header, geneve_build_skb, bareudp_xmit_skb, udp_tunnel_xmit_skb.
     """
     cdef Frames batch = as_frames(frames)
     cdef recipe r
@@ -423,6 +439,7 @@ def encapsulate(frames, tunnel, *, source, destination, port=None, source_port=N
         tos=0 if is_inherited(tos) else in_range("tos", tos, 0, 255),
         df=None if is_inherited(df) or df is None else bool(df),
         encap_limit=None if encap_limit is None else in_range("encap_limit", encap_limit, 0, 255),
+        encap=encap,
     )
     r.inherit_ttl, r.inherit_tos, r.inherit_df = map(is_inherited, (ttl, tos, df))
     r.sealed, r.seal = given.checksum, SEAL_PARTIAL if checksum == "partial" else SEAL_COMPLETE

@@ -44,6 +44,7 @@ class Given:
     df: bool | None = None
     flow_label: int = 0
     encap_limit: int | None = None
+    encap: str | None = None
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,7 @@ class Outer:
         carries: how it says that.
         length: a length of what follows GTP-U's first eight bytes.
         sequence: the sequence number of GRE.
+        own_ecn: whether the two bits of ECN are those of `tos`, not those of the packet inside.
         remcsum: the start and offset of GUE's remote checksum offload, 16 bits each; of VXLAN's,
             the byte that holds both.
     """
@@ -76,6 +78,7 @@ class Outer:
     length: int = -1
     sequence: int = -1
     remcsum: int = -1
+    own_ecn: bool = False
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,7 @@ class Kind:
         outer, versions: the IP versions that the outer packet, and the one inside, may have.
         inner: what it may carry, its default first.
         takes: parameters that not all tunnels have.
+        encaps: the kinds of UDP tunnels that its header may follow.
         df: whether the kernel's device of this kind sets DF unless told otherwise.
     """
 
@@ -97,7 +101,7 @@ class Kind:
     versions: tuple[int, ...] = (4, 6)
     inner: tuple[str, ...] = ("ip",)
     takes: frozenset[str] = field(default=frozenset())
-    port: int | None = None
+    encaps: tuple[str, ...] = ()
     df: bool = False
 
 
@@ -113,7 +117,7 @@ def _gre(given: Given) -> Outer:
     """RFC 2784, 2890; gre_build_header."""
     ethernet = given.inner == "ethernet"
     flags, fields, check, sequence = 0, b"", -1, -1
-    if given.checksum:
+    if given.checksum and given.encap is None:
         flags, check = flags | 0x8000, 4
         fields += bytes(4)
     if given.key is not None:
@@ -190,6 +194,7 @@ KINDS: dict[str, Kind] = {
         _IPPROTO_GRE,
         inner=("ip", "ethernet"),
         takes=frozenset({"key", "checksum", "sequence", "encap_limit"}),
+        encaps=("fou", "gue"),
         df=True,
     ),
     "fou": Kind(_nothing, takes=frozenset({"checksum"}), df=True),
@@ -248,6 +253,9 @@ def outer_header(
         raise ValueError(f"{ends[0]} and {ends[1]} are addresses of two IP versions")
     _check(name, kind, version, given)
     made = kind.header(given)
+    if given.encap is not None:
+        name, made = given.encap, _in_encap(made, KINDS[given.encap].header(given))
+        kind = replace(kind, protocol=_IPPROTO_UDP)
     if kind.protocol == _IPPROTO_UDP:
         made = _in_udp(name, made, given)
     return _in_ip(kind, made, ends, given)
@@ -255,8 +263,14 @@ def outer_header(
 
 def _check(name: str, kind: Kind, version: int, given: Given) -> None:
     """Refuse what a kind of tunnel does not have."""
+    if given.encap is not None and given.encap not in kind.encaps:
+        able = ", ".join(one for one, row in KINDS.items() if row.encaps)
+        raise ValueError(
+            f"encap is {given.encap!r} for {name}: it is 'fou' or 'gue', and for {able} only"
+        )
+    takes = kind.takes | (KINDS[given.encap].takes if given.encap else frozenset())
     for parameter, absent in _ABSENT.items():
-        if getattr(given, parameter) != absent and parameter not in kind.takes:
+        if getattr(given, parameter) != absent and parameter not in takes:
             raise ValueError(f"{parameter}= is not for a tunnel of the kind {name}")
     if version not in kind.outer:
         raise ValueError(f"{name} has an outer header of IPv{kind.outer[0]}, not IPv{version}")
@@ -264,8 +278,16 @@ def _check(name: str, kind: Kind, version: int, given: Given) -> None:
         raise ValueError(f"{name} carries {' or '.join(kind.inner)}, not {given.inner!r}")
     if given.encap_limit is not None and version == 4:
         raise ValueError("encap_limit= is for an outer header of IPv6")
-    if given.port is not None and kind.protocol != _IPPROTO_UDP:
+    if given.port is not None and kind.protocol != _IPPROTO_UDP and given.encap is None:
         raise ValueError(f"port= is for tunnels in UDP, and {name} is none")
+
+
+def _in_encap(made: Outer, front: Outer) -> Outer:
+    """Put GRE behind the header of FOU or GUE (fou_build_header, __gue_build_header)."""
+    header = bytearray(front.data)
+    if front.protocol >= 0:
+        header[front.protocol] = _IPPROTO_GRE
+    return replace(_behind(made, bytes(header)), remcsum=front.remcsum)
 
 
 def _in_udp(name: str, made: Outer, given: Given) -> Outer:
@@ -300,7 +322,8 @@ def _in_ip(
         made, field_at = _behind(made, fixed + addresses + limit), 40 if limit else 6
     if kind.protocol is None:
         made = replace(made, protocol=field_at, carries=Carries.IP_PROTOCOL)
-    return replace(made, version=ends[0].version, versions=kind.versions)
+    own_ecn = ends[0].version == 6 and kind.header is _gre  # ip6_tnl_xmit is not told the packet's
+    return replace(made, version=ends[0].version, versions=kind.versions, own_ecn=own_ecn)
 
 
 def _behind(made: Outer, front: bytes) -> Outer:

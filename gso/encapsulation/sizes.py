@@ -21,6 +21,7 @@ class Header(TypedDict, total=False):
     options: int
     inner: str | None
     encap_limit: bool
+    encap: str | None
 
 
 _ENDS = {4: "0.0.0.0", 6: "::"}
@@ -39,6 +40,7 @@ def overhead(
     options: int = 0,
     inner: str | None = None,
     encap_limit: bool = False,
+    encap: str | None = None,
 ) -> int:
     """By how many bytes an IP packet grows in a tunnel: 50 for VXLAN over IPv4.
 
@@ -47,8 +49,8 @@ def overhead(
     the device of the tunnel may have.
 
     Args:
-        tunnel, key, checksum, remcsum, inner: as for :func:`encapsulate`; a checksum costs room in
-            GRE only.
+        tunnel, key, checksum, remcsum, inner, encap: as for :func:`encapsulate`; a checksum costs
+            room in GRE only, and there not with `encap`.
         version: of the outer IP header.
         sequence: whether GRE counts its packets.
         options: bytes of Geneve's options.
@@ -60,7 +62,7 @@ def overhead(
     if ends is None:
         raise ValueError(f"an IP version is 4 or 6, not {version!r}")
     given = Given(
-        port=1 if _is_in_udp(tunnel) else None,
+        port=1 if encap is not None or _is_in_udp(tunnel) else None,
         key=key,
         checksum=checksum,
         remcsum=remcsum,
@@ -68,6 +70,7 @@ def overhead(
         options=_blank_options(options),
         inner=inner,
         encap_limit=0 if encap_limit else None,
+        encap=encap,
     )
     made = outer_header(tunnel, ends, ends, given)
     return len(made.data) + (_ETHERNET_HEADER if made.ethernet else 0)

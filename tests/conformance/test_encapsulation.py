@@ -38,7 +38,7 @@ def outer_ip(packet, at):
     else:
         source, destination = packet[at + 8 : at + 24], packet[at + 24 : at + 40]
         word = number(packet, at, 4)
-        found = {"tos": word >> 20 & 0xFC, "ttl": packet[at + 7], "flow_label": word & 0xFFFFF}
+        found = {"tos": word >> 20 & 0xFF, "ttl": packet[at + 7], "flow_label": word & 0xFFFFF}
         end = at + 40
         if packet[at + 6] == 60:  # a tunnel encapsulation limit
             found["encap_limit"] = packet[end + 4]
@@ -95,9 +95,12 @@ DF_SET = ("geneve-csum", "vxlan-csum", "ipvs")
 def made_again(packet, checksum, config):
     """The packet, taken out of its tunnel and put in again; None if the tunnel cannot be made."""
     layout = gso.parse(packet, tunnel_ports=PORTS)
-    if layout.tunnel not in KINDS or "gre" in carried(packet, layout):
+    if layout.tunnel not in KINDS:
         return None
     kind, found = parameters(packet, layout, checksum)
+    if carries_gre(packet, layout):
+        found |= in_gre(packet, gre_header(packet, layout), checksum) | {"encap": kind}
+        kind = "gre"
     if config.startswith(DF_SET) and layout.outer_version == 4:
         found["df"] = bool(packet[layout.network_header + 6] & 0x40)
     inside = gso.decapsulate([packet], tunnel_ports=PORTS)
@@ -105,17 +108,19 @@ def made_again(packet, checksum, config):
     return made
 
 
-def carried(packet, layout):
-    """Names of what FOU and GUE carry that `encapsulate` does not make: GRE."""
+def carries_gre(packet, layout):
+    """Whether FOU or GUE carries GRE."""
     at = layout.transport_header
-    if layout.tunnel == gso.Tunnel.GUE and packet[at + 9] == 47:
-        return ["gre"]
-    port = number(packet, at + 2, 2)
-    return (
-        ["gre"]
-        if layout.tunnel == gso.Tunnel.FOU and PORTS.get(port) == (gso.Tunnel.FOU, 47)
-        else []
-    )
+    if layout.tunnel == gso.Tunnel.GUE:
+        return packet[at + 9] == 47
+    told = PORTS.get(number(packet, at + 2, 2))
+    return layout.tunnel == gso.Tunnel.FOU and told == (gso.Tunnel.FOU, 47)
+
+
+def gre_header(packet, layout):
+    """Where the GRE header in FOU or GUE starts."""
+    at = layout.transport_header + 8
+    return at + 4 + (packet[at] & 31) * 4 if layout.tunnel == gso.Tunnel.GUE else at
 
 
 def without_gre_sum(packet):

@@ -49,9 +49,12 @@ def tunnels(draw):
         chosen["inner"] = draw(st.sampled_from(CARRIES[kind]))
     if kind in (*IN_UDP, "gre"):
         chosen["checksum"] = draw(st.sampled_from([False, True, "partial"]))
-    if kind in IN_UDP:
+    encap = draw(st.sampled_from([None, "fou", "gue"])) if kind == "gre" else None
+    if encap:
+        chosen["encap"] = encap
+    if kind in IN_UDP or encap:
         chosen["source_port"] = draw(packets.any16)
-        if kind in ("fou", "bareudp") or draw(st.booleans()):
+        if "fou" in (kind, encap) or kind == "bareudp" or draw(st.booleans()):
             chosen["port"] = draw(st.integers(1, 65535))
     chosen["tos"] = draw(st.sampled_from([0, 0xB8, 3, "inherit"]))
     chosen["ttl"] = draw(st.sampled_from([64, 1, 255, "inherit"]))
@@ -63,6 +66,13 @@ def tunnels(draw):
     if draw(st.booleans()):
         chosen["link"] = draw(st.sampled_from([b"", bytes(range(14)), bytes(range(18))]))
     return kind, chosen
+
+
+def on_port(kind, chosen):
+    """What the UDP port carries, as `tunnel_ports` says it."""
+    if kind == "gre":
+        return ("fou", 47) if chosen["encap"] == "fou" else "gue"
+    return "fou" if kind in ("bareudp", "gtp-u") else kind
 
 
 def can_carry(kind, chosen, frame, link_type):
@@ -100,7 +110,7 @@ def test_out_of_the_tunnel_again(frame_and_link, tunnel):
     assume(can_carry(kind, chosen, frame, link_type))
     chosen.pop("link", None)
     made = gso.encapsulate([frame], kind, link_type=link_type, **chosen)
-    ports = {chosen["port"]: "fou" if kind == "bareudp" else kind} if "port" in chosen else None
+    ports = {chosen["port"]: on_port(kind, chosen)} if "port" in chosen else None
     try:
         [inside] = gso.decapsulate(made, link_type=link_type, tunnel_ports=ports).to_list()
     except GsoError:
@@ -123,11 +133,7 @@ def test_any_bytes_are_taken_out_or_refused(frame_and_link, tunnel, data):
     frame, link_type = frame_and_link
     kind, chosen = tunnel
     assume(can_carry(kind, chosen, frame, link_type))
-    ports = (
-        {chosen["port"]: "fou" if kind in ("bareudp", "gtp-u") else kind}
-        if "port" in chosen
-        else None
-    )
+    ports = {chosen["port"]: on_port(kind, chosen)} if "port" in chosen else None
     made = bytearray(gso.encapsulate([frame], kind, link_type=link_type, **chosen)[0])
     for _ in range(data.draw(st.integers(1, 3))):
         made[data.draw(st.integers(0, min(len(made) - 1, 120)))] = data.draw(st.integers(0, 255))

@@ -54,15 +54,16 @@ def tunnel_header(kind, inner, data, given):  # noqa: PLR0911
     key, version = given.get("key"), inner.version
     if kind == "gre":
         proto = 0x6558 if given.get("inner") == "ethernet" else ETHERTYPES[version]
-        has = [bool(given.get("checksum")), False, key is not None, "sequence" in given]
+        sealed = given.get("checksum") if not given.get("encap") else False
+        has = [bool(sealed), False, key is not None, "sequence" in given]
         flags = sum(bit << 15 - i for i, bit in enumerate(has))
         fields = bytes(4) if has[0] else b""
         fields += be(key, 4) if has[2] else b""
         fields += be(given["sequence"], 4) if has[3] else b""
         header = be(flags, 2) + be(proto, 2) + fields
-        if given.get("checksum") is True:
+        if sealed is True:
             header = header[:4] + be(checksum(header + data), 2) + header[6:]
-        return header
+        return (b"\0\x2f\0\0" if given.get("encap") == "gue" else b"") + header
     if kind == "gue":
         return be(IP_PROTOCOLS[version], 2) + be(0, 2)
     if kind == "vxlan":
@@ -96,10 +97,14 @@ def critical_options(options):
     return False
 
 
+def is_in_udp(kind, given):
+    return kind not in ("ipip", "sit", "ip6tnl", "gre") or bool(given.get("encap"))
+
+
 def outer(kind, inner, payload, given):
     """The outer IP header, and the UDP checksum's place filled in."""
     ends = [ip_address(given[name]) for name in ("source", "destination")]
-    in_udp = kind not in ("ipip", "sit", "ip6tnl", "gre")
+    in_udp = is_in_udp(kind, given)
     protocol = 17 if in_udp else 47 if kind == "gre" else IP_PROTOCOLS[inner.version]
     if in_udp and given.get("checksum"):
         total = pseudo_header(ends[0].packed, ends[1].packed, 17, len(payload))
@@ -109,7 +114,8 @@ def outer(kind, inner, payload, given):
         given.get(name, other) for name, other in (("tos", 0), ("ttl", 64), ("df", None))
     )
     tos = inner.tos if tos == "inherit" else tos
-    ecn = 2 if inner.tos & 3 == 3 else inner.tos & 3
+    bits = tos if kind == "gre" and ends[0].version == 6 else inner.tos
+    ecn = 2 if bits & 3 == 3 else bits & 3
     tos = tos & 0xFC | ecn
     ttl = (inner.ttl if inner.version else 64) if ttl == "inherit" else ttl
     df = kind in DF_BY_DEFAULT if df is None else inner.df if df == "inherit" else df
@@ -131,8 +137,8 @@ def encapsulate(frame, kind, given):
     default = "ethernet" if kind in ("vxlan", "geneve") else "ip"
     inner = Inner(frame, link_type, given.get("inner", default) == "ethernet")
     payload = tunnel_header(kind, inner, inner.data, given) + inner.data
-    if kind not in ("ipip", "sit", "ip6tnl", "gre"):
-        port = given.get("port", PORTS.get(kind))
+    if is_in_udp(kind, given):
+        port = given.get("port", PORTS.get(given.get("encap", kind)))
         payload = (
             be(given["source_port"], 2) + be(port, 2) + be(8 + len(payload), 2) + bytes(2) + payload
         )
