@@ -110,6 +110,7 @@ types: build
 	mkdir -p $(TYPES)/gso
 	ln -sfn $(CURDIR)/gso/* $(CURDIR)/kernel $(TYPES)/gso/
 	MYPYPATH=$(TYPES) $(BIN)/mypy --package gso
+	MYPYPATH=$(TYPES) $(BIN)/mypy examples
 
 # The rooms, as docs/architecture.md has them in its tables.
 drawing:

@@ -18,9 +18,9 @@ from gso.drawing.report import (
     seconds,
     summary_items,
 )
-from gso.drawing.svg import Box, Kind, Mark, packet_drawing
 from gso.printable import printable
 from gso.skb.state import OFFSETS
+from gso.svg import Box, Kind, Mark, packet_drawing
 
 __all__ = ["header_drawing", "page"]
 

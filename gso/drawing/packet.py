@@ -8,7 +8,6 @@ from itertools import groupby
 from typing import Any, TypeAlias, cast
 
 from gso.capture import Capture
-from gso.drawing.svg import Box, Kind, Mark, packet_drawing
 from gso.errors import GsoError
 from gso.headers._layout import LAYOUT_DTYPE, Layout, parse
 from gso.headers.checks import Check, Status, check
@@ -16,6 +15,7 @@ from gso.headers.fields import Field, dissect
 from gso.headers.links import LINKS, LinkType
 from gso.headers.tunnels import TunnelPorts
 from gso.printable import printable
+from gso.svg import Box, Kind, Mark, packet_drawing
 
 __all__ = ["describe", "draw", "draw_svg"]
 

@@ -138,6 +138,12 @@ cdef class Layout:
         rows = [(name, _named(value)) for name, value in known if value is not None]
         return html_table("gso.Layout", ("offset", "bytes"), rows, 0)
 
+    def _repr_svg_(self):
+        """For notebooks: the headers to scale, with the offsets."""
+        from gso.headers.layout_svg import layout_svg  # only notebooks need it
+
+        return layout_svg(self)
+
 
 def _restore(bytes row, link):
     if len(row) != ROW_SIZE:

@@ -32,8 +32,8 @@ ARROWS = {
     ),
     "Cython, imported": (
         "gso/headers/_walk.pyx",
-        "try: import gso.drawing.svg as svg\nexcept ImportError: pass\n",
-        "import gso.drawing.svg: gso/headers may use",
+        "try: import gso.drawing.packet as packet\nexcept ImportError: pass\n",
+        "import gso.drawing.packet: gso/headers may use",
     ),
     "Cython, cimported": (
         "gso/coalescing/_gro.pyx",

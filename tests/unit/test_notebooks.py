@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
 
 import pytest
+from hypothesis import given
 
 import gso
+import packets
 from gso.html import html_table, html_text
 
+SVG = "{http://www.w3.org/2000/svg}"
 EVIL = "<script>alert(1)</script>\x1b[2J&\x00" + "x" * 10_000
 FRAME = bytes.fromhex(
     "020000000002 020000000001 0800 4500002800010000400600000a0000010a000002"
@@ -72,6 +76,55 @@ def test_layout():
     assert "transport_header34" in text
     assert "l4TCP" in text
     assert "inner_mac_header" not in text
+
+
+def tunnelled(kind):
+    ends = {"source": "192.0.2.1", "destination": "192.0.2.2"}
+    return bytes(gso.encapsulate([FRAME], kind, **ends)[0])
+
+
+LAYOUTS = [
+    (FRAME, {}, ["ethernet", "ipv4", "tcp", "payload"]),
+    (FRAME[14:], {"link_type": "raw"}, ["ipv4", "tcp", "payload"]),
+    (bytes(14) + FRAME[12:], {"link_type": "linux_sll"}, ["linux_sll", "ipv4", "tcp", "payload"]),
+    (tunnelled("gue"), {}, ["ethernet", "ipv4", "gue", "inner ipv4", "inner tcp", "payload"]),
+    (
+        tunnelled("vxlan"),
+        {},
+        ["ethernet", "ipv4", "vxlan", "inner ethernet", "inner ipv4", "inner tcp", "payload"],
+    ),
+    (FRAME[:12] + b"\x08\6" + bytes(28), {}, ["ethernet", "payload"]),
+]
+
+
+@pytest.mark.parametrize(("frame", "options", "names"), LAYOUTS)
+def test_a_layout_is_drawn_to_scale(frame, options, names):
+    layout = gso.parse(frame, **options)
+    svg = layout._repr_svg_()
+    assert len(svg) < 60_000
+    root = ET.fromstring(svg)
+    titles = [one.find(f"{SVG}title").text for one in root.iter(f"{SVG}g")]
+    assert [one.partition(":")[0] for one in titles] == names
+    starts = [int(one.split("from byte ")[1].split()[0]) for one in titles]
+    assert starts == sorted(starts)
+    assert starts[0] == layout.mac_header
+    assert starts[-1] == layout.payload
+    text = " ".join(one.text or "" for one in root.iter(f"{SVG}text"))
+    for name in ("network_header", "transport_header", "inner_mac_header"):
+        at = getattr(layout, name)
+        assert (f"{name} {at}" in text) == (at is not None)
+
+
+@given(packets.frames())
+def test_any_layout_can_be_drawn(frame_and_link):
+    frame, link_type = frame_and_link
+    try:
+        layout = gso.parse(frame, link_type=link_type)
+    except gso.GsoError:
+        return
+    svg = layout._repr_svg_()
+    assert len(svg) < 60_000
+    assert ET.fromstring(svg).tag == f"{SVG}svg"
 
 
 def test_captures_have_a_short_repr(capture):

@@ -6,7 +6,7 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 from gso.cli import main
-from gso.drawing.svg import Box, Mark, packet_drawing
+from gso.svg import Box, Mark, packet_drawing
 
 CAPTURE = Path(__file__).parents[1] / "kernel/data/incident-patched.pcapng"
 SVG = "{http://www.w3.org/2000/svg}"
