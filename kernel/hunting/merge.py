@@ -12,6 +12,7 @@ from gso.kernel.guest_files import understood
 from gso.kernel.hunting.findings import NAME, RESULTS
 
 _SUMS = ("stacks", "legal", "judged")
+_LOST = ("number", "text", "why")
 
 
 def merge(folders: Sequence[Path], results: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -42,7 +43,7 @@ def _merged(folders: Sequence[Path], results: Sequence[dict[str, Any]]) -> dict[
         seen[index] = folder
     missing = [n for n in range(1, first["shard"][1] + 1) if n not in seen]
     found = _findings(results)
-    lost = [lost for one in results for lost in one["lost"]]
+    lost = [{key: lost[key] for key in _LOST} for one in results for lost in one["lost"]]
     sums = {key: sum(one[key] for one in results) for key in _SUMS}
     nothing = missing or not sums["judged"]
     return {
@@ -67,7 +68,7 @@ def _findings(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     every = [finding for one in results for finding in one["findings"]]
     found: dict[str, dict[str, Any]] = {}
     for finding in sorted(every, key=lambda one: int(one["number"])):
-        before = found.setdefault(finding["text"], {**finding, "seen": 0})
+        before = found.setdefault(finding["text"], {**finding, "why": finding["why"], "seen": 0})
         before["seen"] += finding["seen"]
     return list(found.values())
 

@@ -23,7 +23,7 @@ def load(folder: Path) -> dict[str, Any]:
         results = json.loads(path.read_text())
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"{path} is not JSON: {error}") from None
     if not isinstance(results, dict) or "schema" not in results:
         raise UsageError(f"{path} has no results of gso-kernel verify")
@@ -42,7 +42,10 @@ def reading(folder: Path) -> Iterator[None]:
     """Turn what goes wrong with a damaged results file into an error that names the file."""
     try:
         yield
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+    except (
+        *(KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError),
+        RecursionError,
+    ) as error:
         path = folder / RESULTS
         raise UsageError(
             f"{path} does not follow {SCHEMA.name}: {type(error).__name__} {error}"

@@ -29,13 +29,13 @@ def merge(folders: Sequence[Path], parent: Path, command: str) -> tuple[Path, di
         UsageError: the folders are not the parts of one run, or cannot be read.
     """
     found, missing = belonging([Found(folder, load(folder)) for folder in folders])
-    names = "+".join(found[0].results["patches"] or found[0].results["shard"]["kernels"])[:80]
-    folder = parent.resolve() / f"{time.strftime('%Y%m%d-%H%M%S')}-{Path(names).name}-merged"
-    try:
-        folder.mkdir(parents=True)
-    except OSError as error:
-        raise UsageError(f"cannot make {folder}: {error.strerror}") from None
     with reading(found[0].folder):
+        names = "+".join(found[0].results["patches"] or found[0].results["shard"]["kernels"])[:80]
+        folder = parent.resolve() / f"{time.strftime('%Y%m%d-%H%M%S')}-{Path(names).name}-merged"
+        try:
+            folder.mkdir(parents=True)
+        except OSError as error:
+            raise UsageError(f"cannot make {folder}: {error.strerror}") from None
         merged = _merged(found, missing) | {"command": command, "folder": str(folder)}
     for one in found:
         for kernel in one.results["kernels"]:

@@ -24,8 +24,9 @@ def write(folder: Path) -> None:
             KTAP: ktap(results),
             KCIDB: kcidb(results),
         }
+        encoded = {name: text.encode() for name, text in made.items()}
     try:
-        for name, text in made.items():
-            (folder / name).write_text(text, encoding="utf-8")
+        for name, data in encoded.items():
+            (folder / name).write_bytes(data)
     except OSError as error:
         raise UsageError(f"cannot write the report into {folder}: {error.strerror}") from None

@@ -111,7 +111,8 @@ def merge(folders: Sequence[Path]) -> Zoo:
                 raise UsageError(f"{one.folder / RESULTS} is not of the schema {_NAME}")
             for row in one.results["faults"]:
                 seen[row["fault"], row["kernel"]] = _read(row, one.folder)
-        kernels, every = dict(first["kernels"]), list(first["shard"]["faults"])
+        kernels = {_name(kernel): _name(label) for kernel, label in first["kernels"].items()}
+        every = list(map(_name, first["shard"]["faults"]))
         pairs = [(fault, kernel) for fault in every for kernel in kernels]
         seconds = max(float(one.results["seconds"]) for one in found)
     lost = f"part {', '.join(map(str, missing))} of {first['shard']['count']} is not there"
@@ -124,7 +125,14 @@ def _read(row: dict[str, Any], folder: Path) -> Specimen:
     evidence = folder / Path(row["folder"]).name if row["folder"] else None
     verdict, why = Verdict(row["verdict"]), str(row["why"])
     kept = evidence if evidence and evidence.is_dir() else None
-    return Specimen(row["fault"], row["kernel"], verdict, why, float(row["seconds"]), kept)
+    names = _name(row["fault"]), _name(row["kernel"])
+    return Specimen(*names, verdict, why, float(row["seconds"]), kept)
+
+
+def _name(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no name")
+    return value
 
 
 def specimen(fault: str, report: KernelReport, folder: Path | None) -> Specimen:

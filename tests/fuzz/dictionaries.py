@@ -6,6 +6,7 @@ Writes one file of libFuzzer's form a target: python tests/fuzz/dictionaries.py 
 from __future__ import annotations
 
 import ast
+import json
 import re
 import struct
 import sys
@@ -17,6 +18,11 @@ from gso.kernel.trees import patches
 
 import gso
 from gso.capture import format as capture_format
+
+TESTS = Path(__file__).resolve().parents[1]
+sys.path.append(str(TESTS))
+
+import result_files  # noqa: E402  (after the path to it)
 
 ROOT = Path(__file__).resolve().parents[2]
 _SIGN = r"""[^"\\\n]|\\[ntr]|\\x[0-9a-f]{2}"""
@@ -39,7 +45,10 @@ def words(target: str) -> list[bytes]:
         found = {word for path in (ROOT / "gso/traces").glob("*.py*") for word in _literals(path)}
     elif target == "patch":
         found = {*_MAIL, *(b"\n" + word for word in patches._WORDS)}
-    elif target == "guest":
+    elif target == "results":
+        parts = [json.dumps(result_files.parts(name)).encode() for name in result_files.NAMES]
+        found = {word for part in parts for word in re.findall(rb'"\w+":', part)}
+    elif target in ("guest", "progress"):
         keys = (*messages._FORMS, *messages._EXCHANGE, "stage", "cell", "end")
         found = {b'"%s":' % key.encode() for key in keys} | {b"true", b"false", b"null", b"\n"}
     else:

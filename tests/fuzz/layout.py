@@ -76,7 +76,9 @@ def bundle(work: Path, out: Path) -> None:
         command += ["--hidden-import", module]
     for path in data(library):
         command += ["--add-data", f"{path}:{path.parent.relative_to(library)}"]
-    command += ["--add-data", f"{TESTS / 'vectors'}:vectors", HERE / "fuzz.py"]
+    for folder in ("vectors", "kernel/data"):
+        command += ["--add-data", f"{TESTS / folder}:{folder}"]
+    command.append(HERE / "fuzz.py")
     # PyInstaller starts programs that need not be watched for errors of memory.
     unwatched = {key: value for key, value in os.environ.items() if key != "LD_PRELOAD"}
     subprocess.run(command, check=True, env=unwatched)

@@ -16,6 +16,7 @@ TESTS = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(TESTS))
 
 import capture_files as build  # noqa: E402  (after the path to it)
+import result_files  # noqa: E402
 import vectorset  # noqa: E402
 
 LONGEST = 700
@@ -35,6 +36,11 @@ def seeds(target: str) -> Iterator[bytes]:
         yield from patches()
     elif target == "guest":
         yield from guests()
+    elif target == "progress":
+        yield from (b"\6" + said for said in guests())
+        yield b"\0" + b'{"stage": "modules"}\n{"stage": "end", "ok": true}\n{"stage": "end"}\n'
+    elif target == "results":
+        yield from results()
     elif target == "checksum":
         yield from (bytes(5) + bytes(range(n)) for n in (0, 1, 7, 64, 200))
     else:
@@ -159,6 +165,17 @@ def guests() -> Iterator[bytes]:
     )
     yield b'{"stage": "end", "ok": true, "modules": {"fou": "0f"}, "packets_after": {"a": 1}}'
     yield b'{"stage": "functions", "watched": {"f": {"symbols": ["f"], "why": ""}}}'
+
+
+def results() -> Iterator[bytes]:
+    """Parts as they are, with one thing and with some changed, and as a file."""
+    for kind, name in enumerate(result_files.NAMES):
+        yield bytes([kind])
+        yield from (bytes([kind, where, where]) for where in range(0, 250, 25))
+        yield bytes([kind, 9, 7, 200, 1, 3, 40])
+        text = json.dumps(result_files.parts(name)[0]).encode()
+        yield bytes([next(k for k in range(0x80, 0xC0) if k % 3 == kind)]) + text
+        yield bytes([next(k for k in range(0x80, 0xC0) if k % 3 == kind)]) + b"[" * 5000
 
 
 def write(target: str, folder: Path) -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
+import os
 import struct
 import sys
 import tempfile
@@ -18,8 +20,14 @@ from typing import Any
 
 from gso.kernel.errors import TestBedError, UsageError
 from gso.kernel.guest_files import GuestFileError
+from gso.kernel.hunting import merge as hunted
 from gso.kernel.judging import coverage, evidence
-from gso.kernel.machine import messages
+from gso.kernel.machine import channel, messages
+from gso.kernel.report import load, zoo
+from gso.kernel.report import parts as found_parts
+from gso.kernel.report.compare import compare
+from gso.kernel.report.merge import merge
+from gso.kernel.report.write import write
 from gso.kernel.trees import patches
 
 import gso
@@ -35,6 +43,7 @@ from gso.versions import KERNELS
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 import reference
+import result_files
 import vectorset
 
 PORTS = {
@@ -59,6 +68,10 @@ MOST_BY_REFERENCE = 20
 """The reference is in plain Python: more segments of a frame than these are not compared."""
 SMALLEST_VIRTIO = 8
 """The kernel takes a smaller gso_size of a virtio header for this one."""
+STATUSES = (0, 1, TestBedError.exit_status)
+EXCHANGES = {"scenarios": [{"name": "s", "traffic": [{"name": "t"}, {"name": "u"}]}]}
+LONGEST_SAID = 1 << 15
+"""Bytes that a pipe holds, so that writing what a guest says does not wait."""
 CHANGED = 64
 """Bytes of an input that are one frame of `doors`."""
 SEPARATOR = b"\n====\n"
@@ -446,10 +459,73 @@ def guest(data: bytes) -> None:
             evidence.read_cell({"scenario": "s", "traffic": "t"}, Path(folder)).summary()
 
 
+def progress(data: bytes) -> None:
+    """What comes out of a guest's port is taken alike, whatever pieces it comes in."""
+    cut, said = 1 + (data[:1] or b"\0")[0], data[1:LONGEST_SAID]
+    assert heard(said, len(said) + 1) == heard(said, cut)
+
+
+def heard(said: bytes, cut: int) -> str:
+    """What was taken of it, or why it was refused; in pieces of so many bytes."""
+    with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
+        try:
+            with channel.Channel(EXCHANGES, Path(folder)) as port:
+                for at in range(0, len(said), cut):
+                    os.write(port.writer, said[at : at + cut])
+                    port.read()
+        except GuestFileError as error:
+            if not port.end:
+                return str(error)
+        # What comes after the end is seen, and refused, only where it comes at once.
+        return repr((port.end, channel.events(Path(folder))))
+
+
+def results(data: bytes) -> None:
+    """Results of a run, of its parts, of a zoo and a hunt give a report and a sum, or are refused.
+
+    The first byte says of what; then come changes to what is well formed, or a file itself.
+    """
+    kind, rest = (data[:1] or b"\0")[0], data[1:]
+    name = result_files.NAMES[kind % len(result_files.NAMES)]
+    files = [json.dumps(part).encode() for part in result_files.parts(name)]
+    if kind & 0x80:
+        files[kind >> 6 & 1] = rest
+    else:
+        changed_part = result_files.damaged(result_files.parts(name)[kind >> 6 & 1], rest)
+        files[kind >> 6 & 1] = json.dumps(changed_part).encode()
+    with tempfile.TemporaryDirectory(dir=MEMORY) as top:
+        folders = [Path(top, str(number)) for number, _ in enumerate(files)]
+        for folder, file in zip(folders, files, strict=True):
+            folder.mkdir()
+            (folder / name).write_bytes(file)
+        for gathered in (folders, folders[:1], folders[1:]):
+            with contextlib.suppress(UsageError, GuestFileError):
+                assert gather(name, gathered, Path(top)) in STATUSES
+
+
+def gather(name: str, folders: list[Path], top: Path) -> int:
+    """What `gso-kernel report`, with and without --merge, and `compare` do; the exit status."""
+    if name == zoo.RESULTS:
+        visit = zoo.merge(folders)
+        return len(visit.text()) and visit.exit_status
+    if name != load.RESULTS:
+        told = [found_parts.read(folder / name) for folder in folders]
+        merged = hunted.merge(folders, told)
+        return len(hunted.text(merged)) and int(merged["exit_status"])
+    for folder in folders:
+        with contextlib.suppress(UsageError):
+            write(folder)
+    with contextlib.suppress(UsageError), load.reading(folders[0]), load.reading(folders[-1]):
+        compare(load.load(folders[0]), load.load(folders[-1])).summary()
+    return int(
+        merge(folders, top / "merged" / str(len(list(top.iterdir()))), "c")[1]["exit_status"]
+    )
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
     function.__name__: function
     for function in (
         *(parse, segment, checksum, capture, fields, vnet, coalesce, trace),
-        *(doors, patch, guest),
+        *(doors, patch, guest, progress, results),
     )
 }
