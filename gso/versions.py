@@ -1,12 +1,14 @@
-"""What other Linux kernels do otherwise than 6.12, the reference: a row for each version.
+"""The facts in which other Linux kernels differ from 6.12, the reference: a row for each version.
 
 Everything that depends on ``kernel=`` asks these rows, compiled code by `gso.headers._kernel`.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from enum import IntFlag
+from itertools import islice
 from typing import Final, Literal, TypeAlias, cast
 
 KernelVersion: TypeAlias = Literal["6.1", "6.12", "7.3"]
@@ -29,11 +31,13 @@ class Fact(IntFlag):
     ACCECN_GRO = 1 << 3
     """GRO merges TCP segments that all have CWR, as accurate ECN. (tcp_gro_receive)"""
     VNET_DISSECTS = 1 << 4
-    """A virtio header without NEEDS_CSUM has TAP devices look for the transport header too, behind
+    """A virtio header without NEEDS_CSUM has TAP devices look for the transport header too, after
     VLAN tags too, and the IP version must be that of its type. (virtio_net_hdr_to_skb)"""
     VNET_BEFORE_USO = 1 << 5
     """A virtio header cannot ask for USO, csum_start may be in the IP header, and none is counted
     where a TAP device does not look for the transport header."""
+    SHORT_IPV4 = 1 << 6
+    """IPv4 has no BIG TCP: a total length of 0 is refused. (ip_rcv_core)"""
 
 
 _NEWER = (
@@ -42,28 +46,47 @@ _NEWER = (
 
 REFERENCE: Final = "6.12"
 KERNELS: Mapping[KernelVersion, Fact] = {
-    "6.1": Fact.VNET_BEFORE_USO,
+    "6.1": Fact.VNET_BEFORE_USO | Fact.SHORT_IPV4,
     REFERENCE: Fact(0),
     "7.3": _NEWER,
 }
 
 
 def facts_of(kernel: str) -> Fact:
-    """What the kernel does otherwise than 6.12. Raises ValueError for one that is not known."""
+    """Return the facts in which the kernel differs from 6.12.
+
+    Raises ValueError for one that is not known.
+    """
     if kernel not in KERNELS:
         raise ValueError(f"kernel is one of {', '.join(KERNELS)}, not {kernel!r}")
     return KERNELS[cast("KernelVersion", kernel)]
 
 
 def nearest(release: str) -> KernelVersion:
-    """The newest known kernel that is not newer than a release such as ``6.12.117+deb12-amd64``.
+    """Return the newest known kernel that is not newer than a release.
 
-    The oldest one for releases before it.
+    A release is such as ``6.12.117+deb12-amd64``. The oldest known kernel stands for those before
+    it.
     """
     number = _number(release)
     older = [kernel for kernel in KERNELS if _number(kernel) <= number]
     return older[-1] if older else next(iter(KERNELS))
 
 
+def may_be(release: str) -> tuple[KernelVersion, ...]:
+    """Return the known kernels that a release may be like: one, or the two that it lies between.
+
+    All of them where the release is not known, "".
+    """
+    number = _number(release)
+    if not number:
+        return tuple(KERNELS)
+    newer = (kernel for kernel in KERNELS if _number(kernel) > number)
+    older = nearest(release)
+    if _number(older) >= number:
+        return (older,)
+    return (older, *islice(newer, 1))
+
+
 def _number(release: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in release.split("-", maxsplit=1)[0].split(".")[:2])
+    return tuple(int(part) for part in re.findall(r"\d+", release)[:2])

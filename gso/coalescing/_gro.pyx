@@ -16,7 +16,9 @@ from libc.string cimport memcmp, memcpy
 
 from gso.buffers._bytes cimport get16, load16
 from gso.buffers._checksum cimport fold, length_sum, short_sum, simd
-from gso.headers._kernel cimport KERNEL_ACCECN_GRO, KERNEL_NO_JUMBO, KERNEL_TWO_FIXED_IDS
+from gso.headers._kernel cimport (
+    KERNEL_ACCECN_GRO, KERNEL_NO_JUMBO, KERNEL_SHORT_IPV4, KERNEL_TWO_FIXED_IDS,
+)
 from gso.headers._numbers cimport (
     GRE_CHECK, GRE_CHECK_HLEN, GRE_CSUM, GRE_KEY, GRE_RESERVED1, GRO_LEGACY_MAX_SIZE,
     GUE_FLAGS, GUE_FLAG_PRIV, GUE_HLEN_MASK, GUE_PFLAG_REMCSUM, GUE_PRIVATE_FLAGS,
@@ -374,8 +376,10 @@ cdef bint fits(
         return h.l4 == IPPROTO_TCP
     if h.l4 != IPPROTO_TCP or h.n > 1 or h.steps & 1 << STEP_GRE or h.network_header != link:
         return False
+    if h.inner_version == 4:
+        return not j.kernel & KERNEL_SHORT_IPV4
     # Segmentation takes the jumbo header out only right before TCP
-    return h.inner_version == 4 or h.l4_header == h.ip_header + IPV6_HLEN
+    return h.l4_header == h.ip_header + IPV6_HLEN
 
 
 # ---- the held packets -----------------------------------------------------------------------

@@ -49,8 +49,8 @@ def add(command: argparse.ArgumentParser) -> None:
         "--kernel",
         metavar="VERSION",
         type=_kernel_version,
-        help="the kernel that was traced, such as 6.12.117: names drop reasons that logs show as "
-        "numbers, which differ from version to version (default: that which the log names)",
+        help="the kernel that was traced, such as 6.12.117: rules judge, and drop reasons that "
+        "logs show as numbers get their names, by its version (default: that which the log names)",
     )
     command.add_argument(
         "--formats", action=_Formats, nargs=0, help="show which formats are read, and end"

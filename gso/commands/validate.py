@@ -16,6 +16,7 @@ from gso.capture import Capture, Reader
 from gso.commands.common import (
     AUTO,
     add_common,
+    add_kernel,
     open_source,
     positive,
     tunnel_ports,
@@ -33,6 +34,7 @@ from gso.rewriting.fine import look
 from gso.rules import Finding, Severity
 from gso.rules.findings import Findings
 from gso.rules.frames import validate_frame
+from gso.versions import KernelVersion
 
 _MOST_PACKETS = 10
 
@@ -57,6 +59,7 @@ def add(command: argparse.ArgumentParser) -> None:
         action="store_true",
         help="also judge IP packets that came in fragments, where all fragments are there",
     )
+    add_kernel(command)
     add_common(command)
 
 
@@ -130,7 +133,8 @@ def _validate(options: argparse.Namespace) -> int:
         options.input = name
         ports = tunnel_ports(options)
         return _write_one(
-            options, _judged(open_source(name), ports, options.mtu, options.reassemble)
+            options,
+            _judged(open_source(name), ports, options.mtu, options.reassemble, options.kernel),
         )
     if options.inputs.count("-") > 1:
         raise UsageError("standard input can be read once: give - once")
@@ -142,6 +146,7 @@ def _validate(options: argparse.Namespace) -> int:
         "ports": dict(options.tunnel_port),
         "mtu": options.mtu,
         "reassemble": options.reassemble,
+        "kernel": options.kernel,
     }
     work, here = partial(_read_bytes, **how), partial(_read, **how)
     answers = each(options.inputs, options.executor, work, here, _lost)
@@ -179,9 +184,15 @@ def _write_many(options: argparse.Namespace, answers: Iterator[tuple[str, _Answe
     return max(answer.status for _, answer in found)
 
 
-def _judged(source: Any, ports: dict[int, Any], mtu: int | None, reassemble: bool) -> _Verdict:
+def _judged(
+    source: Any,
+    ports: dict[int, Any],
+    mtu: int | None,
+    reassemble: bool,
+    kernel: KernelVersion,
+) -> _Verdict:
     verdict = _Verdict(reassembled=0 if reassemble else None)
-    judge = _Judge(verdict, ports, mtu)
+    judge = _Judge(verdict, ports, mtu, kernel)
     with Reader(source) as reader:
         try:
             for batch in reader:
@@ -264,8 +275,10 @@ def _many_json(found: list[tuple[str, _Answer]]) -> dict[str, Any]:
 class _Judge:
     """Judges packets, and tells `verdict` what is found in them."""
 
-    def __init__(self, verdict: _Verdict, ports: dict[int, Any], mtu: int | None) -> None:
-        self._verdict, self._ports, self._mtu = verdict, ports, mtu
+    def __init__(
+        self, verdict: _Verdict, ports: dict[int, Any], mtu: int | None, kernel: KernelVersion
+    ) -> None:
+        self._verdict, self._ports, self._mtu, self._kernel = verdict, ports, mtu, kernel
         self._pieces = Reassembler()
         # Findings in packets whose checksums are left to a device, by `Looked.left`
         self._known: dict[tuple[str, int], Findings] = {}
@@ -298,7 +311,7 @@ class _Judge:
             frame = bytes(batch.frames[index])
             complete = len(frame) >= int(batch.original_lengths[index])
             words: Any = {"link_type": link_type, "tunnel_ports": self._ports, "complete": complete}
-            found = validate_frame(frame, mtu=self._mtu, **words)
+            found = validate_frame(frame, mtu=self._mtu, kernel=self._kernel, **words)
             self._not_followed(not_followed(frame, **words))
             if left:
                 self._known[link_type, left] = found
@@ -318,7 +331,8 @@ class _Judge:
         if whole is None:
             return
         verdict.reassembled = (verdict.reassembled or 0) + 1
-        for one in validate_frame(whole.packet, link_type="raw", tunnel_ports=self._ports):
+        words = {"link_type": "raw", "tunnel_ports": self._ports, "kernel": self._kernel}
+        for one in validate_frame(whole.packet, **words):
             numbers = ", ".join(map(str, whole.numbers))
             together = replace(one, message=f"put together, {one.message} (packets {numbers})")
             verdict.add(together, whole.numbers[0])

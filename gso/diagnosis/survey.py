@@ -32,6 +32,7 @@ from gso.rules import RULES, explain, finding
 from gso.rules._judge import count_bits, judge_batch
 from gso.traces.formats import READERS
 from gso.traces.trace import Trace
+from gso.versions import may_be
 
 __all__ = ["Diagnoser", "diagnose"]
 
@@ -48,7 +49,8 @@ def diagnose(trace: Batches, kernel: str = "") -> Diagnosis:
     Args:
         trace: a whole trace, or its batches in order (`gso.TraceReader`): memory stays bounded.
         kernel: the version of the kernel that was traced, such as "6.12.117": numbers of drop
-            reasons get their names by it. "" for the one that the log names, if it does.
+            reasons get their names by it, and rules judge as it does. "" for the one that the log
+            names; where it names none, what kernels do not agree on is not judged.
     """
     diagnoser = Diagnoser(kernel)
     for batch in [trace] if isinstance(trace, Trace) else trace:
@@ -79,7 +81,7 @@ class Diagnoser:
         fill_context(batch)
         self.refusals.add(batch)
         self.formats |= dict.fromkeys([batch.format] if len(batch) else [])
-        violated, judged = judge_batch(batch.state)
+        violated, judged = judge_batch(batch.state, kernels=may_be(self.kernel))
         self.judged += count_bits(judged)
         known = batch.state["inner_mac_header"] != np.iinfo(np.int32).min
         self.offsets += int(np.count_nonzero(known))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, SupportsBytes
 
 from gso.buffers._checksum import checksum
@@ -19,6 +20,7 @@ from gso.headers.ends import (
 from gso.headers.fields import read_headers
 from gso.headers.header import Header
 from gso.headers.tunnels import BY_PORT
+from gso.versions import Fact, KernelVersion, facts_of
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -26,6 +28,11 @@ if TYPE_CHECKING:
     from gso.headers.tunnels import TunnelPorts
 
 __all__ = ["Check", "Status", "check"]
+
+_MOST = 0xFFFF
+"""The largest length that fits into its field."""
+_CARRYING = ("ipv4", "ipv6", "udp", "gre")
+"""Headers that have another packet after them in a tunnel: IPv4 has BIG TCP outside tunnels."""
 
 
 class Status(str, Enum):
@@ -86,13 +93,16 @@ def check(
     link_type: str = "ethernet",
     tunnel_ports: TunnelPorts | None = None,
     complete: bool = True,
+    kernel: KernelVersion | None = None,
 ) -> list[Check]:
     """Examine every length and checksum of the headers that a frame holds whole.
 
-    A length over 65535 bytes, which its field cannot hold, is expected as 0 (BIG TCP), and as 65535
-    in a PPPoE header. `complete` is False for a frame that the capture cut. The other arguments are
-    those of `gso.headers.fields.dissect`.
+    A length over 65535 bytes, which its field cannot hold, is expected as 65535 in a PPPoE header
+    and as 0 in others (BIG TCP), as far as `kernel` has such packets; None is for any kernel.
+    `complete` is False for a frame that the capture cut. The other arguments are those of
+    `gso.headers.fields.dissect`.
     """
+    facts = Fact.NO_JUMBO if kernel is None else facts_of(kernel)
     data = frame_bytes(frame)
     headers = read_headers(data, layout, link_type=link_type, tunnel_ports=tunnel_ports)
     headers = [h for h in headers if h.end - h.offset >= h.protocol.fixed and h.is_its_version]
@@ -102,7 +112,7 @@ def check(
         kind = header.protocol.name
         known = complete and not in_fragment(headers[:place])
         if known and kind in LENGTHS:
-            found.append(_length(header, ends[place - 1] if place else len(data), ends[place]))
+            found.append(_length(headers, place, [len(data), *ends], facts))
         if kind == "ipv4":
             found.append(_sum(header, data[header.offset : header.end], 0))
         elif kind in ("gre", "icmp") and "checksum" in header.values:
@@ -115,17 +125,43 @@ def check(
     return sorted(found, key=lambda one: one.offset)
 
 
-def _length(header: Header, around: int, end: int) -> Check:
-    """Check a length field in a level that ends at `around`; `end` is the believed end."""
+def _length(headers: list[Header], place: int, ends: list[int], facts: Fact) -> Check:
+    """Check a length field; `ends` has the end of the frame, then the believed ends of levels."""
+    header, around, end = headers[place], ends[place], ends[place + 1]
     name, uncounted = LENGTHS[header.protocol.name]
     value = header.values[name]
     if declared_end(header) == end:
         return Check(header.name, name, _offset(header, name), value, Status.RIGHT, value)
-    expected = around - header.offset - uncounted
-    if expected > 0xFFFF:
-        expected = 0xFFFF if header.protocol.name == "pppoe" else 0
+    expected: int | None = around - header.offset - uncounted
+    if around - header.offset - uncounted > _MOST:
+        expected = _of_too_long(headers, place, around, facts)
     status = Status.RIGHT if value == expected else Status.WRONG
     return Check(header.name, name, _offset(header, name), value, status, expected)
+
+
+def _of_too_long(headers: list[Header], place: int, end: int, facts: Fact) -> int | None:
+    """Return the length in the header of a packet that is too long for the field.
+
+    None where no number is right, as the kernel takes no such packet.
+    """
+    kind = headers[place].protocol.name
+    if kind == "pppoe":
+        return _MOST
+    if facts & Fact.NO_JUMBO or any(
+        _is_jumbo(header, options, end) for header, options in pairwise(headers[: place + 2])
+    ):
+        return 0
+    around_tcp = [one.protocol.name for one in headers if one.protocol.name in _CARRYING]
+    big = kind == "ipv4" and around_tcp == ["ipv4"] and headers[-1].protocol.name == "tcp"
+    return 0 if big and not facts & Fact.SHORT_IPV4 else None
+
+
+def _is_jumbo(ip: Header, options: Header, end: int) -> bool:
+    """Whether an IPv6 header and its options say the length together (RFC 2675, section 2)."""
+    if ip.protocol.name != "ipv6" or options.protocol.name != "hop-by-hop options":
+        return False
+    said = options.values.get("jumbo payload data")
+    return ip.values["payload length"] == 0 and said == end - ip.end
 
 
 def _offset(header: Header, name: str) -> int:

@@ -6,9 +6,11 @@
 ``judge.c``.
 """
 
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint64_t
 
 from gso.buffers._signals cimport PIECE, check_signals
+from gso.headers._arguments cimport as_kernel
+from gso.headers._kernel cimport known_types
 from gso.skb._skb cimport Skb
 
 import os
@@ -18,14 +20,18 @@ import numpy as np
 from gso.buffers._memory import new_array
 from gso.rules.table import RULES
 from gso.skb._skb import SKB_DTYPE
+from gso.versions import REFERENCE
 
 cdef extern from "judge.h" nogil:
     enum:
         RULE_COUNT "GSO_RULE_COUNT"
     const char **gso_rule_names
+    struct gso_kernel:
+        int32_t unknown
+        int32_t doubtful
     struct gso_judge:
         const char *name
-        void (*judge)(const Skb *rows, Py_ssize_t n, uint64_t *violated,
+        void (*judge)(const Skb *rows, Py_ssize_t n, const gso_kernel *kernel, uint64_t *violated,
                       uint64_t *judged) noexcept nogil
     const gso_judge *gso_judge_at(size_t i)
 
@@ -72,11 +78,23 @@ def use_judge(name):
 use_judge(os.environ.get("GSO_SIMD"))
 
 
-def judge_batch(rows, bint with_judged=True):
+cdef gso_kernel as_kernels(kernels) except *:
+    """What the judge has to know of kernels, of which the packets are from one."""
+    cdef unsigned int known, of_any = 0, of_all = 0xffffffff
+    for kernel in kernels:
+        known = known_types(as_kernel(kernel))
+        of_any |= known
+        of_all &= known
+    return gso_kernel(<int32_t>~of_any, <int32_t>(of_any & ~of_all))
+
+
+def judge_batch(rows, bint with_judged=True, kernels=(REFERENCE,)):
     """Judge rows of SKB_DTYPE: (violated, judged), uint64 of shape (n,), a bit for each rule.
 
-    `judged` is None unless it is asked for.
+    `judged` is None unless it is asked for. `kernels` are those, of `gso.versions.KERNELS`, that
+    the packets may be from: what they do not agree on is not judged.
     """
+    cdef gso_kernel kernel = as_kernels(kernels)
     rows = np.asarray(rows)
     if rows.dtype != SKB_DTYPE or rows.ndim != 1:
         raise TypeError(
@@ -94,7 +112,7 @@ def judge_batch(rows, bint with_judged=True):
         some = min(n - i, <Py_ssize_t>(PIECE // sizeof(Skb)))
         with nogil:
             chosen.judge(
-                <const Skb *>&raw[i * sizeof(Skb)], some, &out[i],
+                <const Skb *>&raw[i * sizeof(Skb)], some, &kernel, &out[i],
                 &seen[i] if with_judged else NULL)
         i += some
         check_signals()

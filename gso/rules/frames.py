@@ -13,6 +13,7 @@ from gso.headers.header import Header
 from gso.headers.tunnels import TunnelPorts
 from gso.rules.findings import Finding, Findings
 from gso.rules.table import Severity
+from gso.versions import REFERENCE, KernelVersion
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -38,6 +39,7 @@ def validate_frame(
     tunnel_ports: TunnelPorts | None = None,
     mtu: int | None = None,
     complete: bool = True,
+    kernel: KernelVersion = REFERENCE,
 ) -> Findings:
     """Judge one frame: header lengths, length fields, checksums and, with `mtu`, its size.
 
@@ -48,8 +50,8 @@ def validate_frame(
     headers = read_headers(data, **options)  # type: ignore[arg-type]
     ends = packet_ends(headers, data)
     found = list(_headers(headers, ends, complete=complete))
-    checks = check(data, complete=complete, **options)  # type: ignore[arg-type]
-    found += [finding for one in checks for finding in _field(one)]
+    checks = check(data, complete=complete, kernel=kernel, **options)  # type: ignore[arg-type]
+    found += [finding for one in checks for finding in _field(one, kernel)]
     if mtu is not None:
         found += _oversize(headers, ends, mtu)
     lacking: dict[str, tuple[str, ...]] = {}
@@ -61,7 +63,7 @@ def validate_frame(
     return Findings(found, judged, lacking.copy)
 
 
-def _field(one: Check) -> Iterator[Finding]:
+def _field(one: Check, kernel: KernelVersion) -> Iterator[Finding]:
     where = f"{one.header} {one.name} at {one.offset}"
     values = {"offset": one.offset, "value": one.value}
     if one.expected is not None:
@@ -107,6 +109,18 @@ def _field(one: Check) -> Iterator[Finding]:
             values,
             "the receiver drops the packet: InHdrErrors for IPv4, InCsumErrors for TCP and UDP.",
             "A header was changed without its checksum, or the frame was damaged.",
+        )
+    elif one.status is Status.WRONG and one.expected is None:
+        yield Finding(
+            "frame-length",
+            Severity.ERROR,
+            f"{where} is {one.value}, and nothing is right there in Linux {kernel}: its packet is "
+            "longer than 65535 bytes",
+            values,
+            "none on the host of the capture if its kernel has such packets, as 7.3 has. Others "
+            "trim the packet to that length or drop it (InTruncatedPkts, InHdrErrors).",
+            "A capture of a newer kernel, whose BIG TCP has no jumbo header and may be in tunnels: "
+            "say so (--kernel 7.3); or the sender made a longer packet than the field can tell.",
         )
     elif one.status is Status.WRONG:
         yield Finding(

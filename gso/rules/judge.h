@@ -55,10 +55,17 @@ enum { GSO_RULE_COUNT = GSO_RULES(GSO_ONE_RULE) };
 
 extern const char *const gso_rule_names[GSO_RULE_COUNT];
 
+/* Where the rules differ from kernel to kernel, of those that the packets may be from. */
+struct gso_kernel {
+    int32_t unknown;   /* bits of gso_type that mean something in none of them */
+    int32_t doubtful;  /* in some of them: a packet with these is not judged by its unknown bits */
+};
+
 struct gso_judge {
     const char *name;  /* as in simd.c */
     /* For each row a bit for each violated rule and, unless `judged` is NULL, each judged one. */
-    void (*judge)(const struct gso_skb *rows, ptrdiff_t n, uint64_t *violated, uint64_t *judged);
+    void (*judge)(const struct gso_skb *rows, ptrdiff_t n, const struct gso_kernel *kernel,
+                  uint64_t *violated, uint64_t *judged);
 };
 
 /* The i-th implementation that the CPU runs, the simplest first; NULL past the last. */

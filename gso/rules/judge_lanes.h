@@ -131,7 +131,7 @@ INLINE vec normal(const struct block *block, int field, int v)
     } else if (field == F_tnl_hlen) {
         missing |= (value < -0xffff) | (value > 0xffff);
         result = value - ((value >= 0x8000) & 0x10000);
-    } else {
+    } else if (field != F_gso_type) {  /* which has 32 bits, and no sign */
         missing |= value < 0;
     }
     return PICK(missing, none, result);
@@ -139,7 +139,7 @@ INLINE vec normal(const struct block *block, int field, int v)
 
 #define COLUMN(name) normal(block, F_##name, v)
 
-INLINE void judge(struct block *restrict block)
+INLINE void judge(struct block *restrict block, const struct gso_kernel *kernel)
 {
     for (int v = 0; v < VECTORS; v++) {
         vec violated[2] = {{0}}, judged[2] = {{0}};
@@ -334,7 +334,8 @@ INLINE void judge(struct block *restrict block)
         /* The head has one segment, so what is not in it is in the list. */
         RULE(R_FRAG_LIST, listed & KNOWN(data_length) & KNOWN(payload),
              payload - data_length > gso_size);
-        RULE(R_TYPE_UNKNOWN, cut, HAS(NO_TYPE));
+        RULE(R_TYPE_UNKNOWN, cut & (HAS(kernel->unknown) | ~HAS(kernel->doubtful)),
+             HAS(kernel->unknown));
         RULE(R_MANY_SEGMENTS, sized_pieces & KNOWN(length), (length >> 16) >= gso_size);
         /* A GRE header of 4 bytes has no number; one that has a key, too, is this long. */
         const vec gre = size - (HAS(GRE_CSUM) & 4);
@@ -359,7 +360,8 @@ INLINE uint64_t mask(vec (*halves)[VECTORS], int row)
     return ((const uint32_t *)halves[0])[row] | (uint64_t)((const uint32_t *)halves[1])[row] << 32;
 }
 
-static void JUDGE(const struct gso_skb *rows, ptrdiff_t n, uint64_t *violated, uint64_t *judged)
+static void JUDGE(const struct gso_skb *rows, ptrdiff_t n, const struct gso_kernel *kernel,
+                  uint64_t *violated, uint64_t *judged)
 {
     struct block block;
     struct gso_skb last[BLOCK];
@@ -372,7 +374,7 @@ static void JUDGE(const struct gso_skb *rows, ptrdiff_t n, uint64_t *violated, u
             memcpy(last, rows + at, (size_t)count * sizeof(*rows));
         }
         turn(count < BLOCK ? last : rows + at, &block);
-        judge(&block);
+        judge(&block, kernel);
         for (int i = 0; i < count; i++)
             violated[at + i] = mask(block.violated, i);
         if (judged)

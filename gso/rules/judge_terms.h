@@ -32,7 +32,6 @@ enum {
     IPXIP4 = 1 << 8, IPXIP6 = 1 << 9, UDP_TUNNEL = 1 << 10, UDP_TUNNEL_CSUM = 1 << 11,
     REMCSUM = 1 << 13, SCTP = 1 << 14, ESP = 1 << 15, UFO = 1 << 16, USO = 1 << 17,
     FRAGLIST = 1 << 18,
-    NO_TYPE = 0x3ff00000,              /* bits of gso_type that no version up to 7.3 has */
     ANY_TCP = TCPV4 | TCPV6,
     ANY_UDP = UFO | USO,
     ANY_GRE = GRE | GRE_CSUM,

@@ -18,6 +18,7 @@ from gso.constants import Context, GsoType, Tunnel
 from gso.rules._judge import judge_batch
 from gso.rules.table import RULES
 from gso.skb._skb import FIELDS, SKB_DTYPE, unknown_rows
+from gso.skb.state import stored
 
 __all__ = ["lacking"]
 
@@ -104,7 +105,7 @@ def lacking(judged: int, known: Mapping[str, int]) -> dict[str, tuple[str, ...]]
     rules = [rule for rule in RULES.values() if not judged >> rule.bit & 1]
     probes = _applying().copy()
     for name, value in known.items():
-        probes[name] = value
+        probes[name] = stored(name, value)
     bits = np.array([1 << rule.bit for rule in rules], np.uint64)
     applies = (judge_batch(probes)[1][:, None] & bits) != 0
     rules = [rule for rule, any_ in zip(rules, applies.any(axis=0).tolist(), strict=True) if any_]

@@ -21,6 +21,7 @@ from gso.rules.findings import Findings, finding
 from gso.rules.lacking import lacking
 from gso.rules.table import explain
 from gso.skb.state import SkbState, skb_array
+from gso.versions import REFERENCE, KernelVersion
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -37,6 +38,7 @@ def validate(
     link_type: str = ...,
     tunnel_ports: TunnelPorts | None = ...,
     mtu: int | None = ...,
+    kernel: KernelVersion = ...,
 ) -> list[Findings]: ...
 @overload
 def validate(
@@ -45,6 +47,7 @@ def validate(
     link_type: str = ...,
     tunnel_ports: TunnelPorts | None = ...,
     mtu: int | None = ...,
+    kernel: KernelVersion = ...,
 ) -> Findings: ...
 def validate(
     skb: SkbState | np.void | npt.NDArray[np.void] | Buffer | SupportsBytes,
@@ -52,6 +55,7 @@ def validate(
     link_type: str = "ethernet",
     tunnel_ports: TunnelPorts | None = None,
     mtu: int | None = None,
+    kernel: KernelVersion = REFERENCE,
 ) -> Findings | list[Findings]:
     """Find the rules that an sk_buff, or a frame, violates.
 
@@ -61,27 +65,34 @@ def validate(
         link_type: for a frame: its first header, as for `gso.headers.fields.dissect`.
         tunnel_ports: for a frame: UDP destination ports of tunnels, as for `gso.parse`.
         mtu: for a frame: the largest IP packet in bytes, if that is to be judged.
+        kernel: the Linux kernel that has the sk_buff or the frame: "6.12", "6.1" or "7.3".
 
     Returns:
         The findings; their ``not_judged`` has the fields that rules lack. For an array, those of
         each row.
 
-    Raises TypeError for an array or a row of records that are not of `gso.SKB_DTYPE`.
+    Raises TypeError for an array or a row of records that are not of `gso.SKB_DTYPE`, and
+    ValueError for a kernel that is not known.
     """
     if isinstance(skb, SkbState):
-        [violated], [judged] = judge_batch(skb_array([skb]))
+        [violated], [judged] = judge_batch(skb_array([skb]), kernels=(kernel,))
         return _findings(skb.known, int(violated), int(judged))
     if isinstance(skb, (np.void, np.ndarray)) and skb.dtype.names:
         rows = np.asarray(skb)
-        return _judge_rows(rows) if rows.ndim else _judge_rows(rows.reshape(1))[0]
+        if rows.ndim:
+            return _judge_rows(rows, kernel)
+        return _judge_rows(rows.reshape(1), kernel)[0]
     from gso.rules.frames import validate_frame  # noqa: PLC0415  (a tenth of import gso)
 
     frame = cast("Buffer | SupportsBytes", skb)
-    return validate_frame(frame, link_type=link_type, tunnel_ports=tunnel_ports, mtu=mtu)
+    return validate_frame(
+        frame, link_type=link_type, tunnel_ports=tunnel_ports, mtu=mtu, kernel=kernel
+    )
 
 
-def _judge_rows(rows: npt.NDArray[np.void]) -> list[Findings]:
-    masks = zip(rows, *(masks.tolist() for masks in judge_batch(rows)), strict=True)
+def _judge_rows(rows: npt.NDArray[np.void], kernel: KernelVersion) -> list[Findings]:
+    violated, judged = judge_batch(rows, kernels=(kernel,))
+    masks = zip(rows, violated.tolist(), judged.tolist(), strict=True)
     return [_findings(SkbState.from_row(row).known, *both) for row, *both in masks]
 
 
@@ -93,14 +104,17 @@ def _findings(known: dict[str, int], violated: int, judged: int) -> Findings:
     )
 
 
-def validate_batch(rows: npt.NDArray[np.void]) -> npt.NDArray[np.uint64]:
+def validate_batch(
+    rows: npt.NDArray[np.void], *, kernel: KernelVersion = REFERENCE
+) -> npt.NDArray[np.uint64]:
     """Judge many sk_buffs at once: uint64, shape (n,); bit i is set where rule i is violated.
 
     Args:
         rows: shape (n,), of `gso.SKB_DTYPE`, as `gso.skb_array` makes them: unknown fields have the
             lowest number of their type, and are zero where the row's ``zero_known`` is 0
             (``numpy.zeros``). Offsets may be signed or not: -2 is 65534.
+        kernel: the Linux kernel that has the sk_buffs, as for `validate`.
 
     `explain` tells what a mask means.
     """
-    return judge_batch(rows, with_judged=False)[0]
+    return judge_batch(rows, with_judged=False, kernels=(kernel,))[0]

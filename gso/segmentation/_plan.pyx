@@ -10,9 +10,9 @@ from libc.stdlib cimport malloc
 from libc.string cimport memcpy, memmove
 
 from gso.buffers._bytes cimport get16, load16
-from gso.headers._kernel cimport KERNEL_NO_JUMBO, KERNEL_PIECES_BY_COUNT, KERNEL_TWO_FIXED_IDS
+from gso.headers._kernel cimport KERNEL_NO_JUMBO, KERNEL_PIECES_BY_COUNT, known_types
 from gso.headers._numbers cimport (
-    GSO_BY_FRAGS, GSO_MAX_SEGS, SKB_GSO_TCP_FIXEDID_INNER, SKB_GSO_TCP_FIXEDID_OUTER,
+    GSO_BY_FRAGS, GSO_MAX_SEGS,
     IPPROTO_FRAGMENT, IPPROTO_TCP, IPPROTO_UDP, IPV4_FRAG_OFF, IPV6_EXT_HDRLEN, IPV6_FRAG_HLEN,
     IPV6_FRAG_ID, IPV6_HLEN, IPV6_NEXTHDR, IP_DF, JUMBO_HLEN, SKB_GSO_ALL, SKB_GSO_ESP,
     SKB_GSO_FCOE, SKB_GSO_GRE, SKB_GSO_GRE_CSUM, SKB_GSO_IPXIP4, SKB_GSO_IPXIP6, SKB_GSO_PARTIAL,
@@ -38,9 +38,7 @@ cdef enum:
 
 cdef int check_bits(const plan *p, fault *why, unsigned int gso_type) noexcept nogil:
     """Refuse bits that the kernel does not know."""
-    cdef unsigned int known = SKB_GSO_ALL
-    if p.kernel & KERNEL_TWO_FIXED_IDS:
-        known ^= SKB_GSO_TCP_FIXEDID | SKB_GSO_TCP_FIXEDID_OUTER | SKB_GSO_TCP_FIXEDID_INNER
+    cdef unsigned int known = known_types(p.kernel)
     if not gso_type & ~known:
         return 0
     return refuse(

@@ -36,5 +36,6 @@ cdef extern from "skb.h" nogil:
     # Where a field is in the record, in bytes.
     enum:
         FIELD_AT_LEN "offsetof(struct gso_skb, len)"
+        FIELD_AT_GSO_TYPE "offsetof(struct gso_skb, gso_type)"
         FIELD_AT_PROTOCOL "offsetof(struct gso_skb, protocol)"
         FIELD_AT_TNL_HLEN "offsetof(struct gso_skb, tnl_hlen)"

@@ -34,7 +34,8 @@ class SkbState:
     Attributes:
         len, data_len: bytes in all, and of these the bytes in pages.
         encapsulation: whether the inner offsets are in use.
-        gso_size, gso_type: of ``skb_shinfo(skb)``; payload bytes per segment and `gso.GsoType`.
+        gso_size, gso_type: of ``skb_shinfo(skb)``; payload bytes per segment and `gso.GsoType`,
+            32 bits of which the last one cannot be alone.
         inner_protocol_type: 0 is ENCAP_TYPE_ETHER (`inner_protocol` counts), 1 is
             ENCAP_TYPE_IPPROTO (`inner_ipproto` counts).
         protocol, inner_protocol: Ethernet types, host order.
@@ -108,8 +109,9 @@ class SkbState:
         for name, value in zip(FIELDS, numbers, strict=True):
             if value != _UNKNOWN[name] and (value or zero_known):
                 # A number that no sk_buff can hold is from a damaged log: it is not known.
+                number = value & 0xFFFFFFFF if name == "gso_type" else value
                 with contextlib.suppress(ValueError):
-                    values[name] = _checked(name, value)
+                    values[name] = _checked(name, number)
         return cls(**values)
 
 
@@ -130,13 +132,22 @@ def _checked(name: str, value: int) -> int:
         low, high = -0xFFFF, 0xFFFF
         number -= 1 << 32 if number >= 1 << 31 else 0
         number -= 1 << 16 if 0x8000 <= number <= 0xFFFF else 0
+    elif name == "gso_type":
+        low, high = 0, 0xFFFFFFFF
     else:
         low, high = 0, int(np.iinfo(SKB_DTYPE[name]).max)
+    if name == "gso_type" and number == 1 << 31:
+        raise ValueError("gso_type is 0x80000000: a bit for IPv4 IDs, and no kind of packet")
     if not low <= number <= high:
         raise ValueError(f"{name} is {number}, not within {low} to {high}")
     if name == "tunnel":
         return Tunnel(number)
     return number & 0xFFFF if name in OFFSETS or name == "csum_start" else number
+
+
+def stored(name: str, value: int) -> int:
+    """Return a field's number as SKB_DTYPE holds it: the 32 bits of gso_type with a sign."""
+    return value - (1 << 32) if name == "gso_type" and value >= 1 << 31 else value
 
 
 def skb_array(states: Iterable[SkbState] | int) -> npt.NDArray[np.void]:
@@ -152,5 +163,5 @@ def skb_array(states: Iterable[SkbState] | int) -> npt.NDArray[np.void]:
     rows = unknown_rows(len(known))
     for row, values in zip(rows, known, strict=True):
         for name, value in values.items():
-            row[name] = value
+            row[name] = stored(name, value)
     return rows

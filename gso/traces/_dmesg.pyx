@@ -6,7 +6,7 @@ A sentence, or a crash, is an event with the function that said it, or in which 
 `Trace.reason` has the kernel's words. Dumps and stacks that belong to it follow.
 """
 
-from libc.stdint cimport INT32_MIN, int16_t, int32_t, int64_t, uint64_t
+from libc.stdint cimport INT32_MIN, UINT32_MAX, int16_t, int32_t, int64_t, uint64_t
 from libc.string cimport memchr, memcpy
 
 from gso.traces._dumped_bytes cimport (
@@ -410,7 +410,7 @@ cdef class DmesgScanner(Scanner):
         self._number(p, end, b") len=", 6, &row.len)
         self._number(p, end, b" data_len=", 10, &row.data_len)
         self._number(p, end, b" gso_size=", 10, &row.gso_size)
-        self._number(p, end, b" gso_type=", 10, &row.gso_type)
+        self._gso_type(p, end, b" gso_type=", 10)
         # Before v4.14 bits after the first one meant others; the line does not tell the version.
         if row.gso_type != GSO_TCPV4:
             row.gso_type = INT32_MIN
@@ -441,7 +441,7 @@ cdef class DmesgScanner(Scanner):
         else:
             self._device_before(p, start)
             if words.sentence == TUN_TYPE:
-                self._number(at - 7, end, b" type: ", 7, &self.row.skb.gso_type)
+                self._gso_type(at - 7, end, b" type: ", 7)
                 self._number(at, end, b", gso_size ", 11, &self.row.skb.gso_size)
         self._keep_words(start, end)
 
@@ -591,6 +591,13 @@ cdef class DmesgScanner(Scanner):
         if self._get(p, end, key, size, &value) and 0 <= value <= 0x7fffffff:
             target[0] = <int32_t>value
 
+    cdef void _gso_type(
+        self, const char *p, const char *end, const char *key, int64_t size
+    ) noexcept nogil:
+        cdef int64_t value = 0
+        if self._get(p, end, key, size, &value) and 0 <= value <= UINT32_MAX:
+            self.row.skb.gso_type = <int32_t>value
+
     cdef void _offset(self, const char *p, const char *end, const char *key, int64_t size,
                       int32_t *target) noexcept nogil:
         cdef int64_t value = 0
@@ -611,7 +618,7 @@ cdef class DmesgScanner(Scanner):
             at = find(p, end, b"gso(", 4)
             if at != NULL:
                 self._number(at, end, b"size=", 5, &row.gso_size)
-                self._number(at, end, b"type=", 5, &row.gso_type)
+                self._gso_type(at, end, b"type=", 5)
         elif part == PART_CSUM:
             self._checksum(p, end)
         elif part == PART_HASH:

@@ -8,7 +8,7 @@
 own or on the same one.
 """
 
-from libc.stdint cimport int32_t, int64_t, uint64_t
+from libc.stdint cimport UINT32_MAX, int32_t, int64_t, uint64_t
 from libc.string cimport memchr
 
 from gso.traces._event_lines cimport EventLines, number_after, symbol_end, token_after
@@ -146,7 +146,7 @@ cdef class RetisScanner(EventLines):
             if number_after(at, end, b"size ", 5, 10, &number) and 0 <= number <= 0xffff:
                 self.row.skb.gso_size = <int32_t>number
             # retis calls the fragment's flags just flags.
-            if number_after(at, end, b"type ", 5, 10, &number) and 0 <= number <= 0x7fffffff:
+            if number_after(at, end, b"type ", 5, 10, &number) and 0 <= number <= UINT32_MAX:
                 self.row.skb.gso_type = <int32_t>number
 
     cdef void _skb(self, const char *p, const char *end) noexcept nogil:

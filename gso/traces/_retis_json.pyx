@@ -6,7 +6,7 @@ An event has sections: "common", "kernel", "skb-tracking", "skb-drop", "dev", "n
 v1.6 the addresses, the device and the namespace are in "skb".
 """
 
-from libc.stdint cimport int16_t, int32_t, int64_t, uint64_t
+from libc.stdint cimport UINT32_MAX, int16_t, int32_t, int64_t, uint64_t
 from libc.string cimport memchr, memcmp, memcpy
 
 from gso.traces._event_lines cimport EventLines
@@ -235,6 +235,8 @@ cdef class RetisJsonScanner(EventLines):
             self.sport = number
         elif member == DPORT:
             self.dport = number
+        elif member == GSO_TYPE and number <= UINT32_MAX:
+            self.row.skb.gso_type = <int32_t>number
         elif number <= 0x7fffffff:
             self._field(member, <int32_t>number)
 
@@ -247,8 +249,6 @@ cdef class RetisJsonScanner(EventLines):
             self.row.skb.data_len = number
         elif member == GSO_SIZE:
             self.row.skb.gso_size = number
-        elif member == GSO_TYPE:
-            self.row.skb.gso_type = number
 
     cdef void _string(self, int member, const char *p, const char *end) noexcept nogil:
         cdef const char *colon

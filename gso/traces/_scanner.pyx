@@ -6,7 +6,9 @@ The bytes are passed over once, without the GIL. Each name is kept once, in a ta
 its number. No line is read past its end, and none makes more than one event.
 """
 
-from libc.stdint cimport INT32_MIN, INT64_MIN, int8_t, int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport (
+    INT32_MIN, INT64_MIN, UINT32_MAX, int8_t, int32_t, int64_t, uint8_t, uint32_t, uint64_t,
+)
 from libc.stdlib cimport free
 from libc.string cimport memchr, memcpy
 
@@ -29,7 +31,7 @@ from gso.traces._text cimport (
     skip_blanks, skip_key, skip_token, starts,
 )
 from gso.traces._tuple cimport FLOW_ROOM, flow_of
-from gso.skb._skb cimport FIELD_AT_TNL_HLEN, Skb
+from gso.skb._skb cimport FIELD_AT_GSO_TYPE, FIELD_AT_TNL_HLEN, Skb
 
 from gso.buffers._memory import new_array
 from gso.skb._skb import FIELDS, SKB_DTYPE, unknown_rows
@@ -927,6 +929,8 @@ cdef class Scanner:
                     return 0
             elif number < 0:
                 return 0                # no field can be negative: the line is damaged there
+            elif key.at == FIELD_AT_GSO_TYPE and number <= UINT32_MAX:
+                number = <int32_t>number    # all of its 32 bits are flags
             put(&row.skb, key.at, key.width, number)
         elif key.target == T_OFFSET:
             put(&row.skb, key.at, key.width, number & 0xffff)

@@ -27,6 +27,7 @@ class Options:
         self.times = times
         self.timeout = timeout
         self.newer = kernel == "7.3"
+        self.short_ipv4 = kernel == "6.1"
         self.segmenting = {**self.parsing, "kernel": kernel}
 
 
@@ -219,8 +220,11 @@ class Packet:
         if options.newer:
             return length < LIMIT or one.l4 == 6
         big = one.l4 == 6 and not walk.kinds and walk.network_header == options.link
-        extensions = walk.inner_version == 6 and walk.l4_header != walk.ip_header + 40
-        return length < LIMIT or (big and not extensions)
+        if walk.inner_version == 4:
+            big &= not options.short_ipv4
+        elif walk.l4_header != walk.ip_header + 40:  # extension headers
+            big = False
+        return length < LIMIT or big
 
     def ways(self, options):
         """The bits for IDs that stay the same, that are to be tried."""

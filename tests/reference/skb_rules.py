@@ -48,7 +48,7 @@ def inner_offsets_count(skb: SkbState) -> bool:
     return skb.tnl_hlen is not None
 
 
-def verdicts(skb: SkbState) -> dict[str, bool]:
+def verdicts(skb: SkbState, kernel: str = "6.12") -> dict[str, bool]:
     """For each rule that can be judged: whether it is violated."""
     found: dict[str, bool] = {}
 
@@ -74,7 +74,7 @@ def verdicts(skb: SkbState) -> dict[str, bool]:
     types(skb, rule)
     transmission(skb, rule)
     inner_kind(skb, rule)
-    shared_info(skb, rule)
+    shared_info(skb, rule, kernel)
     untrusted(skb, rule)
     handlers(skb, rule)
     checksums(skb, rule)
@@ -247,10 +247,15 @@ def sized(skb: SkbState) -> bool:
     return "tunnel-header-negative" in found
 
 
-def shared_info(skb: SkbState, rule) -> None:
+def unknown_bits(kernel: str) -> int:
+    known = {*range(20)} if kernel != "7.3" else {*range(20), 30, 31} - {3}
+    return sum(1 << bit for bit in range(32) if bit not in known)
+
+
+def shared_info(skb: SkbState, rule, kernel: str) -> None:
     gso, size = skb.gso_type, skb.gso_size
     if gso is not None and size:
-        rule("gso-type-unknown", gso & 0x3FF00000)
+        rule("gso-type-unknown", gso & unknown_bits(kernel))
         if gso & G.FRAGLIST:
             single = gso & (G.TCPV4 | G.TCPV6 | G.UDP_L4)
             rule("fraglist-kind", not single or gso & TUNNELS)

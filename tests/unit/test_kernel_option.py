@@ -11,7 +11,8 @@ from scapy.packet import Raw
 import gso
 import reference
 from gso import GsoError, GsoType, Reason
-from gso.versions import KERNELS, REFERENCE, facts_of, nearest
+from gso.cli import main
+from gso.versions import KERNELS, REFERENCE, facts_of, may_be, nearest
 
 OUTER, INNER = GsoType.TCP_FIXEDID_OUTER, GsoType.TCP_FIXEDID_INNER
 SIZE = 100
@@ -142,6 +143,9 @@ def test_batches_and_headers_take_the_kernel_too():
         lambda k: gso.coalesce([], kernel=k),
         lambda k: gso.segment_vnet(bytes(100), kernel=k),
         lambda k: gso.segment_vnet_batch([], np.zeros(0, gso.VNET_DTYPE), kernel=k),
+        lambda k: gso.validate(gso.SkbState(), kernel=k),
+        lambda k: gso.validate(build(ip(), tcp()), kernel=k),
+        lambda k: gso.validate_batch(gso.skb_array(1), kernel=k),
         facts_of,
     ],
 )
@@ -155,6 +159,143 @@ def test_releases_find_the_kernel_that_is_known():
     assert [nearest(r) for r in ("6.12.117+deb12-amd64", "6.1.0-50-amd64", "7.3.4-1", "6.18.44")] \
         == ["6.12", "6.1", "7.3", "6.12"]  # fmt: skip
     assert nearest("5.10.0") == "6.1"
+
+
+@pytest.mark.parametrize(
+    ("release", "kernels"),
+    [
+        ("", ("6.1", "6.12", "7.3")),
+        ("5.10.0-30-amd64", ("6.1",)),
+        ("6.1.0", ("6.1",)),
+        ("6.8.0-45-generic", ("6.1", "6.12")),
+        ("6.12.117+deb12-amd64", ("6.12",)),
+        ("6.18.44", ("6.12", "7.3")),
+        ("7.3-rc1", ("7.3",)),
+        ("8.0", ("7.3",)),
+    ],
+)
+def test_a_release_may_be_like_the_kernels_that_it_lies_between(release, kernels):
+    assert may_be(release) == kernels
+
+
+# --- rules ---
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("bit", range(32))
+def test_a_bit_of_gso_type_is_known_where_segmentation_takes_it(bit, kernel):
+    """TCP_FIXEDID is 7.3's no more; the bits that it has instead are unknown before."""
+    bits = 1 << bit | GsoType.TCPV4
+    try:
+        gso.segment(build(ip(), tcp()), SIZE, gso_type=bits, kernel=kernel)
+        means_nothing = False
+    except GsoError as error:
+        means_nothing = "mean nothing in this kernel" in str(error)
+    state = gso.SkbState(gso_type=bits, gso_size=SIZE)
+    unknown = gso.RULES["gso-type-unknown"]
+    found = gso.validate(state, kernel=kernel)
+    assert (unknown.rule in [one.rule for one in found]) is means_nothing
+    assert unknown.rule in found.judged
+    rows = gso.skb_array([state])
+    assert gso.validate(rows, kernel=kernel) == [found]
+    assert gso.validate_batch(rows, kernel=kernel)[0] >> unknown.bit & 1 == means_nothing
+
+
+def test_the_last_bit_of_gso_type_stays_in_a_row_with_the_others():
+    state = gso.SkbState(gso_type=OUTER | INNER | GsoType.TCPV4, gso_size=SIZE, encapsulation=1)
+    row = gso.skb_array([state])[0]
+    assert gso.SkbState.from_row(row) == state
+    assert [one.rule for one in gso.validate(row, kernel="7.3")] == ["encapsulation-unmarked"]
+    with pytest.raises(ValueError, match="gso_type is 0x80000000"):
+        gso.SkbState(gso_type=INNER)
+
+
+@pytest.mark.parametrize(
+    ("bits", "kernel", "violated", "judged"),
+    [
+        (OUTER, "", [], 0),
+        (OUTER | INNER, "6.18.44", [], 0),
+        (GsoType.TCP_FIXEDID, "6.18.44", [], 0),
+        (GsoType.TCP_FIXEDID, "6.8.0-45-generic", [], 1),
+        (OUTER | INNER, "6.12.117", ["gso-type-unknown"], 1),
+        (OUTER | INNER, "7.3.4", [], 1),
+        (1 << 25, "", ["gso-type-unknown"], 1),
+        (OUTER | 1 << 25, "6.18.44", ["gso-type-unknown"], 1),
+    ],
+)
+def test_what_kernels_do_not_agree_on_is_not_judged_in_a_log_of_any_of_them(
+    bits, kernel, violated, judged
+):
+    line = (
+        "nc-1 [000] ..s1. 12.5: tcp_gso_segment: (tcp_gso_segment+0x0/0x500) "
+        f"skb=0xffff888100000000 gso_size=1448 gso_type={bits | GsoType.TCPV4:d}\n"
+    )
+    diagnosis = gso.diagnose(gso.read_trace(line.encode()), kernel)
+    assert [rule for case in diagnosis.cases for rule in case.rules] == violated
+    assert diagnosis.judged.get("gso-type-unknown", 0) == judged
+
+
+def jumbo(length):
+    """BIG TCP over IPv6 as kernels before 7.0 have it."""
+    plain = build(IPv6(src="fd00::1", dst="fd00::2", plen=0, nh=6), tcp(), payload=bytes(length))
+    options = bytes([6, 0, 0xC2, 4]) + (length + 28).to_bytes(4, "big")
+    return plain[:20] + bytes(1) + plain[21:54] + options + plain[54:]
+
+
+def big_vxlan():
+    tunnel = IP(src="10.0.0.1", dst="10.0.0.2", len=0)
+    outer = UDP(sport=5, dport=4789, len=0, chksum=0)
+    inner = Ether(src="02:00:00:00:00:03") / IP(src="10.0.0.1", dst="10.0.0.2", len=0) / tcp()
+    return build(tunnel, outer, VXLAN(vni=5), inner, payload=bytes(70_000))
+
+
+BIG = {
+    "ipv4": build(IP(src="10.0.0.1", dst="10.0.0.2", len=0), tcp(), payload=bytes(70_000)),
+    "ipv6": build(IPv6(src="fd00::1", dst="fd00::2", plen=0), tcp(), payload=bytes(70_000)),
+    "jumbo": jumbo(70_000),
+    "wrong jumbo": jumbo(70_000) + bytes(70),
+    "vxlan": big_vxlan(),
+    "ipip": build(
+        IP(src="10.0.0.1", dst="10.0.0.2", len=0, proto=4),
+        IP(src="10.0.0.3", dst="10.0.0.4", len=0),
+        tcp(),
+        payload=bytes(70_000),
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "kernels"),
+    [
+        ("ipv4", {"6.12", "7.3"}),
+        ("ipv6", {"7.3"}),
+        ("jumbo", {"6.1", "6.12", "7.3"}),
+        ("wrong jumbo", {"7.3"}),
+        ("vxlan", {"7.3"}),
+        ("ipip", {"7.3"}),
+    ],
+)
+def test_a_length_of_0_is_right_where_the_kernel_has_such_packets(name, kernels, tmp_path, capsys):
+    found = {kernel: gso.validate(BIG[name], kernel=kernel) for kernel in KERNELS}
+    wrong = {k: [one for one in every if one.rule == "frame-length"] for k, every in found.items()}
+    assert {kernel for kernel in KERNELS if not wrong[kernel]} == kernels
+    for kernel, every in wrong.items():
+        for one in every:
+            assert f"nothing is right there in Linux {kernel}" in one.message
+            assert one.fields.keys() == {"offset", "value"}
+    path = tmp_path / "big.pcap"
+    gso.write_capture(path, gso.Frames.from_list([BIG[name]]))
+    for kernel in KERNELS:
+        main(["validate", "--kernel", kernel, str(path)])
+        assert ("frame-length" in capsys.readouterr().out) is bool(wrong[kernel])
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("value", [1, 1500, 65535])
+def test_a_length_that_is_not_0_is_wrong_in_any_kernel(kernel, value):
+    frame = bytearray(BIG["ipv4"])
+    frame[16:18] = value.to_bytes(2, "big")
+    assert "frame-length" in [one.rule for one in gso.validate(frame, kernel=kernel)]
 
 
 # --- GRO ---
@@ -266,6 +407,22 @@ def test_other_sources_are_named():
 
 
 # --- limits ---
+
+
+def test_big_tcp_over_ipv4_came_after_6_1():
+    frames = gso.segment(build(ip(), tcp()) + bytes(90_000), 1000)
+    sizes = {"gro_max_size": 200_000, "gro_ipv4_max_size": 200_000}
+    made = {kernel: gso.coalesce(frames, kernel=kernel, **sizes) for kernel in KERNELS}
+    assert {kernel: len(merged) for kernel, merged in made.items()} == {
+        "6.1": 2,
+        "6.12": 1,
+        "7.3": 1,
+    }
+    assert made["6.1"].lengths.max() <= 14 + 65535
+    for kernel, merged in made.items():
+        for packet in merged:
+            lengths = [one for one in gso.validate(packet, kernel=kernel) if "length" in one.rule]
+            assert lengths == []
 
 
 def test_a_device_has_a_limit_for_each_family():
