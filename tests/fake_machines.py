@@ -12,15 +12,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import jsonschema
 import pytest
 from gso.kernel.judging import verdict
 from gso.kernel.machine import jobs
 from gso.kernel.machine.jobs import Job, Result
+from gso.kernel.report.load import SCHEMA
 from gso.kernel.runs import verify
 from gso.kernel.scenarios import DEFAULT_FAULT, SCENARIOS
 from gso.kernel.trees.targets import ImageTarget, distinct
 
 KINDS = ("ingress", "mirror", "wire")
+SAME = ("verdict", "exit_status", "patches", "steps", "acceleration", "error")
+SAME_OF_A_KERNEL = (
+    *("kernel", "id", "verdict", "still_failing", "flaky", "findings", "fault", "steps", "code"),
+    *("guests", "warnings", "error", "crashed", "planned", "part", "applications"),
+)
+SAME_OF_A_SCENARIO = ("name", "role", "verdict", "unpatched", "patched", "crashes", "runs", "flaky")
 FAILING = frozenset(s.name for s in SCENARIOS if DEFAULT_FAULT.roles.of(s) == "fault")
 
 
@@ -80,3 +88,19 @@ def fake_machines(folder: Path, kernels: int = 1) -> Iterator[Machines]:
         patch.setattr(verify.Options, "targets", targets)
         patch.setattr(verdict, "_exercised", lambda *_: True)
         yield made
+
+
+def results(folder: Path) -> dict:
+    (path,) = folder.glob("*/results.json")
+    found = json.loads(path.read_text())
+    jsonschema.validate(found, json.loads(SCHEMA.read_text()))
+    return found
+
+
+def alike(found: dict) -> dict:
+    """What a merged run and a whole one have in common: all but times and places."""
+    kernels = []
+    for kernel in found["kernels"]:
+        scenarios = [{k: s[k] for k in SAME_OF_A_SCENARIO} for s in kernel["scenarios"]]
+        kernels.append({**{k: kernel[k] for k in SAME_OF_A_KERNEL}, "scenarios": scenarios})
+    return {**{key: found[key] for key in SAME}, "kernels": kernels}

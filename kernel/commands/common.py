@@ -5,12 +5,16 @@ from __future__ import annotations
 import argparse
 import os
 import re
+from collections.abc import Iterator
+from concurrent.futures import Executor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from gso.kernel.errors import UsageError
 from gso.kernel.judging.parts import WHOLE, Part
 from gso.kernel.paths import patches_folder
+from gso.kernel.progress import Progress
 from gso.kernel.runs.baseline import Asked
 from gso.kernel.sandbox import TRUST
 
@@ -151,6 +155,28 @@ def add_shard(command: argparse.ArgumentParser, what: str) -> None:
         help=f"only the I-th of N parts of {what}, for N hosts at once; report --merge puts "
         "their results folders together",
     )
+
+
+def add_executor(command: argparse.ArgumentParser) -> None:
+    """Add the option for a cluster."""
+    command.add_argument(
+        "--executor",
+        metavar="ADDRESS",
+        help="boot the machines at the workers of a cluster of Dask: dask://HOST:8786, or its "
+        "scheduler's file (needs the extra dask, here and there)",
+    )
+
+
+@contextmanager
+def executor(options: argparse.Namespace, progress: Progress) -> Iterator[Executor | None]:
+    """Connect to the cluster of :func:`add_executor`; ``None``: this machine."""
+    if options.executor is None:
+        yield None
+        return
+    from gso.kernel.fleet.machines import machines  # noqa: PLC0415  (an extra)
+
+    with machines(options.executor, progress.note) as found:
+        yield found
 
 
 def _part(words: str) -> Part:

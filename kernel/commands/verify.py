@@ -10,12 +10,14 @@ from pathlib import Path
 
 from gso.kernel.bootable import VARIANTS
 from gso.kernel.commands.common import (
+    add_executor,
     add_kernels,
     add_results,
     add_selection,
     add_shard,
     check_writable,
     count,
+    executor,
     find_patch,
     kernel_options,
     seconds,
@@ -53,6 +55,7 @@ def add(command: argparse.ArgumentParser) -> None:
         help="scenarios that the patch is said to fix: without it they must fail; may be repeated",
     )
     add_results(command)
+    add_executor(command)
     add_shard(command, "the kernels, or of one kernel's scenarios")
     command.add_argument("--json", type=Path, metavar="FILE", help="write everything here too")
     command.add_argument(
@@ -108,11 +111,14 @@ def _verify(options: argparse.Namespace) -> int:
     if options.dry_run:
         print(*outlook(wanted), sep="\n")
         return 0
+    if options.executor and options.keep_vm:
+        raise UsageError("a machine can be kept on this host only: --keep-vm, or --executor")
     with ExitStack() as ends:
         kept = ends.enter_context(KeptMachine(options.keep_vm)) if options.keep_vm else None
         screen = TerminalScreen(quiet=options.quiet)
         try:
-            report = verify(wanted, screen, kept=kept)
+            machines = ends.enter_context(executor(options, screen))
+            report = verify(wanted, screen, machines, kept)
         finally:
             screen.close()
         screen.finish(report)

@@ -7,7 +7,7 @@ import json
 import sys
 import time
 
-from gso.kernel.commands.common import add_results, add_shard, seconds
+from gso.kernel.commands.common import add_executor, add_results, add_shard, executor, seconds
 from gso.kernel.report.terminal import TerminalScreen
 from gso.kernel.report.zoo import RESULTS
 from gso.kernel.runs.zoo import Visit, zoo
@@ -35,6 +35,7 @@ def add(command: argparse.ArgumentParser) -> None:
         help="name or glob of faults (default: all; see list); may be repeated",
     )
     add_results(command)
+    add_executor(command)
     add_shard(command, "the pairs of a fault and a kernel")
     command.add_argument(
         "--timeout",
@@ -56,7 +57,8 @@ def _zoo(options: argparse.Namespace) -> int:
     # The rows of each run are progress here: the table alone is the result.
     screen = TerminalScreen(quiet=options.quiet, rows=sys.stderr)
     try:
-        found = zoo(visit, screen)
+        with executor(options, screen) as machines:
+            found = zoo(visit, screen, machines)
     finally:
         screen.close()
     if not part.whole:

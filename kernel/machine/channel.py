@@ -104,8 +104,10 @@ def options(writer: int) -> list[str]:
 
 def events(folder: Path) -> list[dict[str, Any]]:
     """Return what the guest of a run with this folder has said so far."""
+    return [json.loads(line) for line in lines(folder)]
+
+
+def lines(folder: Path) -> list[str]:
+    """Return the lines of it; one that is still being written waits."""
     path = folder / PROGRESS
-    if not path.exists():
-        return []
-    # A line that is still being written waits.
-    return [json.loads(line) for line in path.read_text().split("\n")[:-1]]
+    return path.read_text().split("\n")[:-1] if path.exists() else []

@@ -1,7 +1,8 @@
 """One boot as a job: plain data in, plain data out, so that any executor on any machine can do it.
 
 A job shares only its folder with the run that queued it. The guest's progress appears there
-while the job runs, and a file named ``stop`` in :attr:`Job.stop`'s place ends it early.
+while the job runs, and a file named ``stop`` in :attr:`Job.stop`'s place ends it early. An executor
+that boots elsewhere (:mod:`gso.kernel.fleet`) carries both there and back.
 """
 
 from __future__ import annotations
@@ -39,7 +40,10 @@ class Job:
 
 @dataclass(frozen=True)
 class Result:
-    """The end of a job; ``stage``, ``message``, ``log`` and ``log_tail`` describe an error."""
+    """The end of a job; ``stage``, ``message``, ``log`` and ``log_tail`` describe an error.
+
+    ``host``: where it was done, if not here.
+    """
 
     status: Status
     seconds: float
@@ -48,6 +52,7 @@ class Result:
     message: str = ""
     log: Path | None = None
     log_tail: str = ""
+    host: str = ""
 
     def error(self) -> TestBedError:
         """Return what went wrong as an error."""
@@ -77,6 +82,12 @@ def run(job: Job) -> Result:
         return Result("done", round(time.monotonic() - begun, 2), guest)
     seconds = round(time.monotonic() - begun, 2)
     return Result(status, seconds, {}, error.stage, error.message, error.log, error.log_tail)
+
+
+def slots(machines: Executor) -> int:
+    """Return how many jobs an executor does at once: it says so itself, or it is this machine's."""
+    found: int = getattr(machines, "slots", 0)
+    return found or capacity.local_slots()
 
 
 def local_executor() -> Executor:

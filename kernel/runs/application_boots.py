@@ -76,6 +76,7 @@ class ApplicationBoots:
                 "status": result.status,
                 "seconds": result.seconds,
                 "message": result.message,
+                "host": result.host,
             }
         )
 

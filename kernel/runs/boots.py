@@ -176,6 +176,7 @@ class VariantRun:
                 "status": result.status,
                 "seconds": result.seconds,
                 "message": result.message,
+                "host": result.host,
             }
         )
         if result.status == "done":

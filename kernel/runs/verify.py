@@ -17,7 +17,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
@@ -137,10 +137,10 @@ def verify(
 ) -> Report:
     """Build, boot, measure, judge. Whatever prevents a verdict ends in INCONCLUSIVE, with why.
 
-    ``executor`` gets the boots as picklable :class:`gso.kernel.machine.jobs.Job`; it must reach the
-    cache and the results folder. The default runs as many on this machine as its memory and cores
-    carry. ``kept`` takes over the machine of its variant; then there is one kernel and one boot
-    of each.
+    ``executor`` gets the boots as picklable :class:`gso.kernel.machine.jobs.Job`, leaves their
+    evidence in the results folder, and stays open. The default runs as many on this machine as its
+    memory and cores carry. ``kept`` takes over the machine of its variant; then there is one kernel
+    and one boot of each.
     """
     begun = time.monotonic()
     series = [patch for path in options.patches for patch in read_series(path)]
@@ -162,11 +162,10 @@ def verify(
     )
     with _results_folder(options.results, report) as folder:
         run = _Run(options, series, screen, folder, kept)
-        with executor or jobs.local_executor() as machines:
+        with nullcontext(executor) if executor else jobs.local_executor() as machines:
             every = zip((target for target, _ in ours), report.kernels, strict=True)
             run.perform(list(every), machines)
-        native = kvm.probe()
-        report.acceleration = "KVM" if native.works else f"emulation ({native.reason})"
+        report.acceleration = getattr(executor, "acceleration", "") or _acceleration()
         report.seconds = round(time.monotonic() - begun, 2)
     return report
 
@@ -204,6 +203,11 @@ def outlook(options: Options) -> list[str]:
         f"{boots} boots, {at_once} at once, up to {options.timeout:g} s each",
         f"  each: {shlex.join(example)}",
     ]
+
+
+def _acceleration() -> str:
+    native = kvm.probe()
+    return "KVM" if native.works else f"emulation ({native.reason})"
 
 
 def _environment() -> dict[str, Any]:
@@ -328,7 +332,7 @@ class _Run:
         kernels: int,
         machines: Executor,
     ) -> KernelRun:
-        slots = capacity.local_slots()
+        slots = jobs.slots(machines)
         self._screen.stage(f"booting {report.label}, both variants")
         suffix = "" if self._options.part.whole else f"-shard{self._options.part.index}"
         queue = BootQueue(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -52,7 +53,7 @@ class Visit:
         return key(edition(), words, [(target.id, target.label) for target in targets])
 
 
-def zoo(visit: Visit, screen: Screen) -> Zoo:
+def zoo(visit: Visit, screen: Screen, executor: Executor | None = None) -> Zoo:
     """Verify fault after fault. One that dies costs no other its verdict.
 
     A part of a visit has some of the pairs of a fault and a kernel.
@@ -70,7 +71,7 @@ def zoo(visit: Visit, screen: Screen) -> Zoo:
         mine = {t: word for t, word in words.items() if (fault.name, t.id) in ours}
         if mine:
             screen.stage(f"fault {number} of {len(faults)}: {fault.name}")
-            found += _verified(visit, fault, mine, screen)
+            found += _verified(visit, fault, mine, screen, executor)
     kernels = {target.id: target.label for target in targets}
     seconds = round(time.monotonic() - begun, 2)
     run = visit.run_key(faults, targets)
@@ -78,12 +79,17 @@ def zoo(visit: Visit, screen: Screen) -> Zoo:
 
 
 def _verified(
-    visit: Visit, fault: Fault, targets: dict[Target, str], screen: Screen
+    visit: Visit,
+    fault: Fault,
+    targets: dict[Target, str],
+    screen: Screen,
+    executor: Executor | None,
 ) -> list[Specimen]:
     """Verify a fault's fix on kernels, which are given with the words that mean them."""
     begun = time.monotonic()
     try:
-        report = verify(visit.options(fault, list(filter(None, targets.values()))), screen)
+        kernels = list(filter(None, targets.values()))
+        report = verify(visit.options(fault, kernels), screen, executor)
     except Exception as error:
         # Whatever it is, the other faults have their own runs.
         why = f"{type(error).__name__}: {error}"

@@ -6,24 +6,15 @@ import json
 import shutil
 from pathlib import Path
 
-import jsonschema
 import pytest
 from gso.kernel import cli
 from gso.kernel.judging.parts import Part
-from gso.kernel.report.load import SCHEMA
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fake_machines import FAILING, fake_machines
+from fake_machines import FAILING, alike, fake_machines, results
 from ktap_parser import parse
 from testbed import MAIN
-
-SAME = ("verdict", "exit_status", "patches", "steps", "acceleration", "error")
-SAME_OF_A_KERNEL = (
-    *("kernel", "id", "verdict", "still_failing", "flaky", "findings", "fault", "steps", "code"),
-    *("guests", "warnings", "error", "crashed", "planned", "part", "applications"),
-)
-SAME_OF_A_SCENARIO = ("name", "role", "verdict", "unpatched", "patched", "crashes", "runs", "flaky")
 
 
 @given(st.integers(1, 40), st.integers(1, 12), st.integers(0, 30))
@@ -49,22 +40,6 @@ def run(tmp_path, capsys):
         return status, captured.out + captured.err
 
     return command
-
-
-def results(folder: Path) -> dict:
-    (path,) = folder.glob("*/results.json")
-    found = json.loads(path.read_text())
-    jsonschema.validate(found, json.loads(SCHEMA.read_text()))
-    return found
-
-
-def alike(found: dict) -> dict:
-    """What a merged run and a whole one have in common: all but times and places."""
-    kernels = []
-    for kernel in found["kernels"]:
-        scenarios = [{k: s[k] for k in SAME_OF_A_SCENARIO} for s in kernel["scenarios"]]
-        kernels.append({**{k: kernel[k] for k in SAME_OF_A_KERNEL}, "scenarios": scenarios})
-    return {**{key: found[key] for key in SAME}, "kernels": kernels}
 
 
 def verified(run, tmp_path, *words, parts=1, **given):

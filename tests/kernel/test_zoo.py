@@ -32,7 +32,7 @@ class Runs:
         self.pairs: dict[tuple[str, str], Verdict] = {}
         self.given: dict[str, list[Verdict] | Exception] = {}
 
-    def __call__(self, options, _screen) -> Report:
+    def __call__(self, options, _screen, _executor) -> Report:
         self.asked.append(options)
         targets = options.targets()
         given = self.given.get(options.asked.fault, [Verdict.FIXED] * len(targets))

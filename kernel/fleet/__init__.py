@@ -1,0 +1,1 @@
+"""Machines of a cluster of Dask, which boot what a run here orders."""

@@ -1,0 +1,171 @@
+"""A whole verify by the workers of a cluster, which share no folder with it or with each other."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+from gso.kernel import cli
+from gso.kernel.edition import edition
+from gso.kernel.errors import TestBedError
+from gso.kernel.fleet import machines, parcels
+
+from fake_machines import alike, results
+from fake_machines import fake_machines as made_up
+
+distributed = pytest.importorskip("distributed")
+Place = pytest.importorskip("fake_workers").Place
+
+pytestmark = [
+    pytest.mark.filterwarnings("default"),  # Dask's own
+    pytest.mark.xdist_group("cluster"),
+]
+
+
+@pytest.fixture
+def cluster(tmp_path, request, monkeypatch):
+    """Make a cluster of two worker processes; return its address."""
+    ends = []
+    if not request.node.get_closest_marker("vm"):
+        monkeypatch.setenv("PYGSO_CACHE", str(tmp_path / "cache"))
+
+    def make(deadly: str = "", *, fake: bool = True, workers: int = 2) -> str:
+        (tmp_path / "workers").mkdir()
+        local = distributed.LocalCluster(
+            n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None
+        )
+        client = distributed.Client(local, set_as_default=False)
+        ends.extend((client, local))
+        client.register_plugin(Place(str(tmp_path / "workers"), deadly, fake=fake))
+        return local.scheduler_address.replace("tcp://", "dask://")
+
+    yield make
+    for one in ends:
+        one.close()
+
+
+def verified(tmp_path, name: str, *words: str) -> dict:
+    cli.main(["verify", "--image", "a", "b", "--quiet", "--results", str(tmp_path / name), *words])
+    return results(tmp_path / name)
+
+
+def test_a_run_on_a_cluster_equals_one_here(cluster, tmp_path):
+    with made_up(tmp_path / "images", 2) as here:
+        whole = verified(tmp_path, "here")
+        done = len(here.jobs)
+        spread = verified(tmp_path, "there", "--executor", cluster())
+        assert len(here.jobs) == done
+    without = {**whole, "acceleration": spread["acceleration"]}
+    assert alike(spread) == alike(without)
+    assert whole["verdict"] == "FIXED"
+    assert all(boot["host"] for kernel in spread["kernels"] for boot in kernel["boots"])
+    caches = {
+        path.parts[-5] for path in (tmp_path / "workers").glob("*/cache/parcels/*/*patched-*")
+    }
+    assert len(caches) == 2
+    (folder,) = (tmp_path / "there").iterdir()
+    for kernel in spread["kernels"]:
+        for scenario in kernel["scenarios"]:
+            for place in scenario["evidence"].values():
+                assert list((folder / place).glob(f"{scenario['name']}-*.trace"))
+
+
+def test_a_worker_that_dies_costs_no_verdict(cluster, tmp_path):
+    with made_up(tmp_path / "images", 2):
+        whole = verified(tmp_path, "here")
+        spread = verified(tmp_path, "there", "--executor", cluster("unpatched", workers=3))
+    assert (tmp_path / "workers" / "died").exists()
+    assert alike(spread) == alike({**whole, "acceleration": spread["acceleration"]})
+
+
+def test_workers_that_can_boot_nothing_are_told(cluster, tmp_path, capsys, monkeypatch):
+    address = cluster(fake=False, workers=1)
+    monkeypatch.setattr(machines, "edition", lambda: "another")
+    with made_up(tmp_path / "images"):
+        words = ["verify", "--image", "a", "b", "--executor", address]
+        assert cli.main([*words, "--results", str(tmp_path / "r")]) == 2
+    assert f"has the edition {edition()}, not another" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("names", [["../x"], ["/x"], ["a/../../x"], [".x"], ["x" * 300]])
+def test_names_that_lead_elsewhere_are_refused(tmp_path, names):
+    with pytest.raises(TestBedError, match="damaged"):
+        parcels.unpack(archive(dict.fromkeys(names, b"")), tmp_path / "in")
+    assert not (tmp_path / "x").exists()
+
+
+def archive(files: dict[str, bytes]) -> bytes:
+    import io  # noqa: PLC0415
+    import zipfile  # noqa: PLC0415
+
+    sink = io.BytesIO()
+    with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as made:
+        for name, content in files.items():
+            info = zipfile.ZipInfo("x")
+            info.filename = name
+            made.writestr(info, content)
+    return sink.getvalue()
+
+
+def test_evidence_has_limits(tmp_path, monkeypatch):
+    data = archive({str(n): bytes(1000) for n in range(20)})
+    for limit, value in (("_MOST_FILES", 19), ("_MOST_BYTES", 19_999), ("_LARGEST_FILE", 999)):
+        with monkeypatch.context() as patch:
+            patch.setattr(parcels, limit, value)
+            with pytest.raises(TestBedError, match="damaged"):
+                parcels.unpack(data, tmp_path / limit)
+    for bad in (b"", b"PK", data[:-30], data.replace(b"\x50\x4b\x01\x02", b"\x50\x4b\x01\x03")):
+        with pytest.raises(TestBedError, match="damaged"):
+            parcels.unpack(bad, tmp_path / "bad")
+    parcels.unpack(data, tmp_path / "good")
+    assert len(list((tmp_path / "good").iterdir())) == 20
+
+
+def test_what_is_there_is_replaced_and_not_written_through(tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "secret").write_text("secret")
+    (tmp_path / "in" / "file").symlink_to(tmp_path / "secret")
+    parcels.unpack(archive({"file": b"new"}), tmp_path / "in")
+    assert (tmp_path / "secret").read_text() == "secret"
+    assert (tmp_path / "in" / "file").read_text() == "new"
+
+
+def test_the_same_files_make_the_same_parcel(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYGSO_CACHE", str(tmp_path / "cache"))
+    for name in ("one", "two"):
+        (tmp_path / name / "deep").mkdir(parents=True)
+        (tmp_path / name / "deep" / "file").write_bytes(b"content")
+        (tmp_path / name / "link").symlink_to("/etc")
+    first, second = (parcels.made(tmp_path / name, "tree") for name in ("one", "two"))
+    assert first == second
+    parcels.store(first.digest, first.archive.read_bytes())
+    assert (first.place / "deep" / "file").read_bytes() == b"content"
+    assert not (first.place / "link").exists()
+    with pytest.raises(TestBedError, match="arrived as"):
+        parcels.store(first.digest, b"other")
+
+
+def test_without_the_extra_it_is_told(tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with made_up(tmp_path / "images"):
+        words = ["verify", "--image", "a", "b", "--executor", "dask://127.0.0.1:8786"]
+        assert cli.main([*words, "--results", str(tmp_path / "r")]) == 2
+    assert "pip install 'pygso[dask]'" in capsys.readouterr().err
+    assert not (tmp_path / "r").exists()
+
+
+@pytest.mark.vm
+def test_real_machines_at_workers_give_the_verdicts_of_those_here(cluster, tmp_path, test_bed):  # noqa: ARG001
+    words = ["verify", "ipvs-gue-inner-mac-header", "--quiet", "--timeout", "900"]
+    words += ["--only", "gue-outer4-*-nocsum", "--only", "fou-outer4-inner4-nocsum"]
+    here = cli.main([*words, "--results", str(tmp_path / "here")])
+    address = cluster(fake=False)
+    there = cli.main([*words, "--executor", address, "--results", str(tmp_path / "there")])
+    both = [results(tmp_path / name) for name in ("here", "there")]
+    assert here == there == 0
+    assert verdicts(both[0]) == verdicts(both[1])
+
+
+def verdicts(found: dict) -> list[tuple[str, str, str]]:
+    (kernel,) = found["kernels"]
+    return [(s["name"], s["role"], s["verdict"]) for s in kernel["scenarios"]]
