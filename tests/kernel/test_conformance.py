@@ -39,7 +39,8 @@ def test_a_kernel_and_the_library_agree(gso_kernel, tmp_path, request):
     tallies = {row["family"]: row for row in found["tallies"]}
     assert {"none", "vlan", "mpls", "ipip", "gre", "vxlan", "geneve", "fou", "gue"} <= set(tallies)
     assert tallies["none"]["refused"] > 50
-    assert all(row[EQUAL] > 0 for row in tallies.values())
+    # So few go through a TAP device that all may be refused
+    assert all(row.get(EQUAL) for name, row in tallies.items() if name != "tap")
     assert sum(row["segments"] for row in tallies.values()) > 2000
     again = gso_kernel("conformance", "--replay", "vectors.json.xz")
     assert again.status == 0, again.out + again.err
@@ -75,7 +76,7 @@ def test_a_kernel_and_the_library_agree_on_every_gso_type(gso_kernel, tmp_path, 
     assert found["differences"] == []
     tallies = {row["family"]: row for row in found["tallies"]}
     assert set(tallies) == {
-        *("none", "mpls", "ipip", "gre", "gretap", "vxlan", "geneve", "fou", "gue"),
+        *("none", "mpls", "nsh", "ipip", "gre", "gretap", "vxlan", "geneve", "fou", "gue"),
     }
     assert all(row[EQUAL] > 10 for row in tallies.values())
     assert not any(row.get(NOT_SENT) for row in tallies.values())
