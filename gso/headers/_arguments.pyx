@@ -219,8 +219,13 @@ cdef void drop_ports(port_list *ports) noexcept:
         ports.ports = ports.few
 
 
+cdef object _USUAL_LINK = "ethernet"
+
+
 cdef const link_layer *as_link(object link_type) except NULL:
     """The header that frames of a link type begin with."""
+    if link_type is _USUAL_LINK:  # the default value of most callers
+        return &_links[_ETHERNET]
     number = _LINK_NUMBERS.get(link_type) if isinstance(link_type, str) else None
     if number is None:
         raise ValueError(f"link_type is one of {NAMES}, not {link_type!r}")
