@@ -20,7 +20,7 @@ __all__ = ["ClusterError", "File", "connected", "over_files"]
 
 _CONNECT_SECONDS = "15s"
 _WORKERS_SECONDS = 30.0
-_POLL_SECONDS, _GONE_SECONDS = 5.0, 120.0
+_POLL_SECONDS, _GONE_SECONDS = 0.5, 120.0
 _MOST_FILES, _MOST_BYTES = 32, 1 << 20
 """Of files that go to a worker together: a task costs about as much as a small file."""
 _LARGEST = 256 << 20
@@ -176,32 +176,42 @@ class _LostError(Exception):
     """No worker that began a piece of work ended it."""
 
 
-def awaited(client: Client, future: Any) -> Any:
-    """Return a future's result; raise :class:`ClusterError` where no worker is left to make it."""
-    from distributed import TimeoutError as NotYetError  # noqa: PLC0415
+def worker_died() -> tuple[type[Exception], ...]:
+    """Return the errors of a future whose workers died before it was done."""
+    from distributed import KilledWorker  # noqa: PLC0415  (an extra)
+    from distributed.client import FutureCancelledError  # noqa: PLC0415
+
+    return KilledWorker, FutureCancelledError
+
+
+def awaited(client: Client, future: Any, meanwhile: Callable[[], object] = lambda: None) -> Any:
+    """Return a future's result; ``meanwhile`` is called now and then until it is there.
+
+    Raises :class:`ClusterError` where no worker is left to make it.
+    """
+    from distributed import TimeoutError as NotYetError  # noqa: PLC0415  (an extra)
 
     gone = None
     while True:
         try:
             return future.result(timeout=_POLL_SECONDS)
         except NotYetError as error:
-            if future.done():  # it is the work's own
-                raise
+            if future.done():  # since then; or the error is the work's own
+                return future.result()
+            meanwhile()
             now = time.monotonic()
             gone = None if threads(client) else gone or now
             if gone and now - gone > _GONE_SECONDS:
+                future.cancel()
                 raise ClusterError(
                     f"the cluster has lost all its workers, and none came for {_GONE_SECONDS:g} s"
                 ) from error
 
 
 def _gathered(client: Client, future: Any) -> list[File[Any]]:
-    from distributed import KilledWorker  # noqa: PLC0415
-    from distributed.client import FutureCancelledError  # noqa: PLC0415
-
     try:
         host, results = awaited(client, future)
-    except (KilledWorker, FutureCancelledError) as error:
+    except worker_died() as error:
         raise _LostError(str(error).partition("\n")[0]) from None
     except (ImportError, AttributeError) as error:
         raise ClusterError(

@@ -21,10 +21,9 @@ from gso.kernel.guest_files import GuestFileError
 from gso.kernel.machine import channel, jobs, messages
 from gso.kernel.machine.jobs import Job, Result
 
-from gso.cluster import ClusterError, connected
+from gso.cluster import ClusterError, awaited, connected, worker_died
 
 _POLL_SECONDS = 0.5
-_GONE_SECONDS = 120.0
 _MOST_SAID = 16 << 20
 _MOST_JOURNEYS = 100
 
@@ -150,9 +149,6 @@ class _Machines(Executor):
 
     def _at(self, address: str, function: Callable[..., Any], *arguments: Any) -> Any:
         """Have one worker call a function. Raises _GoneError where it dies before it has."""
-        from distributed import KilledWorker  # noqa: PLC0415
-        from distributed.client import FutureCancelledError  # noqa: PLC0415
-
         # Dask would wait for a worker of this address for ever.
         if address not in self._client.nthreads():
             raise _GoneError
@@ -164,28 +160,24 @@ class _Machines(Executor):
             time.sleep(_POLL_SECONDS)
         try:
             return future.result()
-        except (KilledWorker, FutureCancelledError):
+        except worker_died():
             raise _GoneError from None
 
     def _ended(self, job: Job, order: Order) -> Any:
-        from distributed import KilledWorker  # noqa: PLC0415
-        from distributed.client import FutureCancelledError  # noqa: PLC0415
-
         future = self._client.submit(worker.boot, order, resources={MACHINES: 1}, pure=False)
-        gone, begun = 0.0, time.monotonic()
-        while not future.done():
+        begun = time.monotonic()
+
+        def pass_on_stop() -> None:
             if job.stop.exists():
                 worker.event(self._stop, self._client).set()
-            gone = 0.0 if self._client.nthreads() else gone or time.monotonic()
-            if gone and time.monotonic() - gone > _GONE_SECONDS:
-                future.cancel()
-                raise TestBedError("cluster", "all its workers have gone")
-            time.sleep(_POLL_SECONDS)
+
         try:
-            return future.result()
-        except (KilledWorker, FutureCancelledError) as error:
+            return awaited(self._client, future, pass_on_stop)
+        except worker_died() as error:
             seconds = round(time.monotonic() - begun, 2)
             return Result("lost", seconds, {}, "cluster", str(error).partition("\n")[0])
+        except ClusterError as error:
+            raise TestBedError("cluster", str(error)) from None
         except (ImportError, AttributeError) as error:
             raise TestBedError("cluster", f"a worker has another pygso: {error}") from None
 

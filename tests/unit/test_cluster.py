@@ -171,3 +171,26 @@ def test_nothing_of_dask_is_imported_without_a_cluster():
     code += "print('distributed' in sys.modules or 'dask' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.endswith("False\n")
+
+
+class Late:
+    """A future that is done just after the wait for it has ended."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self._error = error
+
+    def done(self) -> bool:
+        return True
+
+    def result(self, timeout: float | None = None) -> str:
+        if timeout is not None:
+            raise distributed.TimeoutError
+        if self._error:
+            raise self._error
+        return "there"
+
+
+def test_a_result_that_comes_as_the_wait_ends_is_taken():
+    assert cluster.awaited(None, Late()) == "there"
+    with pytest.raises(TimeoutError, match="its own"):
+        cluster.awaited(None, Late(TimeoutError("its own")))
