@@ -93,7 +93,7 @@ def threads(client: Client) -> int:
 
 @dataclass(frozen=True)
 class File(Generic[_T]):
-    """What became of a file: a result, or why there is none. ``host``: the worker's address."""
+    """The outcome for a file: a result, or why there is none. ``host``: the worker's address."""
 
     name: str
     result: _T | None = None

@@ -115,7 +115,7 @@ class _Verdict:
 
 @dataclass(frozen=True)
 class _Answer:
-    """What was found in a file, or why it could not be read."""
+    """The verdict on a file, or the reason why it could not be read."""
 
     verdict: _Verdict | None
     error: str = ""

@@ -102,7 +102,7 @@ cdef int by_ethertype(outermost *o, unsigned int proto, Py_ssize_t at, fault *wh
 
 
 cdef int find_in_gre(outermost *o, Py_ssize_t at, fault *why) noexcept nogil:
-    """Find the packet behind the GRE header at `at` (gre_parse_header)."""
+    """Find the packet after the GRE header at `at` (gre_parse_header)."""
     cdef const uint8_t *gre = o.frame + at
     cdef unsigned int flags
     cdef int fields

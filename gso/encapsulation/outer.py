@@ -283,7 +283,7 @@ def _check(name: str, kind: Kind, version: int, given: Given) -> None:
 
 
 def _in_encap(made: Outer, front: Outer) -> Outer:
-    """Put GRE behind the header of FOU or GUE (fou_build_header, __gue_build_header)."""
+    """Put GRE after the header of FOU or GUE (fou_build_header, __gue_build_header)."""
     header = bytearray(front.data)
     if front.protocol >= 0:
         header[front.protocol] = _IPPROTO_GRE

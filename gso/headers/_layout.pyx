@@ -54,7 +54,7 @@ cdef class Layout:
 
     @property
     def link_type(self):
-        """What the frame starts with, as it was given: "ethernet", "linux_sll"."""
+        """The link type of the frame, as it was given: "ethernet", "linux_sll"."""
         return self.link
 
     @property

@@ -604,7 +604,6 @@ cdef step ip_in_udp(cursor *c, step kind) noexcept nogil:
         if at + VLAN_HLEN > c.have:
             if c.have < c.size and c.have < MAX_HEADER:
                 return STEP_BEYOND
-            proto = 0
             break
         proto = get16(c.p + at + 2)
         if not is_vlan(proto):

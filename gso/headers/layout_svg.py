@@ -33,7 +33,7 @@ def layout_svg(layout: Any) -> str:
 
 
 def _box(layout: Any, name: str) -> tuple[str, Kind]:
-    """What begins at this offset, and what kind of header that is."""
+    """The name and the kind of the header that begins at this offset."""
     inside = name.startswith("inner_")
     if name == "mac_header":
         return layout.link_type, "link"

@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 
 LinkType = Literal["ethernet", "raw", "ipv4", "ipv6", "linux_sll", "linux_sll2", "null", "loop"]
 DeviceLinkType = Literal["ethernet", "raw"]
-"""What the packets of TUN and TAP devices, packet sockets and virtual machines start with."""
+"""The link types of TUN and TAP devices, packet sockets and virtual machines."""
 
 ETH_HLEN = 14
 ETH_TYPE = 12
@@ -44,7 +44,7 @@ class Link(NamedTuple):
 
     @property
     def rest(self) -> DeviceLinkType:
-        """What is left without `skip` bytes, once the type is where Ethernet has it."""
+        """The link type of the frame without `skip` bytes, its type put where Ethernet has it."""
         return "raw" if self.type_at < 0 else "ethernet"
 
 

@@ -129,7 +129,7 @@ class _Merger:
         frames = link_frames(packets, link)
         made = self._merge(frames, flows, times, link.kind)
         cut = self._cut(packets, made, times) if last else count
-        if packets.between:  # what precedes a block does not go on behind it
+        if packets.between:  # what precedes a block does not go on after it
             cut = max(cut, packets.between[-1][0])
         done = int(np.searchsorted(made.first, cut))
         if cut < count:
@@ -263,7 +263,7 @@ def _written(packets: Packets, which: Int64s) -> Packets:
 
 
 def _divided(flows: Any, packets: Packets) -> Any:
-    """Numbers of flows that differ before and behind each block between the packets."""
+    """Numbers of flows that differ before and after each block between the packets."""
     if not packets.between:
         return flows
     places = [at for at, _ in packets.between]

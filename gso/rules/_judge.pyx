@@ -79,7 +79,7 @@ use_judge(os.environ.get("GSO_SIMD"))
 
 
 cdef gso_kernel as_kernels(kernels) except *:
-    """What the judge has to know of kernels, of which the packets are from one."""
+    """The facts that the judge needs of kernels, of which the packets are from one."""
     cdef unsigned int known, of_any = 0, of_all = 0xffffffff
     for kernel in kernels:
         known = known_types(as_kernel(kernel))

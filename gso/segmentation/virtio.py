@@ -204,12 +204,12 @@ def segment_vnet(
         checksum: as for :func:`gso.segment`; "partial" completes none.
         source: "tap" (TUN and TAP devices) or "packet" (packet sockets). They differ where a header
             without NEEDS_CSUM asks for segmentation: packet sockets look for the transport header,
-            and before 7.3 not behind a VLAN tag; TAP devices do not, and count 40 bytes of headers
+            and before 7.3 not after a VLAN tag; TAP devices do not, and count 40 bytes of headers
             (60 for TCPV6) to tell whether the packet is too small for GSO. "read": the kernel wrote
             the header itself, for who reads from either; that of a UDP tunnel on a TUN device has
             an `outer_th_offset` that would be refused if it were written back (seen in 6.18).
         kernel: as for :func:`gso.segment`. With 7.3 a TAP device looks for the transport header
-            as a packet socket does, both do so behind VLAN tags, and the IP version must be that of
+            as a packet socket does, both do so after VLAN tags, and the IP version must be that of
             the type. 6.1 refuses UDP_L4, takes a csum_start in the IP header, and counts no IP
             header where it does not look for the transport header.
 

@@ -3,7 +3,7 @@
 """The output of bpftrace: maps, and lines of printf with names and values.
 
 "@[\n    kfree_skb_reason+1\n    validate_xmit_skb+418\n]: 12" and "@[SKB_DROP_REASON_NO_SOCKET]: 2"
-count events, and other parts of a key may stand before and behind a stack;
+count events, and other parts of a key may stand before and after a stack;
 "skb_udp_tunnel_segment skb=0xffff9ca661e90200 len=1544 gso_size=1448" is one, and a stack may
 follow it.
 """

@@ -55,7 +55,7 @@ cdef enum Part:
     PART_END
 
 
-# What stood before a line of the log: whether the last event announced a dump, has one whose
+# The state before a line of the log: whether the last event announced a dump, has one whose
 # frag_list follows, is one that a warning may follow, or is a warning whose packet may follow;
 # and whether a crash was announced whose function is still to come.
 cdef struct State:

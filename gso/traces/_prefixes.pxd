@@ -3,7 +3,7 @@ from libc.stdint cimport int64_t
 cdef enum:
     LONGEST_PREFIX = 200
 
-# What stood before the last event, where no tool that is known writes such: other lines may
+# The text before the last event, where no tool that is known writes such: other lines may
 # have it, too.
 cdef struct Prefix:
     char[LONGEST_PREFIX] text

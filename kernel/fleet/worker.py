@@ -1,4 +1,4 @@
-"""What a worker of the cluster does: say what it is, keep parcels, boot a machine."""
+"""The work of a worker of the cluster: say what it is, keep parcels, boot a machine."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ _GRACE_SECONDS = 300.0  # for the start of a machine, and for making its last fi
 
 @dataclass(frozen=True)
 class Options:
-    """What is hunted where. ``seconds``: for how long; ``shard``: this one of so many.
+    """The extent of a hunt. ``seconds``: for how long; ``shard``: this one of so many.
 
     ``fix``: the patch of a fault, taken out of the kernel. ``stacks``: these alone, by number.
     """
@@ -44,7 +44,7 @@ class Options:
 
 @dataclass
 class Hunt:
-    """What came of it. ``outcomes``: how many stacks ended how; ``by_kind``: the same, by rule.
+    """The result of a hunt. ``outcomes``: how many stacks ended how; ``by_kind``: that, by rule.
 
     ``unjudged``: why stacks were not judged, and how many.
     """

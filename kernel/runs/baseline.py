@@ -20,7 +20,7 @@ from gso.kernel.trees.targets import Target
 
 @dataclass(frozen=True)
 class Asked:
-    """What the user said of it. ``fault``: a name; ``as_is``: no fix is taken out of any tree.
+    """The user's words on it. ``fault``: a name; ``as_is``: no fix is taken out of any tree.
 
     ``claims``: names, globs or groups of the scenarios that the patch is said to fix; ``only`` and
     ``without``: those to run, in place of the fault's or the code's.
@@ -35,7 +35,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Baseline:
-    """What was found. ``fault``: ``None`` where the patch changes the code of none."""
+    """The baseline that was found. ``fault``: ``None`` where the patch changes the code of none."""
 
     fault: Fault | None
     roles: Roles

@@ -82,7 +82,7 @@ class Fault:
 
     @property
     def roles(self) -> Roles:
-        """What is expected of a kernel with the fault.
+        """The duty of a kernel with the fault.
 
         Whether it has others, too, is not known: what fails with them may fail.
         """

@@ -125,7 +125,7 @@ class Scenario:
 
 @dataclass(frozen=True)
 class Roles:
-    """What is expected of the unpatched kernel: in ``"fault"`` scenarios it must fail.
+    """The duty of the unpatched kernel: in ``"fault"`` scenarios it must fail.
 
     Otherwise nothing was reproduced. In ``"control"`` scenarios it must pass; nothing is expected
     in ``"open"`` ones. ``fails``: names, globs and groups of those that must fail; ``others``: the

@@ -14,7 +14,7 @@ from gso.kernel.trees.patches import Patch
 
 @dataclass(frozen=True)
 class Single:
-    """What is wanted. ``source`` is a tree in place of Debian's kernel ``version``.
+    """The kernel that is wanted. ``source`` is a tree in place of Debian's kernel ``version``.
 
     ``fix`` is taken out of the tree before the patches of ``series`` go in.
     """
