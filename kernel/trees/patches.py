@@ -132,9 +132,8 @@ class _Section:
 
     def paths(self, strip: int) -> list[str]:
         # diff(1) names what it compared: of "x.c.orig" and "x.c" the second is the tree's.
-        named = [self.new if self.new != "/dev/null" else self.old] if self.new else []
-        inside = [_inside(name, strip) for name in named]
-        return [*inside, *(_inside(name, 0) for name in self.moved)]
+        named = self.new if self.new != "/dev/null" else self.old
+        return [_inside(named, strip), *(_inside(name, 0) for name in self.moved)]
 
     def mode_note(self, strip: int) -> str:
         if not self.modes:

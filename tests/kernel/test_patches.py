@@ -125,6 +125,11 @@ def test_new_and_deleted_files(tmp_path):
         (b"hello\n", "not a unified diff"),
         (b"\x00\xff" * 100, "not a unified diff"),
         (b"--- a/../../etc/passwd\n+++ b/../../etc/passwd\n", "outside the tree"),
+        (b"--- a/net/x.c\n+++ \n", "no file of a kernel tree is named ''"),
+        (
+            b"diff --git a/x.c b/x.c\nold mode 100644\nnew mode 100755\n--- a/x.c\n+++ \t\n",
+            "no file of a kernel tree is named ''",
+        ),
     ],
 )
 def test_what_is_not_a_patch_is_refused(tmp_path, content, message):
