@@ -21,6 +21,7 @@ from shlex import quote
 import dictionaries
 import seeds
 from layout import CORPUS, LONGEST_INPUT
+from log_mutator import FORMATS
 from targets import TARGETS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -46,7 +47,8 @@ def main() -> int:
         "--seconds",
         type=int,
         default=300,
-        help="fuzzing time of all targets, as many of them at once as there are cores",
+        help="fuzzing time of all targets, as many of them at once as there are cores;"
+        " with 0, only the inputs known are tried, the same ones each time",
     )
     parser.add_argument(
         "--target", choices=[*TARGETS, LOGS], action="append", help="default: every one"
@@ -60,8 +62,8 @@ def main() -> int:
         help="lay the targets out in this folder as on OSS-Fuzz, and do nothing else",
     )
     options = parser.parse_args()
-    if options.seconds < 1:
-        parser.error(f"--seconds {options.seconds}: at least 1 is needed")
+    if options.seconds < 0:
+        parser.error(f"--seconds {options.seconds}: at least 0 is needed")
     missing = requirements()
     if missing:
         print(f"sanitize: {missing}", file=sys.stderr)
@@ -73,7 +75,7 @@ def main() -> int:
     failed = 0 if options.no_tests else run_tests()
     write_program()
     targets = options.target or [*TARGETS, LOGS]
-    seconds = max(1, options.seconds // len(targets))
+    seconds = options.seconds and max(1, options.seconds // len(targets))
 
     def explore(target: str) -> int:
         status = fuzz_logs(seconds) if target == LOGS else fuzz(target, seconds)
@@ -187,7 +189,7 @@ def fuzz(target: str, seconds: int) -> int:
             target,
             [
                 "-seed=1",
-                f"-max_total_time={seconds}",
+                f"-max_total_time={seconds}" if seconds else "-runs=0",
                 f"-artifact_prefix={found}/{target}-",
                 f"-dict={words}",
                 str(folder),
@@ -208,7 +210,8 @@ def fuzz_logs(seconds: int) -> int:
     print(f"sanitize: fuzzing {LOGS} for {seconds} s", flush=True)
     found = WORK / "found"
     script = Path(__file__).with_name("fuzz_logs.py")
-    command = [sys.executable, script, "--seconds", str(seconds), "--folder", found]
+    extent = ["--seconds", str(seconds)] if seconds else ["--rounds", str(len(FORMATS))]
+    command = [sys.executable, script, *extent, "--folder", found]
     status = subprocess.run(command, cwd=WORK, env=sanitized(), check=False).returncode
     if status:
         print(f"sanitize: {LOGS} failed with status {status}: inputs in {found}")
