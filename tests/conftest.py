@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 
 import pytest
 from hypothesis import settings
@@ -15,6 +16,16 @@ settings.register_profile("untimed", deadline=None)
 # In CI the same commit always meets the same examples; new ones are for people and the fuzzer.
 settings.register_profile("repeatable", deadline=None, derandomize=True)
 settings.load_profile("repeatable" if os.environ.get("CI") == "true" else "untimed")
+
+
+BROADCAST = "ff:ff:ff:ff:ff:ff"
+
+
+def pytest_collection_finish() -> None:
+    """Keep scapy from asking the network for the address of an Ethernet header without one."""
+    if config := sys.modules.get("scapy.config"):
+        config.conf.neighbor.resolve = lambda _ether, _network: BROADCAST
+
 
 PACKAGES = {
     "aarch64-linux-gnu-gcc": "gcc-aarch64-linux-gnu libc6-dev-arm64-cross",
