@@ -11,12 +11,12 @@ follow it.
 from libc.stdint cimport INT64_MIN, int64_t, uint64_t
 from libc.string cimport memchr
 
+from gso.traces._columns cimport OWNER_EVENT
 from gso.traces._event_lines cimport EventLines, symbol_end
+from gso.traces._keys cimport find_key
 from gso.traces._line_template cimport key_bit
 from gso.traces._row cimport Key, T_OFFSET, T_POINTER
-from gso.traces._scanner cimport (
-    LINE_DAMAGED, LINE_NO_MEMORY, LINE_READ, OWNER_EVENT, find_key,
-)
+from gso.traces._scanner cimport LINE_DAMAGED, LINE_NO_MEMORY, LINE_READ
 from gso.traces._text cimport (
     find, is_blank, is_digit, is_word, read_number, skip_blanks, skip_key, skip_token, starts,
 )

@@ -9,6 +9,7 @@ A sentence, or a crash, is an event with the function that said it, or in which 
 from libc.stdint cimport INT32_MIN, UINT32_MAX, int16_t, int32_t, int64_t, uint64_t
 from libc.string cimport memchr, memcpy
 
+from gso.traces._columns cimport NO_VALUE, OWNER_DAMAGED, OWNER_EVENT, OWNER_NONE
 from gso.traces._dumped_bytes cimport (
     IN_DISORDER, DumpedBytes, forget_told, keep_bytes, tell,
 )
@@ -18,10 +19,7 @@ from gso.traces._kernel_words cimport (
 )
 from gso.traces._names cimport intern
 from gso.traces._notes cimport is_message
-from gso.traces._scanner cimport (
-    LINE_DAMAGED, LINE_ORPHAN, LINE_READ, LINE_STRANGE, NO_VALUE, OWNER_DAMAGED, OWNER_EVENT,
-    OWNER_NONE, Scanner,
-)
+from gso.traces._scanner cimport LINE_DAMAGED, LINE_ORPHAN, LINE_READ, LINE_STRANGE, Scanner
 from gso.traces._text cimport (
     find, host_order, is_blank, is_word, read_number, read_time, skip_blanks, skip_token, starts,
 )

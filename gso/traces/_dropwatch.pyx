@@ -9,8 +9,9 @@ packet mode each drop has lines of its own: "drop at: tcp_v4_rcv+0x86/0xf60 (0xf
 
 from libc.stdint cimport int32_t, int64_t
 
+from gso.traces._columns cimport OWNER_EVENT
 from gso.traces._event_lines cimport EventLines, number_after, symbol_end, token_after
-from gso.traces._scanner cimport LINE_DAMAGED, LINE_READ, OWNER_EVENT
+from gso.traces._scanner cimport LINE_DAMAGED, LINE_READ
 from gso.traces._text cimport find, is_digit, read_number, skip_blanks, skip_token, starts
 
 

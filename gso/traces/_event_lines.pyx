@@ -8,11 +8,10 @@ This is the base of the scanners of dropwatch, tcpdrop, perf trace, retis, nettr
 from libc.stdint cimport int32_t, int64_t
 from libc.string cimport memchr, memcpy
 
+from gso.traces._columns cimport NO_VALUE, OWNER_DAMAGED, OWNER_EVENT
 from gso.traces._names cimport intern
 from gso.traces._notes cimport is_note
-from gso.traces._scanner cimport (
-    LINE_DAMAGED, LINE_READ, LINE_STRANGE, NO_VALUE, OWNER_DAMAGED, OWNER_EVENT, Scanner,
-)
+from gso.traces._scanner cimport LINE_DAMAGED, LINE_READ, LINE_STRANGE, Scanner
 from gso.traces._text cimport (
     find, hex_digit, is_blank, is_digit, is_word, read_number, skip_blanks, skip_token, starts,
 )

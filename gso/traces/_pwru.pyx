@@ -6,6 +6,8 @@ from libc.stdint cimport INT64_MIN, int32_t, int64_t, uint64_t
 from libc.string cimport memchr
 
 from gso.skb._skb cimport FIELD_AT_LEN, FIELD_AT_PROTOCOL
+from gso.traces._columns cimport NO_VALUE, OWNER_DAMAGED, OWNER_EVENT, OWNER_NONE
+from gso.traces._keys cimport find_key
 from gso.traces._line_template cimport (
     CPU_BIT, DEVICE_BIT, FIRST_PART, FLOW_BIT, FUNCTION_BIT, IFINDEX_BIT, LENGTH_BIT, LOCATION_BIT,
     MTU_BIT, NETNS_BIT, POINTER_BIT, PROCESS_BIT, PROTOCOL_BIT, REASON_BIT, SLOT_FLOW, TIME_BIT,
@@ -13,10 +15,7 @@ from gso.traces._line_template cimport (
 )
 from gso.traces._names cimport intern, intern_like
 from gso.traces._row cimport EventRow, Key, put
-from gso.traces._scanner cimport (
-    LINE_EVENT, LINE_READ, LINE_STRANGE, NO_VALUE, OWNER_DAMAGED, OWNER_EVENT, OWNER_NONE, Scanner,
-    find_key,
-)
+from gso.traces._scanner cimport LINE_EVENT, LINE_READ, LINE_STRANGE, Scanner
 from gso.traces._text cimport (
     find, hex_digits_8, host_order, is_blank, is_digit, is_word, read_clock, read_number,
     skip_blanks, skip_token, starts,

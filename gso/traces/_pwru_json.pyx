@@ -11,7 +11,9 @@ from libc.stdint cimport INT64_MIN, int32_t, int64_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memchr, memcmp, memcpy
 
+from gso.traces._columns cimport NO_VALUE, OWNER_DAMAGED, STACK_BYTES
 from gso.traces._json cimport skip_scalar, skip_string, skip_value, skip_white, unescape
+from gso.traces._keys cimport find_key
 from gso.traces._line_template cimport (
     CPU_BIT, DEVICE_BIT, FIRST_PART, FLOW_BIT, FUNCTION_BIT, IFINDEX_BIT, LOCATION_BIT, POINTER_BIT,
     PROCESS_BIT, REASON_BIT, RETURNS_BIT, TIME_BIT, TemplateSlot, bit, key_bit,
@@ -20,10 +22,7 @@ from gso.traces._names cimport intern_like
 from gso.traces._row cimport (
     T_ETHERTYPE, T_IFINDEX, T_MTU, T_NETNS, T_NUMBER, T_OFFSET, Key,
 )
-from gso.traces._scanner cimport (
-    LINE_DAMAGED, LINE_EVENT, LINE_NO_MEMORY, LINE_READ, NO_VALUE, OWNER_DAMAGED, STACK_BYTES,
-    Scanner, find_key,
-)
+from gso.traces._scanner cimport LINE_DAMAGED, LINE_EVENT, LINE_NO_MEMORY, LINE_READ, Scanner
 from gso.traces._text cimport (
     find, is_blank, is_digit, is_word, read_clock, read_number, skip_blanks, starts,
 )

@@ -11,8 +11,9 @@ own or on the same one.
 from libc.stdint cimport UINT32_MAX, int32_t, int64_t, uint64_t
 from libc.string cimport memchr
 
+from gso.traces._columns cimport OWNER_EVENT
 from gso.traces._event_lines cimport EventLines, number_after, symbol_end, token_after
-from gso.traces._scanner cimport LINE_DAMAGED, LINE_READ, OWNER_EVENT
+from gso.traces._scanner cimport LINE_DAMAGED, LINE_READ
 from gso.traces._text cimport (
     find, hex_digit, is_blank, is_digit, read_number, skip_blanks, skip_token, starts,
 )

@@ -1,22 +1,15 @@
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
 from typing_extensions import Buffer
 
-from gso.traces.name_table import NameTable
+from gso.traces._pairs import PairReader
 
 DAMAGED_KEPT: int
 LONGEST_LINE: int
-COLUMNS: dict[str, type[np.generic]]
 
-class Scanner:
+class Scanner(PairReader):
     damaged_lines: list[tuple[int, str]]
     relative: bool
-    number: int
     stranger: int
     next: Scanner | None
-    def __init__(self, rows: int = 65536, room: int = 1 << 24) -> None: ...
     @property
     def totals(self) -> tuple[int, int, int, int]: ...
     def take_over(self, other: Scanner) -> None: ...
@@ -32,6 +25,3 @@ class Scanner:
     def last_event(self, block: Buffer) -> int: ...
     def feed(self, block: Buffer, start: int) -> tuple[int, bool]: ...
     def end(self) -> None: ...
-    def take(
-        self,
-    ) -> tuple[dict[str, npt.NDArray[Any]], npt.NDArray[np.void], NameTable]: ...

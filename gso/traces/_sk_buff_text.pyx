@@ -9,10 +9,12 @@ skb_shared_info that follows is of the same packet.
 
 from libc.stdint cimport int32_t, int64_t, uint64_t
 
+from gso.traces._columns cimport OWNER_EVENT
 from gso.traces._event_lines cimport EventLines
+from gso.traces._keys cimport find_key
 from gso.traces._notes cimport is_expression
 from gso.traces._row cimport Key, T_ETHERTYPE, T_NUMBER, T_OFFSET
-from gso.traces._scanner cimport LINE_DAMAGED, LINE_READ, OWNER_EVENT, find_key
+from gso.traces._scanner cimport LINE_DAMAGED, LINE_READ
 from gso.traces._text cimport find, is_digit, is_word, read_number, skip_blanks, starts
 
 

@@ -176,3 +176,30 @@ cdef inline int64_t host_order(int64_t value) noexcept nogil:
     if value == 0x0008 or value == 0xdd86 or value == 0x0608 or value == 0x5865:
         return (value & 0xff) << 8 | value >> 8
     return value
+
+
+cdef inline bint is_bare(const char *key_end, const char *end) noexcept nogil:
+    """Whether a word is no key with a value; `key_end` is its first blank, "=" or ":"."""
+    return key_end == end or is_blank(key_end[0]) or (
+        key_end[0] == c":" and (end - key_end < 2 or key_end[1] != c" "))
+
+
+cdef inline const char *value_of(const char *p, const char *end, const char **value,
+                                 const char **stop) noexcept nogil:
+    """Find the value at `p` without its quotes; return its end, NULL if it is cut off."""
+    cdef char close
+    if p < end and (p[0] == c'"' or p[0] == c"{" or p[0] == c"("):
+        value[0] = p + 1 if p[0] == c'"' else p
+        close = c'"' if p[0] == c'"' else c"}" if p[0] == c"{" else c")"
+        stop[0] = <const char *>memchr(p + 1, close, end - p - 1)
+        if stop[0] == NULL:
+            return NULL
+        p = stop[0] + 1
+        if value[0][0] == c"(" and p < end and not is_blank(p[0]):
+            p = stop[0] = skip_token(p, end)        # a C type, and the number after it
+        return p
+    value[0] = p
+    stop[0] = p = skip_token(p, end)
+    while stop[0] > value[0] and ((stop[0] - 1)[0] == c"," or (stop[0] - 1)[0] == c";"):
+        stop[0] -= 1
+    return p

@@ -1,0 +1,3 @@
+from gso.traces._templates import TemplateReader
+
+class PairReader(TemplateReader): ...

@@ -1,0 +1,3 @@
+from gso.traces._values import EventValues
+
+class StackedEvents(EventValues): ...

@@ -1,0 +1,3 @@
+from gso.traces._stacks import StackedEvents
+
+class TemplateReader(StackedEvents): ...

@@ -1,0 +1,3 @@
+from gso.traces._columns import EventColumns
+
+class EventValues(EventColumns): ...
