@@ -139,6 +139,10 @@ UDP_TUNNELS = (
     UdpTunnel("wireguard", None, (51820,), Carries.OPAQUE),
     # CAPWAP control and data (RFC 5415)
     UdpTunnel("capwap", None, (5246, 5247), Carries.OPAQUE),
+    # AMT, multicast to networks without it (RFC 7450)
+    UdpTunnel("amt", None, (2268,), Carries.OPAQUE),
+    # TZSP, in which MikroTik's routers and wireless sniffers pass on frames
+    UdpTunnel("tzsp", None, (37008,), Carries.OPAQUE),
 )
 
 BY_NAME = {row.name: row for row in UDP_TUNNELS}

@@ -20,6 +20,8 @@ OPAQUE = {
     4791: "roce",
     6635: "mpls-in-udp",
     6636: "mpls-in-udp",
+    2268: "amt",
+    37008: "tzsp",
 }
 NAMES = {
     "none": Tunnel.NONE,

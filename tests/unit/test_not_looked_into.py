@@ -164,7 +164,7 @@ def test_validate_names_the_port_of_a_tunnel_that_it_did_not_look_into(link_type
     assert "looks like" not in run("validate", source, capsys, "--tunnel-port", "5501=none")[1]
 
 
-@pytest.mark.parametrize("port", [1701, 2152, 4341, 4500, 4791, 5247, 6635, 51820])
+@pytest.mark.parametrize("port", [1701, 2152, 2268, 4341, 4500, 4791, 5247, 6635, 37008, 51820])
 def test_what_a_known_port_carries_is_never_cut(port, tmp_path, capsys):
     source, out = tmp_path / "in.pcap", tmp_path / "out.pcap"
     ends = ("10.9.0.1", 50000), ("10.9.0.2", port)
