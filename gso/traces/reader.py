@@ -81,7 +81,7 @@ class TraceReader:
         start = self._file.start
         check_text(start, self.name)
         lines = bytes(clean(start)).split(b"\n")
-        if len(lines) > 1:
+        if len(lines) > 1 and (self._file.more or not lines[-1].strip()):
             lines.pop()
         found = first_format(lines)
         if not found and not is_foreign(text for _, text in self.first_lines):

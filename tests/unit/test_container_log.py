@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 
 from hypothesis import given, settings
@@ -85,3 +86,62 @@ def test_long_lines_and_other_logs_are_passed_on():
     for other in (b"", b"x" * 3_000_000, b"a\nb", b"skb stdout P x\n"):
         assert b"".join(joined(io.BytesIO(other))) == other
         assert not is_container_log(other)
+
+
+def objects(line: str, cuts: list[int], stream: str = "stdout", **more) -> list[str]:
+    """A line as Docker's json-file writes it, cut at these places."""
+    ends = sorted({cut % (len(line) + 1) for cut in cuts} | {len(line)})
+    parts = [line[a:b] for a, b in zip([0, *ends], ends, strict=False)]
+    parts[-1] += "\n"
+    around = {"stream": stream, **more, "time": TIME}
+    return [json.dumps({"log": part, **around}, separators=(",", ":")) for part in parts]
+
+
+@settings(max_examples=examples(100))
+@given(st.sampled_from(TEXTS), st.data())
+def test_dockers_pieces_of_a_line_are_one_line(text, data):
+    cuts = st.lists(st.integers(0, 500), max_size=4)
+    more = data.draw(st.sampled_from([{}, {"attrs": {"env": "a"}}]))
+    cut, whole = [], []
+    for line in text.splitlines():
+        cut += objects(line, data.draw(cuts), **more)
+        cut += objects(line, [], "stderr")[: data.draw(st.integers(0, 1)) and not line]
+        whole += objects(line, [], **more)
+    assert rows("\n".join(cut) + "\n") == rows("\n".join(whole) + "\n") == rows(text)
+    made = b"".join(joined(io.BytesIO("\n".join(cut).encode()))).decode()
+    assert made.count("\n") == len(cut) - 1
+
+
+def test_docker_cuts_a_long_line_at_16_kib():
+    start = "0xffff947712f34400 9 [<empty>] skb_push len=1544 "
+    line = start + "x" * (40_000 - len(start)) + " gso_size=1448"
+    cut = objects(line, [1 << 14, 2 << 14])
+    assert len(cut) == 3
+    for text in ("\n".join(cut), "\n".join(cut) + "\n"):
+        trace = gso.read_trace(io.BytesIO(text.encode()))
+        assert trace.line.tolist() == [3]
+        assert trace.skb_state(0).gso_size == 1448
+    trace = gso.read_trace(io.BytesIO("\n".join(cut[:2]).encode()))
+    assert "gso_size" not in trace.skb_state(0).known
+
+
+def test_texts_from_which_the_line_feed_was_taken_are_lines():
+    text = TEXTS[0]
+    lines = [json.dumps({"log": line, "stream": "stdout"}) for line in text.splitlines()]
+    assert rows("\n".join(lines) + "\n") == rows(text)
+
+
+@given(st.lists(st.sampled_from(["stdout", "stderr"]), min_size=2, max_size=8), st.data())
+def test_dockers_streams_do_not_mix(streams, data):
+    left = {"stdout": [], "stderr": []}
+    for stream in streams:
+        cuts = data.draw(st.lists(st.integers(1, 50), max_size=3))
+        left[stream] += objects(stream * 9, cuts, stream)
+    mixed = []
+    while any(left.values()):
+        stream = data.draw(st.sampled_from([one for one in left if left[one]]))
+        mixed.append(left[stream].pop(0))
+    made = b"".join(joined(io.BytesIO(("\n".join(mixed) + "\n").encode()))).decode()
+    texts = [json.loads(line) for line in made.splitlines() if line]
+    assert sorted(one["stream"] for one in texts) == sorted(streams)
+    assert all(one["log"] == one["stream"] * 9 + "\n" for one in texts)
