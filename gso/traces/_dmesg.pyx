@@ -6,51 +6,35 @@ A sentence, or a crash, is an event with the function that said it, or in which 
 `Trace.reason` has the kernel's words. Dumps and stacks that belong to it follow.
 """
 
-from libc.stdint cimport INT32_MIN, UINT32_MAX, int16_t, int32_t, int64_t, uint64_t
+from libc.stdint cimport INT32_MIN, int64_t, uint64_t
 from libc.string cimport memchr, memcpy
 
 from gso.traces._columns cimport NO_VALUE, OWNER_DAMAGED, OWNER_EVENT, OWNER_NONE
+from gso.traces._dmesg_lines cimport (
+    PART_END, PART_NONE, has_message, is_bytes, is_complaint, is_cut, is_register, is_sanitizer,
+    is_stack_end, is_warning, line_after, mark_of, next_line, part_of,
+)
 from gso.traces._dumped_bytes cimport (
     IN_DISORDER, DumpedBytes, forget_told, keep_bytes, tell,
 )
+from gso.traces._kernel_sentences cimport (
+    LONGEST_SAID, REPORT_DUMP, REPORT_LIST, REPORT_PANIC, REPORT_STACK, REPORT_SUM, SentenceReader,
+)
 from gso.traces._kernel_words cimport (
-    BAD_SUM, PANIC, TUN_TYPE, UDP_SUM, WRONG_HEADER, Words, after_counter, crash_in, function_in,
-    letters_of, said_in,
+    Words, after_counter, crash_in, function_in, letters_of, said_in,
 )
 from gso.traces._names cimport intern
 from gso.traces._notes cimport is_message
-from gso.traces._scanner cimport LINE_DAMAGED, LINE_ORPHAN, LINE_READ, LINE_STRANGE, Scanner
-from gso.traces._text cimport (
-    find, host_order, is_blank, is_word, read_number, read_time, skip_blanks, skip_token, starts,
-)
-from gso.skb._skb cimport Skb
+from gso.traces._scanner cimport LINE_DAMAGED, LINE_ORPHAN, LINE_READ, LINE_STRANGE
+from gso.traces._text cimport find, is_blank, read_time, skip_blanks, starts
 
 
 cdef enum:
-    CHECKSUM_PARTIAL = 3
-    GSO_TCPV4 = 1
-    LONGEST_SAID = 240
     SAME_CRASH = 8      # lines in which a crash is told in several sentences
-    WINDOW = 256        # bytes of a line in which one mark after the other is looked for
 
 cdef uint64_t LETTERS_NOT_LOOKED_AT = <uint64_t>-1
 # The bits of A and N, which warnings and sanitizers have.
 cdef uint64_t CAPITALS = <uint64_t>1 << 1 | <uint64_t>1 << 14
-
-# The lines that may still follow the last event.
-cdef enum Report:
-    REPORT_STACK        # its stack alone
-    REPORT_DUMP         # lines of its dump, and then a warning
-    REPORT_SUM          # the dump that it announced
-    REPORT_PANIC        # the crash that it announced
-    REPORT_LIST         # dumps of the packets in its frag_list, and then a warning
-
-
-# The order in which a dump's lines are printed.
-cdef enum Part:
-    PART_NONE           # it is no such line
-    PART_MAC, PART_SHINFO, PART_CSUM, PART_HASH, PART_PRIORITY, PART_INNER, PART_DEVICE
-    PART_END
 
 
 # The state before a line of the log: whether the last event announced a dump, has one whose
@@ -64,153 +48,9 @@ cdef struct State:
     bint crashed
 
 
-cdef inline const char *next_line(const char *p, const char *end) noexcept nogil:
-    """Return the next line feed that is written out, as #012, \\x0a or \\n; NULL without one."""
-    cdef const char *stop
-    cdef const char *mark
-    cdef const char *found
-    # By windows: a mark that is nowhere would be looked for to the end, from each of another kind.
-    while p < end:
-        stop = p + min(end - p, WINDOW)
-        mark = next_mark(p, stop, end, c"#", b"#012", 4)
-        found = next_mark(p, mark if mark != NULL else stop, end, c"\\", b"\\x0a", 4)
-        if found != NULL:
-            mark = found
-        found = next_mark(p, mark if mark != NULL else stop, end, c"\\", b"\\n", 2)
-        if found != NULL or mark != NULL:
-            return found if found != NULL else mark
-        p = stop
-    return NULL
-
-
-cdef inline const char *line_after(const char *mark) noexcept nogil:
-    return mark + (4 if mark[1] != c"n" else 2)
-
-
-cdef inline const char *next_mark(const char *p, const char *stop, const char *end, char first,
-                                  const char *word, int64_t size) noexcept nogil:
-    """Return where the word begins before `stop`, `first` being its first byte; NULL without it."""
-    while p < stop:
-        p = <const char *>memchr(p, first, stop - p)
-        if p == NULL or starts(p, end, word, size):
-            return p
-        p += 1
-    return NULL
-
-
-cdef inline bint has_message(const char *p, const char *end) noexcept nogil:
-    """Whether the text of a message begins somewhere in the line."""
-    while True:
-        p = <const char *>memchr(p, c"[", end - p) if p < end else NULL
-        if p == NULL:
-            return False
-        if is_message(p, end):
-            return True
-        p += 1
-
-
-cdef inline bint is_complaint(const char *p, const char *end) noexcept nogil:
-    """Whether the line is that of skb_warn_bad_offload with the sk_buff's fields."""
-    p = find(p, end, b": caps=(", 8)
-    return p != NULL and find(p, end, b") len=", 6) != NULL
-
-
-cdef inline const char *word_before(const char *p, const char *at) noexcept nogil:
-    """Return where the word before `at` begins, in text that begins at `p`."""
-    while at > p and is_blank((at - 1)[0]):
-        at -= 1
-    while at > p and not is_blank((at - 1)[0]):
-        at -= 1
-    return at
-
-
-cdef inline bint is_bytes(const char *p, const char *end) noexcept nogil:
-    """Whether "skb " at `p` begins bytes of the packet: "linear:   00000000: 45 00"."""
-    return (starts(p, end, b"linear:", 7) or starts(p, end, b"frag:", 5)
-            or starts(p, end, b"headroom:", 9) or starts(p, end, b"tailroom:", 9))
-
-
-cdef inline const char *mark_of(int part, const char *p, const char *end) noexcept nogil:
-    """Return the end of what only this line of a dump has; NULL without it."""
-    if part == PART_INNER:
-        return find(p, end, b"inner(", 6)
-    if part == PART_MAC:
-        return find(p, end, b"mac=(", 5)
-    if part == PART_SHINFO:
-        return find(p, end, b"shinfo(", 7)
-    if part == PART_CSUM:
-        return find(p, end, b"csum(0x", 7)
-    if part == PART_HASH:
-        return find(p, end, b"hash(0x", 7)
-    if part == PART_DEVICE:
-        return find(p, end, b"dev name=", 9)
-    return find(p, end, b"priority=0x", 11)
-
-
-cdef inline int part_of(const char *p, const char *end) noexcept nogil:
-    """Which line of a dump this is."""
-    cdef int part
-    for part in range(<int>PART_MAC, <int>PART_END):
-        if mark_of(part, p, end) != NULL:
-            return part
-    return PART_NONE
-
-
-cdef bint has_next(const char *p, const char *end) noexcept nogil:
-    """Whether another line of the kernel begins after `p`: the one that begins there was cut."""
-    return (find(p, end, b"skb len=", 8) != NULL or part_of(p, end) != PART_NONE
-            or has_message(p, end))
-
-
-cdef bint is_cut(const char *p, const char *mark, const char *end) noexcept nogil:
-    """Whether what stands in two lines of the kernel stands in one; `mark` follows the first."""
-    cdef const char *start = mark
-    while start > p and not is_blank((start - 1)[0]):
-        start -= 1
-    return part_of(p, start) != PART_NONE or has_next(mark, end)
-
-
-cdef inline bint is_sanitizer(const char *p, const char *end) noexcept nogil:
-    """Whether the line is "BUG: KASAN: use-after-free in skb_segment+0x1a3/0x1f50"."""
-    cdef const char *stop
-    p = find(p, end, b"BUG: K", 6)
-    return (p != NULL and find(p, end, b"SAN: ", 5) != NULL
-            and function_in(p, end, &stop) != NULL)
-
-
-cdef inline bint is_warning(const char *p, const char *end) noexcept nogil:
-    """Whether the network warns: "WARNING: CPU: 0 PID: 0 at net/core/dev.c:3258 NAME+0x78/0xe0"."""
-    cdef const char *stop
-    p = find(p, end, b"WARNING: ", 9)
-    if p == NULL or function_in(p, end, &stop) == NULL:
-        return False
-    # Kernels without CONFIG_DEBUG_BUGVERBOSE name no file.
-    return (find(p, end, b".c:", 3) == NULL and find(p, end, b".h:", 3) == NULL
-            or find(p, end, b"net/", 4) != NULL or find(p, end, b"/skbuff.h:", 10) != NULL)
-
-
-cdef inline bint is_register(const char *p, const char *end) noexcept nogil:
-    """Whether the line is of a crash's registers: "RSP: 0018:ffff", "x29: ffff", "sp : ffff"."""
-    cdef const char *at = p
-    while at < end and is_word(at[0]) and at[0] != c"_":
-        at += 1
-    if at == p or at - p > 6:
-        return False
-    at = skip_blanks(at, end)
-    return at < end and at[0] == c":" and (end - at == 1 or is_blank(at[1]))
-
-
-cdef inline bint is_stack_end(const char *p, const char *end) noexcept nogil:
-    return (find(p, end, b"</TASK>", 7) != NULL or find(p, end, b"end trace", 9) != NULL
-            or find(p, end, b"Code: ", 6) != NULL or find(p, end, b" linked in:", 11) != NULL
-            or find(p, end, b" by task ", 9) != NULL)
-
-
-cdef class DmesgScanner(Scanner):
+cdef class DmesgScanner(SentenceReader):
     """Scans the kernel's dumps of sk_buffs into columns; see `Scanner`."""
 
-    cdef int report             # what may follow the last event
-    cdef int part               # the last line of its dump
     cdef int before             # that of the dump before, PART_END where other lines came between
     cdef bint is_offload        # it is the warning of skb_warn_bad_offload
     cdef uint64_t letters       # of the line that is read, 0 for bytes of a dump
@@ -390,91 +230,6 @@ cdef class DmesgScanner(Scanner):
                 self.is_offload = find(at, end, b" skb_warn_bad_offload+", 22) != NULL
         return 0
 
-    cdef void _length(self, const char *p, const char *end) noexcept nogil:
-        cdef int64_t number = 0
-        cdef Skb *row = &self.row.skb
-        self._number(find(p, end, b"skb len=", 8) - 4, end, b"len=", 4, &row.len)
-        self._number(p, end, b" headroom=", 10, &row.headroom)
-        if self._get(p, end, b"headlen=", 8, &number) and row.len != INT32_MIN:
-            row.data_len = <int32_t>max(row.len - number, 0)
-
-    cdef void _complaint(self, const char *p, const char *end) noexcept nogil:
-        """Read the sk_buff of skb_warn_bad_offload as it was printed before v5.3."""
-        cdef Skb *row = &self.row.skb
-        cdef int64_t value = 0
-        self.part = PART_END
-        self.row.function = intern(&self.names, b"skb_warn_bad_offload", 20)
-        self._device_before(p, find(p, end, b": caps=(", 8) - 7)
-        self._number(p, end, b") len=", 6, &row.len)
-        self._number(p, end, b" data_len=", 10, &row.data_len)
-        self._number(p, end, b" gso_size=", 10, &row.gso_size)
-        self._gso_type(p, end, b" gso_type=", 10)
-        # Before v4.14 bits after the first one meant others; the line does not tell the version.
-        if row.gso_type != GSO_TCPV4:
-            row.gso_type = INT32_MIN
-        if self._get(p, end, b" ip_summed=", 11, &value):
-            row.ip_summed = <int16_t>(value & 3)
-
-    cdef void _sentence(self, const Words *words, const char *p, const char *at,
-                        const char *end) noexcept nogil:
-        """Read the fields that a sentence about a packet has; its words end at `at`."""
-        cdef const char *start = at - words.size
-        cdef const char *stop
-        cdef int64_t value = 0
-        self.report = (REPORT_PANIC if words.sentence == PANIC
-                       else REPORT_SUM if words.sentence == BAD_SUM else REPORT_STACK)
-        if words.sentence == PANIC:
-            self._number(at, end, b"len:", 4, &self.row.skb.len)
-            stop = find(at, end, b" dev:", 5)
-            if stop != NULL and stop[0] != c"<":
-                self.row.device = max(-1, intern(&self.names, stop, skip_token(stop, end) - stop))
-        elif words.sentence == UDP_SUM:
-            self._addresses(at, end)
-            start = word_before(p, start)           # "UDP: ", "UDP-Lite: "
-        elif words.sentence == WRONG_HEADER:
-            self.row.device = max(-1, intern(&self.names, at, skip_token(at, end) - at))
-            start = word_before(p, word_before(p, start))
-            if self._get(start, end, b"protocol ", 9, &value, 16):
-                self.row.skb.protocol = <int32_t>(value & 0xffff)
-        else:
-            self._device_before(p, start)
-            if words.sentence == TUN_TYPE:
-                self._gso_type(at - 7, end, b" type: ", 7)
-                self._number(at, end, b", gso_size ", 11, &self.row.skb.gso_size)
-        self._keep_words(start, end)
-
-    cdef void _device_before(self, const char *p, const char *at) noexcept nogil:
-        """Read the device of "eth0: hw csum failure"."""
-        cdef const char *stop = at
-        while stop > p and is_blank((stop - 1)[0]):
-            stop -= 1
-        if stop - p < 2 or (stop - 1)[0] != c":":
-            return
-        stop -= 1
-        at = word_before(p, stop)
-        # Before v4.13 "tun" stands for all of its devices.
-        if stop - at == 3 and starts(at, stop, b"tun", 3):
-            return
-        self.row.device = max(-1, intern(&self.names, at, stop - at))
-
-    cdef void _addresses(self, const char *p, const char *end) noexcept nogil:
-        """Read "192.0.2.1:19 to 198.51.100.7:21143 ulen 3189"."""
-        cdef char[128] flow
-        cdef const char *stop = skip_token(p, end)
-        cdef const char *other = find(stop, end, b" to ", 4)
-        cdef int64_t size = stop - p
-        if other == NULL or size > 50 or skip_token(other, end) - other > 50:
-            return
-        memcpy(flow, p, size)
-        memcpy(&flow[size], b"->", 2)
-        memcpy(&flow[size + 2], other, skip_token(other, end) - other)
-        size += 2 + (skip_token(other, end) - other)
-        memcpy(&flow[size], b"(udp)", 5)
-        self._flow(flow, flow + size + 5)
-
-    cdef void _keep_words(self, const char *p, const char *end) noexcept nogil:
-        self.row.reason = max(-1, intern(&self.names, p, min(end - p, LONGEST_SAID)))
-
     # --- crashes ---
 
     cdef int _crash(self, const char *at, const char *end) noexcept nogil:
@@ -555,13 +310,6 @@ cdef class DmesgScanner(Scanner):
         else:
             tell(&self.bytes, &self.row.skb)
 
-    cdef void _function(self, const char *p, const char *end) noexcept nogil:
-        """Read the function in "at net/core/dev.c:3258 skb_checksum_help+0x7c/0x114"."""
-        cdef const char *stop
-        cdef const char *at = function_in(p, end, &stop)
-        if at != NULL:
-            self.row.function = max(-1, intern(&self.names, at, stop - at))
-
     cdef void _time(self, const char *p, const char *end) noexcept nogil:
         """Read the first "[  812.123460]"; a log may have other brackets before it."""
         cdef const char *stop
@@ -571,90 +319,6 @@ cdef class DmesgScanner(Scanner):
             if stop == NULL or read_time(skip_blanks(p + 1, stop), stop, &self.row.time):
                 return
             p += 1
-
-    cdef bint _get(self, const char *p, const char *end, const char *key, int64_t size,
-                   int64_t *value, int base=10) noexcept nogil:
-        cdef const char *at = find(p, end, key, size)
-        cdef const char *stop
-        if at == NULL:
-            return False
-        stop = at
-        while stop < end and (is_word(stop[0]) or stop[0] == c"-"):
-            stop += 1
-        return read_number(at, stop, base, value)
-
-    cdef void _number(self, const char *p, const char *end, const char *key, int64_t size,
-                      int32_t *target) noexcept nogil:
-        cdef int64_t value = 0
-        if self._get(p, end, key, size, &value) and 0 <= value <= 0x7fffffff:
-            target[0] = <int32_t>value
-
-    cdef void _gso_type(
-        self, const char *p, const char *end, const char *key, int64_t size
-    ) noexcept nogil:
-        cdef int64_t value = 0
-        if self._get(p, end, key, size, &value) and 0 <= value <= UINT32_MAX:
-            self.row.skb.gso_type = <int32_t>value
-
-    cdef void _offset(self, const char *p, const char *end, const char *key, int64_t size,
-                      int32_t *target) noexcept nogil:
-        cdef int64_t value = 0
-        if self._get(p, end, key, size, &value):
-            target[0] = <int32_t>(value & 0xffff)
-
-    cdef int _part(self, int part, const char *p, const char *end) noexcept nogil:
-        cdef Skb *row = &self.row.skb
-        cdef const char *at
-        cdef int64_t value = 0
-        if part == PART_INNER:
-            self._inner(p, end)
-        elif part == PART_MAC:
-            self._offset(p, end, b"mac=(", 5, &row.mac_header)
-            self._offset(p, end, b"net=(", 5, &row.network_header)
-            self._offset(p, end, b"trans=", 6, &row.transport_header)
-        elif part == PART_SHINFO:
-            at = find(p, end, b"gso(", 4)
-            if at != NULL:
-                self._number(at, end, b"size=", 5, &row.gso_size)
-                self._gso_type(at, end, b"type=", 5)
-        elif part == PART_CSUM:
-            self._checksum(p, end)
-        elif part == PART_HASH:
-            if self._get(p, end, b" proto=", 7, &value):
-                row.protocol = <int32_t>host_order(value & 0xffff)
-        elif part == PART_DEVICE and self.row.device < 0:
-            at = find(p, end, b"dev name=", 9)
-            self.row.device = intern(&self.names, at, skip_token(at, end) - at)
-            return -2 if self.row.device == -2 else 0
-        return 0
-
-    cdef void _inner(self, const char *p, const char *end) noexcept nogil:
-        cdef Skb *row = &self.row.skb
-        cdef const char *at = find(p, end, b"inner(", 6)
-        cdef int64_t value = 0
-        if self._get(p, at, b"encapsulation=", 14, &value):
-            row.encapsulation = <int16_t>(value & 1)
-        self._offset(at, end, b"mac=", 4, &row.inner_mac_header)
-        self._offset(at, end, b"net=", 4, &row.inner_network_header)
-        self._offset(at, end, b"trans=", 6, &row.inner_transport_header)
-        # inner_ipproto shares its memory: only a number in the range of Ethernet types is one.
-        if self._get(at, end, b"proto=", 6, &value) and host_order(value) >= 0x600:
-            row.inner_protocol = <int32_t>host_order(value)
-
-    cdef void _checksum(self, const char *p, const char *end) noexcept nogil:
-        cdef Skb *row = &self.row.skb
-        cdef int64_t value = 0
-        if self._get(p, end, b"ip_summed=", 10, &value):
-            row.ip_summed = <int16_t>(value & 3)
-        # The word is a sum unless the checksum is still to be computed.
-        if row.ip_summed != CHECKSUM_PARTIAL:
-            return
-        if find(p, end, b"start=", 6) != NULL:
-            self._offset(p, end, b"start=", 6, &row.csum_start)
-            self._number(p, end, b"offset=", 7, &row.csum_offset)
-        elif self._get(p, end, b"csum(", 5, &value):
-            row.csum_start = <int32_t>(value & 0xffff)
-            row.csum_offset = <int32_t>(value >> 16 & 0xffff)
 
     cdef int _stack(self, const char *p, const char *end) noexcept nogil:
         """Read a line like " ip_output+0x5a/0xc0 [module]"; "?" marks an unreliable one."""

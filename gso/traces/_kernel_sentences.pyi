@@ -1,0 +1,3 @@
+from gso.traces._skb_dump import SkbDumpReader
+
+class SentenceReader(SkbDumpReader): ...

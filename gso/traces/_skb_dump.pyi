@@ -1,0 +1,3 @@
+from gso.traces._scanner import Scanner
+
+class SkbDumpReader(Scanner): ...
