@@ -67,6 +67,7 @@ class GsoType(IntFlag):
     UDP_L4 = 1 << 17
     """USO: a UDP payload becomes datagrams of ``gso_size``."""
     FRAGLIST = 1 << 18
+    """A list of whole frames, which are sent as they came."""
     TCP_ACCECN = 1 << 19
     """Accurate ECN: CWR is kept on every segment."""
     TCP_FIXEDID_OUTER = 1 << 30

@@ -34,10 +34,16 @@ class Fact(IntFlag):
     """A virtio header without NEEDS_CSUM has TAP devices look for the transport header too, after
     VLAN tags too, and the IP version must be that of its type. (virtio_net_hdr_to_skb)"""
     VNET_BEFORE_USO = 1 << 5
-    """A virtio header cannot ask for USO, csum_start may be in the IP header, and none is counted
-    where a TAP device does not look for the transport header."""
+    """A virtio header cannot ask for USO, csum_start may be in the IP header, none is counted
+    where a TAP device does not look for the transport header, and a gso_size below 8 is taken as it
+    is for TCP too."""
     SHORT_IPV4 = 1 << 6
     """IPv4 has no BIG TCP: a total length of 0 is refused. (ip_rcv_core)"""
+    LISTS_OF_UDP = 1 << 7
+    """GRO makes lists of UDP frames only; TCP it merges. (tcp_gro_receive)"""
+    LISTS_KEEP_TCP6_SUM = 1 << 8
+    """Where NAT changed the addresses of a list's first frame, the others with TCP over IPv6 keep
+    their checksums, which are wrong then. (__tcpv6_gso_segment_list_csum)"""
 
 
 _NEWER = (
@@ -46,7 +52,7 @@ _NEWER = (
 
 REFERENCE: Final = "6.12"
 KERNELS: Mapping[KernelVersion, Fact] = {
-    "6.1": Fact.VNET_BEFORE_USO | Fact.SHORT_IPV4,
+    "6.1": (Fact.VNET_BEFORE_USO | Fact.SHORT_IPV4 | Fact.LISTS_OF_UDP | Fact.LISTS_KEEP_TCP6_SUM),
     REFERENCE: Fact(0),
     "7.3": _NEWER,
 }

@@ -22,9 +22,21 @@ PPPOE_STREAMS = FOLDER / "7.3" / "gro-pppoe.json.xz"
 NEWER_TYPES = FOLDER / "7.3" / "types.json.xz"
 NEWER_STREAMS = FOLDER / "7.3" / "gro.json.xz"
 NEWER_VNET = FOLDER / "7.3" / "vnet.json.xz"
+OLDER_VNET = FOLDER / "6.1" / "vnet.json.xz"
+OLDER_STREAMS = FOLDER / "6.1" / "gro.json.xz"
+LISTS = {
+    "6.1": FOLDER / "6.1" / "lists.json.xz",
+    "6.12": FOLDER / "lists.json.xz",
+    "7.3": FOLDER / "lists.json.xz",
+}
+LISTED_STREAMS = {
+    "6.12": FOLDER / "gro-lists.json.xz",
+    "7.3": FOLDER / "7.3" / "gro-lists.json.xz",
+}
 VNET_TUNNELS = FOLDER / "vnet_tunnels.json.xz"
 # Not super-packets that were seen between a tunnel and the segmenter
 OTHERS = (GENERATED, STREAMS, TYPED, TYPED_TOO, ACCECN, VNET_TUNNELS)
+OTHERS += (LISTS["6.12"], LISTED_STREAMS["6.12"])
 
 PORTS = {
     5555: Tunnel.FOU,

@@ -45,4 +45,5 @@ def coalesce(
     checksum: Literal["partial", "complete"] = "partial",
     kernel: KernelVersion = "6.12",
     gro_ipv4_max_size: int | None = None,
+    fraglist: bool = False,
 ) -> Coalesced: ...

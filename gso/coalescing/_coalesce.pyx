@@ -15,7 +15,9 @@ from gso.buffers._checksum cimport fold, length_sum, not_zero, short_sum, simd, 
 from gso.buffers._frames cimport Frames, as_frames
 from gso.buffers._memory cimport address, new_bytes
 from gso.buffers._signals cimport FRAME_WORK, PIECE, check_signals, piece_end
-from gso.coalescing._gro cimport NO_SLOT, assign_frames, gro_state, held_packet, packet
+from gso.coalescing._gro cimport (
+    NO_SLOT, assign_frames, gro_state, held_packet, is_listed, packet,
+)
 from gso.headers._arguments cimport as_kernel, as_link, drop_ports, is_partial, take_ports
 from gso.headers._numbers cimport (
     ETH_P_8021AD, ETH_P_8021Q, ETH_P_PPP_SES, GRE_CHECK, GRO_MAX_SIZE, IPPROTO_HOPOPTS,
@@ -102,6 +104,11 @@ cdef int finish(gro_state *j, packet *one, uint8_t *out) noexcept nogil:
         return -1
     if one.jumbo and h.inner_version != 6:
         return -1
+    if is_listed(j, &h):
+        if h.l4 == IPPROTO_UDP:
+            put16(out + h.l4_header + UDP_LEN, one.headers - h.l4_header + one.length)
+        finish_layers(&h, out, one.headers + one.length, 0)
+        return 0
     inside = finish_transport(j, one, &h, out)
     finish_layers(&h, out, one.headers + one.length, inside)
     if one.jumbo:
@@ -375,7 +382,7 @@ cdef class _Memory:
 def coalesce(frames, *, link_type="ethernet", tunnel_ports=None, udp_gro=True,
              fixed_ids=False, gro_max_size=65536, max_flows=65536, interfaces=None,
              timestamps=None, timeout=0, checksum="partial", kernel="6.12",
-             gro_ipv4_max_size=None):
+             gro_ipv4_max_size=None, fraglist=False):
     """Merge segments into super-packets as the Linux kernel's software GRO does.
 
     :func:`segment` of each super-packet, with its `gso_size` (and, with `fixed_ids`, its
@@ -414,8 +421,15 @@ def coalesce(frames, *, link_type="ethernet", tunnel_ports=None, udp_gro=True,
             `gso.versions`); give the same one to :func:`segment`. 7.3 merges segments that all
             have CWR (TCP_ACCECN) and BIG TCP in tunnels, without a jumbo header; with `fixed_ids`
             it needs no DF, and the IDs of an outer and an inner header may differ in this where
-            nothing but IP is between them (TCP_FIXEDID_OUTER, TCP_FIXEDID_INNER). 6.1 is as 6.12.
-
+            nothing but IP is between them (TCP_FIXEDID_OUTER, TCP_FIXEDID_INNER). 6.1 has no BIG
+            TCP over IPv4.
+        fraglist: the device makes lists of frames instead (rx-gro-list), which a forwarding host
+            sends on as they came. Each list is here as a packet socket shows it: the first frame's
+            headers with the length of all, its checksum as it came, then all payload. `gso_type`
+            has FRAGLIST, with which :func:`segment` takes the frames of the list,
+            ``frames[made.into == i]``. TCP segments of a list have the same flags, and IPv4 IDs
+            count up. A list has up to 64 frames, and is shorter than 65536 bytes. 6.1 makes lists
+            of UDP frames only. Frames in tunnels stay apart, which the kernel puts into lists too.
         gro_ipv4_max_size: the same limit for packets other than IPv6 right on the link, VLAN tags
             included (a device has both, and 65536 for these unless told). None: `gro_max_size`.
 
@@ -425,7 +439,8 @@ def coalesce(frames, *, link_type="ethernet", tunnel_ports=None, udp_gro=True,
     Returns :class:`Coalesced`.
 
     Kernel: dev_gro_receive, inet_gro_receive, ipv6_gro_receive, tcp_gro_receive,
-    udp_gro_receive_segment, skb_gro_receive, pppoe_gro_receive (7.3), and those of the tunnels.
+    udp_gro_receive_segment, skb_gro_receive, skb_gro_receive_list, pppoe_gro_receive (7.3), and
+    those of the tunnels.
     """
     cdef _Memory memory = _Memory()
     cdef gro_state *j = &memory.j
@@ -435,7 +450,7 @@ def coalesce(frames, *, link_type="ethernet", tunnel_ports=None, udp_gro=True,
     j.link = as_link(link_type)
     j.partial = is_partial(checksum)
     j.kernel = as_kernel(kernel)
-    j.udp, j.fixed_ids = udp_gro, fixed_ids
+    j.udp, j.fixed_ids, j.fraglist = udp_gro, fixed_ids, fraglist
     j.max_size = j.ipv4_max_size = _within("gro_max_size", gro_max_size, 1, GRO_MAX_SIZE)
     if gro_ipv4_max_size is not None:
         j.ipv4_max_size = _within("gro_ipv4_max_size", gro_ipv4_max_size, 1, GRO_MAX_SIZE)

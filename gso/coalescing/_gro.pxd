@@ -40,6 +40,7 @@ cdef struct gro_state:
     int64_t timeout
     const link_layer *link
     bint udp
+    bint fraglist
     bint fixed_ids
     unsigned int kernel     # facts of gso.headers._kernel
     bint partial
@@ -59,5 +60,7 @@ cdef struct gro_state:
     int32_t *buckets
     uint64_t mask
 
+# Whether a frame with these headers goes into a list, and is not merged.
+cdef bint is_listed(const gro_state *j, const headers *h) noexcept nogil
 # Assign frames `begin` to `end` to packets, after those before them.
 cdef void assign_frames(gro_state *j, Py_ssize_t begin, Py_ssize_t end) noexcept nogil

@@ -17,7 +17,8 @@ from libc.string cimport memcmp, memcpy
 from gso.buffers._bytes cimport get16, load16
 from gso.buffers._checksum cimport fold, length_sum, short_sum, simd
 from gso.headers._kernel cimport (
-    KERNEL_ACCECN_GRO, KERNEL_NO_JUMBO, KERNEL_SHORT_IPV4, KERNEL_TWO_FIXED_IDS,
+    KERNEL_ACCECN_GRO, KERNEL_LISTS_OF_UDP, KERNEL_NO_JUMBO, KERNEL_SHORT_IPV4,
+    KERNEL_TWO_FIXED_IDS,
 )
 from gso.headers._numbers cimport (
     GRE_CHECK, GRE_CHECK_HLEN, GRE_CSUM, GRE_KEY, GRE_RESERVED1, GRO_LEGACY_MAX_SIZE,
@@ -26,7 +27,8 @@ from gso.headers._numbers cimport (
     IPV4_HLEN, IPV4_ID, IPV4_NO_OPTIONS, IPV4_PROTOCOL, IPV4_SADDR, IPV4_TOS, IPV4_TOT_LEN,
     IPV4_TTL, IPV6_ADDRESSES_LEN, IPV6_FLOW_LBL, IPV6_HLEN, IPV6_HOP_LIMIT, IPV6_NEXTHDR,
     IPV6_PAYLOAD_LEN, IPV6_SADDR, IP_DF, JUMBO_HLEN, L4_PORTS_LEN, MAX_GRO_SKBS, PPPOE_BASE_HLEN,
-    PPPOE_LENGTH, PPPOE_PROTOCOL, PPPOE_SESSION, PPPOE_SESSION_DATA, SKB_GSO_GRE, SKB_GSO_GRE_CSUM,
+    PPPOE_LENGTH, PPPOE_PROTOCOL, PPPOE_SESSION, PPPOE_SESSION_DATA, SKB_GSO_FRAGLIST,
+    SKB_GSO_GRE, SKB_GSO_GRE_CSUM,
     SKB_GSO_IPXIP4, SKB_GSO_IPXIP6, SKB_GSO_TCPV4, SKB_GSO_TCPV6, SKB_GSO_TCP_ACCECN,
     SKB_GSO_TCP_ECN, SKB_GSO_TCP_FIXEDID, SKB_GSO_TCP_FIXEDID_INNER, SKB_GSO_TCP_FIXEDID_OUTER,
     SKB_GSO_TUNNEL_REMCSUM, SKB_GSO_UDP_L4, SKB_GSO_UDP_TUNNEL, SKB_GSO_UDP_TUNNEL_CSUM, TCPHDR_CWR,
@@ -92,6 +94,11 @@ cdef uint64_t flow_hash(
     return total | 1
 
 
+cdef bint is_listed(const gro_state *j, const headers *h) noexcept nogil:
+    """Whether a frame with these headers goes into a list, and is not merged."""
+    return j.fraglist and (h.l4 == IPPROTO_UDP or not j.kernel & KERNEL_LISTS_OF_UDP)
+
+
 cdef bint is_segment(const gro_state *j, const frame *f) noexcept nogil:
     """Whether this frame can be part of a super-packet, by its headers."""
     cdef const headers *h = &f.h
@@ -108,8 +115,12 @@ cdef bint is_segment(const gro_state *j, const frame *f) noexcept nogil:
             return False
     if levels > 2:  # encap_mark: one tunnel
         return False
+    if h.n > 1 and is_listed(j, h):
+        return False
     if h.l4 == IPPROTO_UDP:
-        if not j.udp or load16(f.copy.p + h.l4_header + UDP_CHECK) == 0 or f.payload == 0:
+        if not (j.udp or j.fraglist) or f.payload == 0:
+            return False
+        if load16(f.copy.p + h.l4_header + UDP_CHECK) == 0:
             return False
         if get16(f.copy.p + h.l4_header + UDP_LEN) != f.size - h.l4_header:
             return False
@@ -269,6 +280,12 @@ cdef bint same_flow(
     return not differs(a, b, at, h.l4_header + L4_PORTS_LEN)
 
 
+cdef inline bint may_be_fixed(const gro_state *j, int l4) noexcept nogil:
+    """Whether IPv4 IDs may stay the same: where gso_type has a bit for it, and keeps it."""
+    return j.fixed_ids and l4 == IPPROTO_TCP and (
+        not j.fraglist or j.kernel & KERNEL_LISTS_OF_UDP)
+
+
 cdef bint id_continues(
     const gro_state *j, const layer *one, int l4, uint16_t step, int64_t count, uint32_t *fixed,
     uint32_t *counted
@@ -281,7 +298,7 @@ cdef bint id_continues(
     cdef uint32_t bit = SKB_GSO_TCP_FIXEDID_INNER if one.stacked else SKB_GSO_TCP_FIXEDID_OUTER
     if count == 1 and step == 0:
         fixed[0] |= bit
-        return j.fixed_ids and l4 == IPPROTO_TCP and not counted[0] & bit
+        return may_be_fixed(j, l4) and not counted[0] & bit
     if step != (0 if fixed[0] & bit else <uint16_t>count):
         return False
     counted[0] |= bit & ~fixed[0]
@@ -311,7 +328,7 @@ cdef bint network_continues(
                 if not id_continues(j, &h.layers[k], h.l4, step, count, &fixed, &counted):
                     return False
             elif h.layers[k].inner and (fixed or count == 1) and step == 0:
-                if not (j.fixed_ids and h.l4 == IPPROTO_TCP and get16(x + IPV4_FRAG_OFF) & IP_DF):
+                if not (may_be_fixed(j, h.l4) and get16(x + IPV4_FRAG_OFF) & IP_DF):
                     return False
                 fixed = SKB_GSO_TCP_FIXEDID
             elif step != <uint16_t>count:
@@ -354,6 +371,8 @@ cdef bint transport_continues(
         return False
     if (x[TCP_FLAGS] ^ y[TCP_FLAGS]) & ~may_differ:
         return False
+    if is_listed(j, h) and x[TCP_FLAGS] != y[TCP_FLAGS]:
+        return False
     if differs(x, y, TCP_ACK_SEQ, TCP_DOFF) or differs(x, y, TCP_WINDOW, TCP_CHECK):
         return False
     if differs(x, y, TCP_URG_PTR, h.payload - h.l4_header):  # and the options
@@ -367,6 +386,9 @@ cdef bint fits(
     """Whether the payload fits, counted from the device's network header (skb_gro_receive)."""
     cdef int64_t link = j.link.length
     cdef int64_t length = h.payload - link + to.length + payload
+    if is_listed(j, h):
+        # skb_gro_receive_list counts the headers of the frame that comes too
+        return to.count < UDP_GRO_CNT_MAX and length + h.payload - link < GRO_LEGACY_MAX_SIZE
     if length >= (j.max_size if h.outer_version == 6 and h.network_header == link
                   else j.ipv4_max_size):
         return False
@@ -532,6 +554,9 @@ cdef uint32_t type_of(const gro_state *j, const headers *h, const uint8_t *p) no
     cdef int k, levels = 0
     if h.l4 == IPPROTO_TCP:
         bits = SKB_GSO_TCPV4 if h.inner_version == 4 else SKB_GSO_TCPV6
+    if is_listed(j, h):
+        return bits | SKB_GSO_FRAGLIST
+    if h.l4 == IPPROTO_TCP:
         if p[h.l4_header + TCP_FLAGS] & TCPHDR_CWR:
             bits |= (SKB_GSO_TCP_ACCECN if j.kernel & KERNEL_ACCECN_GRO else SKB_GSO_TCP_ECN)
     if h.steps & 1 << STEP_GRE:

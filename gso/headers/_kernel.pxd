@@ -10,6 +10,8 @@ cdef enum:
     KERNEL_PIECES_BY_COUNT = 1 << 2
     KERNEL_ACCECN_GRO = 1 << 3
     KERNEL_SHORT_IPV4 = 1 << 6
+    KERNEL_LISTS_OF_UDP = 1 << 7
+    KERNEL_LISTS_KEEP_TCP6_SUM = 1 << 8
 
 
 cdef inline unsigned int known_types(unsigned int kernel) noexcept nogil:

@@ -23,6 +23,7 @@ cdef enum:  # include/linux/skbuff.h: skb_shinfo(skb)->gso_type, gso.GsoType
     SKB_GSO_ESP = 1 << 15
     SKB_GSO_UDP = 1 << 16
     SKB_GSO_UDP_L4 = 1 << 17
+    SKB_GSO_FRAGLIST = 1 << 18
     SKB_GSO_TCP_ACCECN = 1 << 19
     SKB_GSO_ALL = (1 << 20) - 1
     SKB_GSO_TCP_FIXEDID_OUTER = 0x40000000      # 7.3, and

@@ -1,4 +1,4 @@
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal, SupportsBytes
 
 import numpy as np
@@ -13,7 +13,7 @@ from gso.headers.tunnels import TunnelPorts
 from gso.versions import KernelVersion
 
 def segment(
-    frame: Buffer | SupportsBytes,
+    frame: Buffer | SupportsBytes | Sequence[Buffer | SupportsBytes] | Frames,
     gso_size: int,
     *,
     gso_type: GsoType | int | None = None,

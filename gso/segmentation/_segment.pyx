@@ -8,7 +8,7 @@ from libc.stdint cimport int64_t, uint8_t
 
 from gso.buffers._borrow cimport borrow
 from gso.buffers._checksum cimport simd
-from gso.buffers._frames cimport Frames
+from gso.buffers._frames cimport Frames, as_frames
 from gso.buffers._memory cimport address, new_bytes
 from gso.headers._arguments cimport (
     as_error, as_gso_size, as_gso_type, as_kernel, as_link, drop_ports, is_partial, take_ports,
@@ -25,6 +25,7 @@ import numpy as np
 from gso.constants import Reason
 from gso.errors import GsoError
 from gso.headers._layout import parse
+from gso.segmentation._frame_list import segment_list
 
 cdef Frames segments_of(plan *p, const uint8_t *frame, Py_ssize_t size):
     """Write the segments of a plan into new Frames."""
@@ -173,10 +174,16 @@ def segment(frame, gso_size, *, gso_type=None, layout=None, link_type="ethernet"
 
     Args:
         frame: the super-packet, any buffer. Length and checksum fields, IPv4 header checksums
-            included, may hold any value: all are computed anew.
+            included, may hold any value: all are computed anew. Or, with FRAGLIST in gso_type,
+            frames (a list, or :class:`Frames`) as GRO leaves them in one list (rx-gro-list, see
+            :func:`coalesce`): TCP or UDP in IP, in no tunnel. Of it come the frames themselves,
+            with the link's header of the first, lengths and IPv4 IDs made anew. If the addresses
+            or ports of the first were changed since (NAT), the others take them over and their
+            checksums are brought up to date; a smaller TTL they do not take over. Nothing else
+            changes, a checksum that is wrong neither.
         gso_size: payload bytes per segment, headers not counted (for UFO: bytes of IP payload per
-            fragment). 0: no segmentation; transport and tunnel checksums are completed, and the
-            rest of the frame is unchanged.
+            fragment; in a list of frames: of the first). 0: no segmentation; transport and tunnel
+            checksums are completed, and the rest of the frame is unchanged.
         gso_type: :class:`GsoType`. Of the groups transport (TCPV4, TCPV6, UDP, UDP_L4), UDP tunnel
             and GRE, one that has no bit set is taken from the frame: segments for a UDP packet, an
             outer checksum where the field is not 0, remote checksum offload where the header says
@@ -201,10 +208,24 @@ def segment(frame, gso_size, *, gso_type=None, layout=None, link_type="ethernet"
 
     Kernel: __skb_gso_segment, inet_gso_segment, ipv6_gso_segment, tcp_gso_segment,
     __udp_gso_segment, udp4_ufo_fragment, __skb_udp_tunnel_segment, gre_gso_segment,
-    pppoe_gso_segment.
+    pppoe_gso_segment, skb_segment_list.
     """
+    if type(frame) is list or isinstance(frame, Frames):
+        return _list(frame, gso_size, gso_type, layout, link_type, tunnel_ports, checksum, kernel)
     return run(
         frame, gso_size, gso_type, layout, link_type, tunnel_ports, checksum, kernel, False)
+
+
+cdef object _list(
+    object frames, object gso_size, object gso_type, object layout, object link_type,
+    object tunnel_ports, object checksum, object kernel
+):
+    """Segment a list of frames, which have layouts and checksums of their own."""
+    if layout is not None:
+        raise ValueError("a list of frames has no layout: each frame has its own")
+    if is_partial(checksum):
+        raise ValueError('checksum is "complete" for a list of frames: each has its own')
+    return segment_list(as_frames(frames), gso_size, gso_type, link_type, tunnel_ports, kernel)
 
 
 def segment_vouched(frame, gso_size, *, gso_type, layout, link_type, checksum, kernel):

@@ -53,6 +53,7 @@ _ETH_P_TAGS = (b"\x81\x00", b"\x88\xa8")
 _PPPOE_SESSION = b"\x88\x64\x11\x00"  # the Ethernet type, then version 1, type 1 and code 0
 _IP_HLEN = {4: 20, 6: 40}
 _UDP_HLEN = 8
+_MOST_TCP_OPTIONS = 40
 
 _TUNNELS = VirtioNetGso.UDP_TUNNEL_IPV4 | VirtioNetGso.UDP_TUNNEL_IPV6
 
@@ -286,7 +287,8 @@ class _Packet:
         uncounted = start + (0 if self.kind == VirtioNetGso.UDP else KINDS[self.kind][2])
         if len(self.frame) - uncounted <= size:
             return self.one(checksum)  # "Too small packets are not really GSO ones"
-        layout = layout or self.parse()
+        if layout is None or layout.payload > len(self.frame):
+            layout = self.parse()
         self.check_layout(layout)
         gso_type = KINDS[self.kind][0]
         if self.tunnel:
@@ -413,9 +415,19 @@ class _Packet:
         inner = self.header.inner_nh_offset if self.tunnel else 0
         return parse_announced(self.frame, inner, self.inner_version, link_type=self.link_type)
 
+    def parse_to_options(self) -> Layout:
+        """Parse the packet, of whose TCP options the kernel reads nothing here: they may be cut."""
+        try:
+            return self.parse()
+        except GsoError as error:
+            if error.field != "doff" or error.reason is not Reason.TRUNCATED:
+                raise
+        padded = bytes(self.frame) + bytes(_MOST_TCP_OPTIONS)
+        return parse_announced(padded, 0, self.inner_version, link_type=self.link_type)
+
     def dissect(self) -> Layout:
         """Check that the packet's headers are those of its gso_type, as without NEEDS_CSUM."""
-        layout = self.parse()
+        layout = self.parse_to_options()
         l4 = KINDS[self.kind][1]
         ethertype = bytes(self.frame[12:14])
         if self.facts & Fact.VNET_DISSECTS:
@@ -506,7 +518,7 @@ class _Packet:
                 )
             if header.gso_type & VirtioNetGso.ECN:
                 self.bad_type(header.gso_type, "has ECN for UDP")
-        elif l4 is L4.TCP:
+        elif l4 is L4.TCP and not self.facts & Fact.VNET_BEFORE_USO:
             size = max(size, TCP_MIN_GSO_SIZE)
         if size == GSO_BY_FRAGS:
             _refuse(

@@ -97,6 +97,8 @@ class _Devices:
         within = ["ip", "netns", "exec", _NAMESPACE]
         state = "on" if device["udp"] else "off"
         run([*within, "ethtool", "-K", name, "gro", "on", "rx-udp-gro-forwarding", state])
+        if device["fraglist"]:
+            run([*within, "ethtool", "-K", name, "rx-gro-list", "on"])
         run([*within, "sh", "-c", f"echo 1 > /sys/class/net/{name}/threaded"])
         for line in (
             f"qdisc add dev {name} clsact",

@@ -58,8 +58,10 @@ The outcome of a stream is their number, as LENGTH, and the packets.
 
 ANSWERED = struct.Struct("<iI")
 """Errno where the module could not make the packet, and length of its answer, which follows."""
-REQUEST = struct.Struct("=IHHHHHHHHHBBBB")
-"""struct request of segmenter/segmenter.c; then the frame."""
+REQUEST = struct.Struct("=IHHHHHHHHHBBBBHI")
+"""struct request of segmenter/segmenter.c; then the frame, and frames each after a LISTED."""
+LISTED = struct.Struct("=IHHH")
+"""struct listed: length, network_header, transport_header, start."""
 ANSWER = struct.Struct("=iI")
 """struct answer: what the kernel returned, and the number of segments, which follow."""
 SEGMENT = struct.Struct("=IHHHBx")

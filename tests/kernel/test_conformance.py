@@ -14,7 +14,8 @@ from gso.kernel.conformance.tunnels.devices import DIRECT, PORTS, devices
 from gso.kernel.conformance.tunnels.outcomes import Outcome, Super
 from gso.kernel.conformance.tunnels.run import Report
 from gso.kernel.conformance.types import requests
-from gso.kernel.guest.records import GSO_TCPV4, GSO_UDP, GSO_UDP_L4, OUTCOME
+from gso.kernel.conformance.types.lists import LISTS
+from gso.kernel.guest.records import GSO_TCPV4, GSO_UDP, GSO_UDP_L4, LISTED, OUTCOME, REQUEST
 
 import gso
 from gso import L4, GsoType
@@ -76,7 +77,7 @@ def test_a_kernel_and_the_library_agree_on_every_gso_type(gso_kernel, tmp_path, 
     assert found["differences"] == []
     tallies = {row["family"]: row for row in found["tallies"]}
     assert set(tallies) == {
-        *("none", "mpls", "nsh", "ipip", "gre", "gretap", "vxlan", "geneve", "fou", "gue"),
+        *("none", "mpls", "nsh", "ipip", "gre", "gretap", "vxlan", "geneve", "fou", "gue", "list"),
     }
     assert all(row[EQUAL] > 10 for row in tallies.values())
     assert not any(row.get(NOT_SENT) for row in tallies.values())
@@ -116,7 +117,7 @@ def test_metadata_is_that_of_the_headers(kind):
         request = requests.make(r, kind)
         assert requests.make(again, kind) == request
         assert request.encapsulation == (kind not in ("none", "mpls", "nsh"))
-        assert len(request.pack()) == 26 + len(request.frame)
+        assert len(request.pack()) == REQUEST.size + len(request.frame)
         assert 0 < request.gso_size < 0xFFFF
         layout = gso.parse(request.frame, tunnel_ports=PORTS)
         inner = request.encapsulation or kind in ("mpls", "nsh")
@@ -125,6 +126,20 @@ def test_metadata_is_that_of_the_headers(kind):
             continue  # after a fragment header, at which the walk ends
         assert layout.l4 is request.l4
         assert not request.csum_partial or request.csum_start == start
+
+
+@pytest.mark.parametrize("kind", LISTS)
+def test_lists_are_as_gro_leaves_them(kind):
+    """The same seed makes the same, and before NAT all frames are of one flow that GRO lists."""
+    for seed in range(100):
+        request = LISTS[kind](Random(seed), kind)
+        assert LISTS[kind](Random(seed), kind) == request
+        sizes = [len(frame) + LISTED.size for frame in request.listed]
+        assert len(request.pack()) == REQUEST.size + len(request.frame) + sum(sizes)
+        layout = gso.parse(request.frame)
+        assert (layout.l4, layout.inner_version) == (request.l4, request.version)
+        assert len(request.frame) - layout.payload == request.gso_size
+        assert not any(gso.validate(frame) for frame in request.listed)
 
 
 @pytest.mark.parametrize("version", [4, 6])

@@ -127,6 +127,28 @@ def test_coalesce(case, udp_gro, fixed_ids, checksum, kernel):
     assert list(zip(numbers, fixed, strict=True)) == expected
 
 
+@settings(max_examples=examples(300), deadline=None)
+@given(traffic(), st.booleans(), packets.kernels)
+def test_lists(case, fixed_ids, kernel):
+    frames, link = case
+    options = {"link_type": link, "tunnel_ports": packets.PORTS, "kernel": kernel}
+    gro = {"udp_gro": False, "fixed_ids": fixed_ids, "fraglist": True}
+    batch = Frames.from_list(frames)
+    made = gso.coalesce(batch, **options, **gro)
+    numbers = [np.flatnonzero(made.into == k).tolist() for k in range(len(made))]
+    assert numbers == [members for members, _ in reference.coalesce(frames, **options, **gro)]
+    for k in np.flatnonzero(made.gso_type & GsoType.FRAGLIST):
+        members = batch[made.into == k]
+        size = int(made.gso_size[k])
+        back = gso.segment(members, size, gso_type=int(made.gso_type[k]), **options)
+        assert back.to_list() == members.to_list()
+        head = len(members[0]) - size
+        tail = b"".join(bytes(one)[head:] for one in members)
+        assert bytes(made[int(k)])[head:] == tail
+        checked = gso.segment(made[int(k)], 0, link_type=link, tunnel_ports=packets.PORTS)
+        assert gso.parse(checked[0], link_type=link, tunnel_ports=packets.PORTS).payload == head
+
+
 @settings(max_examples=examples(200), deadline=None)
 @given(traffic())
 def test_complete_checksums_are_right(case):

@@ -16,8 +16,10 @@ class Options:
     def __init__(
         self, *, link_type="ethernet", tunnel_ports=None, udp_gro=True, fixed_ids=False,
         gro_max_size=LIMIT, times=None, timeout=0, kernel="6.12",
-        gro_ipv4_max_size=None,
+        gro_ipv4_max_size=None, fraglist=False,
     ):  # fmt: skip
+        self.listed = (17,) if kernel == "6.1" else (6, 17)
+        self.listed = self.listed if fraglist else ()
         self.parsing = {"link_type": link_type, "tunnel_ports": tunnel_ports}
         self.link = 0 if link_type == "raw" else 14
         self.udp_gro = udp_gro
@@ -83,7 +85,10 @@ class Segment:
         self.flags = self.frame[walk.l4_header + 13] if self.l4 == 6 else 0
         self.right = self.usual() and self.lengths() and self.checksums(options)
         if self.l4 == 17:
-            self.right = self.right and options.udp_gro and bool(self.payload)
+            wanted = options.udp_gro or options.listed
+            self.right = self.right and bool(wanted and self.payload)
+        if self.l4 in options.listed and len(self.walk.headers) > 1:
+            self.right = False
         self.flow = self.right and self.constant()
 
     def usual(self):
@@ -191,6 +196,8 @@ class Packet:
         other = one.flags & CWR if not options.newer else (one.flags ^ first.flags) & CWR
         if other or not self.fits(one, options):
             return "full"
+        if one.l4 in options.listed and one.flags != first.flags:
+            return "full"
         if self.fixed and not options.newer and self.outer_ids_count(one):
             return "full"
         fixed = self.gives_back(one, options)
@@ -200,7 +207,7 @@ class Packet:
         self.members.append(one.frame)
         self.fixed = fixed
         last = len(one.payload) < size or one.flags & (URG | PSH | RST | SYN | FIN)
-        last = last or (one.l4 == 17 and len(self.numbers) == 64)
+        last = last or (one.l4 == 17 and len(self.numbers) == 64)  # TCP: see fits()
         return "last" if last else "open"
 
     def outer_ids_count(self, one):
@@ -214,6 +221,8 @@ class Packet:
         walk = one.walk
         length = sum(map(len, self.members)) - (len(self.members) - 1) * walk.payload
         length += len(one.payload) - options.link
+        if one.l4 in options.listed:
+            return len(self.numbers) < 64 and length + walk.payload - options.link < LIMIT
         own = walk.outer_version == 6 and walk.network_header == options.link
         if length >= (options.gro_max_size if own else options.gro_ipv4_max_size):
             return False
@@ -230,7 +239,7 @@ class Packet:
         """The bits for IDs that stay the same, that are to be tried."""
         if len(self.members) > 1:
             return [self.fixed]
-        if not options.fixed_ids or self.one.l4 != 6:
+        if not options.fixed_ids or self.one.l4 != 6 or 6 in options.listed:
             return [0]
         if options.newer:
             return [bits << 30 for bits in range(4)]

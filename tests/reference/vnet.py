@@ -65,7 +65,12 @@ def segment_vnet(  # noqa: PLR0912, PLR0915
         start = 0 if kernel == "6.1" else 40 if kind == TCPV6 else 20
         demand(start + thlen <= len(frame))
     elif not needs_csum:
-        walk = Walk(frame, **options)
+        try:
+            walk = Walk(frame, **options)
+        except GsoError as error:
+            demand(error.field == "doff")
+            walk = Walk(frame + bytes(40), **options)
+            demand(walk.l4_header + thlen <= len(frame))
         types = {TCPV4: (b"\x08\x00",), TCPV6: (b"\x86\xdd",)}
         known = frame[12:14] in types.get(kind, (b"\x08\x00", b"\x86\xdd"))
         known = known or frame[12:16] == b"\x88\x64\x11\0"
@@ -82,7 +87,7 @@ def segment_vnet(  # noqa: PLR0912, PLR0915
         start = walk.l4_header
     if kind in (TCPV4, TCPV6):
         demand(not needs_csum or offset == 16)
-        size = max(size, 8)
+        size = max(size, 1 if kernel == "6.1" else 8)
     elif kind == USO:
         demand(needs_csum)
         demand(offset == 6)

@@ -200,9 +200,11 @@ def record(one: Judged, name: str) -> dict[str, Any]:
 
 
 def _packet(one: Made) -> dict[str, Any]:
-    return {"frame": one.frame.hex()} | (
-        {"gso_size": one.gso_size, "gso_type": one.gso_type} if one.gso_size else {}
-    )
+    found: dict[str, Any] = {"frame": one.frame.hex()}
+    if one.gso_size:
+        found |= {"gso_size": one.gso_size, "gso_type": one.gso_type}
+        found |= {} if one.partial else {"partial": False}
+    return found
 
 
 def read_records(path: Path) -> Iterator[tuple[dict[str, Any], Stream, list[Made]]]:
@@ -216,7 +218,7 @@ def read_records(path: Path) -> Iterator[tuple[dict[str, Any], Stream, list[Made
                 bytes.fromhex(packet["frame"]),
                 packet.get("gso_size", 0),
                 packet.get("gso_type", 0),
-                "gso_size" in packet,
+                packet.get("partial", "gso_size" in packet),
             )
             for packet in found["kernel"]
         ]

@@ -31,6 +31,8 @@ PORTS: dict[int, Tunnel | tuple[Tunnel, int]] = {
 class Device(NamedTuple):
     """A device with GRO. ``words``: further settings of the device, for ``ip link set``.
 
+    ``fraglist``: it makes lists of frames (rx-gro-list), of those in no tunnel here.
+
     Its limit for packets that are not IPv6 stays 65536.
     """
 
@@ -38,14 +40,16 @@ class Device(NamedTuple):
     udp: bool = True
     gro_max_size: int = 65536
     words: str = ""
+    fraglist: bool = False
 
 
 DEVICES = (
     Device("gro0"),
     Device("gro1", udp=False),
     Device("gro2", gro_max_size=120000, words="gro_max_size 120000"),
+    Device("gro3", udp=False, fraglist=True),
 )
-_BIG = 2
+_BIG, _LISTS = 2, 3
 
 # The commands of ``ip`` that open the UDP ports of tunnels.
 LISTENERS = (
@@ -63,6 +67,8 @@ FOU_LISTENERS = (
 
 _PLAIN = ("ip4 tcp", "ip6 tcp", "ip4 udp", "ip6 udp")
 _TAGGED = tuple(f"{tags} {packet}" for tags in ("vlan", "vlan vlan") for packet in _PLAIN)
+_LISTED = (*_PLAIN, *_TAGGED)
+_OFTEN = 0.4
 _INNER = ("ip4 tcp", "ip6 tcp", "ip4 udp", "ip6 udp")
 _FRAMES = ("eth ip4 tcp", "eth ip6 tcp", "eth vlan ip4 tcp", "eth ip6 udp")
 _OUTER = ("ip4", "ip6")
@@ -418,8 +424,16 @@ def make(r: Random, shapes: Sequence[str]) -> Stream:
     """Return a random stream, the first flow of it in one of the shapes."""
     shape = r.choice(shapes)
     device = 1 if r.random() < 0.1 else 0
+    if shape in _LISTED and r.random() < _OFTEN:
+        listed = [one for one in shapes if one in _LISTED]
+        return Stream(_LISTS, shape, tuple(_flows(r, shape, listed)))
     if shape.endswith("tcp") and r.random() < (0.5 if shape == "ip6 tcp" else 0.1):
         return Stream(_BIG, shape, tuple(_big(r, shape)))
+    return Stream(device, shape, tuple(_flows(r, shape, shapes)))
+
+
+def _flows(r: Random, shape: str, shapes: Sequence[str]) -> list[bytes]:
+    """Return the frames of some flows, the first of them in one shape."""
     unrest = r.choice((0, 0.03, 0.1, 0.3))
     n_flows = r.choice((1, 1, 1, 1, 2, 2, 3, 10))
     if n_flows > MOST_HELD:
@@ -436,8 +450,7 @@ def make(r: Random, shapes: Sequence[str]) -> Stream:
             flow.change(r, flow.fields)
         first = first or flow
         flows.append(_segments(r, flow, r.randrange(2, most), unrest))
-    frames = _shuffled(r, flows, unrest)
-    return Stream(device, shape, tuple(frames[:MOST_FRAMES]))
+    return _shuffled(r, flows, unrest)[:MOST_FRAMES]
 
 
 def _big(r: Random, shape: str) -> list[bytes]:

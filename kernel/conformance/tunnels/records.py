@@ -16,6 +16,7 @@ from gso.kernel.errors import UsageError
 from gso.kernel.guest.records import NEEDS_CSUM
 
 from gso import GsoType
+from gso.versions import KernelVersion
 
 _INNER = ("inner_mac_header", "inner_network_header", "inner_transport_header")
 _IP_VERSIONS = {"0800": 4, "86dd": 6}
@@ -30,7 +31,7 @@ def can_be_kept(one: Judged) -> bool:
     if one.device.name == TAP:
         return True
     if one.device.name == DIRECT:
-        return packet.sound and not outcome.error and bool(as_kept(packet)[0])
+        return packet.sound and not outcome.error and bool(as_kept(packet, one.kernel)[0])
     if len(outcome.supers) != 1:
         return False
     (only,) = outcome.supers
@@ -57,7 +58,9 @@ def of(one: Judged, number: str) -> dict[str, Any]:
             "protocol": packet.protocol,
             "device": one.device.kind,
         },
-        "inputs": [_input(s) for s in ([_injected(packet)] if direct else outcome.supers)],
+        "inputs": [
+            _input(s) for s in ([_injected(packet, one.kernel)] if direct else outcome.supers)
+        ],
         "outputs": [segment.hex() for segment in outcome.segments],
         "dropped": not outcome.segments,
     }
@@ -84,9 +87,9 @@ def outer_family(frame: str) -> int | None:
     return _IP_VERSIONS.get(frame[24:28])
 
 
-def _injected(packet: Packet) -> Super:
+def _injected(packet: Packet, kernel: KernelVersion) -> Super:
     """Return a packet for the segmenting device as the kernel keeps it."""
-    size, gso_type = as_kept(packet)
+    size, gso_type = as_kept(packet, kernel)
     offsets = {"csum_start": packet.csum_start, "csum_offset": packet.csum_offset}
     return Super(packet.frame, size, gso_type, bool(packet.flags & NEEDS_CSUM), offsets)
 

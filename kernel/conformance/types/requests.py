@@ -28,6 +28,7 @@ from gso.kernel.conformance.tunnels.packets import (
 )
 from gso.kernel.guest.records import (
     GSO_ECN,
+    LISTED,
     NEEDS_CSUM,
     REQUEST,
 )
@@ -45,8 +46,7 @@ _MOST_SEGMENTS = 150  # more than the kernel allows for USO from virtio; larger 
 _LONGEST = 0xFFFF
 
 _ALL_TRANSPORTS = GsoType.TCPV4 | GsoType.TCPV6 | GsoType.UDP | GsoType.UDP_L4
-# Say nothing that changes a segment. (Nor does FRAGLIST, but the module makes no frag_list, which
-# the kernel takes for granted with it.)
+# Say nothing that changes a segment.
 _HARMLESS = (GsoType.DODGY, GsoType.TCP_ECN)
 
 
@@ -74,7 +74,10 @@ _DEVICES = (
 
 @dataclass
 class Request:
-    """An sk_buff. ``kind``: its headers in words; other names are the kernel's, as in a record."""
+    """An sk_buff. ``kind``: its headers in words; other names are the kernel's, as in a record.
+
+    ``listed``: the frames of its frag_list, of which the kernel has the headers too.
+    """
 
     kind: str
     frame: bytes
@@ -94,6 +97,7 @@ class Request:
     device: Device = _NOTHING_SPECIAL
     version: int = 0
     l4: L4 = L4.NONE
+    listed: tuple[bytes, ...] = ()
 
     @property
     def nsh(self) -> bool:
@@ -106,7 +110,7 @@ class Request:
         return self.kind.split("-")[0]
 
     def pack(self) -> bytes:
-        """Return it as the module takes it: a struct request, then the frame."""
+        """Return it as the module takes it: a struct request, then the frames."""
         head = REQUEST.pack(
             self.gso_type,
             self.gso_size,
@@ -122,8 +126,17 @@ class Request:
             self.encapsulation,
             self.csum_partial,
             self.device,
+            len(self.listed),
+            len(self.frame),
         )
-        return head + self.frame
+        return head + self.frame + b"".join(map(_listed, self.listed))
+
+
+def _listed(frame: bytes) -> bytes:
+    """Return a frame of a frag_list as the module takes it."""
+    found = parse(frame, tunnel_ports=PORTS)
+    offsets = found.network_header or 0, found.transport_header or 0, found.payload
+    return LISTED.pack(len(frame), *offsets) + frame
 
 
 # --- headers around a packet ---------------------------------------------------------------------

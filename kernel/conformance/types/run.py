@@ -22,6 +22,7 @@ from gso.kernel.conformance.tunnels.devices import PORTS
 from gso.kernel.conformance.tunnels.records import outer_family
 from gso.kernel.conformance.tunnels.run import Options, Report, boot_in
 from gso.kernel.conformance.types import requests
+from gso.kernel.conformance.types.lists import LISTS
 from gso.kernel.conformance.types.requests import WRAPPERS, Device, Request
 from gso.kernel.errors import UsageError
 from gso.kernel.guest.records import ANSWER, ANSWERED, SEGMENT, with_length
@@ -97,7 +98,7 @@ def completes(request: Request) -> bool:
     __udp_gso_segment forgets what the device can where CHECKSUM_PARTIAL is not set, and
     nsh_gso_segment always.
     """
-    if request.nsh:
+    if request.nsh or request.listed:
         return False
     uso = request.gso_type & GsoType.UDP_L4 and request.l4 is L4.UDP
     return bool(request.device & Device.HW_CSUM) and (request.csum_partial or not uso)
@@ -141,7 +142,7 @@ def _segmented(
 ) -> tuple[list[bytes], str]:
     try:
         made = gso.segment(
-            request.frame,
+            [request.frame, *request.listed] if request.listed else request.frame,
             request.gso_size,
             gso_type=gso_type,
             checksum=way,
@@ -232,13 +233,14 @@ def compare(options: Options, progress: Progress) -> Report:
 
 
 def _made(options: Options, version: tuple[int, ...]) -> Iterator[Request]:
+    known = [*WRAPPERS, *LISTS]
     kinds = [
-        kind for kind in WRAPPERS if not options.only or any(word in kind for word in options.only)
+        kind for kind in known if not options.only or any(word in kind for word in options.only)
     ]
     if not kinds:
         raise UsageError(
             f"no packet has {' or '.join(options.only)} in its headers; there are "
-            + ", ".join(WRAPPERS)
+            + ", ".join(known)
         )
     return _random(options, kinds, version)
 
@@ -258,6 +260,9 @@ def _random(options: Options, kinds: Sequence[str], version: tuple[int, ...]) ->
         # Each has a seed of its own: one packet can be made again without those before it.
         r = Random(f"{options.seed}-{number}")
         kind = kinds[number % len(kinds)]
+        if kind in LISTS:
+            yield LISTS[kind](r, kind)
+            continue
         yield requests.make(
             r, kind, uso_without_partial=uso_without_partial, fixed_ids=_fixed_ids(version)
         )
@@ -305,7 +310,8 @@ def _add(report: Report, one: Judged, number: int, kept: Counter[tuple[object, .
     if one.verdict == DIFFERENT:
         report.differences.append(record(one, f"{report.seed}-{number}"))
         return
-    small = len(request.frame) <= _LARGEST_SAMPLE and len(segments) <= _MOST_SEGMENTS
+    size = sum(map(len, (request.frame, *request.listed)))
+    small = size <= _LARGEST_SAMPLE and len(segments) <= _MOST_SEGMENTS
     if one.verdict in (EQUAL, REFUSED) and small:
         key = _kind(one)
         kept[key] += 1
@@ -317,6 +323,8 @@ def _kind(one: Judged) -> tuple[object, ...]:
     """Return what is alike in packets of which one is kept as an example."""
     request = one.outcome.request
     telling = request.gso_type & _TELLING
+    if request.listed:
+        return one.verdict, request.kind, request.version, len(request.listed)
     if one.verdict == REFUSED:
         return request.kind, telling & ~GsoType.TCP_FIXEDID, request.gso_type & _IP_IN_IP
     pieces = any(segment.gso_size for segment in one.outcome.segments)
@@ -355,6 +363,7 @@ def record(one: Judged, number: str) -> dict[str, Any]:
             "gso_type_names": [bit.name for bit in GsoType if bit & request.gso_type],
             "ip_summed": "partial" if request.csum_partial else "none",
             **{name: getattr(request, name) for name in _AS_THEY_ARE},
+            **({"listed": [frame.hex() for frame in request.listed]} if request.listed else {}),
         },
         "outputs": [finished(request, segment).hex() for segment in segments],
         "output_gso_sizes": [segment.gso_size for segment in segments],
@@ -384,6 +393,7 @@ def request_of(found: dict[str, Any]) -> Request:
         device=device,
         version=found["inner_family"] or 0,
         l4=L4[found["inner_l4"].upper()],
+        listed=tuple(map(bytes.fromhex, given.get("listed", ()))),
         **{name: given[name] for name in _AS_THEY_ARE},
     )
 

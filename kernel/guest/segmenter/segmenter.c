@@ -2,8 +2,9 @@
 /*
  * /proc/gso_segmenter: hand the kernel's software GSO a packet with any metadata.
  *
- * A write is one request: a struct request, then a frame. Of it an sk_buff is made, on a device of
- * our own that is never registered, and it goes the way that validate_xmit_skb() would take it. The
+ * A write is one request: a struct request, then a frame, then the frames of its frag_list, each
+ * after a struct listed. Of it an sk_buff is made, on a device of our own that is never registered,
+ * and it goes the way that validate_xmit_skb() would take it. The
  * answer can then be read from position 0: a struct answer, then each segment after a struct
  * segment. What the kernel refuses is in the answer; a write fails if no such packet can be made.
  * All numbers are in the machine's own byte order.
@@ -52,6 +53,16 @@ struct request {
 	__u8 encapsulation;
 	__u8 partial;		/* CHECKSUM_PARTIAL */
 	__u8 device;
+	__u16 listed;		/* frames of the frag_list; with some the checksum is UNNECESSARY */
+	__u32 length;		/* of the frame */
+} __packed;
+
+/* A frame of the frag_list: GRO keeps its headers in front of the data. */
+struct listed {
+	__u32 length;
+	__u16 network_header;
+	__u16 transport_header;
+	__u16 start;		/* of the data */
 } __packed;
 
 struct answer {
@@ -105,8 +116,8 @@ static int check(const struct request *r, size_t length)
 		return -EMSGSIZE;
 	if (r->device & ~HAS_ALL || r->partial > 1 || r->encapsulation > 1 || r->by_ipproto > 1)
 		return -EINVAL;
-	/* There is no frag_list, which the kernel takes for granted with these. */
-	if (r->gso_size == GSO_BY_FRAGS || r->gso_type & SKB_GSO_FRAGLIST)
+	/* With these the kernel takes a frag_list for granted. */
+	if (r->gso_size == GSO_BY_FRAGS || (r->gso_type & SKB_GSO_FRAGLIST && !r->listed))
 		return -EINVAL;
 	if (r->gso_size && length / r->gso_size > MOST_SEGMENTS)
 		return -E2BIG;
@@ -156,6 +167,59 @@ static struct sk_buff *build(const struct request *r, const char __user *frame, 
 	if (r->gso_size)
 		skb_shinfo(skb)->gso_segs = DIV_ROUND_UP(length, r->gso_size);
 	return skb;
+}
+
+static struct sk_buff *build_listed(const struct listed *l, const char __user *frame)
+{
+	struct sk_buff *skb = alloc_skb(HEADROOM + l->length, GFP_KERNEL);
+
+	if (!skb)
+		return NULL;
+	skb_reserve(skb, HEADROOM);
+	if (copy_from_user(skb_put(skb, l->length), frame, l->length)) {
+		kfree_skb(skb);
+		return NULL;
+	}
+	skb->dev = device;
+	skb_reset_mac_header(skb);
+	skb_set_network_header(skb, l->network_header);
+	skb_set_transport_header(skb, l->transport_header);
+	skb->ip_summed = CHECKSUM_UNNECESSARY;
+	skb_pull(skb, l->start);
+	return skb;
+}
+
+/* Append frames as skb_gro_receive_list() does. */
+static int append(struct sk_buff *skb, const struct request *r, const char __user *from, size_t size)
+{
+	struct sk_buff **next = &skb_shinfo(skb)->frag_list, *one;
+	struct listed l;
+	int i;
+
+	for (i = 0; i < r->listed; i++) {
+		if (size < sizeof(l) || copy_from_user(&l, from, sizeof(l)))
+			return -EFAULT;
+		from += sizeof(l);
+		size -= sizeof(l);
+		if (l.length > size || l.length > MOST_BYTES || l.start > l.length ||
+		    l.network_header > l.start || l.transport_header > l.start)
+			return -ERANGE;
+		one = build_listed(&l, from);
+		if (!one)
+			return -ENOMEM;
+		*next = one;
+		next = &one->next;
+		skb->len += one->len;
+		skb->data_len += one->len;
+		skb->truesize += one->truesize;
+		from += l.length;
+		size -= l.length;
+	}
+	if (r->listed) {
+		skb->ip_summed = CHECKSUM_UNNECESSARY;
+		skb_shinfo(skb)->gso_segs = r->listed + 1;
+	}
+	return size ? -EMSGSIZE : 0;
 }
 
 /* The part of validate_xmit_skb() between the VLAN tag, which is in the frame here, and IPsec. */
@@ -248,12 +312,19 @@ static ssize_t segmenter_write(struct file *file, const char __user *from, size_
 		return -EMSGSIZE;
 	if (copy_from_user(&r, from, sizeof(r)))
 		return -EFAULT;
-	error = check(&r, size - sizeof(r));
+	if (r.length > size - sizeof(r))
+		return -EMSGSIZE;
+	error = check(&r, r.length);
 	if (error)
 		return error;
-	skb = build(&r, from + sizeof(r), size - sizeof(r));
+	skb = build(&r, from + sizeof(r), r.length);
 	if (IS_ERR(skb))
 		return PTR_ERR(skb);
+	error = append(skb, &r, from + sizeof(r) + r.length, size - sizeof(r) - r.length);
+	if (error) {
+		kfree_skb(skb);
+		return error;
+	}
 	mutex_lock(&one_by_one);
 	equip(r.device);
 	local_bh_disable();
