@@ -26,6 +26,7 @@ CONTENTS = {
     ),
     "Background": (
         "testbed",
+        "conformance",
         "fleet",
         "architecture",
         "benchmarks",
