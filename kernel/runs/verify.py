@@ -35,7 +35,7 @@ from gso.kernel.machine.kept_shell import KeptMachine
 from gso.kernel.machine.share import Share
 from gso.kernel.processes import output
 from gso.kernel.report.write import write
-from gso.kernel.runs import baseline
+from gso.kernel.runs import baseline, doctor
 from gso.kernel.runs.application_boots import ApplicationBoots
 from gso.kernel.runs.baseline import Asked, Baseline
 from gso.kernel.runs.boots import BootQueue
@@ -161,7 +161,7 @@ def verify(
         every=[target.id for target in targets],
     )
     with _results_folder(options.results, report) as folder:
-        run = _Run(options, series, screen, folder, kept)
+        run = _Run(options, series, screen, folder, kept, boots_here=executor is None)
         with nullcontext(executor) if executor else jobs.local_executor() as machines:
             every = zip((target for target, _ in ours), report.kernels, strict=True)
             run.perform(list(every), machines)
@@ -266,9 +266,12 @@ class _Run:
         screen: Screen,
         folder: Path,
         kept: KeptMachine | None,
+        *,
+        boots_here: bool,
     ) -> None:
         self._options, self._series = options, series
         self._screen, self._folder, self._kept = screen, folder, kept
+        self._boots_here = boots_here
         self._stop = folder / "stop"
 
     def perform(self, kernels: list[tuple[Target, KernelReport]], machines: Executor) -> None:
@@ -309,6 +312,7 @@ class _Run:
                 self._screen.note(f"{target.label}: nothing is left for part {report.part}")
                 report.verdict = Verdict.UNAFFECTED
                 return None
+            doctor.check(*self._parts(target))
             built = {v: self._built(target, report, v, folder) for v in VARIANTS}
             config = built[VARIANTS[-1]].config
             if config:
@@ -318,6 +322,10 @@ class _Run:
             report.fail(error)
             self._screen.note(f"{target.label}: {error}")
             return None
+
+    def _parts(self, target: Target) -> tuple[str, ...]:
+        """Return the parts of the run for which this host needs programs."""
+        return (target.work(), doctor.MACHINE) if self._boots_here else (target.work(),)
 
     def _built(self, target: Target, report: KernelReport, variant: str, folder: Path) -> Bootable:
         self._screen.stage(f"building the {variant} kernel")

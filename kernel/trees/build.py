@@ -106,9 +106,13 @@ class SourceTree:
         (place / "bzImage.partial").write_bytes(made(self._objects / "arch/x86/boot/bzImage"))
         (place / "bzImage.partial").rename(place / "bzImage")
 
+    def built(self, files: Files) -> bool:
+        """Say whether the cache has this kernel."""
+        return (self._place(files) / "bzImage").exists()
+
     def outlook(self, files: Files) -> str:
         """Say what building would do."""
-        if (self._place(files) / "bzImage").exists():
+        if self.built(files):
             return "the kernel is in the cache"
         if (self._objects / "vmlinux").exists():
             return "only what differs is compiled, in a minute or a few"

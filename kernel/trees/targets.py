@@ -32,6 +32,13 @@ class Target(ABC):
         """Return the files that the patch touches, before and after; empty: it is not known."""
         return {}, {}
 
+    def work(self) -> str:
+        """Return what this host's programs are going to build, for want of it in the cache.
+
+        It is ``modules``, ``kernel`` (a whole one) or nothing.
+        """
+        return ""
+
     @abstractmethod
     def build(self, variant: str, log: Path) -> Bootable:
         """Make one variant ready to boot."""
@@ -126,8 +133,18 @@ class DebianTarget(PatchedTarget):
         command = (toolchain if fetched else debian).download_command(self._kernel)
         return [f"fetch: {' '.join(command)}"] if command else []
 
+    def work(self) -> str:
+        """Return ``modules``, ``kernel`` or nothing; another suite's modules need none of these."""
+        if self._tree:
+            return _whole(self._tree, *self.changes())
+        own = self._kernel.apt.suite is None
+        return "modules" if own and not all(self._built(files) for files in self.changes()) else ""
+
+    def _built(self, files: Files) -> bool:
+        return modules.built(self._kernel, files)
+
     def _build_outlook(self, files: Files) -> str:
-        if modules.built(self._kernel, files):
+        if self._built(files):
             return f"modules of {self._kernel.release} are in the cache"
         try:
             names = ", ".join(modules.targets(self._kernel, files))
@@ -144,6 +161,11 @@ class DebianTarget(PatchedTarget):
         return modules.modules(self._kernel, files, log)
 
 
+def _whole(tree: SourceTree, *variants: Files) -> str:
+    """Return ``kernel`` where the cache lacks a variant."""
+    return "" if all(map(tree.built, variants)) else "kernel"
+
+
 class TreeTarget(PatchedTarget):
     """A source tree, or a commit of one, built small and whole."""
 
@@ -154,6 +176,10 @@ class TreeTarget(PatchedTarget):
         if tree.repository and tree.commit:
             self.id = f"commit-{tree.commit[:12]}"
             self.label = f"{where}, commit {tree.repository.subject(tree.commit)}"
+
+    def work(self) -> str:
+        """Return ``kernel`` where the cache lacks a variant."""
+        return _whole(self._tree, *self.changes())
 
     def _pristine(self, names: tuple[str, ...]) -> dict[str, bytes | None]:
         return self._tree.pristine(names)
@@ -193,6 +219,10 @@ class CommitTarget(Target):
     def outlook(self, choose: Chooser) -> list[str]:  # noqa: ARG002
         """Say which of the two builds the cache lacks."""
         return [f"{name}: {tree.outlook({})}" for name, tree in self._trees.items()]
+
+    def work(self) -> str:
+        """Return ``kernel`` where the cache lacks the commit or its parent."""
+        return next(filter(None, (_whole(tree, {}) for tree in self._trees.values())), "")
 
     def build(self, variant: str, log: Path) -> Bootable:
         """Build the commit or its parent, or find it in the cache."""
