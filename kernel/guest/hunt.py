@@ -66,17 +66,23 @@ TRAFFIC = {
 MSS = 1200
 # Nothing is left to be segmented: nothing is made whole, and nothing merged.
 WITHOUT = "tso off gso off gro off"
+# TCP makes super-packets for a route that encapsulates even where the device has gso off.
+MOST_SEGMENTS = {"without": 1, "with": 65535}
+"""Segments that one packet may be cut into (gso_max_segs) without segmentation, and with it."""
 
 _SEGMENTER = "__skb_gso_segment"
 """The probe that every packet meets that has to be cut."""
 _SETTING, PUSH = "sysctl -qw ", "push "
 _SIOCETHTOOL = 0x8946
+_RTM_SETLINK, _IFLA_GSO_MAX_SEGS = 19, 40
 _ETHTOOL = {"tso": 0x1F, "gso": 0x24, "gro": 0x2C}  # ETHTOOL_STSO, _SGSO, _SGRO
 # Else each namespace has a device of each tunnel's module from the beginning.
 PROGRAMS = Path("/run/bpf")
 """Where BPF programs are pinned."""
 _FALLBACK_DEVICES = Path("/proc/sys/net/core/fb_tunnels_only_for_init_net")
 _DROP = re.compile(r"kfree_skb: .*location=(\S+?)(?:\+\S+)? reason: (\w+)")
+# It frees with kfree_skb what it has segmented: that is no loss.
+_FREES_WHAT_IS_SEGMENTED = "xfrm_output_gso"
 _WARNING = re.compile(r"WARNING: |BUG: |hw csum failure|bad gso")
 
 
@@ -369,9 +375,11 @@ def unsegmented(stack: Stack) -> Iterator[None]:
     """Switch segmentation off wherever packets are made or merged, for the body's time."""
     for machine, device in _senders():
         _features(machine, device, WITHOUT)
+        _allow_segments(machine, device, MOST_SEGMENTS["without"])
     yield
     for machine, device in _senders():
         _features(machine, device, with_segmentation(device, stack))
+        _allow_segments(machine, device, MOST_SEGMENTS["with"])
 
 
 def with_segmentation(device: str, stack: Stack) -> str:
@@ -402,6 +410,19 @@ def _features(machine: str, device: str, features: str) -> None:
                 fcntl.ioctl(control, _SIOCETHTOOL, request.ljust(40, b"\0"))
 
 
+def _allow_segments(machine: str, device: str, most: int) -> None:
+    """Set a device's gso_max_segs as ``ip link`` does, which is slow to start."""
+    with inside(machine), socket.socket(socket.AF_NETLINK, socket.SOCK_RAW) as control:
+        control.send(set_link(socket.if_nametoindex(device), _IFLA_GSO_MAX_SEGS, most))
+
+
+def set_link(index: int, attribute: int, value: int) -> bytes:
+    """Return the message of rtnetlink that sets an attribute of 32 bits of a device."""
+    message = struct.pack("=BxHiII", socket.AF_UNSPEC, 0, index, 0, 0)  # struct ifinfomsg
+    message += struct.pack("=HHI", 8, attribute, value)
+    return struct.pack("=IHHII", 16 + len(message), _RTM_SETLINK, 1, 0, 0) + message
+
+
 class Log:
     """The kernel's log, from now on."""
 
@@ -422,6 +443,8 @@ def _drops(trace: str) -> dict[str, int]:
     """Count the drops of what could not be segmented, by place and reason."""
     found: Counter[str] = Counter()
     for place, reason in _DROP.findall(trace):
+        if place.startswith(_FREES_WHAT_IS_SEGMENTED):
+            continue
         if "validate_xmit_skb" in place or "gso" in place or reason == "SKB_BAD_GSO":
             found[f"drops in {place}, {reason}"] += 1
     return dict(found)

@@ -10,12 +10,17 @@ Each leg carries layers, the lowest first. A layer is one of these, by the rule'
 - ``device``: a tunnel device at each end, with addresses of its own for what comes above
 - ``route``: a route at the sender that encapsulates; the addresses above are those of ``lo``
 - ``service``: IPVS on the director; nothing comes above it
-- ``action``: something that tc does on the device below; nothing changes for what comes above
+- ``action``: something that is done to what leaves by the device below, by tc or nft; nothing
+  changes for what comes above
+
+A route of the near leg leads to the worker itself: the director takes the packet out of the tunnel
+and forwards it.
 """
 
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from ipaddress import ip_address
@@ -24,7 +29,8 @@ from typing import Any
 CLIENT, DIRECTOR, WORKER = "client", "director", "worker"
 SERVICE_PORT = 5000
 _MTU = 2000  # of the cables; what is sent fits below all layers
-_MOST_LAYERS = 3
+MOST_LAYERS = 3
+"""Layers of the far leg; the near one has one at the most."""
 _TUNNEL_FEATURES = " ".join(
     f"tx-{name} off"
     for name in ("udp_tnl-segmentation", "udp_tnl-csum-segmentation", "gre-segmentation")
@@ -96,13 +102,14 @@ def draw(rules: Rules, seed: str) -> Stack:
     chance = random.Random(seed)
     lowest = sorted({version for rule in rules.values() for version in rule["outer"]})
     far, inner = _leg(
-        rules, chance, chance.choice(lowest), chance.choice((1, 1, 2, 2, _MOST_LAYERS))
+        rules, chance, chance.choice(lowest), chance.choice((1, 1, 2, 2, MOST_LAYERS))
     )
     local = chance.random() < 0.3 and not _forwards(far, rules)
     near: tuple[Layer, ...] = ()
     if not local and chance.random() < 0.35:
-        choices = [rule for rule in rules.values() if rule["place"] == "device"]
-        choices = [rule for rule in choices if inner in rule["inner"]]
+        choices = [
+            rule for rule in rules.values() if inner in rule["inner"] and _decapsulated(rule)
+        ]
         if choices:
             rule = chance.choice(choices)
             near = (_layer(rule, chance, chance.choice(_versions(rule, inner)), inner),)
@@ -138,6 +145,12 @@ def _leg(
         if rule["place"] != "action":
             ether = bool(rule.get("ether"))
     return tuple(layers), outer
+
+
+def _decapsulated(rule: dict[str, Any]) -> bool:
+    """Say whether a layer can end at the director, which forwards what was in it."""
+    route = rule["place"] == "route" and rule.get("near", True) and not rule.get("forwards")
+    return rule["place"] == "device" or route
 
 
 def _forwards(far: tuple[Layer, ...], rules: Rules) -> bool:
@@ -276,25 +289,24 @@ class Way:
 def way(stack: Stack, rules: Rules) -> Way:
     """Return the commands that build the stack in three empty namespaces."""
     lines: list[Line] = []
+    far_lines: list[Line] = []
     near, far = (
         _cable(number, *ends) for number, ends in enumerate((("c0", "d0"), ("up0", "dn0")), 1)
     )
-    layers = enumerate((*stack.near, *stack.far), 1)
-    for number, layer in layers:
-        traffic = stack.traffic
-        if number <= len(stack.near):
-            near = _build(
-                lines, rules[layer.kind], layer, near, (CLIENT, DIRECTOR), number, traffic
-            )
-        else:
-            far = _build(lines, rules[layer.kind], layer, far, (DIRECTOR, WORKER), number, traffic)
+    for number, layer in enumerate(stack.far, len(stack.near) + 1):
+        names = (DIRECTOR, WORKER), number, stack.traffic
+        far = _build(far_lines, rules[layer.kind], layer, far, *names)
     source, target = far.addresses[stack.inner]
+    for number, layer in enumerate(stack.near, 1):
+        names = (CLIENT, DIRECTOR), number, stack.traffic
+        near = _build(lines, rules[layer.kind], layer, near, *names, beyond=target)
+    lines += far_lines
     if not stack.local:
         source, gateway = near.addresses[stack.inner]
-        lines += [
-            (CLIENT, f"ip route add {target} {near.through}via {gateway} dev {near.devices[0]}"),
-            (WORKER, f"ip route add {source} {far.way_back(stack.inner)}"),
-        ]
+        if gateway != target:
+            route = f"{near.through}via {gateway} dev {near.devices[0]}"
+            lines.append((CLIENT, f"ip route add {target} {route}"))
+        lines.append((WORKER, f"ip route add {source} {far.way_back(stack.inner)}"))
     lines.append((DIRECTOR, f"ethtool -K up0 {OFFLOADS[stack.offload]}"))
     modules = (name for layer in (*stack.near, *stack.far) for name in rules[layer.kind]["modules"])
     return Way(tuple(_cables()), tuple(lines), source, target, tuple(dict.fromkeys(modules)))
@@ -345,9 +357,16 @@ def _build(  # noqa: PLR0917
     machines: tuple[str, str],
     number: int,
     traffic: str,
+    beyond: str = "",
 ) -> _Ground:
-    """Add the commands of one layer, and return what the next one stands on."""
+    """Add the commands of one layer, and return what the next one stands on.
+
+    ``beyond``: the address that a route leads to where that is not the layer's own end.
+    """
     above = _above_layer(rule, layer, ground, number)
+    beyond = beyond if rule["place"] == "route" else ""
+    if beyond:
+        above = replace(above, addresses={layer.inner: (above.addresses[layer.inner][0], beyond)})
     for end in (1, 0):
         names = _names(layer, ground, above, number, end, traffic)
         side = _SIDES[end]
@@ -362,7 +381,7 @@ def _build(  # noqa: PLR0917
             return [" ".join(line.format_map(names).split()) for line in found]
 
         commands = filled(f"{side}{layer.outer}", side)
-        commands += _addressing(rule, names)
+        commands += [] if end and beyond else _addressing(rule, names)
         if rule["place"] in ("route", "service") and end == 1:
             commands += _way_back(ground, above, names["target"])
         for encapsulation in filled(f"{side}{layer.outer}_through", f"{side}_through"):
@@ -403,12 +422,17 @@ def _above_layer(rule: dict[str, Any], layer: Layer, ground: _Ground, number: in
     if rule["place"] == "device":
         mac = _mac(number, 0) if rule.get("ether") else ""
         return _Ground((f"t{number}", f"t{number}"), addresses, mtu, "", mac)
-    gateway = {
-        (4, 6): _GATEWAY,
-        (6, 4): f"inet6 {ground.addresses[layer.outer][0]}",
-    }.get((layer.outer, layer.inner), ground.addresses[layer.outer][0])
-    back = ground.back or f"via {gateway} dev {ground.devices[1]}"
-    return _Ground(ground.devices, addresses, mtu, back)
+    return _Ground(ground.devices, addresses, mtu, _back(layer, ground))
+
+
+def _back(layer: Layer, ground: _Ground) -> str:
+    """Return the receiver's route to what is above a route, as words of ip route."""
+    back = ground.back or f"via {ground.addresses[layer.outer][0]} dev {ground.devices[1]}"
+    if layer.inner == 6 and back.startswith("via ") and ":" not in back:
+        return f"via {_GATEWAY} dev {ground.devices[1]}"
+    if layer.inner == 4 and ":" in back:
+        return re.sub("^via (?!inet6)", "via inet6 ", back)
+    return back.replace("via inet6 ", "via ")
 
 
 def _mac(number: int, end: int) -> str:

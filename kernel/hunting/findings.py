@@ -11,6 +11,7 @@ from gso.kernel import guest_files
 from gso.kernel.guest.complaints import complaints, words
 from gso.kernel.guest.records import FRAME, VIRTIO_NET_HDR
 from gso.kernel.guest.stacks import Rules, Stack
+from gso.kernel.hunting import drawing
 from gso.kernel.hunting.known import recognised
 from gso.kernel.hunting.run import Hunt
 from gso.kernel.hunting.script import script
@@ -20,6 +21,10 @@ from gso.printable import printable_lines
 
 SCHEMA = Path(__file__).with_name("hunt.schema.json")
 NAME, RESULTS = "gso.hunt/1", "hunt.json"
+_PICTURES = {
+    "layers.svg": "The layers of the packet on the far cable",
+    "offsets.svg": "Where the header offsets of a super-packet pointed that was dropped",
+}
 
 
 def name(finding: dict[str, Any]) -> str:
@@ -40,7 +45,6 @@ def leave(found: Hunt, rules: Rules, folder: Path) -> list[Path]:
     for finding in found.findings:
         own = folder / f"{finding['number']}-{name(finding)}"
         own.mkdir(parents=True)
-        (own / "report.md").write_text("\n".join(_report(found, finding)) + "\n")
         reproduce = own / "reproduce.sh"
         reproduce.write_text(script(Stack.of(finding["stack"]), rules))
         reproduce.chmod(0o755)
@@ -49,8 +53,23 @@ def leave(found: Hunt, rules: Rules, folder: Path) -> list[Path]:
             (own / "trace.txt").write_bytes(trace.read_bytes())
         for frames in sorted(folder.glob(f"boot-*/finding-{finding['number']}.frames")):
             _save_wire(frames, own / "wire.pcapng")
+        pictures = _draw(finding, rules, own)
+        (own / "report.md").write_text("\n".join(_report(found, finding, pictures)) + "\n")
         folders.append(own)
     return folders
+
+
+def _draw(finding: dict[str, Any], rules: Rules, own: Path) -> dict[str, str]:
+    """Write the drawings of a finding into its folder; return what each of them shows."""
+    stack = Stack.of(finding["stack"])
+    drawn = {
+        "layers.svg": drawing.layers(stack, rules, name(finding)),
+        "offsets.svg": drawing.offsets(own / "trace.txt"),
+    }
+    for file, text in drawn.items():
+        if text:
+            (own / file).write_text(text)
+    return {file: _PICTURES[file] for file, text in drawn.items() if text}
 
 
 def _save_wire(recorded: Path, path: Path) -> None:
@@ -68,7 +87,7 @@ def _save_wire(recorded: Path, path: Path) -> None:
     gso.write_capture(path, gso.Frames.from_list(frames), timestamps=times)
 
 
-def _report(found: Hunt, finding: dict[str, Any]) -> Iterator[str]:
+def _report(found: Hunt, finding: dict[str, Any], pictures: dict[str, str]) -> Iterator[str]:
     measured = finding["measured"]
     yield f"# {name(finding)}"
     yield ""
@@ -86,6 +105,9 @@ def _report(found: Hunt, finding: dict[str, Any]) -> Iterator[str]:
         yield f"- with segmentation: {said or 'nothing to complain of'}; {run['seconds']} s"
     for run in measured["controls"]:
         yield f"- without: all arrived, {run['retransmits']} retransmits; {run['seconds']} s"
+    for file, text in pictures.items():
+        yield ""
+        yield f"![{text}]({file})"
     yield ""
     yield "`reproduce.sh` shows it with plain commands; `trace.txt` has header offsets and drops;"
     yield "`wire.pcapng`, where it is there, has what arrived at the worker with segmentation."

@@ -13,7 +13,7 @@ from typing import Any
 
 from gso.kernel import guest_files
 from gso.kernel.errors import TestBedError
-from gso.kernel.guest.stacks import Rules, Stack, draw
+from gso.kernel.guest.stacks import MOST_LAYERS, Rules, Stack, draw, way
 from gso.kernel.hunting import rules
 from gso.kernel.machine import channel, vm
 from gso.kernel.machine.vm import VmLostError
@@ -143,7 +143,7 @@ def _gather(found: Hunt, chosen: Rules, folder: Path, lost: VmLostError | None) 
                 begun = event
             elif event["stage"] == "done" and begun:
                 _count(found, chosen, begun, event)
-                _add(found, folder, begun, event)
+                _add(found, chosen, folder, begun, event)
                 done.append(event["number"])
                 begun = None
     if lost and begun:
@@ -164,7 +164,9 @@ def _count(found: Hunt, chosen: Rules, begun: dict[str, Any], event: dict[str, A
         found.unjudged[event["why"]] += 1
 
 
-def _add(found: Hunt, folder: Path, begun: dict[str, Any], event: dict[str, Any]) -> None:
+def _add(
+    found: Hunt, chosen: Rules, folder: Path, begun: dict[str, Any], event: dict[str, Any]
+) -> None:
     """Add a finding, or count one that is known."""
     for finding in found.findings:
         finding["seen"] += finding["text"] == event.get("same_as")
@@ -173,7 +175,7 @@ def _add(found: Hunt, folder: Path, begun: dict[str, Any], event: dict[str, Any]
     path = folder / f"finding-{event['number']}.json"
     with guest_files.understood(path.name):
         told = json.loads(guest_files.read(path))
-        stack = Stack.of(told["stack"])
+        stack = _buildable(Stack.of(told["stack"]), chosen)
         found.findings.append(
             {
                 **{key: told[key] for key in ("stack", "complaints", "measured")},
@@ -181,3 +183,11 @@ def _add(found: Hunt, folder: Path, begun: dict[str, Any], event: dict[str, Any]
                 **{"first": begun["text"], "seen": 1},
             }
         )
+
+
+def _buildable(stack: Stack, chosen: Rules) -> Stack:
+    """Return a stack that a guest told of; raise ``ValueError`` or ``KeyError`` for another."""
+    if len(stack.near) > 1 or len(stack.far) > MOST_LAYERS:
+        raise ValueError(f"{len(stack.near)} and {len(stack.far)} layers")
+    way(stack, chosen)
+    return stack

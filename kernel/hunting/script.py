@@ -8,7 +8,15 @@ from pathlib import Path
 from string import Template
 
 from gso.kernel.guest import push
-from gso.kernel.guest.hunt import MSS, PROGRAMS, PUSH, TRAFFIC, WITHOUT, with_segmentation
+from gso.kernel.guest.hunt import (
+    MOST_SEGMENTS,
+    MSS,
+    PROGRAMS,
+    PUSH,
+    TRAFFIC,
+    WITHOUT,
+    with_segmentation,
+)
 from gso.kernel.guest.stacks import CLIENT, DIRECTOR, SERVICE_PORT, WORKER, Rules, Stack, way
 
 _SCRIPT = Template("""\
@@ -28,7 +36,11 @@ mkdir -p /run/netns && mount -t tmpfs tmpfs /run/netns || exit 4
 cd /run/netns || exit 4
 modprobe -aq $modules
 on() { ip netns exec "$$@" || { echo "this kernel lacks something: $$*" >&2; exit 4; }; }
-features() { ip netns exec "$$1" ethtool -K "$$2" $${*:3} >/dev/null 2>&1; }
+# Sets how many segments a packet may be cut into, and offloads.
+features() {
+  ip -n "$$1" link set "$$2" gso_max_segs "$$3"
+  ip netns exec "$$1" ethtool -K "$$2" $${*:4} >/dev/null 2>&1
+}
 for machine in client director worker; do ip netns add "$$machine" || exit 4; done
 
 $commands
@@ -175,9 +187,12 @@ def script(stack: Stack, rules: Rules) -> str:
         commands="\n".join(_commands(ordered)),
         peer=peer,
         sender=DIRECTOR if stack.local else CLIENT,
-        without="\n".join(f"features {where} {device} {WITHOUT}" for where, device in devices),
+        without="\n".join(
+            f"features {where} {device} {MOST_SEGMENTS['without']} {WITHOUT}"
+            for where, device in devices
+        ),
         segmented="\n".join(
-            f"features {where} {device} {with_segmentation(device, stack)}"
+            f"features {where} {device} {MOST_SEGMENTS['with']} {with_segmentation(device, stack)}"
             for where, device in devices
         ),
     )

@@ -7,7 +7,9 @@ import json
 import re
 import struct
 import subprocess
+import xml.etree.ElementTree as ET
 from dataclasses import replace
+from pathlib import Path
 
 import jsonschema
 import pytest
@@ -18,7 +20,7 @@ from gso.kernel.guest import hunt as guest
 from gso.kernel.guest import push
 from gso.kernel.guest.complaints import COUNTED
 from gso.kernel.guest.stacks import Layer, Stack, as_data, contains, draw, simpler, way
-from gso.kernel.hunting import rules, run
+from gso.kernel.hunting import drawing, rules, run
 from gso.kernel.hunting.findings import SCHEMA, name
 from gso.kernel.hunting.known import read, recognised
 from gso.kernel.hunting.script import script
@@ -26,6 +28,7 @@ from gso.kernel.machine import messages
 from gso.kernel.machine.vm import VmLostError
 
 RULES = rules.read()
+DATA = Path(__file__).with_name("data")
 MANY = [draw(RULES, f"7/{number}") for number in range(2000)]
 LAYERS = {layer for stack in MANY for layer in (*stack.near, *stack.far)}
 GUE = Layer("ipvs-gue", 4, 4, ("csum",))
@@ -66,11 +69,56 @@ def test_commands_have_no_gap_and_no_device_twice():
     for stack in MANY:
         there = way(stack, RULES)
         lines = [*there.cables, *there.lines]
-        assert not [line for _, line in lines if re.search(r"[{}]|None|  ", line)]
-        made = [(m, re.search(r"(?:name|link add) (t\d+|g\d+) ", line)) for m, line in lines]
+        assert not [line for _, line in lines if re.search(r"{\w|\w}|None|  ", line)]
+        made = [(m, re.search(r"(?:\bname|link add) (t\d+|g\d+) ", line)) for m, line in lines]
         devices = [(machine, found[1]) for machine, found in made if found]
         assert len(devices) == len(set(devices))
         assert there.source != there.target
+
+
+def routes_back(stack: Stack) -> list[str]:
+    return [line for who, line in way(stack, RULES).lines if who == "worker" and " via " in line]
+
+
+def test_gateways_are_of_the_version_that_ip_takes():
+    """An IPv4 route over an IPv6 gateway wants ``inet6``; an IPv6 route never has one of IPv4."""
+    for line in (line for stack in MANY for line in routes_back(stack)):
+        target, _, gateway = line.removeprefix("ip route add ").partition(" via ")
+        if ":" in target.split()[0]:
+            assert ":" in gateway.split()[0], line
+        elif ":" in gateway:
+            assert gateway.startswith("inet6 "), line
+
+
+def near_routes() -> list[Stack]:
+    return [one for one in MANY if one.near and RULES[one.near[0].kind]["place"] == "route"]
+
+
+def test_a_route_of_the_near_leg_leads_to_the_worker():
+    assert len(near_routes()) > 50
+    for stack in near_routes():
+        there = way(stack, RULES)
+        client = [line for who, line in there.lines if who == "client"]
+        assert any(there.target in line for line in client), stack
+        assert not [
+            line
+            for who, line in there.lines
+            if who == "director"
+            and line.startswith(f"ip addr add {there.target}/")
+            and not {"ipvs-gre", "ipvs-gue", "ipvs-ipip", "ipvs-dr"} & {o.kind for o in stack.far}
+        ], stack
+
+
+def test_the_control_cuts_nothing():
+    """The message sets gso_max_segs of one device, and nothing else."""
+    message = guest.set_link(7, guest._IFLA_GSO_MAX_SEGS, guest.MOST_SEGMENTS["without"])
+    length, kind = struct.unpack_from("=IH", message)
+    assert (length, kind) == (len(message), 19)
+    assert struct.unpack_from("=i", message, 16 + 4) == (7,)
+    assert struct.unpack("=HHI", message[32:]) == (8, 40, 1)
+    text = script(SMALLEST, RULES)
+    assert "features director up0 1 tso off" in text
+    assert "features director up0 65535 " in text
 
 
 def test_a_stack_is_the_same_after_a_file():
@@ -190,6 +238,7 @@ def test_drops_of_segmenters_are_told_from_others():
     trace = """
  python3-9 [000] b..1. 1.5: kfree_skb: skbaddr=0 rx_sk=0 protocol=2048 location=validate_xmit_skb+0x1a2/0x330 reason: NOT_SPECIFIED
  python3-9 [000] b..1. 1.5: kfree_skb: skbaddr=0 rx_sk=0 protocol=2048 location=__dev_queue_xmit+0x1a2/0x330 reason: SKB_BAD_GSO
+ python3-9 [000] b..1. 1.5: kfree_skb: skbaddr=0 rx_sk=0 protocol=2048 location=xfrm_output_gso.isra.0+0x5/0x330 reason: NOT_SPECIFIED
  python3-9 [000] b..1. 1.5: kfree_skb: skbaddr=0 rx_sk=0 protocol=2048 location=tcp_v4_rcv+0x12/0x330 reason: NO_SOCKET
 """  # noqa: E501
     assert guest._drops(trace) == {
@@ -295,6 +344,14 @@ SEG6 = Layer("seg6", 6, 6)
         (Stack((), (SEG6, Layer("vxlan", 6, 4)), 4), "tx_dropped", "seg6-encap-over-tunnel"),
         (Stack((), (SEG6, Layer("vxlan", 6, 4)), 4), "rx_errors", None),
         (Stack((), (SEG6,), 6), "tx_dropped", None),
+        (Stack((), (Layer("bpf-ipip", 4, 4),), 4), "lost", "bpf-push-ipip"),
+        (Stack((), (Layer("bpf-ipip", 4, 4),), 4, traffic="udp"), "lost", "bpf-push-datagrams"),
+        (Stack((), (Layer("bpf-gre", 4, 4),), 4), "lost", None),
+        (
+            Stack((), (Layer("tc-csum", 4, 4), Layer("geneve", 4, 6), Layer("vxlan", 6, 6)), 6),
+            "Udp6InCsumErrors",
+            "csum-action-forgets-partial",
+        ),
         (Stack((), (Layer("gre-external", 4, 4, ("seq",)),), 4), "rx_errors", "gre-external-seq"),
         (Stack((), (Layer("gre-external", 4, 4),), 4), "rx_errors", None),
         (
@@ -321,6 +378,38 @@ def test_known_faults_have_marks_of_kinds_that_there_are():
             for glob in fault.get(leg, ()):
                 marks = {" ".join((f"{one.kind}{one.outer}", *one.options)) for one in LAYERS}
                 assert fnmatch.filter(marks, glob), glob
+
+
+# --- drawings -------------------------------------------------------------------------------------
+
+
+def test_every_stack_can_be_drawn_with_all_its_layers():
+    for stack in MANY[:300]:
+        root = ET.fromstring(drawing.layers(stack, RULES, "a <b>"))
+        told = [title.text for title in root.iter("{http://www.w3.org/2000/svg}title")]
+        names = [" ".join((layer.kind, *layer.options)) for layer in stack.far]
+        assert [one.partition(":")[0] for one in told if one.partition(":")[0] in names] == names
+        assert told[0].startswith("Ethernet")
+        assert told[-1].startswith("payload")
+        assert root.get("aria-label") == "a <b>"
+        assert len(told) <= 4 + 2 * 3
+
+
+def test_a_dropped_super_packet_is_drawn_with_its_offsets(tmp_path):
+    drawn = drawing.offsets(DATA / "incident-unpatched.trace")
+    assert "inner_mac_header should be" in drawn
+    ET.fromstring(drawn)
+    (tmp_path / "odd").write_text("no trace")
+    assert drawing.offsets(tmp_path / "odd") == ""
+    assert drawing.offsets(tmp_path / "none") == ""
+
+
+@pytest.mark.parametrize(
+    "odd", [{"far": [as_data(SMALLEST)["far"][0]] * 4}, {"offload": "x"}, {"inner": 6}]
+)
+def test_a_stack_that_no_hunt_draws_is_not_taken_from_a_guest(odd):
+    with pytest.raises((ValueError, KeyError)):
+        run._buildable(Stack.of({**as_data(SMALLEST), **odd}), RULES)
 
 
 # --- BPF ------------------------------------------------------------------------------------------
@@ -389,7 +478,7 @@ def test_a_rule_that_lacks_something_is_refused(tmp_path, monkeypatch):
 
 
 def test_a_word_may_be_a_glob():
-    assert {"ipvs-gue", "ipvs-gre", "ipvs-ipip"} == set(rules.chosen(["ipvs-*"]))
+    assert {"ipvs-gue", "ipvs-gre", "ipvs-ipip", "ipvs-dr"} == set(rules.chosen(["ipvs-*"]))
     with pytest.raises(UsageError):
         rules.chosen(["vxlan"], ["vxlan"])
 
