@@ -23,7 +23,8 @@ _SCRIPT = Template("""\
 #!/usr/bin/env bash
 # Shows in network namespaces whether what arrives without segmentation arrives with it:
 #   $stack
-# Needs root, iproute2, ethtool and python3, and ipvsadm where IPVS is part of it.
+# Needs root, iproute2, ethtool and python3, and ipvsadm, nft, wg, teamnl or ovs-dpctl where a
+# command below begins with it.
 #
 # Exit status: 0 it does, 1 it does not (the kernel has the fault), 4 this kernel lacks something
 # that the stack is made of, or carries nothing through it without segmentation either.
