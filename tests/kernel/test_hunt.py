@@ -470,6 +470,18 @@ def test_scripts_are_shell(tmp_path):
     subprocess.run(["bash", "-n", path], check=True)
 
 
+def test_scripts_count_the_segments_that_are_sent_again(tmp_path):
+    (program,) = re.findall(
+        r"^resent\(\) {\n.*?awk '(.*?)' /proc", script(SMALLEST, RULES), re.S | re.M
+    )
+    snmp = tmp_path / "snmp"
+    snmp.write_text(
+        "Ip: A B\nIp: 1 2\nTcp: InSegs RetransSegs InErrs\nTcp: 3 42 5\nUdp: C\nUdp: 6\n"
+    )
+    done = subprocess.run(["awk", program, snmp], capture_output=True, text=True, check=True)
+    assert done.stdout == "42\n"
+
+
 def test_a_rule_that_lacks_something_is_refused(tmp_path, monkeypatch):
     (tmp_path / "odd.toml").write_text('place = "device"\nouter = [4]\ninner = 4\nmodules = []\n')
     monkeypatch.setattr(rules, "_FOLDER", tmp_path)
