@@ -23,11 +23,11 @@ _MAGICS = {
 _SUFFIXES = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz", ".zst": "zstd"}
 _READ = 1 << 16
 _STEP = 1 << 12
-_ZSTD_STEP = 1 << 8  # zstandard may expand it thirty thousand times, all at once
 _OUTPUT = 1 << 16
 _XZ_MEMORY = 256 << 20  # xz -9 needs 65 MiB, and a file can ask for 4 GiB
 _PADDED = ("gzip", "xz")
-_ZSTD = ("compression.zstd", "zstandard")
+_ZSTD = ("compression.zstd", "backports.zstd")
+"""The module of Python 3.14, and the same for those before it."""
 
 
 class DamagedError(ValueError):
@@ -55,7 +55,6 @@ class Expander(io.RawIOBase):
         self._kind = kind
         self._ahead = memoryview(head)
         self._file = file
-        self._step = _ZSTD_STEP if kind == "zstd" else _STEP
         self._start: Callable[[], Any] = _decompressors(kind)
         self._member = self._start()
         self._input = b""
@@ -74,7 +73,7 @@ class Expander(io.RawIOBase):
             except (EOFError, MemoryError):
                 raise
             except Exception as error:
-                # Each module has its own error; zlib's and zstandard's derive from Exception only.
+                # Each module has its own error; zlib's and zstd's derive from Exception only.
                 raise DamagedError(f"{self._kind}: {error}") from error
         size = min(len(self._output), len(into))
         into[:size] = self._output[:size]
@@ -106,12 +105,12 @@ class Expander(io.RawIOBase):
 
     def _next_input(self) -> bytes:
         """The next bytes of the file: equally many each time, except for the last."""
-        while len(self._ahead) < self._step:
+        while len(self._ahead) < _STEP:
             more = self._file.read(_READ)
             if not more:
                 break
             self._ahead = memoryview(bytes(self._ahead) + more)
-        taken, self._ahead = self._ahead[: self._step], self._ahead[self._step :]
+        taken, self._ahead = self._ahead[:_STEP], self._ahead[_STEP:]
         return bytes(taken)
 
 
@@ -137,32 +136,9 @@ class _Gzip:
         return self._inflate.unused_data
 
 
-class _Zstandard:
-    """The package zstandard with those attributes."""
-
-    needs_input = True
-
-    def __init__(self, module: Any) -> None:
-        self._object = module.ZstdDecompressor().decompressobj()
-
-    def decompress(self, data: bytes, limit: int) -> bytes:  # noqa: ARG002  (cannot be limited)
-        return bytes(self._object.decompress(data))
-
-    @property
-    def eof(self) -> bool:
-        return bool(self._object.eof)
-
-    @property
-    def unused_data(self) -> bytes:
-        return bytes(self._object.unused_data)
-
-
 def _decompressors(kind: str) -> Callable[[], Any]:
     if kind == "zstd":
-        module = _zstd()
-        if module.__name__ == "zstandard":
-            return lambda: _Zstandard(module)
-        start: Callable[[], Any] = module.ZstdDecompressor
+        start: Callable[[], Any] = _zstd().ZstdDecompressor
         return start
     return {"gzip": _Gzip, "bzip2": bz2.BZ2Decompressor, "xz": _xz}[kind]
 
@@ -175,7 +151,7 @@ def _zstd() -> Any:
     for name in _ZSTD:
         with contextlib.suppress(ImportError):
             return importlib.import_module(name)
-    raise DamagedError("zstd: pip install zstandard, or use zstd -d and a pipe")
+    raise DamagedError("zstd: pip install backports.zstd, or use zstd -d and a pipe")
 
 
 @contextlib.contextmanager
@@ -196,7 +172,4 @@ def _compressor(kind: str, file: Any) -> Any:
         return bz2.BZ2File(file, "wb")
     if kind == "xz":
         return lzma.LZMAFile(file, "wb")
-    module = _zstd()
-    if module.__name__ == "zstandard":
-        return module.open(file, "wb", closefd=False)
-    return module.open(file, "wb")
+    return _zstd().open(file, "wb")

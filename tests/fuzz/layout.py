@@ -24,7 +24,7 @@ CORPUS = TESTS / "corpus"
 BUNDLE = "gso-fuzz"
 LONGEST_INPUT = 1 << 16
 # Reached by what takes or gives objects of these packages, which no target does.
-_LEFT_OUT = ("dask", "distributed", "hypothesis", "pyarrow", "scapy", "tkinter", "zstandard")
+_LEFT_OUT = ("backports", "dask", "distributed", "hypothesis", "pyarrow", "scapy", "tkinter")
 _OPTIONS = f"[libfuzzer]\nmax_len = {LONGEST_INPUT}\ntimeout = 20\n"
 _PROGRAM = """#!/bin/sh
 # LLVMFuzzerTestOneInput: the word by which OSS-Fuzz knows a target.
