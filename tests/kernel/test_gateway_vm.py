@@ -29,7 +29,8 @@ def test_it_talks_to_the_kernel_s_own(test_bed, tmp_path, version):  # noqa: ARG
     command = shlex.join([sys.executable, str(GUEST), str(EXAMPLES / "gue_gateway.py")])
     script = f"for module in {MODULES}; do modprobe $module; done\n{command}\n"
     machine = ("--kernel", version, "--only", tracers.SCENARIO, *tracers.shown(tmp_path))
-    done = gso_kernel(tmp_path, "shell", *machine, "--command", script, timeout=1200)
+    words = ("--command", script, "--timeout", "900")
+    done = gso_kernel(tmp_path, "shell", *machine, *words, timeout=1200)
     assert done.status == 0, done.out + done.err
     found = [json.loads(line) for line in done.out.splitlines() if line.startswith('{"outer"')]
     assert [(one["outer"], one["inner"]) for one in found] == [(4, 4), (4, 6), (6, 4), (6, 6)]
