@@ -1,8 +1,7 @@
 """The parts of capture formats that occur once a file: headers, interfaces, options.
 
 Sources: draft-ietf-opsawg-pcap section 4 (file header), draft-ietf-opsawg-pcapng sections 3.5
-(options), 4.1 (section header block) and 4.2 (interface description block), and the registry of
-link types at tcpdump.org.
+(options), 4.1 (section header block) and 4.2 (interface description block).
 """
 
 from __future__ import annotations
@@ -28,6 +27,7 @@ from gso.capture.options import (
 )
 from gso.constants import Reason
 from gso.errors import GsoError
+from gso.link_types import link_name, link_number
 
 Format: TypeAlias = Literal["pcap", "pcapng"]
 Source: TypeAlias = "str | os.PathLike[str] | IO[bytes] | bytes | bytearray | memoryview"
@@ -56,50 +56,6 @@ IF_DESCRIPTION = 3
 IF_TSRESOL = 9
 IF_TSOFFSET = 14
 _IN_FIELDS = (IF_NAME, IF_DESCRIPTION, IF_TSRESOL, IF_TSOFFSET)
-
-_LINK_NAMES = {
-    0: "null",
-    1: "ethernet",
-    9: "ppp",
-    50: "ppp_hdlc",
-    101: "raw",
-    104: "c_hdlc",
-    105: "ieee802_11",
-    108: "loop",
-    113: "linux_sll",
-    127: "ieee802_11_radiotap",
-    147: "user0",
-    192: "ppi",
-    204: "ppp_with_dir",
-    228: "ipv4",
-    229: "ipv6",
-    276: "linux_sll2",
-}
-# Before the numbers were assigned, capture files had the writing system's own number for raw IP.
-_RAW_ALIASES = (12, 14)
-_LINK_NUMBERS = {name: number for number, name in _LINK_NAMES.items()}
-
-
-def link_name(number: int) -> str:
-    """Lower-case name of a LINKTYPE_ number; ``"linktype_N"`` where this library has no name."""
-    if number in _RAW_ALIASES:
-        return "raw"
-    return _LINK_NAMES.get(number, f"linktype_{number}")
-
-
-def link_number(link_type: str | int) -> int:
-    """The LINKTYPE_ number of a name that `link_name` gives, or of the number itself."""
-    if isinstance(link_type, str):
-        prefix, _, digits = link_type.partition("_")
-        if link_type in _LINK_NUMBERS:
-            return _LINK_NUMBERS[link_type]
-        if prefix != "linktype" or not digits.isdecimal():
-            known = ", ".join(_LINK_NUMBERS)
-            raise ValueError(f"unknown link type {link_type!r}: use a LINKTYPE_ number or {known}")
-        link_type = int(digits)
-    if not 0 <= link_type < 1 << 16:
-        raise ValueError(f"link type {link_type} does not fit into 16 bits")
-    return link_type
 
 
 @dataclass(frozen=True)

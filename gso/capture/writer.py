@@ -31,11 +31,10 @@ from gso.capture.format import (
     Records,
     Source,
     is_path,
-    link_name,
-    link_number,
 )
 from gso.capture.options import OPT_COMMENT, Options, pack_options
 from gso.capture.whole import Capture
+from gso.link_types import link_name, link_number
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer

@@ -49,12 +49,11 @@ from gso.headers.vnet import describable, vnet_headers
 cdef Py_ssize_t lay_out(gro_state *j, int64_t *ends) noexcept nogil:
     """Set where each packet goes in the output; returns the size of the output."""
     cdef Py_ssize_t k, total = 0
-    cdef int64_t link = j.link.length
     cdef packet *one
     ends[0] = 0
     for k in range(j.count):
         one = &j.packets[k]
-        if one.count == 1 or one.headers - link - IPV6_HLEN + one.length <= 0xffff:
+        if one.count == 1 or one.headers - one.link - IPV6_HLEN + one.length <= 0xffff:
             one.jumbo = 0
         one.at = total
         total += one.headers + one.jumbo + one.length

@@ -1,6 +1,6 @@
 """Which frames become which packets: the state of a call of coalesce()."""
 
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 from gso.headers._walk cimport headers, link_layer, port_list
 
@@ -19,6 +19,7 @@ cdef struct packet:
     int32_t jumbo           # room for the header of BIG TCP
     uint32_t gso_type
     uint8_t flags           # TCP: FIN and PSH of the last segment
+    uint16_t link           # length of the link's header
 
 # A packet that may still take up frames
 cdef struct held_packet:

@@ -40,7 +40,7 @@ from gso.headers._pseudo_header cimport pseudo_sum
 from gso.headers._walk cimport (
     CARRIES_IP, CARRIES_IP_PROTOCOL, LAYER_GRE, LAYER_IPV4, LAYER_IPV6, LAYER_PPPOE, LAYER_UDP,
     STEP_GRE, STEP_MPLS, STEP_NSH, TUNNEL_GRE, TUNNEL_GUE, drop_copy, fault, header_copy,
-    headers, layer, read_headers,
+    headers, layer, link_end, read_headers,
 )
 
 cdef extern from *:
@@ -384,7 +384,7 @@ cdef bint fits(
     const gro_state *j, const headers *h, const packet *to, int64_t payload
 ) noexcept nogil:
     """Whether the payload fits, counted from the device's network header (skb_gro_receive)."""
-    cdef int64_t link = j.link.length
+    cdef int64_t link = link_end(j.link, h)
     cdef int64_t length = h.payload - link + to.length + payload
     if is_listed(j, h):
         # skb_gro_receive_list counts the headers of the frame that comes too
@@ -599,6 +599,7 @@ cdef void assign_frame(gro_state *j, frame *f) noexcept nogil:
     own.count = 1
     own.gso_size = own.length = f.payload
     own.headers = f.h.payload
+    own.link = <uint16_t>link_end(j.link, &f.h)
     own.jumbo = 0
     own.payload_sum = own.flags = 0
     own.gso_type = 0

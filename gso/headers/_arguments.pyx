@@ -15,14 +15,15 @@ from gso.headers._kernel cimport (
 )
 from gso.headers._numbers cimport GSO_BY_FRAGS
 from gso.headers._walk cimport (
-    LINK_FAMILY, LINK_UNTYPED, fault, link_layer, port, port_list, port_table, udp_tunnel,
+    LINK_FAMILY, LINK_PPP, LINK_PPPOE, LINK_UNTYPED, fault, link_layer, port, port_list,
+    port_table, udp_tunnel,
 )
 
 import operator
 
 from gso.constants import Reason, Tunnel
 from gso.errors import GsoError
-from gso.headers.links import FAMILY, LINKS, NAMES, UNTYPED
+from gso.headers.links import FAMILY, LINKS, PPP, PPPOE, UNTYPED, checked_link
 from gso.headers.tunnels import UDP_TUNNELS, on_port
 from gso.versions import REFERENCE, Fact, facts_of
 
@@ -111,7 +112,8 @@ cdef int _fill_known() except -1:
 cdef int _fill_links() except -1:
     """The headers that frames may begin with."""
     cdef Py_ssize_t i
-    if len(LINKS) > MOST_LINKS or (UNTYPED, FAMILY) != (LINK_UNTYPED, LINK_FAMILY):
+    if len(LINKS) > MOST_LINKS or (UNTYPED, FAMILY, PPP, PPPOE) != (
+            LINK_UNTYPED, LINK_FAMILY, LINK_PPP, LINK_PPPOE):
         raise AssertionError("gso.headers.links has more rows than there is room for")
     for i, row in enumerate(LINKS.values()):
         _links[i] = link_layer(row.length, row.type_at, _text(row.header))
@@ -219,17 +221,21 @@ cdef void drop_ports(port_list *ports) noexcept:
         ports.ports = ports.few
 
 
-cdef object _USUAL_LINK = "ethernet"
+cdef str _USUAL_LINK = "ethernet"
 
 
 cdef const link_layer *as_link(object link_type) except NULL:
     """The header that frames of a link type begin with."""
     if link_type is _USUAL_LINK:  # the default value of most callers
         return &_links[_ETHERNET]
-    number = _LINK_NUMBERS.get(link_type) if isinstance(link_type, str) else None
-    if number is None:
-        raise ValueError(f"link_type is one of {NAMES}, not {link_type!r}")
-    return &_links[<int>number]
+    return &_links[<int>_LINK_NUMBERS[known_link(link_type)]]
+
+
+cdef str known_link(object link_type):
+    """The name of a link type, which may be given by its LINKTYPE_ number."""
+    if link_type is _USUAL_LINK:
+        return _USUAL_LINK
+    return checked_link(link_type)
 
 
 cdef const link_layer *ethernet_or_raw(bint raw) noexcept nogil:

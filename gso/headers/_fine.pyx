@@ -31,7 +31,7 @@ from gso.headers._walk cimport (
 
 import numpy as np
 
-from gso.headers.links import LINKS
+from gso.headers.links import LINKS, PPP, PPPOE
 from gso.headers.tunnels import UDP_TUNNELS
 
 cdef enum:
@@ -91,7 +91,7 @@ def fine_frames(
     told, waiting = np.zeros(n, np.uint8), np.zeros(n, np.uint64)
     if fragments is not None:
         fragments[:] = True
-    if link_type not in LINKS or not n:
+    if link_type not in LINKS or LINKS[link_type].type_at in (PPP, PPPOE) or not n:
         return told.view(np.bool_)
     cdef uint8_t[::1] out = told
     cdef uint64_t[::1] out_left = waiting

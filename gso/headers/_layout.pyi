@@ -7,14 +7,14 @@ from typing_extensions import Buffer
 
 from gso.buffers._frames import Frames
 from gso.constants import L4, Tunnel
-from gso.headers.links import DeviceLinkType, LinkType
+from gso.headers.links import DeviceLinkType, LinkName, LinkType
 from gso.headers.tunnels import TunnelPorts
 
 LAYOUT_DTYPE: np.dtype[np.void]
 
 class Layout:
     @property
-    def link_type(self) -> LinkType: ...
+    def link_type(self) -> LinkName: ...
     @property
     def mac_header(self) -> int: ...
     @property

@@ -10,7 +10,7 @@ from libc.string cimport memcpy, memset
 from gso.buffers._borrow cimport borrow
 from gso.buffers._frames cimport Frames, as_frames
 from gso.buffers._signals cimport check_signals, piece_end
-from gso.headers._arguments cimport as_error, drop_ports, as_link, take_ports
+from gso.headers._arguments cimport as_error, as_link, drop_ports, known_link, take_ports
 from gso.headers._shapes cimport known_row, learn_shape, no_shapes, shape_list
 from gso.headers._walk cimport (
     ROW_SIZE, drop_copy, fault, header_copy, headers, link_layer, port_list, read_headers,
@@ -176,8 +176,9 @@ def parse(frame, *, link_type="ethernet", tunnel_ports=None):
             believed.
         link_type: what the frame starts with: "ethernet"; "raw" (or "ipv4", "ipv6"), an IP header;
             "linux_sll" or "linux_sll2", the cooked header of captures on all devices; "null" or
-            "loop", an address family, which must be that of the IP packet. The names are those of
-            :class:`gso.Capture`. Offsets count from the first byte of this header, and segments
+            "loop", an address family, which must be that of the IP packet; "ppp", "ppp_hdlc",
+            "c_hdlc" or "ppp_with_dir", PPP (RFC 1661) or Cisco's HDLC; "ppp_ether", a PPPoE
+            session header. Names and LINKTYPE_ numbers are those of captures. Offsets count from the first byte of this header, and segments
             and super-packets begin with it.
         tunnel_ports: maps a UDP destination port to a :class:`Tunnel`, to its name (``"gue"``), to
             ``(Tunnel.FOU, ip_protocol)`` where a FOU port carries another protocol than the IP
@@ -219,7 +220,7 @@ cdef Layout _parse_one(object frame, object link_type, const port_list *ports):
     cdef int failed
     cdef Layout self = Layout.__new__(Layout)
     cdef const link_layer *link = as_link(link_type)
-    self.link = link_type
+    self.link = known_link(link_type)
     borrow(frame, &view)
     failed = read_headers(&self.h, &why, &copy, <const uint8_t *>view.buf, view.len, link, ports)
     drop_copy(&copy)

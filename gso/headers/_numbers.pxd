@@ -190,6 +190,11 @@ cdef enum:  # PPPoE session (RFC 2516; struct pppoe_hdr), PPP protocols (RFC 133
     PPPOE_SESSION_DATA = 0x1100     # version 1, type 1, code 0
     PPP_IP = 0x0021
     PPP_IPV6 = 0x0057
+    PPP_ALLSTATIONS_UI = 0xff03     # address and control (RFC 1662)
+    PPP_ADDRESS_LEN = 2
+    PPP_LEAST = 2                   # a protocol, or one byte of it and one that follows
+    CISCO_UNICAST = 0x0f00          # address and control of Cisco's HDLC
+    CISCO_MULTICAST = 0x8f00
 
 cdef enum:  # MPLS (RFC 3032)
     MPLS_BOTTOM = 2                 # the byte that has the bottom-of-stack bit

@@ -134,11 +134,17 @@ cdef struct port_list:
 cdef enum:
     LINK_UNTYPED = -1
     LINK_FAMILY = -2
+    LINK_PPP = -3
+    LINK_PPPOE = -4
 
 cdef struct link_layer:
     int16_t length
     int16_t type_at
     const char *header
+
+# Where the link's header ends, in a frame with an IP header.
+cdef inline int32_t link_end(const link_layer *link, const headers *h) noexcept nogil:
+    return h.network_header if link.type_at == LINK_PPP else link.length
 
 # A frame's first bytes, `p` being `few` or allocated.
 cdef struct header_copy:

@@ -12,18 +12,19 @@ from libc.string cimport memcpy
 
 from gso.buffers._bytes cimport get16
 from gso.headers._numbers cimport (
-    ETH_HLEN, ETH_P_8021AD, ETH_P_8021Q, ETH_P_IP, ETH_P_IPV6, ETH_P_MPLS_MC, ETH_P_MPLS_UC,
-    ETH_P_NSH, ETH_P_PPP_SES, ETH_P_TEB, GRE_BASE_HLEN, GRE_CSUM, GRE_FIELD_LEN, GRE_KEY,
-    GRE_PROTOCOL, GRE_ROUTING, GRE_SEQ, GRE_VERSION, GRO_LEGACY_MAX_SIZE, GUE_CONTROL, GUE_FLAGS,
-    GUE_FLAG_PRIV, GUE_HLEN, GUE_HLEN_MASK, GUE_PFLAG_REMCSUM, GUE_PRIVATE_FLAGS, GUE_PROTO_CTYPE,
-    GUE_REMCSUM_HLEN, GUE_VERSION_SHIFT, IPPROTO_DSTOPTS, IPPROTO_GRE, IPPROTO_HOPOPTS,
-    IPPROTO_IPIP, IPPROTO_IPV6, IPPROTO_ROUTING, IPPROTO_TCP, IPPROTO_UDP, IPV4_FRAG_OFF, IPV4_HLEN,
-    IPV4_PROTOCOL, IPV6_EXT_HDRLEN, IPV6_EXT_HLEN, IPV6_EXT_NEXTHDR, IPV6_HLEN, IPV6_NEXTHDR,
-    IPV6_RT_SEGMENTS_LEFT, IPV6_TLV_AT, IPV6_TLV_JUMBO, IP_MF, IP_OFFSET, IP_TUNNEL_RECURSION_LIMIT,
-    MPLS_BOTTOM, MPLS_HLEN, MPLS_LS_S, NSH_BASE_HLEN, NSH_LENGTH, NSH_LENGTH_MASK,
-    NSH_NEXT_PROTOCOL, PPPOE_PROTOCOL, PPPOE_SES_HLEN, PPP_IP, PPP_IPV6, SKB_GSO_IPXIP4,
-    SKB_GSO_IPXIP6, TCP_DOFF, TCP_HLEN, TCP_MIN_DOFF, TUN_P_ETHERNET, TUN_P_IPV4, TUN_P_IPV6,
-    TUN_P_MPLS_UC, TUN_P_NSH, UDP_DEST, UDP_HLEN, VLAN_HLEN, VLAN_MAX_DEPTH,
+    CISCO_MULTICAST, CISCO_UNICAST, ETH_HLEN, ETH_P_8021AD, ETH_P_8021Q, ETH_P_IP, ETH_P_IPV6,
+    ETH_P_MPLS_MC, ETH_P_MPLS_UC, ETH_P_NSH, ETH_P_PPP_SES, ETH_P_TEB, GRE_BASE_HLEN, GRE_CSUM,
+    GRE_FIELD_LEN, GRE_KEY, GRE_PROTOCOL, GRE_ROUTING, GRE_SEQ, GRE_VERSION, GRO_LEGACY_MAX_SIZE,
+    GUE_CONTROL, GUE_FLAGS, GUE_FLAG_PRIV, GUE_HLEN, GUE_HLEN_MASK, GUE_PFLAG_REMCSUM,
+    GUE_PRIVATE_FLAGS, GUE_PROTO_CTYPE, GUE_REMCSUM_HLEN, GUE_VERSION_SHIFT, IPPROTO_DSTOPTS,
+    IPPROTO_GRE, IPPROTO_HOPOPTS, IPPROTO_IPIP, IPPROTO_IPV6, IPPROTO_ROUTING, IPPROTO_TCP,
+    IPPROTO_UDP, IPV4_FRAG_OFF, IPV4_HLEN, IPV4_PROTOCOL, IPV6_EXT_HDRLEN, IPV6_EXT_HLEN,
+    IPV6_EXT_NEXTHDR, IPV6_HLEN, IPV6_NEXTHDR, IPV6_RT_SEGMENTS_LEFT, IPV6_TLV_AT, IPV6_TLV_JUMBO,
+    IP_MF, IP_OFFSET, IP_TUNNEL_RECURSION_LIMIT, MPLS_BOTTOM, MPLS_HLEN, MPLS_LS_S, NSH_BASE_HLEN,
+    NSH_LENGTH, NSH_LENGTH_MASK, NSH_NEXT_PROTOCOL, PPPOE_PROTOCOL, PPPOE_SES_HLEN, PPP_ADDRESS_LEN,
+    PPP_ALLSTATIONS_UI, PPP_IP, PPP_IPV6, PPP_LEAST, SKB_GSO_IPXIP4, SKB_GSO_IPXIP6, TCP_DOFF,
+    TCP_HLEN, TCP_MIN_DOFF, TUN_P_ETHERNET, TUN_P_IPV4, TUN_P_IPV6, TUN_P_MPLS_UC, TUN_P_NSH,
+    UDP_DEST, UDP_HLEN, VLAN_HLEN, VLAN_MAX_DEPTH,
 )
 
 from gso.headers.links import AF_INET, AF_INET6
@@ -251,6 +252,55 @@ cdef step untyped_link(cursor *c) noexcept nogil:
     if state == STEP_DONE:
         network(c)
     return state
+
+
+cdef step first_step(cursor *c) noexcept nogil:
+    """The step after the start of a frame that has no Ethernet type there."""
+    if c.link.type_at == LINK_PPP:
+        return ppp_link(c)
+    return STEP_PPPOE if c.link.type_at == LINK_PPPOE else untyped_link(c)
+
+
+cdef step ppp_link(cursor *c) noexcept nogil:
+    """Read PPP's header, or Cisco's HDLC, which has an Ethernet type.
+
+    RFC 1661, sections 2 and 6: address and control may be left out, and the first byte of the
+    protocol if it is 0. The last byte of a protocol is odd, any before it is even.
+    """
+    cdef bint directed = c.link.length > 0, cisco = False
+    cdef unsigned int proto
+    cdef step state = need(c, c.link.length + PPP_LEAST, c.link.header)
+    if state != STEP_DONE:
+        return state
+    c.off += c.link.length
+    proto = get16(c.p + c.off)
+    if not directed:
+        cisco = proto == CISCO_UNICAST or proto == CISCO_MULTICAST
+    if cisco or proto == PPP_ALLSTATIONS_UI:
+        c.off += PPP_ADDRESS_LEN
+        state = need(c, PPP_LEAST, c.link.header)
+        if state != STEP_DONE:
+            return state
+    proto = get16(c.p + c.off)
+    if cisco:
+        c.off += PPP_LEAST
+        return by_ethertype(c, proto, c.off - PPP_LEAST)
+    return by_ppp(c, proto)
+
+
+cdef step by_ppp(cursor *c, unsigned int proto) noexcept nogil:
+    """The step that a PPP protocol of one or two bytes announces."""
+    cdef Py_ssize_t field = c.off
+    cdef bint short = c.p[field] & 1
+    if short:
+        proto >>= 8
+    c.off += 1 if short else 2
+    if proto == PPP_IP:
+        return STEP_IPV4
+    if proto == PPP_IPV6:
+        return STEP_IPV6
+    network(c)
+    return unknown(c, "ppp_proto", proto, field)
 
 
 cdef uint8_t[256] version_of_family = bytes(
@@ -745,7 +795,7 @@ cdef int walk(
     h.n = h.steps = 0
     h.udp = h.opaque = NULL
     h.refusal.field = NULL
-    kind = STEP_ETHERNET if link.type_at >= 0 else untyped_link(&c)
+    kind = STEP_ETHERNET if link.type_at >= 0 else first_step(&c)
     while kind != STEP_DONE:
         if kind == STEP_FAILED:
             return -1

@@ -34,6 +34,7 @@ from gso.headers.protocols import (
     show_data,
 )
 from gso.headers.tunnels import BY_PORT, BY_TUNNEL, TunnelPorts, on_port
+from gso.link_types import link_name
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -77,6 +78,7 @@ _FIRST = {
     "null": "loopback",
     "loop": "loopback",
     "ppp_with_dir": "ppp direction",
+    "ppp_ether": "pppoe",
 }
 
 
@@ -190,11 +192,12 @@ def read_headers(
     data: bytes,
     layout: Any = None,
     *,
-    link_type: str = "ethernet",
+    link_type: str | int = "ethernet",
     tunnel_ports: TunnelPorts | None = None,
 ) -> list[Header]:
     """The headers of a frame, the outermost first; the arguments are those of `dissect`."""
-    headers = list(_walk(data, link_type, _context(layout, tunnel_ports)))
+    name = link_name(link_type) if isinstance(link_type, int) else link_type
+    headers = list(_walk(data, name, _context(layout, tunnel_ports)))
     for header, name in zip(headers, _names(headers), strict=True):
         header.name = name
     return headers
@@ -204,7 +207,7 @@ def dissect(
     frame: Buffer | SupportsBytes,
     layout: Any = None,
     *,
-    link_type: str = "ethernet",
+    link_type: str | int = "ethernet",
     tunnel_ports: TunnelPorts | None = None,
 ) -> list[Field]:
     """Every field of a frame, in order; together they cover each of its bytes exactly once.
@@ -212,7 +215,7 @@ def dissect(
     Args:
         frame: the bytes.
         layout: the frame's `gso.Layout`, if there is one: it tells what the outer UDP carries.
-        link_type: the kind of the first header, as `Capture.link_type` has it.
+        link_type: the kind of the first header: its name, or its LINKTYPE_ number.
         tunnel_ports: UDP destination ports of tunnels, as for `gso.parse`.
     """
     data = frame_bytes(frame)
@@ -237,7 +240,7 @@ def differences(
     actual: Buffer | SupportsBytes,
     layout: Any = None,
     *,
-    link_type: str = "ethernet",
+    link_type: str | int = "ethernet",
     tunnel_ports: TunnelPorts | None = None,
 ) -> list[Difference]:
     """The fields in which two frames differ, in order; empty if and only if no byte differs.

@@ -5,10 +5,30 @@ The names are those of `gso.capture`, the lengths those of tcpdump.org's registr
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeAlias, cast
 
-LinkType = Literal["ethernet", "raw", "ipv4", "ipv6", "linux_sll", "linux_sll2", "null", "loop"]
+from gso.link_types import link_name
+
+LinkName = Literal[
+    "ethernet",
+    "raw",
+    "ipv4",
+    "ipv6",
+    "linux_sll",
+    "linux_sll2",
+    "null",
+    "loop",
+    "ppp",
+    "ppp_hdlc",
+    "c_hdlc",
+    "ppp_with_dir",
+    "ppp_ether",
+]
+LinkType: TypeAlias = "LinkName | int"
+"""A link type by its name, or by its LINKTYPE_ number."""
 DeviceLinkType = Literal["ethernet", "raw"]
+BareLinkType = Literal["ethernet", "raw", "ppp_ether"]
+"""Those to which all others come once the bytes in front of an IP packet are skipped."""
 """The link types of TUN and TAP devices, packet sockets and virtual machines."""
 
 ETH_HLEN = 14
@@ -22,14 +42,19 @@ UNTYPED = -1
 """In place of a type's offset: an IP packet follows, of the version in its first four bits."""
 FAMILY = -2
 """An IP packet follows, and the header is its address family, in the capturing system's order."""
+PPP = -3
+"""PPP (RFC 1661) or Cisco's HDLC follows: two to four bytes of it, or one, tell what comes next."""
+PPPOE = -4
+"""A PPPoE session header follows (RFC 2516)."""
 
 
 class Link(NamedTuple):
     """A link-layer header.
 
     Attributes:
-        length: bytes of it.
-        type_at: where in it the Ethernet type of what follows is; or UNTYPED, or FAMILY.
+        length: bytes of it; those in front of PPP's.
+        type_at: where in it the Ethernet type of what follows is; or UNTYPED, FAMILY,
+            PPP, or PPPOE.
         header: its struct's name, for messages.
     """
 
@@ -43,8 +68,10 @@ class Link(NamedTuple):
         return self.length if self.type_at < 0 else self.length - ETH_HLEN
 
     @property
-    def rest(self) -> DeviceLinkType:
+    def rest(self) -> BareLinkType:
         """The link type of the frame without `skip` bytes, its type put where Ethernet has it."""
+        if self.type_at == PPPOE:
+            return "ppp_ether"
         return "raw" if self.type_at < 0 else "ethernet"
 
 
@@ -57,8 +84,23 @@ LINKS: dict[str, Link] = {
     "linux_sll2": Link(20, 0, "sll2_header"),
     "null": Link(4, FAMILY, "family"),
     "loop": Link(4, FAMILY, "family"),
+    "ppp": Link(0, PPP, "ppphdr"),
+    "ppp_hdlc": Link(0, PPP, "ppphdr"),
+    "c_hdlc": Link(0, PPP, "ppphdr"),
+    "ppp_with_dir": Link(1, PPP, "ppphdr"),
+    "ppp_ether": Link(0, PPPOE, "pppoe_hdr"),
 }
 NAMES = ", ".join(f'"{name}"' for name in LINKS)
+
+
+def checked_link(link_type: str | int) -> LinkName:
+    """The name of a link type. Raises ValueError for one whose frames cannot be parsed."""
+    name = link_name(link_type) if isinstance(link_type, int) else link_type
+    if not isinstance(name, str) or name not in LINKS:
+        raise ValueError(
+            f"link_type is one of {NAMES}, or the LINKTYPE_ number of one, not {link_type!r}"
+        )
+    return cast("LinkName", name)
 
 
 def check_device_link(link_type: str) -> None:

@@ -16,6 +16,7 @@ from gso.capture.reader import Block, Packets
 from gso.coalescing._coalesce import Coalesced, coalesce
 from gso.errors import GsoError
 from gso.headers._layout import parse_batch
+from gso.headers.links import BareLinkType
 from gso.rewriting.ambiguous import looks_like, tunnels_on_unknown_ports
 from gso.rewriting.copy import Packer, as_written, copy_capture
 from gso.rewriting.links import SLL2_HLEN, Link, link_frames, restore_link, runs, unlooked
@@ -160,9 +161,7 @@ class _Merger:
             if what is not None and whole:
                 self.result.not_looked_into[what] += len(some)
 
-    def _merge(
-        self, frames: Frames, flows: Any, times: Any, kind: Literal["ethernet", "raw"]
-    ) -> Coalesced:
+    def _merge(self, frames: Frames, flows: Any, times: Any, kind: BareLinkType) -> Coalesced:
         return coalesce(
             frames,
             link_type=kind,
@@ -173,9 +172,7 @@ class _Merger:
             **self._options,
         )
 
-    def _doubtful(
-        self, frames: Frames, kind: Literal["ethernet", "raw"]
-    ) -> dict[int, tuple[int, str]]:
+    def _doubtful(self, frames: Frames, kind: BareLinkType) -> dict[int, tuple[int, str]]:
         """The packets that are not merged as they may be in a tunnel: its port and name.
 
         A port's only packet is not among them: there is nothing to merge it with.

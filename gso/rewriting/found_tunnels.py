@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +13,7 @@ from gso.capture.format import Int64s, Source
 from gso.capture.reader import Packets, Reader
 from gso.constants import L4
 from gso.headers._layout import parse_batch
+from gso.headers.links import BareLinkType
 from gso.headers.tunnels import BY_PORT, TunnelPorts
 from gso.rewriting._packet_info import packet_info
 from gso.rewriting.ambiguous import tunnels_on_unknown_ports
@@ -82,9 +82,7 @@ class FoundTunnels:
         """The tunnel on each port whose packets all agree."""
         return {number: port.agreed for number, port in self.ports.items() if port.agreed}
 
-    def look(
-        self, frames: Frames, info: npt.NDArray[np.void], kind: Literal["ethernet", "raw"]
-    ) -> None:
+    def look(self, frames: Frames, info: npt.NDArray[np.void], kind: BareLinkType) -> None:
         """Take account of these frames; `info` is of PACKET_INFO_DTYPE."""
         ports = info["destination_port"]
         open_ = (info["protocol"] == L4.UDP) & (info["payload"] > 0) & ~self._closed[ports]

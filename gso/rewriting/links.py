@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +21,7 @@ from gso.capture.format import Int64s
 from gso.capture.reader import Packets
 from gso.headers.fields import read_headers
 from gso.headers.followed import not_followed
-from gso.headers.links import AF_INET, AF_INET6, ETH_HLEN, ETH_TYPE, LINKS
+from gso.headers.links import AF_INET, AF_INET6, ETH_HLEN, ETH_TYPE, LINKS, PPP, BareLinkType
 from gso.headers.tunnels import TunnelPorts
 from gso.rewriting.snaplen import missing_bytes
 
@@ -34,7 +34,7 @@ _TELLING = (0, 1, *range(12, 24))
 """Bytes by which frames without an IP packet are told apart: versions, types, tags, labels."""
 _SHORT = 64
 """Lengths up to this one are told apart, too: headers may be cut."""
-_PPP = ("ppp", "ppp_hdlc", "ppp_with_dir", "c_hdlc")
+_PPP = [name for name, link in LINKS.items() if link.type_at == PPP]
 _ALL_STATIONS = 0xFF03
 _CISCO_HDLC = (0x0F00, 0x8F00)
 _PPP_VERSIONS = {0x21: 4, 0x57: 6}
@@ -56,13 +56,13 @@ class Link(NamedTuple):
     """How a stretch of packets is read.
 
     Attributes:
-        name: the link type, as `gso.capture.format.link_name` has it.
+        name: the link type, as `gso.link_types.link_name` has it.
         kind: what a frame begins with after `skip` bytes; None if it cannot be looked into.
         snap: whether the frames are IEEE 802.3 with a SNAP header, which has a length.
     """
 
     name: str
-    kind: Literal["ethernet", "raw"] | None
+    kind: BareLinkType | None
     skip: int = 0
     snap: bool = False
 
@@ -248,7 +248,7 @@ def unlooked(
 
     The last value says whether that is the whole packet.
     """
-    if link.name not in LINKS and link.name not in _PPP:
+    if link.name not in LINKS:
         yield which, f"link type {link.name}", True
         return
     heads = _heads(packets, which, _TELLING[-1] + 1, link.skip)[:, _TELLING]

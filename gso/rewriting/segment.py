@@ -24,6 +24,7 @@ from gso.constants import L4, GsoType
 from gso.errors import GsoError
 from gso.headers._fine import fine_frames
 from gso.headers._layout import parse_batch
+from gso.headers.links import BareLinkType
 from gso.headers.protocols import IP_PROTOCOLS
 from gso.headers.tunnels import TunnelPorts
 from gso.rewriting._packet_info import BLANK_INNER, BLANK_OUTER, packet_info
@@ -221,7 +222,7 @@ class _Segmenter:
         return Frames.from_list(made)
 
     def _replace(
-        self, packets: Packets, frames: Frames, link: Link, kind: Literal["ethernet", "raw"]
+        self, packets: Packets, frames: Frames, link: Link, kind: BareLinkType
     ) -> tuple[Frames, Int64s]:
         """New frames, and which packet each replaces."""
         layouts = parse_batch(
@@ -381,7 +382,7 @@ class _Segmenter:
         info: npt.NDArray[np.void],
         sizes: Int64s,
         cut: npt.NDArray[np.bool_],
-        kind: Literal["ethernet", "raw"],
+        kind: BareLinkType,
     ) -> npt.NDArray[np.bool_]:
         """The packets that are left unchanged for a reason that is noted."""
         left = np.zeros(len(info), np.bool_)
@@ -408,7 +409,7 @@ class _Segmenter:
         frames: Frames,
         info: npt.NDArray[np.void],
         udp: npt.NDArray[np.bool_],
-        kind: Literal["ethernet", "raw"],
+        kind: BareLinkType,
     ) -> npt.NDArray[np.bool_]:
         """Those of the packets of UDP that may be in a tunnel, which are noted."""
         left = np.zeros(len(info), np.bool_)
@@ -437,7 +438,7 @@ class _Segmenter:
         sizes: Int64s,
         info: npt.NDArray[np.void],
         numbers: Int64s,
-        kind: Literal["ethernet", "raw"],
+        kind: BareLinkType,
     ) -> tuple[Frames, Int64s]:
         """Segments, and how many each packet became: 0 where it is refused, which is noted."""
         options: Any = {

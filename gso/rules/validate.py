@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, SupportsBytes, cast, overload
 import numpy as np
 import numpy.typing as npt
 
+from gso.headers.links import checked_link
 from gso.rules._judge import judge_batch
 from gso.rules.findings import Findings, finding
 from gso.rules.lacking import lacking
@@ -26,6 +27,7 @@ from gso.versions import REFERENCE, KernelVersion
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
+    from gso.headers.links import LinkType
     from gso.headers.tunnels import TunnelPorts
 
 __all__ = ["validate", "validate_batch"]
@@ -35,7 +37,7 @@ __all__ = ["validate", "validate_batch"]
 def validate(
     skb: npt.NDArray[np.void],
     *,
-    link_type: str = ...,
+    link_type: LinkType = ...,
     tunnel_ports: TunnelPorts | None = ...,
     mtu: int | None = ...,
     kernel: KernelVersion = ...,
@@ -44,7 +46,7 @@ def validate(
 def validate(
     skb: SkbState | np.void | Buffer | SupportsBytes,
     *,
-    link_type: str = ...,
+    link_type: LinkType = ...,
     tunnel_ports: TunnelPorts | None = ...,
     mtu: int | None = ...,
     kernel: KernelVersion = ...,
@@ -52,7 +54,7 @@ def validate(
 def validate(
     skb: SkbState | np.void | npt.NDArray[np.void] | Buffer | SupportsBytes,
     *,
-    link_type: str = "ethernet",
+    link_type: LinkType = "ethernet",
     tunnel_ports: TunnelPorts | None = None,
     mtu: int | None = None,
     kernel: KernelVersion = REFERENCE,
@@ -62,7 +64,7 @@ def validate(
     Args:
         skb: fields of an sk_buff; or a row of an array of `gso.SKB_DTYPE`; or such an array, of
             shape (n,); or the bytes of a frame, which is judged by its length and checksum fields.
-        link_type: for a frame: its first header, as for `gso.headers.fields.dissect`.
+        link_type: for a frame: its first header, as for `gso.parse`.
         tunnel_ports: for a frame: UDP destination ports of tunnels, as for `gso.parse`.
         mtu: for a frame: the largest IP packet in bytes, if that is to be judged.
         kernel: the Linux kernel that has the sk_buff or the frame: "6.12", "6.1" or "7.3".
@@ -72,7 +74,7 @@ def validate(
         each row.
 
     Raises TypeError for an array or a row of records that are not of `gso.SKB_DTYPE`, and
-    ValueError for a kernel that is not known.
+    ValueError for a kernel or a link type that is not known.
     """
     if isinstance(skb, SkbState):
         [violated], [judged] = judge_batch(skb_array([skb]), kernels=(kernel,))
@@ -86,7 +88,11 @@ def validate(
 
     frame = cast("Buffer | SupportsBytes", skb)
     return validate_frame(
-        frame, link_type=link_type, tunnel_ports=tunnel_ports, mtu=mtu, kernel=kernel
+        frame,
+        link_type=checked_link(link_type),
+        tunnel_ports=tunnel_ports,
+        mtu=mtu,
+        kernel=kernel,
     )
 
 

@@ -30,9 +30,9 @@ from scapy.utils import EDecimal
 
 from gso.buffers._frames import Frames
 from gso.capture import Capture, Interface
-from gso.capture.format import link_name, link_number
 from gso.constants import Tunnel
 from gso.headers import tunnels
+from gso.link_types import link_name, link_number
 from gso.scapy.gue import CARRIED, FOU, GUE
 from gso.segmentation._segment import segment as segment_frame
 

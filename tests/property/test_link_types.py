@@ -25,7 +25,9 @@ SIZE = 1000
 TAG = st.tuples(st.sampled_from([b"\x81\0", b"\x88\xa8"]), st.binary(min_size=2, max_size=2))
 TAGS = st.lists(TAG, max_size=2).map(lambda tags: b"".join(map(b"".join, tags)))
 FAMILIES = {4: [2], 6: [10, 24, 28, 30]}
-KINDS = ("linux_sll", "linux_sll2", "null", "loop", "ipv4", "ipv6", "raw", "ethernet")
+PPP = ("ppp", "ppp_hdlc", "c_hdlc", "ppp_with_dir")
+KINDS = ("linux_sll", "linux_sll2", "null", "loop", "ipv4", "ipv6", "raw", "ethernet", *PPP)
+NUMBERS = {"ethernet": 1, "raw": 101, "ppp": 9, "ppp_hdlc": 50, "ppp_ether": 51, "null": 0}
 
 
 @st.composite
@@ -43,7 +45,18 @@ def heads(draw, kind: str, version: int) -> bytes:
     if kind in ("null", "loop"):
         order = draw(st.sampled_from(["little", "big"]))
         return draw(st.sampled_from(FAMILIES[version])).to_bytes(4, order)
-    return b""
+    return draw(ppp_heads(kind, version)) if kind in PPP else b""
+
+
+@st.composite
+def ppp_heads(draw, kind: str, version: int) -> bytes:
+    """PPP's header with or without what may be left out of it, or Cisco's HDLC."""
+    direction = bytes([draw(st.integers(0, 1))]) if kind == "ppp_with_dir" else b""
+    if not direction and draw(st.booleans()):
+        cisco = draw(st.sampled_from([b"\x0f\0", b"\x8f\0"]))
+        return cisco + (b"\x86\xdd" if version == 6 else b"\x08\0")
+    start, high = draw(st.sampled_from([b"\xff\3", b""])), draw(st.sampled_from([b"\0", b""]))
+    return direction + start + high + (b"\x57" if version == 6 else b"\x21")
 
 
 def packet(pair, size: int, tunnel: str | None, start: int = 0) -> bytes:
@@ -68,7 +81,7 @@ def packets(draw, *, least: int = 0):
     version = version_of(packet(pair, 1, tunnel))
     kind = draw(st.sampled_from(KINDS))
     head = draw(heads(kind, version))
-    if len(head) > LINKS[kind].length and tunnel == "gue":
+    if len(head) > LINKS[kind].length and kind not in PPP and tunnel == "gue":
         tunnel = "gre"  # behind a tag the kernel refuses many a packet in GUE
     size = draw(st.integers(least, 5000))
     return kind, head, lambda n=size, start=0: packet(pair, n, tunnel, start), size
@@ -216,9 +229,9 @@ def test_a_layout_keeps_its_link_type_in_a_pickle():
     assert cut == gso.segment(frame, SIZE, link_type="linux_sll").to_list()
 
 
-@pytest.mark.parametrize("kind", ["user0", "Ethernet", "ppp", 1, None])
+@pytest.mark.parametrize("kind", ["user0", "Ethernet", 105, 1.5, None])
 def test_other_link_types_are_refused_by_name(kind):
-    with pytest.raises(ValueError, match=r'one of "ethernet", .*"loop", not ') as told:
+    with pytest.raises(ValueError, match=r'one of "ethernet", .*"ppp", .*, not ') as told:
         gso.parse(bytes(60), link_type=kind)
     assert repr(kind) in str(told.value)
 
@@ -228,3 +241,59 @@ def test_packets_with_virtio_headers_have_no_cooked_header():
         gso.segment_vnet(bytes(100), link_type="linux_sll")
     with pytest.raises(ValueError, match="not 'null'"):
         gso.segment_vnet_batch([bytes(60)], np.zeros(1, gso.VNET_DTYPE), link_type="null")
+
+
+@pytest.mark.parametrize("kind", NUMBERS)
+def test_a_link_type_may_be_given_by_its_number(kind):
+    head = {
+        "ethernet": bytes(12) + b"\x08\0",
+        "ppp_ether": b"\x11\0\0\7\x0f\xd6\0\x21",
+        "null": b"\2\0\0\0",
+        "raw": b"",
+    }.get(kind, b"\xff\3\0\x21")
+    frame = head + handmade.tcp(payload=bytes(4000))
+    layout = gso.parse(frame, link_type=NUMBERS[kind])
+    assert layout == gso.parse(frame, link_type=kind)
+    assert (layout.link_type, layout.payload) == (kind, len(head) + 52)
+    assert gso.segment(frame, SIZE, link_type=NUMBERS[kind]) == gso.segment(
+        frame, SIZE, link_type=kind
+    )
+    made = [gso.coalesce([frame], link_type=one).vnet_headers() for one in (NUMBERS[kind], kind)]
+    assert made[0].tolist() == made[1].tolist()
+    told = gso.validate(frame, link_type=NUMBERS[kind])
+    assert list(told) == list(gso.validate(frame, link_type=kind))
+    assert not told
+
+
+@pytest.mark.parametrize("protocol", [b"\xc0\x21", b"\x80\x57", b"\x02\x81", b"\x3d"])
+@pytest.mark.parametrize("start", [b"\xff\3", b""])
+def test_what_ppp_announces_as_another_protocol_is_no_ip(start, protocol):
+    frame = start + protocol + handmade.tcp(payload=bytes(4000))
+    at = len(start) + len(protocol)
+    layout = gso.parse(frame, link_type="ppp")
+    assert (layout.outer_version, layout.network_header, layout.payload) == (0, at, at)
+    with pytest.raises(gso.GsoError, match="ppp_proto") as told:
+        gso.segment(frame, SIZE, link_type="ppp")
+    assert told.value.offset == len(start)
+    assert gso.coalesce([frame, frame], link_type="ppp").to_list() == [frame, frame]
+    assert run(segment_capture, [frame], SIZE, link_type="ppp")[0] == [frame]
+
+
+@TRIES
+@given(PAIRS, st.integers(1600, 5000), st.binary(min_size=2, max_size=2))
+def test_pppoe_without_ethernet(pair, size, session):
+    """As behind an Ethernet header, which it lacks."""
+    bare = handmade.tcp(*pair, bytes(size), flags=0x10)
+    length = (len(bare) + 2).to_bytes(2, "big")
+    protocol = b"\0\x57" if version_of(bare) == 6 else b"\0\x21"
+    front = bytes(12) + b"\x88\x64"
+    frame = b"\x11\0" + session + length + protocol + bare
+    layout = gso.parse(frame, link_type="ppp_ether")
+    assert shifted(layout, len(front)) == shifted(gso.parse(front + frame), 0)
+    expected = [one[len(front) :] for one in gso.segment(front + frame, SIZE).to_list()]
+    assert gso.segment(frame, SIZE, link_type="ppp_ether").to_list() == expected
+    assert run(segment_capture, [frame], SIZE, link_type="ppp_ether")[0] == expected
+    merged = gso.coalesce([front + one for one in expected], checksum="complete").to_list()
+    found = gso.coalesce(expected, link_type="ppp_ether", checksum="complete").to_list()
+    assert found == [one[len(front) :] for one in merged]
+    assert run(coalesce_capture, expected, link_type="ppp_ether")[0] == found
