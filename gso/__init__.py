@@ -15,6 +15,7 @@ _HOMES = {
     "gso.coalescing._coalesce": "Coalesced coalesce",
     "gso.constants": "L4 GsoType Reason Tunnel",
     "gso.diagnosis": "Case",
+    "gso.drawing.described": "Description describe",
     "gso.drawing.diagnosed": "Diagnosis diagnose",
     "gso.encapsulation._decapsulate": "decapsulate",
     "gso.encapsulation._encapsulate": "encapsulate",

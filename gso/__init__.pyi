@@ -14,6 +14,7 @@ from gso.capture import Capture, read_capture, write_capture
 from gso.coalescing._coalesce import Coalesced, coalesce
 from gso.constants import L4, GsoType, Reason, Tunnel
 from gso.diagnosis import Case
+from gso.drawing.described import Description, describe
 from gso.drawing.diagnosed import Diagnosis, diagnose
 from gso.encapsulation._decapsulate import decapsulate
 from gso.encapsulation._encapsulate import encapsulate
@@ -52,6 +53,7 @@ __all__ = [
     "Capture",
     "Case",
     "Coalesced",
+    "Description",
     "Diagnosis",
     "Finding",
     "Findings",
@@ -79,6 +81,7 @@ __all__ = [
     "coalesce_capture",
     "copy_and_checksum",
     "decapsulate",
+    "describe",
     "diagnose",
     "encapsulate",
     "explain",

@@ -17,7 +17,7 @@ from gso.headers.tunnels import TunnelPorts
 from gso.printable import printable
 from gso.svg import Box, Kind, Mark, packet_drawing
 
-__all__ = ["describe", "draw", "draw_svg"]
+__all__ = ["describe", "describe_frame", "draw", "draw_svg"]
 
 Style: TypeAlias = Callable[[str, str], str]
 """Styles a text by what it is: "title", "right", "wrong" or "note"."""
@@ -47,21 +47,35 @@ def describe(
     In the result `layout` has the kernel's header offsets as `gso.parse` finds them, or `problem`
     tells why there are none.
     """
-    frame = bytes(capture.frames[index])
     interface = capture.interfaces[int(capture.interface_ids[index])]
-    original = int(capture.original_lengths[index])
-    options: Any = {"link_type": interface.link_type, "tunnel_ports": tunnel_ports}
-    layout, problem = _layout(frame, interface.link_type, tunnel_ports)
+    return {
+        "packet": number,
+        "timestamp": int(capture.timestamps[index]),
+        "interface": interface.name,
+        "comment": capture.comments[index],
+        **describe_frame(
+            bytes(capture.frames[index]),
+            int(capture.original_lengths[index]),
+            interface.link_type,
+            tunnel_ports,
+        ),
+    }
+
+
+def describe_frame(
+    frame: bytes, original: int, link_type: str, tunnel_ports: TunnelPorts | None
+) -> dict[str, Any]:
+    """Describe a frame that had `original` bytes on the wire: what `describe` says but for where it
+    comes from.
+    """
+    options: Any = {"link_type": link_type, "tunnel_ports": tunnel_ports}
+    layout, problem = _layout(frame, link_type, tunnel_ports)
     fields = dissect(frame, **options)
     checks = check(frame, complete=len(frame) >= original, **options)
     return {
-        "packet": number,
         "captured": len(frame),
         "original": original,
-        "timestamp": int(capture.timestamps[index]),
-        "interface": interface.name,
-        "link_type": interface.link_type,
-        "comment": capture.comments[index],
+        "link_type": link_type,
         "layout": layout,
         "problem": problem,
         "headers": list(_headers(fields, checks)),
@@ -135,7 +149,7 @@ def _plain(text: str, _: str) -> str:
 def draw(description: dict[str, Any], style: Style = _plain, width: int = 100) -> Iterator[str]:
     """Yield the description in lines of text."""
     yield style(_title(description), "title")
-    for line in (description["comment"] or "").splitlines():
+    for line in (description.get("comment") or "").splitlines():
         yield f"comment: {printable(line)}"
     if description["captured"] < description["original"]:
         missing = description["original"] - description["captured"]
@@ -156,6 +170,8 @@ def draw(description: dict[str, Any], style: Style = _plain, width: int = 100) -
 
 
 def _title(description: dict[str, Any]) -> str:
+    if "packet" not in description:
+        return f"frame: {description['captured']} bytes ({description['link_type']})"
     where = f" on {printable(description['interface'])}" if description["interface"] else ""
     return (
         f"packet {description['packet']}: {description['captured']} bytes, "
