@@ -20,7 +20,17 @@ from results import FOLDER
 HERE = Path(__file__).parent
 PATIENCE = 3600
 """Seconds after which a suite hangs; a peer may."""
-SUITES = ("segment", "ways", "checksum", "parse", "trace", "validate", "capture", "growth")
+SUITES = (
+    "segment",
+    "ways",
+    "checksum",
+    "parse",
+    "trace",
+    "validate",
+    "capture",
+    "growth",
+    "gateway",
+)
 
 
 def run(suite: str, options: list[str]) -> bool:
