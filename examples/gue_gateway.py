@@ -105,8 +105,11 @@ class Gateway:
             packets += [inner_packet(view[at : at + size]) for at in range(0, len(data), size)]
         good = [packet for packet in packets if packet is not None]
         self.counts["not understood"] += len(packets) - len(good)
-        self.counts["received"] += len(good)
-        self.tun.write_batch(good)
+        try:
+            self.tun.write_batch(good)
+            self.counts["received"] += len(good)
+        except OSError:  # the device is down
+            self.counts["not written"] += len(good)
 
     def run(self, until: socket.socket | None = None) -> None:
         """Work until `until` can be read, or for ever."""
