@@ -38,8 +38,9 @@ def test_super_packets_come_and_go(test_bed, tmp_path, version):  # noqa: ARG001
         assert one["said"] == {p + v: "intact" for p in ("tcp", "udp") for v in versions}, one
         assert one["errors"] == [], one
         assert set(one["seen"]) - {"NONE"} == super_packets(kind, OFFLOADS[version])
-        # Segments of several super-packets went into each that was written
-        assert one["cut"] > 2 * one["written"]
+        # What was cut was merged again, as far as the device takes it
+        merged = one["cut"] > one["written"]
+        assert merged == bool(super_packets(kind, OFFLOADS[version]))
         if kind != "packet":
             assert one["asked"] == TSO | USO | UDP_TUNNELS
             assert one["offloads"] == OFFLOADS[version]

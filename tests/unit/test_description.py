@@ -42,7 +42,10 @@ def test_wrong_fields_and_tunnels_are_shown():
     shown = gso.describe(frame, tunnel_ports={5501: "gue"})
     names = "outer ethernet / outer ipv4 / outer udp / gue / inner ipv4 / inner tcp / payload"
     assert repr(shown) == f"<gso.Description: {names}>"
-    assert "wrong" in shown.to_text()
+    fields = [field for header in shown.to_dict()["headers"] for field in header["fields"]]
+    [wrong] = [field for field in fields if field.get("status") == "wrong"]
+    assert (wrong["name"], wrong["offset"]) == ("checksum", 24)
+    assert wrong["verdict"] in shown.to_text()
     assert shown.to_dict()["layout"]["tunnel"] == "GUE"
     assert "gue" not in gso.describe(frame, tunnel_ports={5501: None}).to_text()
 
