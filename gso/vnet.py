@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, SupportsBytes
 
 import numpy as np
 
-from gso.buffers._frames import Frames
+from gso.buffers._frames import Frames, take_frames
 from gso.coalescing._coalesce import coalesce
 from gso.headers.vnet import VNET_DTYPE
 from gso.segmentation.vnet_batch import checked_headers, segment_vnet_batch
@@ -169,7 +169,7 @@ class VnetDevice(ABC):
         Raises OSError as the kernel does, with the number of the packet in its message, and
         ValueError for headers of another shape.
         """
-        batch = frames if isinstance(frames, Frames) else Frames.from_list(frames)
+        batch = take_frames(frames)
         if headers is not None:
             rows = checked_headers(headers, len(batch))
         elif merge:

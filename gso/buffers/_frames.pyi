@@ -5,6 +5,8 @@ import numpy as np
 import numpy.typing as npt
 from typing_extensions import Buffer
 
+def take_frames(frames: Frames | Iterable[Buffer | SupportsBytes]) -> Frames: ...
+
 class Frames:
     def __init__(self, data: Buffer = b"", offsets: npt.ArrayLike = (0,)) -> None: ...
     @staticmethod

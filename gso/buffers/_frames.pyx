@@ -15,6 +15,7 @@ from gso.buffers._borrow cimport packed
 from gso.buffers._memory cimport address, new_bytes
 from gso.buffers._signals cimport check_signals, piece_end
 
+from importlib.util import find_spec
 from operator import index
 
 import numpy as np
@@ -39,7 +40,21 @@ cdef Frames as_frames(object frames):
     if PyObject_CheckBuffer(frames) or isinstance(frames, str):
         raise TypeError(
             f"frames is gso.Frames or a list of buffers, not one {type(frames).__name__}")
+    if type(frames) is not list and _is_arrow(frames):
+        return Frames.from_arrow(frames)
     return Frames.from_list(frames)
+
+
+def take_frames(frames):
+    """The batch that an argument is or lists: for modules that are not compiled."""
+    return as_frames(frames)
+
+
+def _is_arrow(frames):
+    """Whether it exports Arrow arrays, and there is pyarrow to import them."""
+    if not (hasattr(frames, "__arrow_c_array__") or hasattr(frames, "__arrow_c_stream__")):
+        return False
+    return find_spec("pyarrow") is not None
 
 
 @cython.freelist(8)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, SupportsBytes, overload
 
 import numpy as np
 import numpy.typing as npt
 
-from gso.buffers._frames import Frames, Segments
+from gso.buffers._frames import Frames, Segments, take_frames
 from gso.capture.format import Format, Int64s, Interface
 from gso.capture.options import Options
 from gso.html import MOST_ROWS, html_table
 from gso.printable import plural
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -92,7 +95,11 @@ class Capture:
             options=[self.options[i] for i in numbers.tolist()] if self.options else (),
         )
 
-    def with_frames(self, frames: Frames, parent: npt.ArrayLike | None = None) -> Capture:
+    def with_frames(
+        self,
+        frames: Frames | Iterable[Buffer | SupportsBytes],
+        parent: npt.ArrayLike | None = None,
+    ) -> Capture:
         """A capture of other frames, with the times and interfaces of the packets they came from.
 
         Args:
@@ -105,6 +112,7 @@ class Capture:
 
         Raises ValueError if the numbers are not as many as the frames.
         """
+        frames = take_frames(frames)
         if parent is None:
             parent = frames.parent if isinstance(frames, Segments) else np.arange(len(self))
         numbers = np.asarray(parent, np.int64)

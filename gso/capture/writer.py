@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from gso.buffers._frames import Frames
+from gso.buffers._frames import Frames, take_frames
 from gso.capture import format as form
 from gso.capture._records import (
     ENHANCED_PACKET_BLOCK,
@@ -109,8 +109,7 @@ class Writer:
         options: Sequence[Options] | None = None,
     ) -> None:
         """Append frames; the other arguments are as `write_capture` has them."""
-        if not isinstance(frames, Frames):
-            frames = Frames.from_list(frames)
+        frames = take_frames(frames)
         records = np.zeros(len(frames), RECORD_DTYPE)
         records["kind"] = PCAP_RECORD if self.format == "pcap" else ENHANCED_PACKET_BLOCK
         records["ticks"] = self._ticks(_integers("timestamps", timestamps, len(frames), 0))
@@ -261,8 +260,7 @@ def write_capture(
         comments = capture.comments if comments is None else comments
         if original_lengths is None:
             original_lengths = capture.original_lengths
-    if not isinstance(frames, Frames):
-        frames = Frames.from_list(frames)
+    frames = take_frames(frames)
     longest = max([_LONGEST_SNAPLEN, *frames.lengths.max(initial=0, keepdims=True).tolist()])
     with Writer(
         target, format=format, link_type=link_type, interfaces=interfaces, snaplen=longest

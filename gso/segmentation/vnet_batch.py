@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, SupportsBytes
 
 import numpy as np
 
-from gso.buffers._frames import Frames, Segments
+from gso.buffers._frames import Frames, Segments, take_frames
 from gso.constants import L4, GsoType, Tunnel
 from gso.errors import GsoError
 from gso.headers._layout import parse_batch
@@ -64,7 +64,7 @@ def segment_vnet_batch(
     Raises GsoError with the number of the packet in its message, ValueError for another shape or
     dtype of headers.
     """
-    batch = frames if isinstance(frames, Frames) else Frames.from_list(frames)
+    batch = take_frames(frames)
     rows = checked_headers(headers, len(batch))
     if errors not in ("raise", "pass"):
         raise ValueError(f'errors is "raise" or "pass", not {errors!r}')

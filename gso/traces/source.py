@@ -54,7 +54,8 @@ class LogFile:
     def __init__(self, source: Source) -> None:
         if isinstance(source, (bytes, bytearray, memoryview)):
             source = io.BytesIO(source)
-        self.name = str(getattr(source, "name", source))
+        unnamed = source if isinstance(source, (str, os.PathLike)) else "the log"
+        self.name = str(getattr(source, "name", unnamed))
         self.size = 0
         self._opened: BinaryIO | None = None
         if isinstance(source, (str, os.PathLike)):

@@ -4,6 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+import gso
 from gso import Frames, Segments
 
 ITEMS = [b"abc", b"", b"defgh", b"i"]
@@ -227,3 +228,40 @@ def test_segments_have_parents():
     assert segments[np.array([False, True])].parent.tolist() == [4]
     with pytest.raises(ValueError, match="2 frames but parents of shape"):
         Segments(b"abc", [0, 1, 3], [0])
+
+
+class Producer:
+    """What exports Arrow data, and nothing else."""
+
+    def __init__(self, array):
+        self.array = array
+
+    def __arrow_c_array__(self, requested_schema=None):
+        return self.array.__arrow_c_array__(requested_schema)
+
+
+class StreamProducer:
+    def __init__(self, array):
+        self.array = array
+
+    def __arrow_c_stream__(self, requested_schema=None):
+        return self.array.__arrow_c_stream__(requested_schema)
+
+
+@pytest.mark.parametrize("made", [
+    pa.array(ITEMS), pa.array(ITEMS, pa.large_binary()), Producer(pa.array(ITEMS)),
+    pa.chunked_array([ITEMS[:1], ITEMS[1:]]), StreamProducer(pa.chunked_array([ITEMS])),
+])  # fmt: skip
+def test_arrow_data_is_taken_where_frames_are(made, tmp_path):
+    assert Frames.concat([made, ITEMS]).to_list() == ITEMS * 2
+    gso.write_capture(tmp_path / "out.pcap", made)
+    capture = gso.read_capture(tmp_path / "out.pcap")
+    assert capture.frames.to_list() == ITEMS
+    assert capture.with_frames(made).frames.to_list() == ITEMS
+
+
+def test_arrow_data_of_another_type_is_refused():
+    with pytest.raises(TypeError, match="expected an Arrow array of binary, not of int64"):
+        gso.parse_batch(pa.array([1, 2]))
+    with pytest.raises(ValueError, match="1 of 2 Arrow values are null"):
+        gso.parse_batch(pa.array([b"a", None]))
