@@ -9,6 +9,7 @@ import pytest
 import gso
 import handmade
 from gso.cli import main
+from gso.commands.usage import terminal_width
 
 FRAME = handmade.ethernet(handmade.tcp(payload=b"<script>" * 100))
 
@@ -18,7 +19,7 @@ def test_text_is_what_the_command_prints(tmp_path, capsys):
     gso.write_capture(path, [FRAME])
     assert main(["explain", str(path)]) == 0
     printed = capsys.readouterr().out.splitlines()
-    text = gso.describe(FRAME).to_text(80).splitlines()
+    text = gso.describe(FRAME).to_text(terminal_width()).splitlines()
     assert text[0] == f"frame: {len(FRAME)} bytes (ethernet)"
     assert text[1:] == printed[1:]
 
@@ -38,7 +39,7 @@ def test_wrong_fields_and_tunnels_are_shown():
     ends = {"source": "192.0.2.1", "destination": "192.0.2.2", "port": 5501}
     [outer] = gso.encapsulate([FRAME], "gue", **ends)
     frame = bytearray(outer)
-    frame[24:26] = b"\0\0"
+    frame[24:26] = b"\1\1"
     shown = gso.describe(frame, tunnel_ports={5501: "gue"})
     names = "outer ethernet / outer ipv4 / outer udp / gue / inner ipv4 / inner tcp / payload"
     assert repr(shown) == f"<gso.Description: {names}>"
