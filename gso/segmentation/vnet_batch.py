@@ -106,7 +106,7 @@ def segment_vnet_batch(
                 raise _numbered(error, i) from None
         pieces.append(one)
         parents.append(np.full(len(one), i))
-    return _in_order(Frames.concat(pieces), np.concatenate(parents))
+    return in_order(Frames.concat(pieces), np.concatenate(parents))
 
 
 def checked_headers(headers: npt.NDArray[np.void], n: int) -> npt.NDArray[np.void]:
@@ -123,7 +123,8 @@ def checked_headers(headers: npt.NDArray[np.void], n: int) -> npt.NDArray[np.voi
     return rows
 
 
-def _in_order(frames: Frames, parents: npt.NDArray[np.int64]) -> Segments:
+def in_order(frames: Frames, parents: npt.NDArray[np.int64]) -> Segments:
+    """Sort frames by the packets that they are of, those of one packet as they come."""
     order = np.argsort(parents, kind="stable")
     sorted_frames = frames.take(order)
     return Segments(sorted_frames.data.data, sorted_frames.offsets, parents[order])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 
@@ -83,6 +84,50 @@ def test_a_tag_is_put_back(kind):
     assert [len(one) for one in wire] == [1046] * 3 + [346]
     assert b"".join(bytes(one[46:]) for one in wire) == sent
     assert not any(len(gso.validate(one)) for one in wire)
+
+
+@pytest.mark.parametrize("checksum", ["udpcsum", "noudpcsum"])
+def test_super_packets_in_a_tunnel_are_cut(checksum):
+    """Their headers say nothing of the tunnel."""
+    ip(
+        "link add v0 mtu 1400 type vxlan id 7 local 10.9.0.1 remote 10.9.0.2 dstport 4789 "
+        f"dev left {checksum}"
+    )
+    without_ipv6("v0")
+    ip("link set v0 up", "addr add 10.8.0.1/24 dev v0")
+    ip("neigh add 10.8.0.2 lladdr 02:00:00:00:00:02 dev v0")
+    sent = os.urandom(4500)
+    with PacketSocket("right") as right, socket.socket(type=socket.SOCK_DGRAM) as sock:
+        sock.bind(("10.8.0.1", 700))
+        sock.setsockopt(socket.SOL_UDP, UDP_SEGMENT, 1000)
+        sock.sendto(b"alone", ("10.8.0.2", 900))
+        sock.sendto(sent, ("10.8.0.2", 900))
+        frames, headers = right.read_batch(timeout=10)
+        while len(frames) < 2:
+            more, rest = right.read_batch(timeout=10)
+            frames, headers = gso.Frames.concat([frames, more]), np.append(headers, rest)
+        wire = right.segment(frames, headers)
+    assert headers["gso_size"].tolist() == [0, 1000]
+    assert wire.parent.tolist() == [0, 1, 1, 1, 1, 1]
+    assert not any(len(gso.validate(one)) for one in wire)
+    plain = gso.decapsulate(wire)
+    assert bytes(plain[0][42:]) == b"alone"
+    assert b"".join(bytes(one[42:]) for one in plain[1:]) == sent
+
+
+def test_a_lost_super_packet_is_told(monkeypatch):
+    """As Linux 6.1 loses datagrams in super-packets."""
+
+    class Lossy:
+        def recvmsg_into(self, *_):
+            raise OSError(errno.EINVAL, "Invalid argument")
+
+    with PacketSocket("left") as left:
+        monkeypatch.setattr(left, "_socket", Lossy())
+        with pytest.raises(OSError, match="left: a super-packet is lost") as told:
+            left.read_batch(timeout=0)
+        assert told.value.errno == errno.EINVAL
+        monkeypatch.undo()
 
 
 def test_tagged_frames_are_written():
