@@ -299,13 +299,14 @@ def coalesce_capture(
 
     Args:
         source: path, binary file, or the bytes of one.
-        target: binary file to write to.
+        target: path, or binary file, to write to.
         tunnel_ports, udp_gro, fixed_ids, gro_max_size, kernel: as for `gso.coalesce`.
         timeout: most microseconds between the first and the last segment; None for no limit.
         damage: "report" tells of damage that follows packets in the result.
         progress: called now and then with the number of bytes read.
 
     Raises GsoError for a damaged capture; what precedes the damage has been written by then.
+    Raises ValueError for a path of the very file that is read.
     """
     options = {
         "tunnel_ports": tunnel_ports,

@@ -8,13 +8,14 @@ import stat
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from gso.buffers._frames import Frames
 from gso.capture._records import pack, packed_size
-from gso.capture.format import SECTION_HEADER, Int64s, Source
+from gso.capture.format import SECTION_HEADER, Int64s, Source, is_path
 from gso.capture.reader import Block, Packets, Reader
 from gso.capture.writer import write_all
 from gso.errors import GsoError
@@ -37,7 +38,7 @@ def copy_capture(
 
     Args:
         source: path, binary file, or the bytes of one.
-        target: binary file to write to.
+        target: path, or binary file, to write to.
         rewrite: yields the bytes to write for some packets and the blocks between them; each piece
             must last until the next but one.
         finish: yields the bytes to write for packets that `rewrite` has kept back; called where
@@ -46,11 +47,15 @@ def copy_capture(
         progress: called now and then with the number of bytes read.
 
     Returns what the file's end lacks, or None. Raises GsoError for a damaged capture; what precedes
-    the damage has been written by then.
+    the damage has been written by then. Raises ValueError for a path of the very file that is read.
     """
     keep = keep or as_written
     finish = finish or _nothing
-    with Reader(source) as reader, _output(target) as write:
+    with (
+        Reader(source) as reader,
+        _opened(source, target) as file,
+        _output(file) as write,
+    ):
         try:
             for part in reader.stretches():
                 if isinstance(part, Block):
@@ -137,6 +142,16 @@ class Packer:
             self._spell_out,
         )
         return self._buffer.data[:size]
+
+
+def _opened(source: Source, target: Any) -> contextlib.AbstractContextManager[Any]:
+    """The file to write to, which stays open if it is the caller's."""
+    if not is_path(target):
+        return contextlib.nullcontext(target)
+    with contextlib.suppress(FileNotFoundError):
+        if is_path(source) and Path(source).samefile(target):
+            raise ValueError(f"{os.fspath(target)} is the capture that is read")
+    return Path(target).open("wb")
 
 
 @contextlib.contextmanager

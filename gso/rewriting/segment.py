@@ -562,7 +562,7 @@ def segment_capture(
 
     Args:
         source: path, binary file, or the bytes of one.
-        target: binary file to write to.
+        target: path, or binary file, to write to.
         gso_size: payload bytes per segment. None: what a comment ``gso_size=N`` of the packet says;
             for TCP without one, what the peer announced in the connection's handshake, bounded by
             the MTU; connections without one stay as they are.
@@ -586,6 +586,7 @@ def segment_capture(
         progress: called now and then with the number of bytes read.
 
     Raises GsoError for a damaged capture; what precedes the damage has been written by then.
+    Raises ValueError for a path of the very file that is read.
     """
     if udp == "ufo" and (udp_size or gso_size or 8) < 8:
         raise ValueError(f"fragments have 8 bytes or more, gso_size is {udp_size or gso_size}")

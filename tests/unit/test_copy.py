@@ -104,3 +104,20 @@ def test_packets_merge_up_to_the_next_block(stretches):
         whole.append(stretch + note)
         expected += coalesced(head, stretch)[len(head) :] + note
     assert coalesced(*whole) == expected
+
+
+@pytest.mark.parametrize("copy", [segment_capture, coalesce_capture])
+def test_a_capture_is_copied_by_names(tmp_path, copy):
+    source, target = tmp_path / "in.pcap", tmp_path / "out.pcap"
+    gso.write_capture(source, handmade.stream(4))
+    kept, file = source.read_bytes(), io.BytesIO()
+    copy(source, file)
+    assert copy(source, str(target)).packets == 4
+    assert target.read_bytes() == file.getvalue()
+    for same in (source, str(source), tmp_path / "." / "in.pcap"):
+        with pytest.raises(ValueError, match=r"in\.pcap is the capture that is read"):
+            copy(source, same)
+    assert source.read_bytes() == kept
+    with pytest.raises(gso.GsoError):
+        copy(b"no capture at all", tmp_path / "none")
+    assert not (tmp_path / "none").exists()
