@@ -5,6 +5,7 @@ Dask is imported where a cluster is asked for, and nowhere else (the extra ``das
 
 from __future__ import annotations
 
+import argparse
 import re
 import stat
 import time
@@ -16,7 +17,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Generic, TypeAlias, TypeVar
 
-__all__ = ["ClusterError", "File", "connected", "over_files"]
+__all__ = ["ClusterError", "File", "add_option", "connected", "over_files"]
 
 _CONNECT_SECONDS = "15s"
 _WORKERS_SECONDS = 30.0
@@ -34,6 +35,16 @@ Client: TypeAlias = Any
 
 class ClusterError(Exception):
     """The cluster cannot be used; the message says what to do next."""
+
+
+def add_option(command: argparse.ArgumentParser, purpose: str) -> None:
+    """Add the option that names a cluster, for :func:`connected`."""
+    command.add_argument(
+        "--executor",
+        metavar="ADDRESS",
+        help=f"{purpose}: dask://HOST:8786, tls://HOST:8786, or its scheduler's file (needs the "
+        "extra dask, here and at the workers)",
+    )
 
 
 @contextmanager

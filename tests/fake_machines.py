@@ -17,6 +17,7 @@ import pytest
 from gso.kernel.judging import verdict
 from gso.kernel.machine import jobs
 from gso.kernel.machine.jobs import Job, Result
+from gso.kernel.machine.tools import equipment
 from gso.kernel.report.load import SCHEMA
 from gso.kernel.runs import verify
 from gso.kernel.scenarios import DEFAULT_FAULT, SCENARIOS
@@ -53,7 +54,7 @@ class Machines:
                 for traffic in scenario["traffic"]:
                     self._exchange(cells, variant, scenario["name"], traffic["name"], log)
         guest = {"ok": True, "modules": {}, "packets_before": {}, "packets_after": {}}
-        return Result("done", 1.0, guest)
+        return Result("done", 1.0, guest, equipment=equipment())
 
     def _exchange(self, cells: Path, variant: str, scenario: str, traffic: str, log) -> None:
         fails = variant == "unpatched" and scenario in FAILING
@@ -79,7 +80,7 @@ def fake_machines(folder: Path, kernels: int = 1) -> Iterator[Machines]:
         for number in range(kernels):
             pair = [folder / f"{variant}-{number}" for variant in ("unpatched", "patched")]
             for image in pair:
-                image.write_bytes(b"")
+                image.write_text(image.name)
             pairs.append(ImageTarget(pair, ()))
         return distinct(pairs)
 

@@ -10,6 +10,7 @@ import distributed
 from gso.kernel.edition import edition
 from gso.kernel.fleet import worker
 from gso.kernel.machine import jobs
+from gso.kernel.machine.tools import equipment
 
 import fake_machines
 
@@ -35,6 +36,7 @@ def own_place(folder: str, deadly: str = "", *, fake: bool = True) -> None:
     worker.describe = lambda: {
         **{"host": "made-up", "edition": edition(), "kvm": False, "cores": 2},
         **{"memory_bytes": 1 << 30, "machines": 2, "missing": []},
+        "equipment": equipment(),
     }
 
 

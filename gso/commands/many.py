@@ -7,19 +7,15 @@ import io
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
+from gso import cluster
 from gso.commands.usage import UsageError
 
 _T = TypeVar("_T")
 
 
 def add_executor(command: argparse.ArgumentParser) -> None:
-    """Add the option for a cluster."""
-    command.add_argument(
-        "--executor",
-        metavar="ADDRESS",
-        help="give the files to a cluster of Dask: dask://HOST:8786, or its scheduler's file "
-        "(needs the extra dask, here and at the workers)",
-    )
+    """Add the option for a cluster that is given files."""
+    cluster.add_option(command, "give the files to the workers of a cluster of Dask")
 
 
 class NamedBytes(io.BytesIO):
@@ -48,11 +44,9 @@ def each(
     if executor is None:
         yield from ((name, here(name)) for name in names)
         return
-    from gso.cluster import ClusterError, connected, over_files  # noqa: PLC0415  (an extra)
-
     try:
-        with connected(executor) as client:
-            for file in over_files(client, names, work, here):
+        with cluster.connected(executor) as client:
+            for file in cluster.over_files(client, names, work, here):
                 yield file.name, lost(file.name, file.error) if file.result is None else file.result
-    except ClusterError as error:
+    except cluster.ClusterError as error:
         raise UsageError(str(error)) from None

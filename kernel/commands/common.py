@@ -18,6 +18,8 @@ from gso.kernel.progress import Progress
 from gso.kernel.runs.baseline import Asked
 from gso.kernel.sandbox import TRUST
 
+from gso import cluster
+
 
 def add_selection(command: argparse.ArgumentParser) -> None:
     """Add the options that say which scenarios."""
@@ -157,14 +159,31 @@ def add_shard(command: argparse.ArgumentParser, what: str) -> None:
     )
 
 
-def add_executor(command: argparse.ArgumentParser) -> None:
-    """Add the option for a cluster."""
+def add_reuse(command: argparse.ArgumentParser) -> None:
+    """Add the option that takes boots of earlier runs."""
     command.add_argument(
-        "--executor",
-        metavar="ADDRESS",
-        help="boot the machines at the workers of a cluster of Dask: dask://HOST:8786, or its "
-        "scheduler's file (needs the extra dask, here and there)",
+        "--reuse",
+        nargs="?",
+        const="",
+        metavar="DIR",
+        help="boot nothing again that an earlier run with results in DIR (default: --results) has "
+        "booted with the same kernel, modules, scenarios, tools and edition of this program",
     )
+
+
+def reused(options: argparse.Namespace) -> Path | None:
+    """Return the folder that :func:`add_reuse` names."""
+    if options.reuse is None:
+        return None
+    folder = Path(options.reuse) if options.reuse else options.results
+    if options.reuse and not folder.is_dir():
+        raise UsageError(f"--reuse takes a folder with results, and {folder} is none")
+    return folder if folder.is_dir() else None
+
+
+def add_executor(command: argparse.ArgumentParser) -> None:
+    """Add the option for a cluster that boots machines."""
+    cluster.add_option(command, "boot the machines at the workers of a cluster of Dask")
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from gso.kernel.commands.common import (
     add_executor,
     add_kernels,
     add_results,
+    add_reuse,
     add_selection,
     add_shard,
     check_writable,
@@ -20,6 +21,7 @@ from gso.kernel.commands.common import (
     executor,
     find_patch,
     kernel_options,
+    reused,
     seconds,
 )
 from gso.kernel.errors import UsageError
@@ -55,6 +57,7 @@ def add(command: argparse.ArgumentParser) -> None:
         help="scenarios that the patch is said to fix: without it they must fail; may be repeated",
     )
     add_results(command)
+    add_reuse(command)
     add_executor(command)
     add_shard(command, "the kernels, or of one kernel's scenarios")
     command.add_argument("--json", type=Path, metavar="FILE", help="write everything here too")
@@ -138,6 +141,7 @@ def _options(options: argparse.Namespace) -> Options:
         repeat=options.repeat,
         applications=_workloads(options),
         part=options.shard,
+        reuse=reused(options),
     )
 
 

@@ -7,7 +7,15 @@ import json
 import sys
 import time
 
-from gso.kernel.commands.common import add_executor, add_results, add_shard, executor, seconds
+from gso.kernel.commands.common import (
+    add_executor,
+    add_results,
+    add_reuse,
+    add_shard,
+    executor,
+    reused,
+    seconds,
+)
 from gso.kernel.report.terminal import TerminalScreen
 from gso.kernel.report.zoo import RESULTS
 from gso.kernel.runs.zoo import Visit, zoo
@@ -35,6 +43,7 @@ def add(command: argparse.ArgumentParser) -> None:
         help="name or glob of faults (default: all; see list); may be repeated",
     )
     add_results(command)
+    add_reuse(command)
     add_executor(command)
     add_shard(command, "the pairs of a fault and a kernel")
     command.add_argument(
@@ -53,7 +62,8 @@ def _zoo(options: argparse.Namespace) -> int:
     part, results = options.shard, options.results
     if not part.whole:
         results /= time.strftime(f"%Y%m%d-%H%M%S-zoo-shard{part.index}of{part.count}")
-    visit = Visit(results, options.kernel, options.only, options.timeout, part)
+    earlier = reused(options)
+    visit = Visit(results, options.kernel, options.only, options.timeout, part, earlier)
     # The rows of each run are progress here: the table alone is the result.
     screen = TerminalScreen(quiet=options.quiet, rows=sys.stderr)
     try:

@@ -50,7 +50,7 @@ def machines(address: str, note: Callable[[str], None]) -> Iterator[Executor]:
                 raise UsageError(
                     f"no worker of {address} can boot a machine: {'; '.join(map(_words, found))}"
                 )
-            executor = _Machines(client, len(usable), _acceleration(usable))
+            executor = _Machines(client, len(usable), _acceleration(usable), _equipment(usable))
             try:
                 yield executor
             finally:
@@ -71,6 +71,12 @@ def _acceleration(usable: list[dict[str, Any]]) -> str:
     return f"a cluster of {len(usable)} workers, {native} with KVM"
 
 
+def _equipment(usable: list[dict[str, Any]]) -> str:
+    """Return what the machines of all workers are made of; empty where they differ."""
+    every = {str(one["equipment"]) for one in usable}
+    return every.pop() if len(every) == 1 else ""
+
+
 def _words(found: dict[str, Any]) -> str:
     how = "KVM" if found["kvm"] else "emulation"
     text = f"{found['host']}: {found['machines']} machines, {how}, {found['cores']} cores"
@@ -82,10 +88,13 @@ def _words(found: dict[str, Any]) -> str:
 
 
 class _Machines(Executor):
-    """Boots jobs at workers. ``slots``: how many at once; ``acceleration``: how, for people."""
+    """Boots jobs at workers. ``slots``: how many at once; ``acceleration``: how, for people.
 
-    def __init__(self, client: Any, slots: int, acceleration: str) -> None:
-        self.slots, self.acceleration = slots, acceleration
+    ``equipment``: what each worker's machines are made of, if they are alike.
+    """
+
+    def __init__(self, client: Any, slots: int, acceleration: str, equipment: str) -> None:
+        self.slots, self.acceleration, self.equipment = slots, acceleration, equipment
         self._client = client
         self._pool = ThreadPoolExecutor(2 * slots + 2, thread_name_prefix="cluster")
         self._stop = f"gso-stop-{uuid.uuid4().hex}"

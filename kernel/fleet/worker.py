@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import os
 import platform
-import shutil
 import tempfile
 import threading
 import uuid
@@ -20,14 +19,13 @@ from gso.kernel.bootable import Bootable
 from gso.kernel.edition import edition
 from gso.kernel.fleet import parcels
 from gso.kernel.fleet.parcels import Parcel
-from gso.kernel.machine import capacity, channel, jobs, kvm
+from gso.kernel.machine import capacity, channel, jobs, kvm, tools
 from gso.kernel.machine.jobs import Job
 from gso.kernel.processes import SEARCH_PATH
 
 MACHINES, KVM = "gso-machines", "gso-kvm"
 """Resources of a worker: the machines that it carries at once, and whether they run natively."""
 
-_NEEDED = ("qemu-system-x86_64", "busybox", "modprobe", "python3", "ip", "ipvsadm", "ethtool")
 _TELL_SECONDS = 0.5
 _STOP = "stop"
 
@@ -57,7 +55,7 @@ class Order:
 def describe() -> dict[str, Any]:
     """Say what this host is: name, edition, KVM, cores, machines, memory, and what it lacks."""
     os.environ["PATH"] = SEARCH_PATH
-    missing = [name for name in _NEEDED if shutil.which(name, path=SEARCH_PATH) is None]
+    missing = [tool.program for tool in tools.lacking(tools.MACHINE)]
     native = kvm.probe()
     return {
         "host": platform.node(),
@@ -67,6 +65,7 @@ def describe() -> dict[str, Any]:
         "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         "machines": 0 if missing else capacity.local_slots(),
         "missing": missing,
+        "equipment": tools.equipment(),
     }
 
 

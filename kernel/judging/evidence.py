@@ -205,14 +205,13 @@ class Cell:
         }
 
 
-def read_cell(result: dict[str, Any], folder: Path) -> Cell:
-    """Read the evidence of one cell from the guest's folder."""
+def read_cell(
+    result: dict[str, Any], folder: Path, kinds: tuple[str, ...] = ("ingress", "mirror", "wire")
+) -> Cell:
+    """Read the evidence of one cell from the guest's folder, with the frames of these kinds."""
     name = f"{result['scenario']}-{result['traffic']}"
     return Cell(
         result,
         read_trace(folder / f"{name}.trace"),
-        {
-            kind: read_frames(folder / f"{name}.{kind}.frames")
-            for kind in ("ingress", "mirror", "wire")
-        },
+        {kind: read_frames(folder / f"{name}.{kind}.frames") for kind in kinds},
     )

@@ -25,8 +25,9 @@ class ScenarioReport:
 
     ``crashes``: what the kernel log says, for a variant that crashed or hung in this scenario
     (then the cells are those that were complete before). ``evidence``: each variant's folder with
-    traces and captures, within the results folder. ``runs``: the verdict of each repetition; the
-    rest of the report is that of the worst.
+    traces and captures, within the results folder. ``reused``: for a variant
+    that was not measured now, the folder of the earlier boot that was. ``runs``: the verdict of
+    each repetition; the rest of the report is that of the worst.
     """
 
     scenario: Scenario
@@ -37,6 +38,7 @@ class ScenarioReport:
     crashes: dict[str, str] = field(default_factory=dict)
     evidence: dict[str, str] = field(default_factory=dict)
     runs: tuple[Verdict, ...] = ()
+    reused: dict[str, str] = field(default_factory=dict)
 
     @property
     def flaky(self) -> bool:
@@ -53,6 +55,7 @@ class ScenarioReport:
             PATCHED: [cell.summary() for cell in self.patched],
             "crashes": self.crashes,
             "evidence": self.evidence,
+            "reused": self.reused,
             "runs": dict(Counter(verdict.value for verdict in self.runs)),
             "flaky": self.flaky,
         }
@@ -97,6 +100,13 @@ class KernelReport:
     def flaky(self) -> list[str]:
         """Return the scenarios whose repetitions disagree."""
         return [s.scenario.name for s in self.scenarios if s.flaky]
+
+    def reused(self) -> list[str]:
+        """Say how many boots were taken from each earlier run's folder."""
+        taken = [boot["reused"] for boot in self.boots if boot.get("reused")]
+        runs = Counter(str(Path(folder).parents[1]) for folder in taken)
+        every = len(self.boots)
+        return [f"{count} of {every} boots reused from {run}" for run, count in runs.items()]
 
     def fail(self, error: TestBedError) -> None:
         """Record what prevented a verdict."""

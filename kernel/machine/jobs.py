@@ -18,6 +18,7 @@ from gso.kernel.errors import TestBedError
 from gso.kernel.guest_files import GuestFileError
 from gso.kernel.machine import capacity, vm
 from gso.kernel.machine.kept_shell import KeptMachine
+from gso.kernel.machine.tools import equipment
 
 # "lost" says nothing about the kernel under test; "crashed" and "hung" may.
 Status = Literal["done", "crashed", "hung", "lost", "failed"]
@@ -42,7 +43,9 @@ class Job:
 class Result:
     """The end of a job; ``stage``, ``message``, ``log`` and ``log_tail`` describe an error.
 
-    ``host``: where it was done, if not here.
+    ``host``: where it was done, if not here. ``equipment``: what the machine was made of
+    (:func:`gso.kernel.machine.tools.equipment`). ``reused``: the folder of the earlier boot that it
+    is.
     """
 
     status: Status
@@ -53,6 +56,8 @@ class Result:
     log: Path | None = None
     log_tail: str = ""
     host: str = ""
+    equipment: str = ""
+    reused: str = ""
 
     def error(self) -> TestBedError:
         """Return what went wrong as an error."""
@@ -79,7 +84,8 @@ def run(job: Job) -> Result:
         if isinstance(error, vm.VmLostError):
             status = error.status
     else:
-        return Result("done", round(time.monotonic() - begun, 2), guest)
+        seconds = round(time.monotonic() - begun, 2)
+        return Result("done", seconds, guest, equipment=equipment())
     seconds = round(time.monotonic() - begun, 2)
     return Result(status, seconds, {}, error.stage, error.message, error.log, error.log_tail)
 

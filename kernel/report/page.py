@@ -84,7 +84,7 @@ def _kernel(kernel: dict[str, Any], folder: Path) -> Iterator[str]:
     yield from _error(kernel["error"])
     yield from _list(kernel["steps"])
     yield from _code(kernel.get("code", ()))
-    yield from _list([*kernel.get("findings", ()), *_lost(kernel.get("boots", ()))])
+    yield from _list([*kernel.get("findings", ()), *_remarkable(kernel.get("boots", ()))])
     for side, warnings in (kernel.get("warnings") or {}).items():
         if warnings:
             yield f"<h3>The kernel's warnings {escape(_WITHOUT.get(side, side))}</h3>"
@@ -117,10 +117,12 @@ def _code(changed: Sequence[dict[str, Any]]) -> Iterator[str]:
     yield "</table>\n"
 
 
-def _lost(boots: Sequence[dict[str, Any]]) -> Iterator[str]:
+def _remarkable(boots: Sequence[dict[str, Any]]) -> Iterator[str]:
     for boot in boots:
+        name = f"{boot['variant']} kernel, boot in {boot['folder']}"
+        if boot.get("reused"):
+            yield f"{name}: not booted now, but reused from {boot['reused']}"
         if boot["status"] != "done":
-            name = f"{boot['variant']} kernel, boot in {boot['folder']}"
             yield f"{name}: {boot['status']} after {boot['seconds']:.0f} s: {boot['message']}"
 
 

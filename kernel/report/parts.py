@@ -42,6 +42,11 @@ def named(name: str, folders: Sequence[Path]) -> list[Path]:
     return list(dict.fromkeys(path.resolve() for path in found))
 
 
+def files(folder: Path) -> Iterable[Path]:
+    """Return the regular files in a folder and below it; no link is followed."""
+    return [at / name for at, names in _walk(folder, _DEPTH) for name in sorted(names)]
+
+
 def _walk(top: Path, depth: int) -> Iterable[tuple[Path, set[str]]]:
     entries = sorted(os.scandir(top), key=lambda entry: entry.name)
     yield top, {entry.name for entry in entries if entry.is_file(follow_symlinks=False)}

@@ -143,6 +143,8 @@ class TerminalScreen:
                 self._print(f"{kernel.id}, end of the log:\n{kernel.error['log_tail']}\n")
             if len(report.kernels) > 1:
                 self._print(_judgement(f"{kernel.id}: ", kernel.verdict, [kernel]))
+            for words in kernel.reused():
+                self._print(f"{kernel.id}: {words}")
         title = "verdict: " if report.part.whole else f"part {report.part}: "
         self._print(_judgement(title, report.verdict, report.kernels))
         if not report.part.whole:

@@ -25,7 +25,10 @@ _EXPECTED = (Verdict.FIXED, Verdict.UNAFFECTED, Verdict.UNRELATED)
 
 @dataclass(frozen=True)
 class Specimen:
-    """One fault on one kernel. ``why``: what speaks against FIXED; ``folder``: its evidence."""
+    """One fault on one kernel. ``why``: what speaks against FIXED; ``folder``: its evidence.
+
+    ``reused``: how many of its boots are those of earlier runs, and of which.
+    """
 
     fault: str
     kernel: str
@@ -33,6 +36,7 @@ class Specimen:
     why: str = ""
     seconds: float = 0.0
     folder: Path | None = None
+    reused: str = ""
 
     def __str__(self) -> str:
         text = f"{self.fault} on {self.kernel}: {self.verdict.value}"
@@ -92,9 +96,14 @@ class Zoo:
             for fault in faults
         ]
         others = [one for one in self.specimens if one.verdict is not Verdict.FIXED]
+        taken = [
+            f"{one.fault} on {one.kernel}: {one.reused}" for one in self.specimens if one.reused
+        ]
         every = len(self.specimens)
         fixed = f"{every - len(others)} of {every} FIXED, {self.seconds:.0f} s"
-        return "\n".join([*_aligned([["fault", *self.kernels], *rows]), *map(str, others), fixed])
+        return "\n".join(
+            [*_aligned([["fault", *self.kernels], *rows]), *map(str, others), *taken, fixed]
+        )
 
 
 def merge(folders: Sequence[Path]) -> Zoo:
@@ -126,7 +135,7 @@ def _read(row: dict[str, Any], folder: Path) -> Specimen:
     verdict, why = Verdict(row["verdict"]), str(row["why"])
     kept = evidence if evidence and evidence.is_dir() else None
     names = _name(row["fault"]), _name(row["kernel"])
-    return Specimen(*names, verdict, why, float(row["seconds"]), kept)
+    return Specimen(*names, verdict, why, float(row["seconds"]), kept, str(row.get("reused", "")))
 
 
 def _name(value: Any) -> str:
@@ -138,7 +147,8 @@ def _name(value: Any) -> str:
 def specimen(fault: str, report: KernelReport, folder: Path | None) -> Specimen:
     """Return what ``verify`` found out about a fault on one kernel."""
     seconds = round(sum(report.seconds.values()), 2)
-    return Specimen(fault, report.id, report.verdict, _why(report), seconds, folder)
+    why, taken = _why(report), "; ".join(report.reused())
+    return Specimen(fault, report.id, report.verdict, why, seconds, folder, taken)
 
 
 def _why(report: KernelReport) -> str:

@@ -27,6 +27,8 @@ from gso.kernel.judging.coverage import Entries
 from gso.kernel.machine import channel, jobs
 from gso.kernel.machine.jobs import Job, Result
 from gso.kernel.machine.kept_shell import KeptMachine
+from gso.kernel.runs import reuse
+from gso.kernel.runs.reuse import Known
 from gso.kernel.scenarios import Scenario, plan
 from gso.kernel.trees import symbols
 from gso.kernel.trees.functions import Function
@@ -42,6 +44,7 @@ class BootQueue:
     """Queues boots of one kernel; ``folder`` is that kernel's within the results folder.
 
     ``suffix``: ends the names of the boots' folders, so that those of several hosts differ.
+    ``known``: earlier boots, taken in place of new ones.
     """
 
     machines: Executor
@@ -50,6 +53,7 @@ class BootQueue:
     timeout: float
     kept: KeptMachine | None = None
     suffix: str = ""
+    known: Known | None = None
 
     def submit(
         self,
@@ -62,22 +66,55 @@ class BootQueue:
 
         The entries of the functions are counted.
         """
-        planned = {
-            "scenarios": plan(scenarios),
-            "timeout": _EXCHANGE_SECONDS,
-            "functions": symbols.plan(functions, kernel),
-        }
+        planned = scenarios_plan(kernel, scenarios, functions)
+        if self.known and not self.kept:
+            job = self._job(name, kernel, planned)
+            if found := self.known.take(job):
+                ended: Future[Result] = Future()
+                ended.set_result(found)
+                return QueuedBoot(job, ended)
         return self.submit_plan(name, kernel, planned)
 
     def submit_plan(self, name: str, kernel: Bootable, plan: dict[str, Any]) -> QueuedBoot:
         """Queue one boot with any plan."""
-        folder = self.folder / f"{name}{self.suffix}"
-        job = Job(kernel, plan, folder, self.timeout, self.stop, self.kept)
+        job = self._job(name, kernel, plan)
         return QueuedBoot(job, self.machines.submit(jobs.run, job))
+
+    def known_groups(
+        self,
+        built: dict[str, Bootable],
+        scenarios: Sequence[Scenario],
+        functions: Sequence[Function],
+    ) -> tuple[list[tuple[Scenario, ...]], list[Scenario]]:
+        """Return the scenarios that earlier boots did together, and those of no such boot."""
+        if not self.known or self.kept:
+            return [], list(scenarios)
+        return self.known.groups(
+            scenarios,
+            lambda group: [
+                self._job("", kernel, scenarios_plan(kernel, group, functions))
+                for kernel in built.values()
+            ],
+        )
+
+    def _job(self, name: str, kernel: Bootable, plan: dict[str, Any]) -> Job:
+        folder = self.folder / f"{name}{self.suffix}"
+        return Job(kernel, plan, folder, self.timeout, self.stop, self.kept)
 
     def relative(self, folder: Path) -> str:
         """Return the path of a folder within the results folder, which is still to be renamed."""
         return str(folder.relative_to(self.folder.parent))
+
+
+def scenarios_plan(
+    kernel: Bootable, scenarios: Sequence[Scenario], functions: Sequence[Function]
+) -> dict[str, Any]:
+    """Return what a guest is to do with these scenarios."""
+    return {
+        "scenarios": plan(scenarios),
+        "timeout": _EXCHANGE_SECONDS,
+        "functions": symbols.plan(functions, kernel),
+    }
 
 
 @dataclass(frozen=True)
@@ -96,6 +133,7 @@ class Measured:
     evidence: str  # the same folder, within the results folder
     cells: list[dict[str, Any]]
     crash: str = ""
+    reused: str = ""  # the folder of the earlier boot in which it was measured and judged
 
 
 class VariantRun:
@@ -120,6 +158,7 @@ class VariantRun:
         self.error: TestBedError | None = None
         self.early_crash = ""
         self.finished = False
+        self._reused = ""
         self._start(list(scenarios))
 
     def _start(self, left: list[Scenario]) -> None:
@@ -142,7 +181,9 @@ class VariantRun:
         cells = self._reported()
         self._cells = len(cells)
         if ended:
-            self._conclude(self._boot.result.result(), self._take_cells(cells))
+            result = self._boot.result.result()
+            self._reused = result.reused
+            self._conclude(result, self._take_cells(cells))
 
     def _reported(self) -> list[dict[str, Any]]:
         """Return the cells that this boot reported so far."""
@@ -164,7 +205,9 @@ class VariantRun:
 
     def _measure(self, cells: list[dict[str, Any]], crash: str = "") -> None:
         scenario, folder = self._left.pop(0), self._boot.job.folder / "cells"
-        self.measured[scenario.name] = Measured(folder, self._queue.relative(folder), cells, crash)
+        self.measured[scenario.name] = Measured(
+            folder, self._queue.relative(folder), cells, crash, self._reused
+        )
         # The next loss is in another scenario.
         self._lost = False
 
@@ -177,6 +220,7 @@ class VariantRun:
                 "seconds": result.seconds,
                 "message": result.message,
                 "host": result.host,
+                **({"reused": result.reused} if result.reused else {}),
             }
         )
         if result.status == "done":
@@ -203,6 +247,11 @@ class VariantRun:
         """Return the leaks that kmemleak found, on a kernel that has it."""
         path = self._boot.job.folder / "kmemleak.log"
         return kmemleak.parse(guest_files.read_text(path)) if os.path.lexists(path) else []
+
+    def seal(self) -> None:
+        """Let later runs take this boot, if it went through at the first attempt."""
+        if len(self.boots) == 1 and self.finished and self.guest and not self.error:
+            reuse.seal(self._boot.job, self._boot.result.result())
 
     def complaints(self) -> list[kernel_log.Complaint]:
         """Return the warnings in the kernel log."""

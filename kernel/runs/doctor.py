@@ -5,65 +5,15 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import metadata
-from pathlib import Path
 
 from gso.kernel.errors import TestBedError, UsageError
-from gso.kernel.machine import kvm
-from gso.kernel.processes import SEARCH_PATH
+from gso.kernel.machine import kvm, tools
+from gso.kernel.machine.tools import LIBRARIES, TOOLS, Tool
 from gso.kernel.runs import distribution
 from gso.kernel.runs.distribution import Distribution
 from gso.kernel.trees import debian
-
-MACHINE, MODULES, KERNEL = "machine", "modules", "kernel"
-"""Parts of a run: a machine that boots; modules that are built, or a whole kernel."""
-
-
-@dataclass(frozen=True)
-class Tool:
-    """A program, the Debian package that has it, and what it is needed for."""
-
-    program: str
-    package: str
-    purpose: str
-    only_for: str = ""  # the option of verify, or the command, that alone needs it
-    part: str = ""  # of a run, which comes to nothing without it
-
-
-TOOLS = (
-    Tool("qemu-system-x86_64", "qemu-system-x86", "runs the virtual machines", part=MACHINE),
-    Tool("busybox", "busybox-static", "the guest's first process and its mounts", part=MACHINE),
-    Tool("bwrap", "bubblewrap", "keeps builds and machines away from this host's files"),
-    Tool("modprobe", "kmod", "kernel modules in the guest", part=MACHINE),
-    Tool("python3", "python3", "the traffic in the guest", part=MACHINE),
-    Tool("ip", "iproute2", "namespaces, links and tunnels in the guest", part=MACHINE),
-    Tool("ipvsadm", "ipvsadm", "IPVS services in the guest"),
-    Tool("ethtool", "ethtool", "offload settings in the guest", part=MACHINE),
-    Tool("git", "git", "applies patches"),
-    Tool("make", "make", "builds kernels", part=MODULES),
-    Tool("gcc", "gcc", "builds kernels", part=MODULES),
-    Tool("gcc-12", "gcc-12", "Debian 12's kernels are built with it"),
-    Tool("readelf", "binutils", "build IDs of modules", part=MODULES),
-    Tool("xz", "xz-utils", "unpacks kernel sources"),
-    Tool("bc", "bc", "builds whole kernels", only_for="--source"),
-    Tool("flex", "flex", "builds whole kernels", only_for="--source"),
-    Tool("bison", "bison", "builds whole kernels", only_for="--source"),
-    Tool("pahole", "dwarves", "type information (BTF) of whole kernels", only_for="--source"),
-    Tool("rsync", "rsync", "copies source trees", only_for="--source"),
-    Tool("nginx", "nginx-light", "the service behind IPVS", only_for="--applications"),
-    Tool("h2load", "nghttp2-client", "the clients' requests", only_for="--applications"),
-    Tool("nft", "nftables", "layers of nft in random stacks", only_for="hunt"),
-    Tool("wg", "wireguard-tools", "WireGuard in random stacks", only_for="hunt"),
-    Tool("teamnl", "libteam-utils", "teams in random stacks", only_for="hunt"),
-    Tool("curl", "curl", "the clients' first requests", only_for="--applications"),
-)
-# Libraries without a program of their own.
-LIBRARIES = (
-    Tool("/usr/include/libelf.h", "libelf-dev", "builds whole kernels", only_for="--source"),
-    Tool("/usr/include/openssl/ssl.h", "libssl-dev", "builds whole kernels", only_for="--source"),
-)
 
 
 @dataclass(frozen=True)
@@ -80,31 +30,17 @@ class Finding:
 
 def check(*parts: str) -> None:
     """Raise :class:`TestBedError` where this host lacks a program of these parts of a run."""
-    missing = [t for t in (*TOOLS, *LIBRARIES) if _needed(t, parts) and not _path(t)]
-    if missing:
+    if missing := tools.lacking(*parts):
         host = distribution.of_host()
         names = ", ".join(tool.program for tool in missing)
         packages = sorted({host.package(tool.package) or tool.package for tool in missing})
         raise TestBedError("set-up", f"not installed: {names}. {host.advice(packages)}")
 
 
-def _needed(tool: Tool, parts: Sequence[str]) -> bool:
-    whole = KERNEL in parts
-    if tool.only_for:
-        return whole and tool.only_for == "--source"
-    return bool(tool.part) and (tool.part in parts or (whole and tool.part == MODULES))
-
-
-def _path(tool: Tool) -> str | None:
-    if tool.program.startswith("/"):
-        return tool.program if Path(tool.program).exists() else None
-    return shutil.which(tool.program, path=SEARCH_PATH)
-
-
 def examine() -> list[Finding]:
     """Look at everything; nothing is changed."""
     host = distribution.of_host()
-    found = [_tool(tool, _path(tool), host) for tool in (*TOOLS, *LIBRARIES)]
+    found = [_tool(tool, tools.found(tool), host) for tool in (*TOOLS, *LIBRARIES)]
     found += [_virtme_ng(), _kernels()]
     native = kvm.probe(again=True)
     detail = native.reason if native.works else f"{native.reason}; kernels run under emulation"

@@ -34,6 +34,7 @@ from gso.kernel.judging.verdict import (
     worst,
 )
 from gso.kernel.machine.kept_shell import KeptMachine
+from gso.kernel.runs import reuse
 from gso.kernel.runs.application_boots import ApplicationBoots
 from gso.kernel.runs.baseline import Baseline
 from gso.kernel.runs.boots import BootQueue, Measured, VariantRun
@@ -118,6 +119,8 @@ def follow(
                 for scenario in _judged(group, variant_runs, kernel.baseline, screen):
                     found.setdefault(scenario.scenario.name, []).append(scenario)
                 _record(variant_runs, report)
+                for run in variant_runs.values():
+                    run.seal()
         if kernel.applications:
             of_applications = kernel.applications.conclude(report, screen)
     except TestBedError as error:
@@ -183,6 +186,7 @@ def _judge(
         cells[PATCHED],
         crashes,
         {variant: found.evidence for variant, found in measured.items()},
+        reused={variant: found.reused for variant, found in measured.items() if found.reused},
     )
 
 
@@ -203,11 +207,17 @@ def _cells(scenario: Scenario, measured: Measured) -> list[Judged]:
     folder = measured.folder
     judged = []
     for traffic, result in zip(scenario.traffic, measured.cells, strict=False):
-        cell = read_cell(result, folder)
-        if traffic.segmented:
-            stem = f"{scenario.name}-{traffic.name}"
-            save_capture(scenario, cell, folder / f"{stem}.pcapng")
-        judged.append(judge(scenario, traffic, cell, wire_check.explain(scenario, cell)))
+        stem = folder / f"{scenario.name}-{traffic.name}"
+        if measured.reused:
+            cell = read_cell(result, folder, kinds=())
+            wire = reuse.explanation(stem)
+        else:
+            cell = read_cell(result, folder)
+            if traffic.segmented:
+                save_capture(scenario, cell, stem.with_name(f"{stem.name}.pcapng"))
+            wire = wire_check.explain(scenario, cell)
+            reuse.keep_explanation(stem, wire)
+        judged.append(judge(scenario, traffic, cell, wire))
     # Another scenario's name may begin with this one's, and its frames are still to be judged.
     for traffic in scenario.traffic:
         for raw in folder.glob(f"{scenario.name}-{traffic.name}.*.frames"):

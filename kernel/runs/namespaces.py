@@ -14,10 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from gso.kernel.errors import TestBedError, UsageError
-from gso.kernel.machine import vm
+from gso.kernel.machine import tools, vm
 from gso.kernel.paths import GUEST
 from gso.kernel.processes import SEARCH_PATH
-from gso.kernel.runs import doctor
 
 TUN = Path("/dev/net/tun")
 # Without these there is no topology. ipvsadm is missed by the scenarios of IPVS only.
@@ -54,7 +53,7 @@ def _check_programs() -> None:
     """Raise :class:`TestBedError` where a program is missing that makes the topology."""
     missing = [
         f"{tool.program} is not installed (Debian package {tool.package})"
-        for tool in doctor.TOOLS
+        for tool in tools.TOOLS
         if tool.program in PROGRAMS and shutil.which(tool.program, path=SEARCH_PATH) is None
     ]
     if missing:

@@ -30,7 +30,7 @@ from gso.kernel.judging.applications import Workload
 from gso.kernel.judging.parts import WHOLE, Part
 from gso.kernel.judging.results import KernelReport, Report
 from gso.kernel.judging.verdict import Verdict
-from gso.kernel.machine import capacity, jobs, kvm, vm
+from gso.kernel.machine import capacity, jobs, kvm, tools, vm
 from gso.kernel.machine.kept_shell import KeptMachine
 from gso.kernel.machine.share import Share
 from gso.kernel.processes import output
@@ -40,6 +40,7 @@ from gso.kernel.runs.application_boots import ApplicationBoots
 from gso.kernel.runs.baseline import Asked, Baseline
 from gso.kernel.runs.boots import BootQueue
 from gso.kernel.runs.follow import KernelRun, follow, queue_kernel
+from gso.kernel.runs.reuse import Known
 from gso.kernel.runs.screen import Screen
 from gso.kernel.scenarios import Scenario
 from gso.kernel.trees.build import SourceTree
@@ -78,6 +79,7 @@ class Options:
     repeat: int = 1
     applications: Sequence[Workload] = ()
     part: Part = WHOLE  # this host's of the run
+    reuse: Path | None = None  # a folder with results whose boots are taken where they are the same
 
     def targets(self) -> list[Target]:
         """Return the kernels that were asked for."""
@@ -160,8 +162,9 @@ def verify(
         run=options.run_key(targets),
         every=[target.id for target in targets],
     )
+    known = _known(options, executor, screen)
     with _results_folder(options.results, report) as folder:
-        run = _Run(options, series, screen, folder, kept, boots_here=executor is None)
+        run = _Run(options, series, screen, folder, kept, boots_here=executor is None, known=known)
         with nullcontext(executor) if executor else jobs.local_executor() as machines:
             every = zip((target for target, _ in ours), report.kernels, strict=True)
             run.perform(list(every), machines)
@@ -228,6 +231,17 @@ def _environment() -> dict[str, Any]:
     }
 
 
+def _known(options: Options, executor: Executor | None, screen: Screen) -> Known | None:
+    """Return the earlier boots that this run may take."""
+    if options.reuse is None:
+        return None
+    own = getattr(executor, "equipment", None) if executor else tools.equipment()
+    if not own:
+        screen.note("nothing is reused: the workers' machines are not made of the same programs")
+        return None
+    return Known(options.reuse, own, screen.note)
+
+
 @contextmanager
 def _results_folder(parent: Path, report: Report) -> Iterator[Path]:
     """Make the run's folder; it gets its name when it is complete, and goes when interrupted."""
@@ -268,8 +282,9 @@ class _Run:
         kept: KeptMachine | None,
         *,
         boots_here: bool,
+        known: Known | None,
     ) -> None:
-        self._options, self._series = options, series
+        self._options, self._series, self._known = options, series, known
         self._screen, self._folder, self._kept = screen, folder, kept
         self._boots_here = boots_here
         self._stop = folder / "stop"
@@ -325,7 +340,7 @@ class _Run:
 
     def _parts(self, target: Target) -> tuple[str, ...]:
         """Return the parts of the run for which this host needs programs."""
-        return (target.work(), doctor.MACHINE) if self._boots_here else (target.work(),)
+        return (target.work(), tools.MACHINE) if self._boots_here else (target.work(),)
 
     def _built(self, target: Target, report: KernelReport, variant: str, folder: Path) -> Bootable:
         self._screen.stage(f"building the {variant} kernel")
@@ -343,12 +358,12 @@ class _Run:
         slots = jobs.slots(machines)
         self._screen.stage(f"booting {report.label}, both variants")
         suffix = "" if self._options.part.whole else f"-shard{self._options.part.index}"
-        queue = BootQueue(
-            machines, self._folder / report.id, self._stop, self._options.timeout, suffix=suffix
-        )
+        folder, timeout = self._folder / report.id, self._options.timeout
+        queue = BootQueue(machines, folder, self._stop, timeout, suffix=suffix, known=self._known)
+        groups, scenarios = queue.known_groups(built, found.scenarios, found.functions)
         spare = slots // (len(VARIANTS) * kernels * self._options.repeat)
         # What is kept has all scenarios set up.
-        groups = _groups(found.scenarios, 1 if self._kept else spare)
+        groups += _groups(scenarios, 1 if self._kept else spare)
         kernel = queue_kernel(
             queue, built, groups, found, repeat=self._options.repeat, kept=self._kept
         )

@@ -31,6 +31,7 @@ class Visit:
     only: Sequence[str] = ()
     timeout: float = 300.0
     part: Part = WHOLE
+    reuse: Path | None = None
 
     def faults(self) -> list[Fault]:
         """Return the faults; raise :class:`UsageError` for a word that takes none."""
@@ -45,7 +46,12 @@ class Visit:
         """Return how the fix of a fault is verified."""
         asked = Asked(fault.name)
         patches = [fault.patch_path]
-        return Options(patches, self.results, kernels, asked=asked, timeout=self.timeout)
+        return Options(
+            *(patches, self.results, kernels),
+            asked=asked,
+            timeout=self.timeout,
+            reuse=self.reuse,
+        )
 
     def run_key(self, faults: Sequence[Fault], targets: Sequence[Target]) -> str:
         """Return a digest of what the parts of one visit have in common, on whichever host."""

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from gso.kernel.errors import UsageError
+from gso.kernel.machine import tools
 from gso.kernel.runs import distribution, doctor
 
 HOSTS = {
@@ -55,7 +56,7 @@ def test_packages_have_the_names_of_the_host(name, host):
 
 @pytest.mark.parametrize("name", HOSTS)
 def test_what_a_distribution_calls_otherwise_is_a_package_that_is_needed(name, host):
-    needed = {tool.package for tool in (*doctor.TOOLS, *doctor.LIBRARIES)}
+    needed = {tool.package for tool in (*tools.TOOLS, *tools.LIBRARIES)}
     assert set(distribution.read(host(HOSTS[name])).names) <= needed
 
 

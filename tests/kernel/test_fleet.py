@@ -70,6 +70,25 @@ def test_a_run_on_a_cluster_equals_one_here(cluster, tmp_path):
                 assert list((folder / place).glob(f"{scenario['name']}-*.trace"))
 
 
+def test_what_workers_have_booted_is_reused(cluster, tmp_path):
+    some = ("--only", "fou-outer4-inner4-nocsum", "--executor", cluster())
+    with made_up(tmp_path / "images"):
+        whole = verified(tmp_path, "there", *some)
+        again = verified(tmp_path, "again", *some, "--reuse", str(tmp_path / "there"))
+    assert alike(again) == alike(whole)
+    for boot, earlier in zip(
+        again["kernels"][0]["boots"], whole["kernels"][0]["boots"], strict=True
+    ):
+        assert boot["host"] == earlier["host"] != ""
+        assert boot["reused"].endswith(earlier["folder"])
+
+
+def test_workers_of_several_makes_reuse_nothing():
+    same, other = {"equipment": "a"}, {"equipment": "b"}
+    assert machines._equipment([same, same]) == "a"
+    assert not machines._equipment([same, other])
+
+
 def test_a_worker_that_dies_costs_no_verdict(cluster, tmp_path):
     with made_up(tmp_path / "images", 2):
         whole = verified(tmp_path, "here")

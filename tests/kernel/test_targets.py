@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from gso.kernel.errors import TestBedError
+from gso.kernel.machine import tools
 from gso.kernel.report.terminal import TerminalScreen
 from gso.kernel.runs import baseline, doctor, verify
 from gso.kernel.runs.baseline import Baseline
@@ -63,7 +64,7 @@ def hide(monkeypatch, *programs: str) -> None:
     """Make these programs missing, and refuse every build."""
     which = shutil.which
     monkeypatch.setattr(
-        doctor.shutil,
+        tools.shutil,
         "which",
         lambda name, **more: None if name in programs else which(name, **more) or f"/bin/{name}",
     )

@@ -163,6 +163,21 @@ def test_wrong_usage_runs_nothing(visit, runs, words):
     assert (status, runs.asked) == (2, [])
 
 
+def test_what_is_reused_is_asked_for_and_told(visit, runs, tmp_path, monkeypatch):
+    words = ["2 of 4 boots reused from results/earlier"]
+    monkeypatch.setattr(KernelReport, "reused", lambda _: words)
+    status, said = visit("--only", NAMES[0], "--reuse", str(tmp_path))
+    assert (status, runs.asked[0].reuse) == (0, tmp_path)
+    assert f"{NAMES[0]} on {IDS[0]}: {words[0]}" in said.out
+    _, said = visit("--only", NAMES[0], "--json", "--reuse")
+    found = json.loads(said.out)
+    jsonschema.validate(found, json.loads(SCHEMA.read_text()))
+    assert found["faults"][0]["reused"] == words[0]
+    assert runs.asked[1].reuse == tmp_path / "results"
+    visit("--only", NAMES[0])
+    assert runs.asked[2].reuse is None
+
+
 @pytest.mark.vm
 @pytest.mark.usefixtures("test_bed", "nothing_is_left_behind")
 def test_faults_with_a_fix_upstream_and_without_one_in_real_kernels(gso_kernel):
