@@ -6,12 +6,14 @@ import argparse
 import json
 import signal
 import sys
+from collections.abc import Callable
 from types import FrameType
 
 from gso.commands.diagnose import status, write_line
 from gso.commands.usage import FINE, UsageError
-from gso.diagnosis import Diagnoser
+from gso.diagnosis import Diagnoser, packet_filter
 from gso.diagnosis.live import WatchError, kernel_functions, lacking, program, watch
+from gso.diagnosis.packet_filter import PacketFilter
 from gso.drawing.diagnosis_json import as_json, log_json
 from gso.drawing.diagnosis_text import report
 from gso.printable import printable
@@ -23,10 +25,26 @@ or use --seconds or --count). Needs root, bpftrace, and a kernel with BTF and kp
 """
 
 
+_FILTERS: dict[str, tuple[Callable[[str], object], str, str]] = {
+    "device": (
+        *(packet_filter.device, "NAME"),
+        "packets that are on this device in a function that is watched; to see the encapsulator "
+        "at work, give the device that they come in by",
+    ),
+    "netns": (
+        *(packet_filter.netns, "NAME|PATH|NUMBER"),
+        "of devices in this network namespace, such as /proc/PID/ns/net",
+    ),
+    "host": (packet_filter.host, "ADDRESS", "from or to it, outside or inside of the tunnel"),
+    "port": (packet_filter.port, "N", "from or to it, outside or inside of the tunnel"),
+}
+
+
 def add(command: argparse.ArgumentParser) -> None:
     """Describe the subcommand."""
     command.description = _DESCRIPTION
     command.set_defaults(run=_watch)
+    _add_filter(command)
     command.add_argument("--seconds", metavar="N", type=_seconds, help="end after N seconds")
     command.add_argument("--count", metavar="N", type=_count, help="end after N events")
     form = command.add_mutually_exclusive_group()
@@ -46,6 +64,31 @@ def add(command: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_filter(command: argparse.ArgumentParser) -> None:
+    group = command.add_argument_group(
+        "packets",
+        "only these are watched, each to its end; with several options, those for which all hold",
+    )
+    for name, (read, metavar, text) in _FILTERS.items():
+        group.add_argument(f"--{name}", metavar=metavar, type=_type(read), help=text)
+
+
+def _type(read: Callable[[str], object]) -> Callable[[str], object]:
+    """Return a type of argparse's that gives the reason why a value is refused."""
+
+    def checked(words: str) -> object:
+        try:
+            return read(words)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(printable(str(error))) from None
+
+    return checked
+
+
+def _filter(options: argparse.Namespace) -> PacketFilter:
+    return PacketFilter(**{name: getattr(options, name) for name in _FILTERS})
+
+
 def _seconds(text: str) -> float:
     value = float(text)
     if not 0 < value < float("inf"):
@@ -61,7 +104,7 @@ def _count(text: str) -> int:
 
 def _watch(options: argparse.Namespace) -> int:
     try:
-        text = program(kernel_functions())
+        text = program(kernel_functions(), _filter(options))
         if options.print_program:
             sys.stdout.write(text)
             return FINE
@@ -103,11 +146,12 @@ def _diagnose(text: str, options: argparse.Namespace) -> int:
         for number, handler in before.items():
             signal.signal(number, handler)
     diagnosis = diagnoser.finish()
+    name = ", ".join(filter(None, ("this host", str(_filter(options)))))
     if options.ndjson:
-        write_line(log_json("this host", diagnosis))
+        write_line(log_json(name, diagnosis))
     elif options.json:
-        json.dump(as_json([("this host", diagnosis)]), sys.stdout, indent=2)
+        json.dump(as_json([(name, diagnosis)]), sys.stdout, indent=2)
         sys.stdout.write("\n")
     else:
-        sys.stdout.writelines(f"{line}\n" for line in report("this host", diagnosis))
+        sys.stdout.writelines(f"{line}\n" for line in report(name, diagnosis))
     return status(diagnosis)

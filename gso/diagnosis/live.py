@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from gso.diagnosis.kernel_functions import ENCAPSULATORS, SKB_NOT_FIRST, TUNNEL_SEGMENTERS
+from gso.diagnosis.packet_filter import EVERYTHING, PacketFilter
 from gso.diagnosis.recorders import bpftrace_program
 from gso.traces._events import EventScanner
 from gso.traces.trace import Trace
@@ -47,8 +48,8 @@ def kernel_functions() -> frozenset[str]:
     return frozenset(re.findall(r"^\S+ [tT] (\S+)", text, re.MULTILINE))
 
 
-def program(functions: Collection[str]) -> str:
-    """Return the bpftrace program for a kernel that has these functions.
+def program(functions: Collection[str], where: PacketFilter = EVERYTHING) -> str:
+    """Return the bpftrace program for a kernel that has these functions, and for these packets.
 
     Raises:
         WatchError: none of them would show a tunnel.
@@ -59,7 +60,7 @@ def program(functions: Collection[str]) -> str:
             "the kernel has no function to attach to: none of "
             f"{', '.join(TUNNEL_SEGMENTERS)}, __dev_queue_xmit is in {_SYMBOLS}"
         )
-    return bpftrace_program(present)
+    return bpftrace_program(present, where=where)
 
 
 def lacking(bpftrace: str) -> list[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from gso.diagnosis.kernel_functions import ENCAPSULATORS, TUNNEL_SEGMENTERS
+from gso.diagnosis.packet_filter import EVERYTHING, PacketFilter
 from gso.skb._skb import FIELDS
 
 __all__ = ["COMMANDS", "NEEDS", "RECORDED", "bpftrace_program"]
@@ -33,7 +34,9 @@ _HEAD = '"%s-%d [%03d] %llu.%09llu: '
 _HEAD_VALUES = "comm, pid, cpu, nsecs / 1000000000, nsecs % 1000000000"
 
 
-def bpftrace_program(functions: Iterable[str], *, stacks: bool = False) -> str:
+def bpftrace_program(
+    functions: Iterable[str], *, stacks: bool = False, where: PacketFilter = EVERYTHING
+) -> str:
     """Return a bpftrace program that prints events as ftrace does.
 
     It records packets that are to be segmented inside a tunnel, the errors that segmenters return,
@@ -42,26 +45,35 @@ def bpftrace_program(functions: Iterable[str], *, stacks: bool = False) -> str:
     Args:
         functions: the kernel's functions to attach to; their first argument is the sk_buff.
         stacks: whether each event has its stack, too.
+        where: the packets to record; one that it has taken is followed to its end.
     """
     functions = list(functions)
-    parts = [_probe(name, stacks=stacks) for name in functions]
-    parts += [_return(name) for name in TUNNEL_SEGMENTERS if name in functions]
-    return "\n".join([*parts, _END])
+    segmenters = [name for name in TUNNEL_SEGMENTERS if name in functions]
+    if where == EVERYTHING:
+        parts = [_probe(name, stacks=stacks) for name in functions]
+        return "\n".join([*parts, *map(_return, segmenters), _END])
+    parts = [_probe(name, stacks=stacks, where=where) for name in functions]
+    return "\n".join([*parts, *map(_return_of_chosen, segmenters), _END])
 
 
-def _probe(function: str, *, stacks: bool) -> str:
+def _probe(function: str, *, stacks: bool, where: PacketFilter = EVERYTHING) -> str:
     words = " ".join(f"{name}=%d" for name in RECORDED)
     values = ", ".join(f"{'$i' if name in _SHARED else '$s'}->{name}" for name in RECORDED)
     # Encapsulators are entered before the packet is encapsulated.
     seen = function not in ENCAPSULATORS
     condition = "$s->encapsulation && $i->gso_size > 0" if seen else "$i->gso_size > 0"
+    first = last = ""
+    if chosen := where.conditions():
+        condition = f"{condition} && (@seen[arg0] || ({' && '.join(chosen)}))"
+        if function in TUNNEL_SEGMENTERS:
+            first, last = f"  @in_{function}[tid] = 0;\n", f"    @in_{function}[tid] = 1;\n"
     stack, frames = ("%s", f", kstack({_STACK})") if stacks else ("", "")
     return f"""\
 kprobe:{function} {{
   $s = (struct sk_buff *)arg0;
   $i = (struct skb_shared_info *)($s->head + $s->end);
-  if ({condition}) {{
-    @seen[arg0] = 1;
+{first}  if ({condition}) {{
+{last}    @seen[arg0] = 1;
     printf({_HEAD}{function}: ({function}+0x0) skb=0x%llx dev=\\"%s\\" {words}{stack}\\n",
       {_HEAD_VALUES},
       arg0, $s->dev->name, {values}{frames});
@@ -74,6 +86,17 @@ def _return(function: str) -> str:
     return f"""\
 kretprobe:{function} /retval >= 0xfffffffffffff001/ {{
   printf({_HEAD}{function}: (0 <- {function}) result=%lld\\n", {_HEAD_VALUES}, (int64)retval);
+}}"""
+
+
+def _return_of_chosen(function: str) -> str:
+    """Return the probe of a segmenter's end that tells of packets which its entry has told of."""
+    return f"""\
+kretprobe:{function} /@in_{function}[tid]/ {{
+  if (retval >= 0xfffffffffffff001) {{
+    printf({_HEAD}{function}: (0 <- {function}) result=%lld\\n", {_HEAD_VALUES}, (int64)retval);
+  }}
+  delete(@in_{function}[tid]);
 }}"""
 
 

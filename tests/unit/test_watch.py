@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
+import re
+import shutil
 import signal
+import string
 import subprocess
 import sys
 import threading
@@ -14,12 +18,15 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import gso
 from gso.cli import main
 from gso.commands import watch as command_watch
-from gso.diagnosis import SET_INNER_MAC, recorders
+from gso.diagnosis import SET_INNER_MAC, packet_filter, recorders
 from gso.diagnosis import live as watch
+from gso.diagnosis.packet_filter import PacketFilter
 
 RECORDED = Path(__file__).parents[1] / "vectors/traces/bpftrace.txt"
 KERNEL = frozenset({"ip_vs_tunnel_xmit", "__dev_queue_xmit", "skb_udp_tunnel_segment"})
@@ -157,6 +164,119 @@ def test_the_program_can_be_seen():
     )
     # The command says so where the kernel has none of the functions.
     assert "kprobe:" in done.stdout if done.returncode == 0 else "no function" in done.stderr
+
+
+FILTERS = {
+    ("--device", "eth0.5"): '$s->dev->name == "eth0.5"',
+    ("--netns", "4026531840"): "$s->dev->nd_net.net->ns.inum == 4026531840",
+    ("--port", "4789"): "*(uint16 *)($s->head + $s->transport_header) == 0xb512",
+    ("--host", "192.0.2.1"): "+ 12) == 0x10200c0",
+    ("--host", "ff02::8000:0:0:1"): "+ 8) == 0x2ff &&",
+}
+
+
+def printed(capsys, *words: str) -> str:
+    assert main(["watch", "--print-program", *words]) == 0
+    return capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("host")
+@pytest.mark.parametrize("words", FILTERS, ids=" ".join)
+def test_a_filter_is_a_condition_of_the_program(words, capsys):
+    every, some = printed(capsys), printed(capsys, *words)
+    assert FILTERS[words] not in every
+    # In each function, and never so that the end of a packet is missed that was seen.
+    assert some.count(FILTERS[words]) >= len(KERNEL)
+    assert some.count("(@seen[arg0] || (") == len(KERNEL)
+    assert every[every.index("tracepoint:") :] == some[some.index("tracepoint:") :]
+    # Whose error a segmenter returns must be known.
+    assert "kretprobe:skb_udp_tunnel_segment /@in_skb_udp_tunnel_segment[tid]/" in some
+
+
+REFUSED = {
+    "--device": ['eth0"', "eth0\\", "a b", "", "x" * 16, "eth0\n", "eth0$s", "é", 'x") {'],
+    "--netns": [
+        "0",
+        "4294967296",
+        "-1",
+        "nowhere",
+        "/nowhere",
+        "/proc/self/ns/pid",
+        "/dev/null",
+        "",
+    ],
+    "--host": ["192.0.2.1/24", "example.org", "1", "fe80::1%eth0", "", "::1 || 1"],
+    "--port": ["0", "65536", "-1", "http", "1 || 1", "", "\uff11"],
+}
+
+
+@pytest.mark.usefixtures("host")
+@pytest.mark.parametrize(("option", "value"), [(o, v) for o, each in REFUSED.items() for v in each])
+def test_nothing_else_gets_into_the_program(option, value, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["watch", "--print-program", f"{option}={value}"])
+    said = capsys.readouterr()
+    assert (ended.value.code, said.out) == (2, "")
+    assert f"argument {option}: " in said.err
+
+
+@given(st.text())
+def test_no_text_gets_into_the_program_but_as_names_and_numbers(text):
+    for option, (read, _, _) in command_watch._FILTERS.items():
+        try:
+            found = read(text)
+        except ValueError:
+            continue
+        added = watch.program(KERNEL, PacketFilter(**{option: found}))
+        assert (
+            re.sub(r'name == "[A-Za-z0-9_.@+~-]{1,15}"', "", added).count('"') == printed_quotes()
+        )
+        # The program has no character that one without a filter could not have.
+        assert set(added) <= set(string.printable)
+
+
+@functools.cache
+def printed_quotes() -> int:
+    return watch.program(KERNEL, PacketFilter(port=1)).count('"')
+
+
+def test_a_namespace_is_its_number(tmp_path, monkeypatch):
+    own = Path("/proc/self/ns/net")
+    number = own.stat().st_ino
+    monkeypatch.setattr(packet_filter, "_NAMED", own.parent)
+    assert packet_filter.netns("net") == packet_filter.netns(str(own)) == number
+    with pytest.raises(ValueError, match="not of the network"):
+        packet_filter.netns("/proc/self/ns/mnt")
+    with pytest.raises(ValueError, match="no network namespace"):
+        packet_filter.netns(str(tmp_path))
+
+
+@pytest.mark.usefixtures("host")
+def test_the_report_says_what_was_watched(tmp_path, capsys):
+    program = bpftrace(tmp_path, f"cat {RECORDED}; exec sleep 60")
+    words = ["--device", "d0", "--port", "8002", "--count", "28"]
+    assert main(["watch", "--bpftrace", program, *words]) == 1
+    assert "this host, device d0, port 8002" in capsys.readouterr().out
+    assert main(["watch", "--bpftrace", program, *words, "--json"]) == 1
+    assert "this host, device d0, port 8002" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "words", [(), *FILTERS, tuple(word for pair in FILTERS for word in pair)], ids=" ".join
+)
+@pytest.mark.usefixtures("host")
+def test_bpftrace_takes_the_program(words, capsys):
+    if not shutil.which("bpftrace"):
+        pytest.skip("no bpftrace on this machine (Debian: bpftrace)")
+    if os.geteuid() or not Path("/sys/kernel/btf/vmlinux").exists():
+        pytest.skip("bpftrace reads programs as root only, and needs a kernel with BTF")
+    # Where there is no tracefs it knows no tracepoint.
+    text = printed(capsys, *words).partition("tracepoint:")[0]
+    done = subprocess.run(["bpftrace", "-d", "-e", text], capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert b"ERROR" not in done.stderr.replace(b"ERROR: Unknown error -1", b"")
+    broken = ["bpftrace", "-d", "-e", text.replace("gso_size", "gso_sise")]
+    assert subprocess.run(broken, capture_output=True, check=False).returncode
 
 
 @pytest.mark.usefixtures("host")
