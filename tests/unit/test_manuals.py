@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import pty
+import select
 import shutil
 import subprocess
 
@@ -79,21 +82,65 @@ def test_the_shell_reads_its_completions(shell, written):
         subprocess.run([shell, "-n", script], check=True)
 
 
-@pytest.mark.parametrize(
-    ("words", "offered"),
-    [
-        (("gso", "seg"), ["segment"]),
-        (("gso", "segment", "--gso"), ["--gso-size"]),
-        (("gso-kernel", "co"), ["compare", "conformance"]),
-        (("gso-kernel", "verify", "--keep-vm", "un"), ["unpatched"]),
-    ],
-)
-def test_bash_completes(words, offered, written):
-    script = written[f"bash-completion/completions/{words[0]}"]
-    done = subprocess.run(
-        ["bash", "-c", COMPLETE, "bash", script, *words],
-        capture_output=True,
-        text=True,
-        check=True,
+OFFERED = [
+    ("gso seg", ["segment"]),
+    ("gso segment --gso", ["--gso-size"]),
+    ("gso watch --ne", ["--netns"]),
+    ("gso-kernel co", ["compare", "conformance"]),
+    ("gso-kernel verify --keep-vm un", ["unpatched"]),
+]
+
+
+@pytest.mark.parametrize(("line", "offered"), OFFERED)
+@pytest.mark.parametrize("shell", SHELLS)
+def test_the_shell_completes(shell, line, offered, written):
+    if not shutil.which(shell):
+        pytest.skip(f"no {shell} on this machine (Debian: {shell})")
+    scripts = [path for name, path in written.items() if name.startswith(SHELLS[shell])]
+    assert (
+        sorted({"bash": in_bash, "zsh": in_zsh, "fish": in_fish}[shell](line, scripts)) == offered
     )
-    assert sorted(done.stdout.split()) == offered
+
+
+def in_bash(line, scripts):
+    program, *words = line.split()
+    (script,) = [path for path in scripts if path.name == program]
+    command = ["bash", "-c", COMPLETE, "bash", script, program, *words]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+
+
+def in_fish(line, scripts):
+    sources = "; ".join(f"source {path}" for path in scripts)
+    command = ["fish", "--no-config", "-c", f"{sources}; complete -C '{line}'"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return [offer.split("\t")[0] for offer in done.stdout.splitlines()]
+
+
+def in_zsh(line, scripts):
+    """zsh completes on a terminal only: it gets one, and is asked for a list (^T, then ^U)."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.environ.update(TERM="dumb", COLUMNS="200", LC_ALL="C")
+        os.execlp("zsh", "zsh", "-f", "-i")
+    try:
+        folder = scripts[0].parent
+        prepare = [f"fpath=({folder} $fpath)", "autoload -Uz compinit", "compinit -u -D", "PS1="]
+        prepare += ["unset zle_bracketed_paste", "bindkey ^T list-choices", "echo REA''DY\n"]
+        os.write(terminal, "; ".join(prepare).encode())
+        until(terminal, b"READY")
+        os.write(terminal, f"{line}\x14\x15echo EN''D\n".encode())
+        said = until(terminal, b"END").decode()
+    finally:
+        os.close(terminal)  # which ends it
+        os.waitpid(pid, 0)
+    lines = list(filter(None, map(str.split, said.splitlines())))
+    asked = lines.index(line.split())
+    return [words[0] for words in lines[asked + 1 : lines.index(line.split(), asked + 1)]]
+
+
+def until(terminal, mark):
+    said = b""
+    while mark not in said:
+        assert select.select([terminal], [], [], 120)[0], said
+        said += os.read(terminal, 1 << 16)
+    return said
