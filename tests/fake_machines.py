@@ -48,9 +48,11 @@ class Machines:
         variant = job.kernel.image.name.partition("-")[0]
         cells = job.folder / "cells"
         cells.mkdir(parents=True)
+        for given in job.inputs:
+            (job.folder / f"{given.name}.seen").write_bytes(given.read_bytes())
         (job.folder / "console.log").write_text("Linux version 6.12\n")
         with (job.folder / "progress.jsonl").open("w") as log:
-            for scenario in job.plan["scenarios"]:
+            for scenario in job.plan.get("scenarios", ()):
                 for traffic in scenario["traffic"]:
                     self._exchange(cells, variant, scenario["name"], traffic["name"], log)
         guest = {"ok": True, "modules": {}, "packets_before": {}, "packets_after": {}}

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from gso.kernel.commands.common import count, seconds
+from gso.kernel.commands.common import add_executor, count, executor, seconds
 from gso.kernel.conformance.gro import run as gro
 from gso.kernel.conformance.tunnels import records
 from gso.kernel.conformance.tunnels.compare import DIFFERENT, EQUAL, NOT_SENT, REFUSED
@@ -89,6 +89,7 @@ def add(command: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help="longest time for one boot with up to 8000 packets (default: 600)",
     )
+    add_executor(command)
     command.add_argument("--quiet", action="store_true", help="no progress, only the result")
     command.set_defaults(run=_run)
 
@@ -98,16 +99,21 @@ def _run(options: argparse.Namespace) -> int:
         if path and not path.parent.is_dir():
             raise UsageError(f"cannot write {path}: there is no folder {path.parent}")
     screen = TerminalScreen(quiet=options.quiet)
-    wanted = Options(
-        seed=options.seed,
-        count=options.count,
-        only=options.only,
-        kernel=options.kernel,
-        replay=options.replay,
-        timeout=options.timeout,
-    )
-    report = _way(options)(wanted, screen)
-    screen.close()
+    compared = _way(options)
+    try:
+        with executor(options, screen) as machines:
+            wanted = Options(
+                seed=options.seed,
+                count=options.count,
+                only=options.only,
+                kernel=options.kernel,
+                replay=options.replay,
+                timeout=options.timeout,
+                machines=machines,
+            )
+            report = compared(wanted, screen)
+    finally:
+        screen.close()
     shown = gro_table(report) if isinstance(report, gro.Report) else table(report)
     print(printable_lines(shown))
     if report.differences:

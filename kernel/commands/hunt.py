@@ -6,12 +6,14 @@ import argparse
 import json
 import re
 import time
+from concurrent.futures import Executor
 from pathlib import Path
+from typing import Any
 
-from gso.kernel.commands.common import add_results, add_shard, add_words
-from gso.kernel.hunting import rules
+from gso.kernel.commands.common import add_executor, add_results, add_shard, add_words, executor
+from gso.kernel.hunting import merge, rules
 from gso.kernel.hunting.findings import RESULTS, leave, summary, text
-from gso.kernel.hunting.run import Options, hunt
+from gso.kernel.hunting.run import Options, hunt, hunt_on
 from gso.kernel.report.terminal import TerminalScreen
 from gso.kernel.scenarios import DEFAULT_FAULT, named
 
@@ -61,6 +63,7 @@ def add(command: argparse.ArgumentParser) -> None:
         f"leave these kinds out{which}",
     )
     add_results(command)
+    add_executor(command)
     command.add_argument("--json", action="store_true", help="for machines")
     command.add_argument("--quiet", action="store_true", help="no progress, only the result")
     command.set_defaults(run=_hunt)
@@ -88,9 +91,32 @@ def _hunt(options: argparse.Namespace) -> int:
         stacks=options.stacks,
     )
     screen = TerminalScreen(quiet=options.quiet)
-    found = hunt(wanted, folder, screen)
+    with executor(options, screen) as machines:
+        if machines:
+            return _told(_spread(machines, wanted, folder, screen), folder, options)
+        found = hunt(wanted, folder, screen)
     leave(found, rules.read(), folder)
-    result = json.dumps(summary(found), indent=1)
+    return _told((summary(found), text(found)), folder, options)
+
+
+def _spread(
+    machines: Executor, wanted: Options, folder: Path, screen: TerminalScreen
+) -> tuple[dict[str, Any], str]:
+    """Hunt in parts; return what they found together, as data and for people."""
+    folder.mkdir(parents=True)
+    parts = hunt_on(machines, wanted, folder, screen)
+    summaries = []
+    for found, place in parts:
+        leave(found, rules.read(), place)
+        summaries.append(summary(found))
+        (place / RESULTS).write_text(json.dumps(summaries[-1], indent=1))
+    together = merge.of_one_host([place for _, place in parts], summaries, wanted.shard)
+    return together, merge.text(together)
+
+
+def _told(found: tuple[dict[str, Any], str], folder: Path, options: argparse.Namespace) -> int:
+    data, words = found
+    result = json.dumps(data, indent=1)
     (folder / RESULTS).write_text(result)
-    print(result if options.json else text(found))
-    return found.exit_status
+    print(result if options.json else words)
+    return int(data["exit_status"])

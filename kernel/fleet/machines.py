@@ -95,7 +95,7 @@ class _Machines(Executor):
 
     def __init__(self, client: Any, slots: int, acceleration: str, equipment: str) -> None:
         self.slots, self.acceleration, self.equipment = slots, acceleration, equipment
-        self._client = client
+        self._client, self._ended = client, False
         self._pool = ThreadPoolExecutor(2 * slots + 2, thread_name_prefix="cluster")
         self._stop = f"gso-stop-{uuid.uuid4().hex}"
         self._deliveries: dict[str, threading.Lock] = defaultdict(threading.Lock)
@@ -106,6 +106,11 @@ class _Machines(Executor):
             raise TypeError("a cluster's machines boot jobs and do nothing else")
         return self._pool.submit(self._boot, job)
 
+    def end(self) -> None:
+        """End what is under way; nothing is begun any more."""
+        self._ended = True
+        worker.event(self._stop, self._client).set()
+
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Wait for what is queued."""
         self._pool.shutdown(wait, cancel_futures=cancel_futures)
@@ -113,6 +118,8 @@ class _Machines(Executor):
     def _boot(self, job: Job) -> Result:
         begun = time.monotonic()
         try:
+            if self._ended:
+                raise TestBedError("cluster", "it was ended before it began")
             return self._result(job)
         except GuestFileError as error:
             failed = TestBedError("guest", str(error))
@@ -126,9 +133,12 @@ class _Machines(Executor):
         topic = f"gso-progress-{uuid.uuid4().hex}"
         said = _Progress(job.folder)
         self._client.subscribe_topic(topic, said.take)
+        order = _order(job, topic, self._stop)
         try:
-            found = self._journey(job, _order(job, topic, self._stop))
+            found = self._journey(job, order)
         finally:
+            for one in order.inputs:
+                one.archive.unlink(missing_ok=True)
             self._client.unsubscribe_topic(topic)
             said.end()
         if isinstance(found, Result):
@@ -142,7 +152,7 @@ class _Machines(Executor):
         """Send an order until a worker that has all it needs has done it."""
         archives = {one.digest: one.archive for one in order.parcels()}
         for _ in range(_MOST_JOURNEYS):
-            found = self._ended(job, order)
+            found = self._outcome(job, order)
             if isinstance(found, Result) or "result" in found:
                 return found
             if "refused" in found:
@@ -172,13 +182,13 @@ class _Machines(Executor):
         except worker_died():
             raise _GoneError from None
 
-    def _ended(self, job: Job, order: Order) -> Any:
+    def _outcome(self, job: Job, order: Order) -> Any:
         future = self._client.submit(worker.boot, order, resources={MACHINES: 1}, pure=False)
         begun = time.monotonic()
 
         def pass_on_stop() -> None:
             if job.stop.exists():
-                worker.event(self._stop, self._client).set()
+                self.end()
 
         try:
             return awaited(self._client, future, pass_on_stop)
@@ -212,6 +222,7 @@ def _order(job: Job, topic: str, stop: str) -> Order:
         job.timeout,
         topic,
         stop,
+        tuple(parcels.made(one, one.name) for one in job.inputs),
     )
 
 

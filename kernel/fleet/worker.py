@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import platform
+import shutil
 import tempfile
 import threading
 import uuid
@@ -46,10 +47,12 @@ class Order:
     timeout: float
     topic: str
     stop: str
+    inputs: tuple[Parcel, ...] = ()
 
     def parcels(self) -> list[Parcel]:
         """Return all that it needs."""
-        return [self.image, *self.modules, *([self.tree] if self.tree else [])]
+        tree = [self.tree] if self.tree else []
+        return [self.image, *self.modules, *tree, *self.inputs]
 
 
 def describe() -> dict[str, Any]:
@@ -100,9 +103,12 @@ def boot(order: Order) -> dict[str, Any]:
         tree = order.tree.place if order.tree else None
         modules = tuple(one.place for one in order.modules)
         kernel = Bootable(order.image.place, modules, _release(tree) if tree else None)
-        job = Job(kernel, order.plan, folder, order.timeout, stop)
+        given = tuple(one.place for one in order.inputs)
+        job = Job(kernel, order.plan, folder, order.timeout, stop, inputs=given)
         with _told(worker, event(order.stop, get_client()), order.topic, folder):
             result = jobs.run(job)
+        for one in order.inputs:  # another boot has others
+            shutil.rmtree(one.place.parent, ignore_errors=True)
         found = {**vars(result), "log": result.log.name if result.log else None}
         return {**said, "result": found, "evidence": parcels.pack(folder)}
 

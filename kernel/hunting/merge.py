@@ -28,6 +28,18 @@ def merge(folders: Sequence[Path], results: Sequence[dict[str, Any]]) -> dict[st
         return _merged(folders, results)
 
 
+def of_one_host(
+    folders: Sequence[Path], results: Sequence[dict[str, Any]], shard: tuple[int, int]
+) -> dict[str, Any]:
+    """Return the summary of a hunt, itself a part of so many, whose parts were done at once."""
+    index, count = shard
+    parts = [
+        {**one, "shard": [(one["shard"][0] - index) // count + 1, one["shard"][1] // count]}
+        for one in results
+    ]
+    return {**merge(folders, parts), "shard": list(shard)}
+
+
 def _merged(folders: Sequence[Path], results: Sequence[dict[str, Any]]) -> dict[str, Any]:
     first = results[0]
     seen: dict[int, Path] = {}

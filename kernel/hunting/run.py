@@ -6,17 +6,20 @@ import json
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from gso.kernel import guest_files
+from gso.kernel.bootable import Bootable
 from gso.kernel.errors import TestBedError
 from gso.kernel.guest.stacks import MOST_LAYERS, Rules, Stack, draw, way
 from gso.kernel.hunting import rules
-from gso.kernel.machine import channel, vm
-from gso.kernel.machine.vm import VmLostError
+from gso.kernel.machine import channel, jobs
+from gso.kernel.machine.jobs import Job, Result
 from gso.kernel.progress import Progress
 from gso.kernel.trees.patches import Patch
 from gso.kernel.trees.single import Single, make
@@ -84,17 +87,76 @@ class Hunt:
 
 
 def hunt(options: Options, folder: Path, progress: Progress) -> Hunt:
-    """Hunt; ``folder`` gets the evidence.
+    """Hunt on this machine; ``folder`` gets the evidence.
 
     Raises:
         UsageError: a word names no rule.
         TestBedError: no machine measures anything.
     """
-    chosen, begun = rules.chosen(options.only, options.without), time.monotonic()
-    found = Hunt(options)
+    rules.chosen(options.only, options.without)
+    with made(options, progress) as kernel:
+        return hunt_in(kernel, options, folder, progress)
+
+
+def hunt_on(
+    machines: Executor, options: Options, folder: Path, progress: Progress
+) -> list[tuple[Hunt, Path]]:
+    """Hunt on the machines of a cluster, each of which has a part of the stacks.
+
+    Return each part with the folder of its evidence: those that ``--shard`` would have left. One in
+    which no machine measures anything is left out.
+
+    Raises:
+        UsageError: a word names no rule.
+        TestBedError: no machine measures anything.
+    """
+    rules.chosen(options.only, options.without)
+    found: list[tuple[Hunt, Path]] = []
+    with made(options, progress) as kernel, jobs.waiting(machines) as pool:
+        under_way = [
+            (pool.submit(hunt_in, kernel, part, place, progress, machines), place)
+            for part, place in _parts(options, folder, jobs.slots(machines))
+        ]
+        for future, place in under_way:
+            try:
+                found.append((future.result(), place))
+            except TestBedError as error:
+                failed = error
+                progress.note(f"{place.name}: {error}")
+    if not found:
+        raise failed
+    return found
+
+
+def _parts(options: Options, folder: Path, slots: int) -> Iterator[tuple[Options, Path]]:
+    """Divide a hunt, which may be a part itself."""
+    index, count = options.shard
+    number = min(slots, len(options.stacks)) if options.stacks else slots
+    for at in range(number):
+        shard = index + count * at, count * number
+        part = replace(options, shard=shard, stacks=options.stacks[at::number])
+        yield part, folder / f"part-{at + 1}"
+
+
+@contextmanager
+def made(options: Options, progress: Progress) -> Iterator[Bootable]:
+    """Make the kernel ready."""
     fix = Patch.read(options.fix) if options.fix else None
     with tempfile.TemporaryDirectory(prefix="gso-kernel-") as name:
-        kernel = make(Single(options.kernel, fix=fix), Path(name, "build.log"), progress)
+        yield make(Single(options.kernel, fix=fix), Path(name, "build.log"), progress)
+
+
+def hunt_in(
+    kernel: Bootable,
+    options: Options,
+    folder: Path,
+    progress: Progress,
+    machines: Executor | None = None,
+) -> Hunt:
+    """Hunt in a kernel, boot after boot."""
+    chosen, begun = rules.chosen(options.only, options.without), time.monotonic()
+    found = Hunt(options)
+    with tempfile.TemporaryDirectory(prefix="gso-kernel-") as name:
         found.kernel = kernel.image.name.removeprefix("vmlinuz-")
         left = list(options.stacks)
         first, step = options.shard[0] - 1, options.shard[1]
@@ -109,7 +171,9 @@ def hunt(options: Options, folder: Path, progress: Progress) -> Hunt:
             }
             progress.stage(f"booting, from stack {left[0] if left else first} on")
             evidence = folder / f"boot-{boot}"
-            lost = _boot(kernel, plan, evidence, Path(name, f"stop-{boot}"))
+            timeout = seconds + _GRACE_SECONDS
+            job = Job(kernel, {"hunt": plan}, evidence, timeout, Path(name, f"stop-{boot}"))
+            lost = _lost(jobs.done(job, machines))
             done = _gather(found, chosen, evidence, lost)
             first = max(done, default=first - step) + step
             left = [number for number in left if number not in done]
@@ -125,15 +189,14 @@ def hunt(options: Options, folder: Path, progress: Progress) -> Hunt:
     return found
 
 
-def _boot(kernel: Any, plan: dict[str, Any], folder: Path, stop: Path) -> VmLostError | None:
-    try:
-        vm.boot(kernel, {"hunt": plan}, folder, timeout=plan["seconds"] + _GRACE_SECONDS, stop=stop)
-    except VmLostError as lost:
-        return lost
-    return None
+def _lost(result: Result) -> str | None:
+    """Return why the machine ended before its time, if it did."""
+    if result.status == "failed":
+        raise result.error()
+    return None if result.status == "done" else result.message
 
 
-def _gather(found: Hunt, chosen: Rules, folder: Path, lost: VmLostError | None) -> list[int]:
+def _gather(found: Hunt, chosen: Rules, folder: Path, lost: str | None) -> list[int]:
     """Add what a boot tells; return the numbers of the stacks that are done with."""
     done: list[int] = []
     begun: dict[str, Any] | None = None
@@ -146,9 +209,9 @@ def _gather(found: Hunt, chosen: Rules, folder: Path, lost: VmLostError | None) 
                 _add(found, chosen, folder, begun, event)
                 done.append(event["number"])
                 begun = None
-    if lost and begun:
+    if lost is not None and begun:
         # The stack that the machine died of costs itself alone.
-        found.lost.append({"number": begun["number"], "text": begun["text"], "why": lost.message})
+        found.lost.append({"number": begun["number"], "text": begun["text"], "why": lost})
         found.outcomes["machine lost"] += 1
         done.append(begun["number"])
     return done

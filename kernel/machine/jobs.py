@@ -8,7 +8,9 @@ that boots elsewhere (:mod:`gso.kernel.fleet`) carries both there and back.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -28,7 +30,8 @@ Status = Literal["done", "crashed", "hung", "lost", "failed"]
 class Job:
     """Boot this kernel, perform this plan, leave the evidence in this folder.
 
-    ``kept``: takes the machine over when it has results; only on this machine.
+    ``kept``: takes the machine over when it has results; only on this machine. ``inputs``: files
+    that the guest finds in :data:`gso.kernel.machine.share.GIVEN`.
     """
 
     kernel: Bootable
@@ -37,6 +40,7 @@ class Job:
     timeout: float
     stop: Path
     kept: KeptMachine | None = None
+    inputs: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,7 @@ def run(job: Job) -> Result:
             timeout=job.timeout,
             stop=job.stop,
             kept=job.kept,
+            inputs=job.inputs,
         )
     except GuestFileError as found:
         error = TestBedError("guest", str(found))
@@ -88,6 +93,24 @@ def run(job: Job) -> Result:
         return Result("done", seconds, guest, equipment=equipment())
     seconds = round(time.monotonic() - begun, 2)
     return Result(status, seconds, {}, error.stage, error.message, error.log, error.log_tail)
+
+
+def done(job: Job, machines: Executor | None) -> Result:
+    """Return the result of a job that is done now: by an executor, or else on this machine."""
+    return machines.submit(run, job).result() if machines else run(job)
+
+
+@contextmanager
+def waiting(machines: Executor) -> Iterator[ThreadPoolExecutor]:
+    """Return threads that wait for an executor's machines, which end where something goes wrong."""
+    with ThreadPoolExecutor(slots(machines), thread_name_prefix="waiting") as threads:
+        try:
+            yield threads
+        except BaseException:
+            threads.shutdown(wait=False, cancel_futures=True)
+            if end := getattr(machines, "end", None):
+                end()
+            raise
 
 
 def slots(machines: Executor) -> int:

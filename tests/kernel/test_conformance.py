@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from random import Random
 
 import pytest
 from gso.kernel.commands.conformance import table
-from gso.kernel.conformance.tunnels import malformed, outcomes, packets, records
+from gso.kernel.conformance.tunnels import malformed, outcomes, packets, records, run
 from gso.kernel.conformance.tunnels.compare import DIFFERENT, EQUAL, NOT_SENT, REFUSED, judge
 from gso.kernel.conformance.tunnels.devices import DIRECT, PORTS, devices
 from gso.kernel.conformance.tunnels.outcomes import Outcome, Super
 from gso.kernel.conformance.tunnels.run import Report
 from gso.kernel.conformance.types import requests
 from gso.kernel.conformance.types.lists import LISTS
+from gso.kernel.errors import TestBedError
 from gso.kernel.guest.records import GSO_TCPV4, GSO_UDP, GSO_UDP_L4, LISTED, OUTCOME, REQUEST
 
 import gso
@@ -244,6 +247,57 @@ def test_refusals_of_both_are_no_difference():
     packet.gso_type = 0
     packet.flags = 0
     assert judge(NONE, Outcome(0, packet, 22, [], [])).verdict == DIFFERENT
+
+
+class Cluster(ThreadPoolExecutor):
+    """Stands for the machines of a cluster."""
+
+    slots = 3
+    ended = False
+
+    def end(self) -> None:
+        self.ended = True
+
+
+def test_a_cluster_boots_several_at_once_and_answers_in_order():
+    together = threading.Barrier(3)
+
+    def boot(lot):
+        together.wait(60)  # all three are under way, or it breaks
+        yield from (word * 2 for word in lot)
+
+    lots = run.pieces(iter("abcdefghi"), 3)
+    with Cluster(3) as machines:
+        found = run.boots(run.Options(machines=machines), Silent(), lots, boot)
+        assert list(map("".join, found)) == ["aabbcc", "ddeeff", "gghhii"]
+    here = run.boots(run.Options(), Silent(), run.pieces(iter("ab"), 1), lambda lot: iter(lot * 2))
+    assert list(map("".join, found_by(here))) == ["aa", "bb"]
+
+
+def found_by(answers):
+    return [list(each) for each in answers]
+
+
+def test_what_goes_wrong_at_a_worker_ends_the_others():
+    def boot(lot):
+        raise TestBedError("vm", f"lost with {lot}")
+        yield
+
+    with Cluster(3) as machines:
+        found = run.boots(
+            run.Options(machines=machines), Silent(), run.pieces(iter("abcd"), 1), boot
+        )
+        with pytest.raises(TestBedError, match="lost with"):
+            list(found)
+        assert machines.ended
+
+
+class Silent:
+    def stage(self, text):
+        pass
+
+    def note(self, text):
+        pass
 
 
 def test_differences_can_be_sent_again(tmp_path):

@@ -6,9 +6,12 @@ import sys
 
 import pytest
 from gso.kernel import cli
+from gso.kernel.bootable import Bootable
 from gso.kernel.edition import edition
 from gso.kernel.errors import TestBedError
 from gso.kernel.fleet import machines, parcels
+from gso.kernel.machine import jobs
+from gso.kernel.machine.jobs import Job
 
 from fake_machines import alike, results
 from fake_machines import fake_machines as made_up
@@ -81,6 +84,31 @@ def test_what_workers_have_booted_is_reused(cluster, tmp_path):
     ):
         assert boot["host"] == earlier["host"] != ""
         assert boot["reused"].endswith(earlier["folder"])
+
+
+def test_inputs_go_with_a_boot_and_are_not_kept(cluster, tmp_path):
+    image, packets = tmp_path / "patched-image", tmp_path / "packets.bin"
+    image.write_bytes(b"image")
+    with machines.machines(cluster(), print) as executor:
+        for number in range(3):
+            packets.write_bytes(bytes([number]) * 100)
+            place = tmp_path / f"boot{number}"
+            job = Job(Bootable(image), {}, place, 60, tmp_path / "stop", inputs=(packets,))
+            assert jobs.done(job, executor).status == "done"
+            assert (place / "packets.bin.seen").read_bytes() == bytes([number]) * 100
+    assert list((tmp_path / "workers").rglob("patched-image"))
+    assert not list((tmp_path / "workers").rglob("packets.bin"))
+    assert len(list((tmp_path / "cache" / "parcels").glob("*.zip"))) == 1
+
+
+def test_nothing_begins_after_the_end(cluster, tmp_path):
+    image = tmp_path / "patched-image"
+    image.write_bytes(b"image")
+    with machines.machines(cluster(workers=1), print) as executor:
+        executor.end()
+        job = Job(Bootable(image), {}, tmp_path / "boot", 60, tmp_path / "stop")
+        result = jobs.done(job, executor)
+    assert (result.status, result.message) == ("failed", "it was ended before it began")
 
 
 def test_workers_of_several_makes_reuse_nothing():

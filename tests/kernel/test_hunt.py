@@ -8,6 +8,8 @@ import re
 import struct
 import subprocess
 import xml.etree.ElementTree as ET
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +17,7 @@ import jsonschema
 import pytest
 from gso.kernel import cli
 from gso.kernel.bootable import Bootable
+from gso.kernel.commands import hunt as command
 from gso.kernel.errors import UsageError
 from gso.kernel.guest import hunt as guest
 from gso.kernel.guest import push
@@ -24,7 +27,7 @@ from gso.kernel.hunting import drawing, rules, run
 from gso.kernel.hunting.findings import SCHEMA, name
 from gso.kernel.hunting.known import read, recognised
 from gso.kernel.hunting.script import script
-from gso.kernel.machine import messages
+from gso.kernel.machine import messages, vm
 from gso.kernel.machine.vm import VmLostError
 
 RULES = rules.read()
@@ -275,7 +278,7 @@ def machines(monkeypatch, tmp_path):
                 messages.read(line.encode())
                 log.write(line + "\n")
 
-    monkeypatch.setattr(run.vm, "boot", boot)
+    monkeypatch.setattr(vm, "boot", boot)
     monkeypatch.setattr(run, "make", lambda *_: Bootable(tmp_path / "vmlinuz-6.12.117"))
     boot.plans, boot.deadly = plans, deadly
     return boot
@@ -316,6 +319,90 @@ def test_shards_share_the_stacks(machines, tmp_path, capsys):
     counts = [hunted(tmp_path / i, capsys, "--shard", f"{i}/3")["stacks"] for i in "123"]
     assert counts == [14, 13, 13]
     assert [(plan["first"], plan["step"]) for plan in machines.plans] == [(0, 3), (1, 3), (2, 3)]
+
+
+class Cluster(ThreadPoolExecutor):
+    """Stands for the machines of a cluster."""
+
+    slots = 3
+    ended = False
+
+    def end(self) -> None:
+        self.ended = True
+
+
+@pytest.fixture
+def cluster(monkeypatch):
+    made = Cluster(3)
+    monkeypatch.setattr(command, "executor", lambda *_: nullcontext(made))
+    return made
+
+
+def sums(result: dict) -> dict:
+    kinds = {
+        kind: counts["clean"] for kind, counts in result["kinds"].items() if counts.get("clean")
+    }
+    return {key: result[key] for key in ("stacks", "legal", "judged", "shard", "outcomes")} | kinds
+
+
+def test_workers_share_the_stacks_and_find_what_one_host_finds(machines, tmp_path, capsys, request):
+    alone = hunted(tmp_path / "alone", capsys, "--seed", "3")
+    before = len(machines.plans)
+    request.getfixturevalue("cluster")
+    together = hunted(tmp_path / "together", capsys, "--seed", "3")
+    ways = sorted((plan["first"], plan["step"]) for plan in machines.plans[before:])
+    assert ways == [(0, 3), (1, 3), (2, 3)]
+    assert sums(together) == sums(alone)
+    assert {one["text"] for one in together["findings"]} >= {
+        one["text"] for one in alone["findings"]
+    }
+    assert not together["missing"]
+    (folder,) = (tmp_path / "together" / "r").iterdir()
+    assert {path.name for path in folder.iterdir()} == {"hunt.json", "part-1", "part-2", "part-3"}
+    assert list(folder.glob("part-*/*-ipvs-gue*/reproduce.sh"))
+
+
+@pytest.mark.usefixtures("cluster")
+def test_workers_share_a_part(machines, tmp_path, capsys):
+    result = hunted(tmp_path, capsys, "--shard", "2/2")
+    assert sorted((plan["first"], plan["step"]) for plan in machines.plans) == [
+        (1, 6),
+        (3, 6),
+        (5, 6),
+    ]
+    assert (result["stacks"], result["shard"], result["missing"]) == (20, [2, 2], [])
+    assert hunted(tmp_path / "2", capsys, "--stack", "7", "--stack", "9")["stacks"] == 2
+
+
+def test_a_part_without_machines_is_missing_and_nothing_is_called_whole(
+    machines, tmp_path, capsys, monkeypatch, cluster
+):
+    real = vm.boot
+
+    def boot(kernel, plan, folder, **rest):
+        if plan["hunt"]["first"] in broken:
+            raise VmLostError("it never started", folder)
+        real(kernel, plan, folder, **rest)
+
+    broken = {1}
+    monkeypatch.setattr(vm, "boot", boot)
+    result = hunted(tmp_path, capsys, "--only", "vxlan")
+    assert (result["exit_status"], result["missing"], result["stacks"]) == (125, [2], 27)
+    broken |= {0, 2}
+    assert cli.main(["hunt", "--results", str(tmp_path / "none")]) == 125
+    assert "machines measured nothing" in capsys.readouterr().err
+    assert cluster.ended is False
+    assert machines.plans
+
+
+@pytest.mark.usefixtures("machines")
+def test_an_interrupt_ends_the_machines_of_the_cluster(tmp_path, monkeypatch, cluster):
+    def boot(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(vm, "boot", boot)
+    assert cli.main(["hunt", "--results", str(tmp_path)]) == 130
+    assert cluster.ended
 
 
 def test_one_stack_can_be_asked_for_alone(machines, tmp_path, capsys):

@@ -8,7 +8,6 @@ import lzma
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from itertools import islice
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -26,7 +25,7 @@ from gso.kernel.conformance.gro.compare import (
     stays_below,
 )
 from gso.kernel.conformance.gro.streams import Stream
-from gso.kernel.conformance.tunnels.run import Options, boot_in
+from gso.kernel.conformance.tunnels.run import Options, boot_in, boots, pieces
 from gso.kernel.errors import UsageError
 from gso.kernel.guest.records import CHECKSUM_PARTIAL, LENGTH, MERGED, STREAM, with_length
 from gso.kernel.machine.share import GIVEN
@@ -116,9 +115,13 @@ def compare(options: Options, progress: Progress) -> Report:
     bootable = Bootable(kernel.image, modules_folder=kernel.modules_folder)
     report = Report(f"Debian {kernel.release}", options.seed, release=kernel.release)
     number = 0
-    while sent := list(islice(source, _PER_BOOT)):
-        progress.stage(f"booting, and sending {len(sent)} streams")
-        for one in _boot(options, bootable, sent, report):
+    for judged in boots(
+        options,
+        progress,
+        pieces(source, _PER_BOOT),
+        lambda sent: _boot(options, bootable, sent, report),
+    ):
+        for one in judged:
             report.add(one, number)
             number += 1
     return report
@@ -154,7 +157,7 @@ def _boot(
                 "streams": str(GIVEN / "streams.bin"),
             }
         }
-        guest = boot_in(folder, bootable, plan, options.timeout, folder / "streams.bin")
+        guest = boot_in(options, folder, bootable, plan, folder / "streams.bin")
         report.refused |= guest["refused"]
         source = io.BytesIO(guest_files.read(folder / "vm" / "outcome.bin"))
         for stream in sent:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import tempfile
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, Future
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, TypeVar
 
 from gso.kernel.bootable import Bootable
 from gso.kernel.conformance.tunnels import malformed, outcomes, packets, records
@@ -17,12 +18,16 @@ from gso.kernel.conformance.tunnels.compare import DIFFERENT, Judged, Tally, jud
 from gso.kernel.conformance.tunnels.devices import DIRECT, STRAIGHT, TAP, Device, devices
 from gso.kernel.conformance.tunnels.packets import Packet
 from gso.kernel.errors import UsageError
-from gso.kernel.machine import vm
+from gso.kernel.machine import jobs
+from gso.kernel.machine.jobs import Job
 from gso.kernel.machine.share import GIVEN
 from gso.kernel.progress import Progress
 from gso.kernel.trees import debian
 
 from gso.versions import nearest
+
+_T = TypeVar("_T")
+_J = TypeVar("_J")
 
 _MALFORMED = 0.8  # of the packets for the segmenting device
 _PER_BOOT = 8000
@@ -35,7 +40,7 @@ class Options:
     """The packets to try. The same seed, count and selection make the same packets.
 
     ``only``: words of which a device's kind must have one. ``replay``: packets of an earlier run
-    instead.
+    instead. ``machines``: those of a cluster; ``None``: this one.
     """
 
     seed: int = 0
@@ -44,6 +49,7 @@ class Options:
     kernel: str | None = None
     replay: Path | None = None
     timeout: float = 600.0
+    machines: Executor | None = None
 
 
 @dataclass
@@ -105,9 +111,13 @@ def compare(options: Options, progress: Progress) -> Report:
     kept: Counter[tuple[object, ...]] = Counter()
     samples: list[dict[str, Any]] = []
     number = 0
-    while sent := list(islice(source, _PER_BOOT)):
-        progress.stage(f"booting, and sending {len(sent)} packets")
-        for one in _boot(options, bootable, known, sent, report):
+    for judged in boots(
+        options,
+        progress,
+        pieces(source, _PER_BOOT),
+        lambda sent: _boot(options, bootable, known, sent, report),
+    ):
+        for one in judged:
             report.add(one, number)
             number += 1
         samples += _thinned(report.samples, kept)
@@ -128,19 +138,60 @@ def _boot(
         given = folder / "packets.bin"
         outcomes.write_packets(given, sent)
         used = {number for number, _ in sent}
-        guest = boot_in(folder, bootable, _plan(known, used), options.timeout, given)
+        guest = boot_in(options, folder, bootable, _plan(known, used), given)
         kinds = {device.name: device.kind for device in known}
         report.refused |= {kinds[name]: why for name, why in guest["refused"].items()}
         for outcome in outcomes.read(folder / "vm", sent):
             yield judge(known[outcome.device], outcome, nearest(report.release))
 
 
+def pieces(source: Iterator[_T], size: int) -> Iterator[list[_T]]:
+    """Cut what is to be sent into the lots of one boot each."""
+    while sent := list(islice(source, size)):
+        yield sent
+
+
+def boots(
+    options: Options,
+    progress: Progress,
+    lots: Iterator[list[_T]],
+    boot: Callable[[list[_T]], Iterator[_J]],
+) -> Iterator[Iterable[_J]]:
+    """Boot for each lot, and yield what came of it, in order.
+
+    A cluster does as many at once as it has machines. Each boot is begun when its lot is made.
+    """
+    if options.machines is None:
+        for lot in lots:
+            progress.stage(f"booting, and sending {len(lot)}")
+            yield boot(lot)
+        return
+    slots = jobs.slots(options.machines)
+    under_way: deque[Future[list[_J]]] = deque()
+    with jobs.waiting(options.machines) as pool:
+        for lot in lots:
+            progress.stage(f"booting at a worker, and sending {len(lot)}")
+            under_way.append(pool.submit(_all, boot, lot))
+            if len(under_way) == slots:
+                yield under_way.popleft().result()
+        while under_way:
+            yield under_way.popleft().result()
+
+
+def _all(boot: Callable[[list[_T]], Iterator[_J]], lot: list[_T]) -> list[_J]:
+    return list(boot(lot))
+
+
 def boot_in(
-    folder: Path, bootable: Bootable, plan: dict[str, Any], timeout: float, given: Path
+    options: Options, folder: Path, bootable: Bootable, plan: dict[str, Any], given: Path
 ) -> dict[str, Any]:
     """Boot with a plan and a file, in a folder that goes afterwards; return the guest's results."""
-    stop = folder / "stop"
-    return vm.boot(bootable, plan, folder / "vm", timeout=timeout, stop=stop, inputs=[given])
+    place, stop = folder / "vm", folder / "stop"
+    job = Job(bootable, plan, place, options.timeout, stop, inputs=(given,))
+    result = jobs.done(job, options.machines)
+    if result.status != "done":
+        raise result.error()
+    return result.guest
 
 
 def _made(options: Options, known: list[Device]) -> Iterator[tuple[int, Packet]]:

@@ -10,7 +10,6 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from random import Random
 from typing import Any, Literal
@@ -20,7 +19,7 @@ from gso.kernel.bootable import Bootable
 from gso.kernel.conformance.tunnels.compare import DIFFERENT, EQUAL, NOT_SENT, REFUSED, same
 from gso.kernel.conformance.tunnels.devices import PORTS
 from gso.kernel.conformance.tunnels.records import outer_family
-from gso.kernel.conformance.tunnels.run import Options, Report, boot_in
+from gso.kernel.conformance.tunnels.run import Options, Report, boot_in, boots, pieces
 from gso.kernel.conformance.types import requests
 from gso.kernel.conformance.types.lists import LISTS
 from gso.kernel.conformance.types.requests import WRAPPERS, Device, Request
@@ -224,9 +223,13 @@ def compare(options: Options, progress: Progress) -> Report:
     report = Report(f"Debian {kernel.release}", options.seed)
     kept: Counter[tuple[object, ...]] = Counter()
     number = 0
-    while sent := list(islice(source, _PER_BOOT)):
-        progress.stage(f"booting, and segmenting {len(sent)} packets")
-        for outcome in _boot(options, bootable, sent):
+    for outcomes in boots(
+        options,
+        progress,
+        pieces(source, _PER_BOOT),
+        lambda sent: _boot(options, bootable, sent),
+    ):
+        for outcome in outcomes:
             _add(report, judge(outcome, nearest(kernel.release)), number, kept)
             number += 1
     return report
@@ -275,7 +278,7 @@ def _boot(options: Options, bootable: Bootable, sent: Sequence[Request]) -> Iter
             for request in sent:
                 sink.write(with_length(request.pack()))
         plan = {"types": {"requests": str(GIVEN / "requests.bin")}}
-        boot_in(folder, bootable, plan, options.timeout, folder / "requests.bin")
+        boot_in(options, folder, bootable, plan, folder / "requests.bin")
         source = io.BytesIO(guest_files.read(folder / "vm" / "outcome.bin"))
         for request in sent:
             with guest_files.understood("outcome.bin"):
