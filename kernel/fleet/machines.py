@@ -137,8 +137,7 @@ class _Machines(Executor):
         try:
             found = self._journey(job, order)
         finally:
-            for one in order.inputs:
-                one.archive.unlink(missing_ok=True)
+            self._forget(order)
             self._client.unsubscribe_topic(topic)
             said.end()
         if isinstance(found, Result):
@@ -165,6 +164,17 @@ class _Machines(Executor):
         with self._deliveries[address], suppress(_GoneError):
             for digest in self._at(address, _lacking, sorted(wanted)):
                 self._at(address, parcels.store, digest, wanted[digest].read_bytes())
+
+    def _forget(self, order: Order) -> None:
+        """Keep nowhere what no other boot needs."""
+        if not order.inputs:
+            return
+        digests = [one.digest for one in order.inputs]
+        for address in list(self._deliveries):
+            with suppress(_GoneError, ClusterError):
+                self._at(address, parcels.forget, digests)
+        for one in order.inputs:
+            one.archive.unlink(missing_ok=True)
 
     def _at(self, address: str, function: Callable[..., Any], *arguments: Any) -> Any:
         """Have one worker call a function. Raises _GoneError where it dies before it has."""

@@ -120,6 +120,12 @@ def _write(path: Path, content: bytes) -> None:
     partial.replace(path)
 
 
+def forget(digests: list[str]) -> None:
+    """Take parcels out of this host's cache."""
+    for digest in digests:
+        shutil.rmtree(cache_folder() / _FOLDER / digest, ignore_errors=True)
+
+
 def store(digest: str, data: bytes) -> None:
     """Put a parcel into this host's cache, whole or not at all."""
     found = hashlib.sha256(data).hexdigest()[:32]

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import os
 import platform
-import shutil
 import tempfile
 import threading
 import uuid
@@ -107,8 +106,6 @@ def boot(order: Order) -> dict[str, Any]:
         job = Job(kernel, order.plan, folder, order.timeout, stop, inputs=given)
         with _told(worker, event(order.stop, get_client()), order.topic, folder):
             result = jobs.run(job)
-        for one in order.inputs:  # another boot has others
-            shutil.rmtree(one.place.parent, ignore_errors=True)
         found = {**vars(result), "log": result.log.name if result.log else None}
         return {**said, "result": found, "evidence": parcels.pack(folder)}
 
