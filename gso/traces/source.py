@@ -8,7 +8,8 @@ import io
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
 
@@ -18,6 +19,7 @@ from gso.errors import GsoError
 from gso.traces.container_log import is_container_log, joined
 from gso.traces.mail import is_mail, is_quoted, unfolded
 from gso.traces.pretty import compacted, is_pretty, without_around
+from gso.traces.terminal import fed, is_fed_by_returns
 
 __all__ = ["LogFile", "Source", "check_text", "intact", "refuse_unknown"]
 
@@ -76,24 +78,24 @@ class LogFile:
         self.rest = _expanded(magic, file)
         self.start = _fill(self.rest, _SAMPLE)
         if self.start.startswith(_UTF16_MARKS) and not self.start.startswith(_UTF32_MARKS):
-            self.rest = _buffered(_Text(_from_utf16(self.start, self.rest)))
-            self.start = _fill(self.rest, _SAMPLE)
+            self._convert(_from_utf16)
         self.start = self.start.removeprefix(codecs.BOM_UTF8)
+        if is_fed_by_returns(self.start):
+            self._convert(fed)
         if is_mail(self.start):
-            self.size = 0
-            mail = _buffered(_Rest(self.start, self.rest))
-            self.rest = _buffered(_Text(unfolded(mail, quoted=is_quoted(self.start))))
-            self.start = _fill(self.rest, _SAMPLE)
+            self._convert(partial(unfolded, quoted=is_quoted(self.start)))
         if is_container_log(self.start):
-            lines = _buffered(_Rest(self.start, self.rest))
-            self.rest = _buffered(_Text(joined(lines)))
-            self.start = _fill(self.rest, _SAMPLE)
+            self._convert(joined)
         if is_pretty(self.start):
-            self.size = 0
-            lines = _buffered(_Rest(without_around(self.start), self.rest))
-            self.rest = _buffered(_Text(compacted(lines)))
-            self.start = _fill(self.rest, _SAMPLE)
+            self.start = without_around(self.start)
+            self._convert(compacted)
         self.more = len(self.start) >= _SAMPLE - len(codecs.BOM_UTF8)
+
+    def _convert(self, convert: Callable[[BinaryIO], Iterator[bytes]]) -> None:
+        """Go on with what another text is made of this one."""
+        self.rest = _buffered(_Text(convert(_buffered(_Rest(self.start, self.rest)))))
+        self.start = _fill(self.rest, _SAMPLE)
+        self.size = 0
 
     def close(self) -> None:
         """Close the file if it was opened here."""
@@ -121,13 +123,11 @@ class _Rest(io.RawIOBase):
         return size
 
 
-def _from_utf16(start: bytes, file: BinaryIO) -> Iterator[bytes]:
+def _from_utf16(file: BinaryIO) -> Iterator[bytes]:
     """Convert UTF-16 with a byte order mark to UTF-8; U+FFFD replaces what is no UTF-16."""
     decoder = codecs.getincrementaldecoder("utf-16")("replace")
-    data = start
-    while data:
+    while data := file.read(_BUFFER):
         yield decoder.decode(data).encode("utf-8", "replace")
-        data = file.read(_BUFFER)
     yield decoder.decode(b"", final=True).encode("utf-8", "replace")
 
 
