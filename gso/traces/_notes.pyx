@@ -38,7 +38,12 @@ def _add_words():
         *("-- cursor:",),
         # people and their terminals
         *("```", "~~~", "$ ", "# ", "#\t", "^C", "root@", "sudo ", "[sudo] ", "~# ", "~$ "),
-        *("Script started on ", "Script done on ", "[-- MARK -- "),
+        *("Script started on ", "Script done on ", "[-- MARK -- ", "--More--", "(END)", "==> "),
+        *("Connected to domain ", "Escape character is "),
+        # fences of bug trackers, continuous integration and diff
+        *("{noformat", "{code", "[code", "[/code", "<details", "</details", "<summary"),
+        *("#+begin_", "#+end_", "##[", "::group::", "::endgroup::"),
+        *("diff --git ", "@@ -", "+++ ", "--- ", "index ", "new file mode "),
     ):
         text = word.encode()
         memcpy(WORDS[words].text, <const char *>text, len(text))

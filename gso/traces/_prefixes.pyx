@@ -62,6 +62,8 @@ cdef const char *after_prefix(const Prefix *prefix, const char *p, const char *e
     cdef const char *old_end = old + prefix.size
     if not prefix.size:
         return NULL
+    if is_blank(old[0]) and p < end and is_digit(p[0]):
+        old = skip_blanks(old, old_end)     # the number of a line, with more digits
     while old < old_end:
         if p == end:
             # A line without text: the blank at its end is gone.

@@ -296,6 +296,8 @@ cdef class PwruScanner(Scanner):
         cdef const char *stop = skip_token(p, end)
         cdef const char *name_end = p
         cdef const char *close
+        if (is_digit(p[0]) or p[0] == c"[") and memchr(p, c":", stop - p) != NULL:
+            return NULL                 # an address and a port
         while name_end < stop and name_end[0] != c"(":
             name_end += 1
         self.row.function = intern(&self.names, p, name_end - p)
@@ -524,8 +526,10 @@ cdef class PwruScanner(Scanner):
             p += 1
         if p == end:
             return True
-        if p[0] == c"." or p[0] == c"'":
-            return end - p > 1 and not is_blank(p[1])
+        if p[0] == c".":
+            return end - p > 1 and is_word(p[1]) and p[1] != c"."
+        if p[0] == c"'":
+            return end - p > 2 and (p[2] == c"'" or p[1] == c"\\")
         if p[0] == c"(":
             close = <const char *>memchr(p, c")", end - p)
             return close != NULL and end - close > 1 and not is_blank(close[1])

@@ -200,11 +200,14 @@ cdef class JsonScanner(Scanner):
         status = self._event(self.object, self.object + size)
         if status == LINE_EVENT:
             self.row.line = self.object_line
+        elif status == LINE_DAMAGED:
+            self._give_up()
+            status = LINE_READ
         self.template.broken = True
         return status
 
     cdef void _give_up(self) noexcept nogil:
-        """Count the object that has no end as damaged: its first line."""
+        """Count an object that has no end, or is no event, as damaged: its first line."""
         cdef int64_t line = self.line
         self.filled = 0
         self.owner = OWNER_DAMAGED
