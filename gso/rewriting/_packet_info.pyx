@@ -36,7 +36,7 @@ cdef packed struct PacketInfo:
     uint8_t blank           # IPv4 headers that lack their checksum, a bit each: BLANK_*
     uint8_t sure            # whether the innermost IP header's version and length can be right
     uint8_t plausible       # whether that header's checksum is right, or left to a device
-    uint8_t fragment        # whether the innermost IP packet is a fragment
+    uint8_t fragment        # whether the innermost IP packet, or the outer one, is a fragment
     uint8_t carried         # IP protocol that the innermost IP header announces
     int64_t length          # bytes of the innermost IP packet, or 0
     uint8_t[16] source
@@ -63,6 +63,7 @@ cdef enum:
     TRAILER = 64            # longest trailer that is told without a checksum
     MAX_IP_LEN = 0xffff
     PPP_IP = 0x0021
+    PPP_IPV6 = 0x0057
     TCPOPT_EOL = 0
     TCPOPT_NOP = 1
     TCPOPT_MSS = 2
@@ -113,23 +114,37 @@ cdef void _packet_info(const uint8_t *frame, int64_t size, const headers *h,
     cdef int32_t transport = h.inner_transport_header if tunnelled else h.transport_header
     info.network = network
     info.hlen = h.payload
-    if _announces_ipv4(frame, outer) and _is_blank(frame, size, outer, h.transport_header):
+    if _announces(frame, outer, ETH_P_IP, PPP_IP) \
+            and _is_blank(frame, size, outer, h.transport_header):
         info.blank = BLANK_OUTER
     if tunnelled and h.inner_version == 4 and _is_blank(frame, size, inner, transport):
         info.blank |= BLANK_INNER
     if network >= 0 and network < transport <= h.payload <= size:
         _read_network(frame, size, network, transport, h, info)
+    if tunnelled:
+        info.fragment |= _is_outer_fragment(frame, h)
     if network >= 0 and network < transport < h.payload <= size:
         _read_transport(frame, size, network, transport, h.payload, h.l4, h.inner_version, info)
 
 
-cdef bint _announces_ipv4(const uint8_t *frame, int32_t network) noexcept nogil:
-    """Whether the outer IPv4 header is announced: by a type before it, or as a frame's first."""
+cdef bint _announces(const uint8_t *frame, int32_t network, uint32_t by_ethernet,
+                     uint32_t by_ppp) noexcept nogil:
+    """Whether the outer IP header is announced: by a type before it, or as a frame's first."""
     cdef uint32_t kind
     if network < 2:
         return network == 0
     kind = get16(frame + network - 2)
-    return kind == ETH_P_IP or kind == PPP_IP
+    return kind == by_ethernet or kind == by_ppp
+
+
+cdef bint _is_outer_fragment(const uint8_t *frame, const headers *h) noexcept nogil:
+    """Whether what carries the tunnel is a fragment: the same number would be in each segment."""
+    cdef int32_t outer = h.network_header
+    if _announces(frame, outer, ETH_P_IP, PPP_IP) and frame[outer] >> 4 == 4:
+        return _is_fragment(frame, outer, h.transport_header, 4)
+    if _announces(frame, outer, ETH_P_IPV6, PPP_IPV6) and frame[outer] >> 4 == 6:
+        return _is_fragment(frame, outer, h.transport_header, 6)
+    return False
 
 
 cdef bint _is_blank(const uint8_t *frame, int64_t size, int32_t network,

@@ -217,3 +217,21 @@ def test_a_super_packet_whose_ip_header_was_changed_is_left(tmp_path, capsys):
     status, text = run("segment", source, capsys, "--gso-size", "1448")
     assert status == 1
     assert "the checksum of its IP header is wrong" in text
+
+
+@pytest.mark.parametrize("tunnel", ["vxlan", "ipip", "gre"])
+@pytest.mark.parametrize("fragment", [0x2000, 0x4000])
+def test_a_tunnels_packet_that_is_a_fragment_stays_whole(tunnel, fragment, tmp_path):
+    inner = handmade.partial(handmade.tcp(payload=bytes(range(250)) * 20))
+    ends = ("10.9.0.1", 50000), ("10.9.0.2", 4789)
+    header = bytes.fromhex("0800000000000500")
+    outer = {
+        "vxlan": handmade.udp(*ends, header + handmade.ethernet(inner)),
+        "ipip": handmade.network(*ends, 4, inner),
+        "gre": handmade.network(*ends, 47, bytes.fromhex("00000800") + inner),
+    }[tunnel]
+    frame = handmade.ethernet(handmade.with_id(outer, 9, fragment=fragment))
+    source, out = tmp_path / "in.pcap", tmp_path / "out.pcap"
+    gso.write_capture(source, [frame])
+    main(["segment", str(source), str(out), "--gso-size", "1448"])
+    assert len(gso.read_capture(out).frames) == (1 if fragment == 0x2000 else 4)
