@@ -57,6 +57,8 @@ _add_words()
 cdef bint is_note(const char *p, const char *end) noexcept nogil:
     """Whether the line is no event for sure."""
     cdef int i
+    if find(p, end, b"#012", 4) != NULL:
+        return False                    # several lines, as syslog writes them
     p = skip_blanks(p, end)
     for i in range(words):
         if starts(p, end, WORDS[i].text, WORDS[i].size):

@@ -148,6 +148,8 @@ cdef class PwruScanner(Scanner):
         cdef int64_t clock, pointer
         cdef int start
         if self._names_columns(at, end):
+            if has_event(at, end):
+                return self._cut()
             self.has_names = find(at, end, b"NETNS NAME", 10) != NULL
             self.has_caller = find(at, end, b"CALLER", 6) != NULL
             self.template.usable = False

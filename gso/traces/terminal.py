@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 __all__ = ["MARKS", "fed", "is_fed_by_returns", "with_line_feeds", "without_escapes"]
 
-MARKS = (b"\x1b", b"\0", b"#033[", b"^[[", b"\b", b"\f", b"\xc2\x9b")
+MARKS = (b"\x1b", b"\0", b"#033[", b"^[[", b"\b", b"\f", b"\v", b"\xc2\x9b")
 """What text that `without_escapes` changes has in it."""
 _ESCAPES = re.compile(
     # "#033" and "^[" are how syslog and cat -v write the first byte of an escape sequence.
@@ -18,14 +18,14 @@ _ESCAPES = re.compile(
     rb"|\x1b[()][0-9A-B]|\x1b[78=>c-fDEHMNOZ]"
 )
 _STRUCK_OVER = re.compile(rb"[^\n\x08]\x08")
-_DROPPED = bytes.maketrans(b"\f", b" ")
+_SHOWN = bytes.maketrans(b"\f\v", b" \n")
 _RETURNS = re.compile(rb"\r+(?=\n)")
 _BLOCK = 1 << 18
 
 
 def without_escapes(text: bytes) -> bytes:
     """Return text without escape sequences, zero bytes, and letters that were struck over."""
-    text = _ESCAPES.sub(b"", text).translate(_DROPPED, b"\0")
+    text = _ESCAPES.sub(b"", text).translate(_SHOWN, b"\0")
     return _STRUCK_OVER.sub(b"", text) if b"\b" in text else text
 
 

@@ -190,6 +190,7 @@ SAME: dict[str, Kind] = {
     "cr": lambda text: text.replace("\n", "\r"),
     "cr-in-part": lambda text: "$ cat log\n" + text.replace("\n", "\r") + "$ exit\n",
     "lf-cr": lambda text: text.replace("\n", "\n\r"),
+    "vertical-tabs": lambda text: text.replace("\n", "\v"),
     "form-feeds": lambda text: text.replace("\n", "\n\f"),
     "no-last-line-feed": lambda text: text.rstrip("\n"),
     # terminals
@@ -256,6 +257,7 @@ NAMED: dict[str, Kind] = {
     "side-by-side": each(lambda line: f"{line[:60]:62}|  {line[:60]}"),
     "utf-16-without-mark": lambda text: text.encode("utf-16-le"),
     "utf-32": lambda text: text.encode("utf-32"),
+    "one-message": lambda text: json.dumps({"PRIORITY": "4", "MESSAGE": text}) + "\n",
     "cp1252": lambda text: ("caf\u00e9\n" + text).encode("cp1252"),
     "letter": lambda text: f"Hi all,\n\nwe see drops:\n\n{text}\nAny ideas?\n\nThanks\nJ\n",
     "journal-json-pretty-later": lambda text: (
