@@ -104,9 +104,11 @@ class PacketSocket(VnetDevice):
 
         Raises ValueError for headers of another shape.
         """
-        sizes = checked_headers(headers, len(frames))["gso_size"]
-        inside = sizes != 0
-        inside &= parse_batch(frames, errors="mark")["tunnel"] != Tunnel.NONE
+        rows, layouts = checked_headers(headers, len(frames)), parse_batch(frames, errors="mark")
+        sizes = rows["gso_size"]
+        inside = (sizes != 0) & (layouts["tunnel"] != Tunnel.NONE)
+        # Else it is the outer UDP packet that is segmented, whatever its payload looks like
+        inside &= rows["csum_start"] > layouts["transport_header"]
         if not inside.any():
             return super().segment(frames, headers)
         within, beside = np.flatnonzero(inside), np.flatnonzero(~inside)
