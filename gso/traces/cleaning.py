@@ -26,7 +26,7 @@ def clean(block: bytes | memoryview) -> bytes | memoryview:
 
     Escape sequences, zero bytes, HTML and what is around messages are taken out. A
     block without any of them is returned as it is. The lines are as many as before, but for those
-    that end in a carriage return alone, and for several messages in one line.
+    that end in a carriage return alone, and for several messages, or lines of one, in one line.
     """
     text = block.obj if isinstance(block, memoryview) else block
     size = len(block)

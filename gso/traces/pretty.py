@@ -113,6 +113,6 @@ def _tokens(line: bytes) -> Iterator[re.Match[bytes]]:
 def _decoded(string: bytes) -> bytes:
     try:
         text = json.loads(string)
-        return str(text).replace("\n", "#012").encode("utf-8", "replace") + b"\n"
+        return str(text).encode("utf-8", "replace") + b"\n"
     except ValueError:
         return string + b"\n"

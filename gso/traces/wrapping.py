@@ -7,7 +7,7 @@
     {"stream":{"app":"x"},"values":[["1764307021000000000","skb len=1544 ..."]]}    Loki
 
 A block has as many lines afterwards as before, but for an array in one line (jq -c, or what many
-services answer): there each element becomes a line.
+services answer) and a message of several lines: there each element, and each line, becomes one.
 """
 
 from __future__ import annotations
@@ -113,8 +113,8 @@ def _messages_from(line: bytes) -> list[bytes] | None:
 
 
 def _line(message: bytes) -> bytes:
-    """Return a message in one line; the kernel's scanner takes several in it apart again."""
-    return message.replace(b"\r", b"").replace(b"\n", b"#012")
+    """Return a message; one of several lines stays so, and numbers of lines count them."""
+    return message.replace(b"\r", b"")
 
 
 def _messages(found: object) -> list[bytes] | None:

@@ -147,6 +147,7 @@ SAME: dict[str, Kind] = {
     "notebook": whole(
         lambda log: {"cells": [{"outputs": [{"text": [one + "\n" for one in log]}]}]}
     ),
+    "one-message": lambda text: json.dumps({"PRIORITY": "4", "MESSAGE": text}) + "\n",
     "strings": whole(list),
     "string-each": each(json.dumps),
     "cri": before(f"{TIME} stdout F "),
@@ -257,7 +258,6 @@ NAMED: dict[str, Kind] = {
     "side-by-side": each(lambda line: f"{line[:60]:62}|  {line[:60]}"),
     "utf-16-without-mark": lambda text: text.encode("utf-16-le"),
     "utf-32": lambda text: text.encode("utf-32"),
-    "one-message": lambda text: json.dumps({"PRIORITY": "4", "MESSAGE": text}) + "\n",
     "cp1252": lambda text: ("caf\u00e9\n" + text).encode("cp1252"),
     "letter": lambda text: f"Hi all,\n\nwe see drops:\n\n{text}\nAny ideas?\n\nThanks\nJ\n",
     "journal-json-pretty-later": lambda text: (
@@ -294,6 +294,14 @@ def test_the_answer_stays_the_same(kind):
 def test_what_cannot_be_had_back_is_named(kind):
     for name, wrong in BASES.items():
         rules, _, why = judged(NAMED[kind](log(name)))
+        assert rules == wrong or why, name
+
+
+@pytest.mark.parametrize("kind", ["journal-json", "one-message", "strings"])
+def test_a_log_before_another_is_not_lost(kind):
+    for name, wrong in BASES.items():
+        text = SAME[kind](log(name)) + log("frag-len-false-alarm")
+        rules, _, why = judged(text)
         assert rules == wrong or why, name
 
 
