@@ -31,7 +31,6 @@ from gso.headers._walk cimport (
 
 cdef enum:
     IPV4_ADDRESS_LEN = 4
-    IPV4_WORD = 4       # units of an IPv4 header's length
     PORT_LEN = 2
 
 # The arguments of a call, and what is known of the first frame
@@ -158,14 +157,12 @@ cdef bint differs(
 
 
 cdef void finish(
-    const frame_list *a, uint8_t *ip, Py_ssize_t length, Py_ssize_t number
+    const frame_list *a, uint8_t *ip, Py_ssize_t hlen, Py_ssize_t length, Py_ssize_t number
 ) noexcept nogil:
     """Set length and ID of an IP header (inet_gso_segment, ipv6_gso_segment)."""
-    cdef Py_ssize_t hlen
     if a.first.inner_version == 6:
         put16(ip + IPV6_PAYLOAD_LEN, length - IPV6_HLEN)
         return
-    hlen = (ip[0] & 0x0f) * IPV4_WORD
     put16(ip + IPV4_TOT_LEN, length)
     put16(ip + IPV4_ID, a.ident + number)
     store16(ip + IPV4_CHECK, 0)
@@ -178,18 +175,20 @@ cdef Py_ssize_t write_frame(
 ) noexcept nogil:
     """Write a frame of the list; returns its length."""
     cdef Py_ssize_t link = a.first.network_header, length = size - h.network_header
+    # Not the header's own length: the frame may be in memory that others write to
+    cdef Py_ssize_t hlen = h.l4_header - h.network_header
     cdef uint8_t *ip = out + link
-    cdef uint8_t *th = ip + (h.l4_header - h.network_header)
+    cdef uint8_t *th = ip + hlen
     memcpy(out, first, link)
     memcpy(ip, frame + h.network_header, length)
     if number == 0:
         a.ident = get16(ip + IPV4_ID)
         if h.l4 == IPPROTO_UDP:
-            put16(th + UDP_LEN, length - (h.l4_header - h.network_header))
+            put16(th + UDP_LEN, length - hlen)
     elif a.rewritten:
         take_over(a, ip, th, first + a.first.ip_header, first + a.first.l4_header, 0)
         take_over(a, ip, th, first + a.first.ip_header, first + a.first.l4_header, 1)
-    finish(a, ip, length, number)
+    finish(a, ip, hlen, length, number)
     return link + length
 
 

@@ -58,7 +58,7 @@ cdef const char *after_one(const char *p, const char *end) noexcept nogil:
 
 cdef const char *after_prefix(const Prefix *prefix, const char *p, const char *end) noexcept nogil:
     """Return the end of a prefix that differs in its numbers and blanks alone; NULL without it."""
-    cdef const char *old = prefix.text
+    cdef const char *old = <const char *>prefix.text
     cdef const char *old_end = old + prefix.size
     if not prefix.size:
         return NULL
