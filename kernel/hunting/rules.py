@@ -9,7 +9,7 @@ over IPv4, and ``sender_after`` those that need the layer's addresses. ``sender_
 route through the device has to say, for devices that do not know their peer. ``options``: words for
 the commands, by name: ``both``, ``sender`` or ``receiver``, and over which ``outer`` versions.
 A route of the near leg is the sender's way to the worker: its ``target`` is the worker's address;
-``near = false``: it cannot be, since what it adds stays on.
+``near = false``: there it carries nothing.
 ``forwards``: it is done to packets that the director forwards, and to no others. Beside tools of
 iproute2, nft, wg and teamnl there is ``push PATH HOOK MODE HEADER`` (:mod:`gso.kernel.guest.push`).
 """
