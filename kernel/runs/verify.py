@@ -242,21 +242,34 @@ def _known(options: Options, executor: Executor | None, screen: Screen) -> Known
     return Known(options.reuse, own, screen.note)
 
 
+def _free_folder(parent: Path, stem: str) -> tuple[Path, Path]:
+    """Make a folder for a run that goes on; return it and its later name, both its own."""
+    number = 0
+    while True:
+        number += 1
+        final = parent / (f"{stem}-{number}" if number > 1 else stem)
+        partial = final.with_name(f".{final.name}.partial")
+        try:
+            partial.mkdir(parents=True)
+        except FileExistsError:
+            continue  # another run began in the same second
+        except OSError as error:
+            text = f"cannot make the results folder {partial}: {error.strerror}"
+            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+                raise TestBedError("set-up", text) from None
+            raise UsageError(text) from None
+        if not final.exists():
+            return partial, final
+        partial.rmdir()
+
+
 @contextmanager
 def _results_folder(parent: Path, report: Report) -> Iterator[Path]:
     """Make the run's folder; it gets its name when it is complete, and goes when interrupted."""
     name = "+".join(report.patches or [kernel.id for kernel in report.kernels])[:80]
     part = "" if report.part.whole else f"-shard{report.part.index}of{report.part.count}"
     stem = f"{time.strftime('%Y%m%d-%H%M%S')}-{name}{part}"
-    final = parent.resolve() / stem
-    partial = final.with_name(f".{stem}.partial")
-    try:
-        partial.mkdir(parents=True)
-    except OSError as error:
-        text = f"cannot make the results folder {partial}: {error.strerror}"
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
-            raise TestBedError("set-up", text) from None
-        raise UsageError(text) from None
+    partial, final = _free_folder(parent.resolve(), stem)
     try:
         yield partial
     except (KeyboardInterrupt, UsageError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -110,6 +111,18 @@ def in_parts(run, tmp_path, count: int, *words: str) -> list[Path]:
         )
         folders.append(place)
     return folders
+
+
+def test_runs_of_one_second_have_folders_of_their_own(run, tmp_path, monkeypatch):
+    then, strftime = time.gmtime(0), time.strftime
+    monkeypatch.setattr("time.strftime", lambda form, *_: strftime(form, then))
+    what = ["verify", "--image", "a", "b", "--quiet", "--results", str(tmp_path / "r")]
+    assert [run(*what)[0] for _ in range(3)] == [0, 0, 0]
+    names = sorted(
+        path.name.removeprefix("19700101-000000-") for path in (tmp_path / "r").iterdir()
+    )
+    assert [name[-2:] for name in names[1:]] == ["-2", "-3"]
+    assert all((path / "results.json").exists() for path in (tmp_path / "r").iterdir())
 
 
 def test_a_part_that_is_missing_is_no_verdict(run, tmp_path):
