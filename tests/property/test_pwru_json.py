@@ -24,8 +24,11 @@ WRITTEN = st.one_of(
         [1.5, 1e300, True, None, "", "x", "7 ", "0x", "(", "1_0", [], {}, [1, {"a": 2}]]
     ),
 )
+# U+009B begins an escape sequence, which is taken out of any log before a scanner sees it.
 NAMES = st.text(
-    st.sampled_from('ab_1 .:()+\t\n"\\/é€😀\x00\x7f\ud800') | st.characters(), max_size=12
+    st.sampled_from('ab_1 .:()+\t\n"\\/é€😀\x00\x7f\ud800')
+    | st.characters(exclude_characters="\x9b"),
+    max_size=12,
 )
 DUMPS = st.lists(
     st.tuples(st.sampled_from(FIELDS), WRITTEN).map(lambda pair: " .{} = {},".format(*pair)),
@@ -74,7 +77,7 @@ BITS = [
     b"\xff",
     b"\xe2\x82",
 ]
-BITS += [b"\\ud83d", b"\\ude00", b"nul", b"1e5", b"-", b"01", b"1.", b"NaN", b"\r", b"\x0b", b" "]
+BITS += [b"\\ud83d", b"\\ude00", b"nul", b"1e5", b"-", b"01", b"1.", b"NaN", b"\x1f", b" "]
 
 
 @st.composite

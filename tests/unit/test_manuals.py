@@ -117,7 +117,7 @@ def in_fish(line, scripts):
 
 
 def in_zsh(line, scripts):
-    """zsh completes on a terminal only: it gets one, and is asked for a list (^T, then ^U)."""
+    """zsh completes on a terminal only: it gets one, and is asked for a list (^T)."""
     pid, terminal = pty.fork()
     if pid == 0:
         os.environ.update(TERM="dumb", COLUMNS="200", LC_ALL="C")
@@ -125,17 +125,20 @@ def in_zsh(line, scripts):
     try:
         folder = scripts[0].parent
         prepare = [f"fpath=({folder} $fpath)", "autoload -Uz compinit", "compinit -u -D", "PS1="]
-        prepare += ["unset zle_bracketed_paste", "bindkey ^T list-choices", "echo REA''DY\n"]
+        prepare += ["unset zle_bracketed_paste", "bindkey ^T list-choices"]
+        # Before its editor reads the line, the terminal itself would show what is typed.
+        prepare += ["zle-line-init() { print -n REA''DY }", "zle -N zle-line-init\n"]
         os.write(terminal, "; ".join(prepare).encode())
         until(terminal, b"READY")
-        os.write(terminal, f"{line}\x14\x15echo EN''D\n".encode())
-        said = until(terminal, b"END").decode()
+        os.write(terminal, line.encode())
+        until(terminal, line.encode())
+        os.write(terminal, b"\x14")
+        said = until(terminal, line.encode()).decode()  # shown again below the list
     finally:
         os.close(terminal)  # which ends it
         os.waitpid(pid, 0)
     lines = list(filter(None, map(str.split, said.splitlines())))
-    asked = lines.index(line.split())
-    return [words[0] for words in lines[asked + 1 : lines.index(line.split(), asked + 1)]]
+    return [words[0] for words in lines if words != line.split()]
 
 
 def until(terminal, mark):
