@@ -202,15 +202,16 @@ def test_the_equipment_is_that_of_the_programs(tmp_path, monkeypatch):
         return tools.equipment()
 
     monkeypatch.setattr(tools, "SEARCH_PATH", str(tmp_path))
-    lacking = tools.lacking()
-    assert {"busybox", "python3", "ip"} < set(lacking)
+    lacking = tools.lacking(tools.MACHINE)
+    assert {"busybox", "python3", "ip"} < {tool.program for tool in lacking}
     seen = {digest()}
     for content in ("one", "two"):
         (tmp_path / "ip").write_text(content)
         (tmp_path / "ip").chmod(0o755)
         seen.add(digest())
     assert len(seen) == 3
-    assert set(lacking) - set(tools.lacking()) == {"ip"}
+    (found,) = set(lacking) - set(tools.lacking(tools.MACHINE))
+    assert found.program == "ip"
     tools.equipment.cache_clear()
 
 
