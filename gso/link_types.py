@@ -1,6 +1,6 @@
 """Names and numbers of link types: the kinds of header that frames begin with.
 
-Source: the registry of link types at tcpdump.org (LINKTYPE_).
+Source: the registry of link types at tcpdump.org (``LINKTYPE_``).
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ _NUMBERS = {name: number for number, name in _NAMES.items()}
 
 
 def link_name(number: int) -> str:
-    """Lower-case name of a LINKTYPE_ number; ``"linktype_N"`` where this library has no name."""
+    """Lower-case name of a ``LINKTYPE_`` number; ``"linktype_N"`` where none is known here."""
     if number in _RAW_ALIASES:
         return "raw"
     return _NAMES.get(number, f"linktype_{number}")
 
 
 def link_number(link_type: str | int) -> int:
-    """The LINKTYPE_ number of a name that `link_name` gives, or of the number itself."""
+    """The ``LINKTYPE_`` number of a name that `link_name` gives, or of the number itself."""
     if isinstance(link_type, str):
         prefix, _, digits = link_type.partition("_")
         if link_type in _NUMBERS:

@@ -232,7 +232,7 @@ cdef const link_layer *as_link(object link_type) except NULL:
 
 
 cdef str known_link(object link_type):
-    """The name of a link type, which may be given by its LINKTYPE_ number."""
+    """The name of a link type, which may be given by its ``LINKTYPE_`` number."""
     if link_type is _USUAL_LINK:
         return _USUAL_LINK
     return checked_link(link_type)

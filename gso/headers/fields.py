@@ -215,7 +215,7 @@ def dissect(
     Args:
         frame: the bytes.
         layout: the frame's `gso.Layout`, if there is one: it tells what the outer UDP carries.
-        link_type: the kind of the first header: its name, or its LINKTYPE_ number.
+        link_type: the kind of the first header: its name, or its ``LINKTYPE_`` number.
         tunnel_ports: UDP destination ports of tunnels, as for `gso.parse`.
     """
     data = frame_bytes(frame)

@@ -25,7 +25,7 @@ LinkName = Literal[
     "ppp_ether",
 ]
 LinkType: TypeAlias = "LinkName | int"
-"""A link type by its name, or by its LINKTYPE_ number."""
+"""A link type by its name, or by its ``LINKTYPE_`` number."""
 DeviceLinkType = Literal["ethernet", "raw"]
 BareLinkType = Literal["ethernet", "raw", "ppp_ether"]
 """Those to which all others come once the bytes in front of an IP packet are skipped."""
