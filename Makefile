@@ -1,7 +1,7 @@
 # make verify   verify the fix of the IPVS GUE fault in real kernels
 # make verify-all  the same with every scenario, on three of Debian's kernels (some minutes)
 # make zoo      verify the fix of each known fault on Debian's newest kernel (some minutes)
-# make check    lint, types, architecture, and every test that boots nothing (three to four minutes)
+# make check    lint, types, architecture, and every test that boots nothing (four to five minutes)
 # make test     run the tests, in virtual machines too (40 minutes)
 # make test-all the same, with whole kernels built from their source and kernels of other suites (an hour)
 # make bench    measure the library against its peers (QUICK=1: a look in a minute or two)
