@@ -178,8 +178,8 @@ def parse(frame, *, link_type="ethernet", tunnel_ports=None):
             "linux_sll" or "linux_sll2", the cooked header of captures on all devices; "null" or
             "loop", an address family, which must be that of the IP packet; "ppp", "ppp_hdlc",
             "c_hdlc" or "ppp_with_dir", PPP (RFC 1661) or Cisco's HDLC; "ppp_ether", a PPPoE
-            session header. Names and ``LINKTYPE_`` numbers are those of captures. Offsets count from
-            the first byte of this header, and segments and super-packets begin with it.
+            session header. Names and ``LINKTYPE_`` numbers are those of captures. Offsets count
+            from the first byte of this header, and segments and super-packets begin with it.
         tunnel_ports: maps a UDP destination port to a :class:`Tunnel`, to its name (``"gue"``), to
             ``(Tunnel.FOU, ip_protocol)`` where a FOU port carries another protocol than the IP
             version in its first four bits, or to None (or Tunnel.NONE) for plain UDP. Known without
