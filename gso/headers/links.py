@@ -27,9 +27,9 @@ LinkName = Literal[
 LinkType: TypeAlias = "LinkName | int"
 """A link type by its name, or by its ``LINKTYPE_`` number."""
 DeviceLinkType = Literal["ethernet", "raw"]
+"""The link types of TUN and TAP devices, packet sockets and virtual machines."""
 BareLinkType = Literal["ethernet", "raw", "ppp_ether"]
 """Those to which all others come once the bytes in front of an IP packet are skipped."""
-"""The link types of TUN and TAP devices, packet sockets and virtual machines."""
 
 ETH_HLEN = 14
 ETH_TYPE = 12
