@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 from gso.kernel.trees import debian
 from gso.kernel.trees.modules import own_module
+
+from testbed import gso_kernel
 
 DUMPER = Path(__file__).parent / "kernel/dump_skbs"
 SCENARIO = "gue-outer4-inner4-nocsum"
@@ -44,6 +49,18 @@ def shown(folder: Path) -> list[str]:
     """Options that show a folder to the machine, and the library with the Python that runs it."""
     folders = (folder, Path(__file__).parents[1], Path(sys.base_prefix))
     return [option for each in folders for option in ("--show", str(each))]
+
+
+def said(
+    folder: Path, version: str, modules: str, command: list[str], key: str
+) -> list[dict[str, Any]]:
+    """Run a program in a machine of this kernel; return its objects of JSON with this first key."""
+    script = f"for module in {modules}; do modprobe $module; done\n{shlex.join(command)}\n"
+    machine = ("--kernel", version, "--only", SCENARIO, *shown(folder))
+    words = ("--command", script, "--timeout", "900")
+    done = gso_kernel(folder, "shell", *machine, *words, timeout=1200)
+    assert done.status == 0, done.out + done.err
+    return [json.loads(line) for line in done.out.splitlines() if line.startswith(f'{{"{key}"')]
 
 
 def build_dumper(version: str | None, folder: Path) -> Path:

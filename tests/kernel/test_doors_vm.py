@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,7 +10,6 @@ import pytest
 
 import tracers
 from gso.tun import Offload
-from testbed import gso_kernel
 
 GUEST = Path(__file__).with_name("doors_guest.py")
 MODULES = "tun veth vxlan"
@@ -52,13 +49,7 @@ def test_super_packets_come_and_go(test_bed, tmp_path, version):  # noqa: ARG001
 
 def doors(folder: Path, version: str) -> dict[str, dict[str, Any]]:
     """What the guest says, by the kind of the devices."""
-    command = shlex.join([sys.executable, str(GUEST)])
-    script = f"for module in {MODULES}; do modprobe $module; done\n{command}\n"
-    machine = ("--kernel", version, "--only", tracers.SCENARIO, *tracers.shown(folder))
-    words = ("--command", script, "--timeout", "900")
-    done = gso_kernel(folder, "shell", *machine, *words, timeout=1200)
-    assert done.status == 0, done.out + done.err
-    said = [json.loads(line) for line in done.out.splitlines() if line.startswith('{"kind"')]
+    said = tracers.said(folder, version, MODULES, [sys.executable, str(GUEST)], "kind")
     return {one["kind"]: one for one in said}
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import shlex
 import sys
 from pathlib import Path
 
@@ -11,7 +9,6 @@ import pytest
 
 import tracers
 from programs import EXAMPLES
-from testbed import gso_kernel
 
 GUEST = Path(__file__).with_name("gateway_guest.py")
 MODULES = "fou fou6 ipip sit ip6_tunnel veth tun"
@@ -26,13 +23,8 @@ pytestmark = pytest.mark.vm
     ["6.12", *(pytest.param(v, marks=pytest.mark.on_demand) for v in ("6.1", "7.3"))],
 )
 def test_it_talks_to_the_kernel_s_own(test_bed, tmp_path, version):  # noqa: ARG001
-    command = shlex.join([sys.executable, str(GUEST), str(EXAMPLES / "gue_gateway.py")])
-    script = f"for module in {MODULES}; do modprobe $module; done\n{command}\n"
-    machine = ("--kernel", version, "--only", tracers.SCENARIO, *tracers.shown(tmp_path))
-    words = ("--command", script, "--timeout", "900")
-    done = gso_kernel(tmp_path, "shell", *machine, *words, timeout=1200)
-    assert done.status == 0, done.out + done.err
-    found = [json.loads(line) for line in done.out.splitlines() if line.startswith('{"outer"')]
+    command = [sys.executable, str(GUEST), str(EXAMPLES / "gue_gateway.py")]
+    found = tracers.said(tmp_path, version, MODULES, command, "outer")
     assert [(one["outer"], one["inner"]) for one in found] == [(4, 4), (4, 6), (6, 4), (6, 6)]
     for one in found:
         assert one["intact"], one
