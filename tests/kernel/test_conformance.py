@@ -15,8 +15,7 @@ from gso.kernel.conformance.tunnels.compare import DIFFERENT, EQUAL, NOT_SENT, R
 from gso.kernel.conformance.tunnels.devices import DIRECT, PORTS, devices
 from gso.kernel.conformance.tunnels.outcomes import Outcome, Super
 from gso.kernel.conformance.tunnels.run import Report
-from gso.kernel.conformance.types import requests
-from gso.kernel.conformance.types.lists import LISTS
+from gso.kernel.conformance.types import lists, requests
 from gso.kernel.errors import TestBedError
 from gso.kernel.guest.records import GSO_TCPV4, GSO_UDP, GSO_UDP_L4, LISTED, OUTCOME, REQUEST
 
@@ -131,12 +130,12 @@ def test_metadata_is_that_of_the_headers(kind):
         assert not request.csum_partial or request.csum_start == start
 
 
-@pytest.mark.parametrize("kind", LISTS)
+@pytest.mark.parametrize("kind", lists.LISTS)
 def test_lists_are_as_gro_leaves_them(kind):
     """The same seed makes the same, and before NAT all frames are of one flow that GRO lists."""
     for seed in range(100):
-        request = LISTS[kind](Random(seed), kind)
-        assert LISTS[kind](Random(seed), kind) == request
+        request = lists.make(Random(seed), kind)
+        assert lists.make(Random(seed), kind) == request
         sizes = [len(frame) + LISTED.size for frame in request.listed]
         assert len(request.pack()) == REQUEST.size + len(request.frame) + sum(sizes)
         layout = gso.parse(request.frame)

@@ -254,7 +254,8 @@ def _loss(
     """Say what is lost when these frames are merged, empty if nothing is."""
     frames = [stream.frames[i] for i in members]
     listed = DEVICES[stream.device].fraglist and (
-        version != "6.1" or gso.parse(frames[0], tunnel_ports=PORTS).l4 is gso.L4.UDP
+        not facts_of(version) & Fact.LISTS_OF_UDP
+        or gso.parse(frames[0], tunnel_ports=PORTS).l4 is gso.L4.UDP
     )
     if not (_list_given_back if listed else _given_back)(frames, version):
         return LOST

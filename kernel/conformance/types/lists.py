@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from random import Random
 
 from gso.kernel.conformance.tunnels.packets import pack16
@@ -14,7 +13,8 @@ _MOST_FRAMES = 12
 _SIZES = (1, 8, 33, 100, 101, 536, 1400)
 _DEVICES = (Device(0), Device.SG, Device.SG | Device.HW_CSUM)
 _CHECK = {L4.TCP: 16, L4.UDP: 6}
-_TCP4, _TCP6, _UDP = "list-tcp-4", "list-tcp-6", "list-udp"
+_TCP4, _TCP6, _UDP = LISTS = ("list-tcp-4", "list-tcp-6", "list-udp")
+"""The kinds of lists."""
 
 
 def _types(kind: str) -> GsoType:
@@ -100,10 +100,6 @@ def _linked(r: Random, frame: bytes, version: int, tags: int) -> bytes:
     """Return an IP packet after an Ethernet header with VLAN tags."""
     types = b"".join(pack16(0x8100, r.randrange(1, 4095)) for _ in range(tags))
     return r.randbytes(12) + types + pack16(0x0800 if version == 4 else 0x86DD) + frame
-
-
-LISTS: dict[str, Callable[[Random, str], Request]] = dict.fromkeys((_TCP4, _TCP6, _UDP), make)
-"""The kinds of lists."""
 
 
 def _request(r: Random, kind: str, head: bytes, listed: list[bytes], size: int) -> Request:

@@ -20,8 +20,7 @@ from gso.kernel.conformance.tunnels.compare import DIFFERENT, EQUAL, NOT_SENT, R
 from gso.kernel.conformance.tunnels.devices import PORTS
 from gso.kernel.conformance.tunnels.records import outer_family
 from gso.kernel.conformance.tunnels.run import Options, Report, boot_in, boots, pieces
-from gso.kernel.conformance.types import requests
-from gso.kernel.conformance.types.lists import LISTS
+from gso.kernel.conformance.types import lists, requests
 from gso.kernel.conformance.types.requests import WRAPPERS, Device, Request
 from gso.kernel.errors import UsageError
 from gso.kernel.guest.records import ANSWER, ANSWERED, SEGMENT, with_length
@@ -236,7 +235,7 @@ def compare(options: Options, progress: Progress) -> Report:
 
 
 def _made(options: Options, version: tuple[int, ...]) -> Iterator[Request]:
-    known = [*WRAPPERS, *LISTS]
+    known = [*WRAPPERS, *lists.LISTS]
     kinds = [
         kind for kind in known if not options.only or any(word in kind for word in options.only)
     ]
@@ -263,8 +262,8 @@ def _random(options: Options, kinds: Sequence[str], version: tuple[int, ...]) ->
         # Each has a seed of its own: one packet can be made again without those before it.
         r = Random(f"{options.seed}-{number}")
         kind = kinds[number % len(kinds)]
-        if kind in LISTS:
-            yield LISTS[kind](r, kind)
+        if kind in lists.LISTS:
+            yield lists.make(r, kind)
             continue
         yield requests.make(
             r, kind, uso_without_partial=uso_without_partial, fixed_ids=_fixed_ids(version)
