@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -57,7 +57,7 @@ def started(namespace: str, *command: object) -> subprocess.Popen[str]:
     process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     if not process.stdout.readline():
-        pytest.skip(f"{Path(str(command[0])).name} ended: {process.wait()}")
+        raise RuntimeError(f"{Path(str(command[0])).name} ended with {process.wait()}")
     return process
 
 
@@ -92,7 +92,7 @@ def in_kernel(names: list[str]) -> Iterator[None]:
     yield
 
 
-TUNNELS: dict[str, Callable[[list[str]], object]] = {
+TUNNELS: dict[str, Callable[[list[str]], AbstractContextManager[None]]] = {
     "GSO and GRO": lambda names: gateways(EXAMPLE, names),
     "packet by packet": lambda names: gateways(ONE_BY_ONE, names),
     "the kernel's own": in_kernel,
@@ -108,7 +108,7 @@ def tunnel(kind: str) -> Iterator[Contestant]:
     """A tunnel that is timed for each MiB of a TCP stream through it."""
     with ExitStack() as stack:
         names = stack.enter_context(joined())
-        stack.enter_context(TUNNELS[kind](names))  # type: ignore[arg-type]
+        stack.enter_context(TUNNELS[kind](names))
         for name, address in zip(names, INNER, strict=True):
             ip(f"-n {name} link set gue0 up", f"-n {name} addr add {address}/24 dev gue0")
         stack.enter_context(running(names[1], STREAM, "receive", INNER[1]))
@@ -119,6 +119,7 @@ def tunnel(kind: str) -> Iterator[Contestant]:
         yield sender.contestant(kind, "send", unit="MiB", leaves_out=REMARKS.get(kind, ""))
 
 
+@pytest.mark.skipif(not Path("/dev/net/tun").exists(), reason="there is no /dev/net/tun")
 @pytest.mark.parametrize("peer", REMARKS)
 def test_gateway(contest: Contest, peer: str) -> None:
     with tunnel("GSO and GRO") as ours, tunnel(peer) as theirs:
