@@ -2,7 +2,7 @@
 
 from random import Random
 
-from gso.kernel.conformance.types.lists import LISTS
+from gso.kernel.conformance.types.lists import LISTS, make
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,8 +15,8 @@ from gso import L4, GsoError
 
 @st.composite
 def lists(draw):
-    kind = draw(st.sampled_from(list(LISTS)))
-    return LISTS[kind](Random(draw(st.integers(0, 1 << 32))), kind)
+    kind = draw(st.sampled_from(LISTS))
+    return make(Random(draw(st.integers(0, 1 << 32))), kind)
 
 
 @settings(max_examples=examples(400), deadline=None)

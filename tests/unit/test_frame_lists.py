@@ -3,7 +3,7 @@
 from random import Random
 
 import pytest
-from gso.kernel.conformance.types.lists import LISTS
+from gso.kernel.conformance.types import lists
 
 import gso
 from gso import Frames, GsoError, GsoType, Reason
@@ -67,7 +67,7 @@ def test_a_checksum_that_is_absent_stays_absent():
 
 def test_6_1_leaves_tcp_checksums_over_ipv6_wrong():
     for seed in range(50):
-        request = LISTS["list-tcp-6"](Random(seed), "list-tcp-6")
+        request = lists.make(Random(seed), "list-tcp-6")
         frames, given = [request.frame, *request.listed], {"gso_type": request.gso_type}
         old = gso.segment(frames, request.gso_size, kernel="6.1", **given).to_list()
         new = gso.segment(frames, request.gso_size, kernel="6.12", **given).to_list()
