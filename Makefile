@@ -1,7 +1,7 @@
 # make verify   verify the fix of the IPVS GUE fault in real kernels
 # make verify-all  the same with every scenario, on three of Debian's kernels (some minutes)
 # make zoo      verify the fix of each known fault on Debian's newest kernel (some minutes)
-# make check    lint, types, architecture, and every test that boots nothing (four to five minutes)
+# make check    lint, types, architecture, and every test that boots nothing (three minutes)
 # make test     run the tests, in virtual machines too (40 minutes)
 # make test-all the same, with whole kernels built from their source and kernels of other suites (an hour)
 # make bench    measure the library against its peers (QUICK=1: a look in a minute or two)
@@ -33,11 +33,11 @@ verify-all: machine
 zoo: machine
 	$(BIN)/gso-kernel zoo
 
-# What boots nothing and installs nothing runs side by side, a process for each core and one more, as
+# What boots nothing and installs nothing runs side by side, a process for each core and two more, as
 # some wait; random tests try an eighth of the examples that make test tries. The type checker uses
 # one core only, so it runs beside. Hundreds of programs are started: their byte code is kept.
 unexport PYTHONDONTWRITEBYTECODE
-CHECK := $(BIN)/pytest --quiet --numprocesses $(shell expr $$(nproc) + 1) --dist worksteal -m 'not vm' --ignore tests/packaging
+CHECK := $(BIN)/pytest --quiet --numprocesses $(shell expr $$(nproc) + 2) --dist worksteal -m 'not vm' --ignore tests/packaging
 check: style
 	+$(MAKE) --no-print-directory --jobs=2 types quick-tests
 

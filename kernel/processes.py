@@ -8,7 +8,7 @@ import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -123,10 +123,25 @@ class ending:  # noqa: N801  (used like contextlib's own)
         deadline = time.monotonic() + _GRACE_SECONDS
         while time.monotonic() < deadline:
             self._process.poll()  # a leader that was not waited for would keep the group alive
-            if not self._signal_group(0):
+            if not self._signal_group(0) or not _lives(self._process.pid):
                 return True
             time.sleep(0.02)
         return False
+
+
+def _lives(group: int) -> bool:
+    """Say whether a process of the group still runs.
+
+    One that ended stays in the group until its parent asks for it. Where the parent is gone, that
+    is the first process of the host, which in many containers never asks.
+    """
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # it ended meanwhile
+            # proc_pid_stat(5): state, parent and group follow the name, which may hold anything.
+            state, _parent, its_group = path.read_bytes().rpartition(b")")[2].split(None, 3)[:3]
+            if int(its_group) == group and state not in (b"Z", b"X"):
+                return True
+    return False
 
 
 def _plain_language() -> dict[str, str]:

@@ -1,20 +1,41 @@
 """Nothing that the test bed starts may outlive it."""
 
+import contextlib
+import ctypes
 import os
+import signal
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
+from gso.kernel import processes
 from gso.kernel.errors import TestBedError
 from gso.kernel.processes import ending, logged, output
 
+SUBREAPER = 36  # prctl(2)
 
-def group_exists(number: int) -> bool:
-    try:
-        os.killpg(number, 0)
-    except ProcessLookupError:
-        return False
-    return True
+
+def runs(group: int) -> bool:
+    """Say whether a process of the group runs; one that ended and was not waited for does not."""
+    for path in Path("/proc").glob("[0-9]*/status"):
+        with contextlib.suppress(OSError):
+            told = dict(line.split(":", 1) for line in path.read_text().splitlines())
+            if told["NSpgid"].split()[0] == str(group) and told["State"].split()[0] not in "ZX":
+                return True
+    return False
+
+
+@pytest.fixture
+def subreaper():
+    """Be the parent of orphans, and never ask for those that ended."""
+    prctl = ctypes.CDLL(None).prctl
+    assert prctl(SUBREAPER, 1) == 0
+    yield
+    prctl(SUBREAPER, 0)
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
 
 
 @pytest.mark.parametrize(
@@ -27,11 +48,27 @@ def group_exists(number: int) -> bool:
         "trap '' TERM; while :; do sleep 0.1; done",
     ],
 )
-def test_the_whole_group_ends(script):
+def test_the_whole_group_ends(script, monkeypatch):
+    monkeypatch.setattr(processes, "_GRACE_SECONDS", 0.5)
     process = subprocess.Popen(["sh", "-c", script], start_new_session=True)
     with ending(process):
         time.sleep(0.3)
-    assert not group_exists(process.pid)
+        was = runs(process.pid)
+    assert was == (script != "exit 0")
+    assert not runs(process.pid)
+
+
+@pytest.mark.usefixtures("subreaper")
+def test_orphans_that_ended_are_not_waited_for(monkeypatch):
+    sent = []
+    kill = os.killpg
+    monkeypatch.setattr(os, "killpg", lambda group, sign: (sent.append(sign), kill(group, sign)))
+    process = subprocess.Popen(["sh", "-c", "sleep 0.1 & exit 0"], start_new_session=True)
+    time.sleep(0.5)
+    with ending(process):
+        process.wait()
+    kill(process.pid, 0)  # it is still there, and has ended
+    assert sent == [signal.SIGTERM, 0]
 
 
 def test_a_command_is_logged_and_its_failure_named(tmp_path):
