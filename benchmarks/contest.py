@@ -194,6 +194,11 @@ class Contest:
         self.note(area, case, seconds=seconds, **facts)
 
 
+def save_packets(path: Path, packets: Sequence[bytes]) -> None:
+    """Write packets for a compiled peer, each with its length in front."""
+    path.write_bytes(b"".join(len(one).to_bytes(4, "little") + one for one in packets))
+
+
 def saved_segments(path: Path) -> list[bytes]:
     """The output of a compiled peer: frames with their lengths in front."""
     data, segments = path.read_bytes(), []

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from cases import Case
-from contest import Program, saved_segments
+from contest import Program, save_packets, saved_segments
 
 NATIVE = Path(__file__).parents[1] / "native"
 BUILD = Path(__file__).parents[2] / "build" / "bench"
@@ -84,23 +84,45 @@ def dpdk_parts(
     return Program([program, length, offset, size, *([frame] if frame else [])])
 
 
+def dpdk_merger(case: Case, packets: Sequence[bytes], folder: Path) -> tuple[Program, list[bytes]]:
+    """DPDK's librte_gro loaded with packets of one flow, and what it merges them into."""
+    program = _compiled("dpdk_gro", _dpdk_flags())
+    source, target = folder / "packets", folder / "merged"
+    save_packets(source, packets)
+    running = Program([program, source, case.ips[-1], case.headers, target])
+    return running, saved_segments(target)
+
+
 def wireguard_segmenter(case: Case, folder: Path) -> tuple[Program, list[bytes]]:
     """wireguard-go's gsoSplit loaded with one plain super-packet, and the segments it makes."""
+    packet, segments = folder / "packet", folder / "segments"
+    packet.write_bytes(case.frame)
+    command = [_wireguard(), "split", packet, case.mss, case.headers, case.tcp, segments]
+    return Program(command), saved_segments(segments)
+
+
+def wireguard_merger(
+    case: Case, packets: Sequence[bytes], folder: Path
+) -> tuple[Program, list[bytes]]:
+    """wireguard-go's handleGRO loaded with packets of one flow, and what it merges them into."""
+    source, target = folder / "packets", folder / "merged"
+    save_packets(source, packets)
+    return Program([_wireguard(), "merge", source, case.headers, target]), saved_segments(target)
+
+
+def _wireguard() -> Path:
     go = WIREGUARD / "usr/lib/go-1.24/bin/go"
     if not go.exists():
         pytest.skip("no wireguard-go library (make bench fetches it)")
     target = BUILD / "wireguard"
-    source = NATIVE / "wireguard"
-    if not target.exists() or target.stat().st_mtime < (source / "main.go").stat().st_mtime:
+    newest = max(path.stat().st_mtime for path in (NATIVE / "wireguard").glob("*.go"))
+    if not target.exists() or target.stat().st_mtime < newest:
         _run(
             go, "build", "-o", target, "./wireguard",
             GOROOT=str(WIREGUARD / "usr/lib/go-1.24"), GOPATH=str(WIREGUARD / "usr/share/gocode"),
             GO111MODULE="off", GOTOOLCHAIN="local", GOFLAGS="", GOCACHE=str(BUILD / "go"),
         )  # fmt: skip
-    packet, segments = folder / "packet", folder / "segments"
-    packet.write_bytes(case.frame)
-    running = Program([target, packet, case.mss, case.headers, case.tcp, segments])
-    return running, saved_segments(segments)
+    return target
 
 
 # Devices of a namespace: packets come in at `in` (10.1.0.1/24, fd01::1/64) and leave at `out`, some

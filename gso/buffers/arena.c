@@ -168,7 +168,7 @@ static char *end_of(struct block *b)
     return bytes(b) + b->size;
 }
 
-/* The block behind it, or NULL. */
+/* The block that follows it, or NULL. */
 static struct block *following(struct block *b)
 {
     char *end = end_of(b);
@@ -256,7 +256,7 @@ static struct block *split(struct block *b, size_t size)
     return rest;
 }
 
-/* Join a block with the one behind it. */
+/* Join a block with the one that follows it. */
 static void join(struct block *b, struct block *next)
 {
     count(b->arena, next, next + 1, false);
@@ -504,7 +504,7 @@ void gso_memory_give(void *p)
     pthread_mutex_unlock(&all.lock);
 }
 
-/* Take in so much of the free block behind it that it has `size` bytes; returns whether it has. */
+/* Take in so much of the free block that follows that it has `size` bytes; returns whether it has. */
 static bool grow(struct block *b, size_t size)
 {
     struct block *next = following(b), *rest;

@@ -6,6 +6,7 @@ One pass decides which frames are merged (_gro), a second one copies.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING
+from cpython.number cimport PyNumber_Index
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memmove
@@ -33,16 +34,22 @@ from gso.headers._walk cimport (
     layer, link_layer, port_list, read_headers,
 )
 
-from operator import index
 from os import urandom
 
 import numpy as np
 
-from gso.buffers._memory import new_array
 from gso.constants import GsoType, Reason
 from gso.errors import GsoError
 from gso.headers._layout import parse_batch
 from gso.headers.vnet import describable, vnet_headers
+
+cdef extern from "Python.h":
+    long long PyLong_AsLongLongAndOverflow(object number, int *overflow) except? -1
+
+# Of the hash of flows. Whoever sends packets does not know it, and cannot choose equal hashes.
+cdef uint64_t SEED[2]
+memcpy(SEED, PyBytes_AS_STRING(urandom(sizeof(SEED))), sizeof(SEED))
+SEED[1] |= 1
 
 # ---- output ---------------------------------------------------------------------------------
 
@@ -250,19 +257,57 @@ cdef class Coalesced(Frames):
     They are in the order of their first frames.
     """
 
-    cdef readonly object gso_size
-    """Payload bytes of each but the last segment, 0 for a frame alone: int64 array of shape (n,)"""
-    cdef readonly object gso_segs
-    """How many frames went into each: int64 array of shape (n,)."""
-    cdef readonly object gso_type
-    """:class:`gso.GsoType` of each, 0 for a frame alone: uint32 array of shape (n,)."""
-    cdef readonly object first
-    """Number of the first frame in each: int64 array of shape (n,)."""
-    cdef readonly object into
-    """Which output each input frame went into: int64 array with one number for each input."""
-    cdef readonly object held
-    """Numbers of the outputs that could take up more frames, were there any: int64 array."""
-    cdef object asked  # link_type, tunnel_ports, and whether checksums are partial
+    cdef object facts           # the numbers that the arrays have: see _result
+    cdef Py_ssize_t inputs, open
+    cdef dict arrays            # made of them when first asked for
+    cdef object asked           # link_type, tunnel_ports, and whether checksums are partial
+
+    @property
+    def gso_size(self):
+        """Payload bytes of each but the last segment, 0 for a frame alone: int64 array (n,)."""
+        return self.array("gso_size")
+
+    @property
+    def gso_segs(self):
+        """How many frames went into each: int64 array of shape (n,)."""
+        return self.array("gso_segs")
+
+    @property
+    def gso_type(self):
+        """:class:`gso.GsoType` of each, 0 for a frame alone: uint32 array of shape (n,)."""
+        return self.array("gso_type")
+
+    @property
+    def first(self):
+        """Number of the first frame in each: int64 array of shape (n,)."""
+        return self.array("first")
+
+    @property
+    def into(self):
+        """Which output each input frame went into: int64 array with one number for each input."""
+        return self.array("into")
+
+    @property
+    def held(self):
+        """Numbers of the outputs that could take up more frames, were there any: int64 array."""
+        return self.array("held")
+
+    cdef object array(self, str name):
+        if self.arrays is None:
+            self.arrays = {} if self.facts is None else self.all_arrays()
+        return self.arrays.get(name)
+
+    cdef dict all_arrays(self):
+        cdef Py_ssize_t start = 0, n
+        cdef dict arrays = {}
+        whole = np.frombuffer(self.facts, np.int64, 3 * self.n + self.inputs + self.open)
+        for name, n in (("gso_size", self.n), ("gso_segs", self.n), ("first", self.n),
+                        ("into", self.inputs), ("held", self.open)):
+            arrays[name] = whole[start:start + n]
+            start += n
+        arrays["gso_type"] = np.frombuffer(
+            self.facts, np.uint32, self.n, start * sizeof(int64_t))
+        return arrays
 
     def vnet_headers(self):
         """The virtio header of each, for a TUN device, a packet socket or a virtual machine.
@@ -314,8 +359,8 @@ cdef class Coalesced(Frames):
         """The same frames as Coalesced, without `into` and `held`: not all frames are in them."""
         cdef Coalesced some = Coalesced.__new__(Coalesced)
         some.adopt(part.base, part.ends, part.n)
-        some.gso_size, some.gso_segs = self.gso_size[key], self.gso_segs[key]
-        some.gso_type, some.first = self.gso_type[key], self.first[key]
+        some.arrays = {
+            name: self.array(name)[key] for name in ("gso_size", "gso_segs", "gso_type", "first")}
         some.asked = self.asked
         return some
 
@@ -338,8 +383,9 @@ cdef bint _has_pppoe(
 def _restore(data, offsets, gso_size, gso_segs, gso_type, first, into, waiting, asked):
     cdef Coalesced self = Coalesced.__new__(Coalesced)
     Frames.__init__(self, data, offsets)
-    self.gso_size, self.gso_segs, self.gso_type = gso_size, gso_segs, gso_type
-    self.first, self.into, self.held, self.asked = first, into, waiting, asked
+    self.arrays = {"gso_size": gso_size, "gso_segs": gso_segs, "gso_type": gso_type,
+                   "first": first, "into": into, "held": waiting}
+    self.asked = asked
     return self
 
 
@@ -354,6 +400,7 @@ cdef class _Memory:
 
     def __dealloc__(self):
         drop_ports(&self.ports)
+        free(self.j.into)
         free(self.j.packets)
         free(self.j.slots)
         free(self.j.buckets)
@@ -364,15 +411,16 @@ cdef class _Memory:
         while buckets < 2 * min(n, max_flows):
             buckets *= 2
         j.max_held = <int32_t>max(min(n, max_flows), 1)
+        j.into = <int64_t *>malloc(max(n, 1) * sizeof(int64_t))
         j.packets = <packet *>malloc(max(n, 1) * sizeof(packet))
         j.slots = <held_packet *>malloc(j.max_held * sizeof(held_packet))
         j.buckets = <int32_t *>malloc(buckets * sizeof(int32_t))
-        if j.packets is NULL or j.slots is NULL or j.buckets is NULL:
+        if j.into is NULL or j.packets is NULL or j.slots is NULL or j.buckets is NULL:
             raise MemoryError
         for k in range(buckets):
             j.buckets[k] = NO_SLOT
         j.mask = buckets - 1
-        j.free = j.oldest = j.newest = NO_SLOT
+        j.free = j.oldest = j.newest = j.last = NO_SLOT
         j.unused = 0
         j.count = 0
         return 0
@@ -443,7 +491,6 @@ def coalesce(frames, *, link_type="ethernet", tunnel_ports=None, udp_gro=True,
     """
     cdef _Memory memory = _Memory()
     cdef gro_state *j = &memory.j
-    cdef int64_t[::1] into_view
     cdef Frames batch = as_frames(frames)
     j.data, j.off, j.n = batch.buf, batch.off, batch.n
     j.link = as_link(link_type)
@@ -455,26 +502,19 @@ def coalesce(frames, *, link_type="ethernet", tunnel_ports=None, udp_gro=True,
         j.ipv4_max_size = _within("gro_ipv4_max_size", gro_ipv4_max_size, 1, GRO_MAX_SIZE)
     j.timeout = _within("timeout", timeout, 0, (1 << 63) - 1)
     j.ports = &memory.ports
-    cdef bytes seed = urandom(sizeof(j.seed))
-    memcpy(j.seed, PyBytes_AS_STRING(seed), sizeof(j.seed))
-    j.seed[1] |= 1
+    j.seed = SEED
     take_ports(&memory.ports, tunnel_ports)
     memory.reserve(batch.n, _within("max_flows", max_flows, 1, 1 << 24))
     stamps = _numbers("timestamps", timestamps, batch.n)
     devices = _numbers("interfaces", interfaces, batch.n)
     j.times = _first(stamps)
     j.interfaces = _first(devices)
-    into = new_array(batch.n, np.int64)
-    into_view = into
-    if batch.n:
-        j.into = &into_view[0]
-        assign(j)
+    assign(j)
     ports = None if tunnel_ports is None else dict(tunnel_ports)
-    return _result(memory, into, (link_type, ports, j.partial))
+    return _result(j, (link_type, ports, j.partial))
 
 
-cdef Coalesced _result(_Memory memory, object into, tuple asked):
-    cdef gro_state *j = &memory.j
+cdef Coalesced _result(gro_state *j, tuple asked):
     cdef object ends = new_bytes((j.count + 1) * sizeof(int64_t))
     cdef int64_t *off = <int64_t *>address(ends)
     cdef Py_ssize_t k, failed = -1, total = lay_out(j, off)
@@ -487,32 +527,40 @@ cdef Coalesced _result(_Memory memory, object into, tuple asked):
             field="len", offset=failed, limit=j.n)
     cdef Coalesced self = Coalesced.__new__(Coalesced)
     self.adopt(data, ends, j.count)
-    rows = new_array(3 * j.count, np.int64).reshape(3, -1)
-    types = new_array(j.count, np.uint32)
-    cdef int64_t[:, ::1] numbers = rows
-    cdef uint32_t[::1] bits = types
-    for k in range(j.count):
-        numbers[0, k] = j.packets[k].gso_size
-        numbers[1, k] = j.packets[k].count
-        numbers[2, k] = j.packets[k].first
-        bits[k] = j.packets[k].gso_type
-    waiting = _held(j)
-    for array in (rows, types, into, waiting):
-        array.flags.writeable = False
-    self.gso_size, self.gso_segs, self.first = rows
-    self.gso_type, self.into, self.held = types, into, waiting
     self.asked = asked
+    self.inputs = j.n
+    self.open = _count_held(j)
+    self.facts = new_bytes(
+        (3 * j.count + j.n + self.open) * sizeof(int64_t) + j.count * sizeof(uint32_t))
+    _tell(j, self.open, <int64_t *>address(self.facts))
     return self
 
 
-cdef object _held(const gro_state *j):
-    """Numbers of the packets that still could take up frames, in order."""
-    cdef list numbers = []
+cdef Py_ssize_t _count_held(const gro_state *j) noexcept:
+    """How many packets still could take up frames."""
+    cdef Py_ssize_t n = 0
     cdef int32_t slot = j.oldest
     while slot != NO_SLOT:
-        numbers.append(j.slots[slot].packet)
+        n += 1
         slot = j.slots[slot].newer
-    return np.array(numbers, np.int64)
+    return n
+
+
+cdef void _tell(const gro_state *j, Py_ssize_t held, int64_t *facts) noexcept:
+    """Write gso_size, gso_segs and first of each, into, held, and gso_type of each."""
+    cdef Py_ssize_t k, n = j.count
+    cdef int64_t *last = facts + 3 * n + j.n
+    cdef uint32_t *types = <uint32_t *>(last + held)
+    cdef int32_t slot = j.oldest
+    for k in range(n):
+        facts[k] = j.packets[k].gso_size
+        facts[n + k] = j.packets[k].count
+        facts[2 * n + k] = j.packets[k].first
+        types[k] = j.packets[k].gso_type
+    memcpy(facts + 3 * n, j.into, j.n * sizeof(int64_t))
+    for k in range(held):
+        last[k] = j.slots[slot].packet
+        slot = j.slots[slot].newer
 
 
 cdef object _numbers(object name, object values, Py_ssize_t n):
@@ -534,8 +582,10 @@ cdef const int64_t *_first(object array) except? NULL:
     return &view[0]
 
 
-cdef object _within(object name, object value, object least, object most):
-    value = index(value)
-    if not least <= value <= most:
-        raise ValueError(f"{name} is between {least} and {most}, not {value}")
-    return value
+cdef int64_t _within(str name, object value, int64_t least, int64_t most) except? -1:
+    cdef int overflow = 0
+    cdef object number = PyNumber_Index(value)
+    cdef int64_t found = PyLong_AsLongLongAndOverflow(number, &overflow)
+    if overflow or not least <= found <= most:
+        raise ValueError(f"{name} is between {least} and {most}, not {number}")
+    return found

@@ -6,6 +6,7 @@ from gso.headers._walk cimport headers, link_layer, port_list
 
 cdef enum:
     NO_SLOT = -1
+    RUN_HEADERS = 192       # bytes of headers that a run may have
 
 # A packet of the output: one frame, or several merged
 cdef struct packet:
@@ -30,6 +31,10 @@ cdef struct held_packet:
     int32_t older
     int32_t newer
     uint32_t fixed_id       # bits of gso_type for IPv4 IDs that stay the same
+    # A run: frames of one size whose headers differ in what counts up, and in checksums
+    int32_t run             # bytes of their headers; 0: there is none
+    uint8_t[RUN_HEADERS] head   # those of the first frame
+    uint8_t[RUN_HEADERS] same   # 0xff for each byte that they share, 0 for the others
 
 # The arguments of a call, and its memory
 cdef struct gro_state:
@@ -58,6 +63,7 @@ cdef struct gro_state:
     int32_t free            # a list of slots that were, by next_in_bucket
     int32_t oldest
     int32_t newest
+    int32_t last            # the slot that took up a frame last, or NO_SLOT
     int32_t *buckets
     uint64_t mask
 

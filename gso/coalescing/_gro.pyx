@@ -12,7 +12,7 @@ byte.
 """
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from libc.string cimport memcmp, memcpy
+from libc.string cimport memcmp, memcpy, memset
 
 from gso.buffers._bytes cimport get16, load16
 from gso.buffers._checksum cimport fold, length_sum, short_sum, simd
@@ -182,19 +182,22 @@ cdef bint right_layer(const frame *f, int k) noexcept nogil:
     return load16(head + GRE_RESERVED1) == 0
 
 
-cdef bint right_checksums(const frame *f) noexcept nogil:
-    """Whether all checksums of a segment are right, and as segmentation writes them."""
-    cdef const headers *h = &f.h
-    cdef const uint8_t *p = f.copy.p
+cdef bint right_checksums(
+    const headers *h, const uint8_t *p, const uint8_t *payload, Py_ssize_t size
+) noexcept nogil:
+    """Whether all checksums of a segment of `size` bytes with headers `p` are right.
+
+    They must be written as segmentation writes them.
+    """
     cdef const uint8_t *th = p + h.l4_header
-    cdef Py_ssize_t length = f.size - h.l4_header, next_offset = h.l4_header
+    cdef Py_ssize_t length = size - h.l4_header, next_offset = h.l4_header
     cdef uint16_t check = load16(th + (TCP_CHECK if h.l4 == IPPROTO_TCP else UDP_CHECK))
     cdef uint64_t pseudo = pseudo_sum(p + h.ip_header, h.inner_version == 4, h.l4)
     cdef uint64_t inside = short_sum(th, h.payload - h.l4_header)
     cdef bint sealed = False
     cdef const layer *one
     cdef int k
-    inside += simd.sum(f.p + h.payload, f.payload)
+    inside += simd.sum(payload, size - h.payload)
     pseudo += length_sum(length)
     if h.remcsum:
         if check != fold(pseudo):
@@ -209,7 +212,7 @@ cdef bint right_checksums(const frame *f) noexcept nogil:
             sealed = True
             pseudo = pseudo_sum(
                 p + h.layers[k - 1].offset, h.layers[k - 1].kind == LAYER_IPV4, IPPROTO_UDP)
-            if fold(inside + pseudo + length_sum(f.size - one.offset)) != 0xffff:
+            if fold(inside + pseudo + length_sum(size - one.offset)) != 0xffff:
                 return False
         elif one.kind == LAYER_GRE:
             if load16(p + one.offset + GRE_CHECK) == 0xffff or fold(inside) != 0xffff:
@@ -410,6 +413,8 @@ cdef void release(gro_state *j, int32_t slot) noexcept nogil:
     """Stop holding a packet, which is complete."""
     cdef held_packet *one = &j.slots[slot]
     cdef int32_t *link = &j.buckets[one.hash & j.mask]
+    if j.last == slot:
+        j.last = NO_SLOT
     while link[0] != slot:
         link = &j.slots[link[0]].next_in_bucket
     link[0] = one.next_in_bucket
@@ -498,6 +503,7 @@ cdef void hold(gro_state *j, const frame *f, int64_t number) noexcept nogil:
     one.hash = f.hash
     one.packet = number
     one.fixed_id = 0
+    one.run = 0
     one.next_in_bucket = bucket[0]
     bucket[0] = slot
     one.older = j.newest
@@ -535,7 +541,119 @@ cdef bint join(gro_state *j, int32_t slot, const frame *f) noexcept nogil:
     j.into[f.i] = one.packet
     if last:
         release(j, slot)
+    else:
+        j.last = slot
+        if to.count == 2:
+            begin_run(j, one, first)
     return True
+
+
+# ---- runs: most frames are like the one before them ------------------------------------------
+
+cdef void begin_run(const gro_state *j, held_packet *one, const uint8_t *first) noexcept nogil:
+    """Note what the headers of the frames that may follow share with those of the first one."""
+    cdef const headers *h = &one.h
+    cdef const uint8_t *head
+    cdef uint8_t *same
+    cdef int k
+    if h.l4 != IPPROTO_TCP or h.payload > RUN_HEADERS or one.fixed_id or is_listed(j, h):
+        return
+    memset(one.head, 0, RUN_HEADERS)
+    memcpy(one.head, first, h.payload)
+    if one.head[h.l4_header + TCP_FLAGS] & TCPHDR_CWR:
+        return
+    memset(one.same, 0, RUN_HEADERS)
+    memset(one.same, 0xff, h.payload)
+    for k in range(h.n):
+        head = one.head + h.layers[k].offset
+        same = one.same + h.layers[k].offset
+        if h.layers[k].kind == LAYER_IPV4:
+            memset(same + IPV4_ID, 0, 2)
+            memset(same + IPV4_CHECK, 0, 2)
+        elif h.layers[k].kind == LAYER_UDP and load16(head + UDP_CHECK):
+            memset(same + UDP_CHECK, 0, 2)
+        elif h.layers[k].kind == LAYER_GRE:
+            memset(same + GRE_CHECK, 0, 2)
+    same = one.same + h.l4_header
+    memset(same + TCP_SEQ, 0, 4)
+    memset(same + TCP_CHECK, 0, 2)
+    one.run = h.payload
+
+
+cdef bint alike(
+    const uint8_t *a, const uint8_t *b, const uint8_t *same, Py_ssize_t n
+) noexcept nogil:
+    """Whether the bytes that `same` marks are equal; all three have whole words up to `n`."""
+    cdef uint64_t x, y, mask, differ = 0
+    cdef Py_ssize_t k
+    for k in range(0, n, 8):
+        memcpy(&x, a + k, 8)
+        memcpy(&y, b + k, 8)
+        memcpy(&mask, same + k, 8)
+        differ |= (x ^ y) & mask
+    return differ == 0
+
+
+cdef bint counts_up(const held_packet *one, const uint8_t *a, const packet *to) noexcept nogil:
+    """Whether IDs and sequence number at `a` count up from the first frame's.
+
+    IPv4 header checksums must be right, and those of UDP be there where the first frame has them.
+    """
+    cdef const headers *h = &one.h
+    cdef const uint8_t *x
+    cdef const uint8_t *y
+    cdef int k
+    for k in range(h.n):
+        x = a + h.layers[k].offset
+        y = one.head + h.layers[k].offset
+        if h.layers[k].kind == LAYER_IPV4:
+            if <uint16_t>(get16(x + IPV4_ID) - get16(y + IPV4_ID)) != <uint16_t>to.count:
+                return False
+            if load16(x + IPV4_CHECK) == 0xffff or fold(short_sum(x, IPV4_HLEN)) != 0xffff:
+                return False
+        elif h.layers[k].kind == LAYER_UDP:
+            if load16(y + UDP_CHECK) and not load16(x + UDP_CHECK):
+                return False
+    x = a + h.l4_header
+    y = one.head + h.l4_header
+    return sequence(x) == <uint32_t>(sequence(y) + to.length)
+
+
+cdef bint continues_run(
+    gro_state *j, const uint8_t *p, Py_ssize_t size, int64_t i
+) noexcept nogil:
+    """Append the frame to the packet that took up the last one, where it is like that one.
+
+    What is appended here would be by `assign_frame`, too, which judges all other frames.
+    """
+    cdef uint8_t[RUN_HEADERS] head
+    cdef held_packet *one
+    cdef packet *to
+    if j.last == NO_SLOT:
+        return False
+    one = &j.slots[j.last]
+    to = &j.packets[one.packet]
+    if one.run == 0 or size != one.run + to.gso_size:
+        return False
+    # The first of its bucket, so that `find` would have come to no other before
+    if j.buckets[one.hash & j.mask] != j.last or not same_interface(j, to.first, i):
+        return False
+    if j.times is not NULL and too_late(j, to.first, i):
+        return False
+    memcpy(head, p, one.run)
+    if not alike(head, one.head, one.same, one.run) or not counts_up(one, head, to):
+        return False
+    if not fits(j, &one.h, to, to.gso_size):
+        return False
+    if not right_checksums(&one.h, head, p + one.run, size):
+        return False
+    to.count += 1
+    to.length += to.gso_size
+    j.into[i] = one.packet
+    return True
+
+
+# ---- all frames ------------------------------------------------------------------------------
 
 
 cdef bint is_ip_in_ip(const headers *h) noexcept nogil:
@@ -585,7 +703,8 @@ cdef bint may_lead(const frame *f) noexcept nogil:
 
 cdef void assign_frame(gro_state *j, frame *f) noexcept nogil:
     """Assign one frame to a held packet, or to a packet of its own."""
-    cdef bint segment = is_segment(j, f) and right_checksums(f)
+    cdef bint segment = is_segment(j, f) and right_checksums(
+        &f.h, f.copy.p, f.p + f.h.payload, f.size)
     cdef packet *own
     cdef int32_t slot
     if segment:
@@ -622,6 +741,8 @@ cdef void assign_frames(gro_state *j, Py_ssize_t begin, Py_ssize_t end) noexcept
         f.i = i
         f.p = j.data + j.off[i]
         f.size = j.off[i + 1] - j.off[i]
+        if continues_run(j, f.p, f.size, i):
+            continue
         f.hash = 0
         if read_headers(&f.h, &why, &f.copy, f.p, f.size, j.link, j.ports):
             f.h.l4 = 0
