@@ -14,14 +14,14 @@ from libc.string cimport memcpy, memmove
 from gso.buffers._bytes cimport get16, load16, put16, store16
 from gso.buffers._checksum cimport fold, length_sum, not_zero, short_sum, simd, sum_at
 from gso.buffers._frames cimport Frames, as_frames
-from gso.buffers._memory cimport address, new_bytes
+from gso.buffers._memory cimport SMALL, Memory, address, new_bytes
 from gso.buffers._signals cimport FRAME_WORK, PIECE, check_signals, piece_end
 from gso.coalescing._gro cimport (
     NO_SLOT, assign_frames, gro_state, held_packet, is_listed, packet,
 )
 from gso.headers._arguments cimport as_kernel, as_link, drop_ports, is_partial, take_ports
 from gso.headers._numbers cimport (
-    ETH_P_8021AD, ETH_P_8021Q, ETH_P_PPP_SES, GRE_CHECK, GRO_MAX_SIZE, IPPROTO_HOPOPTS,
+    ETH_P_8021AD, ETH_P_8021Q, ETH_P_PPP_SES, GRE_CHECK, GRO_LEGACY_MAX_SIZE, GRO_MAX_SIZE, IPPROTO_HOPOPTS,
     IPPROTO_TCP, IPPROTO_UDP, IPV4_CHECK,
     IPV4_HLEN, IPV4_TOT_LEN, IPV6_EXT_HDRLEN, IPV6_EXT_NEXTHDR, IPV6_HLEN, IPV6_NEXTHDR,
     IPV6_PAYLOAD_LEN, IPV6_TLV_AT, IPV6_TLV_JUMBO, IPV6_TLV_JUMBO_LEN, JUMBO_AT, JUMBO_HLEN,
@@ -87,7 +87,7 @@ cdef void copy_frames(
         if one.first == i:
             memcpy(out + one.at, frame, one.headers)
             one.at += one.headers + one.jumbo
-            one.length = 0  # counts again what has been copied
+            one.length = one.payload_sum = 0  # they count again what is copied
         n = size - one.headers
         one.payload_sum += sum_at(
             simd.copy_sum(out + one.at, frame + one.headers, n), one.length)
@@ -231,9 +231,9 @@ cdef int assign(gro_state *j) except -1:
 
 
 cdef Py_ssize_t write(gro_state *j, uint8_t *out, const int64_t *ends) except -2:
-    """Write the output; returns -1, or the number of a frame that has changed."""
+    """Write what is not yet in the output; returns -1, or the number of a frame that has changed."""
     cdef Py_ssize_t end, i = 0, failed = -1
-    while i < j.n:
+    while i < j.n and j.out is NULL:
         end = piece_end(j.off, i, j.n)
         with nogil:
             copy_frames(j, out, i, end)
@@ -509,16 +509,39 @@ def coalesce(frames, *, link_type="ethernet", tunnel_ports=None, udp_gro=True,
     devices = _numbers("interfaces", interfaces, batch.n)
     j.times = _first(stamps)
     j.interfaces = _first(devices)
+    data = _room(j)
     assign(j)
     ports = None if tunnel_ports is None else dict(tunnel_ports)
-    return _result(j, (link_type, ports, j.partial))
+    return _result(j, data, (link_type, ports, j.partial))
 
 
-cdef Coalesced _result(gro_state *j, tuple asked):
+cdef Memory _room(gro_state *j):
+    """Memory into which frames are written as they come; None if a second pass has to do so.
+
+    The jumbo header of BIG TCP moves what follows it.
+    """
+    cdef Memory memory
+    cdef Py_ssize_t size = j.off[j.n] - j.off[0] if j.n else 0
+    j.out = NULL
+    j.filled = 0
+    if size < SMALL or max(j.max_size, j.ipv4_max_size) > GRO_LEGACY_MAX_SIZE:
+        return None
+    memory = Memory.__new__(Memory)
+    memory.resize(size)
+    j.out = <uint8_t *>memory.p
+    return memory
+
+
+cdef Coalesced _result(gro_state *j, Memory memory, tuple asked):
+    """The frames and all that is told of them; `memory` is that of :func:`_room`."""
     cdef object ends = new_bytes((j.count + 1) * sizeof(int64_t))
     cdef int64_t *off = <int64_t *>address(ends)
     cdef Py_ssize_t k, failed = -1, total = lay_out(j, off)
-    cdef object data = new_bytes(total)
+    cdef object data = memory
+    if memory is None:
+        data = new_bytes(total)
+    else:
+        memory.resize(total)
     cdef uint8_t *out = <uint8_t *>address(data)
     failed = write(j, out, off)
     if failed >= 0:

@@ -15,7 +15,7 @@ cdef struct packet:
     int64_t gso_size        # payload of the first frame; 0 if it is the only one
     int64_t length          # of all payload
     int64_t at              # where the next byte goes in the output
-    uint64_t payload_sum
+    uint64_t payload_sum    # of what is in the output
     int32_t headers         # length of the headers
     int32_t jumbo           # room for the header of BIG TCP
     uint32_t gso_type
@@ -54,6 +54,10 @@ cdef struct gro_state:
     int64_t ipv4_max_size   # of all but IPv6 right on the link
     const port_list *ports
     uint64_t seed[2]
+    # Where frames go while each is of the packet begun last, so that all are written in order; NULL
+    # once one was of an earlier packet.
+    uint8_t *out
+    Py_ssize_t filled       # bytes of it
     packet *packets
     int64_t *into
     Py_ssize_t count        # packets

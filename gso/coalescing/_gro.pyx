@@ -15,7 +15,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy, memset
 
 from gso.buffers._bytes cimport get16, load16
-from gso.buffers._checksum cimport fold, length_sum, short_sum, simd
+from gso.buffers._checksum cimport fold, length_sum, short_sum, simd, sum_at
 from gso.headers._kernel cimport (
     KERNEL_ACCECN_GRO, KERNEL_LISTS_OF_UDP, KERNEL_NO_JUMBO, KERNEL_SHORT_IPV4,
     KERNEL_TWO_FIXED_IDS,
@@ -67,6 +67,7 @@ cdef struct frame:
     Py_ssize_t size
     int64_t i
     int64_t payload         # bytes of it
+    uint64_t sum            # of the payload, where it is a segment
     uint64_t hash           # 0: no flow is known
 
 
@@ -183,7 +184,7 @@ cdef bint right_layer(const frame *f, int k) noexcept nogil:
 
 
 cdef bint right_checksums(
-    const headers *h, const uint8_t *p, const uint8_t *payload, Py_ssize_t size
+    const headers *h, const uint8_t *p, uint64_t payload_sum, Py_ssize_t size
 ) noexcept nogil:
     """Whether all checksums of a segment of `size` bytes with headers `p` are right.
 
@@ -197,7 +198,7 @@ cdef bint right_checksums(
     cdef bint sealed = False
     cdef const layer *one
     cdef int k
-    inside += simd.sum(payload, size - h.payload)
+    inside += payload_sum
     pseudo += length_sum(length)
     if h.remcsum:
         if check != fold(pseudo):
@@ -515,6 +516,12 @@ cdef void hold(gro_state *j, const frame *f, int64_t number) noexcept nogil:
     j.newest = slot
 
 
+cdef inline void take(gro_state *j, packet *to, uint64_t total, int64_t n) noexcept nogil:
+    """Count `n` bytes of payload that were put to the end of the output, and of the packet."""
+    to.payload_sum += sum_at(total, to.length)
+    j.filled += n
+
+
 cdef bint join(gro_state *j, int32_t slot, const frame *f) noexcept nogil:
     """Append the frame to a held packet of its flow, which is complete if that is impossible."""
     cdef held_packet *one = &j.slots[slot]
@@ -531,7 +538,6 @@ cdef bint join(gro_state *j, int32_t slot, const frame *f) noexcept nogil:
         return False
     last = f.payload < to.gso_size
     to.count += 1
-    to.length += f.payload
     to.gso_type |= one.fixed_id
     if f.h.l4 == IPPROTO_TCP:
         to.flags |= th[TCP_FLAGS] & (TCPHDR_FIN | TCPHDR_PSH)
@@ -539,6 +545,12 @@ cdef bint join(gro_state *j, int32_t slot, const frame *f) noexcept nogil:
     else:
         last |= to.count == UDP_GRO_CNT_MAX
     j.into[f.i] = one.packet
+    if one.packet != j.count - 1:
+        j.out = NULL
+    elif j.out is not NULL:
+        memcpy(j.out + j.filled, f.p + f.h.payload, f.payload)
+        take(j, to, f.sum, f.payload)
+    to.length += f.payload
     if last:
         release(j, slot)
     else:
@@ -629,6 +641,7 @@ cdef bint continues_run(
     cdef uint8_t[RUN_HEADERS] head
     cdef held_packet *one
     cdef packet *to
+    cdef uint64_t total
     if j.last == NO_SLOT:
         return False
     one = &j.slots[j.last]
@@ -645,8 +658,16 @@ cdef bint continues_run(
         return False
     if not fits(j, &one.h, to, to.gso_size):
         return False
-    if not right_checksums(&one.h, head, p + one.run, size):
+    if one.packet != j.count - 1:
+        j.out = NULL
+    if j.out is NULL:
+        total = simd.sum(p + one.run, to.gso_size)
+    else:
+        total = simd.copy_sum(j.out + j.filled, p + one.run, to.gso_size)
+    if not right_checksums(&one.h, head, total, size):
         return False
+    if j.out is not NULL:
+        take(j, to, total, to.gso_size)
     to.count += 1
     to.length += to.gso_size
     j.into[i] = one.packet
@@ -703,10 +724,12 @@ cdef bint may_lead(const frame *f) noexcept nogil:
 
 cdef void assign_frame(gro_state *j, frame *f) noexcept nogil:
     """Assign one frame to a held packet, or to a packet of its own."""
-    cdef bint segment = is_segment(j, f) and right_checksums(
-        &f.h, f.copy.p, f.p + f.h.payload, f.size)
+    cdef bint segment = is_segment(j, f)
     cdef packet *own
     cdef int32_t slot
+    if segment:
+        f.sum = simd.sum(f.p + f.h.payload, f.payload)
+        segment = right_checksums(&f.h, f.copy.p, f.sum, f.size)
     if segment:
         slot = find(j, f)
         if slot != NO_SLOT and join(j, slot, f):
@@ -720,8 +743,12 @@ cdef void assign_frame(gro_state *j, frame *f) noexcept nogil:
     own.headers = f.h.payload
     own.link = <uint16_t>link_end(j.link, &f.h)
     own.jumbo = 0
-    own.payload_sum = own.flags = 0
+    own.payload_sum = f.sum if segment else 0
+    own.flags = 0
     own.gso_type = 0
+    if j.out is not NULL:
+        memcpy(j.out + j.filled, f.p, f.size)
+        j.filled += f.size
     j.into[f.i] = j.count
     if segment and may_lead(f):
         own.gso_type = type_of(j, &f.h, f.copy.p)
