@@ -23,6 +23,7 @@ PATIENCE = 3600
 SUITES = (
     "segment",
     "ways",
+    "coalesce",
     "checksum",
     "parse",
     "trace",
