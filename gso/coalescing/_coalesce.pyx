@@ -21,12 +21,11 @@ from gso.coalescing._gro cimport (
 )
 from gso.headers._arguments cimport as_kernel, as_link, drop_ports, is_partial, take_ports
 from gso.headers._numbers cimport (
-    ETH_P_8021AD, ETH_P_8021Q, ETH_P_PPP_SES, GRE_CHECK, GRO_LEGACY_MAX_SIZE, GRO_MAX_SIZE, IPPROTO_HOPOPTS,
-    IPPROTO_TCP, IPPROTO_UDP, IPV4_CHECK,
-    IPV4_HLEN, IPV4_TOT_LEN, IPV6_EXT_HDRLEN, IPV6_EXT_NEXTHDR, IPV6_HLEN, IPV6_NEXTHDR,
-    IPV6_PAYLOAD_LEN, IPV6_TLV_AT, IPV6_TLV_JUMBO, IPV6_TLV_JUMBO_LEN, JUMBO_AT, JUMBO_HLEN,
-    PPPOE_BASE_HLEN, PPPOE_LENGTH, TCPHDR_FIN, TCPHDR_PSH, TCP_CHECK, TCP_FLAGS, UDP_CHECK,
-    UDP_LEN, VLAN_HLEN,
+    ETH_P_8021AD, ETH_P_8021Q, ETH_P_PPP_SES, GRE_CHECK, GRO_LEGACY_MAX_SIZE, GRO_MAX_SIZE,
+    IPPROTO_HOPOPTS, IPPROTO_TCP, IPPROTO_UDP, IPV4_CHECK, IPV4_HLEN, IPV4_TOT_LEN,
+    IPV6_EXT_HDRLEN, IPV6_EXT_NEXTHDR, IPV6_HLEN, IPV6_NEXTHDR, IPV6_PAYLOAD_LEN, IPV6_TLV_AT,
+    IPV6_TLV_JUMBO, IPV6_TLV_JUMBO_LEN, JUMBO_AT, JUMBO_HLEN, PPPOE_BASE_HLEN, PPPOE_LENGTH,
+    TCPHDR_FIN, TCPHDR_PSH, TCP_CHECK, TCP_FLAGS, UDP_CHECK, UDP_LEN, VLAN_HLEN,
 )
 from gso.headers._pseudo_header cimport pseudo_sum
 from gso.headers._walk cimport (
@@ -231,7 +230,7 @@ cdef int assign(gro_state *j) except -1:
 
 
 cdef Py_ssize_t write(gro_state *j, uint8_t *out, const int64_t *ends) except -2:
-    """Write what is not yet in the output; returns -1, or the number of a frame that has changed."""
+    """Write what is not yet there; returns -1, or the number of a frame that has changed."""
     cdef Py_ssize_t end, i = 0, failed = -1
     while i < j.n and j.out is NULL:
         end = piece_end(j.off, i, j.n)
@@ -581,8 +580,9 @@ cdef void _tell(const gro_state *j, Py_ssize_t held, int64_t *facts) noexcept:
         facts[2 * n + k] = j.packets[k].first
         types[k] = j.packets[k].gso_type
     memcpy(facts + 3 * n, j.into, j.n * sizeof(int64_t))
-    for k in range(held):
-        last[k] = j.slots[slot].packet
+    while slot != NO_SLOT:
+        last[0] = j.slots[slot].packet
+        last += 1
         slot = j.slots[slot].newer
 
 
