@@ -535,7 +535,7 @@ cdef Coalesced _result(gro_state *j, Memory memory, tuple asked):
     """The frames and all that is told of them; `memory` is that of :func:`_room`."""
     cdef object ends = new_bytes((j.count + 1) * sizeof(int64_t))
     cdef int64_t *off = <int64_t *>address(ends)
-    cdef Py_ssize_t k, failed = -1, total = lay_out(j, off)
+    cdef Py_ssize_t failed = -1, total = lay_out(j, off)
     cdef object data = memory
     if memory is None:
         data = new_bytes(total)
