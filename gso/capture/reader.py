@@ -229,7 +229,9 @@ class _Held:
 
     def add(self, packets: Packets) -> None:
         stop = self.count + len(packets.records)
-        self._records[self.count : stop] = packets.records
+        # As bytes: NumPy copies records field by field.
+        new = np.ascontiguousarray(packets.records)
+        self._records[self.count : stop].view(np.uint8)[:] = new.view(np.uint8)
         self.count, self._last = stop, packets
 
     def add_block(self, block: Block) -> None:

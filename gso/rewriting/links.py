@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -70,7 +70,7 @@ class Link(NamedTuple):
 def runs(packets: Packets) -> Iterator[tuple[Packets, Link]]:
     """Yield the packets in pieces that are read in one way each."""
     records, section = packets.records, packets.section
-    used, which = np.unique(records["interface"], return_inverse=True)
+    used, which = _numbered(records["interface"])
     names = [section.interfaces[i].link_type for i in used.tolist()]
     kinds = list(dict.fromkeys(names))
     number = np.array([kinds.index(name) for name in names])[which]
@@ -89,6 +89,13 @@ def runs(packets: Packets) -> Iterator[tuple[Packets, Link]]:
             replace(packets, records=records[start:stop], between=tuple(between)),
             _link(kinds[number[start]], int(skips[start])),
         )
+
+
+def _numbered(values: Any) -> tuple[Any, Any]:
+    """The values that occur, and the number of each; nearly always there is one."""
+    if len(values) and (values == values[0]).all():
+        return values[:1], np.zeros(len(values), np.int64)
+    return np.unique(values, return_inverse=True)
 
 
 def _link(name: str, skip: int) -> Link:
@@ -248,6 +255,8 @@ def unlooked(
 
     The last value says whether that is the whole packet.
     """
+    if not len(which):
+        return
     if link.name not in LINKS:
         yield which, f"link type {link.name}", True
         return

@@ -319,9 +319,10 @@ class _Segmenter:
     def _note_others(self, packets: Packets, link: Link, info: npt.NDArray[np.void]) -> None:
         """Note packets larger than the MTU whose protocol is not segmented here."""
         others = (info["length"] > self._mtu) & (info["protocol"] == 0) & (info["fragment"] == 0)
-        others &= ~np.isin(info["carried"], _NEVER_OFFLOADED)
         for i in np.flatnonzero(others).tolist():
             carried = int(info["carried"][i])
+            if carried in _NEVER_OFFLOADED:
+                continue
             name = IP_PROTOCOLS.get(carried, f"IP protocol {carried}")
             if not info["sure"][i]:  # it may be no IP packet at all
                 name = header_names(packets.packet(i), link, self._tunnel_ports)
