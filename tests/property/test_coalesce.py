@@ -163,8 +163,29 @@ def test_complete_checksums_are_right(case):
 @given(traffic(), st.data())
 def test_timeout(case, data):
     frames, link = case
-    times = data.draw(st.lists(st.integers(0, 30), min_size=len(frames), max_size=len(frames)))
+    latest = data.draw(st.sampled_from([2, 11, 30]))
+    times = data.draw(st.lists(st.integers(0, latest), min_size=len(frames), max_size=len(frames)))
+    if data.draw(st.booleans()):
+        times.sort()
     options = {"link_type": link, "tunnel_ports": packets.PORTS, "timeout": 10}
     merged = gso.coalesce(Frames.from_list(frames), timestamps=times, **options)
     expected = reference.coalesce(frames, times=times, **options)
     assert merged.first.tolist() == [numbers[0] for numbers, _ in expected]
+
+
+@settings(max_examples=examples(200), deadline=None)
+@given(traffic(), st.data())
+def test_frames_of_one_interface_are_merged_as_if_they_were_alone(case, data):
+    frames, link = case
+    number = st.sampled_from([0, 0, 0, 0, 1])
+    devices = data.draw(st.lists(number, min_size=len(frames), max_size=len(frames)))
+    options = {"link_type": link, "tunnel_ports": packets.PORTS}
+    merged = gso.coalesce(frames, interfaces=devices, **options)
+    got = {tuple(np.flatnonzero(merged.into == k).tolist()) for k in range(len(merged))}
+    expected = set()
+    for device in (0, 1):
+        own = [i for i, one in enumerate(devices) if one == device]
+        alone = gso.coalesce([frames[i] for i in own], **options)
+        for k in range(len(alone)):
+            expected.add(tuple(own[i] for i in np.flatnonzero(alone.into == k)))
+    assert got == expected
