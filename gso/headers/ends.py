@@ -96,15 +96,25 @@ def _may_follow(
         return True
     if around == len(data) and around - ends[place] == _FCS:
         return True
-    verdicts = [
+    short = around - ends[place] <= _TRAILER
+    known = _verdicts(headers, place, data, ends)
+    if not known:
+        return short or headers[place].protocol.name == "udp"
+    if all(known) or not short:
+        return all(known)
+    # No end is right by the checksums, or the one without a trailer is.
+    longer = [around if end == ends[place] else end for end in ends]
+    return not all(_verdicts(headers, place, data, longer))
+
+
+def _verdicts(headers: list[Header], place: int, data: bytes, ends: list[int]) -> list[bool]:
+    """For each checksum from the header at `place` on that tells, whether it fits these ends."""
+    found = [
         _fits(headers, inner, data, ends[inner])
         for inner in range(place, len(headers))
         if headers[inner].protocol.name in _SUMMED
     ]
-    known = [verdict for verdict in verdicts if verdict is not None]
-    if known:
-        return all(known)
-    return headers[place].protocol.name == "udp" or around - ends[place] <= _TRAILER
+    return [verdict for verdict in found if verdict is not None]
 
 
 def _fits(headers: list[Header], place: int, data: bytes, end: int) -> bool | None:

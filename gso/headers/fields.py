@@ -67,8 +67,8 @@ class Difference:
 
 # --- the walk ----------------------------------------------------------------------------------
 
-_AHEAD = 20
-"""Bytes after a header that may tell what follows it: as many as an IPv4 header has."""
+_AHEAD = 60
+"""Bytes after a header that may tell what follows it: as many as an IPv4 header can have."""
 _MOST_HEADERS = 64
 """Far more than any network has; noise can look like thousands of MPLS labels."""
 _FIRST = {
@@ -127,6 +127,7 @@ def _walk(data: bytes, link_type: str, context: Context) -> Iterator[Header]:
         if header.protocol.encapsulates:
             level += 1
             level_has_ip = False
+        context.room = len(data) - at
         name = header.protocol.follows(header.values, data[at : at + _AHEAD], context)
 
 

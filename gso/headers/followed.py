@@ -8,7 +8,7 @@ from gso.buffers.taken import frame_bytes
 from gso.headers.ends import in_fragment
 from gso.headers.fields import read_headers
 from gso.headers.protocols import IP_PROTOCOLS, address_family
-from gso.headers.tunnels import BY_PORT, Carries, on_port
+from gso.headers.tunnels import BY_PORT, on_port
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -20,7 +20,7 @@ _NO_NEXT_HEADER = 59
 _ANNOUNCING = ("ppp protocol", "type", "protocol", "next protocol", "address family")
 _LEAST_ETHERTYPE = 0x600
 _FOLLOWED = ("ipv4", "ipv6", "arp")
-_TELLING = ("gre", "ethernet", "vlan", "snap", "nsh", "geneve", "vxlan-gpe", "pppoe")
+_TELLING = ("gre", "ethernet", "vlan", "snap", "nsh", "geneve", "vxlan-gpe", "pppoe", "gue")
 """Headers that say with a number what they carry, which may be in a tunnel."""
 
 
@@ -56,6 +56,8 @@ def _inside(last: Header, size: int, told: TunnelPorts) -> str | None:
     """The unknown thing that the last header carries; None where nothing is amiss."""
     if last.protocol.name == "udp":
         return _in_udp(last, told) if last.end < size else None
+    if last.protocol.name == "gue" and last.values["control"]:
+        return "a control message of gue"
     if last.protocol.name in _TELLING:
         return _announced(last) or f"what follows {last.protocol.name}"
     number = last.values.get("next header", last.values.get("protocol"))
@@ -66,10 +68,10 @@ def _inside(last: Header, size: int, told: TunnelPorts) -> str | None:
 
 
 def _in_udp(header: Header, told: TunnelPorts) -> str | None:
-    """The protocol that is known by its port and carries packets that are not understood."""
+    """The protocol that is known by its port, and whose message is not understood."""
     port = header.values["destination port"]
     row = on_port(told[port]) if port in told else BY_PORT.get(port)
-    return row.name if row is not None and row.carries is Carries.OPAQUE else None
+    return row.name if row is not None else None
 
 
 def _announced(header: Header) -> str | None:

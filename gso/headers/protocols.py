@@ -138,6 +138,8 @@ class Context:
     tunnel: str | None = None
     """The protocol in the first UDP header, if `known`, whatever its ports."""
     known: bool = False
+    room: int = 0
+    """Bytes of the frame that follow the header read last."""
 
 
 def no_size(_: Values) -> int:
@@ -286,13 +288,14 @@ def _after_snap(values: Values, rest: bytes, context: Context) -> str | None:
     return None if values["organization"] else _by_ethertype("type")(values, rest, context)
 
 
-def _after_mpls(values: Values, rest: bytes, _: Context) -> str | None:
+def _after_mpls(values: Values, rest: bytes, context: Context) -> str | None:
     if not values["bottom of stack"]:
         return "mpls"
     # IP or a pseudowire. Nothing but the packet says which, and whether a control word comes first.
     wires = [name for name, at in _PSEUDOWIRES if _is_typed(rest[at + 12 : at + 14])]
     version = ip_version(rest)
-    if version and ("ethernet" not in wires or _is_ipv4(rest)):
+    sure = version == "ipv4" and _is_ipv4(rest)
+    if sure or (version and "ethernet" not in wires and _may_be_ip(version, rest, context.room)):
         return version
     if version or not rest or rest[0] >> 4:
         maybe_ip = version == "ipv6" and rest[6] in IP_PROTOCOLS.keys() - {1, 2}
@@ -301,11 +304,25 @@ def _after_mpls(values: Values, rest: bytes, _: Context) -> str | None:
 
 
 _PSEUDOWIRES = (("ethernet", 0), ("control word", 4))
+_TRAILER = 64
+"""Longest padding or trailer behind a packet that nothing announces, in bytes."""
 
 
 def _is_ipv4(rest: bytes) -> bool:
-    """Whether a header without options is one of IPv4 by its checksum."""
-    return rest[0] == 0x45 and len(rest) >= 20 and checksum(rest[:20]) == 0
+    """Whether a header is one of IPv4 by its checksum."""
+    hlen = (rest[0] & 15) * 4
+    return 20 <= hlen <= len(rest) and checksum(rest[:hlen]) == 0
+
+
+def _may_be_ip(version: str, rest: bytes, room: int) -> bool:
+    """Whether an IP packet that nothing announces is one by its length, or IPv6 by its protocol.
+
+    The address of a pseudowire's Ethernet frame can begin as an IP header does.
+    """
+    if version == "ipv6" and len(rest) > 6 and rest[6] in IP_PROTOCOLS.keys() - {1, 2}:
+        return True
+    at, uncounted = (2, 0) if version == "ipv4" else (4, 40)
+    return 0 <= room - int.from_bytes(rest[at : at + 2], "big") - uncounted <= _TRAILER
 
 
 def _is_typed(field: bytes) -> bool:

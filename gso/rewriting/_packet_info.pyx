@@ -117,7 +117,8 @@ cdef void _packet_info(const uint8_t *frame, int64_t size, const headers *h,
     if _announces(frame, outer, ETH_P_IP, PPP_IP) \
             and _is_blank(frame, size, outer, h.transport_header):
         info.blank = BLANK_OUTER
-    if tunnelled and h.inner_version == 4 and _is_blank(frame, size, inner, transport):
+    if tunnelled and h.inner_version == 4 and not _is_outer_fragment(frame, h) \
+            and _is_blank(frame, size, inner, transport):
         info.blank |= BLANK_INNER
     if network >= 0 and network < transport <= h.payload <= size:
         _read_network(frame, size, network, transport, h, info)
@@ -288,9 +289,19 @@ cdef int64_t _end(const uint8_t *frame, int64_t size, int32_t network, int32_t t
         return end
     if info.protocol == IPPROTO_UDP and get16(l4 + UDP_CHECK) == 0:
         return end if size - end <= TRAILER and get16(l4 + UDP_LEN) == end - transport else size
-    if folded(_pseudo(info, width, end - transport) + sum16(l4, end - transport)) == 0xffff:
+    if _is_summed(info, l4, width, end - transport):
+        return end
+    # Where no checksum is right, a short rest is a trailer: what is left of a super-packet is long.
+    if size - end <= TRAILER and not (_is_partial(info, l4, width, size - transport)
+                                      or _is_summed(info, l4, width, size - transport)):
         return end
     return size
+
+
+cdef bint _is_summed(const PacketInfo *info, const uint8_t *l4, int32_t width,
+                     int64_t length) noexcept nogil:
+    """Whether the checksum is that of the packet if it ends `length` bytes after `l4`."""
+    return folded(_pseudo(info, width, length) + sum16(l4, length)) == 0xffff
 
 
 cdef uint64_t _pseudo(const PacketInfo *info, int32_t width, int64_t length) noexcept nogil:

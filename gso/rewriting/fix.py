@@ -12,6 +12,8 @@ from gso.capture.format import Source
 from gso.capture.reader import Reader
 from gso.errors import GsoError
 from gso.headers.checks import Check, Status, check
+from gso.headers.faults import header_faults
+from gso.headers.fields import read_headers
 from gso.headers.fragments import Reassembler, Whole
 from gso.headers.tunnels import TunnelPorts
 from gso.rewriting.fine import look
@@ -29,11 +31,12 @@ def fixed(
     tunnel_ports: TunnelPorts | None,
     complete: bool,
     values: Values | None = None,
-) -> bytes:
+) -> bytes | None:
     """The frame with all lengths and checksums right that can be told; the same if they are.
 
     Lengths come first, the innermost checksum next: those around it cover it. `values` are written
-    before. `complete` is False for a frame that the capture cut.
+    before. `complete` is False for a frame that the capture cut. None for a frame whose headers have
+    faults that no length sets right: where its lengths and checksums are is not sure.
     """
     made = bytearray(frame)
     for at, value in (values or {}).items():
@@ -46,6 +49,9 @@ def fixed(
         # A checksum that is missing becomes a wrong one, whose right value the next step tells.
         value = 1 if one.expected is None else one.expected
         made[one.offset : one.offset + 2] = value.to_bytes(2, "big")
+    headers = read_headers(bytes(made), link_type=link_type, tunnel_ports=tunnel_ports)
+    if any(header_faults(headers, bytes(made), complete=complete)):
+        return None
     return bytes(made)
 
 
@@ -90,6 +96,8 @@ def _fragments(
 def _sums(whole: Whole, tunnel_ports: TunnelPorts | None) -> Iterator[tuple[int, int, int]]:
     """Number, offset and value of each field that differs in the packet when it is right."""
     right = fixed(whole.packet, link_type="raw", tunnel_ports=tunnel_ports, complete=True)
+    if right is None:
+        return
     for one in check(right, link_type="raw", tunnel_ports=tunnel_ports):
         field = slice(one.offset, one.offset + 2)
         place = whole.place(one.offset)

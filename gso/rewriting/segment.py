@@ -201,7 +201,9 @@ class _Segmenter:
                 complete=not missing[i],
                 values=values.get(number + i),
             )
-            if new != old:
+            if new is None:
+                self._note(i, "its headers have faults that --fix cannot set right")
+            elif new != old:
                 made[i] = new[link.skip :]
                 self.summary.fixed += not pieces[i]
         return _with_others(frames, parents, made)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, SupportsBytes
 
 from gso.buffers.taken import frame_bytes
 from gso.headers.checks import Check, Status, check
-from gso.headers.ends import in_fragment, packet_ends
+from gso.headers.ends import packet_ends
+from gso.headers.faults import header_faults
 from gso.headers.fields import read_headers
 from gso.headers.header import Header
 from gso.headers.tunnels import TunnelPorts
@@ -49,7 +50,7 @@ def validate_frame(
     options = {"link_type": link_type, "tunnel_ports": tunnel_ports}
     headers = read_headers(data, **options)  # type: ignore[arg-type]
     ends = packet_ends(headers, data)
-    found = list(_headers(headers, ends, complete=complete))
+    found = [_bad(*fault) for fault in header_faults(headers, data, complete=complete)]
     checks = check(data, complete=complete, kernel=kernel, **options)  # type: ignore[arg-type]
     found += [finding for one in checks for finding in _field(one, kernel)]
     if mtu is not None:
@@ -134,29 +135,6 @@ def _field(one: Check, kernel: KernelVersion) -> Iterator[Finding]:
             "the packet it was cut from: GSO_PARTIAL leaves this in the last one (b10b446ce7ad "
             '"udp: gso: Use single MSS length in UDP header for GSO_PARTIAL", 7.0).',
         )
-
-
-def _headers(headers: list[Header], ends: list[int], *, complete: bool) -> Iterator[Finding]:
-    for place, (header, end) in enumerate(zip(headers, ends, strict=True)):
-        values = header.values
-        name = header.name or header.protocol.name
-        if not header.is_its_version:
-            yield _bad(
-                header,
-                f"{name} version at {header.offset} is {values['version']}, announced was "
-                f"{header.protocol.name[-1]}",
-            )
-            continue
-        words = {"ipv4": "header length", "tcp": "data offset"}.get(header.protocol.name, "")
-        if values.get(words, 5) < 5:
-            yield _bad(header, f"{name} {words} is {values[words]}, less than 5")
-        need = header.need
-        if complete and header.offset + need > end and not in_fragment(headers[:place]):
-            yield _bad(
-                header,
-                f"{name} at {header.offset} needs {need} bytes, the packet has "
-                f"{max(end - header.offset, 0)} there",
-            )
 
 
 def _bad(header: Header, message: str) -> Finding:

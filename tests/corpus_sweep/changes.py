@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 _LONGEST_HEADERS = 256
@@ -96,14 +96,29 @@ def headers_of_pieces(whole: bytes, pieces: Sequence[bytes]) -> int | None:
 
 
 def merged(before: Sequence[bytes], after: Sequence[bytes]) -> list[Change]:
-    """Every packet of `after` that `before` has not, with what it was made of."""
+    """Every packet of `after` that `before` has not, with what it was made of.
+
+    Of equal packets those that come last are taken for the ones that are still there; if that does
+    not explain all, those that come first.
+    """
+    found = _merged(before, after, reversed(before))
+    if any("WRONG" in one.why for one in found):
+        found = _merged(before, after, before)
+    return found
+
+
+def _merged(
+    before: Sequence[bytes], after: Sequence[bytes], order: Iterable[bytes]
+) -> list[Change]:
     left = Counter(after)
     gone = []
-    for packet in before:
+    for packet in order:
         if left[packet]:
             left[packet] -= 1
         else:
             gone.append(packet)
+    if order is not before:
+        gone.reverse()
     have = Counter(before)
     found = []
     for number, packet in enumerate(after):

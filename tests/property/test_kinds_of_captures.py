@@ -19,6 +19,7 @@ import handmade
 from gso.cli import main
 from gso.headers._fine import fine_frames
 from gso.headers.followed import not_followed
+from gso.headers.protocols import IP_PROTOCOLS
 from gso.rewriting.coalesce import coalesce_capture
 from gso.rewriting.segment import segment_capture
 from gso.rules.frames import validate_frame
@@ -254,6 +255,76 @@ def test_padding_at_any_level_is_no_payload(packet, inside, wraps, outside):
     made, summary = run(segment_capture, [frame], 1448)
     assert made == [frame]
     assert summary.fine
+
+
+# --- 05: what is behind the packet is no payload ---
+
+
+@TRIES
+@given(
+    PAIRS,
+    st.integers(1, 1448),
+    st.sampled_from(["zero", "without length", "other"]),
+    st.binary(min_size=1, max_size=64),
+    WRAPS,
+    st.booleans(),
+    st.sampled_from([None, 1448, 500]),
+)
+def test_a_trailer_is_none_where_no_checksum_tells(pair, size, what, trailer, wraps, inside, most):
+    packet = handmade.tcp(*pair, bytes(i % 251 for i in range(size)), options=b"")
+    l4 = packet[40 if packet[0] >> 4 == 6 else 20 :]
+    value = {"zero": 0, "without length": sum_of(packet, l4, 0), "other": sum_of(packet, l4) ^ 0x55}
+    if value[what] in (sum_of(packet, l4, len(l4)), sum_of(packet, l4 + trailer)):
+        return
+    frame = handmade.ethernet(with_sum(packet, value[what])) + trailer * inside
+    for wrap in wraps:
+        frame = wrap(frame)
+    frame += trailer * (not inside)
+    assert [one.rule for one in validate_frame(frame)] == [
+        "frame-partial-checksum" if what == "zero" else "frame-checksum"
+    ]
+    made, summary = run(segment_capture, [frame], most)
+    assert made == [frame]
+    assert summary.fine
+
+
+@TRIES
+@given(st.integers(1, 1000), st.integers(0, 1), BYTES)
+def test_a_later_fragment_has_no_header_to_complete(offset, more, payload):
+    inner = handmade.tcp(payload=payload)
+    inner = inner[:10] + b"\0\0" + inner[12:]
+    packet = bytearray(handmade.network(("10.9.0.1", 0), ("10.9.0.2", 0), 4, inner))
+    packet[6:8] = struct.pack(">H", more << 13 | offset)
+    packet[10:12] = b"\0\0"
+    packet[10:12] = gso.checksum(bytes(packet[:20])).to_bytes(2, "big")
+    frame = handmade.ethernet(bytes(packet))
+    made, summary = run(segment_capture, [frame], None)
+    assert made == [frame]
+    assert summary.completed == 0
+
+
+# --- 01, 11: the frame of a pseudowire may begin as an IP header does ---
+
+
+@TRIES
+@given(
+    st.sampled_from([0x45, 0x46, 0x4F, 0x60, 0x6E]),
+    st.binary(min_size=11, max_size=11),
+    st.sampled_from([0x88CC, 0x9000, 0x0026, 0x88E5]),
+    st.binary(min_size=46, max_size=400),
+)
+def test_a_pseudowires_frame_is_not_judged_as_ip(first, rest, kind, payload):
+    wire = bytes([first]) + rest + struct.pack(">H", kind) + payload
+    fits = struct.unpack(">H", wire[2:4] if first >> 4 == 4 else wire[4:6])[0]
+    spare = len(wire) - fits - (40 if first >> 4 == 6 else 0)
+    if 0 <= spare <= 64 or (first >> 4 == 6 and wire[6] in IP_PROTOCOLS):
+        return
+    frame = handmade.ETHERNET + b"\x88\x47\0\1\1\x40" + wire
+    assert silent(frame)
+    assert not_followed(frame) == ("what follows mpls", True)
+    made, summary = run(segment_capture, [frame], 1448)
+    assert made == [frame]
+    assert summary.not_looked_into.total() == 1
 
 
 # --- 07: UDP shorter than its packet ---

@@ -293,3 +293,35 @@ def test_older_pcap_files_stay_as_they_are(name, tmp_path, capsys):
         after = gso.read_capture(tmp_path / "out.pcap")
         assert after.frames == gso.read_capture(CASES / name).frames
     capsys.readouterr()
+
+
+@pytest.mark.parametrize(
+    ("message", "said"),
+    [
+        (b"\x20\4\0\0" + bytes(40), "a control message of gue"),
+        (b"\x80\4\0\0" + bytes(40), "gue"),
+        (b"\0\x84\0\0" + bytes(40), "gue protocol 0x0084"),
+    ],
+)
+def test_what_gue_carries_and_is_not_followed_is_named(message, said, tmp_path, capsys):
+    source = tmp_path / "in.pcap"
+    frame = handmade.ethernet(handmade.udp(handmade.CLIENT, (handmade.SERVER[0], 6080), message))
+    gso.write_capture(source, [frame])
+    assert main(["validate", str(source)]) == 0
+    assert f"judged up to what cannot be looked into: {said}\n" in capsys.readouterr().out
+
+
+def test_what_fix_cannot_set_right_stays_and_is_named(tmp_path, capsys):
+    source, out = tmp_path / "in.pcap", tmp_path / "out.pcap"
+    frames = [bytearray(handmade.ethernet(handmade.tcp(payload=b"x" * 50))) for _ in range(4)]
+    frames[0][46] = 0x20  # the data offset
+    frames[1][14] = 0x55  # the version
+    frames[2][14] = 0x44  # the header length
+    frames[3][-1] ^= 1
+    gso.write_capture(source, frames)
+    assert main(["segment", str(source), str(out), "--fix"]) == 1
+    made = gso.read_capture(out).frames.to_list()
+    assert made[:3] == list(map(bytes, frames[:3]))
+    assert made[3] != frames[3]
+    said = "3 packets left unchanged (number 1, 2, 3): its headers have faults that --fix cannot"
+    assert said in capsys.readouterr().out

@@ -532,7 +532,7 @@ def test_explain_draws_headers_offsets_and_verdicts(paths, capsys):
 
 def test_explain_finds_what_is_wrong(paths, capsys):
     frame = bytearray(SMALL)
-    frame[17] ^= 1
+    frame[16] ^= 1
     frame[-1] ^= 1
     gso.write_capture(paths[0], [frame])
     assert run("explain", paths[0]) == 1
