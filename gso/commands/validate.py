@@ -280,8 +280,8 @@ class _Judge:
     ) -> None:
         self._verdict, self._ports, self._mtu, self._kernel = verdict, ports, mtu, kernel
         self._pieces = Reassembler()
-        # Findings in packets whose checksums are left to a device, by `Looked.left`
-        self._known: dict[tuple[str, int], Findings] = {}
+        # What is said of packets by `Looked.alike`: findings, and what is not followed
+        self._known: dict[tuple[str, int], tuple[Findings, tuple[str, bool] | None]] = {}
 
     @property
     def incomplete(self) -> int:
@@ -300,21 +300,23 @@ class _Judge:
             verdict.packets = first + index + 1
             link_type = batch.interfaces[int(batch.interface_ids[index])].link_type
             if not seen.fine[index]:
-                self._packet(batch, index, link_type, int(seen.left[index]))
+                self._packet(batch, index, link_type, int(seen.alike[index]))
             if whole[index]:
                 self._whole(bytes(batch.frames[index]), link_type)
         verdict.packets = first + len(batch)
 
-    def _packet(self, batch: Capture, index: int, link_type: str, left: int) -> None:
-        found = self._known.get((link_type, left)) if left else None
-        if found is None:
+    def _packet(self, batch: Capture, index: int, link_type: str, alike: int) -> None:
+        said = self._known.get((link_type, alike)) if alike else None
+        if said is None:
             frame = bytes(batch.frames[index])
             complete = len(frame) >= int(batch.original_lengths[index])
             words: Any = {"link_type": link_type, "tunnel_ports": self._ports, "complete": complete}
             found = validate_frame(frame, mtu=self._mtu, kernel=self._kernel, **words)
-            self._not_followed(not_followed(frame, **words))
-            if left:
-                self._known[link_type, left] = found
+            said = found, not_followed(frame, **words)
+            if alike:
+                self._known[link_type, alike] = said
+        found, unknown = said
+        self._not_followed(unknown)
         for one in found:
             self._verdict.add(one, self._verdict.packets)
 

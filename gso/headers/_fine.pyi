@@ -14,5 +14,5 @@ def fine_frames(
     mtu: int | None = None,
     tunnels: Counter[tuple[int, str]] | None = None,
     fragments: npt.NDArray[np.bool_] | None = None,
-    left: npt.NDArray[np.uint64] | None = None,
+    alike: npt.NDArray[np.uint64] | None = None,
 ) -> npt.NDArray[np.bool_]: ...

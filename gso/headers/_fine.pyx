@@ -4,12 +4,12 @@
 
 A frame is fine here if it is one of the usual kinds and every length and checksum in it is right.
 `gso.rules.frames` finds nothing in such a frame, and `gso.headers.followed` nothing that is not
-followed. Where all but checksums is right, and those are left to a device, it is told which they
-are: what is found in one such frame is found in all. Of any other frame nothing is said: those
-functions judge it.
+followed. Where all but checksums is right, and those are left to a device, or where all is right up
+to what is not followed, it is told which these are: what is said of one such frame is said of all.
+Of any other frame nothing is said: those functions judge it.
 """
 
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 from gso.buffers._bytes cimport get16, load16
 from gso.buffers._checksum cimport fold, length_sum, short_sum, simd
@@ -17,21 +17,22 @@ from gso.buffers._frames cimport Frames
 from gso.headers._ambiguous cimport guess, guess_tunnel
 from gso.headers._arguments cimport as_link, drop_ports, ethernet_or_raw, take_ports
 from gso.headers._numbers cimport (
-    ETH_P_IP, ETH_P_IPV6, GRE_CHECK_HLEN, IPPROTO_GRE, IPPROTO_IPIP, IPPROTO_IPV6, IPPROTO_TCP,
+    ETH_HLEN, ETH_P_IP, ETH_P_IPV6, GRE_CHECK_HLEN, IPPROTO_GRE, IPPROTO_IPIP, IPPROTO_IPV6, IPPROTO_TCP,
     IPPROTO_UDP, IPV4_CHECK, IPV4_FRAG_OFF, IPV4_HLEN, IPV4_NO_OPTIONS, IPV4_PROTOCOL, IPV4_TOT_LEN,
     IPV6_HLEN, IPV6_NEXTHDR, IPV6_PAYLOAD_LEN, IP_MF, IP_OFFSET, PPPOE_BASE_HLEN, PPPOE_LENGTH,
     TCP_CHECK, UDP_CHECK, UDP_DEST, UDP_LEN,
 )
 from gso.headers._pseudo_header cimport pseudo_sum
 from gso.headers._walk cimport (
-    LAYER_GRE, LAYER_IPV4, LAYER_IPV6, LAYER_PPPOE, LAYER_UDP, LINK_FAMILY, LINK_UNTYPED, STEP_MPLS,
-    STEP_NSH, drop_copy, fault, header_copy, headers, is_family, layer, link_layer, port_list,
+    LAYER_GRE, LAYER_IPV4, LAYER_IPV6, LAYER_PPPOE, LAYER_UDP, LINK_FAMILY, LINK_UNTYPED, STEP_ETHERNET,
+    STEP_MPLS, STEP_NSH, drop_copy, fault, header_copy, headers, is_family, layer, link_layer, port_list,
     read_headers,
 )
 
 import numpy as np
 
 from gso.headers.links import LINKS, PPP, PPPOE
+from gso.headers.protocols import BY_ETHERTYPE, BY_IP_PROTOCOL
 from gso.headers.tunnels import UDP_TUNNELS
 
 cdef enum:
@@ -39,6 +40,9 @@ cdef enum:
     ETH_FCS_LEN = 4
     ARP_HLEN = 28           # for IPv4 in Ethernet
     ICMP_HLEN = 4           # type, code and checksum
+    IPPROTO_NONE = 59       # no next header
+    SNAP = 0xaaaa           # the first bytes of a header that follows a length
+    MOST_TYPES = 16
     IPOPT_END = 0
     IPOPT_NOOP = 1
     IPOPT_LSRR = 131
@@ -56,10 +60,26 @@ cdef enum:
     LEFT_TRANSPORT = 48
     LEFT_MOST = 1 << 14     # offsets are less, so that two bits of each field are free
     MOST_LEVELS = 2         # of IP
+    OPAQUE_ROWS = 15        # rows of UDP_TUNNELS that the free bits of two fields can tell
+    # What is not followed, where nothing is left to a device, in bits above its number
+    BY_PROTOCOL = 1 << 16
+    BY_TYPE = 2 << 16
+    BEHIND_VLAN = 4 << 16
 # In these bits is what else the names of the fields depend on.
 cdef uint64_t IN_TUNNEL = 1 << 14
 cdef uint64_t TWO_LEVELS = 1 << 15
 cdef uint64_t IS_UDP = <uint64_t>1 << 63
+cdef uint64_t NOT_FOLLOWED = <uint64_t>1 << 62
+if len(UDP_TUNNELS) > OPAQUE_ROWS or len(BY_ETHERTYPE) > MOST_TYPES:
+    raise ImportError("gso.headers._fine has no room for so many tunnels or types")
+
+# The IP protocols and Ethernet types behind which headers are read
+cdef uint8_t[256] read_protocols = bytes(one in BY_IP_PROTOCOL for one in range(256))
+cdef uint16_t[MOST_TYPES] read_types
+cdef int n_types = 0
+for one in BY_ETHERTYPE:
+    read_types[n_types] = one
+    n_types += 1
 
 # A frame: `before` bytes of it precede what the walk reads.
 cdef struct whole:
@@ -68,21 +88,23 @@ cdef struct whole:
     Py_ssize_t before
     int64_t mtu             # the longest outermost IP packet, or 0
     uint64_t left           # which checksums are left to a device
+    uint64_t unread         # what is not followed
 
 
 def fine_frames(
     Frames frames not None, link_type, *, tunnel_ports=None, mtu=None, tunnels=None, fragments=None,
-    left=None
+    alike=None
 ):
     """Which whole frames are fine: array of bool, shape (n,).
 
     The arguments are those of `gso.rules.frames.validate_frame`. Into `tunnels`, a Counter, goes
     how many frames may be in a tunnel on an unknown port: by the port and the tunnel's name, as
     `gso.headers._ambiguous.guess_tunnels` has them. `fragments`, an array of bool, shape (n,), is
-    filled with which frames may be fragments of an IP packet; those that are fine or not. `left`,
+    filled with which frames may be fragments of an IP packet; those that are fine or not. `alike`,
     an array of uint64, shape (n,), is filled with a number for each frame in which all is right but
-    for checksums that are left to a device, and 0 for the others. Frames of one number are alike:
-    what is found in them has the same rules, severities, names of fields and offsets.
+    for checksums that are left to a device, and up to what is not followed, and 0 for the others.
+    Frames of one number are alike: what is found in them has the same rules, severities, names of
+    fields and offsets, and the same is not followed.
     """
     cdef port_list ports
     cdef const link_layer *link
@@ -91,7 +113,13 @@ def fine_frames(
     told, waiting = np.zeros(n, np.uint8), np.zeros(n, np.uint64)
     if fragments is not None:
         fragments[:] = True
-    if link_type not in LINKS or LINKS[link_type].type_at in (PPP, PPPOE) or not n:
+    if link_type not in LINKS:  # nothing can be said of any frame
+        if fragments is not None:
+            fragments[:] = False
+        if alike is not None:
+            alike[:] = NOT_FOLLOWED
+        return told.view(np.bool_)
+    if LINKS[link_type].type_at in (PPP, PPPOE) or not n:
         return told.view(np.bool_)
     cdef uint8_t[::1] out = told
     cdef uint64_t[::1] out_left = waiting
@@ -108,14 +136,14 @@ def fine_frames(
         for i in range(n):
             out[i] = told_of_frame(
                 whole(frames.buf + frames.off[i], frames.off[i + 1] - frames.off[i], before, most,
-                      0),
+                      0, 0),
                 link, type_at, &ports, &guessed[i] if guessed.shape[0] else NULL, &out_left[i])
     count_guesses(guesses, tunnels)
     drop_ports(&ports)
     if fragments is not None:
         fragments[:] = told & IS_WHOLE == 0
-    if left is not None:
-        left[:] = waiting
+    if alike is not None:
+        alike[:] = waiting
     return told & IS_FINE != 0
 
 
@@ -140,9 +168,10 @@ cdef uint32_t guessed_tunnel(
 
 cdef uint8_t told_of_frame(
     whole f, const link_layer *link, Py_ssize_t type_at, const port_list *ports, uint32_t *guessed,
-    uint64_t *left
+    uint64_t *alike
 ) noexcept nogil:
-    """IS_FINE and IS_WHOLE, as far as they are sure; and which checksums are left to a device."""
+    """IS_FINE and IS_WHOLE, as far as they are sure; and a number for frames that are alike."""
+    cdef bint fragment
     cdef headers h
     cdef header_copy copy
     cdef fault why
@@ -160,8 +189,13 @@ cdef uint8_t told_of_frame(
     if not is_usual(&h):
         return 0
     if is_right(&f, &h):
-        left[0] = f.left and f.left | names_of(&h)
-        return (0 if f.left else IS_FINE) | (0 if has_fragment(&f, &h) else IS_WHOLE)
+        fragment = has_fragment(&f, &h)
+        if h.opaque is not NULL and not fragment and f.size > h.payload:
+            f.unread |= opaque_row(&h, ports)
+        if f.left and f.unread & NOT_FOLLOWED:  # both in one number have no room
+            return 0 if fragment else IS_WHOLE
+        alike[0] = (f.left and f.left | names_of(&h)) | f.unread
+        return (0 if alike[0] else IS_FINE) | (0 if fragment else IS_WHOLE)
     if h.refusal.field is NULL and is_direct(&f, &h) and not has_fragment(&f, &h):
         return IS_WHOLE
     return 0
@@ -174,6 +208,12 @@ cdef uint64_t names_of(const headers *h) noexcept nogil:
         levels += h.layers[k].kind == LAYER_IPV4 or h.layers[k].kind == LAYER_IPV6
     return ((TWO_LEVELS if levels == MOST_LEVELS else 0) | (IN_TUNNEL if h.tunnel else 0)
             | (IS_UDP if h.l4 == IPPROTO_UDP else 0))
+
+
+cdef uint64_t opaque_row(const headers *h, const port_list *ports) noexcept nogil:
+    """The row of what UDP carries and is not followed, from 1, in the free bits of two fields."""
+    cdef uint64_t number = <uint64_t>(h.opaque - ports.known.rows) + 1
+    return (number & 3) << LEFT_OUTER_UDP + 14 | (number >> 2) << LEFT_INNER_IP + 14
 
 
 cdef bint leave(whole *f, Py_ssize_t at, int place) noexcept nogil:
@@ -214,7 +254,7 @@ cdef bint is_usual(const headers *h) noexcept nogil:
     cdef int k, tunnels = 0
     for k in range(h.n):
         tunnels += h.layers[k].kind == LAYER_UDP
-    if tunnels > 1 or h.opaque is not NULL or (h.udp is not NULL and h.udp.field_if):
+    if tunnels > 1 or (h.udp is not NULL and h.udp.field_if):
         return False
     return not (h.steps & (1 << STEP_MPLS | 1 << STEP_NSH) or h.remcsum or h.jumbo >= 0)
 
@@ -227,7 +267,7 @@ cdef bint is_right(whole *f, const headers *h) noexcept nogil:
     cdef Py_ssize_t end = f.size
     cdef int k, levels = 0
     if h.n == 0:
-        return is_arp(f, h)
+        return is_arp(f, h) or is_unread_type(f, h)
     for k in range(h.n):
         if h.layers[k].kind == LAYER_IPV4 or h.layers[k].kind == LAYER_IPV6:
             end = ip_end(f, h, &h.layers[k], end, levels)
@@ -252,6 +292,24 @@ cdef bint is_arp(const whole *f, const headers *h) noexcept nogil:
             and f.size - h.network_header >= ARP_HLEN)
 
 
+cdef bint is_unread_type(whole *f, const headers *h) noexcept nogil:
+    """Whether the type of Ethernet, or of the tag before, announces what is not followed."""
+    cdef Py_ssize_t at = h.network_header
+    cdef int i
+    if f.before or h.refusal.field is NULL or h.steps != 1 << STEP_ETHERNET or at < ETH_HLEN:
+        return False
+    if h.refusal.offset != at - 2 or h.refusal.value != get16(f.p + at - 2):
+        return False
+    if at + 2 > f.size or get16(f.p + at) == SNAP:
+        return False
+    for i in range(n_types):
+        if h.refusal.value == read_types[i]:
+            return False
+    f.unread = NOT_FOLLOWED | BY_TYPE | (BEHIND_VLAN if at > ETH_HLEN else 0) | <uint64_t>get16(
+        f.p + at - 2)
+    return True
+
+
 cdef Py_ssize_t ip_end(
     whole *f, const headers *h, const layer *one, Py_ssize_t around, int level
 ) noexcept nogil:
@@ -268,7 +326,7 @@ cdef Py_ssize_t ip_end(
             return -1
         end += get16(ip + IPV4_TOT_LEN)
     else:
-        if ip[0] >> 4 != 6 or not is_followed(ip[IPV6_NEXTHDR]):
+        if ip[0] >> 4 != 6 or not (is_followed(ip[IPV6_NEXTHDR]) or is_unread(ip[IPV6_NEXTHDR])):
             return -1
         end += IPV6_HLEN + get16(ip + IPV6_PAYLOAD_LEN)
     if level == 0 and f.mtu and end - one.offset > f.mtu:
@@ -282,6 +340,11 @@ cdef bint is_followed(uint8_t proto) noexcept nogil:
     """Whether what an IPv6 header announces is no extension header, and is known here."""
     return (proto == IPPROTO_TCP or proto == IPPROTO_UDP or proto == IPPROTO_ICMPV6
             or proto == IPPROTO_GRE or proto == IPPROTO_IPIP or proto == IPPROTO_IPV6)
+
+
+cdef bint is_unread(uint8_t proto) noexcept nogil:
+    """Whether nothing is known of what an IP header announces."""
+    return not read_protocols[proto] and proto != IPPROTO_NONE
 
 
 cdef bint is_straight(const uint8_t *ip, Py_ssize_t hlen) noexcept nogil:
@@ -377,14 +440,21 @@ cdef bint is_right_fragment(const whole *f, const headers *h, const layer *ip) n
 
 
 cdef bint is_right_icmp(
-    const whole *f, const headers *h, const layer *ip, Py_ssize_t end
+    whole *f, const headers *h, const layer *ip, Py_ssize_t end
 ) noexcept nogil:
-    """Whether this is ICMP, and right; the walk refuses to segment its protocol for nothing else.
+    """Whether this is ICMP, and right, or of a protocol that is not followed.
+
+    The walk refuses to segment the protocol for nothing else.
     """
     cdef bint v4 = ip.kind == LAYER_IPV4
     cdef Py_ssize_t field = ip.offset + (IPV4_PROTOCOL if v4 else IPV6_NEXTHDR)
     cdef Py_ssize_t start = ip.offset + (ip.hlen if v4 else IPV6_HLEN)
-    if h.refusal.field is NULL or h.refusal.offset != field or end - start < ICMP_HLEN:
+    if h.refusal.field is NULL or h.refusal.offset != field:
+        return False
+    if is_unread(f.p[field]):
+        f.unread = NOT_FOLLOWED | BY_PROTOCOL | <uint64_t>f.p[field]
+        return True
+    if end - start < ICMP_HLEN:
         return False
     if f.p[field] != (IPPROTO_ICMP if v4 else IPPROTO_ICMPV6):
         return False

@@ -189,22 +189,23 @@ _SNAP = b"\xaa\xaa\x03"
 _SNAP_ETHERNET = _SNAP + bytes(3)
 
 
-def _by_ethertype(key: str) -> Callable[[Values, bytes, Context], str | None]:
-    protocols = {
-        0x0800: "ipv4",
-        0x0806: "arp",
-        0x6558: "ethernet",
-        0x8100: "vlan",
-        0x86DD: "ipv6",
-        0x8847: "mpls",
-        0x8848: "mpls",
-        0x8864: "pppoe",
-        0x88A8: "vlan",
-        0x894F: "nsh",
-    }
+BY_ETHERTYPE = {
+    0x0800: "ipv4",
+    0x0806: "arp",
+    0x6558: "ethernet",
+    0x8100: "vlan",
+    0x86DD: "ipv6",
+    0x8847: "mpls",
+    0x8848: "mpls",
+    0x8864: "pppoe",
+    0x88A8: "vlan",
+    0x894F: "nsh",
+}
 
+
+def _by_ethertype(key: str) -> Callable[[Values, bytes, Context], str | None]:
     def follows(values: Values, rest: bytes, _: Context) -> str | None:
-        found = protocols.get(values[key])
+        found = BY_ETHERTYPE.get(values[key])
         # IEEE 802.3: a length, which a super-packet's may be though it is as large as a type
         least = _SNAP if values[key] < _LEAST_ETHERTYPE else _SNAP_ETHERNET
         return "snap" if found is None and rest.startswith(least) else found

@@ -24,14 +24,15 @@ class Looked:
         fine: packets that are whole in the capture, and in which nothing is wrong.
         cut: packets that the capture cut.
         fragments: packets that may be fragments of an IP packet.
-        left: a number for each whole packet in which nothing is wrong but checksums that are left
-            to a device, 0 for the others. In packets of one link type and number the same is found.
+        alike: a number for each whole packet in which nothing is wrong but checksums that are left
+            to a device, up to what is not followed; 0 for the others. Of packets of one link type
+            and number the same is said.
     """
 
     fine: Bools
     cut: Bools
     fragments: Bools
-    left: npt.NDArray[np.uint64]
+    alike: npt.NDArray[np.uint64]
 
 
 def look(
@@ -44,16 +45,16 @@ def look(
     """Look at each packet of a capture; the arguments are those of `fine_frames`."""
     cut = batch.frames.lengths < batch.original_lengths
     fine, fragments = np.zeros(len(batch), np.bool_), np.zeros(len(batch), np.bool_)
-    left = np.zeros(len(batch), np.uint64)
+    alike = np.zeros(len(batch), np.uint64)
     types = _link_types(batch)
     for link_type in set(types.tolist()):
         which = np.flatnonzero(types == link_type)
         frames = batch.frames if len(which) == len(batch) else batch.frames[which]
         pieces, waiting = np.zeros(len(which), np.bool_), np.zeros(len(which), np.uint64)
         words: Any = {"tunnel_ports": tunnel_ports, "mtu": mtu, "tunnels": tunnels}
-        fine[which] = fine_frames(frames, link_type, fragments=pieces, left=waiting, **words)
-        fragments[which], left[which] = pieces, waiting
-    return Looked(fine & ~cut, cut, fragments, left * ~cut)
+        fine[which] = fine_frames(frames, link_type, fragments=pieces, alike=waiting, **words)
+        fragments[which], alike[which] = pieces, waiting
+    return Looked(fine & ~cut, cut, fragments, alike * ~cut)
 
 
 def _link_types(batch: Capture) -> npt.NDArray[np.str_]:
