@@ -24,6 +24,7 @@ from gso.commands.usage import FINDINGS, FINE, UNUSABLE, UsageError, plural, ter
 from gso.drawing.packet import describe, draw, draw_svg
 from gso.headers.followed import not_followed
 from gso.headers.fragments import Reassembler, Whole
+from gso.rewriting.fine import look
 from gso.rules import Severity
 from gso.rules.frames import validate_frame
 
@@ -108,17 +109,21 @@ def _whole(options: argparse.Namespace, ports: dict[int, Any]) -> Capture | None
     if options.input == "-":
         raise UsageError("--reassemble reads the capture again, which takes a file")
     pieces = Reassembler()
-    number = 0
+    first = 1
     with Reader(options.input) as reader:
         for batch in reader:
-            for index, frame in enumerate(batch.frames):
-                number += 1
+            seen = look(batch, ports)
+            for index in np.flatnonzero(seen.fragments & ~seen.cut).tolist():
                 link_type = batch.interfaces[int(batch.interface_ids[index])].link_type
-                if len(frame) < int(batch.original_lengths[index]):
-                    continue
-                whole = pieces.add(number, bytes(frame), link_type=link_type, tunnel_ports=ports)
+                whole = pieces.add(
+                    first + index,
+                    bytes(batch.frames[index]),
+                    link_type=link_type,
+                    tunnel_ports=ports,
+                )
                 if whole is not None and options.number in whole.numbers:
                     return _as_capture(whole, batch, index)
+            first += len(batch)
     return None
 
 

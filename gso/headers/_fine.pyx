@@ -17,10 +17,10 @@ from gso.buffers._frames cimport Frames
 from gso.headers._ambiguous cimport guess, guess_tunnel
 from gso.headers._arguments cimport as_link, drop_ports, ethernet_or_raw, take_ports
 from gso.headers._numbers cimport (
-    ETH_HLEN, ETH_P_IP, ETH_P_IPV6, GRE_CHECK_HLEN, IPPROTO_GRE, IPPROTO_IPIP, IPPROTO_IPV6, IPPROTO_TCP,
-    IPPROTO_UDP, IPV4_CHECK, IPV4_FRAG_OFF, IPV4_HLEN, IPV4_NO_OPTIONS, IPV4_PROTOCOL, IPV4_TOT_LEN,
-    IPV6_HLEN, IPV6_NEXTHDR, IPV6_PAYLOAD_LEN, IP_MF, IP_OFFSET, PPPOE_BASE_HLEN, PPPOE_LENGTH,
-    TCP_CHECK, UDP_CHECK, UDP_DEST, UDP_LEN,
+    ETH_HLEN, ETH_P_IP, ETH_P_IPV6, GRE_CHECK_HLEN, IPPROTO_FRAGMENT, IPPROTO_GRE, IPPROTO_IPIP,
+    IPPROTO_IPV6, IPPROTO_TCP, IPPROTO_UDP, IPV4_CHECK, IPV4_FRAG_OFF, IPV4_HLEN, IPV4_NO_OPTIONS,
+    IPV4_PROTOCOL, IPV4_TOT_LEN, IPV6_HLEN, IPV6_NEXTHDR, IPV6_PAYLOAD_LEN, IP_MF, IP_OFFSET,
+    PPPOE_BASE_HLEN, PPPOE_LENGTH, TCP_CHECK, UDP_CHECK, UDP_DEST, UDP_LEN,
 )
 from gso.headers._pseudo_header cimport pseudo_sum
 from gso.headers._walk cimport (
@@ -41,6 +41,10 @@ cdef enum:
     ARP_HLEN = 28           # for IPv4 in Ethernet
     ICMP_HLEN = 4           # type, code and checksum
     IPPROTO_NONE = 59       # no next header
+    IPV6_FRAGMENT_HLEN = 8
+    IPV6_FRAG_OFF = 2
+    IPV6_OFFSET = 0xfff8
+    TRAILER = 64            # longest trailer that is believed without a checksum
     SNAP = 0xaaaa           # the first bytes of a header that follows a length
     MOST_TYPES = 16
     IPOPT_END = 0
@@ -196,6 +200,8 @@ cdef uint8_t told_of_frame(
             return 0 if fragment else IS_WHOLE
         alike[0] = (f.left and f.left | names_of(&h)) | f.unread
         return (0 if alike[0] else IS_FINE) | (0 if fragment else IS_WHOLE)
+    if h.steps & 1 << STEP_MPLS:  # what follows labels is sure only where it is right
+        return 0
     if h.refusal.field is NULL and is_direct(&f, &h) and not has_fragment(&f, &h):
         return IS_WHOLE
     return 0
@@ -238,7 +244,7 @@ cdef bint has_fragment(const whole *f, const headers *h) noexcept nogil:
     for k in range(h.n):
         if is_fragment(f, &h.layers[k]):
             return True
-    return False
+    return h.l4 == 0 and is_ipv6_fragment(f, h)
 
 
 cdef bint is_typed(const whole *f, Py_ssize_t type_at) noexcept nogil:
@@ -256,7 +262,7 @@ cdef bint is_usual(const headers *h) noexcept nogil:
         tunnels += h.layers[k].kind == LAYER_UDP
     if tunnels > 1 or (h.udp is not NULL and h.udp.field_if):
         return False
-    return not (h.steps & (1 << STEP_MPLS | 1 << STEP_NSH) or h.remcsum or h.jumbo >= 0)
+    return not (h.steps & 1 << STEP_NSH or h.remcsum or h.jumbo >= 0)
 
 
 cdef bint is_right(whole *f, const headers *h) noexcept nogil:
@@ -268,6 +274,8 @@ cdef bint is_right(whole *f, const headers *h) noexcept nogil:
     cdef int k, levels = 0
     if h.n == 0:
         return is_arp(f, h) or is_unread_type(f, h)
+    if h.l4 == 0 and is_ipv6_fragment(f, h):
+        return ip_end(f, h, &h.layers[0], end, 0) >= h.payload + IPV6_FRAGMENT_HLEN
     for k in range(h.n):
         if h.layers[k].kind == LAYER_IPV4 or h.layers[k].kind == LAYER_IPV6:
             end = ip_end(f, h, &h.layers[k], end, levels)
@@ -278,6 +286,8 @@ cdef bint is_right(whole *f, const headers *h) noexcept nogil:
             return False
     if levels == 0 or not is_right_transport(f, h, end):
         return False
+    if f.left and (h.steps & 1 << STEP_MPLS or is_trailer(f, end)):
+        return False  # the names depend on labels, and the checksums tell whether it is a trailer
     return f.left == 0 or levels <= MOST_LEVELS
 
 
@@ -320,13 +330,17 @@ cdef Py_ssize_t ip_end(
         if ip[0] != IPV4_NO_OPTIONS and not (ip[0] >> 4 == 4 and is_straight(ip, one.hlen)):
             return -1
         if fold(short_sum(ip, one.hlen)) != 0xffff and (
-            load16(ip + IPV4_CHECK) != 0
+            load16(ip + IPV4_CHECK) != 0 or h.steps & 1 << STEP_MPLS
             or not leave(f, one.offset + IPV4_CHECK, LEFT_INNER_IP if level else LEFT_IP)
         ):
             return -1
         end += get16(ip + IPV4_TOT_LEN)
     else:
-        if ip[0] >> 4 != 6 or not (is_followed(ip[IPV6_NEXTHDR]) or is_unread(ip[IPV6_NEXTHDR])):
+        # No checksum tells IPv6 behind labels.
+        if ip[0] >> 4 != 6 or h.steps & 1 << STEP_MPLS:
+            return -1
+        if not (is_followed(ip[IPV6_NEXTHDR]) or is_unread(ip[IPV6_NEXTHDR]) or (
+            h.n == 1 and ip[IPV6_NEXTHDR] == IPPROTO_FRAGMENT)):
             return -1
         end += IPV6_HLEN + get16(ip + IPV6_PAYLOAD_LEN)
     if level == 0 and f.mtu and end - one.offset > f.mtu:
@@ -363,9 +377,13 @@ cdef bint is_straight(const uint8_t *ip, Py_ssize_t hlen) noexcept nogil:
 
 
 cdef bint may_follow(const whole *f, Py_ssize_t end) noexcept nogil:
-    """Whether the bytes after the only IP packet can be padding, or a frame check sequence."""
-    return end < f.size and (
-        f.size + f.before <= PADDED or f.size - end == ETH_FCS_LEN)
+    """Whether the bytes after the only IP packet can be padding or a trailer."""
+    return end < f.size <= end + TRAILER
+
+
+cdef bint is_trailer(const whole *f, Py_ssize_t end) noexcept nogil:
+    """Whether what follows is neither padding nor a frame check sequence."""
+    return f.size + f.before > PADDED and f.size - end != ETH_FCS_LEN and f.size > end
 
 
 cdef bint is_right_layer(whole *f, const headers *h, int k, Py_ssize_t end) noexcept nogil:
@@ -427,6 +445,19 @@ cdef bint is_right_transport(whole *f, const headers *h, Py_ssize_t end) noexcep
     if sum_is_right(f, ip, h.l4_header, end, h.l4):
         return True
     return is_left(f, ip, h.l4_header, end, h.l4, LEFT_TRANSPORT)
+
+
+cdef bint is_ipv6_fragment(const whole *f, const headers *h) noexcept nogil:
+    """Whether this is a later fragment of IPv6, in no tunnel: nothing behind its header is judged.
+    """
+    cdef const uint8_t *p = f.p + h.payload
+    if h.n != 1 or h.tunnel or h.layers[0].kind != LAYER_IPV6:
+        return False
+    if f.p[h.layers[0].offset + IPV6_NEXTHDR] != IPPROTO_FRAGMENT:
+        return False
+    if f.size < h.payload + IPV6_FRAGMENT_HLEN:
+        return False
+    return get16(p + IPV6_FRAG_OFF) & IPV6_OFFSET != 0
 
 
 cdef bint is_right_fragment(const whole *f, const headers *h, const layer *ip) noexcept nogil:

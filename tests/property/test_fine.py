@@ -81,6 +81,9 @@ def good() -> tuple[bytes, ...]:
         found += [handmade.ethernet(with_options(packet, option)) for option in OPTIONS]
         found += [handmade.ethernet(piece) for piece in pieces(packet)]
     not_read = [unread(packet, where) for packet in (arp()[14:], ipv6()) for where in UNREAD]
+    labels = b"\x88\x47\0\1\0\x40\0\2\1\x40"
+    not_read += [handmade.ETHERNET + labels + one for one in (handmade.tcp(payload=b"x"), ipv6())]
+    not_read += [fragment6(offset, more) for offset in (0, 8, 1024) for more in (0, 1)]
     return *not_read, *found
 
 
@@ -90,6 +93,12 @@ UNREAD = (50, 132, 2, 115, 0x9000, 0x88CC, 0x26, 0x10026, 0x19000, 4500, 51820, 
 
 def ipv6() -> bytes:
     return handmade.network(("2001:db8::1", 0), ("2001:db8::2", 0), 59, b"")
+
+
+def fragment6(offset: int, more: int) -> bytes:
+    head = b"\x11\0" + (offset | more).to_bytes(2, "big") + b"\0\0\0\7"
+    ends = ("2001:db8::1", 0), ("2001:db8::2", 0)
+    return handmade.ethernet(handmade.network(*ends, 44, head + b"\x10\0\x10\1\0\x40\0\1" * 8))
 
 
 def unread(packet: bytes, where: int) -> bytes:
@@ -185,6 +194,14 @@ def test_most_of_what_a_kernel_sends_is_fine_at_once():
     fine = fine_frames(Frames.from_list(frames), "ethernet", tunnel_ports=vectorset.PORTS)
     assert fine.sum() >= len(frames) * 2 // 3
     assert fine[-32:-21].all()
+    assert fine_frames(
+        Frames.from_list([
+            handmade.ETHERNET + b"\x88\x47\0\2\1\x40" + handmade.tcp(payload=b"x"),
+            fragment6(1024, 0),
+            handmade.ethernet(handmade.tcp(payload=b"x" * 100)) + b"\1\2\3\4\5\6\7\x08",
+        ]),
+        "ethernet",
+    ).all()
     # All but the first fragment of TCP, which has less than its header.
     assert fine[-21:].sum() == 20
 
@@ -219,12 +236,12 @@ def test_every_bit_of_a_header_counts_or_does_not_matter():
                 frame[at] ^= 1 << bit
 
 
-def test_padding_and_the_frame_check_sequence_are_fine():
+def test_padding_and_trailers_are_fine():
     ack = handmade.ethernet(handmade.tcp(options=b""))
     full = handmade.ethernet(handmade.tcp(payload=b"x" * 1448))
-    for frame in (ack + bytes(6), ack + bytes(10), full + b"\1\2\3\4"):
+    for frame in (ack + bytes(6), ack + bytes(10), full + b"\1\2\3\4", full + bytes(64)):
         assert check(frame, "ethernet", None, None)
-    assert not check(full + bytes(5), "ethernet", None, None)
+    assert not check(full + bytes(65), "ethernet", None, None)
     assert not check(full, "ethernet", None, 1499)
     assert check(full, "ethernet", None, 1500)
 
