@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 _LONGEST_HEADERS = 256
@@ -96,29 +96,14 @@ def headers_of_pieces(whole: bytes, pieces: Sequence[bytes]) -> int | None:
 
 
 def merged(before: Sequence[bytes], after: Sequence[bytes]) -> list[Change]:
-    """Every packet of `after` that `before` has not, with what it was made of.
-
-    Of equal packets those that come last are taken for the ones that are still there; if that does
-    not explain all, those that come first.
-    """
-    found = _merged(before, after, reversed(before))
-    if any("WRONG" in one.why for one in found):
-        found = _merged(before, after, before)
-    return found
-
-
-def _merged(
-    before: Sequence[bytes], after: Sequence[bytes], order: Iterable[bytes]
-) -> list[Change]:
+    """Every packet of `after` that `before` has not, with what it was made of."""
     left = Counter(after)
     gone = []
-    for packet in order:
+    for packet in before:
         if left[packet]:
             left[packet] -= 1
         else:
             gone.append(packet)
-    if order is not before:
-        gone.reverse()
     have = Counter(before)
     found = []
     for number, packet in enumerate(after):
@@ -137,7 +122,7 @@ def _take_parts(packet: bytes, gone: list[bytes]) -> bool:
     for hlen in range(28, _LONGEST_HEADERS):
         used = _parts(packet, gone, hlen)
         if used:
-            for index in reversed(used):
+            for index in sorted(used, reverse=True):
                 del gone[index]
             return True
     return False
@@ -145,7 +130,11 @@ def _take_parts(packet: bytes, gone: list[bytes]) -> bool:
 
 def _parts(packet: bytes, gone: list[bytes], hlen: int) -> list[int]:
     at, used = hlen, []
-    for index, one in enumerate(gone[:_WINDOW]):
+    # Which of equal packets are gone is not known, so that a part may stand before the ones it is
+    # put behind.
+    for index, one in [*enumerate(gone[:_WINDOW])] * 2:
+        if index in used:
+            continue
         payload = one[hlen:]
         if payload and one[:2] == packet[:2] and packet.startswith(payload, at):
             used.append(index)
