@@ -35,8 +35,8 @@ def fixed(
     """The frame with all lengths and checksums right that can be told; the same if they are.
 
     Lengths come first, the innermost checksum next: those around it cover it. `values` are written
-    before. `complete` is False for a frame that the capture cut. None for a frame whose headers have
-    faults that no length sets right: where its lengths and checksums are is not sure.
+    before. `complete` is False for a frame that the capture cut. None is for a frame whose headers
+    have faults that no length sets right: where its lengths and checksums are is not sure.
     """
     made = bytearray(frame)
     for at, value in (values or {}).items():

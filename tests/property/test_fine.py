@@ -195,11 +195,13 @@ def test_most_of_what_a_kernel_sends_is_fine_at_once():
     assert fine.sum() >= len(frames) * 2 // 3
     assert fine[-32:-21].all()
     assert fine_frames(
-        Frames.from_list([
-            handmade.ETHERNET + b"\x88\x47\0\2\1\x40" + handmade.tcp(payload=b"x"),
-            fragment6(1024, 0),
-            handmade.ethernet(handmade.tcp(payload=b"x" * 100)) + b"\1\2\3\4\5\6\7\x08",
-        ]),
+        Frames.from_list(
+            [
+                handmade.ETHERNET + b"\x88\x47\0\2\1\x40" + handmade.tcp(payload=b"x"),
+                fragment6(1024, 0),
+                handmade.ethernet(handmade.tcp(payload=b"x" * 100)) + b"\1\2\3\4\5\6\7\x08",
+            ]
+        ),
         "ethernet",
     ).all()
     # All but the first fragment of TCP, which has less than its header.
@@ -278,8 +280,7 @@ def fields_found(frame: bytes, link_type: str, **options) -> list[tuple[str, str
     MUTATIONS,
 )
 def test_frames_told_to_be_alike_are_alike_to_the_slow_judge(chosen, link, behind, changes):
-    """Under one number the same is said: of checksums left to a device, and what is not followed.
-    """
+    """Under one number the same is found, and the same is not followed."""
     options = {"tunnel_ports": vectorset.PORTS}
     frames = []
     for number, which in chosen:

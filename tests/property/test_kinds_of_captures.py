@@ -265,12 +265,11 @@ def test_padding_at_any_level_is_no_payload(packet, inside, wraps, outside):
     PAIRS,
     st.integers(1, 1448),
     st.sampled_from(["zero", "without length", "other"]),
-    st.binary(min_size=1, max_size=64),
-    WRAPS,
-    st.booleans(),
-    st.sampled_from([None, 1448, 500]),
+    st.tuples(st.binary(min_size=1, max_size=64), st.booleans()),
+    st.tuples(WRAPS, st.sampled_from([None, 1448, 500])),
 )
-def test_a_trailer_is_none_where_no_checksum_tells(pair, size, what, trailer, wraps, inside, most):
+def test_a_trailer_is_none_where_no_checksum_tells(pair, size, what, behind, way):
+    (trailer, inside), (wraps, most) = behind, way
     packet = handmade.tcp(*pair, bytes(i % 251 for i in range(size)), options=b"")
     l4 = packet[40 if packet[0] >> 4 == 6 else 20 :]
     value = {"zero": 0, "without length": sum_of(packet, l4, 0), "other": sum_of(packet, l4) ^ 0x55}
