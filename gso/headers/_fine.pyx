@@ -24,9 +24,9 @@ from gso.headers._numbers cimport (
 )
 from gso.headers._pseudo_header cimport pseudo_sum
 from gso.headers._walk cimport (
-    LAYER_GRE, LAYER_IPV4, LAYER_IPV6, LAYER_PPPOE, LAYER_UDP, LINK_FAMILY, LINK_UNTYPED, STEP_ETHERNET,
-    STEP_MPLS, STEP_NSH, drop_copy, fault, header_copy, headers, is_family, layer, link_layer, port_list,
-    read_headers,
+    LAYER_GRE, LAYER_IPV4, LAYER_IPV6, LAYER_PPPOE, LAYER_UDP, LINK_FAMILY, LINK_UNTYPED,
+    STEP_ETHERNET, STEP_MPLS, STEP_NSH, drop_copy, fault, header_copy, headers, is_family, layer,
+    link_layer, port_list, read_headers,
 )
 
 import numpy as np
@@ -326,6 +326,7 @@ cdef Py_ssize_t ip_end(
     """Where the IP packet of this header ends, `level` others around it; -1: it is not as usual."""
     cdef const uint8_t *ip = f.p + one.offset
     cdef Py_ssize_t end = one.offset
+    cdef uint8_t proto
     if one.kind == LAYER_IPV4:
         if ip[0] != IPV4_NO_OPTIONS and not (ip[0] >> 4 == 4 and is_straight(ip, one.hlen)):
             return -1
@@ -339,8 +340,10 @@ cdef Py_ssize_t ip_end(
         # No checksum tells IPv6 behind labels.
         if ip[0] >> 4 != 6 or h.steps & 1 << STEP_MPLS:
             return -1
-        if not (is_followed(ip[IPV6_NEXTHDR]) or is_unread(ip[IPV6_NEXTHDR]) or (
-            h.n == 1 and ip[IPV6_NEXTHDR] == IPPROTO_FRAGMENT)):
+        proto = ip[IPV6_NEXTHDR]
+        if proto == IPPROTO_FRAGMENT and h.n > 1:
+            return -1
+        if not (is_followed(proto) or is_unread(proto) or proto == IPPROTO_FRAGMENT):
             return -1
         end += IPV6_HLEN + get16(ip + IPV6_PAYLOAD_LEN)
     if level == 0 and f.mtu and end - one.offset > f.mtu:
