@@ -46,7 +46,7 @@ cdef class PairReader(TemplateReader):
                 continue
             # Tracepoints print "reason: NOT_SPECIFIED".
             p = key_end + 1 if key_end[0] == c"=" else skip_blanks(key_end + 2, end)
-            p = value_of(p, end, &value, &stop)
+            p = value_of(p, end, &value, &stop, key_end[0] == c":")
             if p == NULL:
                 return -1
             while key < key_end and (key[0] == c"." or key[0] == c"("):

@@ -117,7 +117,7 @@ cdef class TemplateReader(StackedEvents):
         cdef const char *value
         cdef const char *stop
         cdef bint hex_offsets = slot.hex_before
-        p = value_of(skip_blanks(p, end) if slot.flag else p, end, &value, &stop)
+        p = value_of(skip_blanks(p, end) if slot.flag else p, end, &value, &stop, slot.flag)
         if p == NULL or slot.key == NULL:
             return p
         if slot.key.target == T_DATA and self.bare_flows:

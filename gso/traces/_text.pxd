@@ -185,8 +185,11 @@ cdef inline bint is_bare(const char *key_end, const char *end) noexcept nogil:
 
 
 cdef inline const char *value_of(const char *p, const char *end, const char **value,
-                                 const char **stop) noexcept nogil:
-    """Find the value at `p` without its quotes; return its end, NULL if it is cut off."""
+                                 const char **stop, bint listed) noexcept nogil:
+    """Find the value at `p` without its quotes; return its end, NULL if it is cut off.
+
+    `listed` says whether it stands behind "name: ", where a comma ends it wherever it stands.
+    """
     cdef char close
     if p < end and (p[0] == c'"' or p[0] == c"{" or p[0] == c"("):
         value[0] = p + 1 if p[0] == c'"' else p
@@ -200,6 +203,11 @@ cdef inline const char *value_of(const char *p, const char *end, const char **va
         return p
     value[0] = p
     stop[0] = p = skip_token(p, end)
+    if listed:
+        stop[0] = <const char *>memchr(value[0], c",", p - value[0])
+        if stop[0] != NULL:
+            return stop[0] + 1
+        stop[0] = p
     while stop[0] > value[0] and ((stop[0] - 1)[0] == c"," or (stop[0] - 1)[0] == c";"):
         stop[0] -= 1
     return p
