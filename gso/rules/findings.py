@@ -109,7 +109,7 @@ _RELEVANT = {
     "inner-mac-length": ("inner_protocol_type", "inner_protocol"),
     "payload-not-larger": ("len", "payload", "gso_size", "gso_type"),
     "dodgy-csum-start": ("csum_start", "network_header"),
-    "frag-list": ("payload",),
+    "frag-list": ("frag_list", "payload"),
     "gre-sequence": TNL_HLEN_PARTS,
 }
 

@@ -156,7 +156,7 @@ INLINE void judge(struct block *restrict block, const struct gso_kernel *kernel)
         const vec ipproto = COLUMN(inner_ipproto), by = COLUMN(inner_protocol_type);
         const vec encapsulation = COLUMN(encapsulation), ip_summed = COLUMN(ip_summed);
         const vec tunnel = AS_BIT(COLUMN(tunnel)), l4 = COLUMN(l4);
-        const vec ihl = COLUMN(ihl), doff = COLUMN(doff);
+        const vec ihl = COLUMN(ihl), doff = COLUMN(doff), frag_list = COLUMN(frag_list);
         const vec headroom = COLUMN(headroom), mtu = COLUMN(mtu), context = COLUMN(context);
         const vec gre_flags = COLUMN(gre_flags);
 
@@ -341,6 +341,7 @@ INLINE void judge(struct block *restrict block, const struct gso_kernel *kernel)
         const vec gre = size - (HAS(GRE_CSUM) & 4);
         const vec in_gre = cut & HAS(ANY_GRE) & ~HAS(ANY_UDP_TUNNEL);
         RULE(R_GRE_SEQUENCE, in_gre & KNOWN(gre_flags), (gre_flags & GRE_SEQ) != 0);
+        RULE(R_FRAG_LIST, ((gso_size == BY_FRAGS) | listed) & KNOWN(frag_list), frag_list == 0);
         RULE(R_GRE_SEQUENCE,
              in_gre & ~KNOWN(gre_flags) & sized & ((gre == 4) | (gre >= 12)), gre >= 12);
 

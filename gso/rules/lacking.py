@@ -53,6 +53,7 @@ _VALUES: dict[str, tuple[int, ...]] = {
     "inner_ipproto": (4,),
     "protocol": (0x0800, 0x8847),
     "ip_summed": (3,),
+    "frag_list": (1,),
     "csum_start": (0xFFFE,),
     "csum_offset": (6,),
     "ihl": (5,),
@@ -67,6 +68,7 @@ _VALUES: dict[str, tuple[int, ...]] = {
 _RARE_FIRST = (
     *(
         "gre_flags",
+        "frag_list",
         "tunnel",
         "l4",
         "context",

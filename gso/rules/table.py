@@ -455,8 +455,8 @@ _TABLE: tuple[tuple[str, Severity, str, tuple[str, ...], str, str, tuple[str, ..
     (
         "frag-list",
         _E,
-        "data_len > 0 where gso_size is GSO_BY_FRAGS (0xffff) or gso_type has FRAGLIST; there the "
-        "packet's head has one segment, payload - data_len <= gso_size",
+        "frag_list is there, so data_len > 0, where gso_size is GSO_BY_FRAGS (0xffff) or gso_type "
+        "has FRAGLIST; there the packet's head has one segment, payload - data_len <= gso_size",
         ("gso_size", "gso_type", "data_len"),
         "skb_segment and skb_segment_list cut by the packets of frag_list. Where there are none, "
         "the kernel reads through a null pointer and stops, for FRAGLIST before 6.12; where the "

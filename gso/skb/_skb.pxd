@@ -26,6 +26,7 @@ cdef extern from "skb.h" nogil:
         int16_t inner_protocol_type
         int16_t encapsulation
         int16_t ip_summed
+        int16_t frag_list
         int16_t tunnel
         int16_t l4
         int16_t ihl
@@ -37,5 +38,6 @@ cdef extern from "skb.h" nogil:
     enum:
         FIELD_AT_LEN "offsetof(struct gso_skb, len)"
         FIELD_AT_GSO_TYPE "offsetof(struct gso_skb, gso_type)"
+        FIELD_AT_FRAG_LIST "offsetof(struct gso_skb, frag_list)"
         FIELD_AT_PROTOCOL "offsetof(struct gso_skb, protocol)"
         FIELD_AT_TNL_HLEN "offsetof(struct gso_skb, tnl_hlen)"

@@ -30,6 +30,7 @@
     NARROW(inner_protocol_type)      \
     NARROW(encapsulation)            \
     NARROW(ip_summed)                \
+    NARROW(frag_list)                \
     NARROW(tunnel)                   \
     NARROW(l4)                       \
     NARROW(ihl)                      \

@@ -41,6 +41,7 @@ class SkbState:
         protocol, inner_protocol: Ethernet types, host order.
         inner_ipproto: IP protocol number.
         ip_summed: 3 is CHECKSUM_PARTIAL.
+        frag_list: whether ``skb_shinfo(skb)`` has packets in its frag_list.
         csum_start: where checksumming starts, counted from ``skb->head``.
         csum_offset: bytes from there to the checksum field.
         ihl, doff: the header lengths in the innermost IPv4 and TCP headers, in 32-bit words.
@@ -73,6 +74,7 @@ class SkbState:
     inner_ipproto: int | None = None
     protocol: int | None = None
     ip_summed: int | None = None
+    frag_list: int | None = None
     csum_start: int | None = None
     csum_offset: int | None = None
     ihl: int | None = None

@@ -287,6 +287,7 @@ cdef class DmesgScanner(SentenceReader):
         """
         cdef int part = part_of(p, end)
         if part == PART_NONE:
+                self.row.skb.frag_list = 1
             if find(p, end, b"skb fraglist:", 13) != NULL:
                 self.report = REPORT_LIST
             return 0

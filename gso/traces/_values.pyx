@@ -13,7 +13,10 @@ from gso.traces._row cimport (
 )
 from gso.traces._text cimport host_order, is_blank, read_number
 from gso.traces._tuple cimport FLOW_ROOM, flow_of
-from gso.skb._skb cimport FIELD_AT_GSO_TYPE, FIELD_AT_TNL_HLEN
+from gso.skb._skb cimport FIELD_AT_FRAG_LIST, FIELD_AT_GSO_TYPE, FIELD_AT_TNL_HLEN
+
+cdef enum:
+    WORDS_KEPT = 24
 
 
 cdef class EventValues(EventColumns):
@@ -91,6 +94,8 @@ cdef class EventValues(EventColumns):
                 number = <int32_t>number    # all of its 32 bits are flags
             put(&row.skb, key.at, key.width, number)
         elif key.target == T_OFFSET:
+            elif key.at == FIELD_AT_FRAG_LIST:  # a pointer
+                number = number != 0
             put(&row.skb, key.at, key.width, number & 0xffff)
         elif key.target == T_ETHERTYPE and number >= 0:
             put(&row.skb, key.at, key.width, host_order(number))

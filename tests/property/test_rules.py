@@ -36,6 +36,7 @@ VALUES = {
     "inner_ipproto": st.sampled_from([0, 4, 41, 47, 99]),
     "protocol": st.sampled_from([0, 0x0800, 0x86DD, 0x8100, 0x8847]),
     "ip_summed": st.sampled_from([0, 1, 3, 3]),
+    "frag_list": st.sampled_from([0, 1]),
     "csum_offset": st.sampled_from([0, 6, 16]),
     "ihl": st.integers(0, 15),
     "doff": st.integers(0, 15),

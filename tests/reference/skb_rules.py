@@ -279,6 +279,8 @@ def untrusted(skb: SkbState, rule) -> None:
     partial = skb.ip_summed == 3 and skb.csum_start is not None and skb.encapsulation == 0
     if partial and smallest and skb.network_header not in (None, UNSET):
         rule("dodgy-csum-start", skb.csum_start < skb.network_header + smallest)
+    if (size == BY_FRAGS or listed) and skb.frag_list is not None:
+        rule("frag-list", skb.frag_list == 0)
 
 
 def handlers(skb: SkbState, rule) -> None:

@@ -92,3 +92,21 @@ def test_other_structs_are_unread_and_change_nothing(command):
     assert trace.damaged == 1
     assert {name: trace.skb_state(0).known.get(name) for name in FIELDS} == FIELDS
     assert trace.skb_state(0).protocol is None
+
+
+@pytest.mark.parametrize(
+    ("printed", "known"),
+    [
+        ("frag_list = 0xffff9c1f8e7a2000,", 1),
+        ("frag_list = 0x0,", 0),
+        (".frag_list = (struct sk_buff *)0xffff9c1f8e7a2000,", 1),
+        (".frag_list = (struct sk_buff *)0x0,", 0),
+        ("frag_list = 0x0 <fixed_percpu_data>,", 0),
+    ],
+)
+def test_a_frag_list_is_there_or_not(printed, known):
+    shared = f"struct skb_shared_info {{\n  gso_size = 1400,\n  gso_type = 393216,\n  {printed}\n}}"
+    trace = read(f"{DRGN}\n{shared}")
+    assert trace.skb_state(0).frag_list == known
+    broken = {rule for case in gso.diagnose(trace).cases for rule in case.rules}
+    assert ("frag-list" in broken) == (not known)

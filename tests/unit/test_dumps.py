@@ -103,6 +103,7 @@ def test_dumps_of_a_frag_list_are_no_packets_and_the_warning_is_of_their_head():
     assert trace.state["inner_mac_header"].tolist() == [82, 82]
     assert trace.stack[0].startswith("__skb_gso_segment")
     assert not trace.damaged
+    assert [trace.skb_state(at).frag_list for at in (0, 1)] == [1, None]
     [case] = gso.diagnose(trace).cases
     assert case.packets == 1
 

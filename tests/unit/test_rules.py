@@ -191,6 +191,8 @@ def test_remote_checksum_offload_is_found_from_the_offsets_alone():
         ({"gso_type": GUE["gso_type"] | GsoType.FRAGLIST}, "fraglist-kind"),
         ({"gso_size": 0xFFFF, "data_len": 0}, "frag-list"),
         ({"gso_type": GsoType.UDP_L4 | GsoType.FRAGLIST, "data_len": 0}, "frag-list"),
+        ({"gso_size": 0xFFFF, "frag_list": 0}, "frag-list"),
+        ({"gso_type": GsoType.TCPV4 | GsoType.FRAGLIST, "frag_list": 0}, "frag-list"),
         ({"gso_type": GUE["gso_type"] | 1 << 25}, "gso-type-unknown"),
         ({"gso_size": 1, "len": 70000}, "gso-segments"),
         (
@@ -268,6 +270,14 @@ def test_the_offsets_of_a_tunnel_header_suffice_to_find_its_length_negative():
     for found in (gso.validate(SkbState(**known)), gso.validate(row)[0]):
         assert [one.rule for one in found] == ["tunnel-header-negative"]
     assert gso.explain(int(gso.validate_batch(row)[0])) == [gso.RULES["tunnel-header-negative"]]
+
+
+def test_a_frag_list_is_needed_only_where_it_is_cut():
+    listed = {**GUE, "gso_type": GsoType.TCPV4 | GsoType.FRAGLIST, "payload": None}
+    assert "frag-list" not in rules(**{**listed, "frag_list": 1})
+    assert "frag-list" not in rules(**{**listed, "gso_type": GsoType.TCPV4, "frag_list": 0})
+    assert rules(**GUE, frag_list=0) == []
+    assert rules(gso_size=0xFFFF, frag_list=0) == ["frag-list"]
 
 
 def test_len_alone_may_show_that_there_is_nothing_to_segment():
