@@ -85,6 +85,8 @@ class Context(IntFlag):
     """On its way to a device, from __dev_queue_xmit on: ``skb->dev`` is that device."""
     CHECKSUM_HELP = 1 << 1
     """In skb_checksum_help, which computes a checksum that the device cannot."""
+    TUNNEL_SEGMENTER = 1 << 2
+    """In a segmenter that takes what is at transport_header for a tunnel's header."""
 
 
 class Reason(str, Enum):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any
@@ -14,13 +15,14 @@ from gso.diagnosis.follower import Packet
 from gso.diagnosis.kernel_functions import ENCAPSULATORS, SEGMENT_WORDS
 from gso.diagnosis.reasons import reason_name
 from gso.diagnosis.told import TOLD, Told
-from gso.rules import RULES, Severity, finding
+from gso.rules import RULES, Severity, finding, validate
 from gso.skb.state import SkbState
 
 __all__ = ["SET_INNER_MAC", "example_worth", "find_encapsulator", "make_case"]
 
 SET_INNER_MAC = "skb_set_inner_mac_header(skb, skb_inner_network_offset(skb))"
 _MAC_RULES = ("tunnel-header-negative", "tunnel-header-short", "tunnel-header-wrong")
+_OF_TUNNELS = frozenset({"tunnel-header-negative", "inner-header-unset"})
 _NOT_FOUND: tuple[str, str] = ("", "")
 
 
@@ -117,7 +119,13 @@ def _dropped_only(packet: Packet, growth: int | None, told: Told | None) -> dict
         event.state.inner_mac_header is not None or event.state.network_header is not None
         for event in packet.events
     )
-    if has_offsets:
+    is_doubtful = has_offsets and _is_doubtful(packet)
+    if is_doubtful:
+        message += (
+            "; whether its offsets are right cannot be judged, as the header behind the outer IP "
+            "header may be a tunnel's or another: the log shows neither gso_type nor its bytes"
+        )
+    elif has_offsets:
         message += "; its offsets are right; look at gso_type, len"
         kind, length = packet.last_known("gso_type"), packet.last_known("len")
         if kind is not None:
@@ -132,13 +140,24 @@ def _dropped_only(packet: Packet, growth: int | None, told: Told | None) -> dict
         "kernel_outcome": "skb_gso_segment returned an error; validate_xmit_skb freed the packet "
         "(kfree_skb, reason NOT_SPECIFIED) and the device counts it in tx_dropped.",
         "likely_cause": "A gso_type that no segmenter takes, or a length that does not fit."
-        if has_offsets
-        else "Wrong header offsets or a wrong gso_type. Record the offsets to know which.",
+        if has_offsets and not is_doubtful
+        else "Wrong header offsets or a wrong gso_type. Record "
+        f"{'gso_type' if is_doubtful else 'the offsets'} to know which.",
         "fields": {},
         "commits": (),
         "missing_call": "",
         "expected": {},
     }
+
+
+def _is_doubtful(packet: Packet) -> bool:
+    """Whether gso_type would have to tell if the packet has a tunnel's header, and is not known."""
+    placed = [event for event in packet.events if event.state.inner_mac_header is not None]
+    if not placed or placed[-1].state.gso_type is not None:
+        return False
+    state = placed[-1].state
+    as_tunnel = validate(replace(state, gso_type=int(GsoType.UDP_TUNNEL))).judged
+    return bool(_OF_TUNNELS.intersection(as_tunnel).difference(validate(state).judged))
 
 
 def _told(packet: Packet, growth: int | None, told: Told) -> dict[str, Any]:

@@ -18,6 +18,9 @@ _PLACES = {
     "net_dev_queue": Context.TRANSMIT,
     "net_dev_start_xmit": Context.TRANSMIT,
     "skb_checksum_help": Context.CHECKSUM_HELP,
+    "skb_udp_tunnel_segment": Context.TUNNEL_SEGMENTER,
+    "__skb_udp_tunnel_segment": Context.TUNNEL_SEGMENTER,
+    "gre_gso_segment": Context.TUNNEL_SEGMENTER,
 }
 """By functions whose first argument is the sk_buff, and tracepoints in them."""
 _DUMPS = frozenset({"skb_dump", "skb_warn_bad_offload", "skb_checksum_help"})

@@ -176,7 +176,19 @@ INLINE void judge(struct block *restrict block, const struct gso_kernel *kernel)
          * tunnel's. IP in IP has none: there the transport header may stand anywhere. */
         const vec named = (tunnel > T_NONE) | HAS(ANY_TUNNEL);
         const vec between = KNOWN(transport) & KNOWN(inner_network) & (transport < inner_network);
-        const vec tunnelled = (least != 0) | (~named & between);
+        /* Offsets alone do not say whose header that is. It may be an IPv6 routing header (8 bytes
+         * and 16 a segment), before or without a tunnel's; or that of IPsec, which leaves
+         * inner_mac_header at 0, or behind the headers that it takes for inner ones. FOU, GUE and
+         * GRE have fewer bytes, inner Ethernet another multiple. */
+        const vec gap = inner_network - transport;
+        const vec v4_outside = (protocol == IPV4)
+            | (KNOWN(network) & (protocol != IPV6) & (transport - network != 40));
+        const vec doubtful = (~v4_outside & (gap >= ROUTING) & ((gap & 7) == 0))
+            | (((inner_mac == 0) | (inner_mac > inner_network))
+               & ((gap == 16) | (gap >= ROUTING)) & ((gap & 3) == 0));
+        const vec other = (tunnel == T_NONE) | HAS(ESP) | doubtful;
+        const vec tunnelled = (least != 0)
+            | (~named & between & (~other | SEEN_IN(TUNNEL_SEGMENTER)));
 
         /* Whether the inner offsets mean anything: they remain when a tunnel header is removed. So
          * where `encapsulation` is not known, a tunnel has to be shown by an outer IP header before
@@ -329,6 +341,7 @@ INLINE void judge(struct block *restrict block, const struct gso_kernel *kernel)
 
         RULE(R_FRAGLIST_KIND, cut & HAS(FRAGLIST), ~HAS(ANY_TCP | USO) | HAS(ANY_TUNNEL));
         const vec listed = cut & HAS(FRAGLIST) & (gso_size != BY_FRAGS);
+        RULE(R_FRAG_LIST, ((gso_size == BY_FRAGS) | listed) & KNOWN(frag_list), frag_list == 0);
         RULE(R_FRAG_LIST, ((gso_size == BY_FRAGS) | listed) & KNOWN(data_length),
              data_length == 0);
         /* The head has one segment, so what is not in it is in the list. */
@@ -341,7 +354,6 @@ INLINE void judge(struct block *restrict block, const struct gso_kernel *kernel)
         const vec gre = size - (HAS(GRE_CSUM) & 4);
         const vec in_gre = cut & HAS(ANY_GRE) & ~HAS(ANY_UDP_TUNNEL);
         RULE(R_GRE_SEQUENCE, in_gre & KNOWN(gre_flags), (gre_flags & GRE_SEQ) != 0);
-        RULE(R_FRAG_LIST, ((gso_size == BY_FRAGS) | listed) & KNOWN(frag_list), frag_list == 0);
         RULE(R_GRE_SEQUENCE,
              in_gre & ~KNOWN(gre_flags) & sized & ((gre == 4) | (gre >= 12)), gre >= 12);
 

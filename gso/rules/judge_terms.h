@@ -44,10 +44,12 @@ enum {
     BY_FRAGS = 0xffff,                 /* GSO_BY_FRAGS: a gso_size that is not a size */
     USO_MOST_LOG = 7,                  /* UDP_MAX_SEGMENTS is 128 */
     NOT_SUMMED = 0, COMPLETE = 2,      /* CHECKSUM_NONE, CHECKSUM_COMPLETE */
-    TRANSMIT = 1 << 0, CHECKSUM_HELP = 1 << 1,  /* gso.constants.Context */
+    /* gso.constants.Context */
+    TRANSMIT = 1 << 0, CHECKSUM_HELP = 1 << 1, TUNNEL_SEGMENTER = 1 << 2,
     IPV4 = 0x0800, IPV6 = 0x86dd, TEB = 0x6558, VLAN = 0x8100, VLAN_AD = 0x88a8,
     GRE_SEQ = 0x1000,                  /* the bit of a GRE header for its sequence number */
     MPLS = 0x8847, MPLS_MULTICAST = 0x8848,
+    ROUTING = 24,                      /* bytes of an IPv6 routing header with one segment */
     LONGEST_LINK = 44,                 /* bytes of a link header: IPoIB's */
     /* gso.Tunnel: a bit each, so that they make sets; T_NONE is the lowest, 0 is unknown. */
     T_NONE = 1 << 0, T_IPIP = 1 << 1, T_SIT = 1 << 2, T_IP6TNL = 1 << 3, T_GRE = 1 << 4,

@@ -15,7 +15,7 @@ from gso.traces._dmesg_lines cimport (
     is_stack_end, is_warning, line_after, mark_of, next_line, part_of,
 )
 from gso.traces._dumped_bytes cimport (
-    IN_DISORDER, DumpedBytes, forget_told, keep_bytes, tell,
+    IN_DISORDER, forget_told, keep_bytes, tell,
 )
 from gso.traces._kernel_sentences cimport (
     LONGEST_SAID, REPORT_DUMP, REPORT_LIST, REPORT_PANIC, REPORT_STACK, REPORT_SUM, SentenceReader,
@@ -54,7 +54,6 @@ cdef class DmesgScanner(SentenceReader):
     cdef int before             # that of the dump before, PART_END where other lines came between
     cdef bint is_offload        # it is the warning of skb_warn_bad_offload
     cdef uint64_t letters       # of the line that is read, 0 for bytes of a dump
-    cdef DumpedBytes bytes
     # The words of a crash whose function was not printed yet, and their line.
     cdef char[LONGEST_SAID] crash
     cdef int64_t crash_size, crash_line
@@ -141,7 +140,6 @@ cdef class DmesgScanner(SentenceReader):
             if self.report != REPORT_DUMP and self.report != REPORT_LIST:
                 self.before = PART_END
             self._new()
-            self.bytes.size = 0
             self.report, self.part, self.is_offload = REPORT_DUMP, PART_NONE, False
             self._time(p, end)
             return self._event(p, end)
@@ -287,9 +285,9 @@ cdef class DmesgScanner(SentenceReader):
         """
         cdef int part = part_of(p, end)
         if part == PART_NONE:
-                self.row.skb.frag_list = 1
             if find(p, end, b"skb fraglist:", 13) != NULL:
                 self.report = REPORT_LIST
+                self.row.skb.frag_list = 1
             return 0
         if is_cut(p, mark_of(part, p, end), end):
             return self._cut()

@@ -31,6 +31,8 @@ cdef class PairReader(TemplateReader):
             if p >= end:
                 if virtio and not offsets:
                     self._forget_virtio()
+                if self.bytes.size:
+                    self._tell_tunnel()
                 return 0
             key = p
             key_end = skip_key(p, end)

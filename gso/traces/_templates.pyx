@@ -31,6 +31,7 @@ cdef class TemplateReader(StackedEvents):
         self.template.usable = self.template.broken = False
         self.template.count = 0
         self.template.seen = 0
+        self.bytes.size = 0
 
     cdef bint _read_by_template(self, const char *p, const char *end) noexcept nogil:
         """Read a line by the template of the last event's; False if it does not fit."""
@@ -63,6 +64,8 @@ cdef class TemplateReader(StackedEvents):
                 slot += 1
             if at == end and old == old_end and not template.broken:
                 self._begin()
+                if self.bytes.size:
+                    self._tell_tunnel()
                 template.text, template.size = p, <int32_t>(end - p)
                 template.bare = self.line_start == self.raw_start
                 return True

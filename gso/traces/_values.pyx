@@ -2,10 +2,11 @@
 # cython: initializedcheck=False
 """Values of the event that is read: what a name and the text after it tell of it."""
 
-from libc.stdint cimport INT64_MIN, UINT32_MAX, int32_t, int64_t, uint8_t, uint64_t
+from libc.stdint cimport INT16_MIN, INT64_MIN, UINT32_MAX, int32_t, int64_t, uint64_t
 from libc.string cimport memchr, memcpy
 
 from gso.traces._columns cimport NO_VALUE
+from gso.traces._dumped_bytes cimport tell_tunnel
 from gso.traces._names cimport intern_like
 from gso.traces._row cimport (
     T_DATA, T_DEVICE, T_ETHERTYPE, T_IFINDEX, T_LOCATION, T_MTU, T_NETNS, T_NUMBER, T_OFFSET,
@@ -29,23 +30,28 @@ cdef class EventValues(EventColumns):
 
     cdef void _data(self, const char *p, const char *end) noexcept nogil:
         """{0x406fd0e8050045,0x...}: the packet's first bytes, 8 in a number, lowest first."""
-        cdef uint64_t[24] words
         cdef char[FLOW_ROOM] text
         cdef const char *stop
-        cdef int count = 0
-        cdef int64_t size
+        cdef int64_t size, number
         p += 1
-        while p < end and count < 24:
+        self.bytes.size = 0
+        while p < end and self.bytes.size < WORDS_KEPT * 8:
             stop = <const char *>memchr(p, c",", end - p)
             if stop == NULL:
                 stop = end
-            if not read_number(p, stop, 16, <int64_t *>&words[count]):
+            if not read_number(p, stop, 16, &number):
                 break
-            count += 1
+            memcpy(&self.bytes.data[self.bytes.size], &number, 8)
+            self.bytes.size += 8
             p = stop + 1
-        size = flow_of(<const uint8_t *>&words[0], 8 * count, text)
+        size = flow_of(self.bytes.data, self.bytes.size, text)
         if size > 0:
             self._flow(text, text + size)
+
+    cdef void _tell_tunnel(self) noexcept nogil:
+        """Set what the packet's bytes tell of its tunnel, once all offsets of its line are read."""
+        self.row.skb.tunnel = self.row.skb.gre_flags = INT16_MIN
+        tell_tunnel(&self.bytes, &self.row.skb)
 
     cdef int _store(self, const Key *key, const char *value, const char *stop,
                     bint *hex_offsets) noexcept nogil:
@@ -88,14 +94,14 @@ cdef class EventValues(EventColumns):
                 number = <int32_t>number
                 if not -0xffff <= number <= 0xffff:
                     return 0
+            elif key.at == FIELD_AT_FRAG_LIST:  # a pointer
+                number = number != 0
             elif number < 0:
                 return 0                # no field can be negative: the line is damaged there
             elif key.at == FIELD_AT_GSO_TYPE and number <= UINT32_MAX:
                 number = <int32_t>number    # all of its 32 bits are flags
             put(&row.skb, key.at, key.width, number)
         elif key.target == T_OFFSET:
-            elif key.at == FIELD_AT_FRAG_LIST:  # a pointer
-                number = number != 0
             put(&row.skb, key.at, key.width, number & 0xffff)
         elif key.target == T_ETHERTYPE and number >= 0:
             put(&row.skb, key.at, key.width, host_order(number))

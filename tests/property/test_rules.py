@@ -45,7 +45,7 @@ VALUES = {
     "l4": st.sampled_from([0, 6, 17, 1]),
     "headroom": st.sampled_from([0, 50, 96, 4096]),
     "mtu": st.sampled_from([0, 1280, 1500, 65536]),
-    "context": st.sampled_from([0, 1, 2, 3]),
+    "context": st.sampled_from([0, 1, 2, 3, 4, 7]),
     "gre_flags": st.sampled_from([0, 0x1000, 0x2000, 0x3000]),
     "tnl_hlen": st.sampled_from([-2, 65534, 0xFFFFFFFE, 6, 8, 12, 16]),
 }

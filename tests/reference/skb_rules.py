@@ -34,7 +34,26 @@ def has_tunnel_header(skb: SkbState) -> bool:
     if skb.tunnel not in (None, Tunnel.NONE) or (skb.gso_type or 0) & TUNNELS:
         return False
     outer, inner = skb.transport_header, skb.inner_network_header
-    return outer is not None and inner is not None and outer < inner
+    if outer is None or inner is None or outer >= inner:
+        return False
+    if (skb.context or 0) & Context.TUNNEL_SEGMENTER:
+        return True
+    if skb.tunnel is Tunnel.NONE or (skb.gso_type or 0) & G.ESP:
+        return False
+    return not is_other_header(skb, inner - outer)
+
+
+def is_other_header(skb: SkbState, size: int) -> bool:
+    """Whether a header between the IP headers may be another than a tunnel's, by its size."""
+    protocol, network = skb.protocol, skb.network_header
+    v6 = protocol == 0x86DD or (
+        protocol != 0x0800 and (network is None or skb.transport_header - network == 40)
+    )
+    routing = v6 and size >= 24 and size % 8 == 0
+    mac = skb.inner_mac_header
+    elsewhere = mac is not None and (mac == 0 or mac > skb.inner_network_header)
+    ipsec = elsewhere and (size == 16 or size >= 24) and size % 4 == 0
+    return routing or ipsec
 
 
 def inner_offsets_count(skb: SkbState) -> bool:
@@ -260,6 +279,8 @@ def shared_info(skb: SkbState, rule, kernel: str) -> None:
             single = gso & (G.TCPV4 | G.TCPV6 | G.UDP_L4)
             rule("fraglist-kind", not single or gso & TUNNELS)
     listed = bool(size) and size != BY_FRAGS and gso is not None and bool(gso & G.FRAGLIST)
+    if (size == BY_FRAGS or listed) and skb.frag_list is not None:
+        rule("frag-list", skb.frag_list == 0)
     if (size == BY_FRAGS or listed) and skb.data_len is not None:
         in_head = 0 if skb.payload is None or not listed else skb.payload - skb.data_len
         rule("frag-list", skb.data_len == 0 or in_head > size)
@@ -279,8 +300,6 @@ def untrusted(skb: SkbState, rule) -> None:
     partial = skb.ip_summed == 3 and skb.csum_start is not None and skb.encapsulation == 0
     if partial and smallest and skb.network_header not in (None, UNSET):
         rule("dodgy-csum-start", skb.csum_start < skb.network_header + smallest)
-    if (size == BY_FRAGS or listed) and skb.frag_list is not None:
-        rule("frag-list", skb.frag_list == 0)
 
 
 def handlers(skb: SkbState, rule) -> None:
