@@ -22,7 +22,7 @@ _STACK = 16
 
 _NOT_RECORDED = frozenset(
     {"payload", "tunnel", "l4", "tnl_hlen", "ihl", "doff", "headroom", "mtu", "context"}
-    | {"gre_flags"}
+    | {"gre_flags", "frag_list"}
 )
 """Fields of the readers' table that no sk_buff has, or that would have to be read from the data."""
 _SHARED = {"gso_size", "gso_type"}

@@ -24,7 +24,7 @@ from gso.traces._kernel_words cimport (
     Words, after_counter, crash_in, function_in, letters_of, said_in,
 )
 from gso.traces._names cimport intern
-from gso.traces._notes cimport is_message
+from gso.traces._notes cimport is_flow, is_message
 from gso.traces._scanner cimport LINE_DAMAGED, LINE_ORPHAN, LINE_READ, LINE_STRANGE
 from gso.traces._text cimport find, is_blank, read_time, skip_blanks, starts
 
@@ -185,9 +185,11 @@ cdef class DmesgScanner(SentenceReader):
     cdef bint _is_own(self, const char *p, const char *end) noexcept nogil:
         """Whether this is a message of the kernel, or the further text of one, or has a prefix.
 
-        A line that has no time begins with blanks, or with what is known.
+        A line that has no time begins with blanks, or with what is known. Tools that look at
+        packets print a time, too.
         """
-        return (p > self.line_start or is_message(p, end) or is_blank(self.raw_start[0])
+        return not is_flow(p, end) and (
+                p > self.line_start or is_message(p, end) or is_blank(self.raw_start[0])
                 or self.line_start > self.raw_start or has_message(p, end)
                 or find(p, end, b"skb ", 4) != NULL or find(p, end, b"=(", 2) != NULL
                 or find(p, end, b"=0x", 3) != NULL or find(p, end, b"+0x", 3) != NULL
@@ -200,7 +202,9 @@ cdef class DmesgScanner(SentenceReader):
                 or find(p, end, b": caps=(", 8) != NULL or find(p, end, b"all Trace:", 10) != NULL
                 or find(p, end, b"all trace:", 10) != NULL or starts(p, end, b"Oops", 4)
                 or starts(p, end, b"BUG", 3) or starts(p, end, b"general protection", 18)
-                or starts(p, end, b"sk family=", 10) or is_register(p, end))
+                or starts(p, end, b"sk family=", 10) or is_register(p, end)
+                or crash_in(p, end, self.letters) != NULL
+                or starts(p, end, b"invalid opcode", 14))
 
     # --- events ---
 

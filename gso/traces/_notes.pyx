@@ -91,6 +91,21 @@ cdef bint is_prompt(const char *p, const char *end) noexcept nogil:
     return (at - 1)[0] in (c"$", c"#", c"%", c">") or end - at > 1 and at[1] == c"~"
 
 
+cdef bint is_flow(const char *p, const char *end) noexcept nogil:
+    """Whether tcpdump or hubble says a packet's ends: "IP 192.0.2.1.80 > ", "pod:80 (ID:7) -> "."""
+    cdef const char *stop = skip_token(p, end)
+    if starts(p, end, b"IP ", 3) or starts(p, end, b"IP6 ", 4):
+        stop = skip_token(stop + 1, end)
+        return starts(stop, end, b" > ", 3)
+    if starts(p, end, b": ", 2):        # hubble has it behind the time
+        stop = skip_token(p + 2, end)
+    if not starts(stop, end, b" (", 2):
+        return False
+    stop = <const char *>memchr(stop, c")", end - stop)
+    return stop != NULL and (starts(stop, end, b") -> ", 5) or starts(stop, end, b") <> ", 5)
+                             or starts(stop, end, b") <- ", 5))
+
+
 cdef bint is_expression(const char *p, const char *end) noexcept nogil:
     """Whether drgn is asked for something: ">>> skb_shinfo(skb)"; a quoted event has more words."""
     if not starts(p, end, b">>> ", 4) or end - p < 5 or not c"a" <= (p[4] | 0x20) <= c"z":

@@ -134,3 +134,32 @@ def test_bits_of_gso_type_that_old_kernels_number_otherwise_are_unknown(gso_type
     trace = gso.read_trace(io.BytesIO(text.encode()))
     assert trace.skb_state(0).known.get("gso_type") == known
     assert trace.skb_state(0).known["gso_size"] == 1480
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "12:00:01.123456 IP 192.0.2.1.5501 > 198.51.100.2.5501: UDP, length 2960",
+        "12:00:01.123456 IP6 2001:db8::1.80 > 2001:db8::2.4000: Flags [.], ack 1, win 501, length 0",
+        "Nov  2 11:12:13.123: default/a:43210 (ID:123) -> default/b:80 (ID:456) to-endpoint FORWARDED",
+        "Nov  2 11:12:13.123: 192.0.2.1:40 (world) <> default/b:80 (ID:456) policy-verdict:none DENIED",
+    ],
+)
+@pytest.mark.parametrize("stamped", [True, False])
+def test_lines_of_tools_that_look_at_packets_are_counted(line, stamped):
+    stamp = "[  812.123460] " if stamped else ""
+    dumped = "".join(f"{stamp}{text}\n" for text in RIGHT)
+    for text in (f"{dumped}{line}\n", f"{line}\n{dumped}"):
+        diagnosis = gso.diagnose(gso.read_trace(io.BytesIO(text.encode())))
+        assert (diagnosis.events, diagnosis.damaged, diagnosis.clean) == (1, 1, False)
+
+
+def test_a_crash_without_times_is_read():
+    text = (
+        "kernel BUG at net/core/skbuff.c:4219!\ninvalid opcode: 0000 [#1] SMP NOPTI\n"
+        "CPU: 12 PID: 0 Comm: swapper/12 Not tainted 5.15.0-91-generic #101-Ubuntu\n"
+        "RIP: 0010:skb_segment+0xc53/0xe30\nCall Trace:\n <IRQ>\n tcp_gso_segment+0xf1/0x4f0\n"
+    )
+    diagnosis = gso.diagnose(gso.read_trace(io.BytesIO(text.encode())))
+    assert diagnosis.damaged == 0
+    assert [case.rules for case in diagnosis.cases] == [("crash-in-segmenter",)]
