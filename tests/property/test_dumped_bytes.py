@@ -145,3 +145,22 @@ def test_bytes_that_are_no_ip_header_tell_nothing():
     layout = gso.parse(frame)
     frame[25] ^= 1  # its checksum is wrong now
     assert told(dump(bytes(frame), layout, 10, 700)) == {}
+
+
+@settings(max_examples=examples(100), deadline=None)
+@given(st.sampled_from(list(TUNNELS)), st.sampled_from([4, 6]), PAYLOAD, HEADROOM)
+def test_what_a_tracer_printed_of_a_packet_tells_its_tunnel(tunnel, version, payload, headroom):
+    if {tunnel: version}.items() <= {"ipip": 6, "sit": 4}.items():
+        return
+    inner = handmade.ethernet(plain_packet(version, payload, tcp=True))
+    addresses = {"source": "198.51.100.1", "destination": "198.51.100.2"}
+    frame = bytes(gso.encapsulate([inner], tunnel, **addresses)[0])
+    layout = gso.parse(frame)
+    fields = ("inner_mac", "inner_network", "inner_transport", "mac", "network", "transport")
+    places = " ".join(f"{n}_header={headroom + getattr(layout, f'{n}_header')}" for n in fields)
+    words = (frame[at : at + 8].ljust(8, b"\0") for at in range(0, min(len(frame), 160), 8))
+    data = ",".join(hex(int.from_bytes(word, "little")) for word in words)
+    text = f"a-7 [003] d.h1. 12.000005: x: (x+0x4/0x5) {places} len={len(frame)} data={{{data}}}\n"
+    trace = gso.read_trace(io.BytesIO(text.encode()))
+    assert trace.skb_state(0).tunnel == layout.tunnel
+    assert gso.diagnose(trace).cases == []
