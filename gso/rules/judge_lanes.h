@@ -91,7 +91,10 @@ INLINE void turn(const struct gso_skb *restrict rows, struct block *restrict blo
         for (int at = 0; at + LANES <= WORDS; at += LANES)
             turn_words(rows, at, &words[at]);
         /* The last words of a row, some of them a second time: nothing after it is read. */
-        if (WORDS % LANES) {
+        if (WORDS % LANES == 1) {
+            for (int lane = 0; lane < LANES; lane++)
+                words[WORDS - 1][lane] = ((const int32_t *)&rows[lane])[WORDS - 1];
+        } else if (WORDS % LANES) {
             const int first = WORDS - LANES;
             vec last[LANES];
 
@@ -341,9 +344,9 @@ INLINE void judge(struct block *restrict block, const struct gso_kernel *kernel)
 
         RULE(R_FRAGLIST_KIND, cut & HAS(FRAGLIST), ~HAS(ANY_TCP | USO) | HAS(ANY_TUNNEL));
         const vec listed = cut & HAS(FRAGLIST) & (gso_size != BY_FRAGS);
-        RULE(R_FRAG_LIST, ((gso_size == BY_FRAGS) | listed) & KNOWN(frag_list), frag_list == 0);
-        RULE(R_FRAG_LIST, ((gso_size == BY_FRAGS) | listed) & KNOWN(data_length),
-             data_length == 0);
+        RULE(R_FRAG_LIST, ((gso_size == BY_FRAGS) | listed)
+                 & (KNOWN(frag_list) | KNOWN(data_length)),
+             (frag_list == 0) | (data_length == 0));
         /* The head has one segment, so what is not in it is in the list. */
         RULE(R_FRAG_LIST, listed & KNOWN(data_length) & KNOWN(payload),
              payload - data_length > gso_size);
