@@ -82,7 +82,7 @@ def _hunt(options: argparse.Namespace) -> int:
     folder: Path = options.results / stem
     wanted = Options(
         kernel=options.kernel,
-        fix=named(options.unpatched).patch_path if options.unpatched else None,
+        fix=named(options.unpatched).patch_paths if options.unpatched else (),
         seed=options.seed,
         seconds=options.seconds,
         shard=(options.shard.index, options.shard.count),

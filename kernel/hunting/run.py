@@ -32,11 +32,11 @@ _GRACE_SECONDS = 300.0  # for the start of a machine, and for making its last fi
 class Options:
     """The extent of a hunt. ``seconds``: for how long; ``shard``: this one of so many.
 
-    ``fix``: the patch of a fault, taken out of the kernel. ``stacks``: these alone, by number.
+    ``fix``: the patch of a fault in its forms, taken out of the kernel. ``stacks``: these alone, by number.
     """
 
     kernel: str | None = None
-    fix: Path | None = None
+    fix: Sequence[Path] = ()
     seed: int = 0
     seconds: float = 1800.0
     shard: tuple[int, int] = (1, 1)
@@ -141,7 +141,7 @@ def _parts(options: Options, folder: Path, slots: int) -> Iterator[tuple[Options
 @contextmanager
 def made(options: Options, progress: Progress) -> Iterator[Bootable]:
     """Make the kernel ready."""
-    fix = Patch.read(options.fix) if options.fix else None
+    fix = Patch.read_forms(options.fix) if options.fix else None
     with tempfile.TemporaryDirectory(prefix="gso-kernel-") as name:
         yield make(Single(options.kernel, fix=fix), Path(name, "build.log"), progress)
 

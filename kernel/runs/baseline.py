@@ -103,6 +103,7 @@ def _remembered(
 
 
 def _choose(pristine: Pristine, series: Sequence[Patch], asked: Asked) -> _Choice:
+    series = list(map(_in_every_form, series))
     if asked.fault:
         fault = named(asked.fault)
         return _as_is(pristine, series, fault) if asked.as_is else _without(pristine, series, fault)
@@ -116,8 +117,18 @@ def _choose(pristine: Pristine, series: Sequence[Patch], asked: Asked) -> _Choic
     return _best(as_is) or _Choice(patches.variants(pristine, series, None), None, present=False)
 
 
+def _in_every_form(patch: Patch) -> Patch:
+    """Return a fault's fix with its other forms; another patch has none."""
+    for fault in FAULTS:
+        if fault.forms and set(patch.touched) == set(fault.files):
+            fix = Patch.read_forms(fault.patch_paths)
+            if patch.text == fix.text:
+                return fix
+    return patch
+
+
 def _without(pristine: Pristine, series: Sequence[Patch], fault: Fault) -> _Choice:
-    fix = Patch.read(fault.patch_path)
+    fix = Patch.read_forms(fault.patch_paths)
     return _Choice(patches.variants(pristine, series, fix), fault, present=True)
 
 
@@ -131,9 +142,10 @@ def _try_without(pristine: Pristine, series: Sequence[Patch], fault: Fault) -> _
 
 def _as_is(pristine: Pristine, series: Sequence[Patch], fault: Fault) -> _Choice:
     found = patches.variants(pristine, series, None)
-    fix = Patch.read(fault.patch_path)
+    fix = Patch.read_forms(fault.patch_paths)
     tree = {**pristine(fix.touched), **found.unpatched}
-    return _Choice(found, fault, present=not patches.applies(tree, fix, reverse=True))
+    there = any(patches.applies(tree, form, reverse=True) for form in fix.forms)
+    return _Choice(found, fault, present=not there)
 
 
 def _best(found: Sequence[_Choice]) -> _Choice | None:

@@ -75,7 +75,7 @@ def record(options: Options, progress: Progress) -> list[str]:
 
 def _wanted(options: Options) -> Single:
     series = [Patch.read(path) for path in options.patches]
-    fix = Patch.read(options.fault.patch_path) if options.unpatched else None
+    fix = Patch.read_forms(options.fault.patch_paths) if options.unpatched else None
     return Single(options.kernel, options.source, series, fix)
 
 

@@ -55,7 +55,9 @@ class Visit:
 
     def run_key(self, faults: Sequence[Fault], targets: Sequence[Target]) -> str:
         """Return a digest of what the parts of one visit have in common, on whichever host."""
-        words = [(fault.name, fault.patch_path.read_bytes()) for fault in faults]
+        words = [
+            (fault.name, *(path.read_bytes() for path in fault.patch_paths)) for fault in faults
+        ]
         return key(edition(), words, [(target.id, target.label) for target in targets])
 
 

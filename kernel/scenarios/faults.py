@@ -51,8 +51,9 @@ class Fault:
 
     ``scenarios``: names, globs or groups of the scenarios that are run where none are named;
     ``fails``: of those that fail with the fault, whoever runs them. ``files`` and ``functions``:
-    where it is. ``patch``: the complete fix, a file there. ``applications``: whether the requests
-    of real applications meet the fault, too.
+    where it is. ``patch``: the complete fix, a file there; ``forms``: the same for kernels whose
+    code around it differs. ``applications``: whether the requests of real applications meet the
+    fault, too.
     """
 
     name: str
@@ -68,12 +69,14 @@ class Fault:
     incomplete: tuple[Incomplete, ...] = ()
     default: bool = False
     applications: bool = False
+    forms: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, path: Path) -> Fault:
         """Read a fault's file; its name is that of the file."""
         table = tomllib.loads(path.read_text(encoding="utf-8"))
         lists = {key: tuple(table[key]) for key in _LISTS}
+        lists["forms"] = tuple(table.get("forms", ()))
         for key in ("introduced", "fixed"):
             if key in table:
                 table[key] = Change.parse(table[key])
@@ -93,6 +96,11 @@ class Fault:
     def patch_path(self) -> Path:
         """The file of the complete fix."""
         return patches_folder() / self.patch
+
+    @property
+    def patch_paths(self) -> list[Path]:
+        """The files of the complete fix, one a form; the first is that which people know."""
+        return [patches_folder() / name for name in (self.patch, *self.forms)]
 
 
 FAULTS = tuple(Fault.read(path) for path in sorted(patches_folder().glob("*.toml")))

@@ -58,7 +58,8 @@ class Patch:
     """A unified diff, as git, diff or a mail has it.
 
     ``touched``: paths in the tree, sorted. ``strip``: leading components to take off the diff's
-    paths. ``notes``: what people should know of how it was read.
+    paths. ``notes``: what people should know of how it was read. ``others``: the same change, for
+    trees whose code around it differs.
     """
 
     name: str
@@ -66,6 +67,23 @@ class Patch:
     touched: tuple[str, ...]
     strip: int = 1
     notes: tuple[str, ...] = ()
+    others: tuple[Patch, ...] = ()
+
+    @property
+    def forms(self) -> tuple[Patch, ...]:
+        """It and its other forms."""
+        return (self, *self.others)
+
+    def fitting(self, files: Files) -> Patch:
+        """Return the form that the tree has, or that fits it; without any this one."""
+        fits = (form for form in self.forms if _fits(files, form))
+        return next(fits, self)
+
+    @classmethod
+    def read_forms(cls, paths: Sequence[Path]) -> Patch:
+        """Read the files of one patch, each a form of it."""
+        first, *others = map(cls.read, paths)
+        return replace(first, others=tuple(others))
 
     @classmethod
     def read(cls, path: Path) -> Patch:
@@ -272,6 +290,10 @@ def applies(
     return True
 
 
+def _fits(files: Files, patch: Patch) -> bool:
+    return applies(files, patch, reverse=True) or applies(files, patch)
+
+
 @dataclass(frozen=True)
 class Variants:
     """The two trees to compare, and the steps that led from the pristine tree to them."""
@@ -289,8 +311,10 @@ def variants(pristine: Pristine, series: Sequence[Patch], fix: Patch | None) -> 
     already had.
     Patches of ``series`` that are in the tree already are taken out of the unpatched tree.
     """
-    every = [*series, *([fix] if fix else [])]
+    every = [form for patch in (*series, *([fix] if fix else [])) for form in patch.forms]
     base = pristine(tuple(sorted({name for patch in every for name in patch.touched})))
+    fix = fix and fix.fitting(base)
+    series = [patch.fitting(base) if patch.others else patch for patch in series]
     steps = [note for patch in series for note in patch.notes]
     if fix and applies(base, fix, reverse=True):
         base = apply(base, fix, reverse=True).files

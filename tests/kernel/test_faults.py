@@ -40,12 +40,17 @@ def test_the_table_is_that_of_the_data():
 def test_every_patch_belongs_to_a_fault():
     named = {fault.patch for fault in FAULTS}
     named |= {one.patch for fault in FAULTS for one in fault.incomplete}
+    named |= {form for fault in FAULTS for form in fault.forms}
     assert named == {path.name for path in patches_folder().glob("*.patch")}
 
 
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
-def test_a_fault_is_where_its_patch_changes_the_kernel(fault):
-    patch = Patch.read(fault.patch_path)
+@pytest.mark.parametrize(
+    ("fault", "path"),
+    [(fault, path) for fault in FAULTS for path in fault.patch_paths],
+    ids=lambda one: one.name,
+)
+def test_a_fault_is_where_its_patch_changes_the_kernel(fault, path):
+    patch = Patch.read(path)
     text, introduced = patch.text.decode(), fault.introduced
     assert patch.touched == fault.files
     for hunk in re.split(r"^@@ .* @@ ", text, flags=re.MULTILINE)[1:]:

@@ -84,6 +84,20 @@ def test_without_a_known_fix_a_patch_in_the_tree_is_taken_out_of_the_unpatched_k
     assert "in the tree already" in found.steps[0]
 
 
+@pytest.mark.parametrize("present", [True, False])
+def test_the_form_that_fits_the_tree_is_taken(fix, tmp_path, present):
+    renamed = fix.text.replace(b"next_protocol", b"protocol")
+    path = tmp_path / "other.patch"
+    path.write_bytes(renamed)
+    both = Patch.read_forms([patches_folder() / "ipvs-gue-inner-mac-header.patch", path])
+    faulty, fixed = (text.replace(b"next_protocol", b"protocol") for text in (FAULTY, FIXED))
+    found = patches.variants(tree(fixed if present else faulty), [both], both)
+    assert (found.unpatched[NAME], found.patched[NAME]) == (faulty, fixed)
+    assert "other applied to the patched kernel" in found.steps
+    with pytest.raises(PatchError):
+        patches.variants(tree(b"\n"), [both], both)
+
+
 def test_a_series_is_applied_in_order(fix, tmp_path):
     second = write(
         tmp_path / "second.patch",
