@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
+from textwrap import wrap
 from typing import Literal
 
 __all__ = ["Box", "Mark", "packet_drawing"]
@@ -25,21 +26,26 @@ _EDGE = 12
 _DATA = 150
 """Width of a box that is not drawn to scale: payload may be 64 kB long."""
 _MOST_SCALE = 9.0
-_CHARACTER = 6.6
+_CHARACTER, _BOLD_CHARACTER = 6.6, 7.6
 """Width of a label's character, at most, roughly."""
+_TITLE_CHARACTERS, _TITLE_LINE = 100, 18
 _ROW = 19
 _TICK = 10
 
 
 @dataclass(frozen=True)
 class Box:
-    """A header, from byte `start` up to byte `end`; with `open_end` it is longer than drawn."""
+    """A header, from byte `start` up to byte `end`; with `open_end` it is longer than drawn.
+
+    Where its bytes are not known, `size` says what is; then nothing is said of where it lies.
+    """
 
     start: int
     end: int
     label: str
     kind: Kind
     open_end: bool = False
+    size: str | None = None
 
 
 @dataclass(frozen=True)
@@ -61,8 +67,10 @@ def _drawing(boxes: Sequence[Box], marks: list[Mark], title: str) -> Iterator[st
     closed = [box.end for box in boxes if not box.open_end] + [mark.at for mark in marks]
     last = max([*closed, *(box.start for box in boxes)])
     scale = min(_MOST_SCALE, (_WIDTH - 2 * _EDGE - _DATA) / max(last - start, 1))
-    top = 34 if title else 10
-    height = top + 86 + _ROW * len(marks)
+    heading = wrap(title, _TITLE_CHARACTERS)
+    known = all(box.size is None for box in boxes)
+    top = 16 + _TITLE_LINE * len(heading) if title else 10
+    height = top + (86 + _ROW * len(marks) if marks else 64 if known else 52)
 
     def x(at: int) -> float:
         return _EDGE + (at - start) * scale
@@ -71,12 +79,14 @@ def _drawing(boxes: Sequence[Box], marks: list[Mark], title: str) -> Iterator[st
     yield f'width="{_WIDTH}" height="{height}" font-family="sans-serif" font-size="12" role="img" '
     yield f'aria-label="{escape(title or "packet headers to scale")}">\n'
     yield f'<rect class="paper" width="{_WIDTH}" height="{height}" fill="#fff"/>\n'
-    if title:
-        yield f'<text x="{_EDGE}" y="20" font-size="14" font-weight="bold">{escape(title)}</text>\n'
+    for number, line in enumerate(heading):
+        yield f'<text x="{_EDGE}" y="{20 + _TITLE_LINE * number}" font-size="14" '
+        yield f'font-weight="bold">{escape(line)}</text>\n'
     for box in boxes:
         end = x(box.start) + _DATA if box.open_end else x(box.end)
         yield from _box(box, x(box.start), max(end - x(box.start), 1.0), top)
-    yield from _ticks(start, last, x, top + 40)
+    if known:
+        yield from _ticks(start, last, x, top + 40)
     lines, texts = [], []
     for row, mark in enumerate(marks):
         y = top + 76 + _ROW * row
@@ -93,12 +103,17 @@ def _box(box: Box, x: float, width: float, top: int) -> Iterator[str]:
     if box.open_end:
         size = "not to scale"
     span = f"from byte {box.start}" + f" to {box.end - 1}" * (not box.open_end)
-    yield f"<g><title>{escape(box.label)}: {span}</title>"
+    if box.size is not None:
+        size, span = box.size, box.size
+    yield f"<g><title>{escape(': '.join(filter(None, (box.label, span))))}</title>"
     yield f'<rect class="{box.kind}" x="{x:.1f}" y="{top}" width="{width:.1f}" height="40" '
     yield f'fill="{_FILL[box.kind]}" stroke="#666"/>'
     middle = x + width / 2
-    for text, y, weight in ((box.label, top + 17, "bold"), (size, top + 32, "normal")):
-        room = int(width / _CHARACTER)
+    for text, y, weight, character in (
+        (box.label, top + 17, "bold", _BOLD_CHARACTER),
+        (size, top + 32, "normal", _CHARACTER),
+    ):
+        room = int((width - 4) / character)
         shown = text if len(text) <= room else text[: max(room - 1, 0)] + "\u2026" * (room > 2)
         yield f'<text x="{middle:.1f}" y="{y}" text-anchor="middle" font-weight="{weight}">'
         yield f"{escape(shown) if room > 2 else ''}</text>"

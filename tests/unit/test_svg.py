@@ -48,3 +48,14 @@ def test_explain_draws_every_header_and_offset(tmp_path, capsys):
     for word in ("outer udp", "gue", "inner tcp", "inner_mac_header 46", "transport_header 34"):
         assert word in text
     assert "http" not in text.replace("http://www.w3.org/2000/svg", "")
+
+
+def test_boxes_of_unknown_size_have_no_places_and_long_titles_several_lines():
+    boxes = [Box(0, 20, "bridge", "tunnel", size=""), Box(20, 40, "IPv4", "outer", size="20 bytes")]
+    text = packet_drawing(boxes, (), "over ".join(["a tunnel "] * 20))
+    root = ET.fromstring(text)
+    shown = [one.text or "" for one in root.iter(f"{SVG}text")]
+    assert not [one for one in shown if one.isdigit()]
+    assert len([one for one in shown if " over " in one]) == 3
+    assert max(map(len, shown)) <= 100
+    assert [one.text for one in root.iter(f"{SVG}title")] == ["bridge", "IPv4: 20 bytes"]
