@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from making import commands, interface, plots, support, tables
+from making import commands, interface, plots, support, tables, zoo
 
 MAKERS: dict[str, Callable[[], str]] = {
     "library": interface.library,
@@ -24,6 +24,7 @@ MAKERS: dict[str, Callable[[], str]] = {
     "suites": support.suites,
     "fault-versions": support.fault_versions,
     "speed": plots.speed,
+    "zoo": zoo.verdicts,
 }
 _MARK = re.compile(r"^<!-- made: ([\w-]+) -->$", re.MULTILINE)
 
