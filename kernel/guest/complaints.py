@@ -15,6 +15,7 @@ COUNTED = {
     "Udp.InCsumErrors": "datagrams over IPv4 with a wrong checksum",
     "Udp6InErrors": "datagrams over IPv6 refused",
     "Udp6InCsumErrors": "datagrams over IPv6 with a wrong checksum",
+    "SctpChecksumErrors": "packets of SCTP with a wrong checksum",
 }
 """The counters of a run, and what each of them counts."""
 LOST, DAMAGED, RETRANSMITS = "lost", "damaged", "retransmits"

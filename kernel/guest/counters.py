@@ -8,6 +8,9 @@ from pathlib import Path
 from .complaints import COUNTED
 from .netns import device_counters, inside
 
+RESENT_CHUNKS = ("SctpT3Retransmits", "SctpFastRetransmits", "SctpPmtudRetransmits")
+_FILES = ("snmp", "snmp6", "sctp/snmp")
+
 
 def counted(sender: str, egress: str, receiver: str) -> dict[str, int]:
     """Return what the sender could not send, and what the receiver refused or had to piece."""
@@ -17,10 +20,18 @@ def counted(sender: str, egress: str, receiver: str) -> dict[str, int]:
         "rx_errors": sum(device["rx_errors"] for device in devices),
     }
     with inside(receiver):
-        for path in (Path("/proc/thread-self/net", name) for name in ("snmp", "snmp6")):
-            # Without IPv6 there is no snmp6.
+        for path in (Path("/proc/thread-self/net", name) for name in _FILES):
+            # Without IPv6 there is no snmp6, without SCTP no sctp.
             found |= dict(_named(path.read_text())) if path.exists() else {}
     return {name: found.get(name, 0) for name in COUNTED}
+
+
+def resent_chunks(machine: str) -> int:
+    """Return how many chunks of SCTP a machine has sent again; its sockets forget it."""
+    with inside(machine):
+        path = Path("/proc/thread-self/net/sctp/snmp")
+        found = dict(_named(path.read_text())) if path.exists() else {}
+    return sum(found.get(name, 0) for name in RESENT_CHUNKS)
 
 
 def grown(before: dict[str, int], after: dict[str, int]) -> dict[str, int]:

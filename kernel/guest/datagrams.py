@@ -17,7 +17,7 @@ from typing import Any
 
 from .netns import inside
 from .topology import WORKER
-from .traffic import DIGEST_LENGTH, FAMILY, client_socket, pattern
+from .traffic import DIGEST_LENGTH, FAMILY, client_socket, listens, pattern
 
 _SO_RCVBUFFORCE = 33
 _SOL_UDP, _UDP_SEGMENT = 17, 103
@@ -63,7 +63,7 @@ class DatagramServer:
         for s in scenarios:
             with inside(WORKER):
                 listener = _socket_room(socket.socket(FAMILY[s["inner"]], socket.SOCK_DGRAM))
-            listener.bind((s["target"], s["service_port"]))
+            listener.bind(listens(s))
             threading.Thread(target=self._serve, args=(listener,), daemon=True).start()
 
     @staticmethod

@@ -22,14 +22,15 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from itertools import count, groupby
 from pathlib import Path
 from typing import Any
 
-from . import datagrams, push
+from . import datagrams, pppoe, push, relay
 from .capture import Tap
 from .complaints import RETRANSMITS, complaints, hard, whole, words
-from .counters import counted, grown
+from .counters import counted, grown, resent_chunks
 from .datagrams import DatagramServer
 from .entries import hits
 from .netns import SetupError, device_counters, inside, ip_batch, run
@@ -37,7 +38,10 @@ from .probes import TRACEFS, Probes
 from .stacks import (
     CLIENT,
     DIRECTOR,
+    OFFLOADS,
+    RESTORED,
     SERVICE_PORT,
+    WHOLE,
     WORKER,
     Rules,
     Stack,
@@ -60,9 +64,14 @@ _SENDER_IS_TOLD = f"OSError: [Errno {errno.EIO}]"  # UDP_SEGMENT through IPsec
 MANY_RETRANSMITS = 10
 """Segments sent again, of about 50, that a busy machine does not explain."""
 _MOST_TRIALS = 30  # stacks that are tried to make one smaller
-TRAFFIC = {
-    "tcp": {"name": "tcp", "upload": 60_000, "download": 64, "datagram": 0},
+_STREAM = {"upload": 60_000, "download": 64, "datagram": 0}
+TRAFFIC: dict[str, dict[str, Any]] = {
+    "tcp": {"name": "tcp", **_STREAM},
     "udp": {"name": "udp", "upload": 24_000, "download": 1_200, "datagram": 1_200},
+    "sctp": {"name": "sctp", **_STREAM},
+    "mptcp": {"name": "mptcp", **_STREAM},
+    # The window has to grow before a super-packet is that large.
+    "big tcp": {"name": "big tcp", **_STREAM, "upload": 600_000},
 }
 MSS = 1200
 # Nothing is left to be segmented: nothing is made whole, and nothing merged.
@@ -73,7 +82,19 @@ MOST_SEGMENTS = {"without": 1, "with": 65535}
 
 _SEGMENTER = "__skb_gso_segment"
 """The probe that every packet meets that has to be cut."""
-_SETTING, PUSH = "sysctl -qw ", "push "
+_SETTING = "sysctl -qw "
+
+
+def _push(path: str, hook: str, mode: str, header: str) -> None:
+    push.load(path, hook, int(mode), bytes.fromhex(header))
+
+
+OWN: dict[str, Callable[..., None]] = {
+    "push": _push,
+    "pppoe": pppoe.start,
+    "relay": relay.start,
+}
+"""What commands of rules may begin with that is no program of the machine's, but is here."""
 _SIOCETHTOOL = 0x8946
 _RTM_SETLINK, _IFLA_GSO_MAX_SEGS = 19, 40
 _ETHTOOL = {"tso": 0x1F, "gso": 0x24, "gro": 0x2C}  # ETHTOOL_STSO, _SGSO, _SGRO
@@ -119,7 +140,8 @@ class Hunt:
 
     def judged(self, stack: Stack, number: int) -> dict[str, Any]:
         """Measure a stack; make what is found smaller, unless the same was found before."""
-        measured = self.measured(stack)
+        measured = self.measured(stack, tuple(OFFLOADS))
+        stack = replace(stack, offload=measured.get("offload", stack.offload))
         found = suspicious(measured)
         if not found:
             return {"outcome": outcome(measured), "why": _why(measured)}
@@ -168,13 +190,16 @@ class Hunt:
         with suppress(FileNotFoundError):
             self.wire.replace(self.left / f"finding-{number}.frames")
 
-    def measured(self, stack: Stack) -> dict[str, Any]:
-        """Measure a stack in a child; a child that does not end says nothing."""
+    def measured(self, stack: Stack, offloads: tuple[str, ...] = ()) -> dict[str, Any]:
+        """Measure a stack in a child; a child that does not end says nothing.
+
+        ``offloads``: measure with these, too, until there is something to complain of.
+        """
         there = way(stack, self.rules)
         self.load(there.modules)
         try:
             run(["ip", "-batch", "-"], "".join(f"netns add {name}\n" for name in MACHINES))
-            return _in_child(lambda: _measured(stack, there, self.wire))
+            return _in_child(lambda: _measured(stack, there, self.wire, offloads))
         finally:
             run(
                 ["ip", "-force", "-batch", "-"], "".join(f"netns del {name}\n" for name in MACHINES)
@@ -254,10 +279,14 @@ def _read(descriptor: int) -> bytes:
     return b""
 
 
-def _measured(stack: Stack, there: Way, wire: Path) -> dict[str, Any]:
-    """Build a stack and send through it; twice both ways where there is something to complain.
+def _measured(
+    stack: Stack, there: Way, wire: Path, offloads: tuple[str, ...] = ()
+) -> dict[str, Any]:
+    """Build a stack and send through it, with its own offload and then with these.
 
-    ``wire`` gets the frames that arrive in the second run with segmentation.
+    To build it takes longer than to send through it. Returned is the first measurement with
+    something to complain of, which names its ``offload``; else the first in which packets were
+    segmented. ``wire`` gets the frames that arrive in the second run with segmentation.
     """
     build(there)
     scenario = _scenario(stack, there)
@@ -267,19 +296,49 @@ def _measured(stack: Stack, there: Way, wire: Path) -> dict[str, Any]:
         else Server([scenario], _EXCHANGE_SECONDS)
     )
     log = Log()
+    first = _compared(stack, scenario, server, log, wire)
+    others = () if suspicious(first) or not all(map(whole, first["controls"])) else offloads
+    for offload in others:
+        if offload != stack.offload:
+            _set_offload(offload)
+            other = _compared(replace(stack, offload=offload), scenario, server, log, wire)
+            if suspicious(other):
+                return {**other, "offload": offload}
+            if outcome(first) == "not exercised" and outcome(other) == "clean":
+                first = other
+    return first
+
+
+def _set_offload(offload: str) -> None:
+    with inside(DIRECTOR):
+        run(["ethtool", "-K", EGRESS, *RESTORED.split()])
+        run(["ethtool", "-K", EGRESS, *OFFLOADS[offload].split()])
+
+
+def _compared(
+    stack: Stack,
+    scenario: dict[str, Any],
+    server: Server | DatagramServer,
+    log: Log,
+    wire: Path,
+) -> dict[str, Any]:
+    """Send without segmentation and with it; twice where there is something to complain of."""
+
+    def sent() -> dict[str, Any]:
+        return _run(stack, scenario, server, log, segmented=True)
 
     def control() -> dict[str, Any]:
         with unsegmented(stack):
-            return _run(scenario, server, log, segmented=False)
+            return _run(stack, scenario, server, log, segmented=False)
 
     controls = [control()]
     if not whole(controls[0]):
         return {"controls": controls, "runs": []}
-    runs = [_run(scenario, server, log, segmented=True)]
+    runs = [sent()]
     if _grave(controls, runs[0]):
         controls.append(control())
         with _captured(wire):
-            runs.append(_run(scenario, server, log, segmented=True))
+            runs.append(sent())
     return {
         "controls": controls,
         "runs": runs,
@@ -326,14 +385,14 @@ def _tool(command: str) -> str:
 
 
 def _single(command: str) -> None:
-    if command.startswith(PUSH):
-        path, hook, mode, header = command.removeprefix(PUSH).split()
-        push.load(path, hook, int(mode), bytes.fromhex(header))
+    word, *words = command.split()
+    if word in OWN:
+        OWN[word](*words)
     elif command.startswith(_SETTING):
         setting, value = command.removeprefix(_SETTING).split("=")
         Path("/proc/sys", setting.replace(".", "/")).write_text(value)
     else:
-        run(command.split())
+        run([word, *words])
 
 
 def _scenario(stack: Stack, there: Way) -> dict[str, Any]:
@@ -342,6 +401,8 @@ def _scenario(stack: Stack, there: Way) -> dict[str, Any]:
         "inner": stack.inner,
         "source": there.source,
         "target": there.target,
+        "listens": there.listens,
+        "protocol": stack.traffic,
         "service_port": SERVICE_PORT,
         "from_director": stack.local,
         "mss": MSS,
@@ -350,12 +411,19 @@ def _scenario(stack: Stack, there: Way) -> dict[str, Any]:
 
 
 def _run(
-    scenario: dict[str, Any], server: Server | DatagramServer, log: Log, *, segmented: bool
+    stack: Stack,
+    scenario: dict[str, Any],
+    server: Server | DatagramServer,
+    log: Log,
+    *,
+    segmented: bool,
 ) -> dict[str, Any]:
     (traffic,) = scenario["traffic"]
     traffic = {**traffic, "at_once": None if segmented else 1}
     Probes.clear()
     log.new()
+    sender = DIRECTOR if stack.local else CLIENT
+    chunks = resent_chunks(sender)
     before, entered = counted(DIRECTOR, EGRESS, WORKER), hits().get(_SEGMENTER, 0)
     if isinstance(server, Server):
         result = exchange(scenario, traffic, _EXCHANGE_SECONDS)
@@ -365,10 +433,14 @@ def _run(
     else:
         result = datagrams.exchange(scenario, traffic)
     after = counted(DIRECTOR, EGRESS, WORKER)
-    drops = _drops((TRACEFS / "trace").read_text())
+    result["retransmits"] += resent_chunks(sender) - chunks
+    trace = (TRACEFS / "trace").read_text()
+    drops = _drops(trace)
     drops["warnings of the kernel"] = len([1 for line in log.new() if _WARNING.search(line)])
     found = {"counters": grown(before, after), "drops": drops}
-    return {**result, **found, "segmented": hits().get(_SEGMENTER, 0) - entered}
+    # The client's own cuts are no sign of anything; the trace has none but the director's.
+    cut = hits().get(_SEGMENTER, 0) - entered if stack.arrival == WHOLE else _cuts(trace)
+    return {**result, **found, "segmented": cut}
 
 
 @contextmanager
@@ -387,6 +459,8 @@ def with_segmentation(device: str, stack: Stack) -> str:
     """Return the features of a sender's device where it may have super-packets."""
     if device == EGRESS:
         return "gso on tso on" if stack.offload == "tunnel features off" else "gso on"
+    if stack.arrival != WHOLE and device in ("c0", "d0"):
+        return "gso on tso off" if device == "c0" else "gso on tso on gro on"
     return "gso on tso on gro on" if device.startswith("t") else "gso on tso on"
 
 
@@ -438,6 +512,10 @@ class Log:
             while True:
                 lines.append(os.read(self._file, 8192).decode(errors="replace"))
         return lines
+
+
+def _cuts(trace: str) -> int:
+    return len(re.findall(rf" {_SEGMENTER}: ", trace))
 
 
 def _drops(trace: str) -> dict[str, int]:

@@ -31,21 +31,70 @@ SERVICE_PORT = 5000
 _MTU = 2000  # of the cables; what is sent fits below all layers
 MOST_LAYERS = 3
 """Layers of the far leg; the near one has one at the most."""
+Rules = dict[str, dict[str, Any]]
+Line = tuple[str, str]
+"""A machine, and a whole command for it."""
+FIRST_OFFLOAD = "tso off"
 _TUNNEL_FEATURES = " ".join(
     f"tx-{name} off"
     for name in ("udp_tnl-segmentation", "udp_tnl-csum-segmentation", "gre-segmentation")
 )
+_NO_SEGMENTATION = "tso off tx-udp-segmentation off tx-sctp-segmentation off"
 OFFLOADS = {
-    "tso off": "tso off tx-udp-segmentation off",
+    FIRST_OFFLOAD: _NO_SEGMENTATION,
     "tx off": "tx off",
     "tunnel features off": _TUNNEL_FEATURES,
-    "txvlan off": "txvlan off tso off tx-udp-segmentation off",
+    "txvlan off": f"txvlan off {_NO_SEGMENTATION}",
 }
 """Changes at the director's end of the far cable, where segmentation has to happen."""
+RESTORED = " ".join(
+    dict.fromkeys(f"{feature} on" for words in OFFLOADS.values() for feature in words.split()[::2])
+)
+"""What makes these changes undone."""
+WHOLE = "whole"
+_CUT = ((CLIENT, "ethtool -K c0 tx-udp-segmentation off"),)
+ARRIVALS: dict[str, tuple[Line, ...]] = {
+    WHOLE: (),
+    "gro": _CUT,
+    "gro list": (*_CUT, (DIRECTOR, "ethtool -K d0 rx-gro-list on")),
+    "udp gro forwarding": (*_CUT, (DIRECTOR, "ethtool -K d0 rx-udp-gro-forwarding on")),
+}
+"""How super-packets come to the director: as the client made them, or cut, and merged again."""
+_BIG = "gso_max_size 185000 gro_max_size 185000"  # for IPv6; those for IPv4 came with iproute2 6.3
+_SMALL_SEGMENTS = (
+    "nft add table inet mss",
+    "nft add chain inet mss out { type filter hook output priority 0 ; }",
+    "nft add rule inet mss out tcp flags & syn == syn tcp option maxseg size set 1200",
+)
 
-Rules = dict[str, dict[str, Any]]
-Line = tuple[str, str]
-"""A machine, and a whole command for it."""
+
+@dataclass(frozen=True)
+class Traffic:
+    """What is sent: commands that it needs, modules, and what ipvsadm calls its services."""
+
+    lines: tuple[Line, ...] = ()
+    modules: tuple[str, ...] = ()
+    service: str = "-t"
+
+
+TRAFFICS = {
+    "tcp": Traffic(),
+    "udp": Traffic(service="-u"),
+    "sctp": Traffic(modules=("sctp",), service="--sctp-service"),
+    # Before 6.13 no option of its sockets sets the size of segments.
+    "mptcp": Traffic(
+        tuple((WORKER, line) for line in _SMALL_SEGMENTS), ("nf_tables", "nft_exthdr")
+    ),
+    # Super-packets of more than 64 KiB, where no tunnel's device is in the way.
+    "big tcp": Traffic(
+        tuple(
+            (machine, f"ip link set {device} {_BIG}")
+            for machine, device in ((CLIENT, "c0"), (DIRECTOR, "d0"), (DIRECTOR, "up0"))
+        )
+    ),
+}
+"""What a stack may carry."""
+_OFTEN = (*("tcp",) * 4, *("udp",) * 3, "sctp", "mptcp", "big tcp")
 
 
 @dataclass(frozen=True)
@@ -65,15 +114,17 @@ class Layer:
 class Stack:
     """A way from client to worker; ``inner``: the IP version of what is sent.
 
-    ``local``: it is sent by the director itself, and the near leg is not used.
+    ``local``: it is sent by the director itself, and the near leg is not used. ``arrival``: how
+    super-packets come to the director that are not.
     """
 
     near: tuple[Layer, ...]
     far: tuple[Layer, ...]
     inner: int
-    offload: str = "tso off"
+    offload: str = FIRST_OFFLOAD
     traffic: str = "tcp"
     local: bool = False
+    arrival: str = WHOLE
 
     @classmethod
     def of(cls, data: dict[str, Any]) -> Stack:
@@ -89,7 +140,8 @@ class Stack:
             return " under ".join(map(str, layers)) or "nothing"
 
         way = "sent by the director" if self.local else f"through {leg(self.near)}"
-        return f"{self.traffic}/{self.inner} {way}, then {leg(self.far)}; {self.offload}"
+        merged = "" if self.arrival == WHOLE else f", {self.arrival}"
+        return f"{self.traffic}/{self.inner} {way}{merged}, then {leg(self.far)}; {self.offload}"
 
 
 def as_data(stack: Stack) -> dict[str, Any]:
@@ -98,26 +150,38 @@ def as_data(stack: Stack) -> dict[str, Any]:
 
 
 def draw(rules: Rules, seed: str) -> Stack:
-    """Return the random stack of this seed."""
+    """Return the random stack of this seed.
+
+    Faults lie where two layers each think that a packet is theirs, so most stacks have two or
+    more; and a layer's ``group`` is drawn before its kind, lest the many kinds that change no
+    header outnumber those that encapsulate.
+    """
     chance = random.Random(seed)
     lowest = sorted({version for rule in rules.values() for version in rule["outer"]})
     far, inner = _leg(
-        rules, chance, chance.choice(lowest), chance.choice((1, 1, 2, 2, MOST_LAYERS))
+        rules, chance, chance.choice(lowest), chance.choice((1, 1, 2, 2, 2, MOST_LAYERS))
     )
-    local = chance.random() < 0.3 and not _forwards(far, rules)
+    local = chance.random() < 0.2 and not _forwards(far, rules)
     near: tuple[Layer, ...] = ()
-    if not local and chance.random() < 0.35:
+    if not local and chance.random() < 0.5:
         choices = [
             rule for rule in rules.values() if inner in rule["inner"] and _decapsulated(rule)
         ]
         if choices:
-            rule = chance.choice(choices)
+            rule = _drawn(choices, chance)
             near = (_layer(rule, chance, chance.choice(_versions(rule, inner)), inner),)
     return Stack(
         *(near, far, inner, chance.choice(list(OFFLOADS))),
-        traffic=chance.choice(("tcp", "tcp", "udp")),
+        traffic=chance.choice(_OFTEN),
         local=local,
+        arrival=WHOLE if local or chance.random() < 0.5 else chance.choice(list(ARRIVALS)),
     )
+
+
+def _drawn(choices: list[dict[str, Any]], chance: random.Random) -> dict[str, Any]:
+    """Return a rule, of groups that are equally likely."""
+    group = chance.choice(sorted({rule["group"] for rule in choices}))
+    return chance.choice([rule for rule in choices if rule["group"] == group])
 
 
 def _leg(
@@ -135,7 +199,7 @@ def _leg(
         ]
         if not fitting:
             break
-        rule = chance.choice(fitting)
+        rule = _drawn(fitting, chance)
         inner = chance.choice(_above(rule, outer))
         layers.append(_layer(rule, chance, outer, inner))
         outer = inner
@@ -191,8 +255,10 @@ def simpler(stack: Stack, rules: Rules) -> Iterator[Stack]:
     yield from (replace(stack, far=layers) for layers in _plainer(stack.far))
     if stack.traffic != "tcp":
         yield replace(stack, traffic="tcp")
-    if stack.offload != "tso off":
-        yield replace(stack, offload="tso off")
+    if stack.offload != FIRST_OFFLOAD:
+        yield replace(stack, offload=FIRST_OFFLOAD)
+    if stack.arrival != WHOLE:
+        yield replace(stack, arrival=WHOLE)
     if stack.local:
         yield replace(stack, local=False)
 
@@ -239,7 +305,8 @@ def needs(stack: Stack, part: Stack) -> bool:
     """Say whether the stack has the traffic, offload and sender that ``part`` cannot be without."""
     return (
         part.traffic in ("tcp", stack.traffic)
-        and part.offload in ("tso off", stack.offload)
+        and part.offload in (FIRST_OFFLOAD, stack.offload)
+        and part.arrival in (WHOLE, stack.arrival)
         and (stack.local or not part.local)
     )
 
@@ -277,6 +344,7 @@ class Way:
     """The commands of a stack, and between which addresses it carries.
 
     ``cables`` come first; of the other ``lines`` the worker's, then the director's, are best first.
+    ``listens``: where the worker listens, if that is not the ``target``.
     """
 
     cables: tuple[Line, ...]
@@ -284,6 +352,7 @@ class Way:
     source: str
     target: str
     modules: tuple[str, ...]
+    listens: str
 
 
 def way(stack: Stack, rules: Rules) -> Way:
@@ -293,8 +362,11 @@ def way(stack: Stack, rules: Rules) -> Way:
     near, far = (
         _cable(number, *ends) for number, ends in enumerate((("c0", "d0"), ("up0", "dn0")), 1)
     )
+    serves = ""
     for number, layer in enumerate(stack.far, len(stack.near) + 1):
         names = (DIRECTOR, WORKER), number, stack.traffic
+        if rules[layer.kind].get("serves"):
+            serves = far.addresses[layer.outer][1]
         far = _build(far_lines, rules[layer.kind], layer, far, *names)
     source, target = far.addresses[stack.inner]
     for number, layer in enumerate(stack.near, 1):
@@ -307,9 +379,16 @@ def way(stack: Stack, rules: Rules) -> Way:
             route = f"{near.through}via {gateway} dev {near.devices[0]}"
             lines.append((CLIENT, f"ip route add {target} {route}"))
         lines.append((WORKER, f"ip route add {source} {far.way_back(stack.inner)}"))
+    traffic = TRAFFICS[stack.traffic]
+    lines += (*traffic.lines, *ARRIVALS[stack.arrival])
     lines.append((DIRECTOR, f"ethtool -K up0 {OFFLOADS[stack.offload]}"))
-    modules = (name for layer in (*stack.near, *stack.far) for name in rules[layer.kind]["modules"])
-    return Way(tuple(_cables()), tuple(lines), source, target, tuple(dict.fromkeys(modules)))
+    kinds = [layer.kind for layer in (*stack.near, *stack.far)]
+    modules = [*traffic.modules, *(name for kind in kinds for name in rules[kind]["modules"])]
+    return Way(
+        *(tuple(_cables()), tuple(lines), source, target),
+        tuple(dict.fromkeys(modules)),
+        serves or target,
+    )
 
 
 def _cable(number: int, near: str, far: str) -> _Ground:
@@ -458,7 +537,7 @@ def _names(  # noqa: PLR0917
         "mtu": above.mtu,
         "port": 6000 + number,
         "service": SERVICE_PORT,
-        "transport": {"tcp": "-t", "udp": "-u"}[traffic],
+        "transport": TRAFFICS[traffic].service,
         "local": local,
         "remote": remote,
         "source": source,

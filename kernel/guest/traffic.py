@@ -1,4 +1,4 @@
-"""One exchange at a time, with its result checked by hash: TCP here, datagrams in ``datagrams``."""
+"""One exchange at a time, with its result checked by hash: streams; ``datagrams`` has others."""
 
 from __future__ import annotations
 
@@ -17,6 +17,10 @@ FAMILY = {4: socket.AF_INET, 6: socket.AF_INET6}
 _HEADER = struct.Struct("!QQ")  # bytes of the whole upload, bytes of the answer's body
 DIGEST_LENGTH = hashlib.sha256().digest_size
 
+PROTOCOLS = {"tcp": 0, "sctp": 132, "mptcp": 262}
+"""The protocols of streams, as a socket is asked for them; a scenario that names none has TCP."""
+_SCTP, _SCTP_MAXSEG, _SCTP_NODELAY = PROTOCOLS["sctp"], 13, 3
+
 _TCP_INFO_SND_MSS = 16  # struct tcp_info in include/uapi/linux/tcp.h
 _TCP_INFO_TOTAL_RETRANS = 100
 
@@ -28,12 +32,23 @@ def pattern(length: int, seed: bytes) -> bytes:
 
 def client_socket(scenario: dict[str, Any], kind: socket.SocketKind) -> socket.socket:
     """Return a socket on the machine that the scenario's client runs on."""
+    protocol = _protocol(scenario)
     with inside(DIRECTOR if scenario["from_director"] else CLIENT):
-        made = socket.socket(FAMILY[scenario["inner"]], kind)
-    if scenario["from_director"]:
-        # Left to itself the kernel takes the service's own address, which is local too.
+        made = socket.socket(FAMILY[scenario["inner"]], kind, protocol)
+    if scenario["from_director"] or protocol == _SCTP:
+        # Left to itself the kernel takes the service's own address, which is local too; SCTP
+        # takes all addresses.
         made.bind((scenario["source"], 0))
     return made
+
+
+def listens(scenario: dict[str, Any]) -> tuple[str, int]:
+    """Return where the scenario's service is, on the worker."""
+    return scenario.get("listens", scenario["target"]), scenario["service_port"]
+
+
+def _protocol(scenario: dict[str, Any]) -> int:
+    return PROTOCOLS.get(scenario.get("protocol", "tcp"), 0)
 
 
 class Server:
@@ -45,13 +60,14 @@ class Server:
         self._idle = threading.Event()
         for s in scenarios:
             with inside(WORKER):
-                listener = socket.socket(FAMILY[s["inner"]], socket.SOCK_STREAM)
+                listener = socket.socket(FAMILY[s["inner"]], socket.SOCK_STREAM, _protocol(s))
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind((s["target"], s["service_port"]))
+            listener.bind(listens(s))
             listener.listen(8)
-            threading.Thread(target=self._serve, args=(listener,), daemon=True).start()
+            work = (listener, _protocol(s))
+            threading.Thread(target=self._serve, args=work, daemon=True).start()
 
-    def _serve(self, listener: socket.socket) -> None:
+    def _serve(self, listener: socket.socket, protocol: int) -> None:
         while True:
             connection, _ = listener.accept()
             connection.settimeout(self._timeout)
@@ -60,7 +76,7 @@ class Server:
                     self._answer(connection)
                 except OSError as error:
                     print(f"server: {error}", flush=True)
-                self.retransmits = _tcp_info(connection)["retransmits"]
+                self.retransmits = _info(connection, protocol)["retransmits"]
                 self._idle.set()
 
     @staticmethod
@@ -85,8 +101,7 @@ def exchange(scenario: dict[str, Any], traffic: dict[str, Any], timeout: float) 
     result: dict[str, Any] = {"upload_intact": False, "download_intact": False, "error": None}
     with client_socket(scenario, socket.SOCK_STREAM) as client:
         client.settimeout(timeout)
-        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, scenario["mss"])
-        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        _limit(client, _protocol(scenario), scenario["mss"])
         start = time.monotonic()
         try:
             client.connect((scenario["target"], scenario["service_port"]))
@@ -98,8 +113,19 @@ def exchange(scenario: dict[str, Any], traffic: dict[str, Any], timeout: float) 
         except OSError as error:
             result["error"] = f"{type(error).__name__}: {error}"
         result["seconds"] = round(time.monotonic() - start, 4)
-        result.update(_tcp_info(client))
+        result.update(_info(client, _protocol(scenario)))
     return result
+
+
+def _limit(client: socket.socket, protocol: int, mss: int) -> None:
+    """Set the size of segments; those of MPTCP are for the receiver to limit."""
+    if protocol == _SCTP:
+        client.setsockopt(_SCTP, _SCTP_MAXSEG, mss)
+        client.setsockopt(_SCTP, _SCTP_NODELAY, 1)
+        return
+    if protocol != PROTOCOLS["mptcp"]:
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, mss)
+    client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 def _receive(connection: socket.socket, length: int) -> bytes:
@@ -110,6 +136,11 @@ def _receive(connection: socket.socket, length: int) -> bytes:
             raise ConnectionError(f"peer closed after {len(data)} of {length} bytes")
         data += piece
     return bytes(data)
+
+
+def _info(connection: socket.socket, protocol: int) -> dict[str, int]:
+    """Return what the socket tells: that of SCTP nothing, once the peer has ended."""
+    return {"mss": 0, "retransmits": 0} if protocol == _SCTP else _tcp_info(connection)
 
 
 def _tcp_info(connection: socket.socket) -> dict[str, int]:

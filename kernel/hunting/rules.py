@@ -10,8 +10,12 @@ route through the device has to say, for devices that do not know their peer. ``
 the commands, by name: ``both``, ``sender`` or ``receiver``, and over which ``outer`` versions.
 A route of the near leg is the sender's way to the worker: its ``target`` is the worker's address;
 ``near = false``: there it carries nothing.
-``forwards``: it is done to packets that the director forwards, and to no others. Beside tools of
-iproute2, nft, wg and teamnl there is ``push PATH HOOK MODE HEADER`` (:mod:`gso.kernel.guest.push`).
+``forwards``: it is done to packets that the director forwards, and to no others. ``serves``: the
+service is at the receiver's address of the layer, since the sender rewrites the destination.
+``group``: what it does to a packet, in a word that others share; stacks are drawn by groups first.
+Beside tools of iproute2, nft, wg and teamnl there are ``push PATH HOOK MODE HEADER``, ``pppoe
+DEVICE UNDER SESSION MAC`` and ``relay DEVICE UNDER``: modules of these names in
+:mod:`gso.kernel.guest`.
 """
 
 from __future__ import annotations
@@ -30,7 +34,8 @@ else:
     import tomli as tomllib
 
 _FOLDER = Path(__file__).with_name("kinds")
-_NEEDED = {"place": str, "outer": list, "inner": list, "modules": list, "overhead": int}
+_WORDS, _LISTS = ("place", "group"), ("outer", "inner", "modules")
+_NEEDED = {**dict.fromkeys(_WORDS, str), **dict.fromkeys(_LISTS, list), "overhead": int}
 _PLACES = ("device", "route", "service", "action")
 
 

@@ -32,7 +32,8 @@ _GRACE_SECONDS = 300.0  # for the start of a machine, and for making its last fi
 class Options:
     """The extent of a hunt. ``seconds``: for how long; ``shard``: this one of so many.
 
-    ``fix``: the patch of a fault in its forms, taken out of the kernel. ``stacks``: these alone, by number.
+    ``fix``: the patch of a fault in its forms, taken out of the kernel. ``stacks``: these alone,
+    by number.
     """
 
     kernel: str | None = None

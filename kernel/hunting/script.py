@@ -7,18 +7,25 @@ from collections.abc import Iterator
 from pathlib import Path
 from string import Template
 
-from gso.kernel.guest import push
+from gso.kernel.guest import pppoe, push, relay
+from gso.kernel.guest.counters import RESENT_CHUNKS
 from gso.kernel.guest.hunt import (
     MANY_RETRANSMITS,
     MOST_SEGMENTS,
     MSS,
+    OWN,
     PROGRAMS,
-    PUSH,
     TRAFFIC,
     WITHOUT,
     with_segmentation,
 )
 from gso.kernel.guest.stacks import CLIENT, DIRECTOR, SERVICE_PORT, WORKER, Rules, Stack, way
+from gso.kernel.guest.traffic import PROTOCOLS
+
+_CARRIED = {"push": push, "pppoe": pppoe, "relay": relay}
+"""The modules that a script carries for the commands of ``OWN``."""
+_STAYING = ("pppoe", "relay")
+"""Those whose device lives as long as they run."""
 
 _SCRIPT = Template("""\
 #!/usr/bin/env bash
@@ -64,13 +71,16 @@ counted() {
       { for (i = 2; i <= n; i++) if (name[i] ~ /^In(Csum)?Err/) print $$i }
     ' /proc/net/snmp
     ip netns exec worker awk '/^Udp6In(Csum)?Errors/ { print $$2 }' /proc/net/snmp6
+    ip netns exec worker awk '/^SctpChecksumErrors/ { print $$2 }' /proc/net/sctp/snmp 2>/dev/null
   } | awk '{ sum += $$1 } END { print sum }'
 }
 resent() {
   ip netns exec $sender awk '
     /^Tcp:/ && !at { for (i = 2; i <= NF; i++) if ($$i == "RetransSegs") at = i; next }
-    /^Tcp:/ { print $$at }
-  ' /proc/net/snmp
+    /^Tcp:/ { sum += $$at }
+    /^($chunks) / { sum += $$2 }
+    END { print sum + 0 }
+  ' /proc/net/snmp $$(ls /proc/net/sctp/snmp 2>/dev/null)
 }
 # Counts what is wrong with one exchange: lost and refused packets, or 1000 where it is not whole.
 # Segments that were sent again count where they are $many or more: a busy host has a few.
@@ -95,6 +105,7 @@ import hashlib, socket, struct, sys
 
 family = socket.$family
 target, source, size, mss = ("$target", $port), "$source", $size, $mss
+listens, protocol = ("$listens", $port), $protocol
 data = hashlib.shake_128(b"super-packets").digest(size)
 
 
@@ -109,8 +120,8 @@ def read(connection, length):
 
 
 def tcp_serve():
-    server = socket.socket(family)
-    server.bind(target)
+    server = socket.socket(family, socket.SOCK_STREAM, protocol)
+    server.bind(listens)
     server.listen()
     open("ready", "w").close()
     while True:
@@ -124,9 +135,12 @@ def tcp_serve():
 
 
 def tcp_send(_):
-    with socket.socket(family) as connection:
+    with socket.socket(family, socket.SOCK_STREAM, protocol) as connection:
         connection.settimeout(5)
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, mss)
+        if protocol == $sctp:
+            connection.setsockopt($sctp, 13, mss)  # SCTP_MAXSEG
+        elif protocol == 0:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, mss)
         connection.bind((source, 0))
         connection.connect(target)
         connection.sendall(data)
@@ -136,7 +150,7 @@ def tcp_send(_):
 def udp_serve():
     server = socket.socket(family, socket.SOCK_DGRAM)
     server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
-    server.bind(target)
+    server.bind(listens)
     open("ready", "w").close()
     found, last = b"", None
     while True:
@@ -175,11 +189,14 @@ def script(stack: Stack, rules: Rules) -> str:
     peer = _PEER.substitute(
         family="AF_INET6" if stack.inner == 6 else "AF_INET",
         target=there.target,
+        listens=there.listens,
         source=there.source,
         port=SERVICE_PORT,
         size=traffic["upload"],
         mss=MSS,
-        traffic=stack.traffic,
+        traffic="udp" if stack.traffic == "udp" else "tcp",
+        protocol=PROTOCOLS.get(stack.traffic, 0),
+        sctp=PROTOCOLS["sctp"],
     )
     ordered = [
         *there.cables,
@@ -198,6 +215,7 @@ def script(stack: Stack, rules: Rules) -> str:
         peer=peer,
         sender=DIRECTOR if stack.local else CLIENT,
         many=MANY_RETRANSMITS,
+        chunks="|".join(RESENT_CHUNKS),
         without="\n".join(
             f"features {where} {device} {MOST_SEGMENTS['without']} {WITHOUT}"
             for where, device in devices
@@ -210,14 +228,23 @@ def script(stack: Stack, rules: Rules) -> str:
 
 
 def _commands(lines: list[tuple[str, str]]) -> Iterator[str]:
-    """Yield what a shell reads; before the first program that is pushed, what loads it."""
-    if any(command.startswith(PUSH) for _, command in lines):
+    """Yield what a shell reads; first the programs of our own that it needs."""
+    used = {command.partition(" ")[0] for _, command in lines} & set(OWN)
+    if "push" in used:
         yield f"mkdir -p {PROGRAMS} && mount -t bpf bpf {PROGRAMS} || exit 4"
-        yield f"cat >push.py <<'PYTHON'\n{Path(push.__file__).read_text()}PYTHON"
+    for word in sorted(used):
+        text = Path(str(_CARRIED[word].__file__)).read_text()
+        yield f"cat >{word}.py <<'PYTHON'\n{text}PYTHON"
     for machine, command in lines:
         words = command.split()
-        if command.startswith(PUSH):
-            words = ["python3", "push.py", *words[1:]]
+        word = words[0]
+        if word in _STAYING:
+            yield f"on {machine} {shlex.join(['python3', f'{word}.py', *words[1:]])} &"
+            there = f"ip -n {machine} link show {words[1]} >/dev/null 2>&1"
+            yield f"for _ in {{1..100}}; do {there} && break; sleep 0.1; done"
+            continue
+        if word in OWN:
+            words = ["python3", f"{word}.py", *words[1:]]
         yield f"on {machine} {shlex.join(words)}"
 
 

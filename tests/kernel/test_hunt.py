@@ -8,6 +8,7 @@ import re
 import struct
 import subprocess
 import xml.etree.ElementTree as ET
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import replace
@@ -22,7 +23,21 @@ from gso.kernel.errors import UsageError
 from gso.kernel.guest import hunt as guest
 from gso.kernel.guest import push
 from gso.kernel.guest.complaints import COUNTED
-from gso.kernel.guest.stacks import Layer, Stack, as_data, contains, draw, simpler, way
+from gso.kernel.guest.stacks import (
+    ARRIVALS,
+    OFFLOADS,
+    RESTORED,
+    TRAFFICS,
+    Layer,
+    Stack,
+    as_data,
+    contains,
+    draw,
+    simpler,
+    way,
+)
+from gso.kernel.guest.stacks import WHOLE as WHOLE_ARRIVAL
+from gso.kernel.guest.traffic import PROTOCOLS
 from gso.kernel.hunting import drawing, rules, run
 from gso.kernel.hunting.findings import SCHEMA, name
 from gso.kernel.hunting.known import read, recognised
@@ -108,7 +123,7 @@ def test_a_route_of_the_near_leg_leads_to_the_worker():
             for who, line in there.lines
             if who == "director"
             and line.startswith(f"ip addr add {there.target}/")
-            and not {"ipvs-gre", "ipvs-gue", "ipvs-ipip", "ipvs-dr"} & {o.kind for o in stack.far}
+            and not any(RULES[one.kind]["place"] == "service" for one in stack.far)
         ], stack
 
 
@@ -131,6 +146,7 @@ def test_a_stack_is_the_same_after_a_file():
 def size(stack: Stack) -> tuple[int, int, int]:
     layers = (*stack.near, *stack.far)
     odd = (stack.traffic != "tcp") + (stack.offload != "tso off") + stack.local
+    odd += stack.arrival != WHOLE_ARRIVAL
     return len(layers), sum(len(layer.options) for layer in layers), odd
 
 
@@ -209,7 +225,7 @@ class Kernel(guest.Hunt):
         super().__init__(plan, lambda **_: None, folder)
         self.faulty, self.tried = faulty, 0
 
-    def measured(self, stack: Stack):
+    def measured(self, stack: Stack, offloads=()):  # noqa: ARG002
         self.tried += 1
         kinds = [layer.kind for layer in (*stack.near, *stack.far)]
         return dict(FOUND) if self.faulty in kinds else CLEAN
@@ -570,14 +586,18 @@ def test_scripts_count_the_segments_that_are_sent_again(tmp_path):
 
 
 def test_a_rule_that_lacks_something_is_refused(tmp_path, monkeypatch):
-    (tmp_path / "odd.toml").write_text('place = "device"\nouter = [4]\ninner = 4\nmodules = []\n')
+    (tmp_path / "odd.toml").write_text(
+        'place = "device"\ngroup = "ip"\nouter = [4]\ninner = 4\nmodules = []\n'
+    )
     monkeypatch.setattr(rules, "_FOLDER", tmp_path)
     with pytest.raises(ValueError, match=r"odd.toml: inner is 4, not a list"):
         rules.read()
 
 
 def test_a_word_may_be_a_glob():
-    assert {"ipvs-gue", "ipvs-gre", "ipvs-ipip", "ipvs-dr"} == set(rules.chosen(["ipvs-*"]))
+    assert {"ipvs-gue", "ipvs-gre", "ipvs-ipip", "ipvs-dr", "ipvs-masq"} == set(
+        rules.chosen(["ipvs-*"])
+    )
     with pytest.raises(UsageError):
         rules.chosen(["vxlan"], ["vxlan"])
 
@@ -612,3 +632,89 @@ def test_a_hunt_without_one_of_its_parts_is_not_whole(machines, tmp_path, capsys
     hunted(tmp_path / "other", capsys, *only, "--seed", "9", "--shard", "2/2")
     assert cli.main(["report", "--merge", str(tmp_path / "1"), str(tmp_path / "other")]) == 2
     assert "not parts of one hunt" in capsys.readouterr().err
+
+
+# --- what is sent, and how it comes ---------------------------------------------------------------
+
+
+def test_every_traffic_arrival_and_offload_is_drawn():
+    assert {stack.traffic for stack in MANY} == set(TRAFFICS) == set(guest.TRAFFIC)
+    assert {stack.arrival for stack in MANY} == set(ARRIVALS)
+    assert {stack.offload for stack in MANY} == set(OFFLOADS)
+    assert not [stack for stack in MANY if stack.local and stack.arrival != WHOLE_ARRIVAL]
+
+
+def test_layers_that_encapsulate_are_drawn_more_often_than_those_that_change_no_header():
+    drawn = Counter(RULES[layer.kind]["group"] for stack in MANY for layer in stack.far)
+    assert min(drawn.values()) > sum(drawn.values()) / len(drawn) / 4
+    assert drawn["ether-in-udp"] > drawn["passing"] / 2
+
+
+def test_what_an_offload_changes_is_undone_before_the_next():
+    undone = {f"{feature} off" for feature in RESTORED.removesuffix(" on").split(" on ")}
+    for words in OFFLOADS.values():
+        assert {f"{feature} off" for feature in words.split()[::2]} <= undone
+
+
+def test_a_client_that_cuts_and_a_director_that_merges():
+    merged = replace(SMALLEST, arrival="gro list")
+    assert guest.with_segmentation("c0", merged) == "gso on tso off"
+    assert guest.with_segmentation("d0", merged).endswith("gro on")
+    assert ("director", "ethtool -K d0 rx-gro-list on") in way(merged, RULES).lines
+    assert "on director ethtool -K d0 rx-gro-list on" in script(merged, RULES)
+    assert contains(merged, SMALLEST)
+    assert not contains(SMALLEST, merged)
+
+
+@pytest.mark.parametrize("traffic", TRAFFICS)
+def test_scripts_send_each_traffic(tmp_path, traffic):
+    text = script(replace(SMALLEST, traffic=traffic), RULES)
+    (peer,) = re.findall(r"^cat >peer.py <<'PYTHON'\n(.*?)^PYTHON", text, re.S | re.M)
+    compile(peer, "peer.py", "exec")
+    assert f'protocol = ("{way(SMALLEST, RULES).target}", 5000), {PROTOCOLS.get(traffic, 0)}' in (
+        peer.replace("listens, ", "")
+    )
+    (tmp_path / "s.sh").write_text(text)
+    subprocess.run(["bash", "-n", tmp_path / "s.sh"], check=True)
+
+
+def test_a_masqueraded_service_is_where_the_layer_ends():
+    stack = Stack((), (Layer("vlan", 4, 6), Layer("ipvs-masq", 6, 6)), 6)
+    there = way(stack, RULES)
+    assert there.listens == "fd0a:1::2"
+    assert there.target == "fd0a:2::2"
+    assert f'listens, protocol = ("{there.listens}", 5000), 0' in script(stack, RULES)
+
+
+@pytest.mark.parametrize("kind", ["pppoe", "tap"])
+def test_scripts_keep_programs_of_our_own_running(kind):
+    text = script(Stack((), (Layer(kind, 4, 4),), 4), RULES)
+    word = {"pppoe": "pppoe", "tap": "relay"}[kind]
+    assert f"cat >{word}.py <<'PYTHON'" in text
+    assert re.search(rf"^on director python3 {word}.py t1 up0.* &$", text, re.M)
+    # What comes next needs the device.
+    assert "ip -n director link show t1" in text
+
+
+def test_other_offloads_are_measured_until_one_is_complained_of(monkeypatch, tmp_path):
+    """A stack is built once, and what is found names the offload that it was found with."""
+    set_, measured = [], []
+    monkeypatch.setattr(guest, "build", lambda _: None)
+    monkeypatch.setattr(guest, "Server", lambda *_: None)
+    monkeypatch.setattr(guest, "Log", lambda: None)
+    monkeypatch.setattr(guest, "_set_offload", set_.append)
+
+    def compared(stack, *_):
+        measured.append(stack.offload)
+        return dict(FOUND) if stack.offload == "tunnel features off" else dict(CLEAN)
+
+    monkeypatch.setattr(guest, "_compared", compared)
+    there = way(SMALLEST, RULES)
+    found = guest._measured(SMALLEST, there, tmp_path, tuple(OFFLOADS))
+    assert found["offload"] == "tunnel features off"
+    assert measured == ["tso off", "tx off", "tunnel features off"]
+    assert set_ == measured[1:]
+    assert "offload" not in guest._measured(SMALLEST, there, tmp_path)
+    monkeypatch.setattr(guest, "_compared", lambda *_: {"controls": [DEAF], "runs": []})
+    assert guest.outcome(guest._measured(SMALLEST, there, tmp_path, tuple(OFFLOADS))) == "illegal"
+    assert set_ == measured[1:3]
