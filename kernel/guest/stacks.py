@@ -178,9 +178,14 @@ def draw(rules: Rules, seed: str) -> Stack:
     )
 
 
+_SELDOM = ("encryption", "passing", "rewriting")
+"""Groups whose layers put no header before a packet that segmentation has to know of."""
+
+
 def _drawn(choices: list[dict[str, Any]], chance: random.Random) -> dict[str, Any]:
-    """Return a rule, of groups that are equally likely."""
-    group = chance.choice(sorted({rule["group"] for rule in choices}))
+    """Return a rule: a group first, by its weight, then one of the group."""
+    groups = sorted({rule["group"] for rule in choices})
+    (group,) = chance.choices(groups, [1 if one in _SELDOM else 3 for one in groups])
     return chance.choice([rule for rule in choices if rule["group"] == group])
 
 

@@ -12,6 +12,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import jsonschema
@@ -647,7 +648,7 @@ def test_every_traffic_arrival_and_offload_is_drawn():
 def test_layers_that_encapsulate_are_drawn_more_often_than_those_that_change_no_header():
     drawn = Counter(RULES[layer.kind]["group"] for stack in MANY for layer in stack.far)
     assert min(drawn.values()) > sum(drawn.values()) / len(drawn) / 4
-    assert drawn["ether-in-udp"] > drawn["passing"] / 2
+    assert min(drawn[group] for group in ("ether-in-udp", "gre")) > 2 * drawn["passing"]
 
 
 def test_what_an_offload_changes_is_undone_before_the_next():
@@ -718,3 +719,21 @@ def test_other_offloads_are_measured_until_one_is_complained_of(monkeypatch, tmp
     monkeypatch.setattr(guest, "_compared", lambda *_: {"controls": [DEAF], "runs": []})
     assert guest.outcome(guest._measured(SMALLEST, there, tmp_path, tuple(OFFLOADS))) == "illegal"
     assert set_ == measured[1:3]
+
+
+def test_layers_of_each_group_are_drawn_over_those_of_each_that_can_carry_them():
+    groups = {rule["group"] for rule in RULES.values()}
+    upon_anything = {rule["group"] for rule in RULES.values() if not rule.get("on_ether")}
+    carriers = {
+        rule["group"]
+        for rule in RULES.values()
+        if rule["place"] != "service" and not rule.get("forwards")
+    }
+    drawn = {
+        (RULES[lower.kind]["group"], RULES[upper.kind]["group"])
+        for stack in MANY
+        for lower, upper in pairwise(stack.far)
+    }
+    missing = {(a, b) for a in carriers for b in upon_anything} - drawn
+    assert not missing
+    assert {("vlan", group) for group in groups} <= drawn
