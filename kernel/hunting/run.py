@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tempfile
 import time
 from collections import Counter
@@ -24,6 +25,16 @@ from gso.kernel.progress import Progress
 from gso.kernel.trees.patches import Patch
 from gso.kernel.trees.single import Single, make
 
+CONSOLE = "console.log"
+_LAST_WORDS = tuple(
+    re.compile(words)
+    for words in (
+        r"\b((?:BUG|Oops|WARNING): [^\r\n]*)",
+        r"RIP: 0010:(\S+)",
+        r"(Kernel panic[^\r\n]*)",
+    )
+)
+_LONGEST_WORDS = 200
 _MOST_LOST = 5  # machines one after the other that measure nothing
 _GRACE_SECONDS = 300.0  # for the start of a machine, and for making its last finding smaller
 
@@ -181,9 +192,7 @@ def hunt_in(
             progress.note(found.state)
             idle = 0 if done else idle + 1
             if idle == _MOST_LOST:
-                raise TestBedError(
-                    "vm", f"{idle} machines measured nothing", evidence / "console.log"
-                )
+                raise TestBedError("vm", f"{idle} machines measured nothing", evidence / CONSOLE)
             if lost is None:
                 break
     found.seconds = round(time.monotonic() - begun, 1)
@@ -201,10 +210,13 @@ def _gather(found: Hunt, chosen: Rules, folder: Path, lost: str | None) -> list[
     """Add what a boot tells; return the numbers of the stacks that are done with."""
     done: list[int] = []
     begun: dict[str, Any] | None = None
+    tried = ""  # what a finding was being made smaller to
     for event in channel.events(folder):
         with guest_files.understood(channel.PROGRESS):
             if event["stage"] == "stack":
-                begun = event
+                begun, tried = event, ""
+            elif event["stage"] == "smaller":
+                tried = str(event["text"])
             elif event["stage"] == "done" and begun:
                 _count(found, chosen, begun, event)
                 _add(found, chosen, folder, begun, event)
@@ -212,10 +224,22 @@ def _gather(found: Hunt, chosen: Rules, folder: Path, lost: str | None) -> list[
                 begun = None
     if lost is not None and begun:
         # The stack that the machine died of costs itself alone.
-        found.lost.append({"number": begun["number"], "text": begun["text"], "why": lost})
+        why = "; ".join([lost, *_last_words(folder / CONSOLE)])
+        found.lost.append({"number": begun["number"], "text": tried or begun["text"], "why": why})
         found.outcomes["machine lost"] += 1
         done.append(begun["number"])
     return done
+
+
+def _last_words(console: Path) -> Iterator[str]:
+    """Yield what the kernel of a lost machine complained of, and in which function."""
+    try:
+        text = guest_files.read_text(console)
+    except guest_files.GuestFileError:
+        return
+    for words in _LAST_WORDS:
+        if said := words.search(text):
+            yield said[1][:_LONGEST_WORDS]
 
 
 def _count(found: Hunt, chosen: Rules, begun: dict[str, Any], event: dict[str, Any]) -> None:

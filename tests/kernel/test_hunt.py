@@ -328,8 +328,23 @@ def test_a_machine_that_dies_costs_one_stack(machines, tmp_path, capsys):
     result = hunted(tmp_path, capsys, "--except", "ipvs*")
     assert result["stacks"] == 40
     assert [lost["number"] for lost in result["lost"]] == [4, 11]
+    assert all(lost["why"].endswith("without results; BUG: it died") for lost in result["lost"])
     assert [plan["first"] for plan in machines.plans] == [0, 5, 12]
     assert result["exit_status"] == 1
+
+
+def test_the_last_words_of_a_kernel_are_told(tmp_path):
+    (tmp_path / "console.log").write_text(
+        "[ 3.2] BUG: unable to handle page fault for address: ff41148302644840\r\n"
+        "[ 3.3] Oops: 0003 [#1]\n[ 3.4] RIP: 0010:inet_gso_segment+0x330/0x3f0\n"
+        "[ 3.5] RIP: 0033:0x7ff19cdf7c4d\n[ 3.6] Kernel panic - not syncing: Fatal exception\n"
+    )
+    assert list(run._last_words(tmp_path / "console.log")) == [
+        "BUG: unable to handle page fault for address: ff41148302644840",
+        "inet_gso_segment+0x330/0x3f0",
+        "Kernel panic - not syncing: Fatal exception",
+    ]
+    assert list(run._last_words(tmp_path / "none")) == []
 
 
 def test_shards_share_the_stacks(machines, tmp_path, capsys):
