@@ -97,7 +97,7 @@ cdef void copy_frames(
 cdef int finish(gro_state *j, packet *one, uint8_t *out) noexcept nogil:
     """Make the first frame's headers, at `out`, those of the whole packet. -1: they have changed.
 
-    (tcp_gro_complete, inet_gro_complete and so on; checksums of tunnels are completed too.)
+    (tcp_gro_complete, inet_gro_complete and so on; other than there GRE's checksum is completed.)
     """
     cdef headers h
     cdef header_copy copy
@@ -112,10 +112,10 @@ cdef int finish(gro_state *j, packet *one, uint8_t *out) noexcept nogil:
     if is_listed(j, &h):
         if h.l4 == IPPROTO_UDP:
             put16(out + h.l4_header + UDP_LEN, one.headers - h.l4_header + one.length)
-        finish_layers(&h, out, one.headers + one.length, 0)
+        finish_layers(j, &h, out, one.headers + one.length, 0)
         return 0
     inside = finish_transport(j, one, &h, out)
-    finish_layers(&h, out, one.headers + one.length, inside)
+    finish_layers(j, &h, out, one.headers + one.length, inside)
     if one.jumbo:
         insert_jumbo(&h, out, one.headers + one.length)
     return 0
@@ -148,7 +148,7 @@ cdef uint64_t finish_transport(
 
 
 cdef void finish_layers(
-    const headers *h, uint8_t *out, Py_ssize_t end, uint64_t inside
+    const gro_state *j, const headers *h, uint8_t *out, Py_ssize_t end, uint64_t inside
 ) noexcept nogil:
     cdef Py_ssize_t length, next_offset = h.l4_header
     cdef const layer *one
@@ -176,6 +176,8 @@ cdef void finish_layers(
                 store16(head + UDP_CHECK, 0)
                 inside += short_sum(head, next_offset - one.offset) + pseudo
                 store16(head + UDP_CHECK, not_zero(<uint16_t>~fold(inside)))
+                if j.partial:  # the segmenter starts from the pseudo header's (udp_gro_complete)
+                    store16(head + UDP_CHECK, fold(pseudo))
                 inside = <uint16_t>~fold(pseudo)
                 next_offset = one.offset
                 continue
@@ -462,7 +464,8 @@ def coalesce(frames, *, link_type="ethernet", tunnel_ports=None, udp_gro=True,
         timestamps: nanoseconds, one for each frame: int64 array of shape (len(frames),).
         timeout: with `timestamps`, how many nanoseconds a packet waits (gro_flush_timeout).
         checksum: "partial" as the kernel does, the innermost checksum field then holds the sum of
-            the pseudo header (CHECKSUM_PARTIAL); or "complete".
+            the pseudo header (CHECKSUM_PARTIAL), and so does that of a UDP header around it; or
+            "complete".
         kernel: "6.12", "6.1" or "7.3": the kernel that is followed where they differ (see
             `gso.versions`); give the same one to :func:`segment`. 7.3 merges segments that all
             have CWR (TCP_ACCECN) and BIG TCP in tunnels, without a jumbo header; with `fixed_ids`

@@ -182,3 +182,18 @@ class TestHeadersOfCoalesced:
         assert header["flags"] == 9
         assert (header["outer_th_offset"], header["inner_nh_offset"]) == (54, 84)
         assert (header["csum_start"], header["csum_offset"]) == (104, 16)
+
+    @pytest.mark.parametrize("ends", [("::1", "::2"), ("192.0.2.1", "192.0.2.2")])
+    @pytest.mark.parametrize("tunnel", ["vxlan", "geneve"])
+    def test_outer_checksums_are_what_the_segmenter_starts_from(self, tunnel, ends):
+        way = {"source": ends[0], "destination": ends[1], "checksum": True}
+        (whole,) = gso.encapsulate([bytes(self.PACKETS[0])], tunnel, **way)
+        frames = gso.segment(whole, 1000)
+        merged = gso.coalesce(frames)
+        assert len(merged) == 1
+        assert gso.segment_vnet_batch(merged, merged.vnet_headers()) == frames
+        outer = gso.parse(merged[0]).transport_header
+        addresses = bytes(merged[0])[outer - 8 if "." in ends[0] else outer - 32 : outer]
+        source, destination = addresses[: len(addresses) // 2], addresses[len(addresses) // 2 :]
+        pseudo = gso.pseudo_header(source, destination, 17, len(merged[0]) - outer)
+        assert int.from_bytes(merged[0][outer + 6 : outer + 8], "big") == pseudo

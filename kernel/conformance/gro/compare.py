@@ -17,6 +17,8 @@ _SHOWN_BITS = 0xFFFF  # of gso_type, by the tracepoint
 _LONGEST = 0xFFFF
 
 _NOTING_INNER = ("6.1", "6.12")
+_LEAVING_STALE = ("6.1",)
+_IN_UDP = (Tunnel.FOU, Tunnel.GUE, Tunnel.VXLAN, Tunnel.VXLAN_GPE, Tunnel.GENEVE)
 # Their skb_gro_receive looks at the innermost IPv6 header alone before a packet grows too long.
 _GROWING_IN_TUNNELS = ("6.1",)
 
@@ -81,7 +83,8 @@ def judge(stream: Stream, kernel: Sequence[Made], version: KernelVersion = REFER
     ]
     one = Judged(stream, list(kernel), ours, EQUAL)
     one.merged = len(stream.frames) - len(kernel)
-    if Counter(map(_comparable, kernel)) == Counter(map(_comparable, ours)):
+    theirs, own = (Counter(_comparable(made, version) for made in side) for side in (kernel, ours))
+    if theirs == own:
         return one
     one.verdict, one.why = _explained(stream, kernel, ours, version)
     return one
@@ -112,8 +115,11 @@ def as_gro_says(
     return gso_type & ~GsoType.TUNNEL_REMCSUM & _SHOWN_BITS
 
 
-def _comparable(one: Made) -> Made:
-    """Return it without the checksum of the tunnel: the kernel leaves it for the segmenter."""
+def _comparable(one: Made, version: KernelVersion) -> Made:
+    """Return it without the checksum of its tunnel where the kernel leaves a stale one.
+
+    That is GRE's, and before 6.12 that of UDP, too, which later is the sum of the pseudo header.
+    """
     if not one.gso_size:
         return one
     frame = bytearray(one.frame)
@@ -124,14 +130,9 @@ def _comparable(one: Made) -> Made:
     start = layout.transport_header or 0
     if layout.tunnel is Tunnel.GRE and frame[start] & 0x80:
         frame[start + 4 : start + 6] = bytes(2)
-    elif layout.tunnel not in (
-        Tunnel.NONE,
-        Tunnel.GRE,
-        Tunnel.IPIP,
-        Tunnel.SIT,
-        Tunnel.IP6TNL,
-    ) and any(frame[start + 6 : start + 8]):
-        frame[start + 6 : start + 8] = b"\xff\xff"
+    elif version in _LEAVING_STALE and layout.tunnel in _IN_UDP:
+        summed = any(frame[start + 6 : start + 8])
+        frame[start + 6 : start + 8] = b"\xff\xff" if summed else bytes(2)
     return one._replace(frame=bytes(frame))
 
 
