@@ -289,7 +289,8 @@ class Job:
         source, destination = self.addresses(ip.offset, ip.kind == "4")
         final = self.final_destination(self.outer_routing(ip, header))
         told = self.walk.word(header.offset + 6)
-        whole = len(self.frame) - header.offset
+        # What is completed is as long as its headers say, and may have a trailer.
+        whole = length if self.gso_size == 0 else len(self.frame) - header.offset
         if final and pseudo_header(source, final, 17, whole) == told:
             destination = final
         elif final and self.gso_size == 0:
