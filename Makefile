@@ -7,6 +7,7 @@
 # make bench    measure the library against its peers (QUICK=1: a look in a minute or two)
 # make guard    compare instruction counts with the stored ones
 # make sanitize look for memory errors with sanitizers and a fuzzer, for FUZZ_SECONDS
+# make sanitize-threads  look for races between threads with ThreadSanitizer (six minutes)
 # make lock     renew the lock files of Python packages
 # make docs     build the documentation site, into build/site/
 # make wheels   build the sdist and, for each Python of this machine, a wheel, into dist/
@@ -22,7 +23,7 @@ TYPES := build/types
 SOURCES := pyproject.toml setup.py \
 	$(shell find gso -name '*.pyx' -o -name '*.pxd' -o -name '*.h' -o -name '[a-z]*.c')
 
-.PHONY: verify verify-all zoo check quick-tests outlook test test-all bench guard sanitize lint style types drawing changelog build machine lock test-packages wheels docs clean
+.PHONY: verify verify-all zoo check quick-tests outlook test test-all bench guard sanitize sanitize-threads lint style types drawing changelog build machine lock test-packages wheels docs clean
 
 verify: machine
 	$(BIN)/gso-kernel verify patches/ipvs-gue-inner-mac-header.patch
@@ -98,6 +99,9 @@ sanitize: build
 	  && $(APT_INSTALL) --install-recommends clang; }
 	$(LOCKED) requirements/fuzz.lock
 	$(BIN)/python tests/fuzz/run.py --seconds $(FUZZ_SECONDS) $(KEEP)
+
+sanitize-threads: build
+	$(BIN)/python tests/fuzz/run_threads.py
 
 lint: style types
 

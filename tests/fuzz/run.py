@@ -30,7 +30,8 @@ LIBRARY = BUILD / "lib"
 WORK = BUILD / "fuzz"
 PROGRAM = WORK / "fuzz"
 CORES = len(os.sched_getaffinity(0))
-LOGS = "logs"
+SCRIPTS = {"logs": len(FORMATS), "batches": 30}
+"""Fuzzers of our own, fuzz_NAME.py, and the rounds that are tried each time."""
 MOST_KEPT = 400
 # The flags with which OSS-Fuzz calls oss-fuzz/build.sh for a project in Python.
 FLAGS = (
@@ -51,7 +52,7 @@ def main() -> int:
         " with 0, only the inputs known are tried, the same ones each time",
     )
     parser.add_argument(
-        "--target", choices=[*TARGETS, LOGS], action="append", help="default: every one"
+        "--target", choices=[*TARGETS, *SCRIPTS], action="append", help="default: every one"
     )
     parser.add_argument("--no-tests", action="store_true", help="do not run the unit tests first")
     parser.add_argument("--keep", action="store_true", help="put what was learnt into tests/corpus")
@@ -74,12 +75,14 @@ def main() -> int:
     WORK.mkdir(parents=True, exist_ok=True)
     failed = 0 if options.no_tests else run_tests()
     write_program()
-    targets = options.target or [*TARGETS, LOGS]
+    targets = options.target or [*TARGETS, *SCRIPTS]
     seconds = options.seconds and max(1, options.seconds // len(targets))
 
     def explore(target: str) -> int:
-        status = fuzz_logs(seconds) if target == LOGS else fuzz(target, seconds)
-        if options.keep and target != LOGS:
+        if target in SCRIPTS:
+            return run_script(target, seconds)
+        status = fuzz(target, seconds)
+        if options.keep:
             keep(target)
         return status
 
@@ -205,18 +208,18 @@ def fuzz(target: str, seconds: int) -> int:
     return int(status != 0)
 
 
-def fuzz_logs(seconds: int) -> int:
-    """Mutated logs, each read in several ways."""
-    print(f"sanitize: fuzzing {LOGS} for {seconds} s", flush=True)
+def run_script(target: str, seconds: int) -> int:
+    """Mutated logs, each read in several ways; or batches of packets, cut in several ways."""
+    print(f"sanitize: fuzzing {target} for {seconds} s", flush=True)
     found = WORK / "found"
-    script = Path(__file__).with_name("fuzz_logs.py")
-    extent = ["--seconds", str(seconds)] if seconds else ["--rounds", str(len(FORMATS))]
+    script = Path(__file__).with_name(f"fuzz_{target}.py")
+    extent = ["--seconds", str(seconds)] if seconds else ["--rounds", str(SCRIPTS[target])]
     command = [sys.executable, script, *extent, "--folder", found]
     status = subprocess.run(command, cwd=WORK, env=sanitized(), check=False).returncode
     if status:
-        print(f"sanitize: {LOGS} failed with status {status}: inputs in {found}")
+        print(f"sanitize: {target} failed with status {status}: inputs in {found}")
         # The input read last is the culprit of a crash; otherwise it is longer than the one found.
-        show(sorted(found.glob("logs-*-*")) or [found / "logs-last"])
+        show(sorted(found.glob(f"{target}-*-*")) or sorted(found.glob(f"{target}-*")))
     return int(status != 0)
 
 

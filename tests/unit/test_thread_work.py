@@ -31,7 +31,13 @@ def started(frames: int, size: str, **environment: str) -> int:
     return int(done.stdout)
 
 
-@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="one CPU")
+TSAN = "tsan" in os.environ.get("LD_PRELOAD", "")
+pytestmark = [
+    pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="one CPU"),
+    pytest.mark.skipif(TSAN, reason="ThreadSanitizer starts a thread of its own"),
+]
+
+
 @pytest.mark.parametrize(
     ("frames", "size", "threads"),
     [
@@ -43,6 +49,5 @@ def test_little_work_starts_no_thread(frames, size, threads):
     assert started(frames, size) == threads
 
 
-@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="one CPU")
 def test_the_least_work_is_a_setting():
     assert started(64, "1448 + 12", GSO_THREAD_WORK="1") == 1
