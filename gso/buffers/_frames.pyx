@@ -7,12 +7,13 @@ from cpython.buffer cimport PyObject_CheckBuffer
 from cpython.bytes cimport (
     PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE,
 )
+from cpython.memoryview cimport PyMemoryView_GET_BUFFER
 from libc.stdint cimport int64_t, uint8_t
 from libc.string cimport memcmp, memcpy
 
 from gso.buffers._arrow cimport large_binary_array, large_binary_schema
 from gso.buffers._borrow cimport packed
-from gso.buffers._memory cimport address, new_bytes
+from gso.buffers._memory cimport Memory, address, new_bytes
 from gso.buffers._signals cimport check_signals, piece_end
 
 from importlib.util import find_spec
@@ -43,6 +44,15 @@ cdef Frames as_frames(object frames):
     if type(frames) is not list and _is_arrow(frames):
         return Frames.from_arrow(frames)
     return Frames.from_list(frames)
+
+
+cdef Py_ssize_t _length(object base) noexcept:
+    """How many bytes it has, for what `address` takes."""
+    if PyBytes_CheckExact(base):
+        return PyBytes_GET_SIZE(base)
+    if type(base) is Memory:
+        return (<Memory>base).size
+    return PyMemoryView_GET_BUFFER(base).len
 
 
 def take_frames(frames):
@@ -89,8 +99,12 @@ cdef class Frames:
     cdef int adopt(self, object base, object ends, Py_ssize_t n) except -1:
         """Refer to the bytes of n frames, and to offsets known good.
 
-        Both are bytes objects, Memory that grows no more, or contiguous memoryviews.
+        Both are bytes objects, Memory that grows no more, or contiguous memoryviews. Of `base`,
+        which may have had room for more, only the bytes of the frames are seen.
         """
+        cdef Py_ssize_t size = (<const int64_t *>address(ends))[n]
+        if _length(base) > size:
+            base = memoryview(base)[:size]
         self.base = base
         self.ends = ends
         self.buf = <const uint8_t *>address(base)
