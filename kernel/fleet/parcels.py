@@ -7,6 +7,7 @@ import io
 import re
 import shutil
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,11 @@ _NAME = re.compile(r"\w[\w.+@-]{0,200}", re.ASCII)
 _LARGEST_FILE, _MOST_BYTES, _MOST_FILES, _DEEPEST = 256 << 20, 4 << 30, 8_000, 16
 _BEGINNING_OF_TIME = (1980, 1, 1, 0, 0, 0)
 _FOLDER = "parcels"
+# What zipfile raises for damage, zlib's own error and an early end among it
+_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError)
+_DAMAGE += (OSError, RuntimeError)
+_PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+"""Compression that needs little memory: bzip2's and xz's dictionaries are as large as they say."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +102,7 @@ def unpack(data: bytes, folder: Path) -> None:
                 if len(content) != one.file_size:
                     raise zipfile.BadZipFile(f"{one.filename[:80]!r} is not as long as it says")
                 _write(folder / one.filename, content)
-    except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError, RuntimeError) as error:
+    except _DAMAGE as error:
         raise TestBedError("cluster", f"what a worker sent is damaged: {error}") from None
 
 
@@ -109,6 +115,8 @@ def _check(every: list[zipfile.ZipInfo]) -> None:
         parts = one.filename.split("/")
         if len(parts) > _DEEPEST or not all(map(_NAME.fullmatch, parts)):
             raise ValueError(f"it has a file of the name {one.filename[:80]!r}")
+        if one.compress_type not in _PACKED:
+            raise ValueError(f"{one.filename[:80]!r} is packed in the way {one.compress_type}")
         if one.file_size > _LARGEST_FILE:
             raise ValueError(f"{one.filename[:80]!r} has {one.file_size} bytes")
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import sys
+import zipfile
 
 import pytest
 from gso.kernel import cli
@@ -142,9 +144,6 @@ def test_names_that_lead_elsewhere_are_refused(tmp_path, names):
 
 
 def archive(files: dict[str, bytes]) -> bytes:
-    import io  # noqa: PLC0415
-    import zipfile  # noqa: PLC0415
-
     sink = io.BytesIO()
     with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as made:
         for name, content in files.items():
@@ -166,6 +165,27 @@ def test_evidence_has_limits(tmp_path, monkeypatch):
             parcels.unpack(bad, tmp_path / "bad")
     parcels.unpack(data, tmp_path / "good")
     assert len(list((tmp_path / "good").iterdir())) == 20
+
+
+def test_every_damaged_byte_is_taken_or_called_damage(tmp_path):
+    data = archive({"folder/file": b"some words that can be packed " * 20})
+    damaged = 0
+    for at in range(len(data)):
+        bad = data[:at] + bytes([data[at] ^ 0xFF]) + data[at + 1 :]
+        try:
+            parcels.unpack(bad, tmp_path / str(at))
+        except TestBedError:
+            damaged += 1
+    assert damaged > len(data) / 2
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_compression_that_asks_for_any_memory_is_refused(tmp_path, method):
+    sink = io.BytesIO()
+    with zipfile.ZipFile(sink, "w", method) as made:
+        made.writestr("file", b"some words")
+    with pytest.raises(TestBedError, match="packed in the way"):
+        parcels.unpack(sink.getvalue(), tmp_path / "in")
 
 
 def test_what_is_there_is_replaced_and_not_written_through(tmp_path):
