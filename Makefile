@@ -8,6 +8,7 @@
 # make guard    compare instruction counts with the stored ones
 # make sanitize look for memory errors with sanitizers and a fuzzer, for FUZZ_SECONDS
 # make sanitize-threads  look for races between threads with ThreadSanitizer (six minutes)
+# make sanitize-memory   look for leaks and for bytes that nobody wrote, with LeakSanitizer and valgrind (two minutes)
 # make lock     renew the lock files of Python packages
 # make docs     build the documentation site, into build/site/
 # make wheels   build the sdist and, for each Python of this machine, a wheel, into dist/
@@ -23,7 +24,7 @@ TYPES := build/types
 SOURCES := pyproject.toml setup.py \
 	$(shell find gso -name '*.pyx' -o -name '*.pxd' -o -name '*.h' -o -name '[a-z]*.c')
 
-.PHONY: verify verify-all zoo check quick-tests outlook test test-all bench guard sanitize sanitize-threads lint style types drawing changelog build machine lock test-packages wheels docs clean
+.PHONY: verify verify-all zoo check quick-tests outlook test test-all bench guard sanitize sanitize-threads sanitize-memory lint style types drawing changelog build machine lock test-packages wheels docs clean
 
 verify: machine
 	$(BIN)/gso-kernel verify patches/ipvs-gue-inner-mac-header.patch
@@ -102,6 +103,10 @@ sanitize: build
 
 sanitize-threads: build
 	$(BIN)/python tests/fuzz/run_threads.py
+
+sanitize-memory: build
+	command -v valgrind >/dev/null || { $(SUDO) apt-get update -q && $(APT_INSTALL) valgrind; }
+	$(BIN)/python tests/fuzz/run_memory.py
 
 lint: style types
 

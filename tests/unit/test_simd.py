@@ -1,10 +1,12 @@
 """The C code of every path, here and on AArch64 (emulated), held to an obvious one in C.
 
-Other than from Python, every length can be tried on a page's end, and faults can be put in.
+Other than from Python, every length can be tried on a page's end, and faults can be put in. With
+sanitizers each path is run, too, also those of the rules that clang does not make.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -13,9 +15,12 @@ import pytest
 
 from effort import some
 from gso.buffers._checksum import simd_paths
+from gso.rules._judge import judge_paths
 
 HARNESS = Path(__file__).with_name("simd_harness.c")
-CORE = Path(__file__).parents[2] / "gso/buffers/simd"
+LIBRARY = Path(__file__).parents[2] / "gso"
+CORE = LIBRARY / "buffers/simd"
+SANITIZERS = ["-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 FAULTS = re.findall(r"FAULT\((\w+), (\w+)\),", HARNESS.read_text())
 
 
@@ -64,6 +69,48 @@ def test_every_path(native):
 
 def test_every_path_of_arm64(arm64):
     check_paths(arm64, ["baseline", "neon"])
+
+
+@pytest.fixture(scope="module")
+def sanitizing_gcc(gcc, tmp_path_factory):
+    program = tmp_path_factory.mktemp("sanitizers") / "empty"
+    command = [gcc, *SANITIZERS, "-x", "c", "-", "-o", program]
+    empty = "int main(void) { return 0; }"
+    if subprocess.run(command, input=empty, text=True, check=False).returncode:
+        pytest.skip("no sanitizers for gcc here (Debian: libgcc-12-dev)")
+    return gcc
+
+
+def without_preload() -> dict[str, str]:
+    """No other sanitizer, no leaks, and the harness keeps its handler of SIGSEGV."""
+    kept = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
+    return {**kept, "ASAN_OPTIONS": "detect_leaks=0:handle_segv=0"}
+
+
+def test_every_path_under_sanitizers(sanitizing_gcc, tmp_path):
+    program = build(sanitizing_gcc, tmp_path, *SANITIZERS)
+    done = subprocess.run(
+        [program], env=without_preload(), capture_output=True, text=True, check=False
+    )
+    print(done.stdout)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.findall(r"^(\w+): \d+ checks$", done.stdout, re.MULTILINE) == simd_paths()
+
+
+def test_every_path_of_the_rules_under_sanitizers(sanitizing_gcc, tmp_path):
+    program = tmp_path / "judge"
+    sources = [Path(__file__).with_name("judge_harness.c"), LIBRARY / "rules/judge.c"]
+    command = [sanitizing_gcc, *SANITIZERS, "-fwrapv"]
+    command += ["-I", LIBRARY / "rules", "-I", LIBRARY / "skb", "-o", program, *sources]
+    subprocess.run(command, check=True)
+    done = subprocess.run(
+        [program], env=without_preload(), capture_output=True, text=True, check=False
+    )
+    print(done.stdout)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = dict(re.findall(r"^(\w+): (\d+) rows$", done.stdout, re.MULTILINE))
+    assert list(found)[: len(judge_paths())] == judge_paths()
+    assert len(set(found.values())) == 1
 
 
 @pytest.mark.parametrize(("member", "fault"), FAULTS)
