@@ -56,8 +56,8 @@ def add(command: argparse.ArgumentParser) -> None:
         "--udp-size",
         metavar="N",
         type=positive,
-        help="the same for UDP (default: --gso-size, for packets whose checksum is left to a "
-        "device; for all if --mtu is given)",
+        help="the same for UDP (default: what the packets tell; else --gso-size, for packets whose "
+        "checksum is left to a device; for all if --mtu is given)",
     )
     command.add_argument(
         "--mtu",

@@ -281,7 +281,10 @@ class _Segmenter:
             # UFO cuts the whole datagram, its header included, at multiples of 8.
             sizes[udp & (info["payload"] + 8 > self._udp_size)] = self._udp_size & ~7
         else:
-            sizes[udp & (info["payload"] > self._udp_size)] = self._udp_size
+            # What the packets themselves tell goes before a size that was given for TCP.
+            sizes[udp & (info["payload"] > self._udp_size)] = (
+                self._udp_size if self._udp_given else _UNKNOWN
+            )
             if self._offloaded_only:
                 sizes[udp & (info["partial"] == 0)] = _UNKNOWN
         cut = (said > 0) & (info["protocol"] != 0) & (info["payload"] > said)
@@ -302,12 +305,18 @@ class _Segmenter:
             payload = bytes(frames[i][info["hlen"][i] :][: info["payload"][i]])
             known = self._udp == "uso" and not cut[i]
             size = datagram_size(payload, info[i], info, self._mtu) if known else None
-            sizes[i] = size[0] if size else 0
-            if size is None:
+            sizes[i] = size[0] if size else self._fallback(info[i])
+            if size is None and not sizes[i]:
                 self._note(i, "UDP has no handshake that tells the size, say --udp-size N")
-            else:
+            elif size is not None:
                 found[i] = f"{size[0]} bytes by {size[1]}"
         return found
+
+    def _fallback(self, packet: Any) -> int:
+        """The size of datagrams of a packet that tells none: that of TCP, if one was given."""
+        if self._udp_size is None or (self._offloaded_only and not packet["partial"]):
+            return 0
+        return self._udp_size if packet["payload"] > self._udp_size else 0
 
     def _said(self, packets: Packets) -> Int64s:
         """The gso_size in each packet's comment, as the test bed writes it; -1 without."""
@@ -569,10 +578,10 @@ def segment_capture(
         gso_size: payload bytes per segment. None: what a comment ``gso_size=N`` of the packet says;
             for TCP without one, what the peer announced in the connection's handshake, bounded by
             the MTU; connections without one stay as they are.
-        udp_size: payload bytes per segment of UDP; by default `gso_size` for packets whose checksum
-            is left to a device, as that of each super-packet is, and for all if `mtu` is given.
-            For others, what the headers of WireGuard or QUIC in the packet say, or the flow's
-            other datagrams; UDP stays as it is where these do not.
+        udp_size: payload bytes per segment of UDP; by default what the headers of WireGuard or QUIC
+            in the packet say, or the flow's other datagrams. Where these do not, `gso_size` for
+            packets whose checksum is left to a device, as that of each super-packet is, and for
+            all if `mtu` is given; other UDP stays as it is.
         mtu: the largest IP packet in bytes that is no super-packet; 1500 by default, or what the
             handshake of a TCP connection between the same hosts says if it is more.
         tunnel_ports: UDP destination ports of tunnels, as for `gso.parse`.

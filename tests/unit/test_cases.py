@@ -325,3 +325,18 @@ def test_what_fix_cannot_set_right_stays_and_is_named(tmp_path, capsys):
     assert made[3] != frames[3]
     said = "3 packets left unchanged (number 1, 2, 3): its headers have faults that --fix cannot"
     assert said in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("words", [(), SIZE])
+def test_what_datagrams_tell_goes_before_a_size_for_tcp(words, tmp_path, capsys):
+    source, out = tmp_path / "in.pcap", tmp_path / "out.pcap"
+    heads = [b"\4\0\0\0ABCD" + number.to_bytes(8, "little") for number in range(3)]
+    payload = b"".join(head + b"w" * 1436 for head in heads)
+    ends = handmade.CLIENT, (handmade.SERVER[0], 12345)
+    whole = handmade.udp(*ends, payload)
+    for packet in (whole, handmade.partial(whole)):
+        gso.write_capture(source, [handmade.ethernet(packet)])
+        assert main(["segment", str(source), str(out), *words]) == 0
+        made = gso.read_capture(out).frames.to_list()
+        assert [frame[42:58] for frame in made] == heads
+    assert "1452 bytes by WireGuard headers" in capsys.readouterr().out
