@@ -46,6 +46,10 @@ _LINK_OR_MODULE = re.compile(r"(?:(?:old|new|new file|deleted file) mode|index \
 _LESS_CONTEXT = (2, 1)
 
 
+# Of git: a binary patch of 2 MB can say that it is 2 GB of zeros.
+_LIMITS = ("prlimit", f"--as={1 << 30}", f"--fsize={64 << 20}", "--cpu=60", "--core=0", "--")
+
+
 class PatchError(TestBedError):
     """A patch does not apply; the message has what ``git apply`` said."""
 
@@ -235,7 +239,7 @@ def apply(
             if content is not None:
                 (tree / name).parent.mkdir(parents=True, exist_ok=True)
                 (tree / name).write_bytes(content)
-        command = ["git", "apply", "--verbose", "--whitespace=nowarn", f"-p{patch.strip}"]
+        command = [*_LIMITS, "git", "apply", "--verbose", "--whitespace=nowarn", f"-p{patch.strip}"]
         command += ["--reverse"] if reverse else []
         command += [] if context is None else [f"-C{context}"]
         done = subprocess.run(
@@ -250,6 +254,8 @@ def apply(
         said = done.stderr.decode(errors="replace").strip()
         if "unable to write" in said or "unable to create" in said:
             raise TestBedError("patch", f"git apply cannot write to {tree.parent}:\n{said}")
+        if done.returncode < 0:
+            said = f"{said}\ngit apply was ended by signal {-done.returncode}: it needs too much"
         if done.returncode:
             way = "be taken out of" if reverse else "be applied to"
             raise PatchError(f"{patch.name} cannot {way} this tree:\n{said}")

@@ -259,6 +259,18 @@ def test_a_binary_difference_without_content_is_refused(tmp_path):
         )
 
 
+def test_a_binary_patch_that_says_it_is_huge_is_refused(tmp_path):
+    path = tmp_path / "huge.patch"
+    path.write_bytes(
+        b"diff --git a/net/a.c b/net/a.c\n"
+        b"index " + b"1" * 40 + b".." + b"2" * 40 + b" 100644\n"
+        b"GIT binary patch\nliteral 3000000000\nHcmV?d00001\n\nliteral 0\nHcmV?d00001\n\n"
+    )
+    (huge,) = patches.read_series(path)
+    with pytest.raises(PatchError, match="Out of memory"):
+        patches.apply({"net/a.c": b"x"}, huge)
+
+
 def test_a_file_mode_is_said_to_stay(tmp_path):
     (patch,) = read(
         tmp_path / "x.patch",
