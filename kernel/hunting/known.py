@@ -2,7 +2,7 @@
 
 Each ``fault`` has a ``name``, ``why`` in a sentence, and marks that must all fit the smallest
 stack. ``near`` and ``far``: globs for layers with the version below them (``vxlan6``), in their
-order, the lowest first; more layers may lie between. ``offload``, ``traffic``: globs.
+order, the lowest first; more layers may lie between. ``offload``, ``traffic``, ``arrival``: globs.
 ``complaints``: globs, of which one fits something that is complained of.
 """
 
@@ -37,7 +37,7 @@ def recognised(stack: Stack, complaints: Sequence[str]) -> dict[str, Any] | None
         legs = all(_has(getattr(stack, leg), fault.get(leg, ())) for leg in ("near", "far"))
         words = all(
             fnmatchcase(getattr(stack, mark), fault.get(mark, "*"))
-            for mark in ("offload", "traffic")
+            for mark in ("offload", "traffic", "arrival")
         )
         said = any(_fits(one, fault.get("complaints", ["*"])) for one in complaints)
         if legs and words and said:

@@ -467,6 +467,21 @@ SEG6 = Layer("seg6", 6, 6)
         (Stack((), (Layer("bpf-ipip", 4, 4),), 4, traffic="udp"), "lost", "bpf-push-datagrams"),
         (Stack((), (Layer("bpf-gre", 4, 4),), 4), "lost", None),
         (
+            Stack((), (Layer("bpf-ipip", 6, 6), Layer("ipvs-gre", 6, 6)), 6),
+            "drops in validate_xmit_skb, NOT_SPECIFIED",
+            "bpf-push-over-tunnel",
+        ),
+        (
+            Stack(
+                *((), (Layer("gre-external", 4, 6), Layer("ipvs-masq", 6, 6)), 6),
+                traffic="udp",
+                arrival="gro list",
+            ),
+            "lost",
+            "fraglist-in-gre",
+        ),
+        (Stack((), (Layer("gre", 4, 6),), 6, traffic="udp"), "lost", None),
+        (
             Stack((), (Layer("tc-csum", 4, 4), Layer("geneve", 4, 6), Layer("vxlan", 6, 6)), 6),
             "Udp6InCsumErrors",
             "csum-action-forgets-partial",
