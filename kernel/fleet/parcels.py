@@ -20,8 +20,8 @@ _BEGINNING_OF_TIME = (1980, 1, 1, 0, 0, 0)
 _FOLDER = "parcels"
 # What zipfile raises for damage, zlib's own error and an early end among it
 _DAMAGE = (
-    *(zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError),
-    *(OSError, RuntimeError),
+    *(zipfile.BadZipFile, zlib.error, EOFError),
+    *(ValueError, NotImplementedError, OSError, RuntimeError),
 )
 _PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 """Compression that needs little memory: bzip2's and xz's dictionaries are as large as they say."""

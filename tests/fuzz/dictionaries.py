@@ -43,6 +43,8 @@ def words(target: str) -> list[bytes]:
         found = _numbers(vars(capture_format).values(), "HI")
     elif target == "trace":
         found = {word for path in (ROOT / "gso/traces").glob("*.py*") for word in _literals(path)}
+    elif target == "parcel":
+        found = {b"PK\1\2", b"PK\3\4", b"PK\5\6", b"PK\6\6", b"../", b"/", b"\0\0\0\x14"}
     elif target == "patch":
         found = {*_MAIL, *(b"\n" + word for word in patches._WORDS)}
     elif target == "results":

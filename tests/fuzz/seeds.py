@@ -5,9 +5,11 @@ Writes one folder a target, with a file a seed: python tests/fuzz/seeds.py FOLDE
 
 from __future__ import annotations
 
+import io
 import json
 import struct
 import sys
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -41,6 +43,8 @@ def seeds(target: str) -> Iterator[bytes]:
         yield b"\0" + b'{"stage": "modules"}\n{"stage": "end", "ok": true}\n{"stage": "end"}\n'
     elif target == "results":
         yield from results()
+    elif target == "parcel":
+        yield from archives()
     elif target == "checksum":
         yield from (bytes(5) + bytes(range(n)) for n in (0, 1, 7, 64, 200))
     else:
@@ -165,6 +169,17 @@ def guests() -> Iterator[bytes]:
     )
     yield b'{"stage": "end", "ok": true, "modules": {"fou": "0f"}, "packets_after": {"a": 1}}'
     yield b'{"stage": "functions", "watched": {"f": {"symbols": ["f"], "why": ""}}}'
+
+
+def archives() -> Iterator[bytes]:
+    """Small archives, packed and not, with names that may be and that may not."""
+    for method in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA):
+        for name in ("file", "a/b/file.txt", "../file", "/file"):
+            sink = io.BytesIO()
+            with zipfile.ZipFile(sink, "w", method) as made:
+                made.writestr(name, b"some words " * 9)
+                made.writestr(zipfile.ZipInfo("other"), b"")
+            yield sink.getvalue()
 
 
 def results() -> Iterator[bytes]:

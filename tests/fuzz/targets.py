@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from gso.kernel.errors import TestBedError, UsageError
+from gso.kernel.fleet import parcels
 from gso.kernel.guest_files import GuestFileError
 from gso.kernel.hunting import merge as hunted
 from gso.kernel.judging import coverage, evidence
@@ -480,6 +481,16 @@ def heard(said: bytes, cut: int) -> str:
         return repr((port.end, channel.events(Path(folder))))
 
 
+def parcel(data: bytes) -> None:
+    """An archive of another host is unpacked below its folder, or refused."""
+    with tempfile.TemporaryDirectory(dir=MEMORY) as top:
+        with contextlib.suppress(TestBedError):
+            parcels.unpack(data, Path(top, "in"))
+        assert {path.name for path in Path(top).iterdir()} <= {"in"}
+        for path in Path(top).rglob("*"):
+            assert path.is_dir() or (path.is_file() and not path.is_symlink())
+
+
 def results(data: bytes) -> None:
     """Results of a run, of its parts, of a zoo and a hunt give a report and a sum, or are refused.
 
@@ -526,6 +537,6 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     function.__name__: function
     for function in (
         *(parse, segment, checksum, capture, fields, vnet, coalesce, trace),
-        *(doors, patch, guest, progress, results),
+        *(doors, patch, guest, progress, results, parcel),
     )
 }
