@@ -33,6 +33,7 @@ _MAIL = (
     *(b"\nContent-Type: multipart/mixed; boundary=", b"\n\\ No newline at end of file\n"),
     *(b"\n--- a/net/a.c\n+++ b/net/a.c\n", b"\n@@ -1 +1 @@\n"),
 )
+_ZIP = (b"PK\1\2", b"PK\3\4", b"PK\5\6", b"PK\6\6", b"PK\6\7", b"../", b"/", b"\0\0\0\x14")
 _PORTS = (4789, 4790, 6080, 6081, 8472)
 _TYPES = (0x0800, 0x86DD, 0x8100, 0x88A8, 0x8847, 0x6558, 0x894F)
 
@@ -44,7 +45,7 @@ def words(target: str) -> list[bytes]:
     elif target == "trace":
         found = {word for path in (ROOT / "gso/traces").glob("*.py*") for word in _literals(path)}
     elif target == "parcel":
-        found = {b"PK\1\2", b"PK\3\4", b"PK\5\6", b"PK\6\6", b"../", b"/", b"\0\0\0\x14"}
+        found = {*_ZIP, *_numbers([8, 12, 14, 20, 45, 0xFFFF], "HI")}
     elif target == "patch":
         found = {*_MAIL, *(b"\n" + word for word in patches._WORDS)}
     elif target == "results":
