@@ -30,7 +30,7 @@ HEADERS = {
     "fou-6": (IPV6, 17, UDP),
     "gre-6": (IPV6, 47, bytes.fromhex("000086dd")),
 }
-TUNNELS = {"gue", "gue-6", "fou-6", "gre-6"}
+TUNNELS = ("gue", "gue-6", "fou-6", "gre-6")
 HEAD = 100
 
 
