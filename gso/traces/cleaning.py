@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from gso.traces import terminal, web
+from gso.traces._marks import Marks
 from gso.traces.wrapping import unwrapped
 
 __all__ = ["clean"]
@@ -15,10 +16,10 @@ _OTHER_FIELD = re.compile(
     rb"|^\w{3} [0-9-]{10} [0-9:.]+ \S+ \[s=[0-9a-f]+;i=[^\n]*\]\r?$"
 )
 _MESSAGE = re.compile(rb"(?m)^[ \t]*MESSAGE=")
-_RETURN = (b"\r",)
-_FIELD = (b"MESSAGE=",)
-_QUOTE = (b'"',)
-_JSON = (b'{"', b'{ "', b'["', b'\n"', b'msg="', b'MESSAGE="')
+_ESCAPES, _OF_WEB = Marks(*terminal.MARKS), Marks(*web.MARKS)
+_RETURN = Marks(b"\r")
+_FIELD = Marks(b"MESSAGE=")
+_JSON = Marks(b'{"', b'{ "', b'["', b'\n"', b'msg="', b'MESSAGE="')
 
 
 def clean(block: bytes | memoryview) -> bytes | memoryview:
@@ -28,27 +29,16 @@ def clean(block: bytes | memoryview) -> bytes | memoryview:
     block without any of them is returned as it is. The lines are as many as before, but for those
     that end in a carriage return alone, and for several messages, or lines of one, in one line.
     """
-    text = block.obj if isinstance(block, memoryview) else block
-    size = len(block)
-    if not isinstance(text, (bytes, bytearray)):
-        return block
-
-    def has(marks: tuple[bytes, ...]) -> bool:
-        # One byte is looked for many times faster than several; few blocks have one of them.
-        starts = {mark[:1]: text.find(mark[:1], 0, size) for mark in marks}
-        firsts = ((mark, starts[mark[:1]]) for mark in marks)
-        return any(at >= 0 and text.find(mark, at, size) >= 0 for mark, at in firsts)
-
-    escaped, of_web = has(terminal.MARKS), has(web.MARKS)
+    escaped, of_web = _ESCAPES.are_in(block), _OF_WEB.are_in(block)
     if escaped:
         block = terminal.without_escapes(bytes(block))
-    if has(_RETURN):
+    if _RETURN.are_in(block):
         block = terminal.with_line_feeds(bytes(block))
     if of_web:
         block = web.as_written(bytes(block))
-    if has(_FIELD):
+    if _FIELD.are_in(block):
         block = _MESSAGE.sub(b"", _OTHER_FIELD.sub(b"", bytes(block)))
-    if escaped or of_web or (has(_QUOTE) and has(_JSON)):
+    if escaped or of_web or _JSON.are_in(block):
         return _messages(bytes(block))
     return block
 
