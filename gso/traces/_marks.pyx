@@ -7,7 +7,7 @@ logs have least.
 """
 
 from libc.stdint cimport uint8_t
-from libc.string cimport memchr, memcmp
+from libc.string cimport memchr, memcmp, memset
 
 cdef enum:
     MOST_MARKS = 64
@@ -64,22 +64,45 @@ cdef inline uint8_t byte_of(const mark *one) noexcept nogil:
     return one.text[one.at]
 
 
+cdef void beside(const mark *marks, int n, uint8_t *before, uint8_t *after) noexcept nogil:
+    """Note which bytes stand before and after those by which the marks are found."""
+    cdef const mark *one
+    cdef int k
+    memset(before, 0, 256)
+    memset(after, 0, 256)
+    for k in range(n):
+        one = &marks[k]
+        if one.at:
+            before[one.text[one.at - 1]] = 1
+        else:
+            memset(before, 1, 256)
+        if one.at + 1 < one.size:
+            after[one.text[one.at + 1]] = 1
+        else:
+            memset(after, 1, 256)
+
+
 cdef bint one_is_in(
     const uint8_t *block, Py_ssize_t size, const mark *marks, int n
 ) noexcept nogil:
     """Whether one of the marks, all of which are found by the same byte, is in the block."""
+    cdef uint8_t[256] before
+    cdef uint8_t[256] after
     cdef const uint8_t *end = block + size
-    cdef const uint8_t *at = block
+    cdef const uint8_t *at = block - 1
     cdef const mark *one
     cdef int k
-    while at < end:
-        at = <const uint8_t *>memchr(at, byte_of(&marks[0]), end - at)
+    beside(marks, n, before, after)
+    while at + 1 < end:
+        at = <const uint8_t *>memchr(at + 1, byte_of(&marks[0]), end - at - 1)
         if at is NULL:
             return False
+        if at > block and not before[at[-1]] or at + 1 < end and not after[at[1]]:
+            continue
         for k in range(n):
             one = &marks[k]
-            if (at - block >= one.at and end - at >= one.size - one.at
-                    and memcmp(at - one.at, one.text, one.size) == 0):
+            if at - block < one.at or end - at < one.size - one.at:
+                continue
+            if at[-one.at] == one.text[0] and memcmp(at - one.at, one.text, one.size) == 0:
                 return True
-        at += 1
     return False
