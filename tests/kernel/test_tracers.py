@@ -9,8 +9,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from gso.kernel.guest.addresses import VIP, worker_end
-from gso.kernel.scenarios.registry import SCENARIOS
 
 import gso
 import tracers
@@ -24,27 +22,6 @@ SEND = f"send {SCENARIO} bulk > /dev/null"
 WATCH = f"{shlex.quote(sys.executable)} -m gso watch"
 SIGNALS = ("INT", "TERM")
 
-(SENT,) = (one for one in SCENARIOS if one.name == SCENARIO)
-COMES_IN = {
-    "device": "d0",
-    "netns": "director",
-    "host": VIP[SENT.inner],
-    "port": str(SENT.service_port),
-}
-GOES_OUT = {
-    **COMES_IN,
-    "device": "up0",
-    "host": worker_end(SENT.outer, SENT.number),
-    "port": str(SENT.tunnel_port),
-}
-OTHERS = {"device": "w1", "netns": "client", "host": "192.0.2.254", "port": "9"}
-"""One of them in the place of a filter that fits: all must hold, so nothing is left."""
-FILTERS = {
-    "comes-in": COMES_IN,
-    "goes-out": GOES_OUT,
-    **{f"other-{name}": {**COMES_IN, name: other} for name, other in OTHERS.items()},
-}
-
 pytestmark = [pytest.mark.vm, pytest.mark.xdist_group("tracers")]
 
 
@@ -53,8 +30,7 @@ def shown(test_bed, bpftrace, perf, tmp_path_factory):  # noqa: ARG001
     """Run all scripts of this file in one VM with the fault; return the files that they show."""
     folder = tmp_path_factory.mktemp("tracers")
     watching = "".join(map(watch, SIGNALS))
-    script = watching + watch_filtered() + WATCH_REFUSES
-    script += record(advice(folder)) + dump(build_dumper(None, folder))
+    script = watching + WATCH_REFUSES + record(advice(folder)) + dump(build_dumper(None, folder))
     machine = ("--unpatched", "--only", SCENARIO, "--timeout", "2700", *tracers.shown(folder))
     done = gso_kernel(folder, "shell", *machine, "--command", HELPERS + script, timeout=3000)
     assert done.status == 0, done.out + done.err
@@ -104,39 +80,6 @@ echo $? > status-{sign}
 none_attached > left-{sign}
 pidof bpftrace >> left-{sign}
 for file in early told status left; do show $file-{sign}; done
-"""
-
-
-def watch_filtered() -> str:
-    """Watch with each choice of filters at once, while the same packets pass."""
-    begun = "".join(
-        f"""
-{WATCH} {" ".join(f"--{name} {value}" for name, value in chosen.items())} \\
-    --json > told-{which} 2> said-{which} &
-echo $! > pid-{which}
-echo "{which}: starts after $(cut -d' ' -f1 /proc/uptime) s, with $(kprobes) kprobes"
-attached $(({number} * $(cat probes)))
-"""
-        for number, (which, chosen) in enumerate(FILTERS.items(), 1)
-    )
-    ended = "".join(
-        f"""
-kill -INT $(cat pid-{which})
-wait $(cat pid-{which})
-echo $? > status-{which}
-for file in told status said; do show $file-{which}; done
-"""
-        for which in FILTERS
-    )
-    return f"""
-{WATCH} --print-program | grep -c ^k > probes
-{begun}
-sleep 5  # what comes after the kprobes in the program
-{SEND}
-wait_until grep -q tnl_hlen said-comes-in
-wait_until grep -q tnl_hlen said-goes-out
-{ended}
-none_attached
 """
 
 
@@ -194,28 +137,6 @@ def test_watch_reports_packets_of_a_live_kernel(shown, sign):
     assert found["dropped"] > 0
     assert found["drop"]["place"] == "validate_xmit_skb"
     assert found["results"]["skb_udp_tunnel_segment"] == -22
-
-
-@pytest.mark.parametrize(
-    ("which", "function"),
-    [("comes-in", "ip_vs_tunnel_xmit"), ("goes-out", "__dev_queue_xmit")],
-)
-def test_watch_reports_the_packets_that_all_filters_fit(shown, which, function):
-    """A packet that fits where it is first seen is followed to its end, on whichever device."""
-    assert shown[f"status-{which}"].strip() == "1"
-    found = json.loads(shown[f"told-{which}"])["logs"][0]["findings"][0]
-    assert found["fields"]["tnl_hlen"] == -2
-    assert found["function"] == function
-    assert found["results"]["skb_udp_tunnel_segment"] == -22
-    assert found["drop"]["place"] == "validate_xmit_skb"
-
-
-@pytest.mark.parametrize("other", OTHERS)
-def test_watch_reports_no_packet_that_one_filter_does_not_fit(shown, other):
-    assert shown[f"status-other-{other}"].strip() == "2"
-    (log,) = json.loads(shown[f"told-other-{other}"])["logs"]
-    assert log["findings"] == []
-    assert log["events"] == 0
 
 
 def test_watch_says_what_it_lacks(shown):
