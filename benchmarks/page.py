@@ -409,16 +409,16 @@ def readme(results: Results) -> str:
     return "\n".join([f"{about}{quick}", "", *markdown_table(Table(head, rows))])
 
 
-def replace_table(text: str, table: str) -> str:
+def replace_table(text: str, table: str, begin: str = BEGIN, end: str = END) -> str:
     """Put the table between the marks of a page.
 
     Raises:
         ValueError: the page has no marks, or more than one pair.
     """
-    if text.count(BEGIN) != 1 or text.count(END) != 1:
-        raise ValueError(f"it needs one line {BEGIN!r} and one {END!r}")
-    before, rest = text.split(BEGIN)
-    return f"{before}{BEGIN}\n\n{table}\n\n{END}{rest.split(END)[1]}"
+    if text.count(begin) != 1 or text.count(end) != 1:
+        raise ValueError(f"it needs one line {begin!r} and one {end!r}")
+    before, rest = text.split(begin)
+    return f"{before}{begin}\n\n{table}\n\n{end}{rest.split(end)[1]}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

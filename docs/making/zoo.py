@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from making.markdown import code, plain, table
+from page import replace_table
 
 ROOT = Path(__file__).resolve().parents[2]
 KEPT = ROOT / "docs/zoo.json"
@@ -59,15 +60,8 @@ def read() -> Kept:
 
 
 def placed(text: str, shown: str) -> str:
-    """Return the text with a table between its marks.
-
-    Raises:
-        ValueError: it has not one of each mark.
-    """
-    if text.count(BEGIN) != 1 or text.count(END) != 1:
-        raise ValueError(f"it needs one line {BEGIN!r} and one {END!r}")
-    before, rest = text.split(BEGIN)
-    return f"{before}{BEGIN}\n\n{shown}\n\n{END}{rest.split(END)[1]}"
+    """Return the text with a table between the marks of the zoo's; ValueError if it lacks them."""
+    return replace_table(text, shown, BEGIN, END)
 
 
 def main(paths: Sequence[str]) -> int:

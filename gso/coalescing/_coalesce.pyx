@@ -2,7 +2,8 @@
 # cython: initializedcheck=False, embedsignature=False
 """Merging of segments into super-packets as the Linux kernel's software GRO does it.
 
-One pass decides which frames are merged (_gro), a second one copies.
+One pass decides which frames are merged (_gro), and writes them while they come in the order of the
+output; otherwise a second one copies.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING

@@ -676,7 +676,6 @@ cdef bint continues_run(
 
 # ---- all frames ------------------------------------------------------------------------------
 
-
 cdef bint is_ip_in_ip(const headers *h) noexcept nogil:
     """Whether the inner IP header follows the outer one directly, or in FOU or GUE.
 
