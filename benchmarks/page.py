@@ -42,6 +42,7 @@ HEADLINES = [
     ("VXLAN IPv4, 44 x 1448", "coalesce", "DPDK, chained", None),
     ("VXLAN IPv4, 44 x 1448", "coalesce", "DPDK, finished", 1),
     ("plain IPv4, 44 x 1448", "coalesce", "wireguard-go", 1),
+    ("plain IPv4, 44 x 1448", "coalesce", "kernel's GRO through TUN", 1),
     ("64 bytes, a batch, hot", "checksum_batch", "DPDK rte_raw_cksum", 1),
     ("1448 bytes, a batch, hot", "checksum_batch", "read and add", 0.9),
     ("9000 bytes, a batch, hot", "checksum_batch", "read and add", 0.9),

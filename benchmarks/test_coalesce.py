@@ -23,6 +23,7 @@ AREA = "coalescing"
 MEMCPY = "copies the payload only: no headers, no checksums"
 MANY = [size for size in SIZES if size != cases.INCIDENT]
 IPV4_CHECK, TCP_CHECK, UDP_CHECK, TCP_FLAGS, ACK = 10, 16, 6, 13, 0x10
+TTL, HOP_LIMIT = 8, 7
 
 
 @pytest.fixture(params=MANY)
@@ -119,3 +120,31 @@ def test_wireguard(contest: Contest, version: int, size: str, tmp_path: Path) ->
     how = "handleGRO of its tun package, called through go:linkname"
     contest(AREA, named.name, ours(segments, "raw"), wireguard, how=how)
     program.close()
+
+
+ROUTED = "does more: a system call and a copy a packet, routing and queueing"
+
+
+@pytest.mark.parametrize("version", VERSIONS, ids="IPv{}".format)
+def test_kernel(contest: Contest, version: int, size: str, tmp_path: Path) -> None:
+    """Packets come in at a TUN device with IFF_NAPI, so that the kernel's GRO gets them."""
+    named = cases.case("plain", version, size)
+    case = named.without_ethernet()
+    segments = segments_of(case, "raw")
+    program, theirs = native.kernel_merger(case, segments, tmp_path)
+    expected = a_hop_on(merged(segments, case, "raw"), version)
+    assert [without_checksums(one, case) for one in theirs] == [expected]
+    kernel = program.contestant(
+        "kernel's GRO through TUN", "merged", items=len(segments), unit="segment",
+        leaves_out=ROUTED,
+    )  # fmt: skip
+    apart = min(program.seconds("apart", 100) for _ in range(5)) / len(segments)
+    how = f"the way without GRO takes it {apart * 1e9:.0f} ns a segment"
+    contest(AREA, named.name, ours(segments, "raw"), kernel, how=how)
+    program.close()
+
+
+def a_hop_on(packet: bytes, version: int) -> bytes:
+    """The packet after a router, but for its checksum."""
+    at = TTL if version == 4 else HOP_LIMIT
+    return packet[:at] + bytes([packet[at] - 1]) + packet[at + 1 :]

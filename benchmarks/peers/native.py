@@ -130,10 +130,9 @@ def _wireguard() -> Path:
 _DEVICES = """
 set -e
 ip link set lo up
-for name in in out; do
-  ip tuntap add dev $name mode tun vnet_hdr
-  ip link set $name mtu 65000 up
-done
+ip tuntap add dev in mode tun $IN_FLAGS
+ip tuntap add dev out mode tun vnet_hdr
+for name in in out; do ip link set $name mtu 65000 addrgenmode none up; done
 for f in /proc/sys/net/ipv4/conf/*/rp_filter; do echo 0 > $f; done
 echo 1 > /proc/sys/net/ipv4/ip_forward
 echo 1 > /proc/sys/net/ipv6/conf/all/forwarding
@@ -177,22 +176,43 @@ def kernel_segmenter(case: Case, folder: Path) -> tuple[Program, list[bytes]]:
 
     `case` is without Ethernet and tunnel headers, which the kernel's own devices add.
     """
-    program = _compiled("tun")
-    if os.geteuid() or not Path("/dev/net/tun").exists():
-        pytest.skip("the kernel's segmentation needs root and /dev/net/tun")
     inner = case.frame[case.ips[-1] :]
     source, target = folder / "packet", folder / "segments"
     source.write_bytes(_with_pseudo_sum(inner, case))
     headers, tcp = case.headers - case.ips[-1], case.tcp - case.ips[-1]
     gso_type = 1 if case.version == 4 else 4
-    command = f'exec "$0" in out "{source}" {gso_type} {case.mss} {headers} {tcp} "{target}"'
+    told = [source, gso_type, case.mss, headers, tcp, target]
+    return _routed("tun", "IN_FLAGS=vnet_hdr\n" + _setup(case), told), saved_segments(target)
+
+
+# What is merged waits for more as long as this (nanoseconds): longer than a round.
+_HOLD = """
+mount -t sysfs none /sys
+echo 100000000 > /sys/class/net/in/gro_flush_timeout
+"""
+
+
+def kernel_merger(
+    case: Case, packets: Sequence[bytes], folder: Path
+) -> tuple[Program, list[bytes]]:
+    """The running kernel's GRO before a route from TUN to TUN, and what it merges packets into."""
+    source, target = folder / "packets", folder / "merged"
+    save_packets(source, packets)
+    return _routed("tun_gro", _setup(case) + _HOLD, [source, target]), saved_segments(target)
+
+
+def _routed(name: str, setup: str, told: Sequence[object]) -> Program:
+    """The program between the devices `in` and `out` of a namespace of its own."""
+    program = _compiled(name)
+    if os.geteuid() or not Path("/dev/net/tun").exists():
+        pytest.skip("the kernel as a peer needs root and /dev/net/tun")
+    shell = ["unshare", "-n", "-m", "sh", "-c", f'{setup}\nexec "$0" in out "$@"']
     try:
-        running = Program(["unshare", "-n", "sh", "-c", f"{_setup(case)}\n{command}", program])
+        return Program([*shell, program, *map(str, told)])
     except RuntimeError as error:
         if "Unknown device type" in str(error) or "not supported" in str(error):
-            pytest.skip(f"the running kernel has no devices for {case.kind}")
+            pytest.skip("the running kernel has not all devices that this needs")
         raise
-    return running, saved_segments(target)
 
 
 def _with_pseudo_sum(packet: bytes, case: Case) -> bytes:
