@@ -7,6 +7,7 @@ from gso.headers._walk cimport headers, link_layer, port_list
 cdef enum:
     NO_SLOT = -1
     RUN_HEADERS = 192       # bytes of headers that a run may have
+    RUN_IDS = 2             # IPv4 headers: encap_mark allows one tunnel
 
 # A packet of the output: one frame, or several merged
 cdef struct packet:
@@ -22,6 +23,12 @@ cdef struct packet:
     uint8_t flags           # TCP: FIN and PSH of the last segment
     uint16_t link           # length of the link's header
 
+# An IPv4 header whose ID counts up
+cdef struct run_id:
+    int32_t at
+    uint16_t base           # ID of the first frame
+    uint64_t sum            # of the header without ID and checksum
+
 # A packet that may still take up frames
 cdef struct held_packet:
     headers h
@@ -31,9 +38,15 @@ cdef struct held_packet:
     int32_t older
     int32_t newer
     uint32_t fixed_id       # bits of gso_type for IPv4 IDs that stay the same
+    int32_t most            # frames
+    int64_t room            # payload is shorter than this
     # A run: frames of one size whose headers differ in what counts up, and in checksums
     int32_t run             # bytes of their headers; 0: there is none
-    uint8_t[RUN_HEADERS] head   # those of the first frame
+    int32_t ids
+    run_id[RUN_IDS] id
+    uint32_t seq            # of the first frame
+    uint64_t sum            # of TCP's pseudo header, and of its header without what changes
+    uint8_t[RUN_HEADERS] head   # those of a frame, with 0 for what changes
     uint8_t[RUN_HEADERS] same   # 0xff for each byte that they share, 0 for the others
 
 # The arguments of a call, and its memory

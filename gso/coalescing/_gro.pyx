@@ -11,11 +11,11 @@ Beyond the kernel's rules, frames are not merged that segmentation would not giv
 byte.
 """
 
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport INT32_MAX, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy, memset
 
 from gso.buffers._bytes cimport get16, load16
-from gso.buffers._checksum cimport fold, length_sum, short_sum, simd, sum_at
+from gso.buffers._checksum cimport fold, length_sum, ntohl, ntohs, short_sum, simd, sum_at
 from gso.headers._kernel cimport (
     KERNEL_ACCECN_GRO, KERNEL_LISTS_OF_UDP, KERNEL_NO_JUMBO, KERNEL_SHORT_IPV4,
     KERNEL_TWO_FIXED_IDS,
@@ -384,28 +384,31 @@ cdef bint transport_continues(
     return sequence(x) == <uint32_t>(sequence(y) + to.length)
 
 
-cdef bint fits(
-    const gro_state *j, const headers *h, const packet *to, int64_t payload
-) noexcept nogil:
-    """Whether the payload fits, counted from the device's network header (skb_gro_receive)."""
-    cdef int64_t link = link_end(j.link, h)
-    cdef int64_t length = h.payload - link + to.length + payload
-    if is_listed(j, h):
-        # skb_gro_receive_list counts the headers of the frame that comes too
-        return to.count < UDP_GRO_CNT_MAX and length + h.payload - link < GRO_LEGACY_MAX_SIZE
-    if length >= (j.max_size if h.outer_version == 6 and h.network_header == link
-                  else j.ipv4_max_size):
-        return False
-    if length < GRO_LEGACY_MAX_SIZE:
-        return True
+cdef int64_t too_long(const gro_state *j, const headers *h) noexcept nogil:
+    """The length, from the device's network header on, that no packet has (skb_gro_receive)."""
+    cdef int64_t link = link_end(j.link, h), most = j.ipv4_max_size
+    if h.outer_version == 6 and h.network_header == link:
+        most = j.max_size
+    if most <= GRO_LEGACY_MAX_SIZE or may_be_jumbo(j, h, h.network_header == link):
+        return most
+    return GRO_LEGACY_MAX_SIZE
+
+
+cdef bint may_be_jumbo(const gro_state *j, const headers *h, bint on_link) noexcept nogil:
+    """Whether a packet with these headers can be BIG TCP."""
     if j.kernel & KERNEL_NO_JUMBO:
         return h.l4 == IPPROTO_TCP
-    if h.l4 != IPPROTO_TCP or h.n > 1 or h.steps & 1 << STEP_GRE or h.network_header != link:
+    if h.l4 != IPPROTO_TCP or h.n > 1 or h.steps & 1 << STEP_GRE or not on_link:
         return False
     if h.inner_version == 4:
         return not j.kernel & KERNEL_SHORT_IPV4
     # Segmentation takes the jumbo header out only right before TCP
     return h.l4_header == h.ip_header + IPV6_HLEN
+
+
+cdef inline bint fits(const held_packet *one, const packet *to, int64_t payload) noexcept nogil:
+    """Whether the payload of one more frame fits."""
+    return to.length + payload < one.room and to.count < one.most
 
 
 # ---- the held packets -----------------------------------------------------------------------
@@ -503,6 +506,7 @@ cdef void hold(gro_state *j, const frame *f, int64_t number) noexcept nogil:
     one.h = f.h
     one.hash = f.hash
     one.packet = number
+    set_limits(j, one)
     one.fixed_id = 0
     one.run = 0
     one.next_in_bucket = bucket[0]
@@ -514,6 +518,18 @@ cdef void hold(gro_state *j, const frame *f, int64_t number) noexcept nogil:
     else:
         j.oldest = slot
     j.newest = slot
+
+
+cdef void set_limits(const gro_state *j, held_packet *one) noexcept nogil:
+    """Note how much the packet can take up."""
+    cdef int64_t before = one.h.payload - link_end(j.link, &one.h)
+    if is_listed(j, &one.h):
+        # skb_gro_receive_list counts the headers of the frame that comes too
+        one.room = GRO_LEGACY_MAX_SIZE - 2 * before
+        one.most = UDP_GRO_CNT_MAX
+    else:
+        one.room = too_long(j, &one.h) - before
+        one.most = INT32_MAX
 
 
 cdef inline void take(gro_state *j, packet *to, uint64_t total, int64_t n) noexcept nogil:
@@ -530,7 +546,7 @@ cdef bint join(gro_state *j, int32_t slot, const frame *f) noexcept nogil:
     cdef const uint8_t *th = f.copy.p + f.h.l4_header
     cdef bint last
     if (
-        f.h.payload != one.h.payload or not fits(j, &f.h, to, f.payload)
+        f.h.payload != one.h.payload or not fits(one, to, f.payload)
         or not transport_continues(j, &f.h, f.copy.p, first, to, f.payload)
         or not network_continues(j, one, f.copy.p, first, to.count)
     ):
@@ -556,79 +572,91 @@ cdef bint join(gro_state *j, int32_t slot, const frame *f) noexcept nogil:
     else:
         j.last = slot
         if to.count == 2:
-            begin_run(j, one, first)
+            begin_run(j, one, f, to)
     return True
 
 
 # ---- runs: most frames are like the one before them ------------------------------------------
 
-cdef void begin_run(const gro_state *j, held_packet *one, const uint8_t *first) noexcept nogil:
-    """Note what the headers of the frames that may follow share with those of the first one."""
+cdef void begin_run(
+    const gro_state *j, held_packet *one, const frame *f, const packet *to
+) noexcept nogil:
+    """Note what the headers of the frames that may follow share with this one's.
+
+    It is the second of its packet, and as long as the first.
+    """
     cdef const headers *h = &one.h
-    cdef const uint8_t *head
-    cdef uint8_t *same
+    cdef uint8_t *head = one.head
+    cdef uint8_t *same = one.same
+    cdef run_id *counting
     cdef int k
-    if h.l4 != IPPROTO_TCP or h.payload > RUN_HEADERS or one.fixed_id or is_listed(j, h):
+    if h.l4 != IPPROTO_TCP or h.payload > RUN_HEADERS or is_listed(j, h):
         return
-    memset(one.head, 0, RUN_HEADERS)
-    memcpy(one.head, first, h.payload)
-    if one.head[h.l4_header + TCP_FLAGS] & TCPHDR_CWR:
+    if one.fixed_id or h.remcsum or f.copy.p[h.l4_header + TCP_FLAGS] & TCPHDR_CWR:
         return
-    memset(one.same, 0, RUN_HEADERS)
-    memset(one.same, 0xff, h.payload)
+    memcpy(head, f.copy.p, h.payload)
+    memset(same, 0xff, h.payload)
+    one.ids = 0
     for k in range(h.n):
-        head = one.head + h.layers[k].offset
-        same = one.same + h.layers[k].offset
         if h.layers[k].kind == LAYER_IPV4:
-            memset(same + IPV4_ID, 0, 2)
-            memset(same + IPV4_CHECK, 0, 2)
-        elif h.layers[k].kind == LAYER_UDP and load16(head + UDP_CHECK):
-            memset(same + UDP_CHECK, 0, 2)
-        elif h.layers[k].kind == LAYER_GRE:
-            memset(same + GRE_CHECK, 0, 2)
-    same = one.same + h.l4_header
-    memset(same + TCP_SEQ, 0, 4)
-    memset(same + TCP_CHECK, 0, 2)
+            counting = &one.id[one.ids]
+            counting.at = h.layers[k].offset
+            counting.base = <uint16_t>(get16(head + counting.at + IPV4_ID) - (to.count - 1))
+            changes(one, counting.at + IPV4_ID, 2)
+            changes(one, counting.at + IPV4_CHECK, 2)
+            counting.sum = short_sum(head + counting.at, IPV4_HLEN)
+            one.ids += 1
+    one.seq = sequence(head + h.l4_header) - <uint32_t>(to.length - to.gso_size)
+    changes(one, h.l4_header + TCP_SEQ, 4)
+    changes(one, h.l4_header + TCP_CHECK, 2)
+    one.sum = (
+        pseudo_sum(head + h.ip_header, h.inner_version == 4, IPPROTO_TCP)
+        + length_sum(f.size - h.l4_header) + short_sum(head + h.l4_header, h.payload - h.l4_header))
     one.run = h.payload
 
 
-cdef bint alike(
+cdef inline void changes(held_packet *one, Py_ssize_t at, Py_ssize_t n) noexcept nogil:
+    """Note a field that is not the same in each frame of a run."""
+    memset(one.head + at, 0, n)
+    memset(one.same + at, 0, n)
+
+
+cdef inline bint alike(
     const uint8_t *a, const uint8_t *b, const uint8_t *same, Py_ssize_t n
 ) noexcept nogil:
-    """Whether the bytes that `same` marks are equal; all three have whole words up to `n`."""
-    cdef uint64_t x, y, mask, differ = 0
+    """Whether the bytes that `same` marks are equal; there are 8 of them or more."""
+    cdef uint64_t differ = unlike(a + n - 8, b + n - 8, same + n - 8)
     cdef Py_ssize_t k
-    for k in range(0, n, 8):
-        memcpy(&x, a + k, 8)
-        memcpy(&y, b + k, 8)
-        memcpy(&mask, same + k, 8)
-        differ |= (x ^ y) & mask
+    for k in range(0, n - 8, 8):
+        differ |= unlike(a + k, b + k, same + k)
     return differ == 0
 
 
-cdef bint counts_up(const held_packet *one, const uint8_t *a, const packet *to) noexcept nogil:
-    """Whether IDs and sequence number at `a` count up from the first frame's.
+cdef inline uint64_t unlike(
+    const uint8_t *a, const uint8_t *b, const uint8_t *same
+) noexcept nogil:
+    cdef uint64_t x, y, mask
+    memcpy(&x, a, 8)
+    memcpy(&y, b, 8)
+    memcpy(&mask, same, 8)
+    return (x ^ y) & mask
 
-    IPv4 header checksums must be right, and those of UDP be there where the first frame has them.
-    """
-    cdef const headers *h = &one.h
-    cdef const uint8_t *x
-    cdef const uint8_t *y
+
+cdef inline bint counts_up(const held_packet *one, const uint8_t *p, int64_t count) noexcept nogil:
+    """Whether each IPv4 ID is the next one, and each IPv4 header's checksum right."""
+    cdef const uint8_t *head
+    cdef uint16_t ident, check
     cdef int k
-    for k in range(h.n):
-        x = a + h.layers[k].offset
-        y = one.head + h.layers[k].offset
-        if h.layers[k].kind == LAYER_IPV4:
-            if <uint16_t>(get16(x + IPV4_ID) - get16(y + IPV4_ID)) != <uint16_t>to.count:
-                return False
-            if load16(x + IPV4_CHECK) == 0xffff or fold(short_sum(x, IPV4_HLEN)) != 0xffff:
-                return False
-        elif h.layers[k].kind == LAYER_UDP:
-            if load16(y + UDP_CHECK) and not load16(x + UDP_CHECK):
-                return False
-    x = a + h.l4_header
-    y = one.head + h.l4_header
-    return sequence(x) == <uint32_t>(sequence(y) + to.length)
+    for k in range(one.ids):
+        head = p + one.id[k].at
+        ident = load16(head + IPV4_ID)
+        if ntohs(ident) != <uint16_t>(one.id[k].base + count):
+            return False
+        # Never 0xffff, which segmentation does not write either
+        check = ~fold(one.id[k].sum + ident)
+        if load16(head + IPV4_CHECK) != check:
+            return False
+    return True
 
 
 cdef bint continues_run(
@@ -636,27 +664,34 @@ cdef bint continues_run(
 ) noexcept nogil:
     """Append the frame to the packet that took up the last one, where it is like that one.
 
-    What is appended here would be by `assign_frame`, too, which judges all other frames.
+    What is appended here would be by `assign_frame`, too, which judges all other frames. With the
+    same length, and with right checksums of TCP and IPv4, what changes adds up to the same: the
+    checksums of UDP and GRE around it are right if they are as before.
     """
-    cdef uint8_t[RUN_HEADERS] head
     cdef held_packet *one
     cdef packet *to
+    cdef const uint8_t *th
     cdef uint64_t total
+    cdef uint32_t seq
+    cdef uint16_t check
     if j.last == NO_SLOT:
         return False
     one = &j.slots[j.last]
     to = &j.packets[one.packet]
-    if one.run == 0 or size != one.run + to.gso_size:
+    if one.run == 0 or size != one.run + to.gso_size or not fits(one, to, to.gso_size):
         return False
     # The first of its bucket, so that `find` would have come to no other before
     if j.buckets[one.hash & j.mask] != j.last or not same_interface(j, to.first, i):
         return False
     if j.times is not NULL and too_late(j, to.first, i):
         return False
-    memcpy(head, p, one.run)
-    if not alike(head, one.head, one.same, one.run) or not counts_up(one, head, to):
+    # Each byte of the headers is read once: it may be shared memory
+    th = p + one.h.l4_header
+    memcpy(&seq, th + TCP_SEQ, 4)
+    check = load16(th + TCP_CHECK)
+    if ntohl(seq) != <uint32_t>(one.seq + to.length) or check == 0xffff:
         return False
-    if not fits(j, &one.h, to, to.gso_size):
+    if not alike(p, one.head, one.same, one.run) or not counts_up(one, p, to.count):
         return False
     if one.packet != j.count - 1:
         j.out = NULL
@@ -664,7 +699,7 @@ cdef bint continues_run(
         total = simd.sum(p + one.run, to.gso_size)
     else:
         total = simd.copy_sum(j.out + j.filled, p + one.run, to.gso_size)
-    if not right_checksums(&one.h, head, total, size):
+    if fold(one.sum + (seq & 0xffff) + (seq >> 16) + check + fold(total)) != 0xffff:
         return False
     if j.out is not NULL:
         take(j, to, total, to.gso_size)
