@@ -24,8 +24,9 @@ _SOL_UDP, _UDP_SEGMENT = 17, 103
 _ROOM = 8 << 20  # bytes that may wait for a reader
 _SILENCE = 1.0  # seconds without a datagram after which no more is expected
 
-# Number of the exchange, of this datagram, of all datagrams up, of all datagrams down.
-_HEADER = struct.Struct("!IIII")
+# Number of the exchange (its last byte), of this datagram, of all datagrams up, of all datagrams
+# down. It is short, as datagrams of a few bytes have faults of their own.
+_HEADER = struct.Struct("!BHHH")
 # Not over 64 datagrams (UDP_MAX_SEGMENTS of old kernels), nor over what an IP packet holds.
 _MOST_AT_ONCE = 40
 
@@ -93,7 +94,7 @@ def exchange(scenario: dict[str, Any], traffic: dict[str, Any]) -> dict[str, Any
 
     ``traffic`` may say how many are handed over ``at_once``.
     """
-    number = next(_numbers)
+    number = next(_numbers) % 256
     size = traffic["datagram"]
     up, down = traffic["upload"] // size, traffic["download"] // size
     seed = f"{scenario['name']}/{traffic['name']}".encode()

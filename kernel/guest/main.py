@@ -27,6 +27,7 @@ from . import (
     topology,
 )
 from .capture import Tap
+from .counters import counted, grown
 from .datagrams import DatagramServer
 from .entries import Entries
 from .netns import device_counters, run
@@ -181,6 +182,7 @@ class Run:
         for tap in taps.values():
             tap.forget()
         before = device_counters(topology.DIRECTOR)[egress]
+        counts = counted(topology.DIRECTOR, egress, topology.WORKER)
         if traffic["datagram"]:
             result = datagrams.exchange(scenario, traffic)
             retransmits = 0
@@ -189,6 +191,7 @@ class Run:
             self.server.wait_idle()
             retransmits = self.server.retransmits
         after = device_counters(topology.DIRECTOR)[egress]
+        more = grown(counts, counted(topology.DIRECTOR, egress, topology.WORKER))
         self.probes.save(self.evidence / f"{name}.trace")
         for kind, tap in taps.items():
             frames = self.evidence / f"{name}.{kind}.frames"
@@ -199,6 +202,7 @@ class Run:
             tx_dropped=after["tx_dropped"] - before["tx_dropped"],
             tx_packets=after["tx_packets"] - before["tx_packets"],
             server_retransmits=retransmits,
+            refusals={name: more[name] for name in scenario["refusals"]},
             entries=self.entries.new(),
         )
         self.progress(stage="cell", result=result)

@@ -31,6 +31,7 @@ WORKER_END = "dn0"
 # Room for an MSS of 1448 over both IP versions (the option clamps it), and for the tunnel.
 _CLIENT_MTU, _TUNNEL_MTU = 1520, 1600
 _LARGEST_MTU = 9000
+_STREAMS = {"tcp": "-t", "sctp": "--sctp-service"}  # as ipvsadm calls them
 _PREFIX = {4: 24, 6: 64}
 _HOST = {4: 32, 6: 128}
 
@@ -219,7 +220,7 @@ def _services(scenarios: Scenarios) -> dict[str, str]:
     rules = []
     for s in scenarios:
         if s["ipvs"]:
-            protocol = "-u" if s["traffic"][0]["datagram"] else "-t"
+            protocol = "-u" if s["traffic"][0]["datagram"] else _STREAMS[s["protocol"]]
             service = f"{protocol} {_bracketed(s['target'])}:{s['service_port']}"
             server = f"{_bracketed(s['server'])}:{s['service_port']}"
             rules += [f"-A {service} -s mh", f"-a {service} -r {server} {s['ipvs']}"]

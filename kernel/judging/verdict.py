@@ -9,6 +9,7 @@ from enum import Enum
 from typing import Any
 
 from gso.kernel.errors import TestBedError
+from gso.kernel.guest.complaints import COUNTED
 from gso.kernel.judging.evidence import Cell
 from gso.kernel.judging.wire_check import Explanation
 from gso.kernel.scenarios import Role, Scenario, Traffic
@@ -69,7 +70,11 @@ class Judged:
 
 def judge(scenario: Scenario, traffic: Traffic, cell: Cell, wire: Explanation) -> Judged:
     """Find what went wrong. Retransmits alone are no fault: the traffic's fate decides."""
-    problems = [*_traffic_problems(cell), *_segmentation_problems(scenario, cell, wire)]
+    problems = [
+        *_traffic_problems(cell),
+        *_refusals(scenario, cell),
+        *_segmentation_problems(scenario, cell, wire),
+    ]
     return Judged(traffic, cell, wire, tuple(problems), _exercised(scenario, traffic, cell, wire))
 
 
@@ -91,6 +96,14 @@ def _traffic_problems(cell: Cell) -> Iterator[str]:
         yield f"{result['tx_dropped'] - cell.segmentation_drops} other transmit drops"
 
 
+def _refusals(scenario: Scenario, cell: Cell) -> Iterator[str]:
+    """Tell what the receiver refused: retransmits hide it from the traffic."""
+    counted = cell.result.get("refusals", {})
+    for name in scenario.refusals:
+        if count := counted.get(name, 0):
+            yield f"{count} {COUNTED[name]}"
+
+
 def _segmentation_problems(scenario: Scenario, cell: Cell, wire: Explanation) -> Iterator[str]:
     wrong = [length for length in cell.tnl_hlen if length != scenario.tnl_hlen]
     if wrong and scenario.tnl_hlen is not None:
@@ -109,7 +122,7 @@ def _exercised(scenario: Scenario, traffic: Traffic, cell: Cell, wire: Explanati
     if not traffic.segmented:
         return True
     met = scenario.segmenter is None or bool(cell.trace.at(scenario.segmenter))
-    return met and wire.super_packets > 0
+    return met and (wire.super_packets > 0 or not scenario.shown)
 
 
 def outcome(cells: list[Judged]) -> Outcome:

@@ -82,7 +82,7 @@ _EXCHANGE: dict[str, _Form] = {
     "seconds": _any(int, float),
 }
 _FORMS: dict[str, _Form] = {
-    "result": _fields(_EXCHANGE, {"entries": _counts, "refused": _truth}),
+    "result": _fields(_EXCHANGE, {"entries": _counts, "refusals": _counts, "refused": _truth}),
     "watched": _each(_fields({"symbols": _texts_in_order, "why": _text}, {})),
     "entries": _counts,
     "ok": _truth,

@@ -79,6 +79,11 @@ class Scenario:
     faulty_tnl_hlen: int | None = None
     """The length it finds with the fault."""
 
+    protocol: Literal["tcp", "sctp"] = "tcp"
+    """What its streams are; traffic that has datagrams is UDP whatever it says."""
+    refusals: tuple[str, ...] = ()
+    """Counters of the receiver, of :data:`gso.kernel.guest.complaints.COUNTED`, that must stand."""
+
     ipvs: str | None = None
     """How IPVS forwards, as options of ``ipvsadm -a``; ``None``: plain routing."""
     from_director: bool = False
@@ -115,6 +120,11 @@ class Scenario:
     def matches(self, word: str) -> bool:
         """Say whether a name, a glob of names, or a group takes it."""
         return word in self.groups or fnmatchcase(self.name, word)
+
+    @property
+    def shown(self) -> bool:
+        """Whether a packet socket shows its super-packets: it has no name for those of SCTP."""
+        return self.protocol != "sctp"
 
     @property
     def tunnel_ports(self) -> dict[int, gso.Tunnel]:

@@ -15,7 +15,7 @@ from gso.kernel.scenarios.faults import DEFAULT_FAULT
 from gso.kernel.scenarios.model import Role, Roles, Scenario
 
 # Names that the guest needs beside what the scenario itself says.
-_ADDRESSES = ("target", "here", "there", "server", "source")
+_ADDRESSES = ("target", "here", "there", "server", "source", "listens")
 
 _FIRST_SERVICE_PORT = 8000
 _GUE_PORT = 5501
@@ -112,7 +112,9 @@ def _names(scenario: Scenario) -> dict[str, Any]:
         "there": addresses.worker_end(outer, number),
         "server": addresses.real_server(inner, number),
         "client_ip": addresses.CLIENT_IP[inner],
-        "source": addresses.DIRECTOR_OUT[inner],
+        "source": (addresses.DIRECTOR_OUT if scenario.from_director else addresses.CLIENT_IP)[
+            inner
+        ],
         "gateway": addresses.DIRECTOR_IN[inner],
         "service_port": scenario.service_port,
         "port": scenario.tunnel_port,
@@ -122,6 +124,8 @@ def _names(scenario: Scenario) -> dict[str, Any]:
         "there_mac": addresses.MAC["dn0"],
     }
     names["target"] = addresses.VIP[inner] if scenario.ipvs else names["server"]
+    # In masquerading mode the worker has the service at an address of its own.
+    names["listens"] = names["server"] if scenario.ipvs == "-m" else names["target"]
     if scenario.ipvs and "-i " in scenario.ipvs:
         names["server"] = names["there"]
     for key in ("egress", "worker_device"):

@@ -129,6 +129,12 @@ def test_a_flood_ends(tmp_path, monkeypatch):
         heard(tmp_path, *[b'{"stage": "x"}\n'] * 100)
 
 
+def test_what_a_receiver_refused_is_counted(tmp_path):
+    heard(tmp_path, cell(refusals={"SctpChecksumErrors": 2}))
+    with pytest.raises(GuestFileError, match="no proper 'result'"):
+        heard(tmp_path, cell(refusals={"SctpChecksumErrors": "two"}))
+
+
 def values() -> st.SearchStrategy[object]:
     text = st.text("a\x1b\n", max_size=3)
     plain = st.none() | st.booleans() | st.integers() | st.floats() | text

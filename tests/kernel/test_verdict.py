@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,21 @@ def test_drops_in_segmentation_name_the_segmenters_answer():
 )
 def test_each_measure_can_fail_a_cell(result, problem):
     assert judged(**result).problems == (problem,)
+
+
+def test_what_the_receiver_refuses_fails_the_cell_where_the_scenario_counts_it():
+    counting = next(s for s in SCENARIOS if s.name == "ipvs-masq-sctp-inner4")
+    problems = judged(scenario=counting, refusals={"SctpChecksumErrors": 3}).problems
+    assert problems[0] == "3 packets of SCTP with a wrong checksum"
+    assert not any("SCTP" in one for one in judged(scenario=counting).problems)
+    # A guest that counts what nobody asked for changes nothing.
+    assert judged(refusals={"SctpChecksumErrors": 3, "nonsense": 1}).problems == ()
+
+
+def test_super_packets_that_no_packet_socket_shows_need_not_be_seen():
+    unseen = Explanation(0, 0, 0, False, ())
+    assert judged(scenario=replace(FAULT, protocol="sctp"), wire=unseen).exercised
+    assert not judged(wire=unseen).exercised
 
 
 def test_a_single_differing_byte_on_the_wire_fails_the_cell():
