@@ -34,18 +34,19 @@ _SLOT_HEADER = struct.Struct("=IIIHHIIHH")
 class Tap:
     """A ring of frames from the receive side of one device.
 
-    ``datagrams``: read super-packets of UDP. Before 6.2 a virtio_net_hdr could not describe them
-    (e9dc9ee56bf5 "linux/virtio_net.h: Support USO offload in vnet header"), and the kernel drops
-    such a packet on its way to a socket that wants the header. So the header is written here.
+    ``bare``: without a virtio_net_hdr, which has no word for super-packets of SCTP, nor, before
+    6.2, for those of UDP (e9dc9ee56bf5 "linux/virtio_net.h: Support USO offload in vnet header"):
+    the kernel drops such a packet on its way to a socket that wants the header. So the header
+    is written here.
     """
 
-    def __init__(self, namespace: str, device: str, *, datagrams: bool = False) -> None:
+    def __init__(self, namespace: str, device: str, *, bare: bool = False) -> None:
         with inside(namespace):
             self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
         self._next = 0
-        self._header = 0 if datagrams else VIRTIO_NET_HDR.size
+        self._header = 0 if bare else VIRTIO_NET_HDR.size
         self._socket.setsockopt(_SOL_PACKET, _PACKET_VERSION, _TPACKET_V2)
-        self._socket.setsockopt(_SOL_PACKET, _PACKET_VNET_HDR, int(not datagrams))
+        self._socket.setsockopt(_SOL_PACKET, _PACKET_VNET_HDR, int(not bare))
         self._socket.setsockopt(_SOL_PACKET, _PACKET_IGNORE_OUTGOING, 1)
         ring = struct.pack("=IIII", _SLOT_SIZE, _SLOTS, _SLOT_SIZE, _SLOTS)
         self._socket.setsockopt(_SOL_PACKET, _PACKET_RX_RING, ring)
@@ -104,7 +105,7 @@ class Tap:
     @staticmethod
     def _described(frame: bytes, datagram: int) -> bytes:
         # No headers here are as long as a datagram's payload is.
-        super_packet = len(frame) > 2 * datagram
+        super_packet = 0 < 2 * datagram < len(frame)
         kind, size = (GSO_UDP_L4, datagram) if super_packet else (0, 0)
         return VIRTIO_NET_HDR.pack(0, kind, 0, size, 0, 0)
 

@@ -81,7 +81,7 @@ class _Devices:
             # The sockets of tunnels over IPv6 need it
             Path("/proc/sys/net/ipv6/conf/lo/disable_ipv6").write_text("0")
             Path("/proc/sys/net/ipv6/conf/default/disable_ipv6").write_text("0")
-        self._seen = Tap(_NAMESPACE, "mir0", datagrams=True)
+        self._seen = Tap(_NAMESPACE, "mir0", bare=True)
         _run_first()
         self._trace()
 

@@ -184,8 +184,8 @@ class _Sender:
         self._socket.setsockopt(_SOL_PACKET, _PACKET_VNET_HDR, 1)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 22)
         # Without virtio_net_hdr: it cannot describe all that is seen.
-        self._super = Tap(_NAMESPACE, "mir0", datagrams=True)
-        self._wire = Tap(_NAMESPACE, "wire1", datagrams=True)
+        self._super = Tap(_NAMESPACE, "mir0", bare=True)
+        self._wire = Tap(_NAMESPACE, "wire1", bare=True)
         self._notes = _Notes()
 
     def send_all(self, packets: Path, notes: Any) -> Iterator[bytes]:

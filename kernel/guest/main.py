@@ -137,7 +137,7 @@ class Run:
         udp = [s for s in scenarios if _is_udp(s)]
         self.server = Server(tcp, self.plan["timeout"])
         self.datagram_server = DatagramServer(udp)
-        self.taps = {is_udp: _taps(is_udp) for is_udp in {_is_udp(s) for s in scenarios}}
+        self.taps = {bare: _taps(bare) for bare in {_bare(s) for s in scenarios}}
 
     def cells(self, scenario: dict[str, Any]) -> None:
         """Measure all traffic of a scenario, with what it changes changed for that time."""
@@ -145,12 +145,12 @@ class Run:
             for traffic in scenario["traffic"]:
                 self.refused_cell(scenario, traffic)
             return
-        taps: dict[str, Tap | Wire] = {**self.taps[_is_udp(scenario)], "wire": self.wire}
+        taps: dict[str, Tap | Wire] = {**self.taps[_bare(scenario)], "wire": self.wire}
         far = None
         device = scenario["worker_device"]
         if not device.startswith(topology.WORKER_END):
             # A device of its own instead of the wire: what arrives there is what was sent.
-            far = taps["wire"] = Tap(topology.WORKER, device, datagrams=_is_udp(scenario))
+            far = taps["wire"] = Tap(topology.WORKER, device, bare=_bare(scenario))
         with ExitStack() as undo:
             for change in scenario["during"]:
                 topology.change(change["machine"], change["do"])
@@ -212,10 +212,15 @@ def _is_udp(scenario: dict[str, Any]) -> bool:
     return bool(scenario["traffic"][0]["datagram"])
 
 
-def _taps(is_udp: bool) -> dict[str, Tap]:
+def _bare(scenario: dict[str, Any]) -> bool:
+    """Whether a virtio_net_hdr may have no word for its super-packets."""
+    return _is_udp(scenario) or scenario["protocol"] == "sctp"
+
+
+def _taps(bare: bool) -> dict[str, Tap]:
     return {
-        "ingress": Tap(topology.DIRECTOR, topology.INGRESS, datagrams=is_udp),
-        "mirror": Tap(topology.DIRECTOR, topology.MIRROR, datagrams=is_udp),
+        "ingress": Tap(topology.DIRECTOR, topology.INGRESS, bare=bare),
+        "mirror": Tap(topology.DIRECTOR, topology.MIRROR, bare=bare),
     }
 
 

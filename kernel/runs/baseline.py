@@ -10,11 +10,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from gso.kernel.errors import TestBedError
+from gso.kernel.paths import patches_folder
 from gso.kernel.scenarios import DEFAULT_FAULT, FAULTS, Fault, Roles, Scenario, named, select
 from gso.kernel.scenarios.reach import scenarios_of
 from gso.kernel.trees import functions, patches
 from gso.kernel.trees.functions import Function
-from gso.kernel.trees.patches import Patch, PatchError, Pristine, Variants
+from gso.kernel.trees.patches import Patch, PatchError, Pristine, Variants, read_series
 from gso.kernel.trees.targets import Target
 
 
@@ -108,7 +109,9 @@ def _choose(pristine: Pristine, series: Sequence[Patch], asked: Asked) -> _Choic
         fault = named(asked.fault)
         return _as_is(pristine, series, fault) if asked.as_is else _without(pristine, series, fault)
     touched = {name for patch in series for name in patch.touched}
-    candidates = [fault for fault in FAULTS if touched.intersection(fault.files)]
+    near = [fault for fault in FAULTS if touched.intersection(fault.files)]
+    # Faults can share a function; whose own patch it is, is known.
+    candidates = [fault for fault in near if _its_own(fault, series)] or near
     if not asked.as_is:
         found = [c for fault in candidates if (c := _try_without(pristine, series, fault))]
         if best := _best(found):
@@ -125,6 +128,13 @@ def _in_every_form(patch: Patch) -> Patch:
             if patch.text == fix.text:
                 return fix
     return patch
+
+
+def _its_own(fault: Fault, series: Sequence[Patch]) -> bool:
+    """Say whether one of the series is a form of the fault's fix, or does less than it."""
+    incomplete = [patches_folder() / one.patch for one in fault.incomplete]
+    own = {patch.text for path in (*fault.patch_paths, *incomplete) for patch in read_series(path)}
+    return any(patch.text in own for patch in series)
 
 
 def _without(pristine: Pristine, series: Sequence[Patch], fault: Fault) -> _Choice:

@@ -28,7 +28,7 @@ _IP_TUNNELS = ("ipip", "sit", "ip6tnl", "gre-*-nocsum", "gretap-*-nocsum")
 REACH = (
     Reach(
         ("net/netfilter/ipvs/*",),
-        ("ipvs-gue", "ipvs-gre", "ipvs-ipip", "ipvs-mtu", "fou-direct-routing"),
+        ("ipvs-gue", "ipvs-gre", "ipvs-ipip", "ipvs-mtu", "fou-direct-routing", "ipvs-masq*"),
     ),
     Reach(("drivers/net/geneve.c",), ("geneve", "geneve-inherit", "udp-geneve-*")),
     Reach(("drivers/net/bareudp.c",), ("bareudp",)),
@@ -36,7 +36,7 @@ REACH = (
     Reach(("net/ipv4/fou*.c", "net/ipv6/fou6.c"), ("fou-device", "gue-device", "ipvs-gue")),
     Reach(
         ("net/ipv4/ip_gre.c", "net/ipv4/gre_*.c", "net/ipv6/ip6_gre.c"),
-        ("gre", "gretap", "gre-external", "ipvs-gre"),
+        ("gre", "gretap", "gre-external", "gre-nbma", "ipvs-gre"),
     ),
     Reach(("net/ipv4/ipip.c",), ("ipip", "?*-device-outer4-inner4-*", "ipvs-ipip")),
     Reach(("net/ipv6/sit.c",), ("sit", "?*-device-outer4-inner6-*", "ipvs-ipip")),
@@ -47,8 +47,11 @@ REACH = (
         ("net/ipv4/udp_offload.c", "net/ipv6/udp_offload.c", "net/ipv?/udp.c"),
         (*_UDP_TUNNELS, "udp", "ipvs-gue"),
     ),
-    Reach(("net/mpls/*",), ("mpls",)),
-    Reach(("net/sched/act_csum.c",), ("act-csum",)),
+    Reach(("net/mpls/*",), ("mpls", "mpls-tunnel")),
+    Reach(("net/sched/act_csum.c",), ("act-csum", "act-csum-partial")),
+    Reach(("drivers/net/veth.c",), ("remcsum-veth", "gue-tunnel-offload-*")),
+    Reach(("net/ipv?/esp?_offload.c", "net/xfrm/*"), ("esp",)),
+    Reach(("net/netfilter/nf_flow_table*",), ("flowtable",)),
     Reach(("net/8021q/*",), ("ipvs-gue-vlan",)),
 )
 

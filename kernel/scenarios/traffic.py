@@ -9,13 +9,21 @@ MSS = 1448
 BULK = Traffic("bulk", upload=100_000, download=64, segmented=True)
 RESPONSE = Traffic("response", upload=200, download=100_000, segmented=False)
 
+SMALL = Traffic("small", upload=200, download=64, segmented=False)
+
 TCP = (
     BULK,
     # The packet of the incident: GRO merges it from one full segment and twelve bytes.
     Traffic("incident", upload=MSS + 12, download=64, segmented=True),
-    Traffic("small", upload=200, download=64, segmented=False),
+    SMALL,
     RESPONSE,
 )
+
+# The streams of SCTP: the sender makes super-packets, and no GRO does.
+SCTP = (BULK, SMALL)
+
+# The smallest datagrams: their headers and seven bytes.
+TINY = (Traffic("tiny", upload=7, download=7, segmented=False, datagram=7),)
 
 # Where nothing may be merged or cut: the same exchanges, and no segmenter may run.
 TCP_UNSEGMENTED = (
@@ -30,4 +38,4 @@ UDP = (
     Traffic("quic", upload=240_000, download=240_000, segmented=True, datagram=1_200),
 )
 
-TRAFFIC = (*TCP, *UDP)
+TRAFFIC = (*TCP, *UDP, *TINY)

@@ -7,12 +7,13 @@ import difflib
 import pytest
 from gso.kernel.bootable import Bootable
 from gso.kernel.errors import TestBedError, UsageError
+from gso.kernel.paths import patches_folder
 from gso.kernel.runs import baseline
 from gso.kernel.runs.baseline import Asked
-from gso.kernel.scenarios import DEFAULT_FAULT, SCENARIOS, Roles
+from gso.kernel.scenarios import DEFAULT_FAULT, FAULTS, SCENARIOS, Roles
 from gso.kernel.scenarios.faults import Fault
 from gso.kernel.scenarios.reach import REACH, sample, scenarios_of
-from gso.kernel.trees.patches import Patch
+from gso.kernel.trees.patches import Patch, read_series
 from gso.kernel.trees.targets import PatchedTarget
 
 FILE, OTHER = "drivers/net/geneve.c", "net/sctp/offload.c"
@@ -181,3 +182,20 @@ def test_images_are_judged_by_the_default_fault():
 
     result, _ = baseline.find(Images(), [], Asked())
     assert result.fault is DEFAULT_FAULT
+
+
+def test_a_fault_that_shares_a_function_is_known_by_its_own_patch():
+    # Each of these functions has two faults.
+    for name in ("mpls-iptunnel-inner-headers", "mpls-route-over-tunnel"):
+        assert {fault.name for fault in owners(name)} == {name}
+    for name in ("act_csum-udp-tunnel-gso", "csum-action-forgets-partial"):
+        assert {fault.name for fault in owners(name)} == {name}
+    # A patch that does less than the fix is the fault's, too.
+    assert [fault.name for fault in owners("ipvs-gue-inner-mac-header-v4-only")] == [
+        "ipvs-gue-inner-mac-header"
+    ]
+
+
+def owners(name: str) -> list[Fault]:
+    series = read_series(patches_folder() / f"{name}.patch")
+    return [fault for fault in FAULTS if baseline._its_own(fault, series)]

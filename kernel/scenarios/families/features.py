@@ -40,20 +40,23 @@ def _variant(base: Scenario, variant: str, reason: str, **changes: Any) -> Scena
     )
 
 
-def _on_veth(base: Scenario, variant: str, reason: str, **changes: Any) -> Scenario:
-    """Let the packets leave by a veth, which can take everything whole, as good hardware can."""
+def over_veth(base: Scenario, **changes: Any) -> Scenario:
+    """Let the packets leave by a veth, which hands the sk_buff itself to the worker."""
     ends = "address {there_mac} mtu 1600 type veth peer name {egress} address {here_mac} mtu 1600"
     pair = f"link add {{worker_device}} {ends} netns director"
-    return _variant(
+    return replace(
         base,
-        variant,
-        reason,
         egress="up{n}",
         worker_device="dn{n}",
-        director=("link set {egress} up",),
+        director=("link set {egress} up", *base.director),
         worker=(pair, "link set {worker_device} up", *base.worker),
         **changes,
     )
+
+
+def _on_veth(base: Scenario, variant: str, reason: str, **changes: Any) -> Scenario:
+    """Let the packets leave by a device that can take everything whole, as good hardware can."""
+    return over_veth(_variant(base, variant, reason, **changes))
 
 
 def _variants(base: Scenario) -> list[Scenario]:

@@ -1,7 +1,10 @@
-"""MPLS labels that a route adds: packets that no tunnel device has seen."""
+"""MPLS labels that a route adds, to packets as they are and to those of tunnel devices."""
 
+from dataclasses import replace
+
+from gso.kernel.scenarios.families import fou, gre
 from gso.kernel.scenarios.model import Command, Family, Scenario
-from gso.kernel.scenarios.traffic import TCP
+from gso.kernel.scenarios.traffic import TCP, TCP_UNSEGMENTED
 
 _FAMILIES: tuple[Family, ...] = (4, 6)
 _LABEL = "10{n}"
@@ -34,4 +37,30 @@ def _by_route(family: Family) -> Scenario:
     )
 
 
-SCENARIOS = [_by_route(family) for family in _FAMILIES]
+def _under_tunnel(base: Scenario) -> Scenario:
+    """Give the outer packets of a tunnel device a label."""
+    route = f"route add {{there}} encap mpls {_LABEL} via {{there}} dev up0 onlink"
+    return replace(
+        base,
+        name=f"mpls-{base.name.replace('-device', '')}",
+        kind="mpls-tunnel",
+        reason="one packet cannot say both what is below the label and what is in the tunnel, so "
+        "it is segmented before",
+        director=(*base.director, route),
+        during=_TAKEN_OFF,
+        # The device gets segments, and no super-packet is seen there.
+        traffic=TCP_UNSEGMENTED,
+        modules=(*base.modules, "mpls_router", "mpls_iptunnel"),
+    )
+
+
+SCENARIOS = [
+    *map(_by_route, _FAMILIES),
+    *(
+        _under_tunnel(base)
+        for base in (*fou.SCENARIOS, *gre.SCENARIOS)
+        if base.kind in ("fou-device", "gre")
+        and base.outer == base.inner
+        and base.checksum == "nocsum"
+    ),
+]
