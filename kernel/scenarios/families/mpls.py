@@ -7,17 +7,17 @@ from gso.kernel.scenarios.model import Command, Family, Scenario
 from gso.kernel.scenarios.traffic import TCP, TCP_UNSEGMENTED
 
 _FAMILIES: tuple[Family, ...] = (4, 6)
-_LABEL = "10{n}"
+LABEL = "10{n}"
 
 
 def _worker(do: str, undo: str) -> Command:
     return Command("worker", do, undo)
 
 
-_TAKEN_OFF = (
+TAKEN_OFF = (
     _worker("sysctl -qw net.mpls.conf.dn0.input=1", "sysctl -qw net.mpls.conf.dn0.input=0"),
     _worker("sysctl -qw net.mpls.platform_labels=100000", "sysctl -qw net.mpls.platform_labels=0"),
-    _worker(f"ip -f mpls route add {_LABEL} dev lo", f"ip -f mpls route del {_LABEL}"),
+    _worker(f"ip -f mpls route add {LABEL} dev lo", f"ip -f mpls route del {LABEL}"),
 )
 
 
@@ -30,8 +30,8 @@ def _by_route(family: Family) -> Scenario:
         inner=family,
         tunnel="MPLS",
         segmenter="__skb_gso_segment",
-        director=(f"route add {{server}} encap mpls {_LABEL} via {{there}} dev up0",),
-        during=_TAKEN_OFF,
+        director=(f"route add {{server}} encap mpls {LABEL} via {{there}} dev up0",),
+        during=TAKEN_OFF,
         traffic=TCP,
         modules=("mpls_router", "mpls_iptunnel"),
     )
@@ -39,7 +39,7 @@ def _by_route(family: Family) -> Scenario:
 
 def _under_tunnel(base: Scenario) -> Scenario:
     """Give the outer packets of a tunnel device a label."""
-    route = f"route add {{there}} encap mpls {_LABEL} via {{there}} dev up0 onlink"
+    route = f"route add {{there}} encap mpls {LABEL} via {{there}} dev up0 onlink"
     return replace(
         base,
         name=f"mpls-{base.name.replace('-device', '')}",
@@ -47,7 +47,7 @@ def _under_tunnel(base: Scenario) -> Scenario:
         reason="one packet cannot say both what is below the label and what is in the tunnel, so "
         "it is segmented before",
         director=(*base.director, route),
-        during=_TAKEN_OFF,
+        during=TAKEN_OFF,
         # The device gets segments, and no super-packet is seen there.
         traffic=TCP_UNSEGMENTED,
         modules=(*base.modules, "mpls_router", "mpls_iptunnel"),
