@@ -13,6 +13,7 @@ trap undo EXIT
 in_sender() { ip netns exec "$sender" "$@"; }
 in_receiver() { ip netns exec "$receiver" "$@"; }
 
+modprobe -a vxlan act_csum cls_matchall sch_ingress 2>/dev/null || true
 ip netns add "$sender"
 ip netns add "$receiver"
 ip link add wire mtu 1600 netns "$sender" type veth peer name wire mtu 1600 netns "$receiver"
@@ -21,7 +22,7 @@ in_receiver ip addr add 203.0.113.2/24 dev wire
 in_sender ip link set wire up
 in_receiver ip link set wire up
 # What is on a wire is complete.
-in_sender ethtool -K wire tx off
+in_sender ethtool -K wire tx off >/dev/null
 
 in_sender ip link add vxlan0 type vxlan id 1 dstport 4789 local 203.0.113.1 remote 203.0.113.2 \
   udpcsum || exit 2

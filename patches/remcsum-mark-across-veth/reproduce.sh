@@ -13,6 +13,7 @@ trap undo EXIT
 in_sender() { ip netns exec "$sender" "$@"; }
 in_receiver() { ip netns exec "$receiver" "$@"; }
 
+modprobe -a vxlan 2>/dev/null || true
 ip netns add "$sender"
 ip netns add "$receiver"
 ip link add wire mtu 1600 netns "$sender" type veth peer name wire mtu 1600 netns "$receiver"

@@ -15,7 +15,7 @@ def _scenario(family: Family) -> Scenario:
         " add chain inet t{n} through {{ type filter hook forward priority 0 ; }} ;"
         " add rule inet t{n} through flow add @f ;"
         " add chain inet t{n} out {{ type nat hook postrouting priority 100 ; }} ;"
-        f" add rule inet t{{n}} out oifname up0 snat {_REWRITTEN[family]}"
+        f" add rule inet t{{n}} out oifname up0 meta l4proto tcp snat {_REWRITTEN[family]}"
     )
     return Scenario(
         name=f"flowtable-snat-inner{family}",

@@ -9,15 +9,11 @@ from gso.kernel.scenarios.traffic import BULK
 
 
 def _gue(base: Scenario) -> Scenario:
-    """Go without an outer checksum where that can be: it would vouch for the inner one."""
+    """Go without an outer checksum, which would vouch for the inner one."""
     create, *others = base.director
-    return replace(
-        base,
-        director=(create.replace(" encap-csum ", " noencap-csum "), *others),
-        # Over IPv6 there is one, which veth takes as it is begun.
-        partial=base.outer == 6,
-        traffic=(BULK,),
-    )
+    none = "noencap-csum6" if base.outer == 6 else "noencap-csum"
+    director = (create.replace(" encap-csum ", f" {none} "), *others)
+    return replace(base, director=director, traffic=(BULK,))
 
 
 def _vxlan(base: Scenario) -> Scenario:
