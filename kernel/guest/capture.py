@@ -68,7 +68,7 @@ class Tap:
     def drain(self, path: Path, datagram: int) -> int:
         """Write all that has arrived to ``path``; return the count.
 
-        ``datagram``: payload of the UDP datagrams that were sent, where that is what was sent.
+        ``datagram``: payload of the UDP datagrams that were sent many at a time, or 0.
         """
         records = []
         for time_ns, header, frame in self.arrived():

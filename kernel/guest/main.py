@@ -193,9 +193,11 @@ class Run:
         after = device_counters(topology.DIRECTOR)[egress]
         more = grown(counts, counted(topology.DIRECTOR, egress, topology.WORKER))
         self.probes.save(self.evidence / f"{name}.trace")
+        # The size of datagrams tells their super-packets apart, where there are any.
+        size = traffic["datagram"] if traffic["segmented"] else 0
         for kind, tap in taps.items():
             frames = self.evidence / f"{name}.{kind}.frames"
-            result[f"{kind}_frames"] = tap.drain(frames, traffic["datagram"])
+            result[f"{kind}_frames"] = tap.drain(frames, size)
         result.update(
             scenario=scenario["name"],
             traffic=traffic["name"],
