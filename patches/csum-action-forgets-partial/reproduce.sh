@@ -34,11 +34,11 @@ in_sender ip link set vxlan0 mtu 1400 up
 in_receiver ip link set vxlan0 mtu 1400 up
 
 send() {
-  in_receiver timeout 20 python3 -c '
+  in_receiver timeout 60 python3 -c '
 import socket
 with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
     server.bind(("192.0.2.2", 5001))
-    server.settimeout(3)
+    server.settimeout(10)
     count = 0
     try:
         while True:
@@ -47,7 +47,7 @@ with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
     except TimeoutError:
         print(count)' &
   local listening=$!
-  sleep 1
+  sleep 4
   in_sender python3 -c '
 import socket
 with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:

@@ -47,17 +47,22 @@ in_receiver sysctl -qw net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.wire.rp_filte
 dropped() { in_sender cat /sys/class/net/wire/statistics/tx_dropped; }
 
 send() {
-  in_receiver timeout 60 python3 -c '
+  in_receiver timeout 120 python3 -c '
 import socket
 with socket.create_server(("192.0.2.2", 5001)) as server:
     connection, _ = server.accept()
     while connection.recv(65536):
         pass' &
   local listening=$!
-  sleep 1
-  in_sender timeout 60 python3 -c '
-import socket
-with socket.create_connection(("192.0.2.2", 5001), 20) as connection:
+  in_sender timeout 120 python3 -c '
+import socket, time
+while True:
+    try:
+        connection = socket.create_connection(("192.0.2.2", 5001), 20)
+        break
+    except ConnectionRefusedError:  # nobody listens yet
+        time.sleep(0.2)
+with connection:
     connection.sendall(bytes(100_000))' || exit 2
   wait "$listening" || exit 2
 }
