@@ -4,8 +4,8 @@ from gso.kernel.scenarios.model import Command, Family, Scenario
 from gso.kernel.scenarios.traffic import TCP
 
 _FAMILIES: tuple[Family, ...] = (4, 6)
-# The worker answers the director, which is on its wire.
-_REWRITTEN = {4: "ip to {here}:40000-49999", 6: "ip6 to [{here}]:40000-49999"}
+# The worker answers the director, which is on its wire. No port of a client is one of these.
+_REWRITTEN = {4: "ip to {here}:20000-29999", 6: "ip6 to [{here}]:20000-29999"}
 
 
 def _scenario(family: Family) -> Scenario:
