@@ -16,7 +16,7 @@ from typing import Any
 from . import topology
 from .capture import Tap
 from .complaints import complaints
-from .counters import counted, grown
+from .counters import Counters, grown
 from .netns import SetupError
 from .records import GSO_ECN, VIRTIO_NET_HDR
 from .traffic import Server, exchange
@@ -108,4 +108,4 @@ def _is_super(header: bytes) -> bool:
 
 
 def _counters(scenario: dict[str, Any]) -> dict[str, int]:
-    return counted(topology.DIRECTOR, scenario["egress"], topology.WORKER)
+    return Counters(topology.DIRECTOR, scenario["egress"], topology.WORKER).read()

@@ -3,34 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from .complaints import COUNTED
-from .netns import device_counters, inside
+from .netns import Kept, devices
 
 RESENT_CHUNKS = ("SctpT3Retransmits", "SctpFastRetransmits", "SctpPmtudRetransmits")
 _FILES = ("snmp", "snmp6", "sctp/snmp")
 
 
-def counted(sender: str, egress: str, receiver: str) -> dict[str, int]:
-    """Return what the sender could not send, and what the receiver refused or had to piece."""
-    devices = device_counters(receiver).values()
-    found = {
-        "tx_dropped": device_counters(sender)[egress]["tx_dropped"],
-        "rx_errors": sum(device["rx_errors"] for device in devices),
-    }
-    with inside(receiver):
-        for path in (Path("/proc/thread-self/net", name) for name in _FILES):
-            # Without IPv6 there is no snmp6, without SCTP no sctp.
-            found |= dict(_named(path.read_text())) if path.exists() else {}
-    return {name: found.get(name, 0) for name in COUNTED}
+class Counters:
+    """What a sender could not send, and what a receiver refused or had to piece, at any time."""
+
+    def __init__(self, sender: str, egress: str, receiver: str) -> None:
+        self._egress = egress
+        self._sent, self._received = Kept(sender, "dev"), Kept(receiver, "dev")
+        # Without IPv6 there is no snmp6, without SCTP no sctp.
+        self._protocols = [Kept(receiver, name) for name in _FILES]
+
+    def read(self) -> dict[str, int]:
+        """Return each counter's value, by its name."""
+        found = {
+            "tx_dropped": devices(self._sent.read())[self._egress]["tx_dropped"],
+            "rx_errors": sum(one["rx_errors"] for one in devices(self._received.read()).values()),
+        }
+        for file in self._protocols:
+            found |= dict(_named(file.read()))
+        return {name: found.get(name, 0) for name in COUNTED}
 
 
 def resent_chunks(machine: str) -> int:
     """Return how many chunks of SCTP a machine has sent again; its sockets forget it."""
-    with inside(machine):
-        path = Path("/proc/thread-self/net/sctp/snmp")
-        found = dict(_named(path.read_text())) if path.exists() else {}
+    found = dict(_named(Kept(machine, "sctp/snmp").read()))
     return sum(found.get(name, 0) for name in RESENT_CHUNKS)
 
 

@@ -7,10 +7,12 @@ import os
 import re
 import subprocess
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-_CLONE_NEWNET = 0x40000000
+_CLONE_NEWNS, _CLONE_NEWNET = 0x00020000, 0x40000000
+_MS_BIND = 0x1000
+_NAMED = Path("/run/netns")
 _HOME = Path("/proc/thread-self/ns/net")
 _MAY_END, _MARK = "fou ", "link show dev lo\n"
 _FAILED = re.compile(r"Command failed -:(\d+)")
@@ -80,7 +82,7 @@ def try_ip_batch(namespace: str, lines: Sequence[str], family: int | None = None
 @contextmanager
 def inside(namespace: str) -> Iterator[None]:
     """Run the body in the namespace; sockets made there stay there."""
-    with _HOME.open() as home, Path("/run/netns", namespace).open() as target:
+    with _HOME.open() as home, Path(_NAMED, namespace).open() as target:
         _setns(target.fileno())
         try:
             yield
@@ -89,16 +91,59 @@ def inside(namespace: str) -> Iterator[None]:
 
 
 def _setns(descriptor: int) -> None:
-    if _libc.setns(descriptor, _CLONE_NEWNET):
-        raise OSError(ctypes.get_errno(), f"setns: {os.strerror(ctypes.get_errno())}")
+    _call("setns", descriptor, _CLONE_NEWNET)
+
+
+def _call(name: str, *arguments: int | bytes | None) -> None:
+    if getattr(_libc, name)(*arguments):
+        raise OSError(ctypes.get_errno(), f"{name}: {os.strerror(ctypes.get_errno())}")
+
+
+def isolate(names: Sequence[str]) -> None:
+    """Give this process new namespaces of these names, which no other sees and which end with it.
+
+    ``ip netns add`` and ``del`` are two programs to start, and leave them where it is killed.
+    """
+    _call("unshare", _CLONE_NEWNS)
+    _call("mount", b"tmpfs", bytes(_NAMED), b"tmpfs", 0, None)
+    with _HOME.open() as home:
+        for name in names:
+            place = _NAMED / name
+            place.touch()
+            _call("unshare", _CLONE_NEWNET)
+            _call("mount", bytes(_HOME), bytes(place), None, _MS_BIND, None)
+        _setns(home.fileno())
+
+
+class Kept:
+    """A file below /proc/net of a namespace, open to be read again; empty where there is none."""
+
+    def __init__(self, namespace: str, name: str) -> None:
+        self._file = -1
+        with inside(namespace), suppress(FileNotFoundError):
+            self._file = os.open(f"/proc/thread-self/net/{name}", os.O_RDONLY)
+
+    def read(self) -> str:
+        """Return what it has now."""
+        data = b""
+        while self._file >= 0 and (piece := os.pread(self._file, 1 << 16, len(data))):
+            data += piece
+        return data.decode()
+
+    def __del__(self) -> None:
+        if self._file >= 0:
+            os.close(self._file)
 
 
 def device_counters(namespace: str) -> dict[str, dict[str, int]]:
     """Return received, transmitted and dropped packets of each device, from /proc/net/dev."""
-    with inside(namespace):
-        lines = Path("/proc/thread-self/net/dev").read_text().splitlines()[2:]
+    return devices(Kept(namespace, "dev").read())
+
+
+def devices(text: str) -> dict[str, dict[str, int]]:
+    """Read /proc/net/dev."""
     counters = {}
-    for line in lines:
+    for line in text.splitlines()[2:]:
         device, _, columns = line.partition(":")
         numbers = [int(column) for column in columns.split()]
         counters[device.strip()] = {

@@ -158,12 +158,10 @@ def draw(rules: Rules, seed: str) -> Stack:
     """
     chance = random.Random(seed)
     lowest = sorted({version for rule in rules.values() for version in rule["outer"]})
-    far, inner = _leg(
-        rules, chance, chance.choice(lowest), chance.choice((1, 1, 2, 2, 2, MOST_LAYERS))
-    )
+    far, inner = _leg(rules, chance, chance.choice(lowest), chance.choice((1, 2, 2, MOST_LAYERS)))
     local = chance.random() < 0.2 and not _forwards(far, rules)
     near: tuple[Layer, ...] = ()
-    if not local and chance.random() < 0.5:
+    if not local and chance.random() < 0.6:
         choices = [
             rule for rule in rules.values() if inner in rule["inner"] and _decapsulated(rule)
         ]
@@ -362,7 +360,7 @@ class Way:
 
 def way(stack: Stack, rules: Rules) -> Way:
     """Return the commands that build the stack in three empty namespaces."""
-    lines: list[Line] = []
+    lines = list(_ends())
     far_lines: list[Line] = []
     near, far = (
         _cable(number, *ends) for number, ends in enumerate((("c0", "d0"), ("up0", "dn0")), 1)
@@ -411,26 +409,40 @@ _SETTINGS = (
 )
 
 
+_ENDS = (((CLIENT, "c0"), (DIRECTOR, "d0")), ((DIRECTOR, "up0"), (WORKER, "dn0")))
+"""The ends of each cable."""
+
+
 def _cables() -> Iterator[Line]:
-    for machine in (CLIENT, DIRECTOR, WORKER):
+    """Yield settings, and then what makes the cables: all at the director, in one go."""
+    for machine in (CLIENT, WORKER, DIRECTOR):
         for setting in _SETTINGS:
             yield machine, f"sysctl -qw {setting}"
+    for number, pair in enumerate(_ENDS, 1):
+        made = {
+            machine: f"{device} address {_cable_mac(number, end)} mtu {_MTU}"
+            for end, (machine, device) in enumerate(pair, 1)
+        }
+        own = made.pop(DIRECTOR)
+        ((machine, peer),) = made.items()
+        yield DIRECTOR, f"ip link add {own} type veth peer name {peer} netns {machine}"
+
+
+def _ends() -> Iterator[Line]:
+    for machine in (CLIENT, DIRECTOR, WORKER):
         yield machine, "ip link set lo up"
-    for number, (one, a, other, b) in enumerate(
-        ((CLIENT, "c0", DIRECTOR, "d0"), (DIRECTOR, "up0", WORKER, "dn0")), 1
-    ):
-        macs = [f"02:00:00:00:0{number}:0{end}" for end in (1, 2)]
-        ends = f"{a} address {macs[0]} mtu {_MTU} type veth peer name {b} address {macs[1]}"
-        yield one, f"ip link add {ends} mtu {_MTU} netns {other}"
-        for end, (machine, device) in enumerate(((one, a), (other, b)), 1):
+    for number, pair in enumerate(_ENDS, 1):
+        for end, (machine, device) in enumerate(pair, 1):
             yield machine, f"ip link set {device} up"
             yield machine, f"ip addr add 192.168.{number}.{end}/24 dev {device}"
             yield machine, f"ip addr add fd0{number}::{end}/64 dev {device} nodad"
+            neighbour = f"lladdr {_cable_mac(number, 3 - end)} dev {device} nud permanent"
             for address in (f"192.168.{number}.{3 - end}", f"fd0{number}::{3 - end}"):
-                yield (
-                    machine,
-                    f"ip neigh replace {address} lladdr {macs[2 - end]} dev {device} nud permanent",
-                )
+                yield machine, f"ip neigh replace {address} {neighbour}"
+
+
+def _cable_mac(number: int, end: int) -> str:
+    return f"02:00:00:00:0{number}:0{end}"
 
 
 def _build(  # noqa: PLR0917

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import socket
 import struct
@@ -25,6 +26,7 @@ _TCP_INFO_SND_MSS = 16  # struct tcp_info in include/uapi/linux/tcp.h
 _TCP_INFO_TOTAL_RETRANS = 100
 
 
+@functools.lru_cache(maxsize=16)
 def pattern(length: int, seed: bytes) -> bytes:
     """Return bytes that repeat nowhere, so that a lost or moved block shows in the hash."""
     return hashlib.shake_128(seed).digest(length)
@@ -93,8 +95,13 @@ class Server:
         self._idle.clear()
 
 
-def exchange(scenario: dict[str, Any], traffic: dict[str, Any], timeout: float) -> dict[str, Any]:
-    """Upload, read the answer, and say what arrived. A time-out is a result, not an error."""
+def exchange(
+    scenario: dict[str, Any], traffic: dict[str, Any], timeout: float, *, abort: bool = False
+) -> dict[str, Any]:
+    """Upload, read the answer, and say what arrived. A time-out is a result, not an error.
+
+    ``abort``: where something failed the peer is told at once, and nothing is sent any more.
+    """
     seed = f"{scenario['name']}/{traffic['name']}".encode()
     header = _HEADER.pack(traffic["upload"], traffic["download"])
     request = header + pattern(traffic["upload"] - len(header), seed)
@@ -114,6 +121,8 @@ def exchange(scenario: dict[str, Any], traffic: dict[str, Any], timeout: float) 
             result["error"] = f"{type(error).__name__}: {error}"
         result["seconds"] = round(time.monotonic() - start, 4)
         result.update(_info(client, _protocol(scenario)))
+        if abort and result["error"]:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("=ii", 1, 0))
     return result
 
 

@@ -11,13 +11,15 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 from gso.kernel import guest_files
 from gso.kernel.bootable import Bootable
 from gso.kernel.errors import TestBedError
-from gso.kernel.guest.stacks import MOST_LAYERS, Rules, Stack, draw, way
+from gso.kernel.guest.draws import Draws
+from gso.kernel.guest.stacks import MOST_LAYERS, Rules, Stack, way
 from gso.kernel.hunting import rules
 from gso.kernel.machine import channel, jobs
 from gso.kernel.machine.jobs import Job, Result
@@ -167,7 +169,7 @@ def hunt_in(
 ) -> Hunt:
     """Hunt in a kernel, boot after boot."""
     chosen, begun = rules.chosen(options.only, options.without), time.monotonic()
-    found = Hunt(options)
+    found, draws = Hunt(options), Draws(chosen, options.seed)
     with tempfile.TemporaryDirectory(prefix="gso-kernel-") as name:
         found.kernel = kernel.image.name.removeprefix("vmlinuz-")
         left = list(options.stacks)
@@ -186,7 +188,8 @@ def hunt_in(
             timeout = seconds + _GRACE_SECONDS
             job = Job(kernel, {"hunt": plan}, evidence, timeout, Path(name, f"stop-{boot}"))
             lost = _lost(jobs.done(job, machines))
-            done = _gather(found, chosen, evidence, lost)
+            asked = iter(left) if left else count(first, step)
+            done = _gather(found, draws, asked, evidence, lost)
             first = max(done, default=first - step) + step
             left = [number for number in left if number not in done]
             progress.note(found.state)
@@ -206,20 +209,27 @@ def _lost(result: Result) -> str | None:
     return None if result.status == "done" else result.message
 
 
-def _gather(found: Hunt, chosen: Rules, folder: Path, lost: str | None) -> list[int]:
-    """Add what a boot tells; return the numbers of the stacks that are done with."""
+def _gather(
+    found: Hunt, draws: Draws, asked: Iterator[int], folder: Path, lost: str | None
+) -> list[int]:
+    """Add what a boot tells; return the numbers of the stacks that are done with.
+
+    ``asked``: the numbers of the stacks in their order; a guest tells of no others.
+    """
     done: list[int] = []
     begun: dict[str, Any] | None = None
     tried = ""  # what a finding was being made smaller to
     for event in channel.events(folder):
         with guest_files.understood(channel.PROGRESS):
             if event["stage"] == "stack":
+                if event["number"] != next(asked, None):
+                    raise ValueError(f"stack {event['number']} was not asked for")
                 begun, tried = event, ""
             elif event["stage"] == "smaller":
                 tried = str(event["text"])
             elif event["stage"] == "done" and begun:
-                _count(found, chosen, begun, event)
-                _add(found, chosen, folder, begun, event)
+                _count(found, draws, begun, event)
+                _add(found, draws.rules, folder, begun, event)
                 done.append(event["number"])
                 begun = None
     if lost is not None and begun:
@@ -242,10 +252,10 @@ def _last_words(console: Path) -> Iterator[str]:
             yield said[1][:_LONGEST_WORDS]
 
 
-def _count(found: Hunt, chosen: Rules, begun: dict[str, Any], event: dict[str, Any]) -> None:
+def _count(found: Hunt, draws: Draws, begun: dict[str, Any], event: dict[str, Any]) -> None:
     outcome = event["outcome"]
     found.outcomes[outcome] += 1
-    stack = draw(chosen, f"{found.options.seed}/{begun['number']}")
+    stack = draws[begun["number"]]
     for kind in {layer.kind for layer in (*stack.near, *stack.far)}:
         found.by_kind.setdefault(kind, Counter())[outcome] += 1
     if outcome in ("refused", "illegal"):

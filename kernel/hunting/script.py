@@ -8,9 +8,7 @@ from pathlib import Path
 from string import Template
 
 from gso.kernel.guest import pppoe, push, relay
-from gso.kernel.guest.counters import RESENT_CHUNKS
-from gso.kernel.guest.hunt import (
-    MANY_RETRANSMITS,
+from gso.kernel.guest.bench import (
     MOST_SEGMENTS,
     MSS,
     OWN,
@@ -19,6 +17,8 @@ from gso.kernel.guest.hunt import (
     WITHOUT,
     with_segmentation,
 )
+from gso.kernel.guest.counters import RESENT_CHUNKS
+from gso.kernel.guest.judge import MANY_RETRANSMITS
 from gso.kernel.guest.stacks import CLIENT, DIRECTOR, SERVICE_PORT, WORKER, Rules, Stack, way
 from gso.kernel.guest.traffic import PROTOCOLS
 
@@ -250,8 +250,8 @@ def _commands(lines: list[tuple[str, str]]) -> Iterator[str]:
 
 def _senders(lines: list[tuple[str, str]]) -> Iterator[tuple[str, str]]:
     """Yield the devices of client and director, where super-packets are made."""
-    yield from ((CLIENT, "c0"), (DIRECTOR, "d0"))
+    yield CLIENT, "c0"
     for machine, command in lines:
         words = command.split()
-        if machine != WORKER and command.startswith("ip link add ") and words[3] != "c0":
+        if machine != WORKER and command.startswith("ip link add "):
             yield machine, words[5] if words[3] == "link" else words[3]

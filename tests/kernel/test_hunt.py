@@ -21,9 +21,10 @@ from gso.kernel import cli
 from gso.kernel.bootable import Bootable
 from gso.kernel.commands import hunt as command
 from gso.kernel.errors import UsageError
+from gso.kernel.guest import bench, features, judge, push
 from gso.kernel.guest import hunt as guest
-from gso.kernel.guest import push
 from gso.kernel.guest.complaints import COUNTED
+from gso.kernel.guest.draws import Draws, interactions
 from gso.kernel.guest.stacks import (
     ARRIVALS,
     OFFLOADS,
@@ -39,6 +40,7 @@ from gso.kernel.guest.stacks import (
 )
 from gso.kernel.guest.stacks import WHOLE as WHOLE_ARRIVAL
 from gso.kernel.guest.traffic import PROTOCOLS
+from gso.kernel.guest_files import GuestFileError
 from gso.kernel.hunting import drawing, rules, run
 from gso.kernel.hunting.findings import SCHEMA, name
 from gso.kernel.hunting.known import read, recognised
@@ -48,7 +50,8 @@ from gso.kernel.machine.vm import VmLostError
 
 RULES = rules.read()
 DATA = Path(__file__).with_name("data")
-MANY = [draw(RULES, f"7/{number}") for number in range(2000)]
+DRAWS = Draws(RULES, 7)
+MANY = [DRAWS[number] for number in range(2000)]
 LAYERS = {layer for stack in MANY for layer in (*stack.near, *stack.far)}
 GUE = Layer("ipvs-gue", 4, 4, ("csum",))
 INCIDENT = Stack((), (Layer("vlan", 4, 4), GUE), 4, offload="tx off", traffic="udp", local=True)
@@ -72,15 +75,16 @@ def test_every_rule_is_drawn_with_each_of_its_options_over_both_versions():
 
 def test_stacks_can_be_made_of_any_kind_alone():
     for kind in RULES:
-        alone = rules.chosen([kind])
+        draws = Draws(rules.chosen([kind]), 7)
         for number in range(20):
-            stack = draw(alone, f"7/{number}")
+            stack = draws[number]
             assert {layer.kind for layer in (*stack.near, *stack.far)} == {kind}
 
 
 def test_a_seed_makes_its_stacks_again():
-    assert [draw(RULES, f"7/{number}") for number in range(2000)] == MANY
-    assert [draw(RULES, f"8/{number}") for number in range(2000)] != MANY
+    again, other = Draws(RULES, 7), Draws(RULES, 8)
+    assert [again[150], *(again[number] for number in range(150))] == [MANY[150], *MANY[:150]]
+    assert [other[number] for number in range(150)] != MANY[:150]
     assert len(set(map(str, MANY))) > 200
 
 
@@ -130,7 +134,7 @@ def test_a_route_of_the_near_leg_leads_to_the_worker():
 
 def test_the_control_cuts_nothing():
     """The message sets gso_max_segs of one device, and nothing else."""
-    message = guest.set_link(7, guest._IFLA_GSO_MAX_SEGS, guest.MOST_SEGMENTS["without"])
+    message = features.set_link(7, features._IFLA_GSO_MAX_SEGS, bench.MOST_SEGMENTS["without"])
     length, kind = struct.unpack_from("=IH", message)
     assert (length, kind) == (len(message), 19)
     assert struct.unpack_from("=i", message, 16 + 4) == (7,)
@@ -209,13 +213,13 @@ CLEAN = {"controls": [WHOLE], "runs": [WHOLE], "words": "", "trace": ""}
     ],
 )
 def test_what_is_no_finding(measured, outcome):
-    assert not guest.suspicious(measured)
-    assert guest.outcome(measured) == outcome
+    assert not judge.suspicious(measured)
+    assert judge.outcome(measured) == outcome
 
 
 @pytest.mark.parametrize("bad", [DROPS, DEAF, {**WHOLE, "upload_intact": False}])
 def test_what_is_a_finding(bad):
-    assert guest.suspicious({**FOUND, "runs": [bad] * 2})
+    assert judge.suspicious({**FOUND, "runs": [bad] * 2})
 
 
 class Kernel(guest.Hunt):
@@ -261,7 +265,7 @@ def test_drops_of_segmenters_are_told_from_others():
  python3-9 [000] b..1. 1.5: kfree_skb: skbaddr=0 rx_sk=0 protocol=2048 location=xfrm_output_gso.isra.0+0x5/0x330 reason: NOT_SPECIFIED
  python3-9 [000] b..1. 1.5: kfree_skb: skbaddr=0 rx_sk=0 protocol=2048 location=tcp_v4_rcv+0x12/0x330 reason: NO_SOCKET
 """  # noqa: E501
-    assert guest._drops(trace) == {
+    assert bench._drops(trace) == {
         "drops in validate_xmit_skb, NOT_SPECIFIED": 1,
         "drops in __dev_queue_xmit, SKB_BAD_GSO": 1,
     }
@@ -281,9 +285,10 @@ def machines(monkeypatch, tmp_path):
         plans.append(wanted)
         folder.mkdir(parents=True)
         kernel = Kernel("ipvs-gue", folder, known=wanted["known"])
+        draws = Draws(wanted["rules"], wanted["seed"])
         with (folder / "progress.jsonl").open("w") as log:
             for number in wanted["stacks"] or range(wanted["first"], 40, wanted["step"]):
-                stack = draw(wanted["rules"], f"{wanted['seed']}/{number}")
+                stack = draws[number]
                 event = {"stage": "stack", "number": number, "text": str(stack)}
                 log.write(json.dumps(event) + "\n")
                 if number in deadly:
@@ -669,7 +674,7 @@ def test_a_hunt_without_one_of_its_parts_is_not_whole(machines, tmp_path, capsys
 
 
 def test_every_traffic_arrival_and_offload_is_drawn():
-    assert {stack.traffic for stack in MANY} == set(TRAFFICS) == set(guest.TRAFFIC)
+    assert {stack.traffic for stack in MANY} == set(TRAFFICS) == set(bench.TRAFFIC)
     assert {stack.arrival for stack in MANY} == set(ARRIVALS)
     assert {stack.offload for stack in MANY} == set(OFFLOADS)
     assert not [stack for stack in MANY if stack.local and stack.arrival != WHOLE_ARRIVAL]
@@ -678,7 +683,7 @@ def test_every_traffic_arrival_and_offload_is_drawn():
 def test_layers_that_encapsulate_are_drawn_more_often_than_those_that_change_no_header():
     drawn = Counter(RULES[layer.kind]["group"] for stack in MANY for layer in stack.far)
     assert min(drawn.values()) > sum(drawn.values()) / len(drawn) / 4
-    assert min(drawn[group] for group in ("ether-in-udp", "gre")) > 2 * drawn["passing"]
+    assert min(drawn[group] for group in ("ether-in-udp", "gre")) > drawn["passing"]
 
 
 def test_what_an_offload_changes_is_undone_before_the_next():
@@ -689,8 +694,8 @@ def test_what_an_offload_changes_is_undone_before_the_next():
 
 def test_a_client_that_cuts_and_a_director_that_merges():
     merged = replace(SMALLEST, arrival="gro list")
-    assert guest.with_segmentation("c0", merged) == "gso on tso off"
-    assert guest.with_segmentation("d0", merged).endswith("gro on")
+    assert bench.with_segmentation("c0", merged) == "gso on tso off"
+    assert bench.with_segmentation("d0", merged).endswith("gro on")
     assert ("director", "ethtool -K d0 rx-gro-list on") in way(merged, RULES).lines
     assert "on director ethtool -K d0 rx-gro-list on" in script(merged, RULES)
     assert contains(merged, SMALLEST)
@@ -727,28 +732,68 @@ def test_scripts_keep_programs_of_our_own_running(kind):
     assert "ip -n director link show t1" in text
 
 
+class Measured(bench.Bench):
+    """A stack that is not built; some of its offloads are complained of."""
+
+    def __init__(self, stack: Stack, bad: str = "", deaf: str = "") -> None:
+        self.stack, self._wire, self.bad, self.deaf = stack, Path("none"), bad, deaf
+        self.sent: list[tuple[str, bool]] = []
+        self.switched: list[str] = []
+        self._switches = {"director": self}
+
+    def set(self, device: str, words: str) -> None:
+        assert device == "up0"
+        self.switched.append(words)
+
+    def without(self):
+        return self._run(1, segmented=False)
+
+    def _captured(self):
+        return nullcontext()
+
+    def _run(self, seconds, *, segmented):  # noqa: ARG002
+        self.sent.append((self.stack.offload, segmented))
+        if self.stack.offload == self.deaf and not segmented:
+            return DEAF
+        return DROPS if segmented and self.stack.offload == self.bad else WHOLE
+
+
 def test_other_offloads_are_measured_until_one_is_complained_of(monkeypatch, tmp_path):
-    """A stack is built once, and what is found names the offload that it was found with."""
-    set_, measured = [], []
-    monkeypatch.setattr(guest, "build", lambda _: None)
-    monkeypatch.setattr(guest, "Server", lambda *_: None)
-    monkeypatch.setattr(guest, "Log", lambda: None)
-    monkeypatch.setattr(guest, "_set_offload", set_.append)
-
-    def compared(stack, *_):
-        measured.append(stack.offload)
-        return dict(FOUND) if stack.offload == "tunnel features off" else dict(CLEAN)
-
-    monkeypatch.setattr(guest, "_compared", compared)
-    there = way(SMALLEST, RULES)
-    found = guest._measured(SMALLEST, there, tmp_path, tuple(OFFLOADS))
+    """A stack is built once and has one control; what is found names its offload, with its own."""
+    monkeypatch.setattr(bench, "TRACEFS", tmp_path)
+    (tmp_path / "trace").write_text("a trace")
+    one = Measured(SMALLEST, bad="tunnel features off")
+    found = one.measured(tuple(OFFLOADS))
     assert found["offload"] == "tunnel features off"
-    assert measured == ["tso off", "tx off", "tunnel features off"]
-    assert set_ == measured[1:]
-    assert "offload" not in guest._measured(SMALLEST, there, tmp_path)
-    monkeypatch.setattr(guest, "_compared", lambda *_: {"controls": [DEAF], "runs": []})
-    assert guest.outcome(guest._measured(SMALLEST, there, tmp_path, tuple(OFFLOADS))) == "illegal"
-    assert set_ == measured[1:3]
+    assert one.sent == [
+        ("tso off", False),
+        ("tso off", True),
+        ("tx off", True),
+        ("tunnel features off", True),
+        ("tunnel features off", False),
+        ("tunnel features off", True),
+    ]
+    assert one.switched == [
+        *(RESTORED, OFFLOADS["tx off"]),
+        *(RESTORED, OFFLOADS["tunnel features off"]),
+    ]
+    assert len(found["controls"]) == len(found["runs"]) == 2
+
+
+def test_an_offload_whose_own_control_carries_nothing_is_not_judged(monkeypatch, tmp_path):
+    monkeypatch.setattr(bench, "TRACEFS", tmp_path)
+    (tmp_path / "trace").write_text("")
+    one = Measured(SMALLEST, bad="tx off", deaf="tx off")
+    found = one.measured(tuple(OFFLOADS))
+    assert not judge.suspicious(found)
+    assert judge.outcome(found) == "clean"
+    assert one.stack.offload == list(OFFLOADS)[-1]
+
+
+def test_what_carries_nothing_is_sent_once():
+    one = Measured(SMALLEST, deaf="tso off")
+    assert judge.outcome(one.measured(tuple(OFFLOADS))) == "illegal"
+    assert one.sent == [("tso off", False)]
 
 
 def test_layers_of_each_group_are_drawn_over_those_of_each_that_can_carry_them():
@@ -767,3 +812,52 @@ def test_layers_of_each_group_are_drawn_over_those_of_each_that_can_carry_them()
     missing = {(a, b) for a in carriers for b in upon_anything} - drawn
     assert not missing
     assert {("vlan", group) for group in groups} <= drawn
+
+
+def test_stacks_meet_more_than_independent_draws_would():
+    """Of the same number, and of the same shapes; and what is met least is met more often."""
+    plain = [draw(RULES, f"7/{number}") for number in range(400)]
+    met, drawn = (
+        Counter(one for stack in some for one in interactions(stack, RULES))
+        for some in (MANY[:400], plain)
+    )
+    assert len(met) > 1.1 * len(drawn)
+    shapes = [Counter((len(s.near), len(s.far)) for s in some) for some in (MANY[:400], plain)]
+    assert shapes[0] == shapes[1]
+
+
+def test_interactions_are_of_neighbours_on_a_packets_way():
+    stack = Stack((Layer("vxlan", 4, 4),), (Layer("seg6", 6, 6), Layer("gre", 6, 4)), 4)
+    found = interactions(stack, RULES)
+    assert {("vxlan", "gre"), ("gre", "seg6"), ("seg6", "cable"), ("forwarded", "vxlan")} < found
+    assert {("group ether-in-udp", "gre"), ("gre", "group ipv6-routing")} < found
+    assert not {("vxlan", "seg6"), ("seg6", "gre"), ("gre", "cable")} & found
+    assert ("sent", "gre") in interactions(replace(stack, near=()), RULES)
+
+
+def test_a_stack_that_was_not_asked_for_is_no_answer(tmp_path):
+    """A guest that names any other number costs nothing, whatever the number is."""
+    event = {"stage": "stack", "number": 10**12, "text": "x"}
+    (tmp_path / "progress.jsonl").write_text(json.dumps(event) + "\n")
+    found = run.Hunt(run.Options())
+    with pytest.raises(GuestFileError, match="was not asked for"):
+        run._gather(found, Draws(RULES, 1), iter([0]), tmp_path, None)
+
+
+def test_features_are_bits_by_their_names():
+    asked: list[bytes] = []
+
+    class Told(features.Switches):
+        def __init__(self) -> None:
+            names = [f"feature-{at}" for at in range(33)]
+            names[1], names[32] = "tx-tcp-segmentation", "tx-tcp6-segmentation"
+            names[3] = "rx-gro"
+            self._known = names
+
+        def _ask(self, device: str, words: bytes) -> bytes:
+            assert device == "up0"
+            asked.append(words)
+            return words
+
+    Told().set("up0", "tso off gro on nothing on")
+    assert struct.unpack("=6I", asked[0]) == (0x3B, 2, 1 << 1 | 1 << 3, 1 << 3, 1, 0)
