@@ -22,7 +22,8 @@ from .traffic import DIGEST_LENGTH, FAMILY, client_socket, listens, pattern
 _SO_RCVBUFFORCE = 33
 _SOL_UDP, _UDP_SEGMENT = 17, 103
 _ROOM = 8 << 20  # bytes that may wait for a reader
-_SILENCE = 1.0  # seconds without a datagram after which no more is expected
+SILENCE = 1.0
+"""Seconds without a datagram after which no more is expected."""
 
 # Number of the exchange (its last byte), of this datagram, of all datagrams up, of all datagrams
 # down. It is short, as datagrams of a few bytes have faults of their own.
@@ -89,7 +90,9 @@ class DatagramServer:
 _numbers = itertools.count()
 
 
-def exchange(scenario: dict[str, Any], traffic: dict[str, Any]) -> dict[str, Any]:
+def exchange(
+    scenario: dict[str, Any], traffic: dict[str, Any], silence: float = SILENCE
+) -> dict[str, Any]:
     """Send the datagrams, collect the answer, and say what arrived.
 
     ``traffic`` may say how many are handed over ``at_once``.
@@ -101,7 +104,7 @@ def exchange(scenario: dict[str, Any], traffic: dict[str, Any]) -> dict[str, Any
     request = _pieces(number, up, down, size, seed=seed, count=up)
     result: dict[str, Any] = {"upload_intact": False, "download_intact": False, "error": None}
     with _socket_room(client_socket(scenario, socket.SOCK_DGRAM)) as client:
-        client.settimeout(_SILENCE)
+        client.settimeout(silence)
         start = time.monotonic()
         try:
             to = (scenario["target"], scenario["service_port"])

@@ -38,7 +38,7 @@ from .stacks import (
     way,
 )
 
-_STACK_SECONDS = 50.0
+_STACK_SECONDS = 100.0
 _MOST_TRIALS = 30  # stacks that are tried to make one smaller
 # Else each namespace has a device of each tunnel's module from the beginning.
 _FALLBACK_DEVICES = Path("/proc/sys/net/core/fb_tunnels_only_for_init_net")

@@ -737,6 +737,7 @@ class Measured(bench.Bench):
 
     def __init__(self, stack: Stack, bad: str = "", deaf: str = "") -> None:
         self.stack, self._wire, self.bad, self.deaf = stack, Path("none"), bad, deaf
+        self._seconds = 2.5
         self.sent: list[tuple[str, bool]] = []
         self.switched: list[str] = []
         self._switches = {"director": self}
