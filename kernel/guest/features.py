@@ -7,7 +7,6 @@ import fcntl
 import socket
 import struct
 from contextlib import suppress
-from fnmatch import fnmatchcase
 
 from .netns import inside
 
@@ -16,11 +15,11 @@ _SIOCETHTOOL = 0x8946
 _STRINGS, _COUNT, _SET, _FEATURES, _LENGTH = 0x1B, 0x37, 0x3B, 4, 32
 _RTM_SETLINK, _IFLA_GSO_MAX_SEGS = 19, 40
 _SHORT = {
-    "tso": "tx-tcp*-segmentation",
-    "gso": "tx-generic-segmentation",
-    "gro": "rx-gro",
-    "tx": "tx-checksum-*",
-    "txvlan": "tx-vlan-hw-insert",
+    "tso": [f"tx-tcp{kind}-segmentation" for kind in ("", "-ecn", "-mangleid", "6", "-accecn")],
+    "gso": ["tx-generic-segmentation"],
+    "gro": ["rx-gro"],
+    "tx": [f"tx-checksum-{kind}" for kind in ("ipv4", "ip-generic", "ipv6", "fcoe-crc", "sctp")],
+    "txvlan": ["tx-vlan-hw-insert"],
 }
 """The short names of ethtool, and which of the kernel's features each of them stands for."""
 
@@ -40,14 +39,13 @@ class Switches:
 
         What the kernel does not know, or the device cannot change, stays as it is.
         """
-        wanted = dict(zip(words.split()[::2], words.split()[1::2], strict=True))
         blocks = [[0, 0] for _ in range(-(-len(self._known) // 32))]
-        for at, name in enumerate(self._known):
-            for word, state in wanted.items():
-                if fnmatchcase(name, _SHORT.get(word, word)):
-                    bit = 1 << at % 32
-                    blocks[at // 32][0] |= bit
-                    blocks[at // 32][1] |= bit * (state == "on")
+        for word, state in zip(words.split()[::2], words.split()[1::2], strict=True):
+            for name in _SHORT.get(word, [word]):
+                at = self._known.get(name)
+                if at is not None:
+                    blocks[at // 32][0] |= 1 << at % 32
+                    blocks[at // 32][1] |= (state == "on") << at % 32
         asked = struct.pack("=II", _SET, len(blocks))
         with suppress(OSError):
             self._ask(device, asked + b"".join(struct.pack("=II", *block) for block in blocks))
@@ -56,15 +54,15 @@ class Switches:
         """Set a device's gso_max_segs."""
         self._links.send(set_link(self.devices[device], _IFLA_GSO_MAX_SEGS, most))
 
-    def _names(self) -> list[str]:
-        """Return the names of all features that this kernel knows, in the order of their bits."""
+    def _names(self) -> dict[str, int]:
+        """Return all features that this kernel knows, and their bits."""
         device = next(iter(self.devices))
         found = self._ask(device, struct.pack("=IIQI", _COUNT, 0, 1 << _FEATURES, 0))
         (count,) = struct.unpack_from("=I", found, 16)
         room = bytes(count * _LENGTH)
         data = self._ask(device, struct.pack("=III", _STRINGS, _FEATURES, count) + room)[12:]
         names = (data[at : at + _LENGTH] for at in range(0, count * _LENGTH, _LENGTH))
-        return [name.split(b"\0")[0].decode() for name in names]
+        return {name.split(b"\0")[0].decode(): bit for bit, name in enumerate(names)}
 
     def _ask(self, device: str, asked: bytes) -> bytes:
         value = ctypes.create_string_buffer(asked, len(asked))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import fnmatch
 import json
 import re
 import struct
 import subprocess
+import sys
 import xml.etree.ElementTree as ET
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -581,6 +583,48 @@ def test_a_pushed_ip_header_gets_the_length_of_the_packet(header, at):
     assert length == (1020 if at == 2 else 1004)
 
 
+def test_a_program_of_tc_stores_a_header_that_has_the_length_of_what_follows():
+    """The program, run for a packet of 1014 bytes, in the room that it asked for."""
+    header = bytes.fromhex("6000000000002f40") + bytes(range(1, 33)) + bytes.fromhex("000086dd")
+    code = list(struct.iter_unpack("<BBhi", push._egress(12, header)))
+    registers, stack, packet, calls = [0] * 11, bytearray(512), bytearray(1014), []
+    registers[1] = -1  # the packet
+    at = 0
+    while code[at][0] != 0x95:
+        operation, which, offset, value = code[at]
+        to, source, at = which & 15, which >> 4, at + 1
+        if operation == 0x62:
+            struct.pack_into("<i", stack, 512 + offset, value)
+        elif operation == 0xB7:
+            registers[to] = value
+        elif operation == 0xBF:
+            registers[to] = registers[source] if source != 10 else 512
+        elif operation == 0x61:
+            assert registers[source] == -1
+            registers[to] = len(packet)
+        elif operation == 0x07:
+            registers[to] += value
+        elif operation == 0x6B:
+            struct.pack_into(">H", stack, 512 + offset, registers[source])
+        elif operation == 0x05:
+            at += offset
+        elif operation == 0x85:
+            calls.append((value, *registers[2:5]))
+            assert registers[1] == -1
+            if value == 50:
+                packet[14:14] = bytes(registers[2])
+                registers[1] = registers[2] = 0  # a call spoils them
+            else:
+                assert value == 9
+                start, size = registers[3], registers[4]
+                packet[registers[2] : registers[2] + size] = stack[start : start + size]
+            registers[0] = 0
+    assert calls[0] == (50, 44, 1, 12)
+    assert packet[14:58] == header[:4] + (1004).to_bytes(2, "big") + header[6:]
+    assert len(packet) == 1014 + 44
+    assert registers[0] == 0
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -853,7 +897,7 @@ def test_features_are_bits_by_their_names():
             names = [f"feature-{at}" for at in range(33)]
             names[1], names[32] = "tx-tcp-segmentation", "tx-tcp6-segmentation"
             names[3] = "rx-gro"
-            self._known = names
+            self._known = {name: bit for bit, name in enumerate(names)}
 
         def _ask(self, device: str, words: bytes) -> bytes:
             assert device == "up0"
@@ -862,3 +906,48 @@ def test_features_are_bits_by_their_names():
 
     Told().set("up0", "tso off gro on nothing on")
     assert struct.unpack("=6I", asked[0]) == (0x3B, 2, 1 << 1 | 1 << 3, 1 << 3, 1, 0)
+
+
+_SWITCHED = """
+import subprocess, sys
+from pathlib import Path
+from gso.kernel.guest.features import Switches
+from gso.kernel.guest.netns import Kept, devices, isolate
+
+isolate(["one", "two"])
+subprocess.run("ip -n one link add v1 type veth peer name v2 netns two".split(), check=True)
+switches = Switches("one")
+counted = devices(Kept("one", "dev").read())
+print(sorted(switches.devices), sorted(Switches("two").devices), sorted(counted))
+def state():
+    command = "ip netns exec one ethtool -k v1".split()
+    shown = subprocess.run(command, capture_output=True, text=True)
+    return {line.split(":")[0].strip(): line.split()[1] for line in shown.stdout.splitlines()[1:]}
+for words in ("tso off tx-gre-segmentation off no-such off", "gro on", "tso on gro off"):
+    before = state()
+    switches.set("v1", words)
+    print(sorted({name for name, value in state().items() if value != before[name]}))
+switches.allow_segments("v1", 7)
+shown = subprocess.run("ip -n one -d link show v1".split(), capture_output=True, text=True).stdout
+print("gso_max_segs 7" in shown)
+"""
+
+
+def test_features_are_switched_as_ethtool_does_in_namespaces_that_nobody_else_sees():
+    isolated = ["unshare", "--mount", "--net", "--map-root-user", "--propagation", "private"]
+    probe = "mkdir -p /run/netns && mount -t tmpfs t /run/netns && ip link add v type veth"
+    if subprocess.run([*isolated, "sh", "-c", probe], capture_output=True, check=False).returncode:
+        pytest.skip("no namespaces, or no veth, for this user")
+    done = subprocess.run(
+        [*isolated, sys.executable, "-c", _SWITCHED], capture_output=True, text=True, check=True
+    )
+    devices, off, gro_on, on, segments = done.stdout.splitlines()
+    assert devices == "['lo', 'v1'] ['lo', 'v2'] ['lo', 'v1']"
+    switched = set(ast.literal_eval(off))
+    tso = {"tcp-segmentation-offload", "tx-tcp-segmentation", "tx-tcp6-segmentation"}
+    assert tso | {"tx-gre-segmentation"} <= switched
+    assert gro_on == "['generic-receive-offload']"
+    changed = switched - {"tx-gre-segmentation"} | {"generic-receive-offload"}
+    assert set(ast.literal_eval(on)) == changed
+    assert segments == "True"
+    assert not Path("/run/netns/one").exists()
