@@ -38,7 +38,8 @@ from .stacks import (
     way,
 )
 
-_STACK_SECONDS = 100.0
+_STACK_SECONDS = 150.0
+_SIGN_SECONDS = 15.0  # between signs of life; without one the host ends the machine
 _MOST_TRIALS = 30  # stacks that are tried to make one smaller
 # Else each namespace has a device of each tunnel's module from the beginning.
 _FALLBACK_DEVICES = Path("/proc/sys/net/core/fb_tunnels_only_for_init_net")
@@ -135,7 +136,10 @@ class Hunt:
         """
         there = way(stack, self.rules)
         self.load(there.modules)
-        return _in_child(lambda: _measured(stack, there, self.wire, offloads))
+        return _in_child(
+            lambda: _measured(stack, there, self.wire, offloads),
+            lambda: self.progress(stage="waiting"),
+        )
 
     def load(self, modules: tuple[str, ...]) -> None:
         """Load what the kernel cannot load itself in a machine whose modules are elsewhere."""
@@ -149,7 +153,7 @@ def _measured(stack: Stack, there: Way, wire: Path, offloads: tuple[str, ...]) -
     return Bench(stack, there, wire).measured(offloads)
 
 
-def _in_child(measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+def _in_child(measure: Callable[[], dict[str, Any]], waiting: Callable[[], None]) -> dict[str, Any]:
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
@@ -164,20 +168,22 @@ def _in_child(measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     os.close(writer)
     try:
         with os.fdopen(reader, "rb") as source:
-            text = _read(source.fileno())
+            text = _read(source.fileno(), waiting)
     finally:
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
     return json.loads(text) if text else {"refused": "the measurement did not end"}
 
 
-def _read(descriptor: int) -> bytes:
+def _read(descriptor: int, waiting: Callable[[], None]) -> bytes:
     data, end = b"", time.monotonic() + _STACK_SECONDS
-    while select.select([descriptor], [], [], max(0, end - time.monotonic()))[0]:
-        piece = os.read(descriptor, 1 << 16)
-        if not piece:
+    while (left := end - time.monotonic()) > 0:
+        if not select.select([descriptor], [], [], min(left, _SIGN_SECONDS))[0]:
+            waiting()
+        elif piece := os.read(descriptor, 1 << 16):
+            data += piece
+        else:
             return data
-        data += piece
     return b""
 
 

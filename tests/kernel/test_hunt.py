@@ -9,6 +9,7 @@ import re
 import struct
 import subprocess
 import sys
+import time
 import xml.etree.ElementTree as ET
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -951,3 +952,17 @@ def test_features_are_switched_as_ethtool_does_in_namespaces_that_nobody_else_se
     assert set(ast.literal_eval(on)) == changed
     assert segments == "True"
     assert not Path("/run/netns/one").exists()
+
+
+def test_a_measurement_that_takes_long_gives_signs_of_life_and_ends(monkeypatch):
+    monkeypatch.setattr(guest, "_SIGN_SECONDS", 0.05)
+    signs: list[int] = []
+
+    def slow():
+        time.sleep(0.4)
+        return CLEAN
+
+    assert guest._in_child(slow, lambda: signs.append(1)) == CLEAN
+    assert len(signs) > 2
+    monkeypatch.setattr(guest, "_STACK_SECONDS", 0.2)
+    assert "did not end" in guest._in_child(slow, lambda: None)["refused"]
