@@ -496,6 +496,12 @@ SEG6 = Layer("seg6", 6, 6)
         ),
         (Stack((), (Layer("gre-external", 4, 4, ("seq",)),), 4), "rx_errors", "gre-external-seq"),
         (Stack((), (Layer("gre-external", 4, 4),), 4), "rx_errors", None),
+        (Stack((Layer("gretap-external", 6, 6, ("seq",)),), (), 6), "lost", "gre-external-seq"),
+        (
+            Stack((), (Layer("gretap-external", 4, 4, ("csum",)),), 4, "tx off", "udp"),
+            "lost",
+            "gre-external-csum",
+        ),
         (
             Stack((), (Layer("vlan", 4, 6), Layer("fou", 6, 6)), 6, offload="txvlan off"),
             "tx_dropped",
