@@ -76,7 +76,7 @@ def _egress(flags: int, header: bytes) -> bytes:
             _instruction(0xB7, 0x03, 0, _MAC),  # r3 = BPF_ADJ_ROOM_MAC
             _instruction(0xB7, 0x04, 0, flags),  # r4 = flags
             _instruction(0x85, 0, 0, _ROOM),  # r0 = bpf_skb_adjust_room(r1, r2, r3, r4)
-            _instruction(0xC5, 0x00, 2, 0),  # if r0 s< 0, drop
+            _instruction(0xC5, 0x00, 1, 0),  # if r0 s< 0, drop
             _instruction(0x05, 0, 2, 0),  # else go on behind it
             _instruction(0xB7, 0x00, 0, _DROP),
             _instruction(0x95, 0, 0, 0),

@@ -590,8 +590,9 @@ def test_a_pushed_ip_header_gets_the_length_of_the_packet(header, at):
     assert length == (1020 if at == 2 else 1004)
 
 
-def test_a_program_of_tc_stores_a_header_that_has_the_length_of_what_follows():
-    """The program, run for a packet of 1014 bytes, in the room that it asked for."""
+@pytest.mark.parametrize("refused", [0, 50, 9])
+def test_a_program_of_tc_stores_a_header_that_has_the_length_of_what_follows(refused):
+    """The program, run for a packet of 1014 bytes, in the room that it asked for, if it gets it."""
     header = bytes.fromhex("6000000000002f40") + bytes(range(1, 33)) + bytes.fromhex("000086dd")
     code = list(struct.iter_unpack("<BBhi", push._egress(12, header)))
     registers, stack, packet, calls = [0] * 11, bytearray(512), bytearray(1014), []
@@ -613,7 +614,7 @@ def test_a_program_of_tc_stores_a_header_that_has_the_length_of_what_follows():
             registers[to] += value
         elif operation == 0x6B:
             struct.pack_into(">H", stack, 512 + offset, registers[source])
-        elif operation == 0x05:
+        elif operation == 0x05 or (operation == 0xC5 and registers[to] < 0):
             at += offset
         elif operation == 0x85:
             calls.append((value, *registers[2:5]))
@@ -625,8 +626,12 @@ def test_a_program_of_tc_stores_a_header_that_has_the_length_of_what_follows():
                 assert value == 9
                 start, size = registers[3], registers[4]
                 packet[registers[2] : registers[2] + size] = stack[start : start + size]
-            registers[0] = 0
+            registers[0] = -22 if value == refused else 0
     assert calls[0] == (50, 44, 1, 12)
+    if refused:
+        assert registers[0] == 2  # TC_ACT_SHOT
+        assert calls[-1][0] == refused
+        return
     assert packet[14:58] == header[:4] + (1004).to_bytes(2, "big") + header[6:]
     assert len(packet) == 1014 + 44
     assert registers[0] == 0
