@@ -77,15 +77,21 @@ TCP_MIN_GSO_SIZE = 8
 """The kernel takes this for less, in a TCP packet."""
 GSO_BY_FRAGS = 0xFFFF
 
+# As integers: an operation of an enumeration takes longer than one on a small array.
 _WORDS = (
-    (GsoType.TCPV4, VirtioNetGso.TCPV4),
-    (GsoType.TCPV6, VirtioNetGso.TCPV6),
-    (GsoType.UDP_L4, VirtioNetGso.UDP_L4),
-    (GsoType.TCP_ECN, VirtioNetGso.ECN),
+    (int(GsoType.TCPV4), int(VirtioNetGso.TCPV4)),
+    (int(GsoType.TCPV6), int(VirtioNetGso.TCPV6)),
+    (int(GsoType.UDP_L4), int(VirtioNetGso.UDP_L4)),
+    (int(GsoType.TCP_ECN), int(VirtioNetGso.ECN)),
 )
-_UDP_TUNNELS = GsoType.UDP_TUNNEL | GsoType.UDP_TUNNEL_CSUM
-_PLAIN = GsoType.TCPV4 | GsoType.TCPV6 | GsoType.UDP_L4 | GsoType.TCP_ECN
+_PLAIN = sum(bit for bit, _ in _WORDS)
+_UDP_TUNNEL_CSUM = int(GsoType.UDP_TUNNEL_CSUM)
+_UDP_TUNNELS = int(GsoType.UDP_TUNNEL) | _UDP_TUNNEL_CSUM
 _CHECK = {l4: check for _, l4, _, check in KINDS.values()}
+_TCP, _TCP_CHECK, _UDP_CHECK = int(L4.TCP), _CHECK[L4.TCP], _CHECK[L4.UDP]
+_NEEDS_CSUM = int(VirtioNetFlags.NEEDS_CSUM)
+_OUTER_CSUM = int(VirtioNetFlags.UDP_TUNNEL_CSUM)
+_OVER_IPV4, _OVER_IPV6 = int(VirtioNetGso.UDP_TUNNEL_IPV4), int(VirtioNetGso.UDP_TUNNEL_IPV6)
 
 
 def describable(gso_type: npt.NDArray[np.uint32], *, tunnels: bool) -> npt.NDArray[np.bool_]:
@@ -116,28 +122,30 @@ def vnet_headers(
     """
     rows = np.zeros(len(layouts), VNET_DTYPE)
     tunnel = layouts["inner_network_header"] >= 0
-    rows["flags"] = VirtioNetFlags.NEEDS_CSUM
+    rows["flags"] = _NEEDS_CSUM
     for bit, word in _WORDS:
         rows["gso_type"] |= np.where(gso_type & bit, word, 0).astype(np.uint8)
     rows["gso_size"] = gso_size
     rows["hdr_len"] = layouts["payload"]
     inner, outer = layouts["inner_transport_header"], layouts["transport_header"]
     rows["csum_start"] = np.where(tunnel, inner, outer)
-    rows["csum_offset"] = np.where(layouts["l4"] == L4.TCP, _CHECK[L4.TCP], _CHECK[L4.UDP])
-    _add_tunnels(rows, layouts, gso_type)
+    rows["csum_offset"] = np.where(layouts["l4"] == _TCP, _TCP_CHECK, _UDP_CHECK)
+    in_udp = (gso_type & np.uint32(_UDP_TUNNELS)) != 0
+    if in_udp.any():
+        _add_tunnels(rows, layouts, gso_type, in_udp)
     rows[gso_size == 0] = 0
     return rows
 
 
 def _add_tunnels(
-    rows: npt.NDArray[np.void], layouts: npt.NDArray[np.void], gso_type: npt.NDArray[np.uint32]
+    rows: npt.NDArray[np.void],
+    layouts: npt.NDArray[np.void],
+    gso_type: npt.NDArray[np.uint32],
+    tunnel: npt.NDArray[np.bool_],
 ) -> None:
-    tunnel = (gso_type & np.uint32(_UDP_TUNNELS)) != 0
-    version = np.where(
-        layouts["outer_version"] == 4, VirtioNetGso.UDP_TUNNEL_IPV4, VirtioNetGso.UDP_TUNNEL_IPV6
-    )
+    version = np.where(layouts["outer_version"] == 4, _OVER_IPV4, _OVER_IPV6)
     rows["gso_type"] |= np.where(tunnel, version, 0).astype(np.uint8)
-    summed = (gso_type & np.uint32(GsoType.UDP_TUNNEL_CSUM)) != 0
-    rows["flags"] |= np.where(summed, VirtioNetFlags.UDP_TUNNEL_CSUM, 0).astype(np.uint8)
+    summed = (gso_type & np.uint32(_UDP_TUNNEL_CSUM)) != 0
+    rows["flags"] |= np.where(summed, _OUTER_CSUM, 0).astype(np.uint8)
     rows["outer_th_offset"] = np.where(tunnel, layouts["transport_header"], 0)
     rows["inner_nh_offset"] = np.where(tunnel, layouts["inner_network_header"], 0)

@@ -233,6 +233,11 @@ def segment_vnet(
     )
 
 
+def completed_sum(part: memoryview) -> int:
+    """The checksum of what starts at csum_start. Not only UDP sends 0 as 0xffff here."""
+    return internet_checksum(part) or 0xFFFF
+
+
 def segment_described(
     frame: memoryview,
     header: VirtioNetHeader,
@@ -311,8 +316,7 @@ class _Packet:
             return Frames.from_list([self.frame])
         packet = bytearray(self.frame)
         at = self.header.csum_start + self.header.csum_offset
-        # Not only UDP sends 0 as 0xffff here
-        value = internet_checksum(self.frame[self.header.csum_start :]) or 0xFFFF
+        value = completed_sum(self.frame[self.header.csum_start :])
         packet[at : at + 2] = value.to_bytes(2, "big")
         return Frames.from_list([packet])
 

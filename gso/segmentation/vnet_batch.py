@@ -22,7 +22,7 @@ from gso.headers.vnet import (
     VirtioNetGso,
 )
 from gso.segmentation._batch import segment_batch_vouched
-from gso.segmentation.virtio import Source, VirtioNetHeader, segment_described
+from gso.segmentation.virtio import Source, VirtioNetHeader, completed_sum, segment_described
 from gso.versions import Fact, KernelVersion, facts_of
 
 if TYPE_CHECKING:
@@ -31,10 +31,29 @@ if TYPE_CHECKING:
 
     from gso.headers.links import DeviceLinkType
 
-_USUAL = (VirtioNetGso.TCPV4, VirtioNetGso.TCPV6, VirtioNetGso.UDP_L4)
+_LEAST_IP_HLEN = 20
+# As integers: an attribute of an enumeration takes as long as an operation on a small array
+_NEEDS_CSUM, _NO_TUNNEL = int(VirtioNetFlags.NEEDS_CSUM), int(Tunnel.NONE)
+_UDP_L4 = int(GsoType.UDP_L4)
 _FIELDS = tuple(name for name in VNET_DTYPE.names or () if name != "padding")
 
 Checksum = Literal["complete", "partial"]
+
+
+def _kinds() -> npt.NDArray[np.void]:
+    """By the gso_type of a virtio header: what the usual super-packets have, zeros for others."""
+    fields = [("gso_type", "u4"), ("l4", "u1"), ("thlen", "i8"), ("check", "u2"), ("most", "i8")]
+    table = np.zeros(256, fields)
+    for word in (VirtioNetGso.TCPV4, VirtioNetGso.TCPV6, VirtioNetGso.UDP_L4):
+        kind, l4, thlen, check = KINDS[word]
+        most = UDP_MAX_SEGMENTS if l4 is L4.UDP else 1 << 16
+        table[int(word)] = (kind, l4, thlen, check, most)
+        if l4 is L4.TCP:
+            table[int(word | VirtioNetGso.ECN)] = table[int(word)]
+    return table
+
+
+_KINDS = _kinds()
 
 
 def segment_vnet_batch(
@@ -71,11 +90,15 @@ def segment_vnet_batch(
     check_device_link(link_type)
     usual, gso_type = _usual(batch, rows, link_type)
     if facts_of(kernel) & Fact.VNET_BEFORE_USO:
-        usual &= gso_type != GsoType.UDP_L4
+        usual &= gso_type != _UDP_L4
+    plain = _plain(batch.lengths, rows)
+    if plain.all():
+        done = _completed(batch, rows, plain, checksum)
+        return Segments(done.data, done.offsets, np.arange(len(batch)))
     numbers = np.flatnonzero(usual)
     try:
         cut = segment_batch_vouched(
-            batch if usual.all() else batch.take(numbers),
+            batch if len(numbers) == len(batch) else batch.take(numbers),
             rows["gso_size"][usual],
             gso_type=gso_type[usual],
             link_type=link_type,
@@ -85,11 +108,11 @@ def segment_vnet_batch(
     except GsoError:  # which packet, and what is wrong with it, is said below
         usual[:] = False
         cut, numbers = Segments(), np.empty(0, np.int64)
-    if usual.all():
+    if len(numbers) == len(batch):
         return cut
-    pieces: list[Frames] = [cut]
-    parents = [numbers[cut.parent]]
-    for i in np.flatnonzero(~usual).tolist():
+    pieces: list[Frames] = [cut, _completed(batch, rows, plain, checksum)]
+    parents = [numbers[cut.parent], np.flatnonzero(plain)]
+    for i in np.flatnonzero(~(usual | plain)).tolist():
         one = batch[i : i + 1]
         try:
             header = VirtioNetHeader(*(int(rows[i][name]) for name in _FIELDS))
@@ -137,26 +160,45 @@ def _usual(
 
     Whether the segmenter takes them it says itself.
     """
-    usual = np.zeros(len(batch), bool)
-    gso_type = np.zeros(len(batch), np.uint32)
+    word, start = rows["gso_type"], rows["csum_start"]
+    size, lengths = rows["gso_size"].astype(np.int64), batch.lengths
     layouts = parse_batch(batch, link_type=link_type, errors="mark")
-    start, size = rows["csum_start"].astype(np.int64), rows["gso_size"].astype(np.int64)
-    lengths = batch.lengths
-    for word in _USUAL:
-        kind, l4, thlen, field = KINDS[word]
-        with_ecn = word | VirtioNetGso.ECN if l4 is L4.TCP else word
-        payload = lengths - start - thlen
-        this = (rows["gso_type"] == word) | (rows["gso_type"] == with_ecn)
-        this &= (layouts["l4"] == l4) & (rows["csum_offset"] == field)
-        this &= (size >= TCP_MIN_GSO_SIZE) & (payload > size)
-        if l4 is L4.UDP:
-            this &= payload <= size * UDP_MAX_SEGMENTS
-        gso_type[this] = kind
-        usual |= this
-    usual &= (rows["flags"] & VirtioNetFlags.NEEDS_CSUM) != 0
-    usual &= (layouts["tunnel"] == Tunnel.NONE) & (layouts["transport_header"] == start)
-    usual &= (rows["hdr_len"] <= lengths) & (size != GSO_BY_FRAGS)
-    return usual, gso_type
+    kinds = _KINDS[word]
+    payload = lengths - start - kinds["thlen"]
+    usual = (layouts["l4"] == kinds["l4"]) & (rows["csum_offset"] == kinds["check"])
+    usual &= (size >= TCP_MIN_GSO_SIZE) & (size != GSO_BY_FRAGS)
+    usual &= (payload > size) & (payload <= size * kinds["most"])
+    usual &= (rows["flags"] & _NEEDS_CSUM != 0) & (rows["hdr_len"] <= lengths)
+    usual &= (layouts["tunnel"] == _NO_TUNNEL) & (layouts["transport_header"] == start)
+    return usual, np.where(usual, kinds["gso_type"], 0)
+
+
+def _plain(lengths: npt.NDArray[np.int64], rows: npt.NDArray[np.void]) -> npt.NDArray[np.bool_]:
+    """Tell which packets are to leave as they are, but for a checksum, and contradict nothing."""
+    plain = (rows["gso_type"] == 0) & (rows["hdr_len"] <= lengths)
+    start = rows["csum_start"].astype(np.int64)
+    summed = (start >= _LEAST_IP_HLEN) & (start + rows["csum_offset"] + 2 <= lengths)
+    return np.asarray(plain & ((rows["flags"] & _NEEDS_CSUM == 0) | summed))
+
+
+def _completed(
+    batch: Frames, rows: npt.NDArray[np.void], chosen: npt.NDArray[np.bool_], checksum: Checksum
+) -> Frames:
+    """Some packets, with the checksums that they lack (skb_checksum_help)."""
+    some, rows = batch.take(np.flatnonzero(chosen)), rows[chosen]
+    lacking = np.flatnonzero(rows["flags"] & _NEEDS_CSUM)
+    if checksum == "partial" or not len(lacking):
+        return some
+    data = bytearray(some.data)
+    view = memoryview(data)
+    starts = some.offsets[lacking] + rows["csum_start"][lacking]
+    places = starts + rows["csum_offset"][lacking]
+    for start, at, end in zip(
+        starts.tolist(), places.tolist(), some.offsets[lacking + 1].tolist(), strict=True
+    ):
+        value = completed_sum(view[start:end])
+        data[at : at + 2] = value.to_bytes(2, "big")
+    return Frames(data, some.offsets)
 
 
 def _numbered(error: GsoError, number: int) -> GsoError:
