@@ -19,7 +19,8 @@ GUE = bytes.fromhex(
 def capture(tmp_path):
     """A super-packet in GUE, and one in plain UDP that is no super-packet."""
     path = tmp_path / "in.pcap"
-    gso.write_capture(path, [GUE + bytes(5000), GUE[:42] + bytes(20)])
+    plain = GUE[:36] + (9).to_bytes(2, "big") + GUE[38:42] + bytes(20)
+    gso.write_capture(path, [GUE + bytes(5000), plain])
     return path
 
 
