@@ -5,6 +5,7 @@ import numpy as np
 import numpy.typing as npt
 from typing_extensions import Buffer
 
+def as_numbers(indices: npt.ArrayLike) -> npt.NDArray[np.int64]: ...
 def take_frames(frames: Frames | Iterable[Buffer | SupportsBytes]) -> Frames: ...
 
 class Frames:

@@ -55,6 +55,17 @@ cdef Py_ssize_t _length(object base) noexcept:
     return PyMemoryView_GET_BUFFER(base).len
 
 
+def as_numbers(indices):
+    """Indices as an int64 array of one dimension.
+
+    Raises TypeError for others than integers: the False and True of a mask are no numbers.
+    """
+    numbers = np.asarray(indices)
+    if numbers.size and numbers.dtype.kind not in "iu":
+        raise TypeError(f"indices are integers, not {numbers.dtype}")
+    return numbers.astype(np.int64).reshape(-1)
+
+
 def take_frames(frames):
     """The batch that an argument is or lists: for modules that are not compiled."""
     return as_frames(frames)
@@ -274,8 +285,11 @@ cdef class Frames:
         return self.gather(picked)
 
     def take(self, indices):
-        """Copies of the frames with these numbers, in this order; negative ones from the end."""
-        return self.gather(np.asarray(indices, np.int64).reshape(-1))
+        """Copies of the frames with these numbers, in this order; negative ones from the end.
+
+        Raises TypeError for what are no integers, such as a mask, which ``frames[mask]`` takes.
+        """
+        return self.gather(as_numbers(indices))
 
     cdef object one(self, object key):
         if not -self.n <= key < self.n:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, SupportsBytes, overload
 import numpy as np
 import numpy.typing as npt
 
-from gso.buffers._frames import Frames, Segments, take_frames
+from gso.buffers._frames import Frames, Segments, as_numbers, take_frames
 from gso.capture.format import Format, Int64s, Interface
 from gso.capture.options import Options
 from gso.html import MOST_ROWS, html_table
@@ -80,7 +80,7 @@ class Capture:
 
     def take(self, indices: npt.ArrayLike) -> Capture:
         """A capture of the packets with these numbers, in this order, each with all it has."""
-        numbers = np.asarray(indices, np.int64).reshape(-1)
+        numbers = as_numbers(indices)
         return self._with(self.frames.take(numbers), numbers)
 
     def _with(self, frames: Frames, numbers: Int64s) -> Capture:

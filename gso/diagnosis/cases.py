@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from gso.diagnosis.event import Event
+from gso.printable import plural, printable
 from gso.rules import RULES, Severity
 from gso.rules.table import COMMITS
 from gso.traces.foreign import advice, is_foreign
@@ -23,7 +24,7 @@ _LENGTHS_ALONE = frozenset({"data-len"})
 """Rules that say nothing of a packet's headers: with them alone a log is not judged."""
 
 
-@dataclass
+@dataclass(repr=False)
 class Case:
     """Packets in which the same is wrong.
 
@@ -74,6 +75,9 @@ class Case:
     devices: Counter[str] = field(default_factory=Counter)
     worth: tuple[int, int] = field(default=(0, 0), repr=False)
 
+    def __repr__(self) -> str:
+        return f"<gso.Case: {', '.join(self.rules)}: {plural(self.packets, 'packet')}>"
+
     @property
     def kind(self) -> tuple[tuple[str, ...], str]:
         """The key that equal cases of several logs share: the rules and the function."""
@@ -101,7 +105,7 @@ class Case:
         )
 
 
-@dataclass
+@dataclass(repr=False)
 class Diagnosis:
     """The faults that a log shows, and how much of the log could be judged.
 
@@ -138,6 +142,11 @@ class Diagnosis:
     unread: list[tuple[int, str]] = field(default_factory=list)
     error: str = ""
     kernel: str = ""
+
+    def __repr__(self) -> str:
+        where = f"{plural(self.events, 'event')} of {printable(self.format) or 'no format'}"
+        why = "" if self.clean or self.cases else ", not judged"
+        return f"<gso.Diagnosis: {plural(len(self.cases), 'case')} in {where}{why}>"
 
     @classmethod
     def refused(cls, error: str) -> Self:

@@ -75,7 +75,14 @@ class Diagnoser:
         self.formats: dict[str, None] = {}
 
     def add(self, batch: Trace) -> None:
-        """Add the next events."""
+        """Add the next events.
+
+        Raises TypeError for what is not a `Trace`.
+        """
+        if not isinstance(batch, Trace):
+            raise TypeError(
+                f"gso.diagnose takes what gso.read_trace gives, not {type(batch).__name__}"
+            )
         self.batch = batch
         self.events += len(batch)
         fill_context(batch)

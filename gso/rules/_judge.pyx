@@ -95,6 +95,8 @@ def judge_batch(rows, bint with_judged=True, kernels=(REFERENCE,)):
     the packets may be from: what they do not agree on is not judged.
     """
     cdef gso_kernel kernel = as_kernels(kernels)
+    if not isinstance(rows, (np.ndarray, np.void)):
+        raise TypeError(f"an array of gso.SKB_DTYPE is needed, not {type(rows).__name__}")
     rows = np.asarray(rows)
     if rows.dtype != SKB_DTYPE or rows.ndim != 1:
         raise TypeError(

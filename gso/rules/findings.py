@@ -15,7 +15,7 @@ from gso.skb.state import OFFSETS, UNSET
 __all__ = ["Finding", "Findings", "finding"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Finding:
     """A violated rule.
 
@@ -37,6 +37,9 @@ class Finding:
 
     def __str__(self) -> str:
         return f"{self.rule}: {self.message}"
+
+    def __repr__(self) -> str:
+        return f"<gso.Finding: {self}>"
 
     def _repr_html_(self) -> str:
         """For notebooks: all that is known."""

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gso.buffers._memory import new_array
+from gso.printable import plural
 from gso.skb._skb import FIELDS
 from gso.skb.state import SkbState
 from gso.traces._scanner import DAMAGED_KEPT
@@ -25,7 +26,7 @@ COUNTING = ("dropwatch", "bpftrace")
 _NO_TIME = np.iinfo(np.int64).min
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Trace:
     """Events in the order of the log; every column has shape (n,).
 
@@ -59,6 +60,9 @@ class Trace:
 
     def __len__(self) -> int:
         return len(self.state)
+
+    def __repr__(self) -> str:
+        return f"<gso.Trace: {plural(len(self), 'event')} of {self.format or 'no format'}>"
 
     def __getattr__(self, name: str) -> npt.NDArray[Any]:
         # Python calls this only for names that are no attributes: the columns.

@@ -217,5 +217,9 @@ def test_batches_are_joined_and_picked():
     assert joined.take([4, 0, -2]).to_list() == [b"4444", b"1", b"x"]
     with pytest.raises(IndexError):
         joined.take([5])
+    for mask in ([True] * len(joined), np.zeros(len(joined), bool), [0.0]):
+        with pytest.raises(TypeError, match="indices are integers, not"):
+            joined.take(mask)
+    assert len(joined.take([])) == 0
     with pytest.raises(TypeError):
         gso.Frames.concat([b"ab"])

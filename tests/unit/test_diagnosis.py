@@ -125,6 +125,17 @@ def test_a_log_of_an_unpatched_kernel():
     assert diagnosis.drops == {("QUEUE_PURGE", "sk_stream_kill_queues"): 1}
 
 
+def test_the_repr_of_a_case_and_of_what_cannot_be_diagnosed():
+    trace = gso.read_trace(UNPATCHED)
+    diagnosis = gso.diagnose(trace)
+    assert repr(diagnosis).startswith(f"<gso.Diagnosis: 1 case in {len(trace)} events of ")
+    assert repr(diagnosis.cases[0]).startswith("<gso.Case: tunnel-header-negative: ")
+    assert max(map(len, map(repr, (trace, diagnosis, diagnosis.cases[0])))) < 200
+    for wrong in (b"0xff", "a.log", [b"0xff"]):
+        with pytest.raises(TypeError, match=r"takes what .* gives, not"):
+            gso.diagnose(wrong)
+
+
 def test_a_log_of_a_patched_kernel_is_clean():
     diagnosis = gso.diagnose(gso.read_trace(PATCHED))
     assert diagnosis.clean

@@ -159,3 +159,19 @@ def test_what_is_long_or_evil():
     assert "and 40 more" in text
     assert read(html_text("<b>\n" * 30_000)).endswith("characters more")
     assert read(html_text("y" * 30_000)).endswith("and 10000 characters more")
+
+
+def test_a_repr_is_short(capture):
+    trace = gso.read_trace(LINE * 3)
+    diagnosis = gso.diagnose(trace)
+    assert repr(trace) == "<gso.Trace: 3 events of pwru>"
+    assert repr(diagnosis).startswith("<gso.Diagnosis: 0 cases in 3 events of pwru")
+    wrong = gso.SkbState(
+        transport_header=0x46, inner_mac_header=0x44, inner_network_header=0x52,
+        network_header=0x32, len=1558,
+    )  # fmt: skip
+    found = gso.validate(wrong)
+    assert repr(found[0]) == f"<gso.Finding: {found[0]}>"
+    assert repr(found).startswith("[<gso.Finding: tunnel-header-negative: tnl_hlen is -2")
+    for one in (trace, diagnosis, *found, capture, capture.frames, gso.describe(FRAME)):
+        assert len(repr(one)) < 200

@@ -296,6 +296,8 @@ def test_masks_and_arrays_that_make_no_sense_are_refused():
         gso.explain(1 << 40)
     with pytest.raises(ValueError, match="beyond the 40 rules"):
         gso.explain(-1)
+    with pytest.raises(TypeError, match="not list"):
+        gso.validate_batch([frame()])
     with pytest.raises(TypeError, match="1-D array of gso"):
         gso.validate_batch(np.zeros(3))
     with pytest.raises(TypeError, match="2-D"):
