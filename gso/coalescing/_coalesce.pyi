@@ -46,4 +46,5 @@ def coalesce(
     kernel: KernelVersion = "6.12",
     gro_ipv4_max_size: int | None = None,
     fraglist: bool = False,
+    vxlan_remcsum: bool = True,
 ) -> Coalesced: ...

@@ -431,7 +431,7 @@ cdef class _Memory:
 def coalesce(frames, *, link_type="ethernet", tunnel_ports=None, udp_gro=True,
              fixed_ids=False, gro_max_size=65536, max_flows=65536, interfaces=None,
              timestamps=None, timeout=0, checksum="partial", kernel="6.12",
-             gro_ipv4_max_size=None, fraglist=False):
+             gro_ipv4_max_size=None, fraglist=False, vxlan_remcsum=True):
     """Merge segments into super-packets as the Linux kernel's software GRO does.
 
     :func:`segment` of each super-packet, with its `gso_size` (and, with `fixed_ids`, its
@@ -482,6 +482,9 @@ def coalesce(frames, *, link_type="ethernet", tunnel_ports=None, udp_gro=True,
             of UDP frames only. Frames in tunnels stay apart, which the kernel puts into lists too.
         gro_ipv4_max_size: the same limit for packets other than IPv6 right on the link, VLAN tags
             included (a device has both, and 65536 for these unless told). None: `gro_max_size`.
+        vxlan_remcsum: VXLAN devices are told to take remote checksum offload (``remcsumrx``), which
+            they are not unless asked; False: frames that have it stay apart, as their innermost
+            checksums are wrong without it. GUE and FOU always take it.
 
     Of 7.3, the option of Geneve that has GRO look into a second tunnel (GRO hint) is not followed:
     devices use it only if they are told to.
@@ -500,6 +503,7 @@ def coalesce(frames, *, link_type="ethernet", tunnel_ports=None, udp_gro=True,
     j.partial = is_partial(checksum)
     j.kernel = as_kernel(kernel)
     j.udp, j.fixed_ids, j.fraglist = udp_gro, fixed_ids, fraglist
+    j.vxlan_remcsum = vxlan_remcsum
     j.max_size = j.ipv4_max_size = _within("gro_max_size", gro_max_size, 1, GRO_MAX_SIZE)
     if gro_ipv4_max_size is not None:
         j.ipv4_max_size = _within("gro_ipv4_max_size", gro_ipv4_max_size, 1, GRO_MAX_SIZE)

@@ -61,6 +61,7 @@ cdef struct gro_state:
     bint udp
     bint fraglist
     bint fixed_ids
+    bint vxlan_remcsum      # VXLAN's sockets take remote checksum offload
     unsigned int kernel     # facts of gso.headers._kernel
     bint partial
     int64_t max_size

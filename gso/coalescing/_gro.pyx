@@ -118,6 +118,8 @@ cdef bint is_segment(const gro_state *j, const frame *f) noexcept nogil:
         return False
     if h.n > 1 and is_listed(j, h):
         return False
+    if h.remcsum and not j.vxlan_remcsum and h.udp is not NULL and h.udp.remcsum:
+        return False  # vxlan_gro_prepare_receive: the checksum inside is wrong then
     if h.l4 == IPPROTO_UDP:
         if not (j.udp or j.fraglist) or f.payload == 0:
             return False

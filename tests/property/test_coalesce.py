@@ -112,13 +112,14 @@ def given_back(merged, frames, link, kernel="6.12"):
     traffic(),
     st.booleans(),
     st.booleans(),
+    st.booleans(),
     st.sampled_from(["partial", "complete"]),
     packets.kernels,
 )
-def test_coalesce(case, udp_gro, fixed_ids, checksum, kernel):
+def test_coalesce(case, udp_gro, fixed_ids, vxlan_remcsum, checksum, kernel):
     frames, link = case
     options = {"link_type": link, "tunnel_ports": packets.PORTS, "kernel": kernel}
-    options |= {"udp_gro": udp_gro, "fixed_ids": fixed_ids}
+    options |= {"udp_gro": udp_gro, "fixed_ids": fixed_ids, "vxlan_remcsum": vxlan_remcsum}
     merged = gso.coalesce(Frames.from_list(frames), checksum=checksum, **options)
     assert given_back(merged, frames, link, kernel) == frames
     expected = reference.coalesce(frames, **options)

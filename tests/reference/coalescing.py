@@ -16,7 +16,7 @@ class Options:
     def __init__(
         self, *, link_type="ethernet", tunnel_ports=None, udp_gro=True, fixed_ids=False,
         gro_max_size=LIMIT, times=None, timeout=0, kernel="6.12",
-        gro_ipv4_max_size=None, fraglist=False,
+        gro_ipv4_max_size=None, fraglist=False, vxlan_remcsum=True,
     ):  # fmt: skip
         self.listed = (17,) if kernel == "6.1" else (6, 17)
         self.listed = self.listed if fraglist else ()
@@ -29,6 +29,7 @@ class Options:
         self.times = times
         self.timeout = timeout
         self.newer = kernel == "7.3"
+        self.vxlan_remcsum = vxlan_remcsum
         self.short_ipv4 = kernel == "6.1"
         self.segmenting = {**self.parsing, "kernel": kernel}
 
@@ -154,6 +155,8 @@ class Segment:
             return False
         sealed = any(h.kind == "U" and walk.word(h.offset + 6) for h in walk.headers)
         if walk.remcsum and not sealed:
+            return False
+        if walk.remcsum and Tunnel.VXLAN in walk.kinds and not options.vxlan_remcsum:
             return False
         return segment(self.frame, 0, **options.parsing) == [self.frame]
 

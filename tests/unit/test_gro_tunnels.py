@@ -6,6 +6,7 @@ from scapy.layers.l2 import Ether
 from scapy.packet import Raw
 
 import gso
+import vectorset
 
 PAYLOAD = bytes(500)
 
@@ -50,3 +51,20 @@ def test_gre_sequence_numbers(fields, packets, in_udp):
     else:
         packet = built(IP(id=9), gre)
     assert merged(packet) == packets
+
+
+@pytest.mark.parametrize("tunnel", ["vxlan", "gue"])
+def test_remote_checksums_of_vxlan_only_where_the_device_takes_them(tunnel):
+    """vxlan_gro_prepare_receive, VXLAN_F_REMCSUM_RX; GUE asks no socket (gue_gro_receive)."""
+    seen = 0
+    for record in vectorset.records():
+        frames = vectorset.outputs(record)
+        if record["tunnel"] != f"{tunnel}-remcsum-csum" or len(gso.coalesce(frames)) == len(frames):
+            continue
+        seen += 1
+        apart = gso.coalesce(frames, vxlan_remcsum=False)
+        if tunnel == "vxlan":
+            assert apart.to_list() == frames
+        else:
+            assert apart == gso.coalesce(frames)
+    assert seen >= 3
