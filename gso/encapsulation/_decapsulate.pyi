@@ -5,6 +5,7 @@ from typing_extensions import Buffer
 
 from gso.buffers._frames import Frames
 from gso.headers.tunnels import TunnelPorts
+from gso.versions import KernelVersion
 
 def decapsulate(
     frames: Frames | Iterable[Buffer | SupportsBytes],
@@ -12,4 +13,5 @@ def decapsulate(
     link: Buffer | None = None,
     link_type: Literal["ethernet", "raw"] = "ethernet",
     tunnel_ports: TunnelPorts | None = None,
+    kernel: KernelVersion = "6.12",
 ) -> Frames: ...

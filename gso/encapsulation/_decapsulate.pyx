@@ -14,7 +14,10 @@ from gso.encapsulation._inner cimport (
     INET_ECN_CE, INET_ECN_MASK, INET_ECN_NOT_ECT, find_inner, inner_packet,
 )
 from gso.encapsulation._link cimport link_header, take_link, write_link
-from gso.headers._arguments cimport as_error, drop_ports, ethernet_or_raw, is_raw, take_ports
+from gso.headers._arguments cimport (
+    as_error, as_kernel, drop_ports, ethernet_or_raw, is_raw, take_ports,
+)
+from gso.headers._kernel cimport KERNEL_NO_JUMBO
 from gso.headers._numbers cimport (
     ETH_P_IP, ETH_P_IPV6, ETH_P_TEB, GRE_BASE_HLEN, GRE_CHECK, GRE_CSUM, GRE_FIELD_LEN, GRE_KEY,
     GRE_PROTOCOL, GRE_ROUTING, GRE_SEQ, GRE_VERSION, GUE_CONTROL, GUE_FLAGS, GUE_FLAG_PRIV,
@@ -31,6 +34,11 @@ from gso.headers._walk cimport (
     read_headers, refuse, udp_tunnel,
 )
 
+from gso.versions import REFERENCE
+
+cdef enum:
+    MAX_LENGTH = 65535          # a length field has 16 bits
+
 # A frame whose outermost headers are taken off
 cdef struct outermost:
     const uint8_t *frame
@@ -40,6 +48,7 @@ cdef struct outermost:
     Py_ssize_t inside           # and the packet in the tunnel
     Py_ssize_t end
     bint v4
+    bint big                    # a length of 0 stands for all (iph_totlen)
     Py_ssize_t gre              # a GRE header; -1: there is none
     bint udp                    # there is a UDP header,
     const udp_tunnel *row       # and this is what it carries
@@ -194,27 +203,39 @@ cdef int find_in_gue_gre(outermost *o, fault *why) noexcept nogil:
     return 0
 
 
+cdef inline Py_ssize_t counted(
+    const outermost *o, unsigned int field, Py_ssize_t start
+) noexcept nogil:
+    """The bytes that a length field at an outer header counts.
+
+    0 stands for all, of BIG TCP that a kernel carries so.
+    """
+    if field == 0 and o.big and o.size - start > MAX_LENGTH:
+        return o.size - start
+    return field
+
+
 cdef int find_end(outermost *o, fault *why) noexcept nogil:
     """Find where the outer packet ends, by its lengths."""
     cdef const uint8_t *ip = o.frame + o.network
     cdef Py_ssize_t length
     o.v4 = ip[0] >> 4 == 4
     if o.v4:
-        length = get16(ip + IPV4_TOT_LEN)
+        length = counted(o, get16(ip + IPV4_TOT_LEN), o.network)
         if get16(ip + IPV4_FRAG_OFF) & (IP_MF | IP_OFFSET):
             return refuse(
                 why, REASON_UNSUPPORTED, "frag_off", "the outer packet is a fragment (byte "
                 "{offset})", o.network + IPV4_FRAG_OFF, 0, get16(ip + IPV4_FRAG_OFF))
     else:
-        length = IPV6_HLEN + get16(ip + IPV6_PAYLOAD_LEN)
-    if not o.inside - o.network <= length <= o.size - o.network:
+        length = IPV6_HLEN + counted(o, get16(ip + IPV6_PAYLOAD_LEN), o.network + IPV6_HLEN)
+    if not o.inside - o.network < length <= o.size - o.network:
         return refuse(
             why, REASON_BAD_HEADER, "tot_len", "the outer IP packet has {value} bytes by its "
             "header, but it begins at byte {offset} of {limit}", o.network, o.size, length)
     o.end = o.network + length
     if o.udp:
-        length = get16(o.frame + o.transport + UDP_LEN)
-        if not o.inside - o.transport <= length <= o.end - o.transport:
+        length = counted(o, get16(o.frame + o.transport + UDP_LEN), o.transport)
+        if not o.inside - o.transport < length <= o.end - o.transport:
             return refuse(
                 why, REASON_BAD_HEADER, "len", "the outer UDP datagram has {value} bytes by its "
                 "header, but it begins at byte {offset} of {limit}", o.transport, o.end, length)
@@ -362,12 +383,13 @@ cdef Py_ssize_t read_one(
 
 cdef Py_ssize_t read_some(
     const uint8_t *data, const int64_t *off, Py_ssize_t begin, Py_ssize_t end, uint8_t *out,
-    int64_t *ends, const link_header *link, const port_list *ports, bint raw, fault *why
+    int64_t *ends, const link_header *link, const port_list *ports, bint raw, bint big, fault *why
 ) noexcept nogil:
     """Take some packets out; returns -1, or the number of the frame that `why` is about."""
     cdef outermost o
     cdef Py_ssize_t i, size
     memset(&o, 0, sizeof(o))
+    o.big = big
     for i in range(begin, end):
         o.frame, o.size = data + off[i], off[i + 1] - off[i]
         size = read_one(&o, out + ends[i], link, ports, raw, why)
@@ -377,7 +399,7 @@ cdef Py_ssize_t read_some(
     return -1
 
 
-def decapsulate(frames, *, link=None, link_type="ethernet", tunnel_ports=None):
+def decapsulate(frames, *, link=None, link_type="ethernet", tunnel_ports=None, kernel=REFERENCE):
     """Take packets out of their outermost tunnel as the Linux kernel's devices do.
 
     Outer lengths and checksums are checked; checksums that are still to be completed (super-packets
@@ -389,6 +411,8 @@ def decapsulate(frames, *, link=None, link_type="ethernet", tunnel_ports=None):
         link: link-layer header of packets that have none inside, as for :func:`encapsulate`.
             None: the outer Ethernet header, or nothing for link type "raw".
         link_type, tunnel_ports: as for :func:`parse`.
+        kernel: as for :func:`encapsulate`. With 7.3 outer lengths of 0 stand for all of a packet of
+            more than 65,535 bytes.
 
     Returns :class:`Frames`: what was in the tunnels, which are Ethernet frames or IP packets. FOU
     or GUE and the GRE in it are one tunnel, as they are to a GRE device with ``encap gue``.
@@ -405,7 +429,7 @@ def decapsulate(frames, *, link=None, link_type="ethernet", tunnel_ports=None):
     cdef port_list ports
     cdef fault why
     cdef Py_ssize_t failed, end, i = 0
-    cdef bint raw = is_raw(link_type)
+    cdef bint raw = is_raw(link_type), big = as_kernel(kernel) & KERNEL_NO_JUMBO != 0
     take_link(&front, link, raw)
     cdef Py_ssize_t room = batch.off[batch.n] + batch.n * front.size
     cdef object data = new_bytes(room), ends = new_bytes((batch.n + 1) * sizeof(int64_t))
@@ -418,7 +442,7 @@ def decapsulate(frames, *, link=None, link_type="ethernet", tunnel_ports=None):
             end = piece_end(batch.off, i, batch.n)
             with nogil:
                 failed = read_some(
-                    batch.buf, batch.off, i, end, out, off, &front, &ports, raw, &why)
+                    batch.buf, batch.off, i, end, out, off, &front, &ports, raw, big, &why)
             if failed >= 0:
                 raise as_error(&why, failed)
             i = end

@@ -7,6 +7,7 @@ from typing_extensions import Buffer
 from gso.buffers._frames import Frames
 from gso.constants import Tunnel
 from gso.encapsulation.outer import Address
+from gso.versions import KernelVersion
 
 def encapsulate(
     frames: Frames | Iterable[Buffer | SupportsBytes],
@@ -32,4 +33,5 @@ def encapsulate(
     encap: Literal["fou", "gue"] | None = None,
     link: Buffer | None = None,
     link_type: Literal["ethernet", "raw"] = "ethernet",
+    kernel: KernelVersion = "6.12",
 ) -> Frames: ...

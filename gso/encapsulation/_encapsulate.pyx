@@ -16,12 +16,15 @@ from gso.encapsulation._inner cimport (
     INET_ECN_CE, INET_ECN_ECT_0, INET_ECN_MASK, ecn_inside, find_inner, flow_hash, inner_packet,
 )
 from gso.encapsulation._link cimport link_header, take_link, write_link
-from gso.headers._arguments cimport as_error, drop_ports, ethernet_or_raw, is_raw, take_ports
+from gso.headers._arguments cimport (
+    as_error, as_kernel, drop_ports, ethernet_or_raw, is_raw, take_ports,
+)
+from gso.headers._kernel cimport KERNEL_NO_JUMBO
 from gso.headers._numbers cimport (
     ETH_HLEN, ETH_P_IP, ETH_P_IPV6, GRE_CHECK, IPPROTO_IPIP, IPPROTO_IPV6, IPPROTO_TCP,
-    IPPROTO_UDP, IPV4_CHECK, IPV4_FRAG_OFF, IPV4_HLEN, IPV4_ID, IPV4_TOS, IPV4_TOT_LEN, IPV4_TTL,
-    IPV6_HLEN, IPV6_HOP_LIMIT, IPV6_PAYLOAD_LEN, IP_DF, TCP_CHECK, TUN_P_IPV4, TUN_P_IPV6,
-    UDP_CHECK, UDP_LEN, VXLAN_MAX_REMCSUM_START, VXLAN_RCO_UDP,
+    IPPROTO_UDP, IPV4_CHECK, IPV4_FRAG_OFF, IPV4_HLEN, IPV4_ID, IPV4_PROTOCOL, IPV4_TOS,
+    IPV4_TOT_LEN, IPV4_TTL, IPV6_HLEN, IPV6_HOP_LIMIT, IPV6_NEXTHDR, IPV6_PAYLOAD_LEN, IP_DF,
+    TCP_CHECK, TUN_P_IPV4, TUN_P_IPV6, UDP_CHECK, UDP_LEN, VXLAN_MAX_REMCSUM_START, VXLAN_RCO_UDP,
 )
 from gso.headers._pseudo_header cimport pseudo_sum
 from gso.headers._walk cimport (
@@ -35,6 +38,7 @@ from dataclasses import replace
 import numpy as np
 
 from gso.encapsulation.outer import Given, in_range, outer_header
+from gso.versions import REFERENCE
 
 cdef enum:
     OUTER_ROOM = 384            # IPv6, an encapsulation limit, UDP, Geneve with all its options
@@ -70,6 +74,7 @@ cdef struct recipe:
     bint v4_inside
     bint v6_inside
     bint raw
+    bint big                    # lengths that do not fit are 0 (iph_set_totlen, udp_set_len)
     bint sealed                 # the UDP or GRE header has a checksum
     sealing seal
     bint inherit_ttl
@@ -80,6 +85,11 @@ cdef struct recipe:
     const int64_t *ids
     const int64_t *labels
     int64_t sequence
+
+
+cdef inline unsigned int length_field(Py_ssize_t length) noexcept nogil:
+    """A length as its field has it: 0 says that it does not fit, of BIG TCP."""
+    return <unsigned int>length if length <= MAX_LENGTH else 0
 
 
 # --- stamps --------------------------------------------------------------------------------------
@@ -106,7 +116,7 @@ cdef void stamp_ip(
         ip[ttl_at] = packet.ttl
     if t.version == 4:
         ip[IPV4_TOS] = <uint8_t>tos
-        put16(ip + IPV4_TOT_LEN, <unsigned int>total)
+        put16(ip + IPV4_TOT_LEN, length_field(total))
         put16(ip + IPV4_ID, <unsigned int>r.ids[i])
         if r.inherit_df:
             put16(ip + IPV4_FRAG_OFF, IP_DF if packet.df else 0)
@@ -115,7 +125,7 @@ cdef void stamp_ip(
     else:
         word = htonl(<uint32_t>(6 << 28 | tos << 20 | <uint32_t>r.labels[i]))
         memcpy(ip, &word, 4)
-        put16(ip + IPV6_PAYLOAD_LEN, <unsigned int>(total - IPV6_HLEN))
+        put16(ip + IPV6_PAYLOAD_LEN, length_field(total - IPV6_HLEN))
 
 
 cdef void stamp_protocol(const template *t, uint8_t *at, int version) noexcept nogil:
@@ -224,14 +234,23 @@ cdef void stamp_remote(
 
 
 cdef int check_length(
-    const template *t, Py_ssize_t total, fault *why
+    const recipe *r, const template *t, const inner_packet *packet, Py_ssize_t total, fault *why
 ) noexcept nogil:
+    """Refuse what is too long for the length fields, but for BIG TCP that a kernel carries so."""
     cdef Py_ssize_t counted = total if t.version == 4 else total - IPV6_HLEN
-    if counted <= MAX_LENGTH:
+    if counted <= MAX_LENGTH or r.big and t.length < 0 and is_tcp(packet):
         return 0
     return refuse(
         why, REASON_TOO_LONG, "tot_len" if t.version == 4 else "payload_len",
         "{field} of the outer IP header is {value}, more than {limit}", 0, MAX_LENGTH, counted)
+
+
+cdef bint is_tcp(const inner_packet *packet) noexcept nogil:
+    """Whether TCP follows the IP header at once."""
+    if packet.version == 0:
+        return False
+    return IPPROTO_TCP == (
+        packet.ip[IPV4_PROTOCOL] if packet.version == 4 else packet.ip[IPV6_NEXTHDR])
 
 
 cdef int check_inside(const recipe *r, const inner_packet *packet, fault *why) noexcept nogil:
@@ -271,7 +290,7 @@ cdef Py_ssize_t write_one(
     if r.with_remote and find_remote(r, &packet, ports, &found):
         t = &r.remote
     total = t.size + packet.size
-    if check_length(t, total, why) < 0:
+    if check_length(r, t, &packet, total, why) < 0:
         return -1
     link = write_link(&r.link, out, frame, t.version)
     ip = out + link
@@ -292,7 +311,7 @@ cdef Py_ssize_t write_one(
         memcpy(ip + t.sequence, &number, 4)
     if t.udp >= 0:
         put16(ip + t.udp, source_port(r, &packet, i))
-        put16(ip + t.udp + UDP_LEN, <unsigned int>(total - t.udp))
+        put16(ip + t.udp + UDP_LEN, length_field(total - t.udp))
     if r.sealed:
         seal(r, t, ip, total, inside)
     return link + total
@@ -362,7 +381,7 @@ cdef int64_t *numbers_of(object array) except? NULL:
 def encapsulate(frames, tunnel, *, source, destination, port=None, source_port=None, key=None,
                 checksum=False, remcsum=False, sequence=None, options=b"", policy=None, inner=None,
                 ttl=64, tos=0, df=None, ip_id=0, flow_label=0, encap_limit=None, encap=None,
-                link=None, link_type="ethernet"):
+                link=None, link_type="ethernet", kernel=REFERENCE):
     """Put packets into a tunnel as the Linux kernel's device of that kind does.
 
     Super-packets become super-packets in a tunnel: :func:`segment` of the result is what the device
@@ -404,6 +423,9 @@ def encapsulate(frames, tunnel, *, source, destination, port=None, source_port=N
             or b"" for link type "raw".
         link_type: of `frames`: "ethernet" or "raw". For tunnels that carry IP the link-layer
             header is left out, and bytes after the end of the IP packet, too.
+        kernel: "6.12", "6.1" or "7.3". 7.3 carries BIG TCP, TCP super-packets of more than 65,535
+            bytes, in tunnels: outer lengths that do not fit are 0 (not in GTP-U, which has a length
+            of its own).
 
     Returns :class:`Frames`.
 
@@ -453,6 +475,7 @@ def encapsulate(frames, tunnel, *, source, destination, port=None, source_port=N
     r.ethernet = made.ethernet
     r.v4_inside, r.v6_inside = 4 in made.versions, 6 in made.versions
     r.raw = is_raw(link_type)
+    r.big = as_kernel(kernel) & KERNEL_NO_JUMBO != 0
     take_link(&r.link, link, r.raw)
     cdef Py_ssize_t room = batch.off[batch.n] + batch.n * (r.remote.size + r.link.size)
     cdef object data = new_bytes(room), ends = new_bytes((batch.n + 1) * sizeof(int64_t))

@@ -95,6 +95,53 @@ def test_the_whole_way(kind, size):
     assert inside.to_list() == gso.segment_batch([frame], 1400, errors="pass").to_list()
 
 
+def big_packet(version, size=100_000):
+    """A packet of BIG TCP, as 7.3 has it: no jumbo header, and lengths that do not fit are 0."""
+    frame = bytearray(packet(version, size=0) + bytes(size))
+    frame[16:18] = frame[18:20] = bytes(2) if version == 6 else frame[18:20]
+    if version == 4:
+        frame[16:18] = frame[24:26] = bytes(2)
+        frame[24:26] = gso.checksum(frame[14:34]).to_bytes(2, "big")
+    return bytes(frame)
+
+
+@pytest.mark.parametrize("inner", [4, 6])
+@pytest.mark.parametrize("ends", [V4, V6])
+@pytest.mark.parametrize("kind", ["vxlan", "geneve", "gue", "gre", "any ip"])
+@pytest.mark.parametrize("checksum", [False, True, "partial"])
+def test_big_tcp_in_a_tunnel_of_7_3(kind, ends, inner, checksum):
+    if kind == "any ip":
+        kind = "ip6tnl" if ends is V6 else "ipip" if inner == 4 else "sit"
+    if kind in ("ip6tnl", "ipip", "sit", "gre") and checksum:
+        checksum = kind == "gre"
+    options = {"checksum": checksum} if checksum else {}
+    frame = big_packet(inner)
+    with pytest.raises(GsoError, match="more than 65535") as refused:
+        gso.encapsulate([frame], kind, **ends, **options)
+    assert refused.value.reason is Reason.TOO_LONG
+    made = gso.encapsulate([frame], kind, kernel="7.3", **ends, **options)
+    layout = gso.parse(made[0])
+    version = layout.outer_version
+    at = layout.network_header + (2 if version == 4 else 4)
+    assert bytes(made[0][at : at + 2]) == bytes(2)
+    if kind in ("vxlan", "geneve", "gue"):
+        at = layout.transport_header + 4
+        assert bytes(made[0][at : at + 2]) == bytes(2)
+    assert gso.decapsulate(made, kernel="7.3").to_list() == [frame]
+    with pytest.raises(GsoError):
+        gso.decapsulate(made)
+    wire = gso.segment_batch(made, 1400, kernel="7.3")
+    assert gso.decapsulate(wire).to_list() == gso.segment(frame, 1400, kernel="7.3").to_list()
+
+
+def test_big_tcp_in_a_tunnel_with_a_length_of_its_own():
+    with pytest.raises(GsoError, match="more than 65535"):
+        one(big_packet(4), "gtp-u", kernel="7.3")
+    datagram = bytes(Ether() / IP(len=0) / UDP(len=0, chksum=0) / bytes(70_000))
+    with pytest.raises(GsoError, match="more than 65535"):
+        one(datagram, "vxlan", kernel="7.3")
+
+
 def test_names_and_numbers_of_a_tunnel_are_the_same():
     assert one(packet(), Tunnel.GUE) == one(packet(), "gue")
 
@@ -319,6 +366,21 @@ def test_what_is_not_taken_out(frame, reason, says):
     with pytest.raises(GsoError, match=f"frame 0: .*({says})") as caught:
         gso.decapsulate([frame])
     assert caught.value.reason == reason
+
+
+@pytest.mark.parametrize("kind", ["ipip", "gre", "gue", "vxlan"])
+def test_a_tunnel_with_nothing_inside_is_refused(kind):
+    """An outer length that ends with the tunnel's header, whatever bytes follow."""
+    frame = bytearray(one(packet(size=0), kind))
+    end = 14 + gso.overhead(kind) - (14 if kind == "vxlan" else 0)
+    frame[16:18] = (end - 14).to_bytes(2, "big")
+    frame[24:26] = bytes(2)
+    frame[24:26] = gso.checksum(frame[14:34]).to_bytes(2, "big")
+    if kind in ("gue", "vxlan"):
+        frame[38:40] = (end - 34).to_bytes(2, "big")
+    with pytest.raises(GsoError, match="begins at byte") as refused:
+        gso.decapsulate([bytes(frame)])
+    assert refused.value.reason is Reason.BAD_HEADER
 
 
 def test_nothing_in_nothing_out():
