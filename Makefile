@@ -87,7 +87,8 @@ bench: build
 	dpkg -s $(BENCH_PACKAGES) >/dev/null 2>&1 \
 	  || { $(SUDO) apt-get update -q && $(APT_INSTALL) $(BENCH_PACKAGES); }
 	benchmarks/native/wireguard/fetch build/bench/debian
-	$(BIN)/python benchmarks/run.py $(if $(QUICK),--quick) $(if $(TESTBED),--testbed) $(SUITES)
+	$(BIN)/python benchmarks/run.py $(if $(QUICK),--quick) $(if $(TESTBED),--testbed) \
+	  $(if $(MACHINE),--machine $(MACHINE)) $(SUITES)
 
 # Count instructions of the core cases; REFRESH=1 stores the counts.
 guard: build

@@ -59,6 +59,9 @@ HEADLINES = [
     ("pcapng, nothing to do", "gso segment", "editcap", None),
     ("pcapng, nothing to do", "gso segment", "cp", None),
     ("pcapng of super-packets", "gso segment", "cp", None),
+    ("TCP over IPv4, MTU 1468", "GSO and GRO", "packet by packet", 10),
+    ("TCP over IPv4, MTU 1468", "GSO and GRO", "wireguard-go's TUN and UDP", None),
+    ("TCP over IPv4, MTU 1468", "GSO and GRO", "the kernel's own", 0.5),
 ]
 
 

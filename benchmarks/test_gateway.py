@@ -1,4 +1,5 @@
-"""TCP through GUE tunnels: the example's gateway, the same packet by packet, and the kernel's own.
+"""TCP through GUE tunnels: the example's gateway, the same packet by packet, wireguard-go's TUN
+device and socket, and the kernel's own.
 
 Both ends of a tunnel are in namespaces of their own on this host, joined by a veth pair. Everything
 runs on the one core that all contests are pinned to: sender, receiver and both ends together.
@@ -17,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from contest import Contest, Contestant, Program
+from peers.native import wireguard_gateway
 
 AREA = "GUE tunnel"
 HERE = Path(__file__).parent
@@ -53,11 +55,11 @@ def joined() -> Iterator[list[str]]:
 
 def started(namespace: str, *command: object) -> subprocess.Popen[str]:
     """A program in a namespace that says a line once it is ready."""
-    words = ["ip", "netns", "exec", namespace, sys.executable, *map(str, command)]
+    words = ["ip", "netns", "exec", namespace, *map(str, command)]
     process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     if not process.stdout.readline():
-        raise RuntimeError(f"{Path(str(command[0])).name} ended with {process.wait()}")
+        raise RuntimeError(f"{' '.join(map(str, command))} ended with {process.wait()}")
     return process
 
 
@@ -72,11 +74,11 @@ def running(namespace: str, *command: object) -> Iterator[None]:
 
 
 @contextmanager
-def gateways(program: Path, names: list[str]) -> Iterator[None]:
+def gateways(names: list[str], *program: object) -> Iterator[None]:
     """Both ends as processes."""
     with ExitStack() as stack:
         for name, ends in zip(names, (OUTER, OUTER[::-1]), strict=True):
-            stack.enter_context(running(name, program, *ends))
+            stack.enter_context(running(name, *program, *ends))
         yield
 
 
@@ -93,12 +95,14 @@ def in_kernel(names: list[str]) -> Iterator[None]:
 
 
 TUNNELS: dict[str, Callable[[list[str]], AbstractContextManager[None]]] = {
-    "GSO and GRO": lambda names: gateways(EXAMPLE, names),
-    "packet by packet": lambda names: gateways(ONE_BY_ONE, names),
+    "GSO and GRO": lambda names: gateways(names, sys.executable, EXAMPLE),
+    "packet by packet": lambda names: gateways(names, sys.executable, ONE_BY_ONE),
+    "wireguard-go's TUN and UDP": lambda names: gateways(names, wireguard_gateway()),
     "the kernel's own": in_kernel,
 }
 REMARKS = {
     "packet by packet": "the same program without offloads: a system call for each packet",
+    "wireguard-go's TUN and UDP": "its device and socket alone: no keys, no encryption",
     "the kernel's own": "fou and ipip: no packet leaves the kernel",
 }
 
@@ -111,7 +115,7 @@ def tunnel(kind: str) -> Iterator[Contestant]:
         stack.enter_context(TUNNELS[kind](names))
         for name, address in zip(names, INNER, strict=True):
             ip(f"-n {name} link set gue0 up", f"-n {name} addr add {address}/24 dev gue0")
-        stack.enter_context(running(names[1], STREAM, "receive", INNER[1]))
+        stack.enter_context(running(names[1], sys.executable, STREAM, "receive", INNER[1]))
         sender = Program(
             ["ip", "netns", "exec", names[0], sys.executable, STREAM, "send", INNER[1]]
         )

@@ -97,7 +97,7 @@ def wireguard_segmenter(case: Case, folder: Path) -> tuple[Program, list[bytes]]
     """wireguard-go's gsoSplit loaded with one plain super-packet, and the segments it makes."""
     packet, segments = folder / "packet", folder / "segments"
     packet.write_bytes(case.frame)
-    command = [_wireguard(), "split", packet, case.mss, case.headers, case.tcp, segments]
+    command = [_go("wireguard"), "split", packet, case.mss, case.headers, case.tcp, segments]
     return Program(command), saved_segments(segments)
 
 
@@ -107,20 +107,29 @@ def wireguard_merger(
     """wireguard-go's handleGRO loaded with packets of one flow, and what it merges them into."""
     source, target = folder / "packets", folder / "merged"
     save_packets(source, packets)
-    return Program([_wireguard(), "merge", source, case.headers, target]), saved_segments(target)
+    return Program([_go("wireguard"), "merge", source, case.headers, target]), saved_segments(
+        target
+    )
 
 
-def _wireguard() -> Path:
+def wireguard_gateway() -> Path:
+    """A GUE tunnel of wireguard-go's TUN device and UDP socket: its arguments are the example's."""
+    return _go("gateway")
+
+
+def _go(name: str) -> Path:
+    """The program of one folder in Go, with wireguard-go's library."""
     go = WIREGUARD / "usr/lib/go-1.24/bin/go"
     if not go.exists():
         pytest.skip("no wireguard-go library (make bench fetches it)")
-    target = BUILD / "wireguard"
-    newest = max(path.stat().st_mtime for path in (NATIVE / "wireguard").glob("*.go"))
+    target = BUILD / name
+    newest = max(path.stat().st_mtime for path in (NATIVE / name).glob("*.go"))
     if not target.exists() or target.stat().st_mtime < newest:
         _run(
-            go, "build", "-o", target, "./wireguard",
+            go, "build", "-o", target, f"./{name}",
             GOROOT=str(WIREGUARD / "usr/lib/go-1.24"), GOPATH=str(WIREGUARD / "usr/share/gocode"),
             GO111MODULE="off", GOTOOLCHAIN="local", GOFLAGS="", GOCACHE=str(BUILD / "go"),
+            CGO_ENABLED="0",
         )  # fmt: skip
     return target
 
