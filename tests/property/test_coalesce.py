@@ -110,16 +110,16 @@ def given_back(merged, frames, link, kernel="6.12"):
 @settings(max_examples=examples(500), deadline=None)
 @given(
     traffic(),
-    st.booleans(),
-    st.booleans(),
-    st.booleans(),
+    st.fixed_dictionaries(
+        {name: st.booleans() for name in ("udp_gro", "fixed_ids", "vxlan_remcsum")}
+    ),
     st.sampled_from(["partial", "complete"]),
     packets.kernels,
 )
-def test_coalesce(case, udp_gro, fixed_ids, vxlan_remcsum, checksum, kernel):
+def test_coalesce(case, switches, checksum, kernel):
     frames, link = case
     options = {"link_type": link, "tunnel_ports": packets.PORTS, "kernel": kernel}
-    options |= {"udp_gro": udp_gro, "fixed_ids": fixed_ids, "vxlan_remcsum": vxlan_remcsum}
+    options |= switches
     merged = gso.coalesce(Frames.from_list(frames), checksum=checksum, **options)
     assert given_back(merged, frames, link, kernel) == frames
     expected = reference.coalesce(frames, **options)
