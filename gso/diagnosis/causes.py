@@ -12,10 +12,10 @@ from gso.diagnosis._history import Tally
 from gso.diagnosis.cases import Case
 from gso.diagnosis.complaints import IN_VALIDATION, complaint_text
 from gso.diagnosis.follower import Packet
-from gso.diagnosis.kernel_functions import ENCAPSULATORS, SEGMENT_WORDS
+from gso.diagnosis.kernel_functions import ENCAPSULATORS, IP_IN_IP, SEGMENT_WORDS
 from gso.diagnosis.reasons import reason_name
 from gso.diagnosis.told import TOLD, Told
-from gso.rules import RULES, Severity, finding, validate
+from gso.rules import RULES, Severity, finding, is_tunnel_doubtful, validate
 from gso.skb.state import SkbState
 
 __all__ = ["SET_INNER_MAC", "example_worth", "find_encapsulator", "make_case"]
@@ -78,17 +78,20 @@ def make_case(tally: Tally, kernel: str = "") -> Case:
         meant = told if told and tally.rules == (told.rule,) else None
         return Case(**common, **_dropped_only(packet, growth, meant))
     rule = RULES[tally.rules[0]]
-    first = finding(rule, bad.state.known)
+    known = bad.state.known
+    tunnelled = tally.function in ENCAPSULATORS and tally.function not in IP_IN_IP
+    first = finding(rule, known, tunnelled=tunnelled)
+    is_doubtful = not tunnelled and is_tunnel_doubtful(rule.rule, known)
     expected = _expected(tally.rules, bad.state)
     return Case(
         **common,
         severity=rule.severity,
         message=first.message,
-        kernel_outcome=rule.kernel_outcome,
-        likely_cause=rule.likely_cause,
+        kernel_outcome=first.kernel_outcome,
+        likely_cause=first.likely_cause,
         fields=dict(first.fields),
         commits=rule.commits,
-        missing_call=SET_INNER_MAC if expected else "",
+        missing_call=SET_INNER_MAC if expected and not is_doubtful else "",
         expected=expected,
     )
 
@@ -200,8 +203,14 @@ def _growth(packet: Packet) -> int | None:
     return None
 
 
-_TUNNEL_SIZES = {8: "FOU, or GRE with a checksum", 12: "GUE", 4: "GRE", 20: "GUE with remcsum"}
-_TUNNEL_SIZES[16] = "VXLAN or Geneve"
+_TUNNEL_SIZES = {
+    4: "GRE",
+    8: "FOU, or GRE with a checksum or a key, or a header of IPv6 or IPsec",
+    12: "GUE, or GRE with two of checksum, key and sequence number",
+    16: "VXLAN, Geneve, or GRE with all its fields, or a header of IPv6 or IPsec",
+    20: "GUE with remcsum",
+}
+"""What may have grown a packet by that many bytes, beside an outer IP header."""
 
 
 def _name_growth(growth: int) -> str:

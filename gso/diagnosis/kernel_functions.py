@@ -13,6 +13,7 @@ __all__ = [
     "ENCAPSULATORS",
     "ENTRIES",
     "FREE_PREFIXES",
+    "IP_IN_IP",
     "SEGMENTERS",
     "SEGMENT_WORDS",
     "SKB_NOT_FIRST",
@@ -50,6 +51,11 @@ ENCAPSULATORS = (
     *("iptunnel_xmit", "mpls_xmit", "nsh_push", "wg_socket_send_skb_to_peer"),
 )
 """Functions that put an outer header before a packet, or are on the way of one that does."""
+IP_IN_IP = frozenset(
+    {"ip6_tnl_xmit", "ip6_tnl_start_xmit", "ipip_tunnel_xmit", "sit_tunnel_xmit", "iptunnel_xmit"}
+    | {"ip_tunnel_xmit", "ip_md_tunnel_xmit", "mpls_xmit", "nsh_push", "wg_socket_send_skb_to_peer"}
+)
+"""The encapsulators that may put no header of a tunnel between the outer header and the packet."""
 SKB_NOT_FIRST = frozenset(
     {"iptunnel_xmit", "udp_tunnel_xmit_skb", "udp_tunnel6_xmit_skb", "wg_socket_send_skb_to_peer"}
 )

@@ -1,5 +1,6 @@
 """The rules that an sk_buff, or a frame, has to keep, and functions that judge by them."""
 
+from gso.rules.doubts import is_tunnel_doubtful
 from gso.rules.findings import Finding, Findings, finding
 from gso.rules.table import RULES, Rule, Severity, explain
 from gso.rules.validate import validate, validate_batch
@@ -18,6 +19,7 @@ __all__ = [
     "SkbState",
     "explain",
     "finding",
+    "is_tunnel_doubtful",
     "skb_array",
     "validate",
     "validate_batch",

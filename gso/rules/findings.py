@@ -9,6 +9,7 @@ from functools import cached_property
 from gso.constants import GsoType
 from gso.html import html_table
 from gso.printable import plural
+from gso.rules.doubts import is_tunnel_doubtful
 from gso.rules.table import TNL_HLEN_PARTS, Rule, Severity
 from gso.skb.state import OFFSETS, UNSET
 
@@ -84,18 +85,29 @@ class Findings(list[Finding]):
         return html_table(title, ("rule", "severity", "found"), rows, len(self))
 
 
-def finding(rule: Rule, known: Mapping[str, int]) -> Finding:
-    """The finding for a packet that has these fields and violates the rule."""
+def finding(rule: Rule, known: Mapping[str, int], *, tunnelled: bool = False) -> Finding:
+    """The finding for a packet that has these fields and violates the rule.
+
+    Args:
+        rule: the rule.
+        known: the fields that are known, by name.
+        tunnelled: whether more than the fields shows that it has a tunnel's header.
+    """
     names = list(dict.fromkeys((*_RELEVANT.get(rule.rule, ()), *rule.fields)))
     values = {name: known[name] for name in names if name in known}
-    return Finding(
-        rule.rule,
-        rule.severity,
-        _message(rule, values, known),
-        values,
-        rule.kernel_outcome,
-        rule.likely_cause,
-    )
+    message, outcome, cause = _message(rule, values, known), rule.kernel_outcome, rule.likely_cause
+    if not tunnelled and is_tunnel_doubtful(rule.rule, known):
+        message += _DOUBT
+        outcome, cause = f"{_IF_SO}{outcome}", f"{_IF_SO}{cause}"
+    return Finding(rule.rule, rule.severity, message, values, outcome, cause)
+
+
+_DOUBT = (
+    "; that is so if the 8 bytes at transport_header are a tunnel's header (FOU, or GRE with a "
+    "checksum or a key), and not one of IPv6's extension headers or IPsec's: offsets alone do not "
+    "tell, gso_type or the packet's bytes would"
+)
+_IF_SO = "If it is a tunnel's header: "
 
 
 _RELEVANT = {
