@@ -134,7 +134,8 @@ machine: build
 
 # What only tests use: programs that judge our files as others see them, and what runs our C code
 # as another processor would.
-TEST_PACKAGES := tshark chromium valgrind bpftrace linux-perf bubblewrap debootstrap zsh fish \
+TEST_PACKAGES := tshark chromium valgrind bpftrace linux-perf dropwatch trace-cmd bubblewrap \
+	debootstrap zsh fish \
 	gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static
 test-packages:
 	dpkg -s $(TEST_PACKAGES) >/dev/null 2>&1 \

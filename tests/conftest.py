@@ -33,10 +33,12 @@ PACKAGES = {
     "bwrap": "bubblewrap",
     "chromium": "chromium",
     "debootstrap": "debootstrap",
+    "dropwatch": "dropwatch",
     "editcap": "tshark",
     "gcc": "gcc",
     "perf": "linux-perf",
     "qemu-aarch64-static": "qemu-user-static",
+    "trace-cmd": "trace-cmd",
     "tshark": "tshark",
 }
 
@@ -79,6 +81,16 @@ def bpftrace() -> str:
 @pytest.fixture(scope="session")
 def perf() -> str:
     return program("perf")
+
+
+@pytest.fixture(scope="session")
+def dropwatch() -> str:
+    return program("dropwatch")
+
+
+@pytest.fixture(scope="session")
+def trace_cmd() -> str:
+    return program("trace-cmd")
 
 
 @pytest.fixture(scope="session")

@@ -44,6 +44,41 @@ mkdir /dev/shm/logs && cd /dev/shm/logs
 ) &
 """
 
+WITHOUT_OFFSETS = f"""
+perf trace -a -e 'skb:*' -e 'net:*' -o perf-trace.log send {SCENARIO} bulk > /dev/null
+perf trace -a -e 'skb:kfree_skb/max-stack=16/' -o perf-trace-stacks.log \\
+    send {SCENARIO} bulk > /dev/null
+modprobe drop_monitor
+drops() {{  # MODE COMMANDS; while it watches it reads no commands, until it is interrupted
+    mkfifo ask-$1
+    stdbuf -oL dropwatch -l kas < ask-$1 > dropwatch-$1.log 2>&1 &
+    exec 7> ask-$1
+    printf "set alertmode $1\\n$2start\\n" >&7
+    wait_until grep -q 'monitoring activated' dropwatch-$1.log
+    send {SCENARIO} bulk > /dev/null
+    sleep 3
+    kill -INT $!
+    echo exit >&7
+    exec 7>&-
+    wait $!
+}}
+drops summary ''
+drops packet 'set trunc 160\\n'
+for file in perf-trace perf-trace-stacks dropwatch-summary dropwatch-packet; do show $file.log; done
+"""
+"""A script of tools that show drops, and no offsets."""
+
+
+def trace_cmd(advised: str) -> str:
+    """A script that records with trace-cmd, by the probes of the advised command for perf."""
+    probes = advised.partition("; done; ")[0]
+    return f"""
+{probes}; done
+trace-cmd record -o trace.dat -e gso -e skb:kfree_skb -T send {SCENARIO} bulk > /dev/null 2>&1
+trace-cmd report -i trace.dat > trace-cmd.log 2> /dev/null
+show trace-cmd.log
+"""
+
 
 def shown(folder: Path) -> list[str]:
     """Options that show a folder to the machine, and the library with the Python that runs it."""

@@ -16,6 +16,7 @@ cdef struct TableEntry:
     int32_t bucket_next     # these three are entries, -1 for none
     int32_t older
     int32_t newer
+    int32_t placed          # the function whose event told of its drop and of the place
     int8_t freed
     int8_t dropped
     int8_t encapsulated

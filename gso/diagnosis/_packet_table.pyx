@@ -109,7 +109,7 @@ cdef class PacketTable:
         packets = np.empty(n, np.int64)
         cdef int64_t[::1] out = packets
         cdef list ended = []
-        cdef int32_t entry, cpu, code
+        cdef int32_t entry, cpu, code, placed
         cdef uint8_t kind
         cdef TableEntry *found
         for i in range(n):
@@ -121,7 +121,8 @@ cdef class PacketTable:
                 out[i] = self._entered(cpu, code)
             elif pointers[i] >= LOWEST_POINTER:
                 entry = self._find(pointers[i])
-                if entry >= 0 and self._is_reused(&self.entries[entry], kind, inner[i]):
+                placed = code if kind & KIND_DROPS and locations[i] >= 0 else NO_CODE
+                if entry >= 0 and self._is_reused(&self.entries[entry], kind, inner[i], placed):
                     ended.append(self.entries[entry].packet)
                     self.entries[entry].packet = self.events + i
                     self._begin(entry)
@@ -131,6 +132,8 @@ cdef class PacketTable:
                 found = &self.entries[entry]
                 out[i] = found.packet
                 found.dropped |= (kind & KIND_DROPS) != 0
+                if placed != NO_CODE:
+                    found.placed = placed
                 found.encapsulated |= inner[i] > 0
                 found.freed |= (kind & (KIND_DROPS | KIND_CONSUMES)) != 0
                 if not kind & (KIND_DROPS | KIND_CONSUMES):
@@ -152,10 +155,15 @@ cdef class PacketTable:
     cdef void _begin(self, int32_t entry):
         self.entries[entry].freed = self.entries[entry].dropped = False
         self.entries[entry].encapsulated = False
+        self.entries[entry].placed = NO_CODE
 
-    cdef bint _is_reused(self, const TableEntry *entry, uint8_t kind, int32_t inner):
+    cdef bint _is_reused(self, const TableEntry *entry, uint8_t kind, int32_t inner,
+                         int32_t placed):
         # Only a new sk_buff has no inner offsets after the pointer's last one had some.
         if entry.encapsulated and inner == 0:
+            return True
+        # A tracepoint tells of a drop when the last reference is given up: once a packet.
+        if placed != NO_CODE and entry.placed == placed:
             return True
         if not entry.freed or kind & KIND_AFTER_FREE:
             return False

@@ -125,6 +125,8 @@ class Diagnosis:
         unread: the first lines of a log in which no event was found, with their numbers.
         error: why the log could not be read, empty if it could.
         kernel: the release of the kernel that was traced, empty if it is not known.
+        unplaced: how many drops have neither a reason nor a place but an address, which may be in a
+            segmenter.
     """
 
     cases: list[Case]
@@ -142,6 +144,7 @@ class Diagnosis:
     unread: list[tuple[int, str]] = field(default_factory=list)
     error: str = ""
     kernel: str = ""
+    unplaced: int = 0
 
     def __repr__(self) -> str:
         where = f"{plural(self.events, 'event')} of {printable(self.format) or 'no format'}"
@@ -184,6 +187,7 @@ class Diagnosis:
             if reasons
             else "",
             kernel=kernels.pop() if len(kernels) == 1 else "",
+            unplaced=sum(one.unplaced for one in every),
         )
 
     @property
@@ -200,6 +204,11 @@ class Diagnosis:
         if self.damaged:
             count = "1 line" if self.damaged == 1 else f"{self.damaged} lines"
             return f"{count} could not be read; nothing wrong was found in the others"
+        if self.unplaced:
+            return (
+                f"{plural(self.unplaced, 'drop')} without a reason at an address only, which may be "
+                "that of a segmenter: record stacks, or the names of functions"
+            )
         return ""
 
     @property

@@ -69,7 +69,7 @@ class Diagnoser:
         self.judgements: dict[Any, tuple[Tally, int] | None] = {}
         self.drops: Counter[tuple[str, str]] = Counter()
         self.judged = np.zeros(len(RULES), np.int64)
-        self.events = self.offsets = 0
+        self.events = self.offsets = self.unplaced = 0
         self.batch: Trace | None = None
         self.refusals = Refusals()
         self.formats: dict[str, None] = {}
@@ -115,7 +115,10 @@ class Diagnoser:
             self._other_drop(reason, location, tuple(stack.split("\n")), int(count))
 
     def _other_drop(self, reason: str, location: str, stack: tuple[str, ...], count: int) -> None:
-        key = reason_name(reason, self.kernel), location_name(location) or caller(stack)
+        place = location_name(location) or caller(stack)
+        if location and not place and is_plain(reason):
+            self.unplaced += count
+        key = reason_name(reason, self.kernel), place
         if key in self.drops or len(self.drops) < _MOST_NAMES:
             self.drops[key] += count
 
@@ -123,7 +126,8 @@ class Diagnoser:
         timed = self.batch is not None and not self.batch.relative
         for packet in tally_packets(packets, self.judgements, self._judge, timed, _MOST_NAMES):
             if packet.dropped:
-                self._other_drop(packet.reason, packet.location, packet.stack, packet.occurrences)
+                place = packet.drop_location
+                self._other_drop(packet.reason, place, packet.stack, packet.occurrences)
 
     def _judge(self, packet: Packet) -> tuple[Tally, int] | None:
         """Return the tally and the worth of this packet, and of all that went the same way.
@@ -189,6 +193,7 @@ class Diagnoser:
             {} if self.offsets else dict(COMMANDS),
             self.follower.forgotten,
             kernel=self.kernel,
+            unplaced=self.unplaced,
         )
 
 

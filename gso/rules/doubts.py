@@ -13,9 +13,9 @@ _OF_TUNNELS = frozenset(
     | {"inner-mac-length", "inner-header-unset"}
 )
 """Rules for packets with a tunnel's header."""
-_TUNNEL_TYPES = (
-    GsoType.UDP_TUNNEL | GsoType.UDP_TUNNEL_CSUM | GsoType.GRE | GsoType.GRE_CSUM
-) | (GsoType.IPXIP4 | GsoType.IPXIP6)
+_TUNNEL_TYPES = (GsoType.UDP_TUNNEL | GsoType.UDP_TUNNEL_CSUM | GsoType.GRE | GsoType.GRE_CSUM) | (
+    GsoType.IPXIP4 | GsoType.IPXIP6
+)
 _IPV4, _IPV6, _IPV6_LENGTH = 0x0800, 0x86DD, 40
 _EITHER = 8
 """Bytes of FOU's header, and of the shortest IPv6 extension header; ESP without encryption, too.

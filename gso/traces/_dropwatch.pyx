@@ -83,7 +83,7 @@ cdef class DropwatchScanner(EventLines):
                 or starts(p, end, b"Enabling monitoring", 19) or starts(p, end, b"Alert ", 6)
                 or starts(p, end, b"Kernel monitoring ", 18) or starts(p, end, b"Issue Ctrl-C", 12)
                 or starts(p, end, b"Waiting for ", 12) or starts(p, end, b"Got a ", 6)
-                or starts(p, end, b"Setting alert", 13) or starts(p, end, b"Shutting down", 13)
+                or starts(p, end, b"Setting ", 8) or starts(p, end, b"Shutting down", 13)
                 or starts(p, end, b"Terminating ", 12) or starts(p, end, b"Truncation ", 11)
                 or starts(p, end, b"Deactivation ", 13) or starts(p, end, b"Disabling ", 10)
                 or starts(p, end, b"^C", 2))

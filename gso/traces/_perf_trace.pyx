@@ -31,10 +31,22 @@ cdef const char *event_name(const char *p, const char *end, const char **name,
             stop[0] = colon + 1
             while stop[0] < end and is_word(stop[0][0]):
                 stop[0] += 1
-            if stop[0] > name[0] and stop[0] < end and (stop[0][0] == c"(" or stop[0][0] == c":"):
+            # A process may have colons in its name, as "ipvs-e:2:0/190".
+            if stop[0] > name[0] and stop[0] < end and not is_digit(name[0][0]) \
+                    and (stop[0][0] == c"(" or is_named_value(stop[0], end)):
                 return stop[0] + 1
         at = skip_token(at, end)
     return NULL
+
+
+cdef inline bint is_named_value(const char *p, const char *end) noexcept nogil:
+    """Whether ":" stands here, and a name and "=" follow it."""
+    if p[0] != c":":
+        return False
+    p += 1
+    while p < end and is_word(p[0]):
+        p += 1
+    return p < end and p[0] == c"="
 
 
 cdef class PerfTraceScanner(EventLines):
@@ -50,7 +62,7 @@ cdef class PerfTraceScanner(EventLines):
             return False
         at = event_name(stop, end, &name, &name_end)
         return at != NULL and (
-            (end - 1)[0] == c")" and find(at, end, b": ", 2) != NULL
+            (end - 1)[0] == c")" and (find(at, end, b": ", 2) != NULL or at == end - 1)
             or (at - 1)[0] == c":" and find(at, end, b"=", 1) != NULL)
 
     cdef bint _has_event(self, const char *p, const char *end) noexcept nogil:
@@ -83,6 +95,15 @@ cdef class PerfTraceScanner(EventLines):
         if (end - 1)[0] == c")":
             end -= 1
         return LINE_NO_MEMORY if self._pairs(at, end) == -2 else LINE_READ
+
+    cdef int _detail(self, const char *p, const char *end) noexcept nogil:
+        """Read a line of the stack; one of a program may have no name: "[0xb702f] (/usr/bin/ls)"."""
+        cdef const char *at = skip_blanks(p, end)
+        if at > p and starts(at, end, b"[", 1) and (end - 1)[0] == c")":
+            at = skip_token(at, end)
+            if (at - 1)[0] == c"]" and starts(at, end, b" (", 2):
+                return LINE_READ
+        return EventLines._detail(self, p, end)
 
     cdef bint _is_chatter(self, const char *p, const char *end) noexcept nogil:
         return starts(p, end, b"^C", 2)

@@ -190,7 +190,8 @@ cdef class PwruScanner(Scanner):
             stop = skip_token(at, end)
         if not starts(at, end, b"0x", 2):
             return 0
-        if not read_number(at, stop, 16, pointer):
+        # In a table of comma-separated values more than a pointer stands here.
+        if memchr(at, c",", stop - at) != NULL or not read_number(at, stop, 16, pointer):
             return -1
         rest[0] = stop
         if skip_blanks(stop, end) == end:

@@ -12,6 +12,8 @@ _RECORD = (
     "the commands that record them."
 )
 _NO_SK_BUFF = "It has packets, but no sk_buff."
+_NAME = r'"?[A-Za-z_#][\w.:#()/%-]{0,60}( [\w.:#()/%-]{1,60}){0,4}"?'
+_CELL = r'("[^"]*("|$)|[^,;\t"\s]*)'  # the lines that are shown are cut
 _FORMATS = (
     (
         r"\s*# tracer: function(_graph)?\s*$",
@@ -87,6 +89,12 @@ _FORMATS = (
         r"\s*SKB\s+(CPU|PROCESS)|\s*TIME\s+SKB|# tracer:|cpus=\d+",
         "a header without events",
         "Nothing passed the filter, or the log was cut: record again while packets pass.",
+    ),
+    (
+        rf"\ufeff?({_NAME}(?P<between>[,;\t]){_NAME}((?P=between){_NAME})+(?P=between)?"
+        rf"|(?=.*\d){_CELL}(?P<comma>[,;\t]){_CELL}((?P=comma){_CELL}){{2,}})\s*$",
+        "a table of comma-separated values (CSV)",
+        "Its columns may mean anything: save what the tool itself printed.",
     ),
 )
 

@@ -168,3 +168,38 @@ def test_a_maps_key_may_have_more_than_a_stack(before, behind, stack, count, str
     assert trace.reason.tolist() == [reason if told else "", ""]
     assert trace.location.tolist() == ["", ""]
     assert trace.function.tolist() == ["kfree_skb" if reason in before else stack[0], "f"]
+
+
+PROCESS = st.from_regex(r"[a-z][a-z:/ .-]{0,12}[a-z0-9]", fullmatch=True)
+FRAME = st.one_of(
+    NAME.map(lambda name: (name, f"{name} ([kernel.kallsyms])")),
+    st.integers(0, 1 << 40).map(lambda at: ("", f"[0x{at:x}] (/usr/bin/python3.11)")),
+    st.just(("", "[0] ([unknown])")),
+)
+
+
+@settings(max_examples=examples(200))
+@given(
+    st.lists(
+        st.tuples(PROCESS, st.integers(1, 99999), POINTER, st.lists(FRAME, max_size=4)),
+        min_size=1,
+        max_size=6,
+    ),
+    st.booleans(),
+)
+def test_perf_trace_with_any_process_and_stack(events, empty):
+    """Names of processes may have colons, and frames of programs no name."""
+    lines = ""
+    for number, (process, pid, pointer, frames) in enumerate(events):
+        lines += (
+            f"{number:6}.250 {process}/{pid} skb:kfree_skb(skbaddr: 0x{pointer:x}, reason: 2)\n"
+        )
+        lines += "".join(f"{'':39}{text}\n" for _, text in frames)
+        lines += f"{number:6}.500 {process}/{pid} net:netif_rx_exit()\n" if empty else ""
+    trace = read(lines, "perf-trace")
+    drops = trace.function == "kfree_skb"
+    assert trace.process[drops].tolist() == [process for process, *_ in events]
+    assert trace.skb[drops].tolist() == [pointer for _, _, pointer, _ in events]
+    stacks = ["\n".join(name for name, _ in frames if name) for *_, frames in events]
+    assert trace.stack[drops].tolist() == stacks
+    assert len(trace) == len(events) * (1 + empty)

@@ -19,7 +19,7 @@ from reference import following
 from reference import packet_table as reference
 
 HERE = Path(__file__).parents[1]
-LOGS = sorted((HERE / "vectors/traces").glob("*.txt*")) + sorted(
+LOGS = sorted((HERE / "vectors/traces").rglob("*.txt*")) + sorted(
     (HERE / "kernel/data").glob("*.trace")
 )
 
@@ -30,7 +30,7 @@ BAD = "inner_mac_header=68 transport_header=70 inner_network_header=82 network_h
 GOOD = BAD.replace("=68", "=82")
 
 
-def columns(pointers, functions):
+def columns(pointers, functions, places):
     n = len(pointers)
     none = np.full(n, -1, np.int32)
     return {
@@ -38,7 +38,7 @@ def columns(pointers, functions):
         "time": np.arange(n, dtype=np.int64),
         "cpu": np.zeros(n, np.int32),
         "function": np.array(functions, np.int32),
-        "location": none,
+        "location": np.array(places, np.int32) - 1,
         "stack": none,
         "returns": np.zeros(n, np.int8),
     }
@@ -48,7 +48,10 @@ def columns(pointers, functions):
 @given(
     st.lists(
         st.tuples(
-            st.integers(0, 9), st.sampled_from(range(len(KINDS))), st.sampled_from([2, 0, 1])
+            st.integers(0, 9),
+            st.sampled_from(range(len(KINDS))),
+            st.sampled_from([2, 0, 1]),
+            st.integers(0, 1),
         ),
         max_size=80,
     ),
@@ -56,17 +59,19 @@ def columns(pointers, functions):
     st.integers(1, 80),
 )
 def test_the_table_agrees_with_the_obvious_one(events, room, size):
-    expected, evicted = reference.packet_numbers([(p, KINDS[f], n) for p, f, n in events], room)
+    expected, evicted = reference.packet_numbers(
+        [(pointer, KINDS[f], inner, place, f) for pointer, f, inner, place in events], room
+    )
     table = PacketTable(room)
     kinds = np.array(KINDS, np.uint8)
     codes = np.arange(len(KINDS), dtype=np.int32)
     found = []
     for at in range(0, len(events), size):
         part = events[at : at + size]
-        pointers, functions, inners = zip(*part, strict=True)
+        pointers, functions, inners, places = zip(*part, strict=True)
         inner = np.array([(0, 82, -(1 << 31))[n] for n in inners], np.int32)
         numbers, _ = table.assign(
-            columns(pointers, functions), inner, kinds, codes, lambda *_: False
+            columns(pointers, functions, places), inner, kinds, codes, lambda *_: False
         )
         found += numbers.tolist()
     assert found == expected

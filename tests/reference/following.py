@@ -48,7 +48,7 @@ class Packet:
     functions: dict[str, None] = field(default_factory=dict)
     drop: Event | None = None
     reason: str = ""
-    location: str = ""
+    printed_location: str = ""
     stack: tuple[str, ...] = ()
     encapsulators: dict[str, None] = field(default_factory=dict)
     results: dict[str, int] = field(default_factory=dict)
@@ -91,13 +91,13 @@ class Packet:
         if function in DROP_FUNCTIONS and self.drop is None:
             self.drop = event
             self.reason = batch.text("reason", i)
-            self.location = location_name(batch.text("location", i))
+            self.printed_location = batch.text("location", i)
         elif not self.words:
             self.words = batch.text("reason", i)
 
     @property
     def drop_function(self) -> str:
-        return self.location or caller(self.stack)
+        return location_name(self.printed_location) or caller(self.stack)
 
     def last_known(self, name: str) -> int | None:
         values = [getattr(event.state, name) for event in self.events]
@@ -214,7 +214,7 @@ class Diagnoser(diagnosis.Diagnoser):
                 rules = (TOLD[packet.reason.removeprefix("SKB_DROP_REASON_")].rule,)
             else:
                 if packet.drop is not None:
-                    self._other_drop(packet.reason, packet.location, packet.stack, 1)
+                    self._other_drop(packet.reason, packet.printed_location, packet.stack, 1)
                 continue
             key = rules, encapsulator(packet)
             tally = self.tallies.setdefault(key, Tally(*key, packet))

@@ -160,3 +160,64 @@ def test_dumps_without_inner_offsets_cannot_be_judged(printed, kind):
     assert "tunnel-header-negative" not in diagnosis.judged
     assert diagnosis.judged["outer-header-order"] == 9
     assert set(diagnosis.record) == {"pwru", "bpftrace", "perf", "perf-debug-symbols"}
+
+
+# --- tools that show few fields ---
+
+TOOLS = {
+    # (format, events, packets of the case, drops with a place of their own or none)
+    "perf-trace-stacks": ("perf-trace", 97, 23, {"ip_rcv_core": 73, "tcp_v4_rcv": 1}),
+    "dropwatch-summary": ("dropwatch", 2, 5, {"ip_rcv_core": 7}),
+    "dropwatch-packet": ("dropwatch", 120, 23, {"ip_rcv_core": 96, "tcp_v4_do_rcv": 1}),
+}
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+def test_drops_in_the_segmenter_are_found_without_offsets(tool):
+    kind, events, packets, others = TOOLS[tool]
+    text = lzma.open(TRACES / f"tools/{tool}.txt.xz", "rt").read()
+    trace = gso.read_trace(io.BytesIO(text.encode()))
+    assert trace.format == kind
+    assert (trace.damaged, trace.lost) == (0, 0)
+    assert len(trace) == events
+    diagnosis = gso.diagnose(trace, kernel="6.12.117+deb12-amd64")
+    (case,) = diagnosis.cases
+    assert case.rules == ("dropped-in-segmentation",)
+    assert case.packets == case.dropped == packets
+    assert case.drop[2] == "validate_xmit_skb"
+    assert {place: count for (_, place), count in diagnosis.drops.items()} == others
+    assert diagnosis.record
+
+
+def test_perf_trace_names_the_encapsulator_where_it_has_stacks():
+    trace = gso.read_trace(TRACES / "tools/perf-trace-stacks.txt.xz")
+    (case,) = gso.diagnose(trace).cases
+    assert (case.function, case.evidence) == ("ip_vs_tunnel_xmit", "it is in the stack")
+    # A process may have colons in its name; its stack is its own.
+    director = trace.process == "ipvs-e:2:0"
+    assert director.sum() == 5
+    for index in director.nonzero()[0].tolist():
+        assert trace.text("stack", index).split("\n")[1] in ("validate_xmit_skb", "ip_rcv_core")
+
+
+def test_drops_at_an_address_are_not_called_fine():
+    """Without stacks perf trace shows neither where a packet was dropped nor why."""
+    trace = gso.read_trace(TRACES / "tools/perf-trace.txt.xz")
+    assert (trace.format, len(trace), trace.damaged) == ("perf-trace", 534, 0)
+    diagnosis = gso.diagnose(trace, kernel="6.12")
+    assert not diagnosis.clean
+    assert diagnosis.unplaced == 12
+    assert "12 drops without a reason at an address only" in diagnosis.not_judged
+    assert diagnosis.drops == {("OTHERHOST", ""): 20, ("NOT_SPECIFIED", ""): 12}
+
+
+def test_trace_cmd_report_is_read_as_ftrace():
+    trace = gso.read_trace(TRACES / "tools/trace-cmd.txt.xz")
+    assert (trace.format, trace.damaged, trace.lost) == ("ftrace", 0, 0)
+    drops = (trace.function == "kfree_skb") & (trace.location == "validate_xmit_skb")
+    assert drops.sum() == 29
+    (case,) = gso.diagnose(trace).cases
+    assert case.rules[0] == "tunnel-header-negative"
+    assert case.fields["tnl_hlen"] == -2
+    assert (case.function, case.evidence) == ("ip_vs_tunnel_xmit", "it is in the stack")
+    assert case.missing_call == SET_INNER_MAC

@@ -1,7 +1,8 @@
 """Record this folder's traces in virtual machines: python tests/vectors/traces/record.py [WHICH]
 
 ``tracers``: the commands are those that ``gso diagnose`` advises for a log without offsets.
-``dmesg``: a module of the tests calls the kernel's ``skb_dump``. Both, unless one is named.
+``dmesg``: a module of the tests calls the kernel's ``skb_dump``. ``tools``: tools that show few
+fields, and trace-cmd, in the kernel with the fault. All of them, unless one is named.
 """
 
 from __future__ import annotations
@@ -16,7 +17,16 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parents[1]))
 
 from gso.diagnosis.recorders import COMMANDS  # noqa: E402
-from tracers import HELPERS, SCENARIO, build_dumper, dump, files, shown  # noqa: E402
+from tracers import (  # noqa: E402
+    HELPERS,
+    SCENARIO,
+    WITHOUT_OFFSETS,
+    build_dumper,
+    dump,
+    files,
+    shown,
+    trace_cmd,
+)
 
 KERNELS = {"unpatched": ["--unpatched"], "patched": ["--patched", "ipvs-gue-inner-mac-header"]}
 # The older prints no inner offsets.
@@ -63,7 +73,20 @@ def record(script: str, kind: str, *kernel: str, folder: Path = HERE) -> None:
         print(path, len(text), path.stat().st_size)
 
 
+def record_tools() -> None:
+    """Keep what tools print that are in Debian, but not for the test bed."""
+    command = [sys.executable, "-m", "gso.kernel", "shell", *KERNELS["unpatched"]]
+    script = HELPERS + WITHOUT_OFFSETS + trace_cmd(COMMANDS["perf"])
+    command += ["--only", SCENARIO, "--timeout", "2700", "--command", script]
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
+    for name, text in files(done.stdout).items():
+        path = HERE / "tools" / f"{name.removesuffix('.log')}.txt.xz"
+        path.write_bytes(lzma.compress(text.encode(), preset=9))
+
+
 def main(which: list[str]) -> None:
+    if "tools" in which:
+        record_tools()
     for kind in KERNELS:
         if "tracers" in which:
             record(SCRIPT, kind)
@@ -75,4 +98,4 @@ def main(which: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:] or ["tracers", "dmesg"])
+    main(sys.argv[1:] or ["tracers", "dmesg", "tools"])
