@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -201,15 +201,18 @@ class Diagnosis:
             return "no event was found in it"
         if not self.judged.keys() - _LENGTHS_ALONE:
             return "its events lack the fields that the rules compare"
+        return "; ".join(self._left_open())
+
+    def _left_open(self) -> Iterator[str]:
+        """Yield why a log in which nothing wrong was found is not called clean."""
         if self.damaged:
-            count = "1 line" if self.damaged == 1 else f"{self.damaged} lines"
-            return f"{count} could not be read; nothing wrong was found in the others"
+            count = plural(self.damaged, "line")
+            yield f"{count} could not be read; nothing wrong was found in the others"
         if self.unplaced:
-            return (
-                f"{plural(self.unplaced, 'drop')} without a reason at an address only, which may be "
-                "that of a segmenter: record stacks, or the names of functions"
+            yield (
+                f"{plural(self.unplaced, 'drop')} without a reason at an address only, which may "
+                "be that of a segmenter: record stacks, or the names of functions"
             )
-        return ""
 
     @property
     def advice(self) -> str:

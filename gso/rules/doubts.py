@@ -1,4 +1,4 @@
-"""What fields of an sk_buff leave open, where a rule takes them as the kernel's segmenters would."""
+"""What fields of an sk_buff leave open where a rule takes them as a segmenter would."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _IPV4, _IPV6, _IPV6_LENGTH = 0x0800, 0x86DD, 40
 _EITHER = 8
 """Bytes of FOU's header, and of the shortest IPv6 extension header; ESP without encryption, too.
 
-Of all others a rule leaves those alone that may not be a tunnel's: GUE's 12 bytes are no multiple of
-8, so it is a tunnel's header whichever (GRE with two of its options has 12, too).
+Others that may not be a tunnel's the rules leave alone. GUE's 12 bytes are no multiple of 8: they
+are a tunnel's in any case, as those of GRE with two of its options.
 """
 
 
