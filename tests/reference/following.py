@@ -54,6 +54,7 @@ class Packet:
     results: dict[str, int] = field(default_factory=dict)
     elapsed: int = 0
     words: str = ""
+    occurrences: int = 1
 
     def take(self, batch: Trace, i: int, violated: int) -> None:
         function = batch.text("function", i)
@@ -67,6 +68,7 @@ class Packet:
             time = None
         elif batch.relative:
             time = self.elapsed = self.elapsed + time
+        self.occurrences = max(self.occurrences, int(batch.counts()[i]))
         event = Event(
             int(batch.columns["line"][i]),
             time,
@@ -171,8 +173,8 @@ class Tally:
     def add(self, packet: Packet, *, timed: bool) -> None:
         if worth(packet) < worth(self.example):
             self.example = packet
-        self.packets += 1
-        self.dropped += packet.dropped
+        self.packets += packet.occurrences
+        self.dropped += packet.occurrences * packet.dropped
         times = [event.time for event in packet.events if event.time is not None]
         if times and timed:
             first, last = self.times or (times[0], times[0])
@@ -214,7 +216,9 @@ class Diagnoser(diagnosis.Diagnoser):
                 rules = (TOLD[packet.reason.removeprefix("SKB_DROP_REASON_")].rule,)
             else:
                 if packet.drop is not None:
-                    self._other_drop(packet.reason, packet.printed_location, packet.stack, 1)
+                    self._other_drop(
+                        packet.reason, packet.printed_location, packet.stack, packet.occurrences
+                    )
                 continue
             key = rules, encapsulator(packet)
             tally = self.tallies.setdefault(key, Tally(*key, packet))
