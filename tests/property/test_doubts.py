@@ -70,7 +70,7 @@ def test_a_doubt_is_said_where_there_is_one(skb):
 
 
 LINE = (
-    "0xffff888123456700 1 [curl:77] __dev_queue_xmit netns=1 mark=0x0 ifindex=4 proto=dd86 mtu=1500 "
+    "0xffff888123456700 1 [curl:77] __dev_queue_xmit ifindex=4 proto=dd86 mtu=1500 "
     "len=3000 network_header=80 transport_header=120 inner_mac_header=118 inner_network_header={}\n"
 )
 

@@ -220,3 +220,24 @@ def test_trace_cmd_report_is_read_as_ftrace():
     assert case.fields["tnl_hlen"] == -2
     assert (case.function, case.evidence) == ("ip_vs_tunnel_xmit", "it is in the stack")
     assert case.missing_call == SET_INNER_MAC
+
+
+def test_retis_own_text_of_events_is_read_as_the_events():
+    text, events = (gso.read_trace(TRACES / f"tools/retis-1.7.{kind}") for kind in ("txt", "json"))
+    assert (text.format, events.format) == ("retis", "retis-json")
+    assert (text.damaged, events.damaged) == (0, 0)
+    for trace in (text, events):
+        names = ["ip_vs_in_hook", "__dev_queue_xmit", "kfree_skb", "netif_receive_skb", "netif_rx"]
+        assert trace.function.tolist() == names
+        assert trace.time.tolist() == [100_000_000 + 1000 * n for n in range(5)]
+        assert trace.cpu.tolist() == [0, 1, 2, 0, 1]
+        assert set(trace.device) == {"up0"}
+        assert set(trace.skb.tolist()) == {0xFFFF887FFBD36401}
+        assert trace.state["ip_summed"].tolist() == [3, 3, 3, 2, 1]
+        assert trace.state["len"].tolist() == [2974, 2974, 2974, 1500, 60]
+        assert trace.state["gso_size"].tolist() == [1448, 1448, 1448, 0, 0]
+        assert trace.skb_state(0).csum_start == 288
+        (case,) = gso.diagnose(trace).cases
+        assert case.rules == ("dropped-in-segmentation",)
+        assert case.drop == ("kfree_skb", "NOT_SPECIFIED", "validate_xmit_skb")
+        assert case.function == "ip_vs_tunnel_xmit"
