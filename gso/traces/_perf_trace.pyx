@@ -97,7 +97,7 @@ cdef class PerfTraceScanner(EventLines):
         return LINE_NO_MEMORY if self._pairs(at, end) == -2 else LINE_READ
 
     cdef int _detail(self, const char *p, const char *end) noexcept nogil:
-        """Read a line of the stack; one of a program may have no name: "[0xb702f] (/usr/bin/ls)"."""
+        """Read a line of the stack; a program's may have no name: "[0xb702f] (/usr/bin/ls)"."""
         cdef const char *at = skip_blanks(p, end)
         if at > p and starts(at, end, b"[", 1) and (end - 1)[0] == c")":
             at = skip_token(at, end)
