@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import io
 import os
 import stat
+import struct
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
@@ -23,6 +26,9 @@ from gso.errors import GsoError
 _SMALL = 1 << 14
 """Bytes of a piece that is written together with others: a thread costs more than it gains."""
 _TOGETHER = 1 << 18
+_LENGTH_AT = 16
+"""Of a section, in its header: a number of 64 bits."""
+_UNKNOWN = b"\xff" * 8
 
 
 def copy_capture(
@@ -43,7 +49,8 @@ def copy_capture(
             must last until the next but one.
         finish: yields the bytes to write for packets that `rewrite` has kept back; called where
             anything but packets follows.
-        keep: returns the bytes to write for any other block, by default :func:`as_written`.
+        keep: returns the bytes to write for any other block but section headers, whose lengths are
+            those of the sections that are written; by default the block as it is.
         progress: called now and then with the number of bytes read.
 
     Returns what the file's end lacks, or None. Raises GsoError for a damaged capture; what precedes
@@ -54,13 +61,19 @@ def copy_capture(
     with (
         Reader(source) as reader,
         _opened(source, target) as file,
-        _output(file) as write,
+        _sections(file) as sections,
+        _output(file) as write_piece,
     ):
+
+        def write(piece: bytes | memoryview) -> None:
+            sections.written += len(piece)
+            write_piece(piece)
+
         try:
             for part in reader.stretches():
                 if isinstance(part, Block):
                     _write_all(write, finish())
-                    write(keep(part))
+                    write(sections.header(part) if part.kind == SECTION_HEADER else keep(part))
                 else:
                     _write_all(write, rewrite(part))
                 if progress is not None:
@@ -82,10 +95,58 @@ def _write_all(write: Callable[[bytes | memoryview], None], pieces: Iterator[mem
 
 
 def as_written(block: Block) -> bytes:
-    """The block itself; a section header without the section's length, which will change."""
-    if block.kind == SECTION_HEADER:
-        return block.raw[:16] + b"\xff" * 8 + block.raw[24:]
+    """The block itself."""
     return block.raw
+
+
+class _Sections:
+    """The section headers that are written, and the lengths of their sections.
+
+    A length is known when the section has been written. It is put in then, where the file lets us
+    go back; elsewhere, and where the capture that is read does not tell any, it is "unknown" (-1:
+    pcapng section 4.1).
+    """
+
+    def __init__(self) -> None:
+        self.written = 0
+        self._headers: list[tuple[int, Block]] = []
+
+    def header(self, block: Block) -> bytes:
+        """The header to write now."""
+        self._headers.append((self.written, block))
+        return block.raw[:_LENGTH_AT] + _UNKNOWN + block.raw[_LENGTH_AT + len(_UNKNOWN) :]
+
+    def lengths(self) -> Iterator[tuple[int, bytes]]:
+        """Where each length is that is to be put in, counted from the first byte written."""
+        places = [*(at for at, _ in self._headers), self.written]
+        for (at, block), end in zip(self._headers, places[1:], strict=True):
+            if block.raw[_LENGTH_AT:].startswith(_UNKNOWN):
+                continue
+            length = struct.pack(block.section.order + "q", end - at - len(block.raw))
+            yield at + _LENGTH_AT, length
+
+
+@contextlib.contextmanager
+def _sections(file: Any) -> Iterator[_Sections]:
+    """Sections of which the lengths are put in when all has been written."""
+    sections = _Sections()
+    start = file.tell() if _goes_back(file) else None
+    try:
+        yield sections
+    finally:
+        for at, length in sections.lengths() if start is not None else ():
+            file.seek(start + at)
+            write_all(file, length)
+        if start is not None:
+            file.seek(start + sections.written)
+
+
+def _goes_back(file: Any) -> bool:
+    """Whether bytes in the middle of the file can be written: not of a pipe or to the end only."""
+    if isinstance(file, io.BytesIO):
+        return True
+    plain = isinstance(file, (io.FileIO, io.BufferedWriter, io.BufferedRandom))
+    return plain and _is_on_disk(file) and not fcntl.fcntl(file, fcntl.F_GETFL) & os.O_APPEND
 
 
 class Packer:

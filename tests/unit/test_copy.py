@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import struct
 
 import numpy as np
 import pytest
@@ -121,3 +123,71 @@ def test_a_capture_is_copied_by_names(tmp_path, copy):
     with pytest.raises(gso.GsoError):
         copy(b"no capture at all", tmp_path / "none")
     assert not (tmp_path / "none").exists()
+
+
+SECTIONS = st.lists(
+    st.tuples(
+        st.sampled_from(cf.ORDERS), st.integers(0, 3), st.sampled_from([None, -1, 8, 1 << 40])
+    ),
+    min_size=1,
+    max_size=3,
+)
+
+
+def sections(described):
+    """Sections with packets; what a header says of its section: its length (None), or a number."""
+    long = handmade.ethernet(handmade.tcp(payload=bytes(3000)))
+    for order, packets, length in described:
+        blocks = [cf.enhanced(long, order=order, ticks=number) for number in range(packets)]
+        rest = cf.interface(order) + b"".join(blocks)
+        yield cf.section(order, length=len(rest) if length is None else length) + rest
+
+
+def lengths_of(data):
+    """What each section header says, and how many bytes there are up to the next one."""
+    at, found = 0, []
+    while at < len(data):
+        order = "<" if data[at + 8] == 0x4D else ">"
+        size = struct.unpack_from(order + "I", data, at + 4)[0]
+        (said,) = struct.unpack_from(order + "q", data, at + 16)
+        start = at = at + size
+        while at < len(data) and data[at : at + 4] != b"\n\r\r\n":
+            at += struct.unpack_from(order + "I", data, at + 4)[0]
+        found.append((said, at - start))
+    return found
+
+
+@given(SECTIONS, st.sampled_from([None, 1000]), st.booleans())
+def test_a_section_has_the_length_that_its_header_says(described, size, merge):
+    source, target = b"".join(sections(described)), io.BytesIO()
+    target.write(b"before")
+    if merge:
+        coalesce_capture(source, target)
+    else:
+        segment_capture(source, target, size)
+    assert target.tell() == len(target.getvalue())
+    written = target.getvalue()[6:]
+    found = lengths_of(written)
+    for (_, _, length), (said, actual) in zip(described, found, strict=True):
+        assert said == (-1 if length == -1 else actual)
+    if not merge and size is None and all(length in (None, -1) for _, _, length in described):
+        assert written == source
+
+
+@pytest.mark.parametrize("kind", ["file", "appended", "pipe"])
+def test_where_a_file_goes_back_section_lengths_are_put_in(kind, tmp_path):
+    (source,) = sections([("<", 1, None)])
+    path = tmp_path / "out"
+    if kind == "pipe":
+        end, start = os.pipe()
+        with os.fdopen(start, "wb") as file:
+            segment_capture(source, file, 1000)
+        with os.fdopen(end, "rb") as file:
+            made = file.read()
+    else:
+        with path.open("wb" if kind == "file" else "ab") as file:
+            segment_capture(source, file, 1000)
+        made = path.read_bytes()
+    ((said, actual),) = lengths_of(made)
+    assert actual > len(source) - 28
+    assert said == (actual if kind == "file" else -1)
