@@ -81,11 +81,14 @@ cdef enum Fault:
     TRAILER
     CAPTURED
     INTERFACE
+    OPTION
 
 cdef struct Trouble:
     Fault fault
     uint32_t value
     uint32_t limit
+    uint32_t option         # its code, and where in the block it is
+    uint32_t at
 
 
 cdef inline uint32_t load32(const uint8_t *at, bint swapped) noexcept nogil:
@@ -153,7 +156,7 @@ cdef Py_ssize_t _scan_pcap(const uint8_t[::1] buffer, Py_ssize_t *position, Py_s
         if old:
             captured, original = original, captured
         if captured > LIMIT:
-            trouble[0] = Trouble(CAPTURED_TOO_LONG, captured, LIMIT)
+            trouble[0] = Trouble(CAPTURED_TOO_LONG, captured, LIMIT, 0, 0)
             break
         if stop - at - hlen < captured:
             break
@@ -212,12 +215,12 @@ cdef Py_ssize_t _scan_pcapng(const uint8_t[::1] buffer, Py_ssize_t *position, Py
         length = load32(header + 4, swapped)
         least = 16 if kind == SPB else 32
         if length < least or length > LIMIT or length % 4:
-            trouble[0] = Trouble(BLOCK_LENGTH, length, least)
+            trouble[0] = Trouble(BLOCK_LENGTH, length, least, 0, 0)
             break
         if stop - at < length:
             break
         if load32(header + length - 4, swapped) != length:
-            trouble[0] = Trouble(TRAILER, load32(header + length - 4, swapped), length)
+            trouble[0] = Trouble(TRAILER, load32(header + length - 4, swapped), length, 0, 0)
             break
         record = &records[found]
         record.block = at
@@ -259,14 +262,32 @@ cdef bint _packet_block(const uint8_t *header, Py_ssize_t at, bint swapped, uint
         record.captured = load32(header + 20, swapped)
         record.original = load32(header + 24, swapped)
         if padded(record.captured) > room:
-            trouble[0] = Trouble(CAPTURED, record.captured, <uint32_t>room)
+            trouble[0] = Trouble(CAPTURED, record.captured, <uint32_t>room, 0, 0)
             return False
         record.data = at + EPB_HEADER
         record.options = record.data + padded(record.captured)
         record.options_length = <uint32_t>(room - padded(record.captured))
     if record.interface >= interfaces:
-        trouble[0] = Trouble(INTERFACE, record.interface, interfaces)
+        trouble[0] = Trouble(INTERFACE, record.interface, interfaces, 0, 0)
         return False
+    return _options_fit(header, record, swapped, trouble)
+
+
+cdef bint _options_fit(const uint8_t *header, const Record *record, bint swapped,
+                       Trouble *trouble) noexcept nogil:
+    """Whether each of the packet's options ends within its block."""
+    cdef int64_t at = record.options - record.block, rest = record.options_length, whole
+    cdef uint16_t code, length
+    while rest >= 4:
+        code, length = load16(header + at, swapped), load16(header + at + 2, swapped)
+        if code == OPT_END:
+            break
+        if length > rest - 4:
+            trouble[0] = Trouble(OPTION, length, <uint32_t>(rest - 4), code, <uint32_t>at)
+            return False
+        whole = 4 + padded(length)
+        at += whole
+        rest -= whole
     return True
 
 
@@ -289,6 +310,10 @@ cdef object _refuse(Trouble *trouble, int64_t offset):
     elif trouble.fault == CAPTURED:
         field = "captured length"
         text = f"captured length {value} does not fit into the block's {limit} bytes"
+    elif trouble.fault == OPTION:
+        field = "option length"
+        offset += trouble.at
+        text = f"option {trouble.option} of {value} bytes, but its block ends after {limit}"
     else:
         field = "interface ID"
         text = f"packet of interface {value}, but the section has described {limit} so far"

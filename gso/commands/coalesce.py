@@ -18,7 +18,7 @@ from gso.commands.common import (
     tunnel_ports,
     write_json,
 )
-from gso.commands.usage import FINDINGS, FINE, UNUSABLE, UsageError, plural
+from gso.commands.usage import NO_PACKETS, UsageError, exit_status, plural
 from gso.rewriting.coalesce import Merged, coalesce_capture
 
 _GRO_MAX_SIZE = 8 * 65535
@@ -94,9 +94,12 @@ def _coalesce(options: argparse.Namespace) -> int:
         write_json("coalesce", counts, report)
     else:
         report.writelines(f"{line}\n" for line in _report(merged))
-    if merged.damage or (merged.packets and not merged.looked_into):
-        return UNUSABLE
-    return FINDINGS if merged.truncated or merged.notes else FINE
+    return exit_status(
+        looked_into=merged.looked_into,
+        wrong=bool(merged.notes),
+        truncated=merged.truncated,
+        damage=merged.damage,
+    )
 
 
 def _report(merged: Merged) -> Iterator[str]:
@@ -110,6 +113,8 @@ def _report(merged: Merged) -> Iterator[str]:
     for what, count in merged.not_looked_into.items():
         yield f"{plural(count, 'packet')} cannot be looked into: {what}"
     yield from map(str, merged.notes.values())
+    if not merged.packets:
+        yield NO_PACKETS
     if merged.truncated:
         yield f"the input is cut off: {merged.truncated}"
     if merged.damage:

@@ -20,7 +20,7 @@ from gso.commands.common import (
     write_json,
 )
 from gso.commands.files import check_no_input, write_text
-from gso.commands.usage import FINDINGS, FINE, UNUSABLE, UsageError, plural, terminal_width
+from gso.commands.usage import UsageError, exit_status, plural, terminal_width
 from gso.drawing.packet import describe, draw, draw_svg
 from gso.headers.followed import not_followed
 from gso.headers.fragments import Reassembler, Whole
@@ -98,10 +98,12 @@ def _status(batch: Capture, index: int, ports: dict[int, Any]) -> int:
     words: Any = {"link_type": link_type, "tunnel_ports": ports}
     complete = len(frame) >= int(batch.original_lengths[index])
     found = validate_frame(frame, complete=complete, **words)
-    if any(one.severity is Severity.ERROR for one in found):
-        return FINDINGS
     unknown = not_followed(frame, complete=complete, **words)
-    return UNUSABLE if unknown and unknown[1] else FINE
+    return exit_status(
+        looked_into=int(bool(found) or not (unknown and unknown[1])),
+        wrong=any(one.severity is Severity.ERROR for one in found),
+        truncated=None,
+    )
 
 
 def _whole(options: argparse.Namespace, ports: dict[int, Any]) -> Capture | None:

@@ -17,7 +17,7 @@ from gso.commands.common import (
     tunnel_ports,
     write_json,
 )
-from gso.commands.usage import FINDINGS, FINE, UNUSABLE, plural
+from gso.commands.usage import exit_status, plural
 from gso.printable import printable
 from gso.rewriting.found_tunnels import Port
 from gso.rewriting.survey import Survey, Traffic, survey_capture
@@ -54,9 +54,12 @@ def _info(options: argparse.Namespace) -> int:
         write_json("info", _as_json(survey))
     else:
         sys.stdout.writelines(f"{line}\n" for line in _report(options.input, survey))
-    if survey.damage or (survey.packets and not survey.followed):
-        return UNUSABLE
-    return FINDINGS if survey.truncated else FINE
+    return exit_status(
+        looked_into=survey.followed,
+        wrong=False,
+        truncated=survey.truncated,
+        damage=survey.damage,
+    )
 
 
 # --- text ---

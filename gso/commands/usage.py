@@ -16,16 +16,19 @@ __all__ = [
     "EXAMPLES",
     "FINDINGS",
     "FINE",
+    "NO_PACKETS",
     "UNUSABLE",
     "Formatter",
     "Parser",
     "UsageError",
+    "exit_status",
     "plural",
     "terminal_width",
     "version",
 ]
 
 FINE, FINDINGS, UNUSABLE = 0, 1, 2
+NO_PACKETS = "the capture has no packets"
 
 EXAMPLES = """\
 examples:
@@ -42,8 +45,24 @@ examples:
 exit status:
   0  all is well
   1  something was found: see the report
-  2  wrong usage, or an input that cannot be used
+  2  wrong usage, an input that cannot be used, or nothing that could be looked into
 """
+
+
+def exit_status(
+    *, looked_into: int, wrong: bool, truncated: str | None, damage: str | None = None
+) -> int:
+    """The exit status of a command that has read a capture; the one rule for all of them.
+
+    Args:
+        looked_into: packets that could be looked into; without any, nothing can be said.
+        wrong: whether something was found, or left undone.
+        truncated: what the end of the file lacks, or None.
+        damage: where the file is damaged, which ended it, or None.
+    """
+    if damage or not looked_into:
+        return UNUSABLE
+    return FINDINGS if wrong or truncated else FINE
 
 
 class UsageError(Exception):

@@ -24,7 +24,7 @@ from gso.commands.common import (
 )
 from gso.commands.many import NamedBytes, add_executor, each
 from gso.commands.streams import complain
-from gso.commands.usage import FINDINGS, FINE, UNUSABLE, UsageError, plural
+from gso.commands.usage import FINDINGS, FINE, NO_PACKETS, UNUSABLE, UsageError, exit_status, plural
 from gso.errors import GsoError
 from gso.headers.followed import not_followed
 from gso.headers.fragments import Reassembler
@@ -107,10 +107,12 @@ class _Verdict:
     @property
     def status(self) -> int:
         """The exit status."""
-        if self.damage or ((self.packets or self.truncated) and not self.judged):
-            return UNUSABLE
-        wrong = any(one.severity is Severity.ERROR for one, _, _ in self.found.values())
-        return FINDINGS if wrong or self.truncated else FINE
+        return exit_status(
+            looked_into=self.judged,
+            wrong=any(one.severity is Severity.ERROR for one, _, _ in self.found.values()),
+            truncated=self.truncated,
+            damage=self.damage,
+        )
 
 
 @dataclass(frozen=True)
@@ -316,14 +318,12 @@ class _Judge:
             if alike:
                 self._known[link_type, alike] = said
         found, unknown = said
-        self._not_followed(unknown)
-        for one in found:
-            self._verdict.add(one, self._verdict.packets)
-
-    def _not_followed(self, unknown: tuple[str, bool] | None) -> None:
         if unknown is not None:
             what, whole = unknown
-            (self._verdict.unknown if whole else self._verdict.inside)[what] += 1
+            # Of a packet with a finding, something was looked into.
+            (self._verdict.unknown if whole and not found else self._verdict.inside)[what] += 1
+        for one in found:
+            self._verdict.add(one, self._verdict.packets)
 
     def _whole(self, frame: bytes, link_type: str) -> None:
         """Judge the IP packet that this fragment completes, if any, as its first fragment's."""
@@ -361,7 +361,7 @@ def _validate_report(name: str, verdict: _Verdict) -> Iterator[str]:
         lacking = f", {verdict.incomplete} are not complete" if verdict.incomplete else ""
         yield f"{plural(verdict.reassembled, 'packet')} put together of fragments{lacking}"
     if not verdict.packets:
-        yield "there is nothing to judge"
+        yield f"{NO_PACKETS}: there is nothing to judge"
     elif not verdict.found and not verdict.unknown:
         yield "nothing wrong was found"
     elif not verdict.found and verdict.judged:

@@ -7,6 +7,7 @@ import struct
 
 import pytest
 
+import capture_files as cf
 import gso
 import handmade
 from gso.cli import main
@@ -139,10 +140,35 @@ def test_a_capture_that_is_cut_off_is_no_success(size, tmp_path, capsys):
     assert ("nothing wrong" in text) == whole
 
 
-def test_an_empty_capture_is_not_called_right(tmp_path, capsys):
-    source = tmp_path / "in.pcap"
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("name", ["in.pcap", "in.pcapng"])
+def test_an_empty_capture_is_not_called_right(name, command, tmp_path, capsys):
+    source = tmp_path / name
     gso.write_capture(source, [])
-    assert run("validate", source, capsys)[1].splitlines()[1:] == ["there is nothing to judge"]
+    status, text = run(command, source, capsys)
+    assert status == 2
+    assert "nothing wrong" not in text
+    if command in ("segment", "coalesce", "validate"):
+        assert "the capture has no packets" in text
+
+
+@pytest.mark.parametrize("command", COMMANDS[:4])
+@pytest.mark.parametrize("order", cf.ORDERS)
+@pytest.mark.parametrize("before", [0, 2])
+def test_damaged_options_of_a_packet_end_the_capture(before, order, command, tmp_path, capsys):
+    good = cf.section(order) + cf.interface(order) + cf.enhanced(GOOD, order=order) * before
+    bad = cf.enhanced(GOOD, order=order, items=[(1, b"note")])
+    at = bad.index(b"note") - 2
+    bad = bad[:at] + struct.pack(order + "H", 999) + bad[at + 2 :]
+    source, out = tmp_path / "in.pcapng", tmp_path / "out.pcapng"
+    source.write_bytes(good + bad + cf.enhanced(GOOD, order=order))
+    written = [str(out)] if command in ("segment", "coalesce") else []
+    assert main([command, str(source), *written]) == 2
+    said = "".join(capsys.readouterr())
+    assert f"damaged capture at byte {len(good) + at - 2}: option 1 of 999 bytes" in said
+    assert "nothing wrong" not in said or before
+    if written and before:
+        assert out.read_bytes() == good
 
 
 @pytest.mark.parametrize("link_type", ["ethernet", "linux_sll", "linux_sll2"])
