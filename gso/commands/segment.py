@@ -19,7 +19,7 @@ from gso.commands.common import (
     tunnel_ports,
     write_json,
 )
-from gso.commands.usage import FINDINGS, FINE, UNUSABLE, UsageError, plural
+from gso.commands.usage import NO_PACKETS, UsageError, exit_status, plural
 from gso.rewriting.segment import Summary, segment_capture
 
 _MOST_FLOWS = 20
@@ -49,15 +49,15 @@ def add(command: argparse.ArgumentParser) -> None:
         "--gso-size",
         metavar="N",
         type=positive,
-        help="payload bytes per segment, headers not counted (1448 for TCP with timestamps and "
-        "an MTU of 1500)",
+        help="payload bytes per segment of TCP, headers not counted (1448 with timestamps and an "
+        "MTU of 1500)",
     )
     command.add_argument(
         "--udp-size",
         metavar="N",
         type=positive,
-        help="the same for UDP (default: what the packets tell; else --gso-size, for packets whose "
-        "checksum is left to a device; for all if --mtu is given)",
+        help="the same for UDP (default: what the packets tell; UDP that tells nothing stays as it "
+        "is)",
     )
     command.add_argument(
         "--mtu",
@@ -103,10 +103,8 @@ def add(command: argparse.ArgumentParser) -> None:
 
 
 def _segment(options: argparse.Namespace) -> int:
-    udp_size = options.udp_size or options.gso_size
-    if options.udp == "ufo" and (udp_size or 8) < 8:
-        name = "--udp-size" if options.udp_size else "--gso-size"
-        raise UsageError(f"{name} {udp_size}: fragments have 8 bytes or more")
+    if options.udp == "ufo" and (options.udp_size or 8) < 8:
+        raise UsageError(f"--udp-size {options.udp_size}: fragments have 8 bytes or more")
     if options.fix and options.partial:
         raise UsageError("--fix completes the checksums that --partial leaves: choose one of them")
     ports = tunnel_ports(options)
@@ -134,18 +132,20 @@ def _segment(options: argparse.Namespace) -> int:
     if options.json:
         write_json("segment", _as_json(summary), report)
     else:
-        report.writelines(f"{line}\n" for line in _report(summary, options.gso_size))
-    if summary.damage or (summary.packets and not summary.looked_into):
-        return UNUSABLE
-    return FINE if summary.fine else FINDINGS
+        report.writelines(f"{line}\n" for line in _report(summary))
+    return exit_status(
+        looked_into=summary.looked_into,
+        wrong=not summary.fine,
+        truncated=summary.truncated,
+        damage=summary.damage,
+    )
 
 
-def _report(summary: Summary, gso_size: int | None) -> Iterator[str]:
+def _report(summary: Summary) -> Iterator[str]:
     yield f"{plural(summary.packets, 'packet')} read, {summary.written} written"
-    size = f" of up to {gso_size} bytes of payload" if gso_size else ""
     yield (
         f"  {plural(summary.segmented, 'super-packet')} became "
-        f"{plural(summary.segments, 'segment')}{size}"
+        f"{plural(summary.segments, 'segment')}"
     )
     yield f"  {plural(summary.completed, 'packet')} had the checksum completed"
     for how, count in summary.udp_sizes.items():
@@ -169,6 +169,8 @@ def _report(summary: Summary, gso_size: int | None) -> Iterator[str]:
     if len(summary.flows) > _MOST_FLOWS:
         yield f"and {plural(len(summary.flows) - _MOST_FLOWS, 'flow')} more: see --json"
     yield from map(str, summary.notes.values())
+    if not summary.packets:
+        yield NO_PACKETS
     for what, count in summary.not_looked_into.items():
         yield f"{plural(count, 'packet')} cannot be looked into: {what}"
     if summary.truncated:

@@ -143,11 +143,7 @@ class _Segmenter:
         self._kernel: KernelVersion = kernel
         self._checksum = checksum
         self._gso_size = gso_size
-        self._udp_size = udp_size or gso_size
-        self._udp_given = udp_size is not None
-        # A device makes datagrams of packets whose checksum is left to it, and of no others; the
-        # user may know better.
-        self._offloaded_only = udp_size is None and mtu is None and udp == "uso"
+        self._udp_size = udp_size
         self._mtu = mtu or USUAL_MTU
         self._tunnel_ports = tunnel_ports
         self._udp = udp
@@ -270,9 +266,10 @@ class _Segmenter:
         which packets are left unchanged because their size is not known.
         """
         over = info["length"] > self._mtu
-        if self._udp_given:
-            said = np.where(info["protocol"] == L4.UDP, -1, said)
-        udp = (info["protocol"] == L4.UDP) & over & (self._udp != "keep") & (said < 0)
+        tcp, udp = info["protocol"] == L4.TCP, info["protocol"] == L4.UDP
+        overruled = self._udp_size is not None or self._udp != "uso"
+        said = np.where((tcp & (self._gso_size is not None)) | (udp & overruled), -1, said)
+        udp &= over & (self._udp != "keep") & (said < 0)
         sizes, flows, left = self._handshakes.sizes(info, said >= 0)
         self._handshakes.fit_path(info, udp)
         if self._udp_size is None:
@@ -281,14 +278,8 @@ class _Segmenter:
             # UFO cuts the whole datagram, its header included, at multiples of 8.
             sizes[udp & (info["payload"] + 8 > self._udp_size)] = self._udp_size & ~7
         else:
-            # What the packets themselves tell goes before a size that was given for TCP.
-            sizes[udp & (info["payload"] > self._udp_size)] = (
-                self._udp_size if self._udp_given else _UNKNOWN
-            )
-            if self._offloaded_only:
-                sizes[udp & (info["partial"] == 0)] = _UNKNOWN
+            sizes[udp & (info["payload"] > self._udp_size)] = self._udp_size
         cut = (said > 0) & (info["protocol"] != 0) & (info["payload"] > said)
-        cut &= (info["protocol"] == L4.TCP) | (self._udp == "uso")
         sizes[cut] = said[cut]
         return sizes, None if self._gso_size else flows, left
 
@@ -305,23 +296,18 @@ class _Segmenter:
             payload = bytes(frames[i][info["hlen"][i] :][: info["payload"][i]])
             known = self._udp == "uso" and not cut[i]
             size = datagram_size(payload, info[i], info, self._mtu) if known else None
-            sizes[i] = size[0] if size else self._fallback(info[i])
-            if size is None and not sizes[i]:
+            sizes[i] = size[0] if size else 0
+            if size is None:
                 self._note(i, "UDP has no handshake that tells the size, say --udp-size N")
-            elif size is not None:
+            else:
                 found[i] = f"{size[0]} bytes by {size[1]}"
         return found
-
-    def _fallback(self, packet: Any) -> int:
-        """The size of datagrams of a packet that tells none: that of TCP, if one was given."""
-        if self._udp_size is None or (self._offloaded_only and not packet["partial"]):
-            return 0
-        return self._udp_size if packet["payload"] > self._udp_size else 0
 
     def _said(self, packets: Packets) -> Int64s:
         """The gso_size in each packet's comment, as the test bed writes it; -1 without."""
         said = np.full(len(packets.records), -1, np.int64)
-        if self._gso_size is None and packets.records["options_length"].any():
+        both_given = self._gso_size is not None and self._udp_size is not None
+        if not both_given and packets.records["options_length"].any():
             for i, text in enumerate(packets.comments()):
                 found = _SAID.search(text or "")
                 said[i] = int(found[1]) if found else -1
@@ -565,7 +551,7 @@ def segment_capture(
 ) -> Summary:
     """Copy a capture, with super-packets segmented; memory does not depend on its size.
 
-    A packet whose innermost IP packet fits the MTU, or with up to `gso_size` bytes of payload,
+    A packet whose innermost IP packet fits the MTU, or with no more payload than a segment has,
     stays as it is, byte for byte, unless a checksum was left to an offload, that of an IPv4 header
     included: then it is completed. A packet that is noted stays as it is, too: what it is, or what
     the size of its segments was, is not sure. Segments have the timestamp, interface and link-layer
@@ -575,13 +561,12 @@ def segment_capture(
     Args:
         source: path, binary file, or the bytes of one.
         target: path, or binary file, to write to.
-        gso_size: payload bytes per segment. None: what a comment ``gso_size=N`` of the packet says;
-            for TCP without one, what the peer announced in the connection's handshake, bounded by
-            the MTU; connections without one stay as they are.
-        udp_size: payload bytes per segment of UDP; by default what the headers of WireGuard or QUIC
-            in the packet say, or the flow's other datagrams. Where these do not, `gso_size` for
-            packets whose checksum is left to a device, as that of each super-packet is, and for
-            all if `mtu` is given; other UDP stays as it is.
+        gso_size: payload bytes per segment of TCP. None: what a comment ``gso_size=N`` of the
+            packet says; without one, what the peer announced in the connection's handshake, bounded
+            by the MTU; connections without a handshake stay as they are.
+        udp_size: payload bytes per segment of UDP. None: what a comment ``gso_size=N`` of the
+            packet says; without one, what the headers of WireGuard or QUIC in it say, or the flow's
+            other datagrams. UDP that tells nothing stays as it is, and is noted.
         mtu: the largest IP packet in bytes that is no super-packet; 1500 by default, or what the
             handshake of a TCP connection between the same hosts says if it is more.
         tunnel_ports: UDP destination ports of tunnels, as for `gso.parse`.
@@ -600,8 +585,8 @@ def segment_capture(
     Raises GsoError for a damaged capture; what precedes the damage has been written by then.
     Raises ValueError for a path of the very file that is read.
     """
-    if udp == "ufo" and (udp_size or gso_size or 8) < 8:
-        raise ValueError(f"fragments have 8 bytes or more, gso_size is {udp_size or gso_size}")
+    if udp == "ufo" and (udp_size or 8) < 8:
+        raise ValueError(f"fragments have 8 bytes or more, udp_size is {udp_size}")
     if fix and checksum == "partial":
         raise ValueError("fix completes the checksums that 'partial' leaves: choose one of them")
     segmenter = _Segmenter(

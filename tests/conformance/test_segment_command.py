@@ -66,7 +66,8 @@ def segmented(folder: Path, tunnel: str, size: int) -> gso.Frames:
     frames = [vectorset.frame(record) for record in WHOLE if record["tunnel"] == tunnel]
     gso.write_capture(folder / "in.pcapng", frames, timestamps=range(len(frames)))
     files = [str(folder / "in.pcapng"), str(folder / "out.pcapng")]
-    assert main(["segment", *files, "--gso-size", str(size), "--mtu", "28", *PORT_OPTIONS]) == 0
+    sizes = ["--gso-size", str(size), "--udp-size", str(size), "--mtu", "28"]
+    assert main(["segment", *files, *sizes, *PORT_OPTIONS]) == 0
     return gso.read_capture(folder / "out.pcapng").frames
 
 

@@ -79,7 +79,8 @@ def test_packets_that_fit_a_jumbo_handshake_are_no_super_packets(tmp_path, capsy
         made = gso.read_capture(out).frames.to_list()
         assert made[:4] == frames[:4]
         assert made[4:] == gso.segment(frames[4], size).to_list()
-    assert main(["segment", str(source), str(out), *SIZE, "--mtu", "1500"]) == 0
+    sizes = (*SIZE, "--udp-size", "1448")
+    assert main(["segment", str(source), str(out), *sizes, "--mtu", "1500"]) == 0
     assert len(gso.read_capture(out)) == 2 + 3 * 7
     capsys.readouterr()
 
@@ -125,7 +126,10 @@ def test_datagrams_of_the_loopback_device_are_no_super_packets(address, tmp_path
     gso.write_capture(source, [frame])
     assert main(["segment", str(source), str(out), *SIZE]) == 0
     assert gso.read_capture(out).frames.to_list() == [frame]
-    assert main(["segment", str(source), str(out), *SIZE, "--mtu", "1500"]) == 0
+    assert main(["segment", str(source), str(out), *SIZE, "--mtu", "1500"]) == 1
+    assert gso.read_capture(out).frames.to_list() == [frame]
+    assert "--udp-size" in capsys.readouterr().out
+    assert main(["segment", str(source), str(out), "--udp-size", "1448", "--mtu", "1500"]) == 0
     assert len(gso.read_capture(out)) == 3
     capsys.readouterr()
 

@@ -182,9 +182,8 @@ class TestSegmentOptions:
     def run(self, tmp_path, frames, *words):
         source = capture(tmp_path, frames)
         target = tmp_path / "out.pcapng"
-        status = main(
-            ["segment", str(source), str(target), "--gso-size", "100", "--mtu", "68", *words]
-        )
+        sizes = ["--gso-size", "100", "--udp-size", "100", "--mtu", "68"]
+        status = main(["segment", str(source), str(target), *sizes, *words])
         return status, gso.read_capture(target).frames.to_list()
 
     def test_fixed_ids(self, tmp_path, capsys):
@@ -229,11 +228,11 @@ class TestSegmentOptions:
 
     def test_fragments_need_eight_bytes(self, tmp_path, capsys):
         source = capture(tmp_path, stream(1))
-        words = ["segment", str(source), str(tmp_path / "out"), "--gso-size", "7", "--ufo"]
+        words = ["segment", str(source), str(tmp_path / "out"), "--udp-size", "7", "--ufo"]
         assert main(words) == 2
         assert "8 bytes or more" in capsys.readouterr().err
-        with pytest.raises(ValueError, match="8 bytes or more, gso_size is 7"):
-            segment_capture(source, io.BytesIO(), 7, udp="ufo")
+        with pytest.raises(ValueError, match="8 bytes or more, udp_size is 7"):
+            segment_capture(source, io.BytesIO(), udp_size=7, udp="ufo")
 
     def test_partial(self, tmp_path, capsys):
         whole = gso.coalesce(gso.Frames.from_list(stream(3)))
