@@ -2,10 +2,11 @@
 
     python benchmarks/fleet.py [--files 1000] [--workers 1 2] [--json FILE]
 
-Each row is a run of `gso validate` or `gso diagnose` over so many small files, here or with so many
-worker processes. The processor time for the first file, in which all is started and connected, is
-taken off. The limit is what no number of workers gets over: so many files a second the command and
-the scheduler keep up with, of which the one counts that uses more processor time for a file.
+Each row is a run of `gso validate`, `diagnose` or `segment` over so many small files, here or with
+so many worker processes. The processor time for the first file, in which all is started and
+connected, is taken off. The limit is what no number of workers gets over: so many files a second
+the command and the scheduler keep up with, of which the one counts that uses more processor time
+for a file.
 """
 
 from __future__ import annotations
@@ -32,7 +33,11 @@ from cases import case
 _LOG = Path(__file__).parents[1] / "tests/vectors/traces/bpftrace.txt"
 _PACKETS, _MSS = 20, 1448
 _START_SECONDS = 120.0
-COMMANDS = {"captures": "validate", "logs": "diagnose"}
+COMMANDS = {
+    "captures": ("validate",),
+    "logs": ("diagnose",),
+    "super-packets": ("segment", "--gso-size", str(_MSS)),
+}
 
 
 @dataclass(frozen=True)
@@ -56,13 +61,14 @@ class Row:
 def make_files(kind: str, count: int, folder: Path) -> list[Path]:
     """Write so many equal small files."""
     folder.mkdir()
-    first = folder / f"0.{'pcap' if kind == 'captures' else 'log'}"
-    if kind == "captures":
-        one = case("plain", 4, "16 x 1448")
-        frames = gso.segment(one.frame, _MSS)
-        gso.write_capture(first, (list(frames) * 2)[:_PACKETS])
-    else:
+    first = folder / f"0.{'log' if kind == 'logs' else 'pcap'}"
+    frame = case("plain", 4, "16 x 1448").frame
+    if kind == "logs":
         shutil.copy(_LOG, first)
+    elif kind == "captures":
+        gso.write_capture(first, (list(gso.segment(frame, _MSS)) * 2)[:_PACKETS])
+    else:
+        gso.write_capture(first, [frame])
     every = [first.with_stem(str(number)) for number in range(count)]
     for path in every[1:]:
         shutil.copy(first, path)
@@ -113,9 +119,15 @@ def measure(kind: str, files: Sequence[Path], workers: int, folder: Path) -> Row
 
 def run(kind: str, files: Sequence[Path], options: Sequence[str]) -> tuple[float, float]:
     """Return the seconds of processor time that the command used, and those that went by."""
-    command = [sys.executable, "-m", "gso", COMMANDS[kind], "--json", *options, *map(str, files)]
+    words = COMMANDS[kind]
     begun = time.monotonic()
-    with tempfile.TemporaryFile() as said, tempfile.TemporaryFile() as complaints:
+    with (
+        tempfile.TemporaryDirectory(prefix="gso-fleet-") as copies,
+        tempfile.TemporaryFile() as said,
+        tempfile.TemporaryFile() as complaints,
+    ):
+        named = [*map(str, files), *([copies] if words[0] == "segment" else [])]
+        command = [sys.executable, "-m", "gso", *words, "--json", *options, *named]
         process = subprocess.Popen(command, stdout=said, stderr=complaints)
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)

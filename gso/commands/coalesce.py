@@ -3,21 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Iterator
+from functools import partial
+from typing import Any
 
-from gso.commands.common import (
-    add_common,
-    add_input,
-    add_kernel,
-    add_output,
-    open_source,
-    open_target,
-    positive,
-    show_progress,
-    tunnel_ports,
-    write_json,
-)
+from gso.commands.common import add_kernel, positive
+from gso.commands.copying import Way, add_files, add_options, run
 from gso.commands.usage import NO_PACKETS, UsageError, exit_status, plural
 from gso.rewriting.coalesce import Merged, coalesce_capture
 
@@ -37,8 +28,7 @@ def add(command: argparse.ArgumentParser) -> None:
     """Describe the subcommand."""
     command.description = _COALESCE
     command.set_defaults(run=_coalesce)
-    add_input(command)
-    add_output(command)
+    add_files(command)
     command.add_argument(
         "--timeout",
         metavar="US",
@@ -63,37 +53,34 @@ def add(command: argparse.ArgumentParser) -> None:
         "--fixed-ids too",
     )
     add_kernel(command)
-    add_common(command)
+    add_options(command)
 
 
 def _coalesce(options: argparse.Namespace) -> int:
     if options.max_size > _GRO_MAX_SIZE:
         raise UsageError(f"--max-size {options.max_size}: at most {_GRO_MAX_SIZE}")
-    ports = tunnel_ports(options)
-    source = open_source(options.input)
-    with (
-        open_target(options.output, options.input) as target,
-        show_progress(options.input) as progress,
-    ):
-        merged = coalesce_capture(
-            source,
-            target,
-            tunnel_ports=ports,
-            udp_gro=not options.keep_udp,
-            fixed_ids=options.fixed_ids,
-            kernel=options.kernel,
-            gro_max_size=options.max_size,
-            timeout=options.timeout,
-            damage="report",
-            progress=progress,
-        )
-    report = sys.stderr if options.output == "-" else sys.stdout
-    if options.json:
-        numbers = {"written": merged.written, "unchanged": merged.unchanged}
-        counts = vars(merged) | numbers | {"notes": merged.notes.as_json()}
-        write_json("coalesce", counts, report)
-    else:
-        report.writelines(f"{line}\n" for line in _report(merged))
+    return run(options, Way("coalesce", _report, _as_json, _status), partial(_copy, options))
+
+
+def _copy(options: argparse.Namespace, ports: dict[int, Any]) -> partial[Merged]:
+    return partial(
+        coalesce_capture,
+        tunnel_ports=ports,
+        udp_gro=not options.keep_udp,
+        fixed_ids=options.fixed_ids,
+        kernel=options.kernel,
+        gro_max_size=options.max_size,
+        timeout=options.timeout,
+        damage="report",
+    )
+
+
+def _as_json(merged: Merged) -> dict[str, Any]:
+    numbers = {"written": merged.written, "unchanged": merged.unchanged}
+    return vars(merged) | numbers | {"notes": merged.notes.as_json()}
+
+
+def _status(merged: Merged) -> int:
     return exit_status(
         looked_into=merged.looked_into,
         wrong=bool(merged.notes),

@@ -30,11 +30,6 @@ def add_input(command: argparse.ArgumentParser) -> None:
     command.add_argument("input", metavar="IN", help="pcap or pcapng file, or - for a pipe")
 
 
-def add_output(command: argparse.ArgumentParser) -> None:
-    """Add the argument for the capture to write."""
-    command.add_argument("output", metavar="OUT", help="file to write, or - for a pipe")
-
-
 def add_kernel(command: argparse.ArgumentParser) -> None:
     """Add the option for the kernel that is followed."""
     command.add_argument(
@@ -119,6 +114,13 @@ def open_source(name: str) -> str | io.FileIO:
 
 @contextlib.contextmanager
 def open_target(name: str, source: str) -> Iterator[Any]:
+    """The file to write, compressed if its name says so; see :func:`open_plain`."""
+    with open_plain(name, source) as file, _compressing(name, file) as target:
+        yield target
+
+
+@contextlib.contextmanager
+def open_plain(name: str, source: str) -> Iterator[Any]:
     """The file to write. Unless it is a pipe or device, it gets its name when it is complete."""
     if name == "-":
         if sys.stdout.isatty():
@@ -127,8 +129,8 @@ def open_target(name: str, source: str) -> Iterator[Any]:
         return
     if source != "-" and is_same(name, source):
         raise UsageError(f"{name}: IN and OUT are the same file, choose another name for OUT")
-    with replacing(name) as file, _compressing(name, file) as target:
-        yield target
+    with replacing(name) as file:
+        yield file
 
 
 @contextlib.contextmanager

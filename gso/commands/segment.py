@@ -3,22 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
-from gso.commands.common import (
-    add_common,
-    add_input,
-    add_kernel,
-    add_output,
-    open_source,
-    open_target,
-    positive,
-    show_progress,
-    tunnel_ports,
-    write_json,
-)
+from gso.commands.common import add_kernel, positive
+from gso.commands.copying import Way, add_files, add_options, run
 from gso.commands.usage import NO_PACKETS, UsageError, exit_status, plural
 from gso.rewriting.segment import Summary, segment_capture
 
@@ -43,8 +33,7 @@ def add(command: argparse.ArgumentParser) -> None:
     """Describe the subcommand."""
     command.description = _SEGMENT
     command.set_defaults(run=_segment)
-    add_input(command)
-    add_output(command)
+    add_files(command)
     command.add_argument(
         "--gso-size",
         metavar="N",
@@ -99,7 +88,7 @@ def add(command: argparse.ArgumentParser) -> None:
         help="also set wrong lengths and checksums right of packets that are not segmented; those "
         "of packets in fragments where all fragments are there, for which a file is read twice",
     )
-    add_common(command)
+    add_options(command)
 
 
 def _segment(options: argparse.Namespace) -> int:
@@ -107,32 +96,27 @@ def _segment(options: argparse.Namespace) -> int:
         raise UsageError(f"--udp-size {options.udp_size}: fragments have 8 bytes or more")
     if options.fix and options.partial:
         raise UsageError("--fix completes the checksums that --partial leaves: choose one of them")
-    ports = tunnel_ports(options)
-    source = open_source(options.input)
-    with (
-        open_target(options.output, options.input) as target,
-        show_progress(options.input) as progress,
-    ):
-        summary = segment_capture(
-            source,
-            target,
-            options.gso_size,
-            udp_size=options.udp_size,
-            mtu=options.mtu,
-            tunnel_ports=ports,
-            udp=options.udp,
-            fixed_ids=options.fixed_ids,
-            kernel=options.kernel,
-            checksum="partial" if options.partial else "complete",
-            fix=options.fix,
-            damage="report",
-            progress=progress,
-        )
-    report = sys.stderr if options.output == "-" else sys.stdout
-    if options.json:
-        write_json("segment", _as_json(summary), report)
-    else:
-        report.writelines(f"{line}\n" for line in _report(summary))
+    way = Way("segment", _report, _as_json, _status)
+    return run(options, way, partial(_copy, options))
+
+
+def _copy(options: argparse.Namespace, ports: dict[int, Any]) -> partial[Summary]:
+    return partial(
+        segment_capture,
+        gso_size=options.gso_size,
+        udp_size=options.udp_size,
+        mtu=options.mtu,
+        tunnel_ports=ports,
+        udp=options.udp,
+        fixed_ids=options.fixed_ids,
+        kernel=options.kernel,
+        checksum="partial" if options.partial else "complete",
+        fix=options.fix,
+        damage="report",
+    )
+
+
+def _status(summary: Summary) -> int:
     return exit_status(
         looked_into=summary.looked_into,
         wrong=not summary.fine,

@@ -530,7 +530,8 @@ def _with_others(frames: Frames, parents: Int64s, made: dict[int, bytes]) -> tup
 
 def _to_fix(source: Source, tunnel_ports: TunnelPorts | None) -> dict[int, Values]:
     """The checksums of packets in fragments, where the capture can be read in advance."""
-    return sums_of_fragments(source, tunnel_ports) if is_path(source) else {}
+    again = is_path(source) or isinstance(source, (bytes, bytearray, memoryview))
+    return sums_of_fragments(source, tunnel_ports) if again else {}
 
 
 def segment_capture(
@@ -577,8 +578,8 @@ def segment_capture(
         checksum: "partial" leaves the innermost checksum to a device, as `gso.segment` does, and
             packets that need no segmentation alone.
         fix: also set wrong lengths and checksums right of packets that are not segmented, as
-            `gso.validate` finds them. A file is read twice for the checksums of packets in
-            fragments, which take all fragments; from anything but a path those stay as they are.
+            `gso.validate` finds them. A path or bytes are read twice for the checksums of packets
+            in fragments, which take all fragments; those from an open file stay as they are.
         damage: "report" tells of damage that follows packets in the summary.
         progress: called now and then with the number of bytes read.
 

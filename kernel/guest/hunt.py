@@ -31,9 +31,7 @@ from .stacks import (
     Stack,
     Way,
     as_data,
-    contains,
-    needs,
-    similar,
+    explains,
     simpler,
     way,
 )
@@ -97,8 +95,7 @@ class Hunt:
     def known(self, stack: Stack, found: frozenset[str]) -> Stack | None:
         """Return an earlier finding that explains this one."""
         for other, complained in self.findings:
-            same = contains(stack, other) or (needs(stack, other) and similar(stack, other))
-            if same and complained & found:
+            if explains(other, stack) and complained & found:
                 return other
         return None
 

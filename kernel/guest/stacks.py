@@ -314,6 +314,11 @@ def needs(stack: Stack, part: Stack) -> bool:
     )
 
 
+def explains(earlier: Stack, stack: Stack) -> bool:
+    """Say whether what was found in an earlier stack explains the same complaint of another."""
+    return contains(stack, earlier) or (needs(stack, earlier) and similar(stack, earlier))
+
+
 def similar(one: Stack, other: Stack) -> bool:
     """Say whether two stacks have the same kinds of layers over the same IP versions."""
 

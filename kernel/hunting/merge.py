@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gso.kernel.errors import TestBedError, UsageError
+from gso.kernel.guest.stacks import Stack, explains
 from gso.kernel.guest_files import understood
 from gso.kernel.hunting.findings import NAME, RESULTS
 
@@ -18,8 +19,8 @@ _LOST = ("number", "text", "why")
 def merge(folders: Sequence[Path], results: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Return the summary of all; ``results`` are those in the folders.
 
-    The same finding of several parts becomes one: that of the lowest stack. A part that is not
-    there is named, and then nothing is called whole.
+    What one host would have taken for the same fault becomes one finding, that of the lowest stack.
+    A part that is not there is named, and then nothing is called whole.
 
     Raises:
         UsageError: they are not parts of one hunt.
@@ -78,11 +79,20 @@ def _merged(folders: Sequence[Path], results: Sequence[dict[str, Any]]) -> dict[
 
 def _findings(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     every = [finding for one in results for finding in one["findings"]]
-    found: dict[str, dict[str, Any]] = {}
+    found: list[dict[str, Any]] = []
     for finding in sorted(every, key=lambda one: int(one["number"])):
-        before = found.setdefault(finding["text"], {**finding, "why": finding["why"], "seen": 0})
-        before["seen"] += finding["seen"]
-    return list(found.values())
+        before = next((one for one in found if _explains(one, finding)), None)
+        if before is None:
+            found.append({**finding, "why": finding["why"], "seen": finding["seen"]})
+        else:
+            before["seen"] += finding["seen"]
+    return found
+
+
+def _explains(earlier: dict[str, Any], finding: dict[str, Any]) -> bool:
+    """Say whether one host would have taken a finding for an earlier one of another part."""
+    alike = explains(Stack.of(earlier["stack"]), Stack.of(finding["stack"]))
+    return alike and not set(earlier["complaints"]).isdisjoint(finding["complaints"])
 
 
 def _counts(tables: Any) -> dict[str, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import sys
 import zipfile
 
@@ -231,6 +232,62 @@ def test_real_machines_at_workers_give_the_verdicts_of_those_here(cluster, tmp_p
     both = [results(tmp_path / name) for name in ("here", "there")]
     assert here == there == 0
     assert verdicts(both[0]) == verdicts(both[1])
+
+
+@pytest.mark.vm
+@pytest.mark.on_demand
+@pytest.mark.usefixtures("test_bed")
+def test_a_hunt_at_workers_finds_what_one_here_finds(cluster, tmp_path, gso_kernel):
+    stacks = [word for number in range(4) for word in ("--stack", str(number))]
+    words = ["hunt", "--unpatched", "--only", "ipvs-gue", "--seed", "1", "--for", "15m", *stacks]
+    found = []
+    for name, more in (("here", []), ("there", ["--executor", cluster(fake=False)])):
+        done = gso_kernel(*words, *more, "--json", "--quiet", "--results", tmp_path / name)
+        assert done.status == 1, done.err
+        found.append(json.loads(done.out))
+    here, there = found
+    for key in ("kernel", "stacks", "legal", "judged", "outcomes", "lost"):
+        assert here[key] == there[key]
+    assert [one["text"] for one in here["findings"]] == [one["text"] for one in there["findings"]]
+    assert len(list((tmp_path / "there").glob("*/part-*/boot-0"))) == 2
+    assert len(list((tmp_path / "workers").glob("*/cache/parcels/*/vmlinuz-*"))) == 2
+    for finding in there["findings"]:
+        (folder,) = (tmp_path / "there").glob(f"*/part-*/{finding['number']}-{finding['name']}")
+        assert "drops in validate_xmit_skb" in (folder / "report.md").read_text()
+
+
+@pytest.mark.vm
+@pytest.mark.on_demand
+@pytest.mark.usefixtures("test_bed")
+@pytest.mark.parametrize("kind", [(), ("--gro",), ("--types",)])
+def test_conformance_at_workers_says_what_it_says_here(cluster, tmp_path, gso_kernel, kind):
+    words = ["conformance", *kind, "--seed", "3", "--count", "400", "--quiet", "--timeout", "1200"]
+    here, there = (
+        gso_kernel(*words, *more, "--json", tmp_path / name)
+        for name, more in (("here", []), ("there", ["--executor", cluster(fake=False)]))
+    )
+    assert (here.status, here.out) == (there.status, there.out)
+    assert here.status == 0
+    assert (tmp_path / "here").read_text() == (tmp_path / "there").read_text()
+    assert list((tmp_path / "workers").glob("*/cache/parcels/*/vmlinuz-*"))
+
+
+@pytest.mark.vm
+@pytest.mark.on_demand
+@pytest.mark.usefixtures("test_bed")
+def test_a_zoo_at_workers_has_the_verdicts_of_one_here(cluster, tmp_path, gso_kernel):
+    words = ["zoo", "--only", "gre-external-seq", "--json", "--quiet"]
+    here, there = (
+        gso_kernel(*words, *more, "--results", tmp_path / name)
+        for name, more in (("here", []), ("there", ["--executor", cluster(fake=False)]))
+    )
+    assert here.status == there.status == 0, here.err + there.err
+    assert table(json.loads(here.out)) == table(json.loads(there.out))
+    assert list((tmp_path / "workers").glob("*/cache/parcels/*/vmlinuz-*"))
+
+
+def table(found: dict) -> list[tuple[str, str, str]]:
+    return [(one["fault"], one["kernel"], one["verdict"]) for one in found["faults"]]
 
 
 def verdicts(found: dict) -> list[tuple[str, str, str]]:

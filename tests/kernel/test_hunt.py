@@ -38,6 +38,7 @@ from gso.kernel.guest.stacks import (
     as_data,
     contains,
     draw,
+    explains,
     simpler,
     way,
 )
@@ -261,6 +262,15 @@ def test_what_was_found_before_is_the_same(tmp_path):
     assert Kernel("vlan", tmp_path).judged(INCIDENT, 8)["text"] != first["text"]
 
 
+def test_a_finding_explains_those_of_stacks_that_contain_it_or_look_like_it():
+    six = replace(SMALLEST, far=(replace(GUE, options=(), outer=6, inner=4),), inner=4)
+    within = replace(six, far=(replace(six.far[0], inner=6),), inner=6)
+    assert explains(SMALLEST, INCIDENT)
+    assert explains(six, within)
+    assert not explains(SMALLEST, six)
+    assert not explains(INCIDENT, SMALLEST)
+
+
 def test_drops_of_segmenters_are_told_from_others():
     trace = """
  python3-9 [000] b..1. 1.5: kfree_skb: skbaddr=0 rx_sk=0 protocol=2048 location=validate_xmit_skb+0x1a2/0x330 reason: NOT_SPECIFIED
@@ -393,9 +403,9 @@ def test_workers_share_the_stacks_and_find_what_one_host_finds(machines, tmp_pat
     ways = sorted((plan["first"], plan["step"]) for plan in machines.plans[before:])
     assert ways == [(0, 3), (1, 3), (2, 3)]
     assert sums(together) == sums(alone)
-    assert {one["text"] for one in together["findings"]} >= {
+    assert [one["text"] for one in together["findings"]] == [
         one["text"] for one in alone["findings"]
-    }
+    ]
     assert not together["missing"]
     (folder,) = (tmp_path / "together" / "r").iterdir()
     assert {path.name for path in folder.iterdir()} == {"hunt.json", "part-1", "part-2", "part-3"}
@@ -707,7 +717,7 @@ def test_merged_parts_of_a_hunt_equal_the_whole_one(machines, tmp_path, capsys):
         assert {k: v for k, v in merged[key].items() if v} == whole[key]
     seen = [finding["seen"] for part in parts for finding in part["findings"]]
     assert sum(finding["seen"] for finding in merged["findings"]) == sum(seen)
-    assert {f["text"] for f in merged["findings"]} >= {f["text"] for f in whole["findings"]}
+    assert [f["text"] for f in merged["findings"]] == [f["text"] for f in whole["findings"]]
     assert status == whole["exit_status"] == 1
     for words, said in ((folders[:2], "part 3 is not there"), ([*folders, folders[0]], "FINDING")):
         cli.main(["report", "--merge", *words])

@@ -19,7 +19,7 @@ def test_each_way_is_measured(tmp_path, capsys):
     fleet.main(["--files", "5", "--workers", "1", "--json", str(tmp_path / "found.json")])
     rows = json.loads((tmp_path / "found.json").read_text())
     assert [(row["kind"], row["workers"], row["files"]) for row in rows] == [
-        (kind, workers, 5) for kind in ("captures", "logs") for workers in (0, 1)
+        (kind, workers, 5) for kind in ("captures", "logs", "super-packets") for workers in (0, 1)
     ]
     assert all(row["elapsed"] > 0 for row in rows)
     assert not any(row["scheduler"] or row["work"] for row in rows if not row["workers"])
@@ -31,7 +31,7 @@ def test_a_report_of_less_costs_less_and_is_refused(tmp_path):
     assert len({path.read_bytes() for path in files}) == 1
     with pytest.raises(RuntimeError, match="not of 2"):
         fleet.check({"captures": files}, 2)
-    with pytest.raises(RuntimeError, match="ended with 2"):
+    with pytest.raises(RuntimeError, match="gso validate ended with 2"):
         fleet.run("captures", [*files, tmp_path / "none.pcap"], ())
 
 

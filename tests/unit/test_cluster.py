@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import subprocess
@@ -47,13 +48,16 @@ def address(workers) -> str:
 def both(workers, capsys):
     """Run a command without the cluster and with it: all must be equal; return it."""
 
-    def run(*words: str | Path):
+    def run(*words: str | Path, written: Path | None = None):
         found = []
         for more in ([], ["--executor", address(workers)]):
             status = main([*map(str, words), *more])
-            found.append((status, *capsys.readouterr()))
+            files = {
+                path.name: path.read_bytes() for path in (written.iterdir() if written else ())
+            }
+            found.append((status, *capsys.readouterr(), files))
         assert found[0] == found[1]
-        return found[0]
+        return found[0][:3]
 
     return run
 
@@ -97,6 +101,35 @@ def test_captures_are_validated_as_here(both, tmp_path):
             jsonschema.validate(found, json.loads((files("gso.commands") / name).read_text()))
             assert status == max(one["exit_status"] for one in found["captures"])
             assert [one["capture"] for one in found["captures"]] == list(map(str, words))
+
+
+@pytest.mark.parametrize(
+    ("command", "ways"), [("segment", ["", "--json", "--fix"]), ("coalesce", ["", "--json"])]
+)
+def test_captures_are_copied_as_here(command, ways, both, tmp_path):
+    made = [*captures(tmp_path, 12), DATA / "incident-patched.pcapng", *copyable(tmp_path)]
+    words = [made, *([one] for one in made[-3:]), [*made[:2], *odd(tmp_path)]]
+    for number, names in enumerate(words):
+        for way in ways:
+            folder = tmp_path / f"{number}{way}"
+            folder.mkdir()
+            both(command, *names, folder, *filter(None, [way]), written=folder)
+            assert len(list(folder.iterdir())) == sum(one in made for one in names)
+
+
+def copyable(folder: Path) -> list[Path]:
+    """Captures of which all that a command does is asked: fragments, segments, compression."""
+    halves = [
+        handmade.network(handmade.CLIENT, handmade.SERVER, 17, data)
+        for data in (handmade.udp(payload=bytes(92))[20:][:48], bytes(52))
+    ]
+    wrong = [handmade.with_id(halves[0], 9, fragment=0x2000)]
+    wrong.append(handmade.with_id(halves[1], 9, fragment=6))
+    frames = [*map(handmade.ethernet, wrong), *handmade.stream(4)]
+    plain, packed = folder / "fragments.pcap", folder / "packed.pcapng.gz"
+    gso.write_capture(plain, frames)
+    packed.write_bytes(gzip.compress((DATA / "incident-patched.pcapng").read_bytes()))
+    return [plain, packed]
 
 
 def test_large_and_small_files_keep_their_order(both, tmp_path):
