@@ -17,7 +17,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from . import datagrams, pppoe, push, relay
+from . import datagrams, pppoe, programs, relay
 from .capture import Tap
 from .complaints import complaints, whole, words
 from .counters import Counters, grown, resent_chunks
@@ -67,19 +67,12 @@ _SEGMENTER = "__skb_gso_segment"
 _SETTING, _FEATURES = "sysctl -qw ", "ethtool -K "
 
 
-def _push(path: str, hook: str, mode: str, header: str) -> None:
-    push.load(path, hook, int(mode), bytes.fromhex(header))
-
-
 OWN: dict[str, Callable[..., None]] = {
-    "push": _push,
+    "push": programs.pin,
     "pppoe": pppoe.start,
     "relay": relay.start,
 }
 """What commands of rules may begin with that is no program of the machine's, but is here."""
-# Else each namespace has a device of each tunnel's module from the beginning.
-PROGRAMS = Path("/run/bpf")
-"""Where BPF programs are pinned."""
 _DROP = re.compile(r"kfree_skb: .*location=(\S+?)(?:\+\S+)? reason: (\w+)")
 # It frees with kfree_skb what it has segmented: that is no loss.
 _FREES_WHAT_IS_SEGMENTED = "xfrm_output_gso"

@@ -20,10 +20,10 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from .bench import MACHINES, PROGRAMS, Bench
+from .bench import MACHINES, Bench
 from .draws import Draws
 from .judge import outcome, suspicious, why
-from .netns import SetupError, isolate, run
+from .netns import SetupError, isolate
 from .probes import Probes
 from .stacks import (
     OFFLOADS,
@@ -60,8 +60,6 @@ class Hunt:
         """Hunt until the time is up, or all stacks are done; return how many were."""
         Probes()
         _FALLBACK_DEVICES.write_text("2")
-        PROGRAMS.mkdir(exist_ok=True)
-        run(["mount", "-t", "bpf", "bpf", str(PROGRAMS)])
         done, draws = 0, Draws(self.rules, self.plan["seed"])
         numbers = self.plan.get("stacks") or count(self.plan["first"], self.plan["step"])
         for number in numbers:

@@ -20,6 +20,7 @@ from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
+from . import programs
 from .addresses import CLIENT_IP, DIRECTOR_IN, DIRECTOR_OUT, MAC, SERVICES, VIP
 from .netns import SetupError, device_counters, inside, ip_batch, run, try_ip_batch
 from .wire import Wire
@@ -247,8 +248,12 @@ def _merge(*, strict: bool) -> None:
 
 
 def change(machine: str, command: str) -> None:
-    """Run a whole command on one of the machines."""
-    run(["ip", "netns", "exec", machine, *command.split()])
+    """Run a whole command on one of the machines; ``push`` is one of our own."""
+    word, *words = command.split()
+    if word == "push":
+        programs.pin(*words)
+    else:
+        run(["ip", "netns", "exec", machine, word, *words])
 
 
 def _mirror(devices: set[str]) -> None:

@@ -12,13 +12,13 @@ from gso.kernel.guest.bench import (
     MOST_SEGMENTS,
     MSS,
     OWN,
-    PROGRAMS,
     TRAFFIC,
     WITHOUT,
     with_segmentation,
 )
 from gso.kernel.guest.counters import RESENT_CHUNKS
 from gso.kernel.guest.judge import MANY_RETRANSMITS
+from gso.kernel.guest.programs import PROGRAMS
 from gso.kernel.guest.stacks import CLIENT, DIRECTOR, SERVICE_PORT, WORKER, Rules, Stack, way
 from gso.kernel.guest.traffic import PROTOCOLS
 

@@ -5,6 +5,7 @@ these names in braces:
 
 - ``{n}``: the scenario's number, from 10; ``{device}``: a device name that is free, ``t{n}``
 - ``{here}`` and ``{there}``: outer addresses of director and worker
+- ``{there_hex}``: the address ``{there}`` in hexadecimal digits
 - ``{target}``: the inner address that the client connects to, an address of the worker
 - ``{server}``: the inner address by which IPVS reaches the worker through a tunnel device
 - ``{client_ip}``: the client's address, and ``{gateway}``: the director's next to it
@@ -46,7 +47,10 @@ class Traffic:
 
 @dataclass(frozen=True)
 class Command:
-    """A command for one of the machines, and the one that undoes it."""
+    """A command for one of the machines, and the one that undoes it.
+
+    ``push`` is no program of the machine: ``guest/programs.py`` pins a BPF program.
+    """
 
     machine: Machine
     do: str

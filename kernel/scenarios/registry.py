@@ -6,6 +6,7 @@ import pkgutil
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from importlib import import_module
+from ipaddress import ip_address
 from typing import Any, get_args
 
 from gso.kernel.errors import UsageError
@@ -110,6 +111,7 @@ def _names(scenario: Scenario) -> dict[str, Any]:
         "device": f"t{number}",
         "here": addresses.DIRECTOR_OUT[outer],
         "there": addresses.worker_end(outer, number),
+        "there_hex": ip_address(addresses.worker_end(outer, number)).packed.hex(),
         "server": addresses.real_server(inner, number),
         "client_ip": addresses.CLIENT_IP[inner],
         "source": (addresses.DIRECTOR_OUT if scenario.from_director else addresses.CLIENT_IP)[
