@@ -82,7 +82,7 @@ class Run:
             shell.offer([s for s in scenarios if s["name"] not in self.refused])
         self.progress(stage="probes")
         self.probes = Probes()
-        self.open_taps_and_servers(scenarios)
+        self.open_taps_and_servers([s for s in scenarios if s["name"] not in self.refused])
         self.progress(stage="traffic", entries=self.entries.new())
         packets = health.packets_allocated()
         for scenario in scenarios:

@@ -96,12 +96,23 @@ def _segments(scenario: Scenario, packet: SuperPacket) -> list[bytes]:
     """Return the frames that the wire must carry for a super-packet."""
     if scenario.segmenter is None:
         return [packet.frame]  # the device takes it whole
-    return gso.segment(
-        packet.frame,
+    # A tag is no part of what is segmented; that a kernel takes it for one is a fault of its own.
+    frame, tag = _untagged(packet.frame)
+    segments = gso.segment(
+        frame,
         packet.gso_size,
         tunnel_ports=scenario.tunnel_ports,
         checksum="partial" if scenario.partial else "complete",
     ).to_list()
+    return [segment[:_ADDRESSES] + tag + segment[_ADDRESSES:] for segment in segments]
+
+
+def _untagged(frame: bytes) -> tuple[bytes, bytes]:
+    """Return the frame without its VLAN tags, and these."""
+    end = _ADDRESSES
+    while int.from_bytes(frame[end : end + 2], "big") == _ETH_P_8021Q:
+        end += 4
+    return frame[:_ADDRESSES] + frame[end:], frame[_ADDRESSES:end]
 
 
 def explain(scenario: Scenario, cell: Cell) -> Explanation:

@@ -1,5 +1,6 @@
 """The comparison itself: it must find what it claims to find."""
 
+import struct
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,33 @@ def test_the_recorded_wire_is_explained():
     explanation = explain(NOCSUM, cell(*recorded()))
     assert (explanation.super_packets, explanation.segments, explanation.matching) == (1, 2, 2)
     assert explanation.differences == ()
+
+
+def fou_packet(scenario) -> bytes:
+    """Return a super-packet of IPv6 in FOU whose inner source has zero in bytes 8 and 9."""
+    address = bytes.fromhex("20010db8000100000000000000000001")
+    tcp = bytes.fromhex("1388 1389 00000001 00000001 5010 ffff 0000 0000") + bytes(2896)
+    inner = struct.pack("!IHBB", 6 << 28, len(tcp), 6, 64) + address * 2 + tcp
+    udp = struct.pack("!HHHH", 4444, scenario.tunnel_port, 8 + len(inner), 0) + inner
+    outer = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(udp), 1, 0, 64, 17, 0)
+    return bytes(12) + b"\x08\x00" + outer + bytes.fromhex("cb007102cb00710a") + udp
+
+
+@pytest.mark.parametrize("tags", ["81000007", "8100000a81000007"])
+def test_a_tag_is_no_part_of_what_is_segmented(tags):
+    def tagged(frame):
+        return frame[:12] + bytes.fromhex(tags) + frame[12:]
+
+    scenario = next(s for s in SCENARIOS if s.name == "fou-vlan-inband-outer4-inner6")
+    plain = fou_packet(scenario)
+    ports = scenario.tunnel_ports
+    # So does a kernel without the fix.
+    with pytest.raises(gso.GsoError, match="VLAN tag outside"):
+        gso.segment(tagged(plain), 1448, tunnel_ports=ports)
+    wire = gso.segment(plain, 1448, tunnel_ports=ports).to_list()
+    found = explain(scenario, cell(tagged(plain), [tagged(frame) for frame in wire]))
+    assert (found.segments, found.matching) == (2, 2)
+    assert explain(scenario, cell(tagged(plain), wire)).matching == 0
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from gso.kernel.scenarios.model import Command, Family, Scenario
 from gso.kernel.scenarios.traffic import TCP
 
 _FAMILIES: tuple[Family, ...] = (4, 6)
+_MODULES = {"vxlan": ("vxlan",), "gre": ("gre", "ip_gre")}
 _MAC = "02:00:00:00:05:0{end}"
 
 
@@ -69,7 +70,7 @@ def _from_tunnel(base: Scenario, kind: str) -> Scenario:
                 usual,
             ),
         ),
-        modules=(*base.modules, kind),
+        modules=(*base.modules, *_MODULES[kind]),
         mss=1300,
     )
 
