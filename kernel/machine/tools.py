@@ -49,7 +49,7 @@ TOOLS = (
     Tool("rsync", "rsync", "copies source trees", only_for="--source"),
     Tool("nginx", "nginx-light", "the service behind IPVS", only_for="--applications"),
     Tool("h2load", "nghttp2-client", "the clients' requests", only_for="--applications"),
-    Tool("nft", "nftables", "flowtables in the guest, and layers of random stacks", part=MACHINE),
+    Tool("nft", "nftables", "flowtables in the guest, and layers of random stacks"),
     Tool("wg", "wireguard-tools", "WireGuard in random stacks", only_for="hunt"),
     Tool("teamnl", "libteam-utils", "teams in random stacks", only_for="hunt"),
     Tool("curl", "curl", "the clients' first requests", only_for="--applications"),
