@@ -94,7 +94,7 @@ def segment_vnet_batch(
     plain = _plain(batch.lengths, rows)
     if plain.all():
         done = _completed(batch, rows, plain, checksum)
-        return Segments(done.data, done.offsets, np.arange(len(batch)))
+        return Segments(done.data.data, done.offsets, np.arange(len(batch)))
     numbers = np.flatnonzero(usual)
     try:
         cut = segment_batch_vouched(
@@ -170,7 +170,7 @@ def _usual(
     usual &= (payload > size) & (payload <= size * kinds["most"])
     usual &= (rows["flags"] & _NEEDS_CSUM != 0) & (rows["hdr_len"] <= lengths)
     usual &= (layouts["tunnel"] == _NO_TUNNEL) & (layouts["transport_header"] == start)
-    return usual, np.where(usual, kinds["gso_type"], 0)
+    return usual, np.where(usual, kinds["gso_type"], np.uint32(0))
 
 
 def _plain(lengths: npt.NDArray[np.int64], rows: npt.NDArray[np.void]) -> npt.NDArray[np.bool_]:
