@@ -86,7 +86,7 @@ def watched(test_bed, bpftrace, tmp_path_factory):  # noqa: ARG001
 def test_drops_in_the_segmenter_are_found(tools, name):
     trace = tools.trace(f"{name}.log")
     assert trace.damaged == 0, trace.damaged_lines
-    (case,) = gso.diagnose(trace).cases
+    case = gso.diagnose(trace).cases[0]
     assert case.rules == ("dropped-in-segmentation",)
     assert case.drop[2] == "validate_xmit_skb"
     assert case.function == ("ip_vs_tunnel_xmit" if "stacks" in name else "")
