@@ -37,6 +37,23 @@ cdef inline const uint8_t *routing_header(const uint8_t *ip, const uint8_t *end)
     return found
 
 
+cdef inline const uint8_t *final_destination(
+    const uint8_t *ip, const uint8_t *end
+) noexcept nogil:
+    """The last address of a routing header with segments left between an IPv6 header and `end`.
+
+    NULL: there is none, or of a type that is not known.
+    """
+    cdef const uint8_t *routing = routing_header(ip, end)
+    if routing is NULL or routing[IPV6_EXT_HDRLEN] < 2:
+        return NULL
+    if routing[IPV6_RT_TYPE] == IPV6_SRCRT_TYPE_4:  # which lists the addresses backwards
+        return routing + IPV6_RT_ADDRESSES
+    if routing[IPV6_RT_TYPE] == IPV6_SRCRT_TYPE_0 or routing[IPV6_RT_TYPE] == IPV6_SRCRT_TYPE_2:
+        return routing + IPV6_RT_ADDRESSES + (routing[IPV6_EXT_HDRLEN] // 2 - 1) * IPV6_ADDRESS_LEN
+    return NULL
+
+
 cdef inline uint64_t routed_sum(
     const uint8_t *ip, const uint8_t *end, unsigned int proto
 ) noexcept nogil:
@@ -44,15 +61,8 @@ cdef inline uint64_t routed_sum(
 
     Without the length. 0: no extension header between the IPv6 header and `end` names one.
     """
-    cdef const uint8_t *routing = routing_header(ip, end)
-    cdef const uint8_t *last
-    if routing is NULL or routing[IPV6_EXT_HDRLEN] < 2:
-        return 0
-    if routing[IPV6_RT_TYPE] == IPV6_SRCRT_TYPE_4:  # which lists the addresses backwards
-        last = routing + IPV6_RT_ADDRESSES
-    elif routing[IPV6_RT_TYPE] == IPV6_SRCRT_TYPE_0 or routing[IPV6_RT_TYPE] == IPV6_SRCRT_TYPE_2:
-        last = routing + IPV6_RT_ADDRESSES + (routing[IPV6_EXT_HDRLEN] // 2 - 1) * IPV6_ADDRESS_LEN
-    else:
+    cdef const uint8_t *last = final_destination(ip, end)
+    if last is NULL:
         return 0
     return (short_sum(ip + IPV6_SADDR, IPV6_ADDRESS_LEN) + short_sum(last, IPV6_ADDRESS_LEN)
             + htons(proto))

@@ -14,6 +14,7 @@ from gso.headers._numbers cimport (
     IPV6_HLEN, IPV6_NEXTHDR, IPV6_PAYLOAD_LEN, IPV6_SADDR, IP_MF, IP_OFFSET, MPLS_BOTTOM,
     MPLS_HLEN, MPLS_LS_S, TCP_CHECK, TCP_FLAGS, TCP_HLEN, UDP_CHECK, UDP_DEST, UDP_HLEN, UDP_LEN,
 )
+from gso.headers._pseudo_header cimport final_destination
 from gso.headers._walk cimport ROW_SIZE, headers
 
 import numpy as np
@@ -41,6 +42,7 @@ cdef packed struct PacketInfo:
     int64_t length          # bytes of the innermost IP packet, or 0
     uint8_t[16] source
     uint8_t[16] destination
+    uint8_t[16] final       # where a routing header leads to; without one, the destination
 
 PACKET_INFO_DTYPE = np.dtype([
     ("payload", np.int64), ("network", np.int32), ("hlen", np.int32), ("protocol", np.uint8),
@@ -48,7 +50,7 @@ PACKET_INFO_DTYPE = np.dtype([
     ("destination_port", np.uint16), ("mss", np.uint16), ("timestamps", np.uint8),
     ("partial", np.uint8), ("blank", np.uint8), ("sure", np.uint8), ("plausible", np.uint8),
     ("fragment", np.uint8), ("carried", np.uint8), ("length", np.int64), ("source", np.uint8, 16),
-    ("destination", np.uint8, 16),
+    ("destination", np.uint8, 16), ("final", np.uint8, 16),
 ])
 
 cpdef enum:
@@ -229,6 +231,7 @@ cdef void _read_transport(const uint8_t *frame, int64_t size, int32_t network, i
     cdef const uint8_t *l4 = frame + transport
     cdef int32_t addresses = IPV4_SADDR if version == 4 else IPV6_SADDR
     cdef int32_t width = IPV4_ADDRESS_LEN if version == 4 else IPV6_ADDRESS_LEN
+    cdef const uint8_t *last = NULL
     cdef int64_t end
     if version not in (4, 6) or protocol not in (IPPROTO_TCP, IPPROTO_UDP):
         return
@@ -244,6 +247,9 @@ cdef void _read_transport(const uint8_t *frame, int64_t size, int32_t network, i
     info.destination_port = get16(l4 + UDP_DEST)
     memcpy(info.source, ip + addresses, width)
     memcpy(info.destination, ip + addresses + width, width)
+    if version == 6:
+        last = final_destination(ip, l4)
+    memcpy(info.final, ip + addresses + width if last is NULL else last, width)
     end = _end(frame, size, network, transport, payload, width, info)
     info.length = end - network
     info.payload = max(end - payload, 0)
@@ -305,7 +311,7 @@ cdef bint _is_summed(const PacketInfo *info, const uint8_t *l4, int32_t width,
 
 
 cdef uint64_t _pseudo(const PacketInfo *info, int32_t width, int64_t length) noexcept nogil:
-    cdef uint64_t total = sum16(info.source, width) + sum16(info.destination, width)
+    cdef uint64_t total = sum16(info.source, width) + sum16(info.final, width)
     return total + info.protocol + <uint64_t>(length & 0xffff) + <uint64_t>(length >> 16)
 
 

@@ -31,7 +31,7 @@ def can_be_cut(frame: memoryview, packet: Any, size: int) -> bool:
         return True
     l4 = L4(int(packet["protocol"]))
     width = 4 if packet["version"] == 4 else 16
-    addresses = packet["source"].tobytes()[:width], packet["destination"].tobytes()[:width]
+    addresses = packet["source"].tobytes()[:width], packet["final"].tobytes()[:width]
     hlen = _UDP_HLEN if l4 is L4.UDP else int(packet["tcp_hlen"])
     start = int(packet["hlen"]) - hlen
     whole = frame[start : start + hlen + int(packet["payload"])]
