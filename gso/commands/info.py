@@ -17,7 +17,7 @@ from gso.commands.common import (
     tunnel_ports,
     write_json,
 )
-from gso.commands.usage import exit_status, plural
+from gso.commands.usage import NO_PACKETS, exit_status, plural
 from gso.printable import printable
 from gso.rewriting.found_tunnels import Port
 from gso.rewriting.survey import Survey, Traffic, survey_capture
@@ -85,6 +85,8 @@ def _report(name: str, survey: Survey) -> Iterator[str]:
         yield f"{plural(count, 'packet')} not among the flows: {what}"
     for what, count in survey.not_followed.most_common():
         yield f"{plural(count, 'packet')} cannot be looked into: {what}"
+    if not survey.packets:
+        yield NO_PACKETS
     if survey.truncated:
         yield f"the input is cut off: {survey.truncated}"
     if survey.damage:

@@ -61,7 +61,7 @@ def test_what_cannot_be_looked_into(tmp_path, capsys):
     gso.write_capture(path, [b"?" * 100], link_type=147)
     assert info(path, capsys, status=2)["not_followed"] == {"link type user0": 1}
     gso.write_capture(path, [])
-    assert info(path, capsys)["first"] is None
+    assert info(path, capsys, status=2)["first"] is None
 
 
 def in_udp(port, *payloads):
