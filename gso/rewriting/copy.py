@@ -134,10 +134,10 @@ def _sections(file: Any) -> Iterator[_Sections]:
     try:
         yield sections
     finally:
-        for at, length in sections.lengths() if start is not None else ():
-            file.seek(start + at)
-            write_all(file, length)
         if start is not None:
+            for at, length in sections.lengths():
+                file.seek(start + at)
+                write_all(file, length)
             file.seek(start + sections.written)
 
 
