@@ -15,6 +15,9 @@ from gso.kernel.runs import distribution
 from gso.kernel.runs.distribution import Distribution
 from gso.kernel.trees import debian
 
+_LOCK_SECONDS = 300
+"""How long apt waits for another apt, such as that of unattended upgrades."""
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -112,7 +115,7 @@ def install(findings: list[Finding], *, applications: bool) -> None:
 
 
 def _apt(*arguments: str) -> None:
-    command = ["apt-get", "-q", *arguments]
+    command = ["apt-get", "-q", "-o", f"DPkg::Lock::Timeout={_LOCK_SECONDS}", *arguments]
     if os.geteuid():
         command = ["sudo", *command]
     try:

@@ -263,7 +263,7 @@ def test_a_hunt_at_workers_finds_what_one_here_finds(cluster, tmp_path, gso_kern
 def test_conformance_at_workers_says_what_it_says_here(cluster, tmp_path, gso_kernel, kind):
     words = ["conformance", *kind, "--seed", "3", "--count", "400", "--quiet", "--timeout", "1200"]
     here, there = (
-        gso_kernel(*words, *more, "--json", tmp_path / name)
+        gso_kernel(*words, *more, "--json", tmp_path / name, timeout=7200)
         for name, more in (("here", []), ("there", ["--executor", cluster(fake=False)]))
     )
     assert (here.status, here.out) == (there.status, there.out)
@@ -278,7 +278,7 @@ def test_conformance_at_workers_says_what_it_says_here(cluster, tmp_path, gso_ke
 def test_a_zoo_at_workers_has_the_verdicts_of_one_here(cluster, tmp_path, gso_kernel):
     words = ["zoo", "--only", "gre-external-seq", "--json", "--quiet"]
     here, there = (
-        gso_kernel(*words, *more, "--results", tmp_path / name)
+        gso_kernel(*words, *more, "--results", tmp_path / name, timeout=7200)
         for name, more in (("here", []), ("there", ["--executor", cluster(fake=False)]))
     )
     assert here.status == there.status == 0, here.err + there.err
