@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
-_LARGEST = 256 << 20
+_LARGEST, LARGEST_JSON = 256 << 20, 32 << 20
 
 
 class GuestFileError(OSError):
@@ -46,6 +47,12 @@ def read(path: Path, most: int = _LARGEST) -> bytes:
 def read_text(path: Path, most: int = _LARGEST) -> str:
     """Return the text of a regular file, as :func:`read` does."""
     return read(path, most).decode(errors="replace")
+
+
+def read_json(path: Path) -> Any:
+    """Return what a JSON file holds, which needs many times its size of memory."""
+    with understood(path.name):
+        return json.loads(read(path, LARGEST_JSON))
 
 
 @contextmanager

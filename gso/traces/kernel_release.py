@@ -9,7 +9,7 @@ __all__ = ["Releases"]
 _MARKS = (b"ainted", b"Linux ", b"os release")
 _RELEASE = re.compile(
     rb"(?:\bLinux version |ainted(?::[ A-Z]{0,60})? {1,60}|^Linux \S+ |os release : )"
-    rb"(\d+\.\d+[\w.+~-]*)(?=[ \r\n]|$)",
+    rb"(\d{1,9}\.\d{1,9}[\w.+~-]{0,99})(?=[ \r\n]|$)",
     re.MULTILINE,
 )
 _OTHERWISE_NUMBERED = re.compile(r"\.el\d|uek|\.amzn|-1[45]0\d{3}\.|-default$")

@@ -25,7 +25,7 @@ class BinaryFile(Protocol):
         """Fill the buffer; return how much of it was filled, less than all only at the end."""
 
 
-_CUT_NUMBER = re.compile(rb"=\s*(\([^()\s]*\)?)?(0x)?[0-9a-f]+\Z")
+_CUT_NUMBER = re.compile(rb"=\s{0,80}(\([^()\s]{0,80}\)?)?(0x)?[0-9a-f]{1,80}\Z")
 
 
 def _without_cut_number(buffer: bytearray, used: int) -> int:

@@ -19,7 +19,7 @@ _ESCAPES = re.compile(
 )
 _STRUCK_OVER = re.compile(rb"[^\n\x08]\x08")
 _SHOWN = bytes.maketrans(b"\f\v", b" \n")
-_RETURNS = re.compile(rb"\r+(?=\n)")
+_RETURNS = re.compile(rb"(?<!\r)\r+(?=\n)")
 _BLOCK = 1 << 18
 
 

@@ -73,7 +73,7 @@ OWN: dict[str, Callable[..., None]] = {
     "relay": relay.start,
 }
 """What commands of rules may begin with that is no program of the machine's, but is here."""
-_DROP = re.compile(r"kfree_skb: .*location=(\S+?)(?:\+\S+)? reason: (\w+)")
+_DROP = re.compile(r"kfree_skb: .*location=([^\s+=]+)(?:\+[^\s+]+)? reason: (\w+)")
 # It frees with kfree_skb what it has segmented: that is no loss.
 _FREES_WHAT_IS_SEGMENTED = "xfrm_output_gso"
 _WARNING = re.compile(r"WARNING: |BUG: |hw csum failure|bad gso")

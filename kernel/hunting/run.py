@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import tempfile
 import time
@@ -272,7 +271,7 @@ def _add(
         return
     path = folder / f"finding-{event['number']}.json"
     with guest_files.understood(path.name):
-        told = json.loads(guest_files.read(path))
+        told = guest_files.read_json(path)
         stack = _buildable(Stack.of(told["stack"]), chosen)
         found.findings.append(
             {

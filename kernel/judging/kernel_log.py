@@ -16,7 +16,7 @@ _COMPLAINT = re.compile(
     r"|suspicious RCU usage|possible (?:circular|recursive) locking"
     r"|possible irq lock inversion|inconsistent lock state|unregister_netdevice: waiting for"
     r"|page allocation failure|list_(?:add|del) corruption"
-    r"|Bad page state|scheduling while atomic|nobody cared|leaked|netdevice.*refcnt"
+    r"|Bad page state|scheduling while atomic|nobody cared|leaked|netdevice.{0,200}refcnt"
 )
 # lockdep's reports have empty and unindented lines, and end with the stack of the last lock.
 _LOCKDEP = re.compile(r"suspicious RCU usage|possible (?:circular|recursive|irq)|inconsistent lock")
@@ -40,7 +40,7 @@ class Complaint:
     def kind(self) -> str:
         """Its first line without numbers and addresses, to compare it between kernels."""
         first = next(line for line in self.text.splitlines() if _COMPLAINT.search(line))
-        return re.sub(r"\b(?:0x)?[0-9a-f]*\d[0-9a-f]*\b", "N", first)
+        return re.sub(r"\b(?:0x[0-9a-f]+|(?=[a-f]*\d)[0-9a-f]+)\b", "N", first)
 
     def __str__(self) -> str:
         where = f" in {self.scenario}" if self.scenario else ""

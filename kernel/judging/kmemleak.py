@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 _BEGIN = "unreferenced object "
-_SIZE = re.compile(r"0x[0-9a-f]+ \(size (\d+)\):")
+_SIZE = re.compile(r"0x[0-9a-f]+ \(size (\d{1,18})\):")
 # "    [<(____ptrval____)>] name+0x1/0x2 [module]" before 6.8, without the address since.
 _FRAME = re.compile(r"^    (?:\[<[^>]*>\] )?([\w.]+)\+0x[0-9a-f]+/0x[0-9a-f]+", re.MULTILINE)
 # Frames further out are those of the code that the packet's arrival happened to interrupt.

@@ -59,7 +59,7 @@ def _walk(top: Path, depth: int) -> Iterable[tuple[Path, set[str]]]:
 def read(path: Path) -> dict[str, Any]:
     """Return the object in a JSON file that another host has written."""
     try:
-        results = json.loads(guest_files.read(path))
+        results = json.loads(guest_files.read(path, guest_files.LARGEST_JSON))
     except GuestFileError as error:
         raise UsageError(f"cannot read {path}: {error}") from None
     except (ValueError, RecursionError) as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -64,9 +63,9 @@ class ApplicationBoots:
         return result
 
     def _measured(self, variant: str) -> dict[str, Any]:
-        measured = guest_files.read(self._running[variant].job.folder / MEASURED)
-        found: dict[str, Any] = json.loads(measured)
-        return found
+        place = self._running[variant].job.folder / MEASURED
+        with guest_files.understood(MEASURED):
+            return dict(guest_files.read_json(place))
 
     def _record(self, variant: str, boot: QueuedBoot, result: Result, report: KernelReport) -> None:
         report.boots.append(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 import tempfile
 import time
@@ -34,7 +33,7 @@ def check(only: Sequence[str] = ()) -> Check:
         wanted = {"scenarios": plan(list(scenarios)), "attempts": judging.ATTEMPTS}
         if namespaces.call(wanted, Path(name), "check"):
             raise TestBedError("set-up", "nothing could be measured on this kernel")
-        measured = json.loads(guest_files.read(Path(name, RESULTS)))
+        measured = guest_files.read_json(Path(name, RESULTS))
     found = [judging.judge(fault, measured) for fault in faults]
     return Check(platform.release(), found, round(time.monotonic() - begun, 1))
 

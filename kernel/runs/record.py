@@ -123,7 +123,7 @@ def _events(lines: list[str]) -> Iterator[_Event]:
 
 
 def _event(trace: Trace, index: int, line: str) -> _Event:
-    pid = re.search(r"-(\d+)\s+(?:\(\s*[\d-]+\)\s+)?\[\d+\]", line)
+    pid = re.search(r"-(\d{1,10})\s+(?:\(\s*[\d-]+\)\s+)?\[\d+\]", line)
     stack = [name for name in trace.text("stack", index).split("\n") if name]
     return _Event(
         skb=int(trace.skb[index]),

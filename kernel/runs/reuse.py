@@ -144,7 +144,7 @@ def explanation(stem: Path) -> Explanation:
     """Return what :func:`keep_explanation` kept."""
     place = _explanation(stem)
     with guest_files.understood(place.name):
-        kept = json.loads(guest_files.read(place))
+        kept = guest_files.read_json(place)
         return Explanation(
             super_packets=int(kept["super_packets"]),
             segments=int(kept["segments"]),
@@ -221,7 +221,7 @@ def _evidence(folder: Path) -> Iterable[tuple[str, bytes]]:
 def _unsealed(folder: Path) -> _Sealed:
     """Read a seal, which may be damaged or of another program."""
     with guest_files.understood(SEAL):
-        sealed = json.loads(guest_files.read(folder / SEAL))
+        sealed = guest_files.read_json(folder / SEAL)
         if sealed["schema"] != _SCHEMA:
             raise ValueError(f"its schema is {sealed['schema']!r}, not {_SCHEMA}")
         if sealed.pop("digest") != _digest_of(sealed):

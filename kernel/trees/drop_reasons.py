@@ -58,13 +58,13 @@ def read_numbers(tree: Path) -> dict[str, str]:
 
 def _text(file: Path) -> str:
     text = file.read_text() if file.exists() else ""
-    return re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL)
+    return re.sub(r"/\*.*?(?:\*/|\Z)", "", text, flags=re.DOTALL)
 
 
 def _members(text: str, name: str) -> list[str]:
     """Return the members of an enum, which count from 0, up to the one that ends it."""
     body = re.search(rf"enum {name} {{(.*?)}};", text, re.DOTALL)
-    names = re.findall(r"^\s*(\w+)[ \t]*(?:=[^,]*)?,?", body[1], re.MULTILINE) if body else []
+    names = re.findall(r"^[ \t]*(\w+)[ \t]*(?:=[^,]*)?,?", body[1], re.MULTILINE) if body else []
     ends = next((i for i, one in enumerate(names) if one.endswith(("_MAX", "_NUM"))), len(names))
     return [one.removeprefix(_PREFIX) for one in names[:ends]]
 

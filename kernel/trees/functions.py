@@ -8,7 +8,7 @@ counts as code outside functions, which changes too, and is said.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from gso.kernel.trees.patches import Files
@@ -17,22 +17,28 @@ OUTSIDE = ""
 """In place of a function's name: macros, structures, variables."""
 
 _SOURCES = (".c", ".h")
-# A comment, a string or a character; in the two last a brace is no brace.
-_OPAQUE = re.compile(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', re.DOTALL)
-_DIRECTIVE = re.compile(r"^[ \t]*#(?:[^\n]*\\\n)*[^\n]*", re.MULTILINE)
-# From the line of the opening brace to a closing one at the beginning of a line, or all in a line.
-_BODY = re.compile(
-    r"^(?:\{|[^\s{}=;][^{}=;\n]*\)[^{}=;\n]*\{)[ \t]*\n.*?^\}", re.MULTILINE | re.DOTALL
+# A comment, a string or a character; in the two last a brace is no brace. One that is not closed
+# goes on to the end, of the text or of the line, as it does for a compiler.
+_OPAQUE = re.compile(
+    r'/\*.*?(?:\*/|\Z)|//[^\n]*|"(?:\\.|[^"\\\n])*(?:"|$|\\?\Z)|\'(?:\\.|[^\'\\\n])*(?:\'|$|\\?\Z)',
+    re.DOTALL | re.MULTILINE,
 )
-_ONE_LINE = re.compile(r"^[^\s{}=;#][^{}=;\n]*\)[^{}=;()\n]*\{[^{}\n]*\}[ \t]*$", re.MULTILINE)
+_DIRECTIVE = re.compile(r"^[ \t]*#(?:[^\n]*\\\n)*[^\n]*", re.MULTILINE)
+# A line with which a body begins, and one that has all of it.
+_OPENS = re.compile(r"\{|[^\s{}=;][^{}=;]*\{")
+_ONE_LINE = re.compile(r"[^\s{}=;#][^{}=;]*\)[^{}=;()]*\{[^{}]*\}[ \t]*")
 _HEAD_END = re.compile(r"[;}]|^[ \t]*\n", re.MULTILINE)
-_CALL = re.compile(r"(\w+)\s*\(")
+_PARENTHESIS = re.compile(r"([()])")
+# No symbol of a kernel is longer (KSYM_NAME_LEN in include/linux/kallsyms.h).
+_CALL = re.compile(r"(?<!\w)(\w{1,511})\s*\(")
+_WORD = re.compile(r"\w+")
 # Attributes with arguments, which may stand before a function's name.
 _ATTRIBUTES = re.compile(
     r"__(?:attribute__|printf|scanf|aligned|section|must_hold|acquires|releases|alloc_size"
     r"|no_sanitize|cond_acquires|malloc|counted_by)|const"
 )
 _ONLY_AT_LOAD = re.compile(r"\b__(?:init|exit)\b")
+_MOST_CALLERS, _MOST_IN_ALL = 300, 300_000
 
 
 @dataclass(frozen=True)
@@ -40,8 +46,8 @@ class Function:
     """A function that differs.
 
     ``callers``: pairs of a name and the functions of the same file that mention it: of this one,
-    then of those that mention it, and so on. ``only_at_load``: it runs when its module is loaded
-    or unloaded, at no other time.
+    then of those that mention it, and so on; the nearest, where there are too many.
+    ``only_at_load``: it runs when its module is loaded or unloaded, at no other time.
     """
 
     file: str
@@ -57,19 +63,20 @@ def functions(text: str) -> dict[str, str]:
     """Return each function's code without comments and spacing, and under ``OUTSIDE`` the rest."""
     code = _OPAQUE.sub(_without_comment, text)
     masked = _masked(code)
-    found: dict[str, str] = {}
-    rest, at = "", 0
+    # Two of one name are in two branches of the preprocessor.
+    found: dict[str, list[str]] = {}
+    rest: list[str] = []
+    at = seen = begin = 0
     for start, end in _bodies(masked):
-        begin = _head(masked, at, start)
-        name = _name(masked[begin:start] + masked[start:end].split("{")[0])
-        if name is None:
-            continue
-        rest += code[at:begin]
-        # Two of one name are in two branches of the preprocessor.
-        found[name] = found.get(name, "") + _spaced(code[begin:end])
-        at = end
-    found[OUTSIDE] = _spaced(rest + code[at:])
-    return found
+        begin = _head(masked, seen, start, begin)
+        name = _name(masked[begin:start] + masked[start:end].partition("{")[0])
+        seen = start
+        if name is not None:
+            rest.append(code[at:begin])
+            found.setdefault(name, []).append(_spaced(code[begin:end]))
+            at = seen = begin = end
+    found[OUTSIDE] = [_spaced("".join([*rest, code[at:]]))]
+    return {name: "".join(parts) for name, parts in found.items()}
 
 
 def _without_comment(match: re.Match[str]) -> str:
@@ -83,31 +90,50 @@ def _masked(code: str) -> str:
     return _DIRECTIVE.sub(lambda match: re.sub(r"[^\n]", " ", match[0]), opaque)
 
 
-def _bodies(masked: str) -> list[tuple[int, int]]:
-    found = [match.span() for match in _BODY.finditer(masked)]
-    inside = [range(*span) for span in found]
-    for match in _ONE_LINE.finditer(masked):
-        if not any(match.start() in span for span in inside):
-            found.append(match.span())
-    return sorted(found)
+def _bodies(masked: str) -> Iterator[tuple[int, int]]:
+    """Yield where each body is, from the start of its line to the brace that closes it."""
+    last = masked.rfind("\n}")
+    start, at = -1, 0
+    for line in masked.split("\n"):
+        if start >= 0:
+            if line.startswith("}"):
+                yield start, at + 1
+                start = -1
+        elif at < last and _opens(line.rstrip(" \t")):
+            start = at
+        elif _ONE_LINE.fullmatch(line):
+            yield at, at + len(line)
+        at += len(line) + 1
 
 
-def _head(masked: str, at: int, start: int) -> int:
-    """Return where the declaration before a body begins."""
+def _opens(line: str) -> bool:
+    return bool(_OPENS.fullmatch(line)) and (line == "{" or ")" in line[1:])
+
+
+def _head(masked: str, at: int, start: int, begin: int) -> int:
+    """Return where the declaration before a body begins: the last end, or what is known of one."""
     ends = [match.end() for match in _HEAD_END.finditer(masked, at, start)]
-    return ends[-1] if ends else at
+    return ends[-1] if ends else begin
 
 
 def _name(head: str) -> str | None:
     if "=" in head:
         return None
-    depth_0 = re.sub(r"\([^()]*\)", "()", head)
-    while "()" in depth_0 and re.search(r"\([^()]+\)", depth_0):
-        depth_0 = re.sub(r"\([^()]+\)", "()", depth_0)
-    for match in _CALL.finditer(depth_0):
+    for match in _CALL.finditer(_outermost(head)):
         if not _ATTRIBUTES.fullmatch(match[1]):
             return _defined_by(head, match[1])
     return None
+
+
+def _outermost(head: str) -> str:
+    """Return the text without what is in parentheses."""
+    depth, kept = 0, []
+    for piece in _PARENTHESIS.split(head):
+        depth -= piece == ")" and depth > 0
+        if not depth:
+            kept.append(piece)
+        depth += piece == "("
+    return "".join(kept)
 
 
 def _defined_by(head: str, name: str) -> str:
@@ -135,21 +161,36 @@ def _text(files: Mapping[str, bytes | None], name: str) -> dict[str, str]:
 
 
 def _changed(file: str, before: dict[str, str], after: dict[str, str]) -> Iterator[Function]:
-    for name in dict.fromkeys([*after, *before]):
-        if before.get(name, "") != after.get(name, ""):
-            codes = (before.get(name, ""), after.get(name, ""))
-            at_load = any(_ONLY_AT_LOAD.search(code.split("{")[0]) for code in codes)
-            callers = () if name == OUTSIDE else tuple(_callers(name, {**before, **after}))
-            yield Function(file, name, callers, only_at_load=at_load)
+    mentions = _mentions({**before, **after})
+    every = dict.fromkeys([*after, *before])
+    names = [name for name in every if before.get(name, "") != after.get(name, "")]
+    most = min(_MOST_CALLERS, 1 + _MOST_IN_ALL // max(len(names), 1))
+    for name in names:
+        codes = (before.get(name, ""), after.get(name, ""))
+        at_load = any(_ONLY_AT_LOAD.search(code.partition("{")[0]) for code in codes)
+        callers = () if name == OUTSIDE else tuple(_callers(name, mentions, most))
+        yield Function(file, name, callers, only_at_load=at_load)
 
 
-def _callers(name: str, text: dict[str, str]) -> Iterator[tuple[str, tuple[str, ...]]]:
+def _mentions(text: Mapping[str, str]) -> dict[str, list[str]]:
+    """Return for each function those of the same file that mention it."""
+    found: dict[str, list[str]] = {}
+    for name, code in text.items():
+        if name != OUTSIDE:
+            for word in dict.fromkeys(_WORD.findall(code)):
+                if word in text and word != name:
+                    found.setdefault(word, []).append(name)
+    return found
+
+
+def _callers(
+    name: str, mentions: Mapping[str, Sequence[str]], most: int
+) -> Iterator[tuple[str, tuple[str, ...]]]:
     known, waiting = {name}, [name]
-    while waiting:
-        called = waiting.pop(0)
-        word = re.compile(rf"\b{re.escape(called)}\b")
-        found = [n for n, code in text.items() if n not in (OUTSIDE, called) and word.search(code)]
+    for called in waiting:
+        found = tuple(mentions.get(called, ())[:most])
         if found:
-            yield called, tuple(found)
-        waiting += [n for n in found if n not in known]
-        known.update(found)
+            yield called, found
+        new = [one for one in found if one not in known][: most - len(known)]
+        waiting += new
+        known.update(new)

@@ -15,7 +15,7 @@ _FOLDER = PACKAGE / "config"
 # One fragment a need: what every small kernel has, and what is had on request.
 STANDARD = ("machine", "userspace", "network", "probes", "watchdogs")
 _WANTED = re.compile(r"^(?:CONFIG_(\w+)=\S+|# CONFIG_(\w+) is not set)$", re.MULTILINE)
-_ENTRY = re.compile(r"^\s*(?:menu)?config (\w+)\n((?:[ \t].*\n|\n)*)", re.MULTILINE)
+_ENTRY = re.compile(r"^[ \t]*(?:menu)?config (\w+)\n((?:[ \t].*\n|\n)*)", re.MULTILINE)
 
 
 def fragment(name: str) -> str:
@@ -77,11 +77,11 @@ def _entries(tree: Path, names: set[str]) -> dict[str, str]:
 def _reason(entry: str | None, config: str) -> str:
     if entry is None:
         return "this tree's Kconfig files have no such option"
-    depends = re.findall(r"^\s+depends on (.+?)\s*$", entry, re.MULTILINE)
+    depends = re.findall(r"^[ \t]+depends on (.+)$", entry, re.MULTILINE)
     names = dict.fromkeys(re.findall(r"\b[A-Z][A-Z0-9_]+\b", " ".join(depends)))
     unset = [name for name in names if f"CONFIG_{name}=" not in config]
     if unset:
         return f"depends on {' and '.join(depends)}; not set: {', '.join(unset)}"
-    if not re.search(r'^\s+(?:bool|tristate|string|int|hex)\s+"', entry, re.MULTILINE):
+    if not re.search(r'^[ \t]+(?:bool|tristate|string|int|hex)\s+"', entry, re.MULTILINE):
         return "has no prompt: only another option's select can set it"
     return f"depends on {' and '.join(depends)}" if depends else "another option excludes it"

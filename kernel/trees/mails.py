@@ -8,6 +8,7 @@ from email import message_from_bytes
 from email.errors import MessageError
 from email.header import decode_header, make_header
 from email.message import Message
+from email.policy import Compat32
 
 from gso.kernel.errors import UsageError
 
@@ -17,9 +18,19 @@ _LINE = re.compile(rb"[^\n]*\n?")
 _FIELD = re.compile(rb"[!-9;-~]+:")
 _TAG = re.compile(r"^\[([^\]]*)\]")
 _DIFF = re.compile(rb"^(?:diff --git |--- (?=\S)[^\n]*\n\+\+\+ )", re.MULTILINE)
-_LONGEST_SUBJECT = 2000
+_LONGEST_SUBJECT, _LONGEST_TYPE = 2000, 4096
 _MOST_DIGITS = 4
 _MOST_MULTIPARTS = 100
+
+
+class _Limited(Compat32):
+    """Reads mails as usual, but no long Content-Type: its parameters take time by the square."""
+
+    def header_source_parse(self, sourcelines: list[str]) -> tuple[str, str]:
+        name, value = super().header_source_parse(sourcelines)
+        if name.lower() == "content-type" and len(value) > _LONGEST_TYPE:
+            raise ValueError(f"its {name} has {len(value)} characters")
+        return name, value
 
 
 @dataclass(frozen=True)
@@ -136,7 +147,7 @@ def _parse(name: str, raw: bytes) -> _Mail:
     if len(re.findall(rb"(?i)multipart/", raw)) > _MOST_MULTIPARTS:
         raise UsageError(f"{name}: a mail has more than {_MOST_MULTIPARTS} nested parts")
     try:
-        message = message_from_bytes(raw)
+        message = message_from_bytes(raw, policy=_Limited())
         subject = _subject(message)
         body = _body(message)
     except (MessageError, LookupError, ValueError, RecursionError) as error:
@@ -145,7 +156,7 @@ def _parse(name: str, raw: bytes) -> _Mail:
     words = tag[1] if tag else ""
     if re.search(rf"\d{{{_MOST_DIGITS + 1}}}", words):
         raise UsageError(f"{name}: no series has so many patches: {subject[:80]!r}")
-    number = re.search(r"(\d+)/(\d+)", words)
+    number = re.search(r"(\d{1,4})/(\d+)", words)
     version = re.search(r"\bv(\d+)\b", words)
     return _Mail(
         subject,

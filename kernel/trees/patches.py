@@ -24,7 +24,8 @@ Files = Mapping[str, "bytes | None"]
 Pristine = Callable[[tuple[str, ...]], dict[str, "bytes | None"]]
 
 _LARGEST = 16 << 20
-_LONGEST_PART = 255
+_LONGEST_PART, _DEEPEST = 255, 30
+_MOST_LINES = 4
 # The names at the top of a kernel tree tell how many leading components a diff has to lose.
 _TOP = frozenset(
     (
@@ -157,6 +158,13 @@ class _Section:
         named = self.new if self.new != "/dev/null" else self.old
         return [_inside(named, strip), *(_inside(name, 0) for name in self.moved)]
 
+    def having(self, *, moved: Sequence[str] = (), modes: Sequence[str] = ()) -> _Section:
+        """Return it with more such lines; of each kind git writes two for a file."""
+        more = replace(self, moved=(*self.moved, *moved), modes=(*self.modes, *modes))
+        if max(len(more.moved), len(more.modes)) > _MOST_LINES:
+            raise UsageError(f"the diff moves {self.new[:80]!r}, or changes its mode, repeatedly")
+        return more
+
     def mode_note(self, strip: int) -> str:
         if not self.modes:
             return ""
@@ -169,6 +177,8 @@ def _inside(name: str, strip: int) -> str:
     path = Path(name)
     if any(len(part) > _LONGEST_PART for part in path.parts):
         raise UsageError(f"a name is too long for a file system: {name[:80]!r}")
+    if len(path.parts) > _DEEPEST:
+        raise UsageError(f"a name has more than {_DEEPEST} folders: {name[:80]!r}")
     if path.is_absolute() or ".." in path.parts or len(path.parts) <= strip:
         raise UsageError(f"the patch names a path outside the tree: {name}")
     return str(Path(*path.parts[strip:]))
@@ -192,11 +202,11 @@ def _sections(text: bytes) -> list[_Section]:
             before = ""
         elif found and word in ("rename", "copy"):
             _, _, moved = rest.partition(" ")
-            found[-1] = replace(found[-1], moved=(*found[-1].moved, moved))
+            found[-1] = found[-1].having(moved=[moved])
         elif _LINK_OR_MODULE.match(line):
             raise UsageError(f"{line!r}: symbolic links and submodules are not applied")
         elif found and line.startswith(("old mode", "new mode")):
-            found[-1] = replace(found[-1], modes=(*found[-1].modes, line))
+            found[-1] = found[-1].having(modes=[line])
         elif line.startswith("Binary files "):
             raise UsageError(
                 f"{line!r}: the diff does not hold the content; make it with git diff --binary"

@@ -63,7 +63,7 @@ def _planned(function: Function, symbols: Symbols) -> dict[str, Any]:
 
     if function.only_at_load:
         return answer(why="it runs when the kernel or its module starts")
-    found = list(dict.fromkeys(_standing_for(function, function.name, symbols, set())))
+    found = list(dict.fromkeys(_standing_for(function, symbols)))
     if not found:
         return answer(why="it has no symbol, nor has a function of its file that calls it")
     names = [symbol.name for symbol in found]
@@ -73,17 +73,18 @@ def _planned(function: Function, symbols: Symbols) -> dict[str, Any]:
     return answer(found)
 
 
-def _standing_for(
-    function: Function, name: str, symbols: Symbols, seen: set[str]
-) -> Iterator[Symbol]:
+def _standing_for(function: Function, symbols: Symbols) -> Iterator[Symbol]:
     """Yield the symbols whose entries show that a function may have run."""
-    seen.add(name)
-    own = symbols.get(name, [])
-    yield from own
-    if not own or any(symbol.size < _SMALL for symbol in own):
-        for caller in dict(function.callers).get(name, ()):
-            if caller not in seen:
-                yield from _standing_for(function, caller, symbols, seen)
+    callers = dict(function.callers)
+    waiting, seen = [function.name], {function.name}
+    while waiting:
+        name = waiting.pop()
+        own = symbols.get(name, [])
+        yield from own
+        if not own or any(symbol.size < _SMALL for symbol in own):
+            new = [caller for caller in callers.get(name, ()) if caller not in seen]
+            seen.update(new)
+            waiting += reversed(new)
 
 
 def text(vmlinux: str) -> str:

@@ -26,10 +26,13 @@ from gso.kernel.guest.records import (
 from gso import GsoType
 
 _MARK = re.compile(r"tracing_mark_write: packet (\d+)")
-_RECEIVED = re.compile(r"_entry: dev=.*? ip_summed=(\d+) .*? gso_size=(\d+) gso_type=(\w+)")
-_SEGMENTED = re.compile(
-    r"gso_segment: .*" + " ".join(f"{name}=(\\d+)" for name in (*PROBED_OFFSETS, "head", "origin"))
-)
+_FIELD = re.compile(r" (\w{1,99})=(\w+)")
+_RECEIVED, _SEGMENTED = "_entry: dev=", "gso_segment: "
+_NOTED = {
+    "received": ("ip_summed", "gso_size", "gso_type"),
+    "segmented": (*PROBED_OFFSETS, "head", "origin"),
+}
+"""The fields that are taken of each kind of line."""
 
 
 @dataclass
@@ -103,10 +106,12 @@ def _notes(text: str, count: int) -> list[list[_Note]]:
     for line in text.splitlines():
         if match := _MARK.search(line):
             number = int(match[1])
-        elif match := _RECEIVED.search(line):
-            found[number].append(("received", tuple(int(value, 0) for value in match.groups())))
-        elif match := _SEGMENTED.search(line):
-            found[number].append(("segmented", tuple(map(int, match.groups()))))
+        elif _RECEIVED in line or _SEGMENTED in line:
+            kind = "received" if _RECEIVED in line else "segmented"
+            fields = dict(_FIELD.findall(line))
+            if fields.keys() >= set(_NOTED[kind]):
+                values = tuple(int(fields[name], 0) for name in _NOTED[kind])
+                found[number].append((kind, values))
     return found
 
 
