@@ -272,3 +272,11 @@ def test_time_grows_with_the_length_of_a_mail_that_is_one_line(header, line):
         spent.append(time.process_time() - begun)
         assert len(trace) == 1
     assert spent[1] < 16 * spent[0] + 0.5
+
+
+def test_logs_whose_lines_are_made_to_be_slow():
+    """By the square, these would take minutes."""
+    for line in (b"y" + b"\r" * 100_000 + b"z", b"# \nLinux version 1." + b"1" * 100_000 + b"!"):
+        begin = time.process_time()
+        assert len(gso.read_trace(io.BytesIO(b"x\n" + line + b"\n"), "pwru")) == 0
+        assert time.process_time() - begin < 20
