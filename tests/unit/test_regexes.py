@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import ast
 import re
+import sys
 import time
-import warnings
 from collections.abc import Iterator
 from importlib import import_module
 from itertools import pairwise
@@ -18,12 +18,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore", DeprecationWarning)
-    import sre_parse
-
 import gso
 
+_parser: Any = import_module("re._parser" if sys.version_info >= (3, 11) else "sre_parse")
 PACKAGES = {
     "gso": Path(gso.__file__).parent,
     "gso.kernel": Path(gso.__file__).parents[1] / "kernel",
@@ -140,7 +137,7 @@ def words(pieces: list[str]) -> list[str]:
 def attacks(pattern: re.Pattern[Any]) -> Iterator[tuple[str, str]]:
     """Yield texts that could make it try the same places again and again, each in two lengths."""
     flags = pattern.flags & ~re.UNICODE if isinstance(pattern.pattern, bytes) else pattern.flags
-    pieces = parts(sre_parse.parse(pattern.pattern, flags))
+    pieces = parts(_parser.parse(pattern.pattern, flags))
     seen = set()
     for units in (pieces, words(pieces)):
         for start in range(len(units)):
