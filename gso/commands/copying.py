@@ -81,12 +81,17 @@ def run(
 
     Workers get that function, so it must be one that can be pickled.
     """
-    many = len(options.inputs) > 1 or (options.output != "-" and Path(options.output).is_dir())
+    many = len(options.inputs) > 1 or _is_folder(options.output)
     if many or options.executor is not None:
         return _many(options, way, copy(_told(options)), _Outputs(options.output, many))
     (options.input,) = options.inputs
     copied = copy(tunnel_ports(options))
     return _write_one(options, way, _copied_here(options.input, options.output, copied))
+
+
+def _is_folder(name: str) -> bool:
+    """Say whether the output is a folder; an empty name is none, though a path takes it for one."""
+    return name not in ("", "-") and Path(name).is_dir()
 
 
 def _told(options: argparse.Namespace) -> dict[int, Any]:
@@ -125,7 +130,7 @@ class _Outputs:
 
     def check(self, names: Sequence[str]) -> None:
         """Refuse what would overwrite an input, or one output with another."""
-        if self.folder and not Path(self.output).is_dir():
+        if self.folder and not _is_folder(self.output):
             raise UsageError(f"{self.output} is no folder, and several captures need one")
         if self.folder and "-" in names:
             raise UsageError("standard input has no name that its copy in a folder could have")

@@ -27,7 +27,7 @@ from . import (
     topology,
 )
 from .capture import Tap
-from .counters import counted, grown
+from .counters import Counters, grown
 from .datagrams import DatagramServer
 from .entries import Entries
 from .netns import device_counters, run
@@ -182,7 +182,8 @@ class Run:
         for tap in taps.values():
             tap.forget()
         before = device_counters(topology.DIRECTOR)[egress]
-        counts = counted(topology.DIRECTOR, egress, topology.WORKER)
+        counters = Counters(topology.DIRECTOR, egress, topology.WORKER)
+        counts = counters.read()
         if traffic["datagram"]:
             result = datagrams.exchange(scenario, traffic)
             retransmits = 0
@@ -191,7 +192,7 @@ class Run:
             self.server.wait_idle()
             retransmits = self.server.retransmits
         after = device_counters(topology.DIRECTOR)[egress]
-        more = grown(counts, counted(topology.DIRECTOR, egress, topology.WORKER))
+        more = grown(counts, counters.read())
         self.probes.save(self.evidence / f"{name}.trace")
         # The size of datagrams tells their super-packets apart, where there are any.
         size = traffic["datagram"] if traffic["segmented"] else 0

@@ -14,6 +14,8 @@ from gso.kernel.errors import TestBedError
 from gso.kernel.guest.complaints import complaints, hard, whole, words
 from gso.kernel.scenarios import SCENARIOS, Fault, Scenario
 
+TRAFFIC = "bulk"
+"""What is sent: a stream, which is cut into segments."""
 ATTEMPTS = 2
 """Runs with segmentation, where the first has something to complain of: the host may be busy."""
 
@@ -70,13 +72,17 @@ def exit_status(answer: Answer) -> int:
 
 
 def scenarios_of(fault: Fault) -> tuple[Scenario, ...]:
-    """Return those that fail with it and show it best: one a kind and pair of IP versions."""
+    """Return those that fail with it and show it best: one a kind and pair of IP versions.
+
+    There are none for a fault of packets that nothing segments: no control run tells.
+    """
     chosen: dict[tuple[str, int, int], Scenario] = {}
     for scenario in SCENARIOS:
         shows = any(map(scenario.matches, fault.fails)) and any(
             map(scenario.matches, fault.scenarios)
         )
-        if shows and not scenario.from_director:
+        sent = any(traffic.name == TRAFFIC for traffic in scenario.traffic)
+        if shows and sent and not scenario.from_director:
             chosen.setdefault((scenario.kind, scenario.outer, scenario.inner), scenario)
     return tuple(chosen.values())
 

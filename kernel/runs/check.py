@@ -21,7 +21,7 @@ from gso.kernel.scenarios import FAULTS, Fault, plan
 def check(only: Sequence[str] = ()) -> Check:
     """Send each fault's traffic without segmentation and with it, and judge what arrives.
 
-    ``only``: names or globs of faults; all where there is none.
+    ``only``: names or globs of faults; all of what is segmented where there is none.
 
     Raises:
         UsageError: a word matches no fault.
@@ -39,9 +39,10 @@ def check(only: Sequence[str] = ()) -> Check:
 
 
 def _chosen(only: Sequence[str]) -> list[Fault]:
+    asked = [fault for fault in FAULTS if judging.scenarios_of(fault)]
     for word in only:
-        if not any(fnmatchcase(fault.name, word) for fault in FAULTS):
-            known = ", ".join(fault.name for fault in FAULTS)
-            raise UsageError(f"no fault {word!r}; there are {known}")
+        if not any(fnmatchcase(fault.name, word) for fault in asked):
+            known = ", ".join(fault.name for fault in asked)
+            raise UsageError(f"no fault {word!r} of what is segmented; there are {known}")
     wanted = only or ("*",)
-    return [fault for fault in FAULTS if any(fnmatchcase(fault.name, word) for word in wanted)]
+    return [fault for fault in asked if any(fnmatchcase(fault.name, word) for word in wanted)]

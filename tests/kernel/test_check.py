@@ -8,7 +8,7 @@ import jsonschema
 import pytest
 from gso.kernel.errors import UsageError
 from gso.kernel.guest.complaints import COUNTED
-from gso.kernel.judging.check import Answer, judge, scenarios_of
+from gso.kernel.judging.check import TRAFFIC, Answer, judge, scenarios_of
 from gso.kernel.report.check import SCHEMA, Check
 from gso.kernel.runs.check import check
 from gso.kernel.scenarios import FAULTS, named
@@ -123,19 +123,20 @@ def test_what_mends_it_is_named():
     assert "6.1.36" in text
 
 
-def test_every_fault_has_scenarios_here():
+def test_every_fault_of_what_is_segmented_has_scenarios_here():
     """Each has its bulk traffic, sent by the client."""
-    for fault in FAULTS:
-        scenarios = scenarios_of(fault)
-        assert scenarios
-        for scenario in scenarios:
-            assert any(traffic.name == "bulk" for traffic in scenario.traffic)
-            assert not scenario.from_director
+    without = [fault.name for fault in FAULTS if not scenarios_of(fault)]
+    assert without == ["ip_gre-small-packets"]
+    for scenario in (scenario for fault in FAULTS for scenario in scenarios_of(fault)):
+        assert any(traffic.name == TRAFFIC for traffic in scenario.traffic)
+        assert not scenario.from_director
 
 
 def test_a_word_that_names_no_fault_is_refused():
     with pytest.raises(UsageError, match="no fault 'nothing'"):
         check(["nothing"])
+    with pytest.raises(UsageError, match="no fault 'ip_gre-small-packets' of what is segmented"):
+        check(["ip_gre-small-packets"])
 
 
 @pytest.mark.usefixtures("nothing_is_left_behind")

@@ -50,7 +50,7 @@ def test_rewriting_is_segmenting_one_by_one(rows, size):
     frames, times, comments = zip(*rows, strict=True) if rows else ((), (), ())
     gso.write_capture(source, list(frames), timestamps=list(times), comments=list(comments))
     source.seek(0)
-    summary = segment_capture(source, target, size, mtu=68)
+    summary = segment_capture(source, target, size, udp_size=size, mtu=68)
     result = gso.read_capture(io.BytesIO(target.getvalue()))
     got = zip(result.frames.to_list(), result.timestamps.tolist(), result.comments, strict=True)
     assert list(got) == list(expected(rows, size))

@@ -168,7 +168,7 @@ def test_what_is_too_big_is_told_with_the_mtu_that_would_do(tmp_path):
     assert case.rules == ("packet-too-big",)
     assert case.severity == "warning"
     assert "len 1532" in case.message
-    assert "grown by 32 bytes (IPv4 20 and 12: GUE)" in case.message
+    assert "grown by 32 bytes (IPv4 20 and 12: GUE, or GRE with two of checksum, " in case.message
     assert "an MTU of 1468 would do" in case.message
 
 
