@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from gso.kernel import guest_files
 from gso.kernel.errors import UsageError
 
 RESULTS = "results.json"
@@ -19,10 +20,13 @@ SUPPORTED = 2
 def load(folder: Path) -> dict[str, Any]:
     """Return the results in ``folder`` as ``results.schema.json`` describes them."""
     path = folder / RESULTS
+    if not path.is_file():
+        raise UsageError(f"cannot read {path}: there is no such file")
     try:
-        results = json.loads(path.read_text())
+        # The folder itself may be a link, as to the latest run; what is in it may be anybody's.
+        results = json.loads(guest_files.read(folder.resolve() / RESULTS))
     except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}") from None
+        raise UsageError(f"cannot read {path}: {error}") from None
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{path} is not JSON: {error}") from None
     if not isinstance(results, dict) or "schema" not in results:

@@ -6,6 +6,7 @@ import copy
 import json
 import lzma
 import math
+import os
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -463,6 +464,18 @@ def test_compare_ignores_times_and_counts_and_sees_what_is_absent(results):
 
 
 def test_load_says_what_is_wrong(tmp_path):
+    with pytest.raises(UsageError, match="cannot read"):
+        load(tmp_path)
+
+
+def test_load_waits_for_nothing_and_follows_no_link_out_of_the_folder(tmp_path):
+    results = tmp_path / "results.json"
+    os.mkfifo(results)
+    with pytest.raises(UsageError, match="no such file"):
+        load(tmp_path)
+    results.unlink()
+    (tmp_path / "other.json").write_text("[]")
+    results.symlink_to("other.json")
     with pytest.raises(UsageError, match="cannot read"):
         load(tmp_path)
 
