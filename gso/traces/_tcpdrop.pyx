@@ -37,9 +37,10 @@ cdef struct Drop:
 
 
 cdef bint parse(const char *p, const char *end, Drop *drop) noexcept nogil:
-    """Find two endpoints, with or without ">" between them, after a process."""
+    """Find two endpoints after a process, and a state unless ">" is between them."""
     cdef const char *at = skip_blanks(p, end)
     cdef const char *stop
+    cdef bint arrow = False
     if at == end or not is_digit(at[0]):
         return False
     at = skip_token(at, end)
@@ -48,12 +49,14 @@ cdef bint parse(const char *p, const char *end, Drop *drop) noexcept nogil:
         at = skip_blanks(at, end)
         stop = skip_token(at, end)
         if drop.source != NULL and stop - at == 1 and at[0] == c">":
+            arrow = True
             at = stop
             continue
         if is_endpoint(at, stop):
             if drop.source != NULL:
                 drop.target, drop.target_end = at, stop
-                return is_state(skip_blanks(stop, end), end)
+                stop = skip_blanks(stop, end)
+                return is_state(stop, end) or (arrow and stop == end)
             drop.source, drop.source_end = at, stop
         elif drop.source != NULL:
             return False
@@ -64,7 +67,7 @@ cdef bint parse(const char *p, const char *end, Drop *drop) noexcept nogil:
 cdef bint is_state(const char *p, const char *end) noexcept nogil:
     """Whether the text begins with the state of a TCP socket."""
     return (starts(p, end, b"ESTAB", 5) or starts(p, end, b"SYN_", 4) or starts(p, end, b"FIN_", 4)
-            or starts(p, end, b"TIME_W", 6) or starts(p, end, b"CLOS", 4) or p == end
+            or starts(p, end, b"TIME_W", 6) or starts(p, end, b"CLOS", 4)
             or starts(p, end, b"LAST_", 5) or starts(p, end, b"LISTEN", 6)
             or starts(p, end, b"NEW_SYN", 7))
 
