@@ -1,6 +1,6 @@
 # make verify   verify the fix of the IPVS GUE fault in real kernels
 # make verify-all  the same with every scenario, on three of Debian's kernels (some minutes)
-# make zoo      verify the fix of each known fault on Debian's newest kernel (some minutes)
+# make zoo      verify the fix of each known fault on Debian's newest kernel (half an hour and more)
 # make check    lint, types, architecture, and every test that boots nothing (three minutes)
 # make test     run the tests, in virtual machines too (40 minutes)
 # make test-all the same, with whole kernels built from their source and kernels of other suites (an hour)

@@ -13,7 +13,10 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import median
 from typing import Any
+
+from gso.kernel.scenarios import FAULTS
 
 from making.markdown import code, plain, table
 from page import replace_table
@@ -43,13 +46,12 @@ def added(kept: Kept, results: Sequence[dict[str, Any]]) -> Kept:
 def verdicts(kept: Kept | None = None) -> str:
     """Return the table of faults and kernels; a fault that was not verified has a dash."""
     kernels = list((read() if kept is None else kept).values())
-    faults = dict.fromkeys(fault for kernel in kernels for fault in kernel["faults"])
     rows = [
         [code(fault), *(kernel["faults"].get(fault, "-")[0] for kernel in kernels)]
-        for fault in sorted(faults)
+        for fault in sorted(fault.name for fault in FAULTS)
     ]
-    seconds = [sum(seconds for _, seconds in kernel["faults"].values()) for kernel in kernels]
-    took = ["took", *(f"{round(one / 60)} min" for one in seconds)]
+    halves = [median(seconds for _, seconds in kernel["faults"].values()) for kernel in kernels]
+    took = ["half of them took at most", *(f"{round(one)} s each" for one in halves)]
     return table(["fault", *(plain(kernel["label"]) for kernel in kernels)], [*rows, took])
 
 
