@@ -17,9 +17,8 @@ from gso.buffers._checksum cimport fold, length_sum, not_zero, short_sum, simd, 
 from gso.buffers._frames cimport Frames, as_frames
 from gso.buffers._memory cimport SMALL, Memory, address, new_bytes
 from gso.buffers._signals cimport FRAME_WORK, PIECE, check_signals, piece_end
-from gso.coalescing._gro cimport (
-    NO_SLOT, assign_frames, gro_state, held_packet, is_listed, packet,
-)
+from gso.coalescing._gro cimport assign_frames
+from gso.coalescing._held cimport NO_SLOT, gro_state, held_packet, is_listed, packet
 from gso.headers._arguments cimport as_kernel, as_link, drop_ports, is_partial, take_ports
 from gso.headers._numbers cimport (
     ETH_P_8021AD, ETH_P_8021Q, ETH_P_PPP_SES, GRE_CHECK, GRO_LEGACY_MAX_SIZE, GRO_MAX_SIZE,

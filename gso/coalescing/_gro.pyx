@@ -12,10 +12,15 @@ byte.
 """
 
 from libc.stdint cimport INT32_MAX, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from libc.string cimport memcmp, memcpy, memset
+from libc.string cimport memcmp, memcpy
 
 from gso.buffers._bytes cimport get16, load16
-from gso.buffers._checksum cimport fold, length_sum, ntohl, ntohs, short_sum, simd, sum_at
+from gso.buffers._checksum cimport fold, length_sum, short_sum, simd
+from gso.coalescing._held cimport (
+    NO_SLOT, fits, frame, gro_state, held_packet, is_listed, packet, same_interface, sequence, take,
+    too_late,
+)
+from gso.coalescing._runs cimport begin_run, continues_run
 from gso.headers._kernel cimport (
     KERNEL_ACCECN_GRO, KERNEL_LISTS_OF_UDP, KERNEL_NO_JUMBO, KERNEL_SHORT_IPV4,
     KERNEL_TWO_FIXED_IDS,
@@ -33,13 +38,13 @@ from gso.headers._numbers cimport (
     SKB_GSO_TCP_ECN, SKB_GSO_TCP_FIXEDID, SKB_GSO_TCP_FIXEDID_INNER, SKB_GSO_TCP_FIXEDID_OUTER,
     SKB_GSO_TUNNEL_REMCSUM, SKB_GSO_UDP_L4, SKB_GSO_UDP_TUNNEL, SKB_GSO_UDP_TUNNEL_CSUM, TCPHDR_CWR,
     TCPHDR_FIN, TCPHDR_PSH, TCPHDR_RST, TCPHDR_SYN, TCPHDR_URG, TCP_ACK_SEQ, TCP_CHECK, TCP_DOFF,
-    TCP_FLAGS, TCP_SEQ, TCP_URG_PTR, TCP_WINDOW, UDP_CHECK, UDP_GRO_CNT_MAX, UDP_HLEN, UDP_LEN,
+    TCP_FLAGS, TCP_URG_PTR, TCP_WINDOW, UDP_CHECK, UDP_GRO_CNT_MAX, UDP_HLEN, UDP_LEN,
 )
 from gso.headers._ambiguous cimport guess_tunnel
 from gso.headers._pseudo_header cimport pseudo_sum
 from gso.headers._walk cimport (
     CARRIES_IP, CARRIES_IP_PROTOCOL, LAYER_GRE, LAYER_IPV4, LAYER_IPV6, LAYER_PPPOE, LAYER_UDP,
-    STEP_GRE, STEP_MPLS, STEP_NSH, TUNNEL_GRE, TUNNEL_GUE, drop_copy, fault, header_copy,
+    STEP_GRE, STEP_MPLS, STEP_NSH, TUNNEL_GRE, TUNNEL_GUE, drop_copy, fault,
     headers, layer, link_end, read_headers,
 )
 
@@ -58,17 +63,6 @@ cdef extern from *:
 
 cdef enum:
     TCPHDR_LAST = TCPHDR_URG | TCPHDR_PSH | TCPHDR_RST | TCPHDR_SYN | TCPHDR_FIN
-
-# The frame that is being assigned
-cdef struct frame:
-    headers h
-    header_copy copy
-    const uint8_t *p
-    Py_ssize_t size
-    int64_t i
-    int64_t payload         # bytes of it
-    uint64_t sum            # of the payload, where it is a segment
-    uint64_t hash           # 0: no flow is known
 
 
 # ---- one frame ------------------------------------------------------------------------------
@@ -93,11 +87,6 @@ cdef uint64_t flow_hash(
     memcpy(&word, p + h.l4_header, L4_PORTS_LEN)
     total = mix(total ^ word ^ <uint64_t>h.l4 << 32, j.seed[1])
     return total | 1
-
-
-cdef bint is_listed(const gro_state *j, const headers *h) noexcept nogil:
-    """Whether a frame with these headers goes into a list, and is not merged."""
-    return j.fraglist and (h.l4 == IPPROTO_UDP or not j.kernel & KERNEL_LISTS_OF_UDP)
 
 
 cdef bint is_segment(const gro_state *j, const frame *f) noexcept nogil:
@@ -353,10 +342,6 @@ cdef bint network_continues(
     return True
 
 
-cdef inline uint32_t sequence(const uint8_t *th) noexcept nogil:
-    return <uint32_t>get16(th + TCP_SEQ) << 16 | get16(th + TCP_SEQ + 2)
-
-
 cdef bint transport_continues(
     const gro_state *j, const headers *h, const uint8_t *a, const uint8_t *b, const packet *to,
     int64_t payload
@@ -406,11 +391,6 @@ cdef bint may_be_jumbo(const gro_state *j, const headers *h, bint on_link) noexc
         return not j.kernel & KERNEL_SHORT_IPV4
     # Segmentation takes the jumbo header out only right before TCP
     return h.l4_header == h.ip_header + IPV6_HLEN
-
-
-cdef inline bint fits(const held_packet *one, const packet *to, int64_t payload) noexcept nogil:
-    """Whether the payload of one more frame fits."""
-    return to.length + payload < one.room and to.count < one.most
 
 
 # ---- the held packets -----------------------------------------------------------------------
@@ -463,15 +443,6 @@ cdef int32_t find(gro_state *j, const frame *f) noexcept nogil:
                 return slot
         slot = following
     return NO_SLOT
-
-
-cdef inline bint same_interface(const gro_state *j, int64_t first, int64_t i) noexcept nogil:
-    return j.interfaces is NULL or j.interfaces[first] == j.interfaces[i]
-
-
-cdef bint too_late(const gro_state *j, int64_t first, int64_t i) noexcept nogil:
-    cdef int64_t elapsed = <int64_t>(<uint64_t>j.times[i] - <uint64_t>j.times[first])
-    return elapsed < 0 or elapsed > j.timeout
 
 
 cdef void thin_out(gro_state *j, uint64_t hash) noexcept nogil:
@@ -534,12 +505,6 @@ cdef void set_limits(const gro_state *j, held_packet *one) noexcept nogil:
         one.most = INT32_MAX
 
 
-cdef inline void take(gro_state *j, packet *to, uint64_t total, int64_t n) noexcept nogil:
-    """Count `n` bytes of payload that were put to the end of the output, and of the packet."""
-    to.payload_sum += sum_at(total, to.length)
-    j.filled += n
-
-
 cdef bint join(gro_state *j, int32_t slot, const frame *f) noexcept nogil:
     """Append the frame to a held packet of its flow, which is complete if that is impossible."""
     cdef held_packet *one = &j.slots[slot]
@@ -575,139 +540,6 @@ cdef bint join(gro_state *j, int32_t slot, const frame *f) noexcept nogil:
         j.last = slot
         if to.count == 2:
             begin_run(j, one, f, to)
-    return True
-
-
-# ---- runs: most frames are like the one before them ------------------------------------------
-
-cdef void begin_run(
-    const gro_state *j, held_packet *one, const frame *f, const packet *to
-) noexcept nogil:
-    """Note what the headers of the frames that may follow share with this one's.
-
-    It is the second of its packet, and as long as the first.
-    """
-    cdef const headers *h = &one.h
-    cdef uint8_t *head = one.head
-    cdef uint8_t *same = one.same
-    cdef run_id *counting
-    cdef int k
-    if h.l4 != IPPROTO_TCP or h.payload > RUN_HEADERS or is_listed(j, h):
-        return
-    if one.fixed_id or h.remcsum or f.copy.p[h.l4_header + TCP_FLAGS] & TCPHDR_CWR:
-        return
-    memcpy(head, f.copy.p, h.payload)
-    memset(same, 0xff, h.payload)
-    one.ids = 0
-    for k in range(h.n):
-        if h.layers[k].kind == LAYER_IPV4:
-            counting = &one.id[one.ids]
-            counting.at = h.layers[k].offset
-            counting.base = <uint16_t>(get16(head + counting.at + IPV4_ID) - (to.count - 1))
-            changes(one, counting.at + IPV4_ID, 2)
-            changes(one, counting.at + IPV4_CHECK, 2)
-            counting.sum = short_sum(head + counting.at, IPV4_HLEN)
-            one.ids += 1
-    one.seq = sequence(head + h.l4_header) - <uint32_t>(to.length - to.gso_size)
-    changes(one, h.l4_header + TCP_SEQ, 4)
-    changes(one, h.l4_header + TCP_CHECK, 2)
-    one.sum = (
-        pseudo_sum(head + h.ip_header, h.inner_version == 4, IPPROTO_TCP)
-        + length_sum(f.size - h.l4_header) + short_sum(head + h.l4_header, h.payload - h.l4_header))
-    one.run = h.payload
-
-
-cdef inline void changes(held_packet *one, Py_ssize_t at, Py_ssize_t n) noexcept nogil:
-    """Note a field that is not the same in each frame of a run."""
-    memset(one.head + at, 0, n)
-    memset(one.same + at, 0, n)
-
-
-cdef inline bint alike(
-    const uint8_t *a, const uint8_t *b, const uint8_t *same, Py_ssize_t n
-) noexcept nogil:
-    """Whether the bytes that `same` marks are equal; there are 8 of them or more."""
-    cdef uint64_t differ = unlike(a + n - 8, b + n - 8, same + n - 8)
-    cdef Py_ssize_t k
-    for k in range(0, n - 8, 8):
-        differ |= unlike(a + k, b + k, same + k)
-    return differ == 0
-
-
-cdef inline uint64_t unlike(
-    const uint8_t *a, const uint8_t *b, const uint8_t *same
-) noexcept nogil:
-    cdef uint64_t x, y, mask
-    memcpy(&x, a, 8)
-    memcpy(&y, b, 8)
-    memcpy(&mask, same, 8)
-    return (x ^ y) & mask
-
-
-cdef inline bint counts_up(const held_packet *one, const uint8_t *p, int64_t count) noexcept nogil:
-    """Whether each IPv4 ID is the next one, and each IPv4 header's checksum right."""
-    cdef const uint8_t *head
-    cdef uint16_t ident, check
-    cdef int k
-    for k in range(one.ids):
-        head = p + one.id[k].at
-        ident = load16(head + IPV4_ID)
-        if ntohs(ident) != <uint16_t>(one.id[k].base + count):
-            return False
-        # Never 0xffff, which segmentation does not write either
-        check = ~fold(one.id[k].sum + ident)
-        if load16(head + IPV4_CHECK) != check:
-            return False
-    return True
-
-
-cdef bint continues_run(
-    gro_state *j, const uint8_t *p, Py_ssize_t size, int64_t i
-) noexcept nogil:
-    """Append the frame to the packet that took up the last one, where it is like that one.
-
-    What is appended here would be by `assign_frame`, too, which judges all other frames. With the
-    same length, and with right checksums of TCP and IPv4, what changes adds up to the same: the
-    checksums of UDP and GRE around it are right if they are as before.
-    """
-    cdef held_packet *one
-    cdef packet *to
-    cdef const uint8_t *th
-    cdef uint64_t total
-    cdef uint32_t seq
-    cdef uint16_t check
-    if j.last == NO_SLOT:
-        return False
-    one = &j.slots[j.last]
-    to = &j.packets[one.packet]
-    if one.run == 0 or size != one.run + to.gso_size or not fits(one, to, to.gso_size):
-        return False
-    # The first of its bucket, so that `find` would have come to no other before
-    if j.buckets[one.hash & j.mask] != j.last or not same_interface(j, to.first, i):
-        return False
-    if j.times is not NULL and too_late(j, to.first, i):
-        return False
-    # Each byte of the headers is read once: it may be shared memory
-    th = p + one.h.l4_header
-    memcpy(&seq, th + TCP_SEQ, 4)
-    check = load16(th + TCP_CHECK)
-    if ntohl(seq) != <uint32_t>(one.seq + to.length) or check == 0xffff:
-        return False
-    if not alike(p, one.head, one.same, one.run) or not counts_up(one, p, to.count):
-        return False
-    if one.packet != j.count - 1:
-        j.out = NULL
-    if j.out is NULL:
-        total = simd.sum(p + one.run, to.gso_size)
-    else:
-        total = simd.copy_sum(j.out + j.filled, p + one.run, to.gso_size)
-    if fold(one.sum + (seq & 0xffff) + (seq >> 16) + check + fold(total)) != 0xffff:
-        return False
-    if j.out is not NULL:
-        take(j, to, total, to.gso_size)
-    to.count += 1
-    to.length += to.gso_size
-    j.into[i] = one.packet
     return True
 
 

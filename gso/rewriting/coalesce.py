@@ -18,7 +18,7 @@ from gso.errors import GsoError
 from gso.headers._layout import parse_batch
 from gso.headers.links import BareLinkType
 from gso.rewriting.ambiguous import looks_like, tunnels_on_unknown_ports
-from gso.rewriting.copy import Packer, as_written, copy_capture
+from gso.rewriting.copy import Packer, copy_capture
 from gso.rewriting.links import SLL2_HLEN, Link, link_frames, restore_link, runs, unlooked
 from gso.rewriting.notes import Notes
 
@@ -329,7 +329,7 @@ def coalesce_capture(
 
 def _with_room(block: Block) -> bytes:
     """The block, with a limit on captured bytes raised: readers would cut super-packets off."""
-    raw = as_written(block)
+    raw = block.raw
     place = {PCAP_RECORD: 16, INTERFACE_DESCRIPTION: 12}.get(block.kind)
     if place is None:
         return raw

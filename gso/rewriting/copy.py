@@ -11,6 +11,7 @@ import struct
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ def copy_capture(
     rewrite: Callable[[Packets], Iterator[memoryview]],
     *,
     finish: Callable[[], Iterator[memoryview]] | None = None,
-    keep: Callable[[Block], bytes] | None = None,
+    keep: Callable[[Block], bytes] = attrgetter("raw"),
     progress: Callable[[int], None] | None = None,
 ) -> str | None:
     """Copy a capture, with the packets replaced by what `rewrite` yields for them.
@@ -56,7 +57,6 @@ def copy_capture(
     Returns what the file's end lacks, or None. Raises GsoError for a damaged capture; what precedes
     the damage has been written by then. Raises ValueError for a path of the very file that is read.
     """
-    keep = keep or as_written
     finish = finish or _nothing
     with (
         Reader(source) as reader,
@@ -92,11 +92,6 @@ def _nothing() -> Iterator[memoryview]:
 def _write_all(write: Callable[[bytes | memoryview], None], pieces: Iterator[memoryview]) -> None:
     for piece in pieces:
         write(piece)
-
-
-def as_written(block: Block) -> bytes:
-    """The block itself."""
-    return block.raw
 
 
 class _Sections:

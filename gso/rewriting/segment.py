@@ -33,6 +33,7 @@ from gso.rewriting.copy import Packer, copy_capture
 from gso.rewriting.datagrams import datagram_size
 from gso.rewriting.fix import Values, fixed, sums_of_fragments
 from gso.rewriting.handshakes import USUAL_MTU, Flow, Handshakes
+from gso.rewriting.jumbo import keeps_jumbo_option
 from gso.rewriting.links import (
     Link,
     header_names,
@@ -63,12 +64,6 @@ _CHECKSUM_AT = 10
 _DF = 0x40
 _SNAPLEN = "the capture has not got all of its bytes (snaplen)"
 _SAID = re.compile(r"\bgso_size=(\d{1,9})\b")
-# In an IPv6 header, and of its extensions
-_NEXT_HEADER_AT = 6
-_IPV6_HLEN = 40
-_HOP_BY_HOP = 0
-_JUMBO = 0xC2
-_LONGEST_PAYLOAD = 0xFFFF
 _TRAILER = 64  # bytes after the packet that go into the last segment, at most
 
 
@@ -397,7 +392,7 @@ class _Segmenter:
             self._note(i, "the length in its IP header contradicts the frame's")
             left[i] = True
         for i in np.flatnonzero((info["version"] == 6) & (sizes > 0) & ~left).tolist():
-            if _keeps_jumbo_option(frames[i][int(info["network"][i]) :]):
+            if keeps_jumbo_option(frames[i][int(info["network"][i]) :]):
                 self._note(i, "its jumbo payload option would stay in the segments")
                 left[i] = True
         damaged = (info["plausible"] == 0) & (sizes > 0) & ~left
@@ -510,25 +505,6 @@ class _Segmenter:
                 flow.packets += 1
                 flow.segments += int(pieces[i])
                 flow.gso_sizes.add(int(sizes[i]))
-
-
-def _keeps_jumbo_option(packet: memoryview) -> bool:
-    """Whether segments of this IPv6 packet would have a jumbo payload option (RFC 2675).
-
-    The kernel takes the option away where it is the first of all, in front of TCP and in a packet
-    that needs it (ipv6_hopopt_jumbo_remove); elsewhere it would be wrong in each segment.
-    """
-    if packet[_NEXT_HEADER_AT] != _HOP_BY_HOP:
-        return False
-    at, end = _IPV6_HLEN + 2, _IPV6_HLEN + 8 * (packet[_IPV6_HLEN + 1] + 1)
-    while at + 1 < end:
-        if packet[at] == _JUMBO:
-            alone = at == _IPV6_HLEN + 2 and end == _IPV6_HLEN + 8
-            length = int.from_bytes(packet[4:6], "big")
-            needed = length == 0 and len(packet) - _IPV6_HLEN > _LONGEST_PAYLOAD
-            return not (alone and needed and packet[_IPV6_HLEN] == L4.TCP)
-        at += 1 if packet[at] == 0 else 2 + packet[at + 1]
-    return False
 
 
 def _with_header_checksums(

@@ -44,17 +44,19 @@ def perform(plan: dict[str, Any], left: Path) -> int:
     server = Server(there, _EXCHANGE_SECONDS)
     tap = Tap(topology.DIRECTOR, topology.INGRESS)
     found = {name: {"refused": why} for name, why in refused.items()}
-    found |= {s["name"]: _measured(s, server, tap, plan["attempts"]) for s in there}
+    found |= {s["name"]: _measured(s, server, tap, plan) for s in there}
     (left / RESULTS).write_text(json.dumps(found))
     return 0
 
 
-def _measured(scenario: dict[str, Any], server: Server, tap: Tap, attempts: int) -> dict[str, Any]:
+def _measured(
+    scenario: dict[str, Any], server: Server, tap: Tap, plan: dict[str, Any]
+) -> dict[str, Any]:
     """Return the control runs, and those with segmentation until one has nothing to complain of.
 
     A second control says whether what was wrong between them went with segmentation, or with time.
     """
-    traffic = next(t for t in scenario["traffic"] if t["name"] == "bulk")
+    traffic = next(t for t in scenario["traffic"] if t["name"] == plan["traffic"])
     with ExitStack() as undo:
         try:
             _change(scenario["during"], undo)
@@ -62,7 +64,7 @@ def _measured(scenario: dict[str, Any], server: Server, tap: Tap, attempts: int)
         except SetupError as error:
             return {"refused": str(error).replace("\n", "; ")}
         runs = []
-        for _ in range(attempts):
+        for _ in range(plan["attempts"]):
             runs.append(_run(scenario, traffic, server, tap))
             if not complaints(controls, runs[-1]):
                 break

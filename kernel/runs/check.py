@@ -30,7 +30,10 @@ def check(only: Sequence[str] = ()) -> Check:
     faults, begun = _chosen(only), time.monotonic()
     scenarios = dict.fromkeys(s for fault in faults for s in judging.scenarios_of(fault))
     with tempfile.TemporaryDirectory(prefix="gso-kernel-") as name:
-        wanted = {"scenarios": plan(list(scenarios)), "attempts": judging.ATTEMPTS}
+        wanted = {
+            **{"scenarios": plan(list(scenarios)), "traffic": judging.TRAFFIC},
+            "attempts": judging.ATTEMPTS,
+        }
         if namespaces.call(wanted, Path(name), "check"):
             raise TestBedError("set-up", "nothing could be measured on this kernel")
         measured = guest_files.read_json(Path(name, RESULTS))
