@@ -1,4 +1,4 @@
-"""The hunt: its rules, its stacks, what is made smaller, the judge, and what a machine tells."""
+"""The hunt: what is made smaller, the judge, names, drawings, scripts, and what a guest does."""
 
 from __future__ import annotations
 
@@ -11,25 +11,14 @@ import subprocess
 import sys
 import time
 import xml.etree.ElementTree as ET
-from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 
-import jsonschema
 import pytest
-from gso.kernel import cli
-from gso.kernel.bootable import Bootable
-from gso.kernel.commands import hunt as command
-from gso.kernel.errors import UsageError
 from gso.kernel.guest import bench, features, judge, push
 from gso.kernel.guest import hunt as guest
-from gso.kernel.guest.complaints import COUNTED
-from gso.kernel.guest.draws import Draws, interactions
 from gso.kernel.guest.stacks import (
-    ARRIVALS,
     OFFLOADS,
     RESTORED,
     TRAFFICS,
@@ -37,168 +26,32 @@ from gso.kernel.guest.stacks import (
     Stack,
     as_data,
     contains,
-    draw,
     explains,
-    simpler,
     way,
 )
-from gso.kernel.guest.stacks import WHOLE as WHOLE_ARRIVAL
 from gso.kernel.guest.traffic import PROTOCOLS
-from gso.kernel.guest_files import GuestFileError
-from gso.kernel.hunting import drawing, rules, run
-from gso.kernel.hunting.findings import SCHEMA, name
+from gso.kernel.hunting import drawing
+from gso.kernel.hunting.findings import name
 from gso.kernel.hunting.known import read, recognised
 from gso.kernel.hunting.script import script
-from gso.kernel.machine import messages, vm
-from gso.kernel.machine.vm import VmLostError
 
-RULES = rules.read()
-DATA = Path(__file__).with_name("data")
-DRAWS = Draws(RULES, 7)
-MANY = [DRAWS[number] for number in range(2000)]
-LAYERS = {layer for stack in MANY for layer in (*stack.near, *stack.far)}
-GUE = Layer("ipvs-gue", 4, 4, ("csum",))
-INCIDENT = Stack((), (Layer("vlan", 4, 4), GUE), 4, offload="tx off", traffic="udp", local=True)
-SMALLEST = Stack((), (replace(GUE, options=()),), 4)
-
-
-def test_every_rule_is_drawn_with_each_of_its_options_over_both_versions():
-    layers = [layer for stack in MANY for layer in (*stack.near, *stack.far)]
-    drawn = {(layer.kind, layer.outer, layer.inner) for layer in layers}
-    wanted = {
-        (kind, outer, inner)
-        for kind, rule in RULES.items()
-        for outer in rule["outer"]
-        for inner in rule["inner"]
-        if outer == inner or not rule.get("same")
-    }
-    assert drawn == wanted
-    options = {(layer.kind, option) for layer in layers for option in layer.options}
-    assert options == {(kind, o) for kind, rule in RULES.items() for o in rule.get("options", {})}
-
-
-def test_stacks_can_be_made_of_any_kind_alone():
-    for kind in RULES:
-        draws = Draws(rules.chosen([kind]), 7)
-        for number in range(20):
-            stack = draws[number]
-            assert {layer.kind for layer in (*stack.near, *stack.far)} == {kind}
-
-
-def test_a_seed_makes_its_stacks_again():
-    again, other = Draws(RULES, 7), Draws(RULES, 8)
-    assert [again[150], *(again[number] for number in range(150))] == [MANY[150], *MANY[:150]]
-    assert [other[number] for number in range(150)] != MANY[:150]
-    assert len(set(map(str, MANY))) > 200
-
-
-def test_commands_have_no_gap_and_no_device_twice():
-    for stack in MANY:
-        there = way(stack, RULES)
-        lines = [*there.cables, *there.lines]
-        assert not [line for _, line in lines if re.search(r"{\w|\w}|None|  ", line)]
-        made = [(m, re.search(r"(?:\bname|link add) (t\d+|g\d+) ", line)) for m, line in lines]
-        devices = [(machine, found[1]) for machine, found in made if found]
-        assert len(devices) == len(set(devices))
-        assert there.source != there.target
-
-
-def routes_back(stack: Stack) -> list[str]:
-    return [line for who, line in way(stack, RULES).lines if who == "worker" and " via " in line]
-
-
-def test_gateways_are_of_the_version_that_ip_takes():
-    """An IPv4 route over an IPv6 gateway wants ``inet6``; an IPv6 route never has one of IPv4."""
-    for line in (line for stack in MANY for line in routes_back(stack)):
-        target, _, gateway = line.removeprefix("ip route add ").partition(" via ")
-        if ":" in target.split()[0]:
-            assert ":" in gateway.split()[0], line
-        elif ":" in gateway:
-            assert gateway.startswith("inet6 "), line
-
-
-def near_routes() -> list[Stack]:
-    return [one for one in MANY if one.near and RULES[one.near[0].kind]["place"] == "route"]
-
-
-def test_a_route_of_the_near_leg_leads_to_the_worker():
-    assert len(near_routes()) > 50
-    for stack in near_routes():
-        there = way(stack, RULES)
-        client = [line for who, line in there.lines if who == "client"]
-        assert any(there.target in line for line in client), stack
-        assert not [
-            line
-            for who, line in there.lines
-            if who == "director"
-            and line.startswith(f"ip addr add {there.target}/")
-            and not any(RULES[one.kind]["place"] == "service" for one in stack.far)
-        ], stack
-
-
-def test_the_control_cuts_nothing():
-    """The message sets gso_max_segs of one device, and nothing else."""
-    message = features.set_link(7, features._IFLA_GSO_MAX_SEGS, bench.MOST_SEGMENTS["without"])
-    length, kind = struct.unpack_from("=IH", message)
-    assert (length, kind) == (len(message), 19)
-    assert struct.unpack_from("=i", message, 16 + 4) == (7,)
-    assert struct.unpack("=HHI", message[32:]) == (8, 40, 1)
-    text = script(SMALLEST, RULES)
-    assert "features director up0 1 tso off" in text
-    assert "features director up0 65535 " in text
-
-
-def test_a_stack_is_the_same_after_a_file():
-    assert [Stack.of(json.loads(json.dumps(as_data(stack)))) for stack in MANY] == MANY
-
-
-def size(stack: Stack) -> tuple[int, int, int]:
-    layers = (*stack.near, *stack.far)
-    odd = (stack.traffic != "tcp") + (stack.offload != "tso off") + stack.local
-    odd += stack.arrival != WHOLE_ARRIVAL
-    return len(layers), sum(len(layer.options) for layer in layers), odd
-
-
-def test_what_is_simpler_is_smaller_and_can_be_built():
-    for stack in MANY:
-        for smaller in simpler(stack, RULES):
-            assert size(smaller) < size(stack) or sum(size(smaller)) < sum(size(stack))
-            assert way(smaller, RULES)
-
-
-def test_what_is_left_of_a_stack_is_in_it():
-    for stack in MANY:
-        assert contains(stack, stack)
-        for smaller in simpler(stack, RULES):
-            if len(smaller.far) == len(stack.far):
-                assert contains(stack, smaller)
-    assert contains(INCIDENT, SMALLEST)
-    # What needs datagrams is another fault than what TCP shows.
-    assert contains(INCIDENT, replace(SMALLEST, traffic="udp", offload="tx off", local=True))
-    assert not contains(replace(INCIDENT, traffic="tcp"), replace(SMALLEST, traffic="udp"))
-    assert not contains(INCIDENT, replace(SMALLEST, offload="txvlan off"))
-    assert not contains(replace(INCIDENT, local=False), replace(SMALLEST, local=True))
-    assert not contains(SMALLEST, INCIDENT)
-
-
-# --- the judge ------------------------------------------------------------------------------------
-
-
-def exchange(*, error: str | None = None, drops: dict[str, int] | None = None, **counters):
-    return {
-        **{"upload_intact": error is None, "download_intact": error is None, "error": error},
-        **{"seconds": 0.1, "mss": 1200, "retransmits": 0, "drops": drops or {}},
-        **{"counters": {**dict.fromkeys(COUNTED, 0), **counters}, "segmented": 7},
-    }
-
-
-WHOLE, DROPS = (
-    exchange(),
-    exchange(drops={"drops in validate_xmit_skb, NOT_SPECIFIED": 12}, tx_dropped=12),
+from hunts import (
+    CLEAN,
+    DEAF,
+    DROPS,
+    FOUND,
+    GUE,
+    INCIDENT,
+    LAYERS,
+    MANY,
+    RULES,
+    SMALLEST,
+    WHOLE,
+    Kernel,
 )
-DEAF = exchange(error="TimeoutError: timed out")
-FOUND = {"controls": [WHOLE] * 2, "runs": [DROPS] * 2, "words": "12 drops", "trace": "a trace"}
-CLEAN = {"controls": [WHOLE], "runs": [WHOLE], "words": "", "trace": ""}
+
+DATA = Path(__file__).with_name("data")
+# --- the judge ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -224,20 +77,6 @@ def test_what_is_no_finding(measured, outcome):
 @pytest.mark.parametrize("bad", [DROPS, DEAF, {**WHOLE, "upload_intact": False}])
 def test_what_is_a_finding(bad):
     assert judge.suspicious({**FOUND, "runs": [bad] * 2})
-
-
-class Kernel(guest.Hunt):
-    """A kernel that drops super-packets wherever a stack has this layer."""
-
-    def __init__(self, faulty: str, folder, known=()):
-        plan = {"rules": RULES, "seed": 1, "seconds": 60, "known": list(known)}
-        super().__init__(plan, lambda **_: None, folder)
-        self.faulty, self.tried = faulty, 0
-
-    def measured(self, stack: Stack, offloads=()):  # noqa: ARG002
-        self.tried += 1
-        kinds = [layer.kind for layer in (*stack.near, *stack.far)]
-        return dict(FOUND) if self.faulty in kinds else CLEAN
 
 
 def test_a_finding_is_made_smaller_until_nothing_can_go(tmp_path):
@@ -284,184 +123,7 @@ def test_drops_of_segmenters_are_told_from_others():
     }
 
 
-# --- machines -------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def machines(monkeypatch, tmp_path):
-    """Machines that judge the stacks that they are asked for, and die of some."""
-    plans = []
-    deadly = set()
-
-    def boot(_kernel, plan, folder, **_):
-        wanted = plan["hunt"]
-        plans.append(wanted)
-        folder.mkdir(parents=True)
-        kernel = Kernel("ipvs-gue", folder, known=wanted["known"])
-        draws = Draws(wanted["rules"], wanted["seed"])
-        with (folder / "progress.jsonl").open("w") as log:
-            for number in wanted["stacks"] or range(wanted["first"], 40, wanted["step"]):
-                stack = draws[number]
-                event = {"stage": "stack", "number": number, "text": str(stack)}
-                log.write(json.dumps(event) + "\n")
-                if number in deadly:
-                    (folder / "console.log").write_text("BUG: it died\n")
-                    log.close()
-                    raise VmLostError("the VM ended without results", folder)
-                event = {"stage": "done", "number": number, **kernel.judged(stack, number)}
-                line = json.dumps(event)
-                messages.read(line.encode())
-                log.write(line + "\n")
-
-    monkeypatch.setattr(vm, "boot", boot)
-    monkeypatch.setattr(run, "make", lambda *_: Bootable(tmp_path / "vmlinuz-6.12.117"))
-    boot.plans, boot.deadly = plans, deadly
-    return boot
-
-
-def hunted(tmp_path, capsys, *words: str):
-    status = cli.main(["hunt", "--json", "--quiet", "--results", str(tmp_path / "r"), *words])
-    result = json.loads(capsys.readouterr().out)
-    jsonschema.validate(result, json.loads(SCHEMA.read_text()))
-    assert result["exit_status"] == status
-    return result
-
-
-def test_findings_become_folders_with_a_report_and_a_script(machines, tmp_path, capsys):
-    result = hunted(tmp_path, capsys, "--seed", "3")
-    assert result["exit_status"] == 1
-    assert result["stacks"] == 40
-    assert len(machines.plans) == 1
-    assert result["findings"]
-    for finding in result["findings"]:
-        assert [layer["kind"] for layer in finding["stack"]["far"]] == ["ipvs-gue"]
-    (folder, *_) = (tmp_path / "r").glob("*/*-ipvs-gue*")
-    assert "12 packets dropped" in (folder / "report.md").read_text()
-    assert (folder / "trace.txt").read_text() == "a trace"
-    subprocess.run(["bash", "-n", folder / "reproduce.sh"], check=True)
-
-
-def test_a_machine_that_dies_costs_one_stack(machines, tmp_path, capsys):
-    machines.deadly.update({4, 11})
-    result = hunted(tmp_path, capsys, "--except", "ipvs*")
-    assert result["stacks"] == 40
-    assert [lost["number"] for lost in result["lost"]] == [4, 11]
-    assert all(lost["why"].endswith("without results; BUG: it died") for lost in result["lost"])
-    assert [plan["first"] for plan in machines.plans] == [0, 5, 12]
-    assert result["exit_status"] == 1
-
-
-def test_the_last_words_of_a_kernel_are_told(tmp_path):
-    (tmp_path / "console.log").write_text(
-        "[ 3.2] BUG: unable to handle page fault for address: ff41148302644840\r\n"
-        "[ 3.3] Oops: 0003 [#1]\n[ 3.4] RIP: 0010:inet_gso_segment+0x330/0x3f0\n"
-        "[ 3.5] RIP: 0033:0x7ff19cdf7c4d\n[ 3.6] Kernel panic - not syncing: Fatal exception\n"
-    )
-    assert list(run._last_words(tmp_path / "console.log")) == [
-        "BUG: unable to handle page fault for address: ff41148302644840",
-        "inet_gso_segment+0x330/0x3f0",
-        "Kernel panic - not syncing: Fatal exception",
-    ]
-    assert list(run._last_words(tmp_path / "none")) == []
-
-
-def test_shards_share_the_stacks(machines, tmp_path, capsys):
-    counts = [hunted(tmp_path / i, capsys, "--shard", f"{i}/3")["stacks"] for i in "123"]
-    assert counts == [14, 13, 13]
-    assert [(plan["first"], plan["step"]) for plan in machines.plans] == [(0, 3), (1, 3), (2, 3)]
-
-
-class Cluster(ThreadPoolExecutor):
-    """Stands for the machines of a cluster."""
-
-    slots = 3
-    ended = False
-
-    def end(self) -> None:
-        self.ended = True
-
-
-@pytest.fixture
-def cluster(monkeypatch):
-    made = Cluster(3)
-    monkeypatch.setattr(command, "executor", lambda *_: nullcontext(made))
-    return made
-
-
-def sums(result: dict) -> dict:
-    kinds = {
-        kind: counts["clean"] for kind, counts in result["kinds"].items() if counts.get("clean")
-    }
-    return {key: result[key] for key in ("stacks", "legal", "judged", "shard", "outcomes")} | kinds
-
-
-def test_workers_share_the_stacks_and_find_what_one_host_finds(machines, tmp_path, capsys, request):
-    alone = hunted(tmp_path / "alone", capsys, "--seed", "3")
-    before = len(machines.plans)
-    request.getfixturevalue("cluster")
-    together = hunted(tmp_path / "together", capsys, "--seed", "3")
-    ways = sorted((plan["first"], plan["step"]) for plan in machines.plans[before:])
-    assert ways == [(0, 3), (1, 3), (2, 3)]
-    assert sums(together) == sums(alone)
-    assert [one["text"] for one in together["findings"]] == [
-        one["text"] for one in alone["findings"]
-    ]
-    assert not together["missing"]
-    (folder,) = (tmp_path / "together" / "r").iterdir()
-    assert {path.name for path in folder.iterdir()} == {"hunt.json", "part-1", "part-2", "part-3"}
-    assert list(folder.glob("part-*/*-ipvs-gue*/reproduce.sh"))
-
-
-@pytest.mark.usefixtures("cluster")
-def test_workers_share_a_part(machines, tmp_path, capsys):
-    result = hunted(tmp_path, capsys, "--shard", "2/2")
-    assert sorted((plan["first"], plan["step"]) for plan in machines.plans) == [
-        (1, 6),
-        (3, 6),
-        (5, 6),
-    ]
-    assert (result["stacks"], result["shard"], result["missing"]) == (20, [2, 2], [])
-    assert hunted(tmp_path / "2", capsys, "--stack", "7", "--stack", "9")["stacks"] == 2
-
-
-def test_a_part_without_machines_is_missing_and_nothing_is_called_whole(
-    machines, tmp_path, capsys, monkeypatch, cluster
-):
-    real = vm.boot
-
-    def boot(kernel, plan, folder, **rest):
-        if plan["hunt"]["first"] in broken:
-            raise VmLostError("it never started", folder)
-        real(kernel, plan, folder, **rest)
-
-    broken = {1}
-    monkeypatch.setattr(vm, "boot", boot)
-    result = hunted(tmp_path, capsys, "--only", "vxlan")
-    assert (result["exit_status"], result["missing"], result["stacks"]) == (125, [2], 27)
-    broken |= {0, 2}
-    assert cli.main(["hunt", "--results", str(tmp_path / "none")]) == 125
-    assert "machines measured nothing" in capsys.readouterr().err
-    assert cluster.ended is False
-    assert machines.plans
-
-
-@pytest.mark.usefixtures("machines")
-def test_an_interrupt_ends_the_machines_of_the_cluster(tmp_path, monkeypatch, cluster):
-    def boot(*_, **__):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(vm, "boot", boot)
-    assert cli.main(["hunt", "--results", str(tmp_path)]) == 130
-    assert cluster.ended
-
-
-def test_one_stack_can_be_asked_for_alone(machines, tmp_path, capsys):
-    assert hunted(tmp_path, capsys, "--stack", "7", "--stack", "9")["stacks"] == 2
-    assert machines.plans[0]["stacks"] == [7, 9]
-
-
-def test_without_findings_it_is_well(machines, tmp_path, capsys):  # noqa: ARG001
-    assert hunted(tmp_path, capsys, "--only", "vxlan", "--only", "gr*")["exit_status"] == 0
+# --- names ----------------------------------------------------------------------------------------
 
 
 def test_names_of_findings_are_names_of_files():
@@ -562,14 +224,6 @@ def test_a_dropped_super_packet_is_drawn_with_its_offsets(tmp_path):
     assert drawing.offsets(tmp_path / "none") == ""
 
 
-@pytest.mark.parametrize(
-    "odd", [{"far": [as_data(SMALLEST)["far"][0]] * 4}, {"offload": "x"}, {"inner": 6}]
-)
-def test_a_stack_that_no_hunt_draws_is_not_taken_from_a_guest(odd):
-    with pytest.raises((ValueError, KeyError)):
-        run._buildable(Stack.of({**as_data(SMALLEST), **odd}), RULES)
-
-
 # --- BPF ------------------------------------------------------------------------------------------
 
 
@@ -647,26 +301,6 @@ def test_a_program_of_tc_stores_a_header_that_has_the_length_of_what_follows(ref
     assert registers[0] == 0
 
 
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        (["--only", "nothing"], "no kind 'nothing'"),
-        (["--except", "*"], "no kind is left"),
-        (["--shard", "3/2"], "I/N"),
-        (["--for", "soon"], "no time"),
-        (["--for", "0m"], "no time"),
-    ],
-)
-def test_wrong_usage_is_told(words, said, capsys, monkeypatch):
-    monkeypatch.setattr(run, "make", lambda *_: pytest.fail("a kernel was made"))
-    try:
-        status = cli.main(["hunt", *words])
-    except SystemExit as refused:
-        status = refused.code
-    assert status == 2
-    assert said in capsys.readouterr().err
-
-
 def test_scripts_are_shell(tmp_path):
     """Each kind of layer, in scripts that bash reads."""
     text = "\n".join(f"f{i}() {{\n{script(stack, RULES)}\n}}" for i, stack in enumerate(MANY[:60]))
@@ -687,69 +321,7 @@ def test_scripts_count_the_segments_that_are_sent_again(tmp_path):
     assert done.stdout == "42\n"
 
 
-def test_a_rule_that_lacks_something_is_refused(tmp_path, monkeypatch):
-    (tmp_path / "odd.toml").write_text(
-        'place = "device"\ngroup = "ip"\nouter = [4]\ninner = 4\nmodules = []\n'
-    )
-    monkeypatch.setattr(rules, "_FOLDER", tmp_path)
-    with pytest.raises(ValueError, match=r"odd.toml: inner is 4, not a list"):
-        rules.read()
-
-
-def test_a_word_may_be_a_glob():
-    assert {"ipvs-gue", "ipvs-gre", "ipvs-ipip", "ipvs-dr", "ipvs-masq"} == set(
-        rules.chosen(["ipvs-*"])
-    )
-    with pytest.raises(UsageError):
-        rules.chosen(["vxlan"], ["vxlan"])
-
-
-def test_merged_parts_of_a_hunt_equal_the_whole_one(machines, tmp_path, capsys):  # noqa: ARG001
-    whole = hunted(tmp_path / "whole", capsys, "--seed", "3")
-    parts = [hunted(tmp_path / i, capsys, "--seed", "3", "--shard", f"{i}/3") for i in "123"]
-    folders = [str(tmp_path / i) for i in "123"]
-    status = cli.main(["report", "--merge", "--json", *folders])
-    merged = json.loads(capsys.readouterr().out)
-    jsonschema.validate(merged, json.loads(SCHEMA.read_text()))
-    for key in ("stacks", "legal", "judged", "unjudged", "lost", "kernel", "seed", "exit_status"):
-        assert merged[key] == whole[key]
-    for key in ("outcomes", "kinds"):
-        assert {k: v for k, v in merged[key].items() if v} == whole[key]
-    seen = [finding["seen"] for part in parts for finding in part["findings"]]
-    assert sum(finding["seen"] for finding in merged["findings"]) == sum(seen)
-    assert [f["text"] for f in merged["findings"]] == [f["text"] for f in whole["findings"]]
-    assert status == whole["exit_status"] == 1
-    for words, said in ((folders[:2], "part 3 is not there"), ([*folders, folders[0]], "FINDING")):
-        cli.main(["report", "--merge", *words])
-        assert said in capsys.readouterr().out
-
-
-def test_a_hunt_without_one_of_its_parts_is_not_whole(machines, tmp_path, capsys):  # noqa: ARG001
-    only = ("--only", "vxlan", "--only", "gr*")
-    for i in "12":
-        hunted(tmp_path / i, capsys, *only, "--shard", f"{i}/2")
-    assert cli.main(["report", "--merge", str(tmp_path / "1"), str(tmp_path / "2")]) == 0
-    assert cli.main(["report", "--merge", str(tmp_path / "1")]) == 125
-    capsys.readouterr()
-    hunted(tmp_path / "other", capsys, *only, "--seed", "9", "--shard", "2/2")
-    assert cli.main(["report", "--merge", str(tmp_path / "1"), str(tmp_path / "other")]) == 2
-    assert "not parts of one hunt" in capsys.readouterr().err
-
-
 # --- what is sent, and how it comes ---------------------------------------------------------------
-
-
-def test_every_traffic_arrival_and_offload_is_drawn():
-    assert {stack.traffic for stack in MANY} == set(TRAFFICS) == set(bench.TRAFFIC)
-    assert {stack.arrival for stack in MANY} == set(ARRIVALS)
-    assert {stack.offload for stack in MANY} == set(OFFLOADS)
-    assert not [stack for stack in MANY if stack.local and stack.arrival != WHOLE_ARRIVAL]
-
-
-def test_layers_that_encapsulate_are_drawn_more_often_than_those_that_change_no_header():
-    drawn = Counter(RULES[layer.kind]["group"] for stack in MANY for layer in stack.far)
-    assert min(drawn.values()) > sum(drawn.values()) / len(drawn) / 4
-    assert min(drawn[group] for group in ("ether-in-udp", "gre")) > drawn["passing"]
 
 
 def test_what_an_offload_changes_is_undone_before_the_next():
@@ -861,54 +433,6 @@ def test_what_carries_nothing_is_sent_once():
     one = Measured(SMALLEST, deaf="tso off")
     assert judge.outcome(one.measured(tuple(OFFLOADS))) == "illegal"
     assert one.sent == [("tso off", False)]
-
-
-def test_layers_of_each_group_are_drawn_over_those_of_each_that_can_carry_them():
-    groups = {rule["group"] for rule in RULES.values()}
-    upon_anything = {rule["group"] for rule in RULES.values() if not rule.get("on_ether")}
-    carriers = {
-        rule["group"]
-        for rule in RULES.values()
-        if rule["place"] != "service" and not rule.get("forwards")
-    }
-    drawn = {
-        (RULES[lower.kind]["group"], RULES[upper.kind]["group"])
-        for stack in MANY
-        for lower, upper in pairwise(stack.far)
-    }
-    missing = {(a, b) for a in carriers for b in upon_anything} - drawn
-    assert not missing
-    assert {("vlan", group) for group in groups} <= drawn
-
-
-def test_stacks_meet_more_than_independent_draws_would():
-    """Of the same number, and of the same shapes; and what is met least is met more often."""
-    plain = [draw(RULES, f"7/{number}") for number in range(400)]
-    met, drawn = (
-        Counter(one for stack in some for one in interactions(stack, RULES))
-        for some in (MANY[:400], plain)
-    )
-    assert len(met) > 1.1 * len(drawn)
-    shapes = [Counter((len(s.near), len(s.far)) for s in some) for some in (MANY[:400], plain)]
-    assert shapes[0] == shapes[1]
-
-
-def test_interactions_are_of_neighbours_on_a_packets_way():
-    stack = Stack((Layer("vxlan", 4, 4),), (Layer("seg6", 6, 6), Layer("gre", 6, 4)), 4)
-    found = interactions(stack, RULES)
-    assert {("vxlan", "gre"), ("gre", "seg6"), ("seg6", "cable"), ("forwarded", "vxlan")} < found
-    assert {("group ether-in-udp", "gre"), ("gre", "group ipv6-routing")} < found
-    assert not {("vxlan", "seg6"), ("seg6", "gre"), ("gre", "cable")} & found
-    assert ("sent", "gre") in interactions(replace(stack, near=()), RULES)
-
-
-def test_a_stack_that_was_not_asked_for_is_no_answer(tmp_path):
-    """A guest that names any other number costs nothing, whatever the number is."""
-    event = {"stage": "stack", "number": 10**12, "text": "x"}
-    (tmp_path / "progress.jsonl").write_text(json.dumps(event) + "\n")
-    found = run.Hunt(run.Options())
-    with pytest.raises(GuestFileError, match="was not asked for"):
-        run._gather(found, Draws(RULES, 1), iter([0]), tmp_path, None)
 
 
 def test_features_are_bits_by_their_names():
