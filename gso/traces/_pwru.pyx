@@ -17,7 +17,7 @@ from gso.traces._names cimport intern, intern_like
 from gso.traces._row cimport EventRow, Key, put
 from gso.traces._scanner cimport LINE_EVENT, LINE_READ, LINE_STRANGE, Scanner
 from gso.traces._text cimport (
-    find, hex_digits_8, host_order, is_blank, is_digit, is_word, read_clock, read_number,
+    find, hex_digit, hex_digits_8, host_order, is_blank, is_digit, is_word, read_clock, read_number,
     skip_blanks, skip_token, starts,
 )
 
@@ -90,6 +90,19 @@ cdef bint ends_in_number(const char *p, const char *stop) noexcept nogil:
     while at > p and is_digit((at - 1)[0]):
         at -= 1
     return at < stop and at > p and (at - 1)[0] == c":"
+
+
+cdef bint read_pointer(const char *p, const char *stop, int64_t *pointer) noexcept nogil:
+    """Read a word that is a pointer and nothing else; in a table more may stand in it."""
+    cdef const char *at = p + 2
+    cdef int64_t high, low
+    if stop - at == MOST_DIGITS:
+        high, low = hex_digits_8(at), hex_digits_8(at + 8)
+        pointer[0] = <int64_t>(<uint64_t>high << 32 | <uint64_t>low)
+        return high >= 0 and low >= 0
+    while at < stop and hex_digit(at[0]) >= 0:
+        at += 1
+    return at == stop and read_number(p, stop, 16, pointer)
 
 
 cdef class PwruScanner(Scanner):
@@ -190,8 +203,7 @@ cdef class PwruScanner(Scanner):
             stop = skip_token(at, end)
         if not starts(at, end, b"0x", 2):
             return 0
-        # In a table of comma-separated values more than a pointer stands here.
-        if memchr(at, c",", stop - at) != NULL or not read_number(at, stop, 16, pointer):
+        if not read_pointer(at, stop, pointer):
             return -1
         rest[0] = stop
         if skip_blanks(stop, end) == end:
