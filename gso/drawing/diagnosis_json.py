@@ -63,6 +63,7 @@ def _own_json(diagnosis: Diagnosis) -> dict[str, Any]:
         "damaged_lines": [{"line": n, "text": text} for n, text in diagnosis.damaged_lines],
         "lost": diagnosis.lost,
         "forgotten": diagnosis.forgotten,
+        "unplaced": diagnosis.unplaced,
         "why_not_judged": diagnosis.not_judged,
         "unread_lines": [{"line": n, "text": text} for n, text in diagnosis.unread],
         "judged": diagnosis.judged,

@@ -9,6 +9,7 @@ import pytest
 import gso
 from gso.diagnosis import SET_INNER_MAC
 from gso.diagnosis.recorders import RECORDED
+from gso.drawing.diagnosis_json import log_json
 
 TRACES = Path(__file__).parents[1] / "vectors/traces"
 FORMATS = {"bpftrace": "ftrace", "ftrace": "ftrace", "perf": "perf"}
@@ -205,7 +206,7 @@ def test_drops_at_an_address_are_not_called_fine():
     assert (trace.format, len(trace), trace.damaged) == ("perf-trace", 534, 0)
     diagnosis = gso.diagnose(trace, kernel="6.12")
     assert not diagnosis.clean
-    assert diagnosis.unplaced == 12
+    assert diagnosis.unplaced == log_json("perf-trace.txt", diagnosis)["unplaced"] == 12
     assert "12 drops without a reason at an address only" in diagnosis.not_judged
     assert diagnosis.drops == {("OTHERHOST", ""): 20, ("NOT_SPECIFIED", ""): 12}
 
