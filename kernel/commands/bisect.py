@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from gso.kernel.commands.common import add_trust, seconds
+from gso.kernel.commands.common import add_boot, add_trust, seconds
 from gso.kernel.judging.verdict import Verdict
 from gso.kernel.report.terminal import TerminalScreen
 from gso.kernel.runs import bisect
@@ -49,6 +49,7 @@ def add(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--config", action="append", default=[], metavar="FRAGMENT", help="as in verify"
     )
+    add_boot(command)
     command.add_argument(
         "--timeout",
         type=seconds,

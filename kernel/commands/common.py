@@ -13,6 +13,7 @@ from typing import Any
 
 from gso.kernel.errors import UsageError
 from gso.kernel.judging.parts import WHOLE, Part
+from gso.kernel.machine import vm
 from gso.kernel.paths import patches_folder
 from gso.kernel.progress import Progress
 from gso.kernel.runs.baseline import Asked
@@ -58,9 +59,31 @@ def add_trust(command: argparse.ArgumentParser) -> None:
     )
 
 
+class _Boot(argparse.Action):
+    """Chooses how machines boot, in this process and in those that it starts."""
+
+    def __call__(
+        self, _parser: object, _options: object, way: object, _name: object = None
+    ) -> None:
+        os.environ[vm.WAY] = str(way)
+
+
+def add_boot(command: argparse.ArgumentParser) -> None:
+    """Add the option that says who makes the machine."""
+    command.add_argument(
+        "--boot",
+        action=_Boot,
+        choices=vm.WAYS,
+        default=argparse.SUPPRESS,
+        help="who chooses QEMU's options, the initramfs and the first process: the test bed (qemu, "
+        "the default), or virtme-ng (vng)",
+    )
+
+
 def add_kernels(command: argparse.ArgumentParser) -> None:
     """Add the options that say which kernels."""
     add_trust(command)
+    add_boot(command)
     kernels = command.add_argument_group("kernels", "several make one run with one report")
     kernels.add_argument(
         "--kernel",

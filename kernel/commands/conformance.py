@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from gso.kernel.commands.common import add_executor, count, executor, seconds
+from gso.kernel.commands.common import add_boot, add_executor, count, executor, seconds
 from gso.kernel.conformance.gro import run as gro
 from gso.kernel.conformance.tunnels import records
 from gso.kernel.conformance.tunnels.compare import DIFFERENT, EQUAL, NOT_SENT, REFUSED
@@ -82,6 +82,7 @@ def add(command: argparse.ArgumentParser) -> None:
         help="write a few packets of each kind with the kernel's answers, as test vectors",
     )
     command.add_argument("--json", type=Path, metavar="FILE", help="write everything here too")
+    add_boot(command)
     command.add_argument(
         "--timeout",
         type=seconds,

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from gso.kernel.bootable import PATCHED, UNPATCHED
-from gso.kernel.commands.common import add_selection, add_trust, find_patch, seconds
+from gso.kernel.commands.common import add_boot, add_selection, add_trust, find_patch, seconds
 from gso.kernel.runs import shell
 from gso.kernel.scenarios import DEFAULT_FAULT, named, select
 from gso.kernel.trees.build import SourceTree
@@ -43,6 +43,7 @@ def add(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--command", metavar="COMMAND", help="run this and end; no terminal needed"
     )
+    add_boot(command)
     command.add_argument(
         "--timeout",
         type=seconds,

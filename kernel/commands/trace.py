@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from gso.kernel.commands.common import add_trust, check_writable, find_patch, seconds
+from gso.kernel.commands.common import add_boot, add_trust, check_writable, find_patch, seconds
 from gso.kernel.report.terminal import TerminalScreen
 from gso.kernel.runs import record
 from gso.kernel.scenarios import DEFAULT_FAULT, named
@@ -54,6 +54,7 @@ def add(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "-o", "--output", type=Path, required=True, metavar="FILE", help="the log to write"
     )
+    add_boot(command)
     command.add_argument(
         "--timeout",
         type=seconds,

@@ -8,6 +8,7 @@ import sys
 import time
 
 from gso.kernel.commands.common import (
+    add_boot,
     add_executor,
     add_results,
     add_reuse,
@@ -44,6 +45,7 @@ def add(command: argparse.ArgumentParser) -> None:
     )
     add_results(command)
     add_reuse(command)
+    add_boot(command)
     add_executor(command)
     add_shard(command, "the pairs of a fault and a kernel")
     command.add_argument(

@@ -233,6 +233,7 @@ def _order(job: Job, topic: str, stop: str) -> Order:
         topic,
         stop,
         tuple(parcels.made(one, one.name) for one in job.inputs),
+        job.how,
     )
 
 

@@ -21,6 +21,7 @@ from gso.kernel.fleet import parcels
 from gso.kernel.fleet.parcels import Parcel
 from gso.kernel.machine import capacity, channel, jobs, kvm, tools
 from gso.kernel.machine.jobs import Job
+from gso.kernel.machine.vm import Way
 from gso.kernel.processes import SEARCH_PATH
 
 MACHINES, KVM = "gso-machines", "gso-kvm"
@@ -47,6 +48,7 @@ class Order:
     topic: str
     stop: str
     inputs: tuple[Parcel, ...] = ()
+    how: Way = "qemu"
 
     def parcels(self) -> list[Parcel]:
         """Return all that it needs."""
@@ -103,7 +105,7 @@ def boot(order: Order) -> dict[str, Any]:
         modules = tuple(one.place for one in order.modules)
         kernel = Bootable(order.image.place, modules, _release(tree) if tree else None)
         given = tuple(one.place for one in order.inputs)
-        job = Job(kernel, order.plan, folder, order.timeout, stop, inputs=given)
+        job = Job(kernel, order.plan, folder, order.timeout, stop, inputs=given, how=order.how)
         with _told(worker, event(order.stop, get_client()), order.topic, folder):
             result = jobs.run(job)
         found = {**vars(result), "log": result.log.name if result.log else None}

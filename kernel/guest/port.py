@@ -9,17 +9,26 @@ from pathlib import Path
 from typing import Any
 
 _PATIENCE = 30.0
+PORTS, DEVICES = Path("/sys/class/virtio-ports"), Path("/dev")
+
+
+def _device(name: str) -> Path:
+    """Return the port of this name; udev, which would make a link of it, may not be there."""
+    deadline = time.monotonic() + _PATIENCE
+    while time.monotonic() < deadline:
+        for port in PORTS.glob("*/name"):
+            if port.read_text().strip() == name:
+                return DEVICES / port.parent.name
+        time.sleep(0.01)  # its driver asks the host for ports, and makes them when it answers
+    raise FileNotFoundError(f"no port of the name {name} in {_PATIENCE:g} s")
 
 
 class Port:
     """The port that the plan names, which may take no line of more bytes than it says."""
 
     def __init__(self, plan: dict[str, Any]) -> None:
-        device, self._longest = Path(plan["device"]), plan["longest"]
-        deadline = time.monotonic() + _PATIENCE
-        while not device.exists() and time.monotonic() < deadline:
-            time.sleep(0.01)  # its driver asks the host for ports, and makes them when it answers
-        self._port = os.open(device, os.O_WRONLY)
+        self._longest = plan["longest"]
+        self._port = os.open(_device(plan["name"]), os.O_WRONLY)
 
     def tell(self, **event: Any) -> None:
         """Send one line."""

@@ -18,8 +18,8 @@ from gso.kernel.machine import messages
 
 PROGRESS = "progress.jsonl"
 """The file for those who follow the run, beside the evidence."""
-PORT = {"device": "/dev/vport0p1", "longest": messages.LONGEST}
-"""The port as the guest is told of it: where it is, and the most bytes of a line."""
+PORT = {"name": "gso.report", "longest": messages.LONGEST}
+"""The port as the guest is told of it: its name, and the most bytes of a line."""
 
 _MOST = 16 << 20
 _PIECE = 1 << 16
@@ -98,7 +98,7 @@ def options(writer: int) -> list[str]:
         *("-add-fd", f"fd={writer},set=1"),
         *("-chardev", "file,id=report,path=/dev/fdset/1,append=on"),
         *("-device", "virtio-serial-pci,max_ports=2"),
-        *("-device", "virtserialport,chardev=report"),
+        *("-device", f"virtserialport,name={PORT['name']},chardev=report"),
     ]
 
 

@@ -1,33 +1,25 @@
 """The initramfs: busybox, the modules that reach the host's folders, and the guest's first process.
 
-In it is also the root of all that follows: empty folders, and settings of this host that are no
-secrets.
+In it is also the root of all that follows (:mod:`gso.kernel.machine.guest_root`).
 """
 
 from __future__ import annotations
 
 import hashlib
 import lzma
-import os
 import shutil
 from pathlib import Path
 
 from gso.kernel.errors import TestBedError
+from gso.kernel.machine.guest_root import Root, guest_root
 from gso.kernel.paths import GUEST, cache_folder, only_one
 from gso.kernel.processes import logged
-from gso.kernel.sandbox import SETTINGS, program_links
 from virtme.cpiowriter import CpioWriter
 from virtme.modfinder import find_modules_from_install
 
 _WANTED = ("virtio_pci", "virtio_console", "9pnet_virtio", "9p", "overlay")
 _FOLDERS = ("bin", "dev", "proc", "memory", "root", "modules")
-_ROOT_FOLDERS = (
-    *("dev", "etc", "proc", "root", "run", "sys", "tmp", "var", "var/lib", "var/lib/nginx"),
-    *("var/log", "var/log/nginx", "var/tmp", "gso", "gso/given", "gso/left"),
-)
-_OWN_SETTINGS = {"hosts": b"127.0.0.1 localhost\n::1 localhost\n", "hostname": b"gso\n"}
-_SETTINGS = Path("/etc")
-_INIT = GUEST / "init.sh"
+_INIT = {"init": GUEST / "init.sh", "machine.sh": GUEST / "machine.sh"}
 
 
 def initramfs(modules: Path | None) -> Path:
@@ -35,58 +27,42 @@ def initramfs(modules: Path | None) -> Path:
     busybox = shutil.which("busybox")
     if busybox is None:
         raise TestBedError("set-up", "busybox is not installed; see gso-kernel doctor")
-    root = _root()
+    root = guest_root()
     texts = (busybox, str(modules), repr(root), repr(_WANTED))
-    parts = (_INIT.read_bytes(), *(text.encode() for text in texts))
+    parts = (*(part.read_bytes() for part in _INIT.values()), *(text.encode() for text in texts))
     key = hashlib.sha256(b"\0".join(parts)).hexdigest()[:24]
     folder = cache_folder() / "initramfs"
     archive = folder / key
+    needed = _needed(modules) if modules else []
     with only_one(folder):
         if not archive.exists():
             partial = archive.with_suffix(".partial")
-            _write(partial, Path(busybox), root, _needed(modules, folder) if modules else [])
+            _write(partial, Path(busybox), root, needed)
             partial.rename(archive)
     return archive
 
 
-def _needed(modules: Path, folder: Path) -> list[Path]:
+def _needed(modules: Path) -> list[Path]:
     """Return the modules to load, in order; what is built in is not among them."""
-    root = modules.parents[2]  # of lib/modules/RELEASE
-    if not (modules / "modules.dep").exists():
-        # A package makes this list only when it is installed.
-        command = ["depmod", "-b", str(root), modules.name]
-        logged("boot", command, folder / "depmod.log", folder)
+    root = with_dependencies(modules).parents[2]  # of lib/modules/RELEASE
     found = find_modules_from_install(_WANTED, root=str(root), kver=modules.name)
     return [Path(path) for path in found]
 
 
-# A file's content, a link's target, or None for a folder, by the path
-_Root = dict[str, "bytes | str | None"]
+def with_dependencies(modules: Path) -> Path:
+    """Return the folder, in which it is written which modules need which.
+
+    A package makes this list only when it is installed.
+    """
+    if not (modules / "modules.dep").exists():
+        folder = cache_folder() / "initramfs"
+        command = ["depmod", "-b", str(modules.parents[2]), modules.name]
+        with only_one(folder):
+            logged("boot", command, folder / "depmod.log", folder)
+    return modules
 
 
-def _root() -> _Root:
-    """Return what is in the guest's root before this host's programs are."""
-    root: _Root = dict.fromkeys(_ROOT_FOLDERS)
-    root |= {str(link).strip("/"): target for link, target in program_links().items()}
-    for name in SETTINGS:
-        root |= _settings(_SETTINGS / name)
-    return root | {f"etc/{name}": text for name, text in _OWN_SETTINGS.items()}
-
-
-def _settings(path: Path) -> _Root:
-    """Return a file or a folder of this host's; what its user cannot read is not there."""
-    name = f"etc/{path.relative_to(_SETTINGS)}"
-    if path.is_symlink():
-        return {name: str(path.readlink())}
-    if path.is_dir():
-        found: _Root = {name: None}
-        for inside in sorted(path.iterdir()):
-            found |= _settings(inside)
-        return found
-    return {name: path.read_bytes()} if os.access(path, os.R_OK) and path.is_file() else {}
-
-
-def _write(archive: Path, busybox: Path, root: _Root, modules: list[Path]) -> None:
+def _write(archive: Path, busybox: Path, root: Root, modules: list[Path]) -> None:
     with archive.open("wb") as sink:
         cpio = CpioWriter(sink)
         for name in _FOLDERS:
@@ -103,7 +79,8 @@ def _write(archive: Path, busybox: Path, root: _Root, modules: list[Path]) -> No
             cpio.write_file(name=f"modules/{name}".encode(), body=_unpacked(module), mode=0o644)
         order = "".join(f"{module.name.split('.ko')[0]}.ko\n" for module in modules)
         cpio.write_file(name=b"modules/order", body=order.encode(), mode=0o644)
-        cpio.write_file(name=b"init", body=_INIT.read_bytes(), mode=0o755)
+        for name, part in _INIT.items():
+            cpio.write_file(name=name.encode(), body=part.read_bytes(), mode=0o755)
         cpio.write_trailer()
 
 

@@ -31,7 +31,7 @@ class Job:
     """Boot this kernel, perform this plan, leave the evidence in this folder.
 
     ``kept``: takes the machine over when it has results; only on this machine. ``inputs``: files
-    that the guest finds in :data:`gso.kernel.machine.share.GIVEN`.
+    that the guest finds in :data:`gso.kernel.machine.share.GIVEN`. ``how``: the way of booting.
     """
 
     kernel: Bootable
@@ -41,6 +41,7 @@ class Job:
     stop: Path
     kept: KeptMachine | None = None
     inputs: tuple[Path, ...] = ()
+    how: vm.Way = field(default_factory=vm.way)
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,7 @@ def run(job: Job) -> Result:
             stop=job.stop,
             kept=job.kept,
             inputs=job.inputs,
+            how=job.how,
         )
     except GuestFileError as found:
         error = TestBedError("guest", str(found))

@@ -10,49 +10,44 @@ that it needs, and with limits: for its console, for each file, and for all file
 
 from __future__ import annotations
 
-import functools
 import itertools
 import os
-import re
 import subprocess
-import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Literal
 
-from gso.kernel import guest_files, sandbox
+from gso.kernel import guest_files
 from gso.kernel.bootable import Bootable
-from gso.kernel.errors import TestBedError, UsageError, crash_line
+from gso.kernel.errors import TestBedError, crash_line
 from gso.kernel.guest_files import GuestFileError
-from gso.kernel.machine import capacity, channel, kvm
+from gso.kernel.machine import capacity, channel, qemu, vng
 from gso.kernel.machine.channel import Channel
 from gso.kernel.machine.initramfs import initramfs
 from gso.kernel.machine.kept_shell import KeptMachine
+from gso.kernel.machine.qemu import Machine
 from gso.kernel.machine.share import Share, shared
 from gso.kernel.processes import started
 
 _POLL_SECONDS = 0.1
-_MEMORY = "1G"
 # The guest reports after each exchange, and those have time limits of a few seconds.
 _STALL_SECONDS = 60.0
 _CONSOLE = "console.log"
-_LARGEST_CONSOLE, _LARGEST_FILE = 16 << 20, 256 << 20
+_LARGEST_CONSOLE = 16 << 20
 _SIZE_TURNS = 20
-_ONLY_NEEDED_CALLS = (
-    *("-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"),
-)
 
-_KERNEL_ARGUMENTS = (
-    "console=ttyS0",
-    "oops=panic",  # a damaged kernel must not go on and give a result
-    "panic=-1",
-    "softlockup_panic=1",
-    "mitigations=off",
-    "no_hash_pointers",  # otherwise tracepoints and probes print different pointers
-    "audit=0",
-)
+Way = Literal["qemu", "vng"]
+WAYS: tuple[Way, ...] = ("qemu", "vng")
+"""Who makes QEMU's options, the initramfs and the first process: the test bed, or virtme-ng."""
+WAY = "PYGSO_BOOT"
+
+
+def way() -> Way:
+    """Return how machines boot: ``--boot``, for this process and all that it starts."""
+    return "vng" if os.environ.get(WAY) == "vng" else "qemu"
 
 
 class VmLostError(TestBedError):
@@ -94,6 +89,7 @@ def boot(
     kept: KeptMachine | None = None,
     inputs: Sequence[Path] = (),
     shown: Sequence[Path] = (),
+    how: Way | None = None,
 ) -> dict[str, Any]:
     """Boot, run the plan, and return what the guest said at its end; or :class:`VmLostError`.
 
@@ -102,6 +98,7 @@ def boot(
     early when the file ``stop`` appears, and with its results, unless ``kept`` takes it over then.
     ``inputs``: files that the guest finds in :data:`gso.kernel.machine.share.GIVEN`.
     ``shown``: folders of this host that the guest sees at their places, and cannot change.
+    ``how``: the way of booting, if not that of :func:`way`.
     """
     if kept:
         plan = {**plan, "console": kept.console()}
@@ -112,9 +109,9 @@ def boot(
             plan = {**plan, "port": channel.PORT}
             share = ends.enter_context(shared(kernel, plan, inputs, folder))
             ends.callback(share.take)
-            archive = initramfs(kernel.modules_folder)
             socket = kept.socket if kept else None
-            line = command(kernel, share, archive, folder, socket, port=port.writer, shown=shown)
+            wanted = Machine(kernel, share, folder, port.writer, socket, tuple(shown))
+            line = _command(wanted, how or way(), ends)
             log = folder / _CONSOLE
             machine = ends.enter_context(started(line, log, folder, keep=(port.writer,)))
             _watch(machine, share, port, folder, timeout=timeout, stop=stop)
@@ -129,106 +126,11 @@ def boot(
     return port.end
 
 
-def command(
-    kernel: Bootable,
-    share: Share,
-    archive: Path,
-    folder: Path,
-    terminal: Path | None = None,
-    *,
-    port: int,
-    shown: Sequence[Path] = (),
-) -> list[str]:
-    """Return the command line for a kernel with its shared folders and its initramfs.
-
-    ``folder``: the place of the evidence, for people who look at the processes of this host.
-    ``terminal``: a socket for a second serial port. ``port``: the file descriptor, which QEMU
-    inherits, that gets what the guest says of its run. ``shown``: as for :func:`boot`.
-    """
-    native = kvm.probe(kernel.image).works
-    line = ["qemu-system-x86_64", "-name", f"guest={_escaped(folder)}"]
-    line += ["-machine", f"q35,accel={'kvm' if native else 'tcg'}"]
-    line += ["-cpu", "host" if native else "max", "-smp", str(capacity.cpus()), "-m", _MEMORY]
-    line += ["-nodefaults", "-display", "none", "-no-reboot", "-serial", "stdio"]
-    line += ["-serial", f"unix:{_escaped(terminal)},server=on,wait=off"] if terminal else []
-    line += channel.options(port)
-    programs = _programs(shown)
-    for number, programs_folder in enumerate(programs):
-        line += _read_only(f"gso.programs{number}", programs_folder)
-    if kernel.modules_folder:
-        line += _read_only("gso.modules", kernel.modules_folder)
-    line += _read_only("gso.given", share.given)
-    # Its links, devices and modes are notes of QEMU's, and plain files on this host.
-    line += _share("gso.left", share.left, "security_model=mapped-file")
-    line += ["-kernel", str(kernel.image), "-initrd", str(archive)]
-    arguments = [f"8250.nr_uarts={2 if terminal else 1}", f"gso.python={guest_python()}"]
-    arguments += [f"gso.programs={':'.join(map(str, programs))}"]
-    line += ["-append", " ".join((*_KERNEL_ARGUMENTS, *arguments))]
-    readable = [kernel.image, archive, share.given, *programs]
-    readable += [kernel.modules_folder] if kernel.modules_folder else []
-    writable = [share.left] + ([terminal.parent] if terminal else [])
-    return _limited(line, readable, writable)
-
-
-def _limited(line: list[str], readable: list[Path], writable: list[Path]) -> list[str]:
-    """Return a command line with the limits of QEMU and its end with ours."""
-    limits = ["prlimit", f"--fsize={_LARGEST_FILE}", "--core=0", "--"]
-    if _filters_calls():
-        line = [*line, *_ONLY_NEEDED_CALLS]
-    if sandbox.works():
-        devices = [kvm.DEVICE]
-        line = sandbox.confined(line, readable=readable, writable=writable, devices=devices)
-        return [*limits, *line]
-    return [*limits, "setpriv", "--pdeathsig", "KILL", "--", *line]
-
-
-@functools.cache
-def _filters_calls() -> bool:
-    """Say whether this QEMU was built with a filter for system calls."""
-    asked = ["qemu-system-x86_64", *_ONLY_NEEDED_CALLS, "-version"]
-    return subprocess.run(asked, capture_output=True, check=False).returncode == 0
-
-
-def _programs(shown: Sequence[Path]) -> list[Path]:
-    """Return the folders of this host's programs that the guest sees, and those shown to it."""
-    folders = sandbox.program_folders()
-    folders += [folder for folder in shown if not _is_in(folder, folders)]
-    python = Path(guest_python())
-    if not _is_in(python, folders):
-        folders.append(Path(sys.base_prefix))
-    for folder in folders:
-        if re.search(r"[^\w/.+@%=-]", str(folder)):
-            raise UsageError(f"a guest cannot use programs in a folder of this name: {folder}")
-    return folders
-
-
-def _is_in(path: Path, folders: Sequence[Path]) -> bool:
-    return any(path.is_relative_to(folder) for folder in folders)
-
-
-def _read_only(tag: str, folder: Path) -> list[str]:
-    return _share(tag, folder, "security_model=none,readonly=on")
-
-
-def _share(tag: str, folder: Path, how: str) -> list[str]:
-    name = tag.replace(".", "-")
-    return [
-        *("-fsdev", f"local,id={name},path={_escaped(folder)},multidevs=remap,{how}"),
-        *("-device", f"virtio-9p-pci,fsdev={name},mount_tag={tag}"),
-    ]
-
-
-def _escaped(path: Path) -> str:
-    """Return a path as QEMU's options have it."""
-    return str(path).replace(",", ",,")
-
-
-def guest_python() -> str:
-    """Return a Python that the guest can start."""
-    for candidate in ("/usr/bin/python3", os.path.realpath(sys.executable)):
-        if os.access(candidate, os.X_OK):
-            return candidate
-    raise TestBedError("set-up", "no Python for the guest: neither /usr/bin/python3 nor this one")
+def _command(machine: Machine, how: Way, ends: ExitStack) -> list[str]:
+    if how == "vng":
+        home = ends.enter_context(tempfile.TemporaryDirectory(prefix="gso-kernel-"))
+        return vng.command(machine, Path(home))
+    return qemu.command(machine, initramfs(machine.kernel.modules_folder))
 
 
 class _EndedError(Exception):

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from gso.kernel.errors import TestBedError, UsageError
-from gso.kernel.machine import tools, vm
+from gso.kernel.machine import qemu, tools
 from gso.kernel.paths import GUEST
 from gso.kernel.processes import SEARCH_PATH
 
@@ -45,7 +45,7 @@ def call(plan: dict[str, Any], folder: Path, what: str) -> int:
     _check_programs()
     shutil.copytree(GUEST, folder / "guest", ignore=shutil.ignore_patterns("__pycache__"))
     (folder / "plan.json").write_text(json.dumps(plan))
-    guest = [vm.guest_python(), "-IB", str(folder / "guest"), str(folder), what]
+    guest = [qemu.guest_python(), "-IB", str(folder / "guest"), str(folder), what]
     return subprocess.call(["unshare", *own, "sh", "-c", _SET_UP, "sh", *guest])
 
 

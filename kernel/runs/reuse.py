@@ -160,7 +160,7 @@ def _explanation(stem: Path) -> Path:
 
 def _key(job: Job, equipment: str) -> str:
     """Return a digest of all that the outcome of a job depends on."""
-    return key(edition(), _library(), _content(job.kernel), job.plan, equipment)
+    return key(edition(), _library(), _content(job.kernel), job.plan, job.how, equipment)
 
 
 @functools.cache

@@ -30,8 +30,9 @@ from gso.kernel.judging.applications import Workload
 from gso.kernel.judging.parts import WHOLE, Part
 from gso.kernel.judging.results import KernelReport, Report
 from gso.kernel.judging.verdict import Verdict
-from gso.kernel.machine import capacity, jobs, kvm, tools, vm
+from gso.kernel.machine import capacity, jobs, kvm, qemu, tools, vm
 from gso.kernel.machine.kept_shell import KeptMachine
+from gso.kernel.machine.qemu import Machine
 from gso.kernel.machine.share import Share
 from gso.kernel.processes import output
 from gso.kernel.report.write import write
@@ -199,8 +200,8 @@ def outlook(options: Options) -> list[str]:
     boots = len(targets) * len(VARIANTS) * options.repeat
     at_once = min(boots, capacity.local_slots())
     folder = Path("FOLDER")
-    share = Share(folder, folder)
-    example = vm.command(Bootable(Path("IMAGE")), share, Path("INITRAMFS"), folder, port=3)
+    machine = Machine(Bootable(Path("IMAGE")), Share(folder, folder), folder, port=3)
+    example = qemu.command(machine, Path("INITRAMFS"))
     return [
         *lines,
         f"{boots} boots, {at_once} at once, up to {options.timeout:g} s each",
@@ -216,13 +217,14 @@ def _acceleration() -> str:
 def _environment() -> dict[str, Any]:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     try:
-        qemu = output("qemu-system-x86_64", "--version").splitlines()[0]
+        emulator = output("qemu-system-x86_64", "--version").splitlines()[0]
     except TestBedError:
-        qemu = "not installed"
+        emulator = "not installed"
     return {
         "pygso": metadata.version("pygso"),
         "virtme-ng": metadata.version("virtme-ng"),
-        "qemu": qemu,
+        "qemu": emulator,
+        "boot": vm.way(),
         "python": platform.python_version(),
         "name": platform.node(),
         "host": f"{platform.system()} {platform.release()} {platform.machine()}",

@@ -12,7 +12,7 @@ from unittest.mock import Mock
 
 import pytest
 from gso.kernel.bootable import Bootable
-from gso.kernel.guest.port import Port
+from gso.kernel.guest import port as guest_port
 from gso.kernel.guest_files import GuestFileError
 from gso.kernel.judging import coverage
 from gso.kernel.judging.results import KernelReport
@@ -159,13 +159,19 @@ def test_a_line_is_understood_or_refused(fields, damage):
         coverage.entries([event])
 
 
-def test_a_guest_tells_no_line_that_is_too_long(tmp_path):
-    (tmp_path / "port").touch()
-    port = Port({"device": str(tmp_path / "port"), "longest": 30})
+def test_a_guest_tells_no_line_that_is_too_long(tmp_path, monkeypatch):
+    for folder in ("PORTS", "DEVICES"):
+        (tmp_path / folder).mkdir()
+        monkeypatch.setattr(guest_port, folder, tmp_path / folder)
+    for number, name in enumerate(("virtme.ret", "gso.report")):
+        (tmp_path / f"PORTS/vport{number}p1").mkdir()
+        (tmp_path / f"PORTS/vport{number}p1/name").write_text(f"{name}\n")
+        (tmp_path / f"DEVICES/vport{number}p1").touch()
+    port = guest_port.Port({**channel.PORT, "longest": 30})
     port.tell(stage="modules")
     with pytest.raises(ValueError, match="35 bytes to tell, at most 30"):
         port.tell(stage="a stage of a long name")
-    assert (tmp_path / "port").read_text() == '{"stage": "modules"}\n'
+    assert (tmp_path / "DEVICES/vport1p1").read_text() == '{"stage": "modules"}\n'
 
 
 # --- what is said, against the evidence ----------------------------------------------------------

@@ -14,7 +14,8 @@ from gso.kernel.errors import TestBedError
 from gso.kernel.guest.records import FRAME, VIRTIO_NET_HDR
 from gso.kernel.guest_files import GuestFileError
 from gso.kernel.judging import evidence
-from gso.kernel.machine import vm
+from gso.kernel.machine import qemu, vm, vng
+from gso.kernel.machine.qemu import Machine
 from gso.kernel.machine.share import Share
 
 
@@ -101,6 +102,10 @@ def test_a_cut_capture_is_damaged(shared, cut):
         evidence.read_frames(shared / "a.frames")
 
 
+needs_qemu = pytest.mark.skipif(
+    not shutil.which("qemu-system-x86_64"), reason="QEMU is not installed"
+)
+
 _RECEIVED = "gso_entry: dev=a ip_summed=0 b gso_size=0 gso_type=0x0\n"
 
 
@@ -123,19 +128,49 @@ def test_a_plain_file_is_read(shared):
         guest_files.read(shared / "a.trace", 5)
 
 
-@pytest.mark.skipif(not shutil.which("qemu-system-x86_64"), reason="QEMU is not installed")
-def test_the_machines_command_line(tmp_path):
-    home = tmp_path / "a,b c"
-    shared = Share(home, tmp_path)
-    line = vm.command(Bootable(tmp_path / "image"), shared, tmp_path / "archive", tmp_path, port=3)
-    how = {
-        re.search(r"id=([\w-]+)", one)[1]: re.search(r"security_model=.*", one)[0]
+def _shares(line: list[str]) -> dict[str, str]:
+    """The security models of shared folders, by the names of the folders."""
+    return {
+        re.search(r"id=([\w-]+)", one)[1]: re.search(r"security_model=[^ ]*", one)[0]
         for one in line
         if one.startswith("local,")
     }
+
+
+def _has_its_limits(line: list[str]) -> bool:
+    return line[0] == "prlimit" and ("--die-with-parent" in line or "--pdeathsig" in line)
+
+
+@needs_qemu
+def test_the_machines_command_line(tmp_path):
+    home = tmp_path / "a,b c"
+    shared = Share(home, tmp_path)
+    machine = Machine(Bootable(tmp_path / "image"), shared, tmp_path, port=3)
+    line = qemu.command(machine, tmp_path / "archive")
+    how = _shares(line)
     assert how.pop("gso-left") == "security_model=mapped-file"
     assert set(how.values()) == {"security_model=none,readonly=on"}
     assert "a,,b c/left" in " ".join(line)
     assert not [one for one in line if one.startswith("local,") and "path=/," in one]
-    assert line[0] == "prlimit"
-    assert "--die-with-parent" in line or "--pdeathsig" in line
+    assert _has_its_limits(line)
+
+
+@needs_qemu
+@pytest.mark.skipif(not shutil.which("busybox"), reason="busybox is not installed")
+def test_the_command_line_of_virtme_ng(tmp_path, monkeypatch):
+    """It shares as little of this host as ours does, and has the same limits."""
+    monkeypatch.setenv("PYGSO_CACHE", str(tmp_path / "cache"))
+    shared, home = Share(tmp_path, tmp_path), tmp_path / "home"
+    home.mkdir()
+    (tmp_path / "image").write_bytes(b"no kernel")
+    machine = Machine(Bootable(tmp_path / "image"), shared, tmp_path, port=3)
+    line = vng.command(machine, home)
+    how = _shares(line)
+    assert how.pop("gso-left") == "security_model=mapped-file"
+    assert all("readonly=on" in one for one in how.values())
+    assert not [one for one in line if one.startswith("local,") and "path=/," in one]
+    assert _has_its_limits(line)
+    assert (home / "initramfs").stat().st_size > 0
+    arguments = line[line.index("-append") + 1]
+    assert set(machine.kernel_arguments()) <= set(arguments.split())
+    assert len([one for one in line if one.startswith("stdio,")]) == 1

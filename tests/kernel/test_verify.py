@@ -39,6 +39,19 @@ def test_the_fix_is_fixed_and_every_byte_explained(fixed):
     check_evidence(Path(fixed.report["folder"]), kernel["id"])
 
 
+def test_machines_of_virtme_ng_give_the_same_answer(verify):
+    done = verify(MAIN, *SOME, "--boot", "vng")
+    assert (done.status, done.report["verdict"]) == (0, "FIXED"), done.out + done.err
+    assert done.report["environment"]["boot"] == "vng"
+    (kernel,) = done.report["kernels"]
+    for scenario in kernel["scenarios"]:
+        check_measurements(scenario)
+    logs = list(Path(done.report["folder"], kernel["id"]).glob("*/console.log"))
+    assert len(logs) == 2
+    for log in logs:
+        assert "virtme-ng-init: starting script" in log.read_text()
+
+
 @pytest.mark.on_demand
 @pytest.mark.xdist_group("whole kernel")
 def test_a_source_tree_is_built_small_and_judged(verify):
