@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import io
 import shlex
 import shutil
 import socket
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 from gso.kernel.errors import TestBedError
@@ -89,13 +91,12 @@ def _root() -> Path:
     busybox = shutil.which("busybox")
     if busybox is None:
         raise TestBedError("set-up", "busybox is not installed; see gso-kernel doctor")
-    template = guest_root()
     files: Root = dict.fromkeys(_FOLDERS)
     files["bin/busybox"] = Path(busybox).read_bytes()
     files |= {f"bin/{name}": "busybox" for name in _applets(busybox)}
     files |= {name: (GUEST / name).read_bytes() for name in ("vng.sh", "machine.sh")}
     files["etc/fstab"] = b""
-    files |= {"template": None} | {f"template/{name}": what for name, what in template.items()}
+    files["template.tar"] = _archive(guest_root())
     folder = cache_folder() / "vng"
     root = folder / hashlib.sha256(repr(sorted(files.items())).encode()).hexdigest()[:24]
     with only_one(folder):
@@ -110,6 +111,23 @@ def _root() -> Path:
 def _applets(busybox: str) -> list[str]:
     done = subprocess.run([busybox, "--list"], capture_output=True, text=True, check=True)
     return [name for name in done.stdout.split() if name != "busybox"]
+
+
+def _archive(root: Root) -> bytes:
+    """Return a root as one file, for a guest to which each file is a question to this host."""
+    sink = io.BytesIO()
+    with tarfile.open(fileobj=sink, mode="w") as archive:
+        for name, content in root.items():
+            entry = tarfile.TarInfo(name)
+            entry.mode = 0o755 if content is None else 0o644
+            if content is None:
+                entry.type = tarfile.DIRTYPE
+            elif isinstance(content, str):
+                entry.type, entry.linkname = tarfile.SYMTYPE, content
+            else:
+                entry.size = len(content)
+            archive.addfile(entry, io.BytesIO(content) if isinstance(content, bytes) else None)
+    return sink.getvalue()
 
 
 def _write(files: Root, root: Path) -> None:
