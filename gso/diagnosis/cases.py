@@ -127,6 +127,8 @@ class Diagnosis:
         kernel: the release of the kernel that was traced, empty if it is not known.
         unplaced: how many drops have neither a reason nor a place but an address, which may be in a
             segmenter.
+        unseen_tunnels: how many events show super-packets in tunnels, in a log in which none shows
+            the offsets of inner headers.
     """
 
     cases: list[Case]
@@ -145,6 +147,7 @@ class Diagnosis:
     error: str = ""
     kernel: str = ""
     unplaced: int = 0
+    unseen_tunnels: int = 0
 
     def __repr__(self) -> str:
         where = f"{plural(self.events, 'event')} of {printable(self.format) or 'no format'}"
@@ -188,6 +191,7 @@ class Diagnosis:
             else "",
             kernel=kernels.pop() if len(kernels) == 1 else "",
             unplaced=sum(one.unplaced for one in every),
+            unseen_tunnels=sum(one.unseen_tunnels for one in every),
         )
 
     @property
@@ -208,6 +212,11 @@ class Diagnosis:
         if self.damaged:
             count = plural(self.damaged, "line")
             yield f"{count} could not be read; nothing wrong was found in the others"
+        if self.unseen_tunnels:
+            yield (
+                f"{plural(self.unseen_tunnels, 'super-packet')} in tunnels without the offsets of "
+                "inner headers, by which they are segmented; nothing else is wrong with them"
+            )
         if self.unplaced:
             yield (
                 f"{plural(self.unplaced, 'drop')} without a reason at an address only, which may "

@@ -29,6 +29,7 @@ from gso.diagnosis.recorders import COMMANDS
 from gso.diagnosis.refusals import Refusals
 from gso.diagnosis.told import TOLD
 from gso.rules import RULES, explain, finding
+from gso.rules.doubts import TUNNEL_TYPES
 from gso.rules._judge import count_bits, judge_batch
 from gso.traces.formats import READERS
 from gso.traces.trace import Trace
@@ -37,6 +38,7 @@ from gso.versions import may_be
 __all__ = ["Diagnoser", "diagnose"]
 
 _MOST_NAMES = 1000
+_UNKNOWN = np.iinfo(np.int32).min
 _DMESG = [reader.name for reader in READERS].index("dmesg")
 
 
@@ -69,7 +71,7 @@ class Diagnoser:
         self.judgements: dict[Any, tuple[Tally, int] | None] = {}
         self.drops: Counter[tuple[str, str]] = Counter()
         self.judged = np.zeros(len(RULES), np.int64)
-        self.events = self.offsets = self.unplaced = 0
+        self.events = self.offsets = self.tunnels = self.unplaced = 0
         self.batch: Trace | None = None
         self.refusals = Refusals()
         self.formats: dict[str, None] = {}
@@ -90,8 +92,9 @@ class Diagnoser:
         self.formats |= dict.fromkeys([batch.format] if len(batch) else [])
         violated, judged = judge_batch(batch.state, kernels=may_be(self.kernel))
         self.judged += count_bits(judged)
-        known = batch.state["inner_mac_header"] != np.iinfo(np.int32).min
+        known = batch.state["inner_mac_header"] != _UNKNOWN
         self.offsets += int(np.count_nonzero(known))
+        self.tunnels += int(np.count_nonzero(_is_in_tunnel(batch.state)))
         is_drop = np.isin(batch.columns["function"], _numbers(batch, DROP_FUNCTIONS))
         reasons = np.unique(batch.columns["reason"][is_drop]).tolist()
         plain = [n for n in reasons if self._may_be_fault(batch.names[n] if n >= 0 else "")]
@@ -194,7 +197,16 @@ class Diagnoser:
             self.follower.forgotten,
             kernel=self.kernel,
             unplaced=self.unplaced,
+            unseen_tunnels=0 if self.offsets else self.tunnels,
         )
+
+
+def _is_in_tunnel(state: npt.NDArray[np.void]) -> npt.NDArray[np.bool_]:
+    """Say of each row whether it is a super-packet that has a tunnel's header."""
+    types, marked = state["gso_type"], state["encapsulation"]
+    tunnel = (types != _UNKNOWN) & (types & int(TUNNEL_TYPES) != 0) | (marked == 1)
+    is_tunnel: npt.NDArray[np.bool_] = tunnel & (state["gso_size"] > 0)
+    return is_tunnel
 
 
 @cache

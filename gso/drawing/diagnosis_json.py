@@ -64,6 +64,7 @@ def _own_json(diagnosis: Diagnosis) -> dict[str, Any]:
         "lost": diagnosis.lost,
         "forgotten": diagnosis.forgotten,
         "unplaced": diagnosis.unplaced,
+        "unseen_tunnels": diagnosis.unseen_tunnels,
         "why_not_judged": diagnosis.not_judged,
         "unread_lines": [{"line": n, "text": text} for n, text in diagnosis.unread],
         "judged": diagnosis.judged,

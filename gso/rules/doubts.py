@@ -6,16 +6,17 @@ from collections.abc import Mapping
 
 from gso.constants import Context, GsoType, Tunnel
 
-__all__ = ["is_tunnel_doubtful"]
+__all__ = ["TUNNEL_TYPES", "is_tunnel_doubtful"]
 
 _OF_TUNNELS = frozenset(
     {"tunnel-header-negative", "tunnel-header-short", "tunnel-header-wrong", "tunnel-header-long"}
     | {"inner-mac-length", "inner-header-unset"}
 )
 """Rules for packets with a tunnel's header."""
-_TUNNEL_TYPES = (GsoType.UDP_TUNNEL | GsoType.UDP_TUNNEL_CSUM | GsoType.GRE | GsoType.GRE_CSUM) | (
+TUNNEL_TYPES = (GsoType.UDP_TUNNEL | GsoType.UDP_TUNNEL_CSUM | GsoType.GRE | GsoType.GRE_CSUM) | (
     GsoType.IPXIP4 | GsoType.IPXIP6
 )
+"""The bits of packets with a tunnel's header."""
 _IPV4, _IPV6, _IPV6_LENGTH = 0x0800, 0x86DD, 40
 _EITHER = 8
 """Bytes of FOU's header, and of the shortest IPv6 extension header; ESP without encryption, too.
@@ -45,7 +46,7 @@ def _is_named(known: Mapping[str, int]) -> bool:
     if known.get("tunnel", Tunnel.NONE) != Tunnel.NONE:
         return True
     segmented = known.get("context", 0) & Context.TUNNEL_SEGMENTER
-    return bool(segmented or known.get("gso_type", 0) & _TUNNEL_TYPES)
+    return bool(segmented or known.get("gso_type", 0) & TUNNEL_TYPES)
 
 
 def _may_be_v6(known: Mapping[str, int], transport: int) -> bool:

@@ -156,8 +156,11 @@ def test_dumps_of_the_fixed_kernel_are_clean(printed):
 
 @pytest.mark.parametrize("kind", ["unpatched", "patched"])
 def test_dumps_without_inner_offsets_cannot_be_judged(printed, kind):
+    """Of 6.1 the packets look alike with the fault and without: neither is called clean."""
     diagnosis = gso.diagnose(printed(f"6.1-{kind}"))
-    assert diagnosis.clean
+    assert not diagnosis.clean
+    assert diagnosis.not_judged.startswith("9 super-packets in tunnels without the offsets")
+    assert log_json("dmesg", diagnosis)["unseen_tunnels"] == 9
     assert "tunnel-header-negative" not in diagnosis.judged
     assert diagnosis.judged["outer-header-order"] == 9
     assert set(diagnosis.record) == {"pwru", "bpftrace", "perf", "perf-debug-symbols"}
@@ -242,3 +245,15 @@ def test_retis_own_text_of_events_is_read_as_the_events():
         assert case.rules == ("dropped-in-segmentation",)
         assert case.drop == ("kfree_skb", "NOT_SPECIFIED", "validate_xmit_skb")
         assert case.function == "ip_vs_tunnel_xmit"
+
+
+def test_tcpdrop_shows_where_but_no_header():
+    """Its drops are a firewall's; the segmenter's have no reason, and it passes those over."""
+    trace = gso.read_trace(TRACES / "tools/tcpdrop.txt.xz")
+    assert (trace.format, len(trace), trace.damaged) == ("tcpdrop", 8, 0)
+    flows = ["127.0.0.1:56294->127.0.0.1:7777(tcp)", "::1:57850->::1:7777(tcp)"]
+    assert trace.flow.tolist() == [flows[0]] * 4 + [flows[1]] * 4
+    assert trace.text("stack", 0).split("\n")[:2] == ["kfree_skb_reason", "nft_do_chain"]
+    diagnosis = gso.diagnose(trace)
+    assert not diagnosis.clean
+    assert diagnosis.drops == {("", "nft_do_chain"): 8}
