@@ -127,8 +127,8 @@ class Diagnosis:
         kernel: the release of the kernel that was traced, empty if it is not known.
         unplaced: how many drops have neither a reason nor a place but an address, which may be in a
             segmenter.
-        unseen_tunnels: how many events show super-packets in tunnels, in a log in which none shows
-            the offsets of inner headers.
+        unseen_tunnels: how many events show super-packets that are in tunnels, or may be, in a log
+            in which none shows the offsets of inner headers.
     """
 
     cases: list[Case]
@@ -214,8 +214,9 @@ class Diagnosis:
             yield f"{count} could not be read; nothing wrong was found in the others"
         if self.unseen_tunnels:
             yield (
-                f"{plural(self.unseen_tunnels, 'super-packet')} in tunnels without the offsets of "
-                "inner headers, by which they are segmented; nothing else is wrong with them"
+                f"{plural(self.unseen_tunnels, 'event')} of super-packets that may be in tunnels, "
+                "and none with the offsets of inner headers, by which those are segmented; nothing "
+                "else is wrong with them"
             )
         if self.unplaced:
             yield (

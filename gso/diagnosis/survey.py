@@ -29,8 +29,8 @@ from gso.diagnosis.recorders import COMMANDS
 from gso.diagnosis.refusals import Refusals
 from gso.diagnosis.told import TOLD
 from gso.rules import RULES, explain, finding
-from gso.rules.doubts import TUNNEL_TYPES
 from gso.rules._judge import count_bits, judge_batch
+from gso.rules.doubts import TUNNEL_TYPES
 from gso.traces.formats import READERS
 from gso.traces.trace import Trace
 from gso.versions import may_be
@@ -94,7 +94,7 @@ class Diagnoser:
         self.judged += count_bits(judged)
         known = batch.state["inner_mac_header"] != _UNKNOWN
         self.offsets += int(np.count_nonzero(known))
-        self.tunnels += int(np.count_nonzero(_is_in_tunnel(batch.state)))
+        self.tunnels += int(np.count_nonzero(_may_be_in_tunnel(batch.state)))
         is_drop = np.isin(batch.columns["function"], _numbers(batch, DROP_FUNCTIONS))
         reasons = np.unique(batch.columns["reason"][is_drop]).tolist()
         plain = [n for n in reasons if self._may_be_fault(batch.names[n] if n >= 0 else "")]
@@ -201,12 +201,13 @@ class Diagnoser:
         )
 
 
-def _is_in_tunnel(state: npt.NDArray[np.void]) -> npt.NDArray[np.bool_]:
-    """Say of each row whether it is a super-packet that has a tunnel's header."""
+def _may_be_in_tunnel(state: npt.NDArray[np.void]) -> npt.NDArray[np.bool_]:
+    """Say of each row whether it is a super-packet that may have a tunnel's header."""
     types, marked = state["gso_type"], state["encapsulation"]
-    tunnel = (types != _UNKNOWN) & (types & int(TUNNEL_TYPES) != 0) | (marked == 1)
-    is_tunnel: npt.NDArray[np.bool_] = tunnel & (state["gso_size"] > 0)
-    return is_tunnel
+    typed = (types != _UNKNOWN) & (types & int(TUNNEL_TYPES) != 0)
+    open_ = (types == _UNKNOWN) & (marked != 0)
+    may_be: npt.NDArray[np.bool_] = (state["gso_size"] > 0) & (typed | (marked == 1) | open_)
+    return may_be
 
 
 @cache

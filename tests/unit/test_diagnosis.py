@@ -340,3 +340,26 @@ def test_validate_judges_a_capture(tmp_path, capsys):
     assert run("validate", path) == 0
     assert "nothing wrong was found" in capsys.readouterr().out
     assert run("validate", tmp_path / "missing.pcap") == 2
+
+
+@pytest.mark.parametrize(
+    ("fields", "clean"),
+    [
+        ("gso_size=1448 gso_type=1025", False),  # TCPV4, UDP_TUNNEL
+        ("gso_size=1448 gso_type=65", False),  # TCPV4, GRE
+        ("gso_size=1448 encapsulation=1", False),
+        ("gso_size=1448", False),  # in a tunnel or not
+        ("gso_size=1448 gso_type=1", True),
+        ("gso_size=1448 encapsulation=0", True),
+        ("gso_size=0 gso_type=0 encapsulation=1", True),  # nothing is to be segmented
+        ("gso_size=1448 gso_type=1025 inner_mac_header=84 inner_network_header=84", True),
+    ],
+)
+def test_super_packets_in_tunnels_without_inner_offsets_are_not_called_fine(fields, clean):
+    line = "0xffff888100000000 1 [a:7] __dev_queue_xmit mac_header=30 network_header=44 "
+    trace = gso.read_trace(f"{line}transport_header=64 len=3000 {fields}\n".encode())
+    diagnosis = gso.diagnose(trace)
+    assert (len(trace), diagnosis.cases, diagnosis.clean) == (1, [], clean)
+    assert diagnosis.unseen_tunnels == (not clean)
+    both = diagnosis.merge([diagnosis])
+    assert (both.clean, both.unseen_tunnels) == (clean, 2 * (not clean))

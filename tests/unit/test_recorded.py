@@ -159,7 +159,7 @@ def test_dumps_without_inner_offsets_cannot_be_judged(printed, kind):
     """Of 6.1 the packets look alike with the fault and without: neither is called clean."""
     diagnosis = gso.diagnose(printed(f"6.1-{kind}"))
     assert not diagnosis.clean
-    assert diagnosis.not_judged.startswith("9 super-packets in tunnels without the offsets")
+    assert diagnosis.not_judged.startswith("9 events of super-packets that may be in tunnels")
     assert log_json("dmesg", diagnosis)["unseen_tunnels"] == 9
     assert "tunnel-header-negative" not in diagnosis.judged
     assert diagnosis.judged["outer-header-order"] == 9
