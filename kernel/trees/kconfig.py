@@ -15,6 +15,7 @@ _FOLDER = PACKAGE / "config"
 # One fragment a need: what every small kernel has, and what is had on request.
 STANDARD = ("machine", "userspace", "network", "probes", "watchdogs")
 _WANTED = re.compile(r"^(?:CONFIG_(\w+)=\S+|# CONFIG_(\w+) is not set)$", re.MULTILINE)
+_BECAME = re.compile(r"^# CONFIG_(\w+) became CONFIG_(\w+)$", re.MULTILINE)
 _ENTRY = re.compile(r"^[ \t]*(?:menu)?config (\w+)\n((?:[ \t].*\n|\n)*)", re.MULTILINE)
 
 
@@ -48,7 +49,11 @@ def configure(tree: Path, objects: Path, wanted: str, log: Path) -> None:
 
 
 def check(wanted: str, config: str, tree: Path) -> None:
-    """Raise an error that names each option that did not stick, and what it may depend on."""
+    """Raise an error that names each option that did not stick, and what it may depend on.
+
+    One that later kernels have under another name ("# CONFIG_A became CONFIG_B") need not, where
+    they have no option of its name and the other is wanted, too.
+    """
     have = set(config.splitlines())
     missing = [
         (match[0], match[1] or match[2])
@@ -59,7 +64,14 @@ def check(wanted: str, config: str, tree: Path) -> None:
     if not missing:
         return
     entries = _entries(tree, {name for _, name in missing})
-    reasons = [f"{line}: {_reason(entries.get(name), config)}" for line, name in missing]
+    now = dict(_BECAME.findall(wanted))
+    reasons = [
+        f"{line}: {_reason(entries.get(name), config)}"
+        for line, name in missing
+        if name in entries or f"CONFIG_{now.get(name)}={line.partition('=')[2]}" not in have
+    ]
+    if not reasons:
+        return
     raise TestBedError("configure", "options that did not stick:\n" + "\n".join(reasons))
 
 
