@@ -8,10 +8,43 @@ from gso.kernel.conformance.types import run as types
 import gso
 import reference
 from gso import GsoError, GsoType
-from vectorset import NEWER_STREAMS, NEWER_TYPES, NEWER_VNET, PORTS, each, frame, outputs, read
+from vectorset import (
+    NEWER_GENERATED,
+    NEWER_STREAMS,
+    NEWER_TYPES,
+    NEWER_VNET,
+    PORTS,
+    each,
+    frame,
+    outputs,
+    read,
+)
 
-TYPED, VNET = read(NEWER_TYPES), read(NEWER_VNET)
+TYPED, VNET, GENERATED = read(NEWER_TYPES), read(NEWER_VNET), read(NEWER_GENERATED)
 FIXED = GsoType.TCP_FIXEDID_OUTER, GsoType.TCP_FIXEDID_INNER
+
+
+# What a TAP device made of its virtio header is not in the frame.
+FRAMES = [record for record in GENERATED if record["config"] != "tap-device"]
+
+
+@each(FRAMES)
+@pytest.mark.parametrize("segment", [gso.segment, reference.segment], ids=["gso", "reference"])
+def test_random_packets(record, segment):
+    given = record["input"]
+    options = {"gso_type": GsoType(given["gso_type"]), "tunnel_ports": PORTS, "kernel": "7.3"}
+    if record["dropped"]:
+        with pytest.raises(GsoError):
+            segment(frame(record), given["gso_size"], **options)
+        return
+    made = [bytes(one) for one in segment(frame(record), given["gso_size"], **options)]
+    assert types.same(outputs(record), made)
+
+
+def test_random_packets_are_of_all_kinds():
+    assert (len(GENERATED), len(FRAMES)) == (427, 418)
+    assert sum(record["dropped"] for record in GENERATED) == 8
+    assert len({record["tunnel"] for record in GENERATED}) > 30
 
 
 @each(TYPED)
@@ -51,7 +84,10 @@ def source(record):
     return "tap" if record["injected"]["device"] == "tap-device" else "packet"
 
 
-@each(VNET, lambda record: f"{record['kernel']} {source(record)}")
+INJECTED = [{**r, "kernel": "7.3"} for r in GENERATED if r["input_source"] == "injected"]
+
+
+@each([*VNET, *INJECTED], lambda record: f"{record['kernel']} {source(record)}")
 @pytest.mark.parametrize(
     "segment_vnet", [gso.segment_vnet, reference.segment_vnet], ids=["gso", "reference"]
 )
