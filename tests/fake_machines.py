@@ -23,6 +23,9 @@ from gso.kernel.runs import doctor, verify
 from gso.kernel.scenarios import DEFAULT_FAULT, SCENARIOS
 from gso.kernel.trees.targets import ImageTarget, distinct
 
+import fake_guests
+
+CONFORMANCE = {"tunnels", "gro", "types"}
 KINDS = ("ingress", "mirror", "wire")
 SAME = ("verdict", "exit_status", "patches", "steps", "acceleration", "error")
 SAME_OF_A_KERNEL = (
@@ -51,6 +54,13 @@ class Machines:
         for given in job.inputs:
             (job.folder / f"{given.name}.seen").write_bytes(given.read_bytes())
         (job.folder / "console.log").write_text("Linux version 6.12\n")
+        if "hunt" in job.plan:
+            fake_guests.hunt(job.plan["hunt"], job.folder)
+            return Result("done", 1.0)
+        if CONFORMANCE & job.plan.keys():
+            (given,) = job.inputs
+            guest = fake_guests.answers(job.plan, given.read_bytes(), job.folder)
+            return Result("done", 1.0, guest)
         with (job.folder / "progress.jsonl").open("w") as log:
             for scenario in job.plan.get("scenarios", ()):
                 for traffic in scenario["traffic"]:

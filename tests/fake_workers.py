@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from pathlib import Path
+from types import SimpleNamespace
 
 import distributed
 from gso.kernel.edition import edition
@@ -33,6 +34,7 @@ def own_place(folder: str, deadly: str = "", *, fake: bool = True) -> None:
         return pretended.run(job)
 
     jobs.run = run
+    worker.platform = SimpleNamespace(node=lambda: f"worker-{os.getpid()}")
     worker.describe = lambda: {
         **{"host": "made-up", "edition": edition(), "kvm": False, "cores": 2},
         **{"memory_bytes": 1 << 30, "machines": 2, "missing": []},

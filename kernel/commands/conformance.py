@@ -151,7 +151,7 @@ def table(report: Report) -> str:
         counts = ", ".join(f"{name} {count}" for name, count in report.types.items())
         lines.append(f"segmented alike, by gso_type: {counts}")
     for one in report.differences[:_SHOWN]:
-        lines.append(f"{one['name']}: {one['way']} differs {_told(one)}".rstrip())
+        lines.append(f"{one['name']}: {one['way']} differs {_told(one)}".rstrip() + _at(one))
     if len(report.differences) > _SHOWN:
         lines.append(f"and {len(report.differences) - _SHOWN} more")
     lines.append(f"{report.kernel}, seed {report.seed}")
@@ -167,11 +167,16 @@ def gro_table(report: gro.Report) -> str:
     lines.append(f"{'all':10}" + "".join(f"{report.total(column):>12}" for column in columns))
     lines += [f"kept apart: {count}, {why}" for why, count in report.apart.items()]
     lines += [f"not on this kernel: ip {line}: {why}" for line, why in report.refused.items()]
-    lines += [f"{one['name']}: {one['why']}" for one in report.differences[:_SHOWN]]
+    lines += [f"{one['name']}: {one['why']}{_at(one)}" for one in report.differences[:_SHOWN]]
     if len(report.differences) > _SHOWN:
         lines.append(f"and {len(report.differences) - _SHOWN} more")
     lines.append(f"{report.kernel}, seed {report.seed}")
     return "\n".join(lines)
+
+
+def _at(one: dict[str, object]) -> str:
+    """Return the worker whose kernel differs, if it was one's."""
+    return f", at {one['host']}" if "host" in one else ""
 
 
 def _told(one: dict[str, object]) -> str:

@@ -16,7 +16,7 @@ from gso.kernel.report import load, parts, plots, zoo
 from gso.kernel.report.merge import merge
 from gso.kernel.report.write import PAGE, write
 
-from gso.printable import printable, printable_lines
+from gso.printable import printable
 
 
 def add(command: argparse.ArgumentParser) -> None:
@@ -103,5 +103,5 @@ def _merge_zoo(found: list[Path], *, json_wanted: bool) -> int:
 
 def _merge_hunt(found: list[Path], *, json_wanted: bool) -> int:
     merged = hunted.merge(found, [parts.read(folder / hunts.RESULTS) for folder in found])
-    print(json.dumps(merged, indent=1) if json_wanted else printable_lines(hunted.text(merged)))
+    print(json.dumps(merged, indent=1) if json_wanted else hunted.text(merged))
     return int(merged["exit_status"])

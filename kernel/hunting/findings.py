@@ -129,11 +129,12 @@ def summary(found: Hunt) -> dict[str, Any]:
         "kinds": {kind: dict(counts) for kind, counts in sorted(found.by_kind.items())},
         "unjudged": dict(found.unjudged),
         "lost": found.lost,
+        "hosts": dict(found.hosts),
         "findings": [
             {
                 "name": name(finding),
                 **{key: finding[key] for key in ("number", "text", "first", "seen", "why")},
-                **{key: finding[key] for key in ("stack", "complaints", "measured")},
+                **{key: finding[key] for key in ("stack", "complaints", "measured", "host")},
             }
             for finding in found.findings
         ],

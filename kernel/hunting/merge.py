@@ -12,8 +12,10 @@ from gso.kernel.guest.stacks import Stack, explains
 from gso.kernel.guest_files import understood
 from gso.kernel.hunting.findings import NAME, RESULTS
 
+from gso.printable import printable_lines
+
 _SUMS = ("stacks", "legal", "judged")
-_LOST = ("number", "text", "why")
+_LOST = ("number", "text", "why", "host")
 
 
 def merge(folders: Sequence[Path], results: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -56,7 +58,9 @@ def _merged(folders: Sequence[Path], results: Sequence[dict[str, Any]]) -> dict[
         seen[index] = folder
     missing = [n for n in range(1, first["shard"][1] + 1) if n not in seen]
     found = _findings(results)
-    lost = [{key: lost[key] for key in _LOST} for one in results for lost in one["lost"]]
+    # Earlier editions named no hosts.
+    every = [{"host": "", **lost} for one in results for lost in one["lost"]]
+    lost = [{key: one[key] for key in _LOST} for one in every]
     sums = {key: sum(one[key] for one in results) for key in _SUMS}
     nothing = missing or not sums["judged"]
     return {
@@ -72,6 +76,7 @@ def _merged(folders: Sequence[Path], results: Sequence[dict[str, Any]]) -> dict[
             for kind in sorted({kind for one in results for kind in one["kinds"]})
         },
         "unjudged": _counts(one["unjudged"] for one in results),
+        "hosts": _counts(one.get("hosts", {}) for one in results),
         "lost": sorted(lost, key=lambda one: int(one["number"])),
         "findings": found,
     }
@@ -107,8 +112,10 @@ def text(merged: dict[str, Any]) -> str:
     lines = [f"kernel {merged['kernel']}, seed {merged['seed']}"]
     for finding in merged["findings"]:
         lines.append(f"FINDING {finding['text']}")
-        lines.append(f"        {finding['why']} (seen {finding['seen']} times)")
+        where = f", first on {finding['host']}" if finding.get("host") else ""
+        lines.append(f"        {finding['why']} (seen {finding['seen']} times{where})")
     lines += [f"LOST    {lost['text']}: {lost['why']}" for lost in merged["lost"]]
     lines += [f"part {index} is not there" for index in merged["missing"]]
+    lines += [f"machines of {host}: {count}" for host, count in sorted(merged["hosts"].items())]
     counts = ", ".join(f"{merged[key]} {key}" for key in _SUMS)
-    return "\n".join([*lines, f"{counts}, {len(merged['findings'])} findings"])
+    return printable_lines("\n".join([*lines, f"{counts}, {len(merged['findings'])} findings"]))

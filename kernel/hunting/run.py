@@ -62,7 +62,8 @@ class Options:
 class Hunt:
     """The result of a hunt. ``outcomes``: how many stacks ended how; ``by_kind``: that, by rule.
 
-    ``unjudged``: why stacks were not judged, and how many.
+    ``unjudged``: why stacks were not judged, and how many. ``hosts``: how many machines each of
+    them booted.
     """
 
     options: Options
@@ -71,6 +72,7 @@ class Hunt:
     findings: list[dict[str, Any]] = field(default_factory=list)
     unjudged: Counter[str] = field(default_factory=Counter)
     lost: list[dict[str, Any]] = field(default_factory=list)
+    hosts: Counter[str] = field(default_factory=Counter)
     kernel: str = ""
     seconds: float = 0.0
 
@@ -186,16 +188,16 @@ def hunt_in(
             evidence = folder / f"boot-{boot}"
             timeout = seconds + _GRACE_SECONDS
             job = Job(kernel, {"hunt": plan}, evidence, timeout, Path(name, f"stop-{boot}"))
-            lost = _lost(jobs.done(job, machines))
+            result = jobs.done(job, machines)
             asked = iter(left) if left else count(first, step)
-            done = _gather(found, draws, asked, evidence, lost)
+            done = _gather(found, draws, asked, evidence, result)
             first = max(done, default=first - step) + step
             left = [number for number in left if number not in done]
             progress.note(found.state)
             idle = 0 if done else idle + 1
             if idle == _MOST_LOST:
                 raise TestBedError("vm", f"{idle} machines measured nothing", evidence / CONSOLE)
-            if lost is None:
+            if result.status == "done":
                 break
     found.seconds = round(time.monotonic() - begun, 1)
     return found
@@ -209,12 +211,14 @@ def _lost(result: Result) -> str | None:
 
 
 def _gather(
-    found: Hunt, draws: Draws, asked: Iterator[int], folder: Path, lost: str | None
+    found: Hunt, draws: Draws, asked: Iterator[int], folder: Path, result: Result
 ) -> list[int]:
     """Add what a boot tells; return the numbers of the stacks that are done with.
 
     ``asked``: the numbers of the stacks in their order; a guest tells of no others.
     """
+    lost, host = _lost(result), result.place
+    found.hosts[host] += 1
     done: list[int] = []
     begun: dict[str, Any] | None = None
     tried = ""  # what a finding was being made smaller to
@@ -228,13 +232,14 @@ def _gather(
                 tried = str(event["text"])
             elif event["stage"] == "done" and begun:
                 _count(found, draws, begun, event)
-                _add(found, draws.rules, folder, begun, event)
+                _add(found, draws.rules, folder, {**event, "first": begun["text"], "host": host})
                 done.append(event["number"])
                 begun = None
     if lost is not None and begun:
         # The stack that the machine died of costs itself alone.
         why = "; ".join([lost, *_last_words(folder / CONSOLE)])
-        found.lost.append({"number": begun["number"], "text": tried or begun["text"], "why": why})
+        said = {"text": tried or begun["text"], "why": why, "host": host}
+        found.lost.append({"number": begun["number"], **said})
         found.outcomes["machine lost"] += 1
         done.append(begun["number"])
     return done
@@ -261,9 +266,7 @@ def _count(found: Hunt, draws: Draws, begun: dict[str, Any], event: dict[str, An
         found.unjudged[event["why"]] += 1
 
 
-def _add(
-    found: Hunt, chosen: Rules, folder: Path, begun: dict[str, Any], event: dict[str, Any]
-) -> None:
+def _add(found: Hunt, chosen: Rules, folder: Path, event: dict[str, Any]) -> None:
     """Add a finding, or count one that is known."""
     for finding in found.findings:
         finding["seen"] += finding["text"] == event.get("same_as")
@@ -277,7 +280,7 @@ def _add(
             {
                 **{key: told[key] for key in ("stack", "complaints", "measured")},
                 **{"number": int(event["number"]), "why": event["why"], "text": str(stack)},
-                **{"first": begun["text"], "seen": 1},
+                **{"first": event["first"], "seen": 1, "host": event["host"]},
             }
         )
 

@@ -7,6 +7,7 @@ that boots elsewhere (:mod:`gso.kernel.fleet`) carries both there and back.
 
 from __future__ import annotations
 
+import platform
 import time
 from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -63,6 +64,11 @@ class Result:
     host: str = ""
     equipment: str = ""
     reused: str = ""
+
+    @property
+    def place(self) -> str:
+        """The name of the host where it was done, this one or another."""
+        return self.host or platform.node()
 
     def error(self) -> TestBedError:
         """Return what went wrong as an error."""

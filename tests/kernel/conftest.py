@@ -4,6 +4,7 @@ import functools
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from gso.kernel.runs import doctor
@@ -19,6 +20,32 @@ def gso_kernel(request: pytest.FixtureRequest, tmp_path: Path) -> Command:
     """Run a ``gso-kernel`` command; in this process, unless the test boots machines."""
     boots = request.node.get_closest_marker("vm")
     return functools.partial(testbed.gso_kernel if boots else testbed.gso_kernel_here, tmp_path)
+
+
+@pytest.fixture
+def cluster(
+    tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., str]]:
+    """Make a cluster of worker processes with folders of their own; return its address."""
+    distributed = pytest.importorskip("distributed")
+    place = pytest.importorskip("fake_workers").Place
+    ends: list[Any] = []
+    if not request.node.get_closest_marker("vm"):
+        monkeypatch.setenv("PYGSO_CACHE", str(tmp_path / "cache"))
+
+    def make(deadly: str = "", *, fake: bool = True, workers: int = 2) -> str:
+        (tmp_path / "workers").mkdir()
+        local = distributed.LocalCluster(
+            n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None
+        )
+        client = distributed.Client(local, set_as_default=False)
+        ends.extend((client, local))
+        client.register_plugin(place(str(tmp_path / "workers"), deadly, fake=fake))
+        return local.scheduler_address.replace("tcp://", "dask://")
+
+    yield make
+    for one in ends:
+        one.close()
 
 
 @pytest.fixture(scope="session")

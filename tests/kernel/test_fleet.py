@@ -19,35 +19,12 @@ from gso.kernel.machine.jobs import Job
 from fake_machines import alike, results
 from fake_machines import fake_machines as made_up
 
-distributed = pytest.importorskip("distributed")
-Place = pytest.importorskip("fake_workers").Place
+pytest.importorskip("distributed")
 
 pytestmark = [
     pytest.mark.filterwarnings("default"),  # Dask's own
     pytest.mark.xdist_group("cluster"),
 ]
-
-
-@pytest.fixture
-def cluster(tmp_path, request, monkeypatch):
-    """Make a cluster of two worker processes; return its address."""
-    ends = []
-    if not request.node.get_closest_marker("vm"):
-        monkeypatch.setenv("PYGSO_CACHE", str(tmp_path / "cache"))
-
-    def make(deadly: str = "", *, fake: bool = True, workers: int = 2) -> str:
-        (tmp_path / "workers").mkdir()
-        local = distributed.LocalCluster(
-            n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None
-        )
-        client = distributed.Client(local, set_as_default=False)
-        ends.extend((client, local))
-        client.register_plugin(Place(str(tmp_path / "workers"), deadly, fake=fake))
-        return local.scheduler_address.replace("tcp://", "dask://")
-
-    yield make
-    for one in ends:
-        one.close()
 
 
 def verified(tmp_path, name: str, *words: str) -> dict:
@@ -268,7 +245,9 @@ def test_conformance_at_workers_says_what_it_says_here(cluster, tmp_path, gso_ke
     )
     assert (here.status, here.out) == (there.status, there.out)
     assert here.status == 0
-    assert (tmp_path / "here").read_text() == (tmp_path / "there").read_text()
+    both = [json.loads((tmp_path / name).read_text()) for name in ("here", "there")]
+    assert all(sum(found.pop("hosts").values()) for found in both)
+    assert both[0] == both[1]
     assert list((tmp_path / "workers").glob("*/cache/parcels/*/vmlinuz-*"))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import platform
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
@@ -21,14 +22,12 @@ from gso.kernel.guest.stacks import (
 from gso.kernel.guest_files import GuestFileError
 from gso.kernel.hunting import rules, run
 from gso.kernel.hunting.findings import SCHEMA
-from gso.kernel.machine import messages, vm
+from gso.kernel.machine import vm
+from gso.kernel.machine.jobs import Result
 from gso.kernel.machine.vm import VmLostError
 
-from hunts import (
-    RULES,
-    SMALLEST,
-    Kernel,
-)
+import fake_guests
+from hunts import RULES, SMALLEST
 
 
 @pytest.fixture
@@ -41,21 +40,7 @@ def machines(monkeypatch, tmp_path):
         wanted = plan["hunt"]
         plans.append(wanted)
         folder.mkdir(parents=True)
-        kernel = Kernel("ipvs-gue", folder, known=wanted["known"])
-        draws = Draws(wanted["rules"], wanted["seed"])
-        with (folder / "progress.jsonl").open("w") as log:
-            for number in wanted["stacks"] or range(wanted["first"], 40, wanted["step"]):
-                stack = draws[number]
-                event = {"stage": "stack", "number": number, "text": str(stack)}
-                log.write(json.dumps(event) + "\n")
-                if number in deadly:
-                    (folder / "console.log").write_text("BUG: it died\n")
-                    log.close()
-                    raise VmLostError("the VM ended without results", folder)
-                event = {"stage": "done", "number": number, **kernel.judged(stack, number)}
-                line = json.dumps(event)
-                messages.read(line.encode())
-                log.write(line + "\n")
+        fake_guests.hunt(wanted, folder, deadly)
 
     monkeypatch.setattr(vm, "boot", boot)
     monkeypatch.setattr(run, "make", lambda *_: Bootable(tmp_path / "vmlinuz-6.12.117"))
@@ -91,6 +76,8 @@ def test_a_machine_that_dies_costs_one_stack(machines, tmp_path, capsys):
     assert result["stacks"] == 40
     assert [lost["number"] for lost in result["lost"]] == [4, 11]
     assert all(lost["why"].endswith("without results; BUG: it died") for lost in result["lost"])
+    assert {lost["host"] for lost in result["lost"]} == {platform.node()}
+    assert result["hosts"] == {platform.node(): 3}
     assert [plan["first"] for plan in machines.plans] == [0, 5, 12]
     assert result["exit_status"] == 1
 
@@ -245,6 +232,7 @@ def test_merged_parts_of_a_hunt_equal_the_whole_one(machines, tmp_path, capsys):
     jsonschema.validate(merged, json.loads(SCHEMA.read_text()))
     for key in ("stacks", "legal", "judged", "unjudged", "lost", "kernel", "seed", "exit_status"):
         assert merged[key] == whole[key]
+    assert merged["hosts"] == {platform.node(): 3}
     for key in ("outcomes", "kinds"):
         assert {k: v for k, v in merged[key].items() if v} == whole[key]
     seen = [finding["seen"] for part in parts for finding in part["findings"]]
@@ -274,7 +262,7 @@ def test_a_stack_that_was_not_asked_for_is_no_answer(tmp_path):
     (tmp_path / "progress.jsonl").write_text(json.dumps(event) + "\n")
     found = run.Hunt(run.Options())
     with pytest.raises(GuestFileError, match="was not asked for"):
-        run._gather(found, Draws(RULES, 1), iter([0]), tmp_path, None)
+        run._gather(found, Draws(RULES, 1), iter([0]), tmp_path, Result("done", 1.0))
 
 
 @pytest.mark.parametrize(

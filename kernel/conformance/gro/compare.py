@@ -42,7 +42,8 @@ class Made(NamedTuple):
 class Judged:
     """A stream with both answers, and the verdict.
 
-    ``why``: where they differ. ``merged``: frames that the kernel appended to others.
+    ``why``: where they differ. ``merged``: frames that the kernel appended to others. ``host``: the
+    worker whose kernel it was, if it was one's.
     """
 
     stream: Stream
@@ -51,6 +52,7 @@ class Judged:
     verdict: str
     why: str = ""
     merged: int = 0
+    host: str = ""
 
 
 def coalesce(stream: Stream, kernel: KernelVersion = REFERENCE) -> gso.Coalesced:

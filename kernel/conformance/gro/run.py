@@ -8,6 +8,7 @@ import lzma
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -25,7 +26,7 @@ from gso.kernel.conformance.gro.compare import (
     stays_below,
 )
 from gso.kernel.conformance.gro.streams import Stream
-from gso.kernel.conformance.tunnels.run import Options, boot_in, boots, pieces
+from gso.kernel.conformance.tunnels.run import Options, boot_in, boots, hosts, pieces
 from gso.kernel.errors import UsageError
 from gso.kernel.guest.records import CHECKSUM_PARTIAL, LENGTH, MERGED, STREAM, with_length
 from gso.kernel.machine.share import GIVEN
@@ -46,6 +47,7 @@ class Report:
     """The result of a run.
 
     ``apart``: streams kept apart, by the reason. ``refused``: commands of the set-up that failed.
+    ``booted``: the host of each boot.
     """
 
     def __init__(self, kernel: str, seed: int, *, release: str) -> None:
@@ -55,6 +57,7 @@ class Report:
         self.samples: list[dict[str, Any]] = []
         self.refused: dict[str, str] = {}
         self.apart: Counter[str] = Counter()
+        self.booted: list[str] = []
         self._kept: set[tuple[str, str]] = set()
 
     def add(self, one: Judged, number: int) -> None:
@@ -89,6 +92,7 @@ class Report:
             "tallies": [{"family": name, **tally} for name, tally in self.tallies.items()],
             "kept_apart": dict(self.apart),
             "refused": self.refused,
+            "hosts": hosts(self.booted),
             "differences": self.differences,
         }
 
@@ -157,13 +161,14 @@ def _boot(
                 "streams": str(GIVEN / "streams.bin"),
             }
         }
-        guest = boot_in(options, folder, bootable, plan, folder / "streams.bin")
-        report.refused |= guest["refused"]
+        done = boot_in(options, folder, bootable, plan, folder / "streams.bin")
+        report.booted.append(done.place)
+        report.refused |= done.guest["refused"]
         source = io.BytesIO(guest_files.read(folder / "vm" / "outcome.bin"))
         for stream in sent:
             with guest_files.understood("outcome.bin"):
                 made = _read(source)
-            yield judge(stream, made, nearest(report.release))
+            yield replace(judge(stream, made, nearest(report.release)), host=done.host)
 
 
 def _write(path: Path, sent: Sequence[Stream]) -> None:
@@ -199,6 +204,8 @@ def record(one: Judged, name: str) -> dict[str, Any]:
     }
     if one.why:
         found |= {"why": one.why, "ours": [_packet(packet) for packet in one.ours]}
+    if one.host and one.verdict == DIFFERENT:
+        found["host"] = one.host
     return found
 
 

@@ -34,7 +34,10 @@ EQUAL, REFUSED, DIFFERENT, NOT_SENT = "equal", "refused", "different", "not sent
 
 @dataclass(frozen=True)
 class Judged:
-    """One packet: the verdict, and our answer where it differs."""
+    """One packet: the verdict, and our answer where it differs.
+
+    ``host``: the worker whose kernel it was, if it was one's.
+    """
 
     device: Device
     outcome: Outcome
@@ -43,6 +46,7 @@ class Judged:
     way: str = ""
     ours: tuple[bytes, ...] = ()
     why: str = ""
+    host: str = ""
 
 
 @dataclass

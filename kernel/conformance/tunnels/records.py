@@ -76,6 +76,7 @@ def of(one: Judged, number: str) -> dict[str, Any]:
             "way": one.way,
             "refused_for": one.why,
             "ours": [segment.hex() for segment in one.ours],
+            **({"host": one.host} if one.host else {}),
         }
     return record
 

@@ -6,7 +6,7 @@ import tempfile
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from random import Random
@@ -19,7 +19,7 @@ from gso.kernel.conformance.tunnels.devices import DIRECT, STRAIGHT, TAP, Device
 from gso.kernel.conformance.tunnels.packets import Packet
 from gso.kernel.errors import UsageError
 from gso.kernel.machine import jobs
-from gso.kernel.machine.jobs import Job
+from gso.kernel.machine.jobs import Job, Result
 from gso.kernel.machine.share import GIVEN
 from gso.kernel.progress import Progress
 from gso.kernel.trees import debian
@@ -57,7 +57,7 @@ class Report:
     """The result of a run.
 
     ``refused``: devices that this kernel would not make, and why. ``types``: with ``--types``, how
-    many packets with each bit of gso_type it segmented as we do.
+    many packets with each bit of gso_type it segmented as we do. ``booted``: the host of each boot.
     """
 
     kernel: str
@@ -68,6 +68,7 @@ class Report:
     refused: dict[str, str] = field(default_factory=dict)
     types: Counter[str] = field(default_factory=Counter)
     release: str = ""
+    booted: list[str] = field(default_factory=list)
 
     def count(self, family: str, verdict: str, segments: int) -> None:
         """Count a packet that became so many segments."""
@@ -95,6 +96,7 @@ class Report:
             "tallies": [tally.summary() for tally in self.tallies.values()],
             "refused_devices": self.refused,
             "types": dict(self.types),
+            "hosts": hosts(self.booted),
             "differences": self.differences,
         }
 
@@ -138,11 +140,13 @@ def _boot(
         given = folder / "packets.bin"
         outcomes.write_packets(given, sent)
         used = {number for number, _ in sent}
-        guest = boot_in(options, folder, bootable, _plan(known, used), given)
+        done = boot_in(options, folder, bootable, _plan(known, used), given)
+        report.booted.append(done.place)
         kinds = {device.name: device.kind for device in known}
-        report.refused |= {kinds[name]: why for name, why in guest["refused"].items()}
+        report.refused |= {kinds[name]: why for name, why in done.guest["refused"].items()}
         for outcome in outcomes.read(folder / "vm", sent):
-            yield judge(known[outcome.device], outcome, nearest(report.release))
+            one = judge(known[outcome.device], outcome, nearest(report.release))
+            yield replace(one, host=done.host)
 
 
 def pieces(source: Iterator[_T], size: int) -> Iterator[list[_T]]:
@@ -184,14 +188,19 @@ def _all(boot: Callable[[list[_T]], Iterator[_J]], lot: list[_T]) -> list[_J]:
 
 def boot_in(
     options: Options, folder: Path, bootable: Bootable, plan: dict[str, Any], given: Path
-) -> dict[str, Any]:
-    """Boot with a plan and a file, in a folder that goes afterwards; return the guest's results."""
+) -> Result:
+    """Boot with a plan and a file, in a folder that goes afterwards; return what came of it."""
     place, stop = folder / "vm", folder / "stop"
     job = Job(bootable, plan, place, options.timeout, stop, inputs=(given,))
     result = jobs.done(job, options.machines)
     if result.status != "done":
         raise result.error()
-    return result.guest
+    return result
+
+
+def hosts(booted: Sequence[str]) -> dict[str, int]:
+    """Return how many machines each host booted, by its name."""
+    return dict(sorted(Counter(booted).items()))
 
 
 def _made(options: Options, known: list[Device]) -> Iterator[tuple[int, Packet]]:

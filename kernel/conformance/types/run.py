@@ -9,7 +9,7 @@ import lzma
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 from typing import Any, Literal
@@ -68,12 +68,16 @@ class Segment:
 
 @dataclass(frozen=True)
 class Outcome:
-    """``unfit``: errno where the module could not make the packet; ``error``: the kernel's."""
+    """``unfit``: errno where the module could not make the packet; ``error``: the kernel's.
+
+    ``host``: the worker whose kernel it was, if it was one's.
+    """
 
     request: Request
     segments: tuple[Segment, ...]
     error: int = 0
     unfit: int = 0
+    host: str = ""
 
 
 @dataclass(frozen=True)
@@ -226,7 +230,7 @@ def compare(options: Options, progress: Progress) -> Report:
         options,
         progress,
         pieces(source, _PER_BOOT),
-        lambda sent: _boot(options, bootable, sent),
+        lambda sent: _boot(options, bootable, sent, report),
     ):
         for outcome in outcomes:
             _add(report, judge(outcome, nearest(kernel.release)), number, kept)
@@ -270,20 +274,23 @@ def _random(options: Options, kinds: Sequence[str], version: tuple[int, ...]) ->
         )
 
 
-def _boot(options: Options, bootable: Bootable, sent: Sequence[Request]) -> Iterator[Outcome]:
+def _boot(
+    options: Options, bootable: Bootable, sent: Sequence[Request], report: Report
+) -> Iterator[Outcome]:
     with tempfile.TemporaryDirectory(prefix="gso-conformance-") as name:
         folder = Path(name)
         with (folder / "requests.bin").open("wb") as sink:
             for request in sent:
                 sink.write(with_length(request.pack()))
         plan = {"types": {"requests": str(GIVEN / "requests.bin")}}
-        boot_in(options, folder, bootable, plan, folder / "requests.bin")
+        done = boot_in(options, folder, bootable, plan, folder / "requests.bin")
+        report.booted.append(done.place)
         source = io.BytesIO(guest_files.read(folder / "vm" / "outcome.bin"))
         for request in sent:
             with guest_files.understood("outcome.bin"):
                 unfit, length = ANSWERED.unpack(source.read(ANSWERED.size))
                 found = read_answer(request, guest_files.exactly(source, length), unfit)
-            yield found
+            yield replace(found, host=done.host)
 
 
 def read_answer(request: Request, answer: bytes, unfit: int = 0) -> Outcome:
@@ -377,6 +384,7 @@ def record(one: Judged, number: str) -> dict[str, Any]:
             "way": one.way,
             "refused_for": one.why,
             "ours": [segment.hex() for segment in one.ours],
+            **({"host": one.outcome.host} if one.outcome.host else {}),
         }
     return found
 
