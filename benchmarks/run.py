@@ -23,6 +23,8 @@ HERE = Path(__file__).parent
 PATIENCE = 3600
 """Seconds after which a suite hangs; a peer may."""
 MODULES = "fou ipip veth tun"
+WITHIN = Path("/dev/shm/results.json")
+"""Where a machine writes results: what it says on its output is all that leaves it."""
 SCENARIO = "gue-outer4-inner4-nocsum"
 """Of the topology that a machine sets up; the suites use none of it."""
 SUITES = (
@@ -72,24 +74,26 @@ def in_machine(suite: str, target: Path, options: list[str], kernel: str) -> boo
 
     What must be compiled is compiled before, here: run the suite here first.
     """
-    within = Path("/dev/shm/results.json")
     script = (
         f"for module in {MODULES}; do modprobe $module; done; cd {shlex.quote(str(HERE.parent))}; "
-        f"{shlex.join(tests(suite, within, options))} >&2 && tr -d '\\n' <{within}"
+        f"{shlex.join(tests(suite, WITHIN, options))} >&2 && tr -d '\\n' <{WITHIN}"
     )
+    # The virtual environment may be elsewhere, and the Python that it was made with is.
+    folders = (str(HERE.parent), sys.prefix, sys.base_prefix)
     done = subprocess.run(
         [
             sys.executable, "-m", "gso.kernel", "shell", "--kernel", kernel, "--only", SCENARIO,
-            "--show", str(HERE.parent), "--show", sys.base_prefix,
+            *(word for folder in folders for word in ("--show", folder)),
             "--command", script, "--timeout", str(PATIENCE - 60),
         ],
         stdout=subprocess.PIPE, text=True, check=False, timeout=PATIENCE,
     )  # fmt: skip
-    results = [line for line in done.stdout.splitlines() if line.startswith("{")]
-    if done.returncode or len(results) != 1:
+    # What pytest says comes before it.
+    results = done.stdout.rpartition("\n")[2]
+    if done.returncode or not results.startswith("{"):
         print(done.stdout, file=sys.stderr)
         return False
-    target.write_text(results[0])
+    target.write_text(results)
     return True
 
 

@@ -58,7 +58,9 @@ class Machine:
     def programs(self) -> list[Path]:
         """The folders of this host's programs that the guest sees, and those shown to it."""
         folders = sandbox.program_folders()
-        folders += [folder for folder in self.shown if not _is_in(folder, folders)]
+        for folder in self.shown:
+            if not _is_in(folder, folders):
+                folders.append(folder)
         python = Path(guest_python())
         if not _is_in(python, folders):
             folders.append(Path(sys.base_prefix))
