@@ -1,6 +1,6 @@
 -- Dissect GUE (with remote checksum offload), FOU, and VXLAN on Linux's own port, in Wireshark and
 -- tshark 3.6 and later. Ports are preferences: Edit, Preferences, Protocols, GUE / FOU / VXLAN_LINUX,
--- or tshark -o gue.ports:6080,5501. Where the program has a dissector of its own for GUE or FOU, that
+-- or tshark -o gue.ports:6080,5501. Where the program has a protocol of its own for GUE or FOU, that
 -- of this file steps aside. A port that is named takes the place of what else the program has there.
 --
 -- GUE: draft-ietf-intarea-gue; the private flags are Linux's (include/net/gue.h).
@@ -11,11 +11,10 @@ local ip_proto = DissectorTable.get("ip.proto")
 local IPIP, IPV6 = 4, 41
 local PRIVATE, REMCSUM = 0x0001, 0x80000000
 
-local function has_dissector(name)
-    for _, known in ipairs(Dissector.list()) do
-        if known == name then return true end
-    end
-    return false
+-- nil where the program has a protocol of this name, which it need not list as a dissector.
+local function new_proto(name, description)
+    local made, proto = pcall(Proto, name, description)
+    return made and proto or nil
 end
 
 -- "6080,6090-6092,5557=47" as a table: port to protocol number, or 0 where there is none.
@@ -56,8 +55,8 @@ local function inner_ip(tvb, pinfo, tree)
     inner(version == 6 and IPV6 or version == 4 and IPIP or 255, tvb, pinfo, tree)
 end
 
-if not has_dissector("gue") then
-    local gue = Proto("gue", "Generic UDP Encapsulation")
+local gue = new_proto("gue", "Generic UDP Encapsulation")
+if gue then
     gue.prefs.ports = Pref.string("UDP ports", "6080", "Ports of GUE, such as 6080,5501-5503")
     local f = {
         version = ProtoField.uint8("gue.version", "Version", base.DEC, nil, 0xc0),
@@ -131,8 +130,8 @@ if not has_dissector("gue") then
     register()
 end
 
-if not has_dissector("fou") then
-    local fou = Proto("fou", "Foo over UDP")
+local fou = new_proto("fou", "Foo over UDP")
+if fou then
     fou.prefs.ports = Pref.string("UDP ports", "",
         "Ports of FOU, such as 5555,5557=47: with a number, that IP protocol is inside, "
         .. "without one, IPv4 or IPv6")

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import re
+import subprocess
+import sys
+
 import pytest
 from scapy.fields import ConditionalField
 from scapy.layers.inet import IP, TCP, UDP
@@ -212,6 +217,25 @@ def test_the_contribution_is_scapy_s_own_kind_of_module():
     assert "\n# scapy.contrib.status = loads" in source
     assert "gso" not in source
     assert any(isinstance(field, ConditionalField) for field in GUE.fields_desc)
+
+
+def test_the_contribution_has_tests_of_scapy_s_own_kind(tmp_path):
+    folder = vectorset.FOLDER.parents[1] / "contrib/scapy"
+    command = [sys.executable, "-m", "scapy.tools.UTscapy", "-N", "-f", "text"]
+    command += ["-P", "from gue import *", "-t", folder / "gue.uts"]
+    place = {"PYTHONPATH": str(folder), "HOME": str(tmp_path)}
+    done = subprocess.run(
+        command,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env={**os.environ, **place},
+        check=False,
+    )
+    said = done.stdout + done.stderr
+    assert done.returncode == 0, said
+    assert "FAILED=0" in said, said
+    assert re.search(r"PASSED=([1-9]\d*)", said), said
 
 
 def test_the_version():

@@ -85,6 +85,35 @@ def test_the_packets_of_a_kernel(tshark, plugin, tmp_path):
         assert f":{record['inner_l4']}" in stack.split(f":{tunnel}:")[1], (record["name"], stack)
 
 
+UNLISTED = 'local own = Proto("gue", "A GUE that has no dissector of this name")'
+OWN = f"""{UNLISTED}
+function own.dissector(tvb, pinfo, tree)
+    tree:add(own, tvb())
+    return tvb:len()
+end
+DissectorTable.get("udp.port"):add(6080, own)
+"""
+
+
+@pytest.mark.parametrize(("script", "stack"), [(OWN, "gue"), (UNLISTED, "data")])
+def test_it_steps_aside_where_the_program_has_its_own(tshark, plugin, tmp_path, script, stack):
+    """Another script stands for the program: what it has of GUE stays, and FOU is still ours."""
+    outer = Ether(dst="02:00:00:00:00:02") / IP(src="192.0.2.1", dst="192.0.2.2")
+    loads = {6080: bytes.fromhex("00040000") + bytes(INNER), 5555: bytes(INNER)}
+    frames = [bytes(outer / UDP(sport=50000, dport=p) / load) for p, load in loads.items()]
+    gso.write_capture(tmp_path / "a.pcap", frames)
+    own = tmp_path / "own.lua"
+    own.write_text(script)
+    # Scripts are read in the order in which they are named.
+    command = [tshark, "-X", f"lua_script:{own}", "-X", f"lua_script:{plugin}"]
+    command += ["-o", "fou.ports:5555", "-r", str(tmp_path / "a.pcap")]
+    command += ["-T", "fields", "-e", "frame.protocols"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "Lua" not in done.stderr, done.stderr
+    stacks = [line.partition("udp:")[2] for line in done.stdout.splitlines()]
+    assert stacks == [stack, "fou:ip:tcp"]
+
+
 def test_it_is_printed(capsys, plugin):
     assert main(["wireshark", "--print"]) == 0
     assert capsys.readouterr().out == plugin.read_text()
