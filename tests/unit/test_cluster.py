@@ -180,6 +180,14 @@ def test_what_is_no_cluster_is_told(where, said, capsys, monkeypatch):
     assert said in capsys.readouterr().err
 
 
+def test_a_cluster_may_be_named_by_its_scheduler_s_file(workers, tmp_path, capsys):
+    named = tmp_path / "scheduler.json"
+    named.write_text(json.dumps({"address": workers.scheduler_address}))
+    here = main(["diagnose", str(LOGS[0])]), capsys.readouterr()
+    there = main(["diagnose", str(LOGS[0]), "--executor", str(named)]), capsys.readouterr()
+    assert here == there
+
+
 def test_a_cluster_without_workers_is_told(capsys, monkeypatch):
     monkeypatch.setattr(cluster, "_WORKERS_SECONDS", 0.2)
     with distributed.LocalCluster(n_workers=0, dashboard_address=None) as made:

@@ -117,6 +117,20 @@ def test_what_is_not_run_is_right_as_far_as_it_is_read(block):
             understood(words)
 
 
+YAML = [block for paper in PAPERS for block in blocks(paper) if block.language == "yaml"]
+
+
+@pytest.mark.parametrize("block", YAML, ids=str)
+def test_commands_in_recipes_are_right_as_far_as_they_are_read(block):
+    # A number stands for what the forge or the shell puts in.
+    text = re.sub(r"\$\{\{.*?\}\}|\$\w+", "1", block.text)
+    commands = re.findall(r"\bgso(?:-kernel)? .*", text)
+    assert commands or "gso" not in text
+    for command in commands:
+        for words in simple_commands(command):
+            understood(words)
+
+
 def simple_commands(line: str) -> list[list[str]]:
     """Return the words of each command of a line."""
     lexer = shlex.shlex(line, posix=True, punctuation_chars="|&;")

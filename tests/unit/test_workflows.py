@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from papers import PAPERS, blocks
 from wheels import VERSIONS
 
 ROOT = Path(__file__).parents[2]
@@ -40,6 +41,15 @@ def actionlint() -> str:
 
 def test_actionlint_finds_nothing_wrong(actionlint):
     judged(actionlint)  # all workflows of the repository
+
+
+def test_actionlint_finds_nothing_wrong_with_the_recipes(actionlint, tmp_path):
+    recipes = [b for paper in PAPERS for b in blocks(paper) if re.search("^jobs:", b.text, re.M)]
+    assert recipes
+    for number, recipe in enumerate(recipes):
+        path = tmp_path / f"{number}.yml"
+        path.write_text(recipe.text)
+        judged(actionlint, path)
 
 
 WRONG = """\
