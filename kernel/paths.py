@@ -11,6 +11,10 @@ from pathlib import Path
 PACKAGE = Path(__file__).parent
 GUEST = PACKAGE / "guest"
 
+RESULTS, ZOO_RESULTS, HUNT_RESULTS, SEAL = "results.json", "zoo.json", "hunt.json", "seal.json"
+BELIEVED = frozenset((RESULTS, ZOO_RESULTS, HUNT_RESULTS, SEAL))
+"""Files that later commands look for in folders, and believe: no guest may leave one."""
+
 
 def cache_folder() -> Path:
     """Return the folder for downloads and builds: $PYGSO_CACHE, or pygso below $XDG_CACHE_HOME."""

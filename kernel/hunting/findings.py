@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from gso.kernel import guest_files
+from gso.kernel import guest_files, paths
 from gso.kernel.guest.complaints import complaints, words
 from gso.kernel.guest.records import FRAME, VIRTIO_NET_HDR
 from gso.kernel.guest.stacks import Rules, Stack
@@ -20,7 +20,7 @@ import gso
 from gso.printable import printable_lines
 
 SCHEMA = Path(__file__).with_name("hunt.schema.json")
-NAME, RESULTS = "gso.hunt/1", "hunt.json"
+NAME, RESULTS = "gso.hunt/1", paths.HUNT_RESULTS
 _PICTURES = {
     "layers.svg": "The layers of the packet on the far cable",
     "offsets.svg": "Where the header offsets of a super-packet pointed that was dropped",

@@ -23,7 +23,7 @@ from typing import Any
 from gso.kernel import guest_files
 from gso.kernel.bootable import Bootable
 from gso.kernel.guest_files import GuestFileError
-from gso.kernel.paths import GUEST
+from gso.kernel.paths import BELIEVED, GUEST
 
 GIVEN, LEFT = Path("/gso/given"), Path("/gso/left")
 """Where the guest sees them."""
@@ -88,7 +88,7 @@ def _take(source: Path, target: Path) -> None:
         if name.startswith(".virtfs_metadata") or name == _EVIDENCE:
             continue  # QEMU's own notes of modes and owners; what comes next
         # What is there already is ours, such as the console's log.
-        if not _NAME.fullmatch(name) or os.path.lexists(target / name):
+        if not _NAME.fullmatch(name) or name in BELIEVED or os.path.lexists(target / name):
             raise GuestFileError(f"the guest left a file of the name {name[:80]!r}")
         (target / name).write_bytes(guest_files.read(source / name))
 

@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from gso.kernel import guest_files
+from gso.kernel import guest_files, paths
 from gso.kernel.errors import UsageError
 
-RESULTS = "results.json"
+RESULTS = paths.RESULTS
 SCHEMA = Path(__file__).with_name("results.schema.json")
 SUPPORTED = 2
 
@@ -24,7 +24,7 @@ def load(folder: Path) -> dict[str, Any]:
         raise UsageError(f"cannot read {path}: there is no such file")
     try:
         # The folder itself may be a link, as to the latest run; what is in it may be anybody's.
-        results = json.loads(guest_files.read(folder.resolve() / RESULTS))
+        results = json.loads(guest_files.read(folder.resolve() / RESULTS, guest_files.LARGEST_JSON))
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error}") from None
     except (ValueError, RecursionError) as error:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gso.kernel import paths
 from gso.kernel.errors import TestBedError, UsageError
 from gso.kernel.guest_files import understood
 from gso.kernel.judging.parts import WHOLE, Part
@@ -18,7 +19,7 @@ from gso.kernel.report.write import PAGE
 from gso.printable import printable_lines
 
 SCHEMA = Path(__file__).with_name("zoo.schema.json")
-RESULTS = "zoo.json"
+RESULTS = paths.ZOO_RESULTS
 _NAME = "gso.zoo/1"
 _EXPECTED = (Verdict.FIXED, Verdict.UNAFFECTED, Verdict.UNRELATED)
 

@@ -29,13 +29,13 @@ from gso.kernel.guest_files import GuestFileError
 from gso.kernel.judging.wire_check import Explanation
 from gso.kernel.machine import channel, messages
 from gso.kernel.machine.jobs import Job, Result
+from gso.kernel.paths import SEAL
 from gso.kernel.report import parts
 from gso.kernel.scenarios import Scenario
 from gso.kernel.trees.kept import key
 
 import gso
 
-SEAL = "seal.json"
 _SCHEMA = "gso.boot/1"
 
 

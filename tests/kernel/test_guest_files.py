@@ -13,10 +13,14 @@ from gso.kernel.conformance.tunnels.packets import Packet
 from gso.kernel.errors import TestBedError
 from gso.kernel.guest.records import FRAME, VIRTIO_NET_HDR
 from gso.kernel.guest_files import GuestFileError
+from gso.kernel.hunting import findings
 from gso.kernel.judging import evidence
 from gso.kernel.machine import qemu, vm, vng
 from gso.kernel.machine.qemu import Machine
 from gso.kernel.machine.share import Share
+from gso.kernel.paths import BELIEVED
+from gso.kernel.report import load, zoo
+from gso.kernel.runs import reuse
 
 
 def fifo(path, _secret):
@@ -119,6 +123,23 @@ def test_damaged_outcomes_are_refused(shared, damage):
     (shared / "metadata.txt").write_text("tracing_mark_write: packet 7\n" + _RECEIVED)
     with pytest.raises(GuestFileError, match=r"metadata\.txt of the guest is damaged"):
         list(outcomes.read(shared, [(0, packet)]))
+
+
+@pytest.mark.parametrize("name", sorted(BELIEVED))
+@pytest.mark.parametrize("place", ["", "cells"])
+def test_no_guest_leaves_what_later_commands_believe(tmp_path, name, place):
+    """Its folder is one of those that ``report --merge`` and ``--reuse`` look through."""
+    share = Share(tmp_path / "home", tmp_path / "evidence")
+    (share.left / place).mkdir(parents=True)
+    (share.left / place / name).write_text("{}")
+    with pytest.raises(GuestFileError, match=f"a file of the name '{name}'"):
+        share.take()
+    assert not list((tmp_path / "evidence").rglob(name))
+
+
+def test_what_commands_look_for_in_folders_is_believed():
+    looked_for = {load.RESULTS, zoo.RESULTS, findings.RESULTS, reuse.SEAL}
+    assert looked_for == BELIEVED
 
 
 def test_a_plain_file_is_read(shared):

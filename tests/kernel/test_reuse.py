@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from gso.kernel import cli
 from gso.kernel.machine import tools
+from gso.kernel.paths import SEAL
 from gso.kernel.runs import reuse, verify
 from gso.kernel.scenarios import select
 
@@ -113,7 +114,7 @@ def test_repetitions_are_measured_each(run):
 
 
 def _seals(tmp_path) -> list[Path]:
-    found = sorted((tmp_path / "first").rglob(reuse.SEAL))
+    found = sorted((tmp_path / "first").rglob(SEAL))
     assert found
     return found
 
@@ -193,7 +194,7 @@ def test_what_another_program_or_host_measured_is_not_taken(run, monkeypatch, wh
 def test_a_machine_of_unknown_means_is_not_sealed(run, tmp_path, monkeypatch):
     monkeypatch.setattr("fake_machines.equipment", lambda: "")
     first(run)
-    assert not list((tmp_path / "first").rglob(reuse.SEAL))
+    assert not list((tmp_path / "first").rglob(SEAL))
 
 
 def test_the_equipment_is_that_of_the_programs(tmp_path, monkeypatch):
