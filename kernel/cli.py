@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import errno
 import os
 import signal
 import sys
@@ -11,7 +10,7 @@ from collections.abc import Collection, Sequence
 from importlib import import_module
 from types import FrameType
 
-from gso.kernel.errors import TestBedError, UsageError
+from gso.kernel.errors import FULL, TestBedError, UsageError
 from gso.kernel.guest_files import GuestFileError
 from gso.kernel.processes import SEARCH_PATH
 
@@ -73,7 +72,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _status(arguments: Sequence[str]) -> int:
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it
+            signal.signal(number, _interrupt)
     os.environ["PATH"] = SEARCH_PATH
     fill_closed()
     try:
@@ -113,7 +114,7 @@ def _said(error: Exception) -> str:
     """Return what an error is about; it is ours unless a guest or the host's disk caused it."""
     if isinstance(error, GuestFileError):
         return str(error)
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if isinstance(error, OSError) and error.errno in FULL:
         return words(error)
     return unforeseen(error)
 

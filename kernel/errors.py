@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import re
+from collections import deque
+from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
 
 from gso.kernel import guest_files
 
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""What the system says where there is no room: nobody has used a command wrongly then."""
 _TAIL_LINES = 25
 # The first line that a kernel logs of a crash (arch/x86/kernel/dumpstack.c, kernel/panic.c).
 _CRASH = re.compile(r"BUG: |Oops: |general protection fault|kernel BUG at|Kernel panic")
@@ -39,14 +45,18 @@ class TestBedError(Exception):
 def _tail(log: Path) -> str:
     """Return the end of a log, from the first sign of a crash where there is one."""
     try:
-        lines = guest_files.read_text(log).splitlines()
+        lines = guest_files.lines(log)
+        end: deque[str] = deque(maxlen=_TAIL_LINES)
+        for line in lines:
+            if _CRASH.search(line):
+                end = deque((line, *islice(lines, _TAIL_LINES - 1)))
+                break
+            end.append(line)
     except guest_files.GuestFileError as error:
         return str(error)
-    crash = crash_line(lines)
-    end = lines[-_TAIL_LINES:] if crash is None else lines[crash:][:_TAIL_LINES]
     return "\n".join(line.rstrip() for line in end)
 
 
-def crash_line(lines: list[str]) -> int | None:
-    """Return the number of the line where a kernel log begins to tell of a crash."""
-    return next((number for number, line in enumerate(lines) if _CRASH.search(line)), None)
+def tells_of_crash(lines: Iterable[str]) -> bool:
+    """Say whether a kernel log tells of a crash."""
+    return any(map(_CRASH.search, lines))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
 import stat
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 _LARGEST, LARGEST_JSON = 256 << 20, 32 << 20
+_LONGEST_LINE = 64 << 10
 
 
 class GuestFileError(OSError):
@@ -23,6 +25,14 @@ def read(path: Path, most: int = _LARGEST) -> bytes:
 
     Neither the file nor its folder may be a link. Nothing is waited for, as a FIFO would need.
     """
+    with _opened(path, most) as source:
+        data = source.read(most + 1)
+        _check_size(path, len(data), most)
+        return data
+
+
+@contextmanager
+def _opened(path: Path, most: int) -> Iterator[BinaryIO]:
     try:
         folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         try:
@@ -34,19 +44,39 @@ def read(path: Path, most: int = _LARGEST) -> bytes:
             status = os.fstat(file)
             if not stat.S_ISREG(status.st_mode):
                 raise GuestFileError(f"{path.name} of the guest is not a regular file")
-            data = source.read(most + 1) if status.st_size <= most else b""
+            _check_size(path, status.st_size, most)
+            yield source
     except GuestFileError:
         raise
     except OSError as error:
         raise GuestFileError(f"{path.name} of the guest cannot be read: {error.strerror}") from None
-    if max(len(data), status.st_size) > most:
+
+
+def _check_size(path: Path, size: int, most: int) -> None:
+    if size > most:
         raise GuestFileError(f"{path.name} of the guest has more than {most} bytes")
-    return data
 
 
-def read_text(path: Path, most: int = _LARGEST) -> str:
-    """Return the text of a regular file, as :func:`read` does."""
-    return read(path, most).decode(errors="replace")
+def lines(path: Path) -> Iterator[str]:
+    """Yield the lines of a regular file without their ends, read as :func:`read` does.
+
+    One at a time: all of them take many times as much memory as the file. A very long line comes
+    in pieces.
+    """
+    return (piece.rstrip("\r\n") for piece in pieces(path))
+
+
+def pieces(path: Path) -> Iterator[str]:
+    """Yield the text of a regular file, in lines with their ends, or less of one that is long."""
+    size = 0
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    with _opened(path, _LARGEST) as source:
+        while piece := source.readline(_LONGEST_LINE):
+            size += len(piece)
+            _check_size(path, size, _LARGEST)  # it may grow
+            yield decoder.decode(piece)
+    if rest := decoder.decode(b"", final=True):
+        yield rest
 
 
 def read_json(path: Path) -> Any:

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from gso.kernel.commands.common import add_results
-from gso.kernel.errors import UsageError
+from gso.kernel.errors import FULL, UsageError
 from gso.kernel.hunting import findings as hunts
 from gso.kernel.hunting import merge as hunted
 from gso.kernel.report import load, parts, plots, zoo
@@ -68,6 +68,8 @@ def _latency(folder: Path, target: Path) -> None:
     try:
         target.write_text(picture)
     except OSError as error:
+        if error.errno in FULL:
+            raise
         raise UsageError(f"cannot write {target}: {error.strerror}") from None
     print(target)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import tempfile
 from pathlib import Path
 
 from gso.kernel.commands.common import add_boot, add_trust, check_writable, find_patch, seconds
@@ -70,17 +71,18 @@ def add(command: argparse.ArgumentParser) -> None:
 def _trace(options: argparse.Namespace) -> int:
     check_writable(options.output)
     screen = TerminalScreen(quiet=options.quiet)
-    recorded = record.record(
-        record.Options(
-            patches=[find_patch(path) for path in options.patches],
-            scenarios=options.scenarios,
-            kernel=options.kernel,
-            source=options.source,
-            unpatched=options.unpatched,
-            fault=named(options.fault) if options.fault else DEFAULT_FAULT,
-            timeout=options.timeout,
-        ),
-        screen,
+    wanted = record.Options(
+        patches=[find_patch(path) for path in options.patches],
+        scenarios=options.scenarios,
+        kernel=options.kernel,
+        source=options.source,
+        unpatched=options.unpatched,
+        fault=named(options.fault) if options.fault else DEFAULT_FAULT,
+        timeout=options.timeout,
     )
-    screen.stage(f"{record.write(recorded, options.format, options.output)} lines written")
+    # vng passes paths through a shell, and Python's own choice has no odd characters.
+    with tempfile.TemporaryDirectory(prefix="gso-trace-") as folder:
+        recorded = record.record(wanted, screen, Path(folder))
+        lines = record.write(recorded, options.format, options.output)
+    screen.stage(f"{lines} lines written")
     return 0

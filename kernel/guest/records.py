@@ -7,6 +7,7 @@ order, which is little-endian too on every machine that the test bed boots.
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from typing import BinaryIO
 
 # --- everywhere ----------------------------------------------------------------------------------
@@ -29,6 +30,8 @@ CHECKSUM_PARTIAL = 3
 
 FRAME = struct.Struct("<QI")
 """Time in nanoseconds and length of a frame; then its virtio_net_hdr and the frame."""
+MOST_FRAMES = 200_000
+"""Of a capture, many times what an exchange sends; a file of empty frames would have millions."""
 
 # --- conformance of tunnels: packets.bin, outcome.bin, metadata.txt ------------------------------
 
@@ -66,6 +69,25 @@ ANSWER = struct.Struct("=iI")
 """struct answer: what the kernel returned, and the number of segments, which follow."""
 SEGMENT = struct.Struct("=IHHHBx")
 """struct segment: length, gso_size, csum_start, csum_offset, partial; then the segment."""
+
+
+def frames(blob: bytes) -> Iterator[tuple[int, bytes, bytes]]:
+    """Yield the time, the virtio_net_hdr and the bytes of each frame of a capture.
+
+    Raises :class:`ValueError` or :class:`struct.error` for a damaged one, and for more frames than
+    there is memory for.
+    """
+    at = count = 0
+    while at < len(blob):
+        time_ns, length = FRAME.unpack_from(blob, at)
+        at += FRAME.size + VIRTIO_NET_HDR.size
+        if (rest := len(blob) - at) < length:
+            raise ValueError(f"a frame of {length} bytes has {max(rest, 0)}")
+        count += 1
+        if count > MOST_FRAMES:
+            raise ValueError(f"there are more than {MOST_FRAMES} frames")
+        yield time_ns, blob[at - VIRTIO_NET_HDR.size : at], blob[at : at + length]
+        at += length
 
 
 def with_length(data: bytes) -> bytes:

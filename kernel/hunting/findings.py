@@ -9,7 +9,7 @@ from typing import Any
 
 from gso.kernel import guest_files, paths
 from gso.kernel.guest.complaints import complaints, words
-from gso.kernel.guest.records import FRAME, VIRTIO_NET_HDR
+from gso.kernel.guest.records import frames
 from gso.kernel.guest.stacks import Rules, Stack
 from gso.kernel.hunting import drawing
 from gso.kernel.hunting.known import recognised
@@ -51,8 +51,8 @@ def leave(found: Hunt, rules: Rules, folder: Path) -> list[Path]:
         traces = sorted(folder.glob(f"boot-*/finding-{finding['number']}.trace"))
         for trace in traces:
             (own / "trace.txt").write_bytes(trace.read_bytes())
-        for frames in sorted(folder.glob(f"boot-*/finding-{finding['number']}.frames")):
-            _save_wire(frames, own / "wire.pcapng")
+        for recorded in sorted(folder.glob(f"boot-*/finding-{finding['number']}.frames")):
+            _save_wire(recorded, own / "wire.pcapng")
         pictures = _draw(finding, rules, own)
         (own / "report.md").write_text("\n".join(_report(found, finding, pictures)) + "\n")
         folders.append(own)
@@ -74,17 +74,10 @@ def _draw(finding: dict[str, Any], rules: Rules, own: Path) -> dict[str, str]:
 
 def _save_wire(recorded: Path, path: Path) -> None:
     """Write the frames that a guest recorded as a capture."""
-    frames, times = [], []
-    data = guest_files.read(recorded)
     with guest_files.understood(recorded.name):
-        at = 0
-        while at < len(data):
-            time_ns, length = FRAME.unpack_from(data, at)
-            at += FRAME.size + VIRTIO_NET_HDR.size
-            frames.append(data[at : at + length])
-            times.append(time_ns)
-            at += length
-    gso.write_capture(path, gso.Frames.from_list(frames), timestamps=times)
+        found = list(frames(guest_files.read(recorded)))
+        bodies = gso.Frames.from_list([body for _, _, body in found])
+        gso.write_capture(path, bodies, timestamps=[time_ns for time_ns, _, _ in found])
 
 
 def _report(found: Hunt, finding: dict[str, Any], pictures: dict[str, str]) -> Iterator[str]:

@@ -6,9 +6,9 @@ import re
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
@@ -245,15 +245,15 @@ def _gather(
     return done
 
 
-def _last_words(console: Path) -> Iterator[str]:
-    """Yield what the kernel of a lost machine complained of, and in which function."""
-    try:
-        text = guest_files.read_text(console)
-    except guest_files.GuestFileError:
-        return
-    for words in _LAST_WORDS:
-        if said := words.search(text):
-            yield said[1][:_LONGEST_WORDS]
+def _last_words(console: Path) -> Iterable[str]:
+    """Return what the kernel of a lost machine complained of, and in which function."""
+    found: dict[re.Pattern[str], str] = {}
+    with suppress(guest_files.GuestFileError):
+        for line in guest_files.lines(console):
+            for words in _LAST_WORDS:
+                if words not in found and (said := words.search(line)):
+                    found[words] = said[1][:_LONGEST_WORDS]
+    return [found[words] for words in _LAST_WORDS if words in found]
 
 
 def _count(found: Hunt, draws: Draws, begun: dict[str, Any], event: dict[str, Any]) -> None:

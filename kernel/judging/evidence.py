@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gso.kernel import guest_files
-from gso.kernel.guest.records import FRAME, GSO_ECN, NEEDS_CSUM, VIRTIO_NET_HDR
+from gso.kernel.guest.records import GSO_ECN, NEEDS_CSUM, VIRTIO_NET_HDR, frames
 
 import gso
 
@@ -29,21 +29,13 @@ class Frame:
 def read_frames(path: Path) -> list[Frame]:
     """Read a ``.frames`` file of the guest."""
     with guest_files.understood(path.name):
-        return list(_frames(guest_files.read(path)))
+        return [_frame(*one) for one in frames(guest_files.read(path))]
 
 
-def _frames(blob: bytes) -> Iterator[Frame]:
-    at = 0
-    while at < len(blob):
-        time_ns, length = FRAME.unpack_from(blob, at)
-        at += FRAME.size
-        flags, gso_type, _, gso_size, _, _ = VIRTIO_NET_HDR.unpack_from(blob, at)
-        at += VIRTIO_NET_HDR.size
-        size = gso_size if gso_type & ~GSO_ECN else 0
-        if len(blob) - at < length:
-            raise ValueError(f"a frame of {length} bytes has {len(blob) - at}")
-        yield Frame(time_ns, size, bool(flags & NEEDS_CSUM), blob[at : at + length])
-        at += length
+def _frame(time_ns: int, header: bytes, data: bytes) -> Frame:
+    flags, gso_type, _, gso_size, _, _ = VIRTIO_NET_HDR.unpack(header)
+    size = gso_size if gso_type & ~GSO_ECN else 0
+    return Frame(time_ns, size, bool(flags & NEEDS_CSUM), data)
 
 
 @dataclass(frozen=True)
@@ -99,6 +91,8 @@ class Trace:
 
 _JUDGED = {"transport_header", "inner_mac_header", "inner_network_header"}
 """Fields that every probe records, and that verdicts are made of."""
+_MOST_EVENTS = 100_000
+"""Of an exchange, many times what it causes; a file of short ones would have millions."""
 _LARGEST_ERRNO = -4095  # a pointer is more negative than that: include/linux/err.h
 
 
@@ -108,13 +102,23 @@ def read_trace(path: Path) -> Trace:
         return _trace(guest_files.read(path))
 
 
+def hits(text: bytes) -> Iterator[tuple[gso.Trace, int, str]]:
+    """Yield each event of an ftrace text: the rows it is in, its place there, and its line."""
+    lines = enumerate(io.BytesIO(text), 1)
+    number, line = 0, b""
+    with gso.TraceReader(io.BytesIO(text), "ftrace") as reader:
+        for rows in reader:
+            for index, wanted in enumerate(rows.line.tolist()):
+                while number < wanted:
+                    number, line = next(lines)
+                yield rows, index, line.decode(errors="replace")
+
+
 def _trace(text: bytes) -> Trace:
-    read = gso.read_trace(io.BytesIO(text), "ftrace")
-    lines = text.decode(errors="replace").split("\n")
     events: list[Event] = []
     errors: set[int] = set()
     drops: Counter[tuple[str, str, tuple[str, ...]]] = Counter()
-    for index in range(len(read)):
+    for read, index, line in hits(text):
         if read.returns[index]:
             result = int(read.result[index])
             if _LARGEST_ERRNO <= result < 0:
@@ -122,7 +126,9 @@ def _trace(text: bytes) -> Trace:
         elif read.text("function", index) == "kfree_skb":
             drops[_drop(read, index)] += 1
         else:
-            events.append(_event(read, index, lines[int(read.line[index]) - 1]))
+            events.append(_event(read, index, line))
+        if len(events) + len(drops) > _MOST_EVENTS:
+            raise ValueError(f"there are more than {_MOST_EVENTS} events")
     return Trace(
         tuple(events),
         tuple(Drop(*what, count) for what, count in drops.items()),

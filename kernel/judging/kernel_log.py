@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 _STAMP = re.compile(r"^(?:<\d+>)?\[\s*\d+\.\d+\](?:\[[^\]]*\])? ?")
@@ -24,6 +25,7 @@ _STACK_END = "</TASK>"
 _CUT = re.compile(r"---\[ cut here")
 _END = re.compile(r"---\[ end trace")
 _LONGEST, _LONGEST_LOCKDEP = 40, 250
+_MOST_TOLD = 500
 # When the counts are taken each processor keeps up to so many heads for its next packets
 # (NAPI_SKB_CACHE_SIZE in net/core/skbuff.c), and sockets and queues hold a few.
 _KEPT_BY_PROCESSOR, _HELD = 64, 16
@@ -39,7 +41,7 @@ class Complaint:
     @property
     def kind(self) -> str:
         """Its first line without numbers and addresses, to compare it between kernels."""
-        first = next(line for line in self.text.splitlines() if _COMPLAINT.search(line))
+        first = next(line for line in self.text.split("\n") if _COMPLAINT.search(line))
         return re.sub(r"\b(?:0x[0-9a-f]+|(?=[a-f]*\d)[0-9a-f]+)\b", "N", first)
 
     def __str__(self) -> str:
@@ -47,11 +49,10 @@ class Complaint:
         return f"kernel warning{where}:\n{self.text}"
 
 
-def complaints(log: str) -> list[Complaint]:
-    """Return the warnings of a kernel log, each with its stack."""
-    found: list[Complaint] = []
+def complaints(log: Iterable[str]) -> Iterator[Complaint]:
+    """Yield the warnings in the lines of a kernel log, each with its stack."""
     scenario = ""
-    lines = iter(_STAMP.sub("", line.rstrip()) for line in log.splitlines())
+    lines = iter(_STAMP.sub("", line.rstrip()) for line in log)
     for line in lines:
         if mark := _MARK.search(line):
             scenario = mark[1]
@@ -59,8 +60,7 @@ def complaints(log: str) -> list[Complaint]:
             rest = _rest_of_lockdep(lines) if _LOCKDEP.search(line) else _rest(lines)
             text = "\n".join([line, *rest])
             if _COMPLAINT.search(text):
-                found.append(Complaint(text, scenario))
-    return found
+                yield Complaint(text, scenario)
 
 
 def _rest(lines: Iterator[str]) -> Iterator[str]:
@@ -85,11 +85,21 @@ def _rest_of_lockdep(lines: Iterator[str]) -> Iterator[str]:
             return
 
 
-def new_complaints(unpatched: str, patched: str) -> list[Complaint]:
-    """Return the kinds of warning that only the patched kernel gave, each once."""
-    known = {complaint.kind for complaint in complaints(unpatched)}
-    new = {c.kind: c for c in reversed(complaints(patched)) if c.kind not in known}
-    return list(new.values())[::-1]
+def told(found: Iterable[Complaint]) -> list[str]:
+    """Return warnings as texts: the first ones, and how many more there are."""
+    rest = iter(found)
+    texts = list(map(str, islice(rest, _MOST_TOLD)))
+    more = sum(1 for _ in rest)
+    return [*texts, f"and {more} more kernel warnings, in the log"] if more else texts
+
+
+def new_complaints(unpatched: Iterable[str], patched: Iterable[str]) -> Iterator[Complaint]:
+    """Yield the first of each kind of warning that only the patched kernel gave."""
+    seen = {complaint.kind for complaint in complaints(unpatched)}
+    for complaint in complaints(patched):
+        if (kind := complaint.kind) not in seen:
+            seen.add(kind)
+            yield complaint
 
 
 def growth(guest: dict[str, Any]) -> dict[str, int]:

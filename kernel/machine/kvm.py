@@ -100,6 +100,9 @@ def _try(image: Path, qemu: str) -> Kvm:
 
 def _why_not(console: Path) -> str:
     """Return what QEMU said of KVM, or else the first that it said."""
-    lines = guest_files.read_text(console).splitlines()
-    telling = [line for line in lines if "KVM" in line or line.startswith("qemu-system")]
-    return (telling or lines or ["with it a kernel says nothing"])[0].strip()
+    first = ""
+    for line in guest_files.lines(console):
+        if "KVM" in line or line.startswith("qemu-system"):
+            return line.strip()
+        first = first or line.strip()
+    return first or "with it a kernel says nothing"

@@ -22,7 +22,7 @@ from typing import Any, Literal
 
 from gso.kernel import guest_files
 from gso.kernel.bootable import Bootable
-from gso.kernel.errors import TestBedError, crash_line
+from gso.kernel.errors import TestBedError, tells_of_crash
 from gso.kernel.guest_files import GuestFileError
 from gso.kernel.machine import capacity, channel, qemu, vng
 from gso.kernel.machine.channel import Channel
@@ -66,10 +66,9 @@ class VmLostError(TestBedError):
 
 def _crashed(folder: Path) -> bool:
     try:
-        console = guest_files.read_text(folder / _CONSOLE)
+        return tells_of_crash(guest_files.lines(folder / _CONSOLE))
     except GuestFileError:
         return False
-    return crash_line(console.splitlines()) is not None
 
 
 def _telling_log(folder: Path) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gso.kernel.errors import UsageError
+from gso.kernel.errors import FULL, UsageError
 from gso.kernel.report.junit import junit
 from gso.kernel.report.kcidb import kcidb
 from gso.kernel.report.ktap import ktap
@@ -29,4 +29,6 @@ def write(folder: Path) -> None:
         for name, data in encoded.items():
             (folder / name).write_bytes(data)
     except OSError as error:
+        if error.errno in FULL:
+            raise
         raise UsageError(f"cannot write the report into {folder}: {error.strerror}") from None

@@ -13,7 +13,7 @@ What a virtual machine's end means:
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -238,24 +238,27 @@ class VariantRun:
         self._start(self._left)
         self._lost = True
 
-    def log(self) -> str:
-        """Return the kernel log of the boot that went through, empty if none did."""
-        console = self._boot.job.folder / "console.log"
-        return guest_files.read_text(console) if self.guest else ""
+    def log(self) -> Iterator[str]:
+        """Yield the lines of the kernel log of the boot that went through; none if none did."""
+        if self.guest:
+            yield from guest_files.lines(self._boot.job.folder / "console.log")
 
     def leaks(self) -> list[kmemleak.Leak]:
         """Return the leaks that kmemleak found, on a kernel that has it."""
         path = self._boot.job.folder / "kmemleak.log"
-        return kmemleak.parse(guest_files.read_text(path)) if os.path.lexists(path) else []
+        if not os.path.lexists(path):
+            return []
+        with guest_files.understood(path.name):
+            return kmemleak.parse(guest_files.lines(path))
 
     def seal(self) -> None:
         """Let later runs take this boot, if it went through at the first attempt."""
         if len(self.boots) == 1 and self.finished and self.guest and not self.error:
             reuse.seal(self._boot.job, self._boot.result.result())
 
-    def complaints(self) -> list[kernel_log.Complaint]:
-        """Return the warnings in the kernel log."""
-        return kernel_log.complaints(self.log())
+    def complaints(self) -> list[str]:
+        """Return the warnings in the kernel log as texts."""
+        return kernel_log.told(kernel_log.complaints(self.log()))
 
     def _check(self, result: Result) -> None:
         self.finished = True

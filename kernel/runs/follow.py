@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from gso.kernel import guest_files
 from gso.kernel.bootable import PATCHED, UNPATCHED, VARIANTS, Bootable
 from gso.kernel.errors import TestBedError
 from gso.kernel.guest_files import GuestFileError
@@ -213,9 +214,10 @@ def _cells(scenario: Scenario, measured: Measured) -> list[Judged]:
             wire = reuse.explanation(stem)
         else:
             cell = read_cell(result, folder)
-            if traffic.segmented:
-                save_capture(scenario, cell, stem.with_name(f"{stem.name}.pcapng"))
-            wire = wire_check.explain(scenario, cell)
+            with guest_files.understood(f"the capture {stem.name}"):
+                if traffic.segmented:
+                    save_capture(scenario, cell, stem.with_name(f"{stem.name}.pcapng"))
+                wire = wire_check.explain(scenario, cell)
             reuse.keep_explanation(stem, wire)
         judged.append(judge(scenario, traffic, cell, wire))
     # Another scenario's name may begin with this one's, and its frames are still to be judged.
@@ -227,13 +229,14 @@ def _cells(scenario: Scenario, measured: Measured) -> list[Judged]:
 
 def _record(variant_runs: dict[str, VariantRun], report: KernelReport) -> None:
     for variant, run in variant_runs.items():
-        report.warnings.setdefault(variant, []).extend(map(str, run.complaints()))
+        report.warnings.setdefault(variant, []).extend(run.complaints())
         report.boots += [{"variant": variant, **boot} for boot in run.boots]
         report.guests.setdefault(variant, run.guest)
         if run.error and not report.error:
             report.fail(run.error)
     logs = {variant: run.log() for variant, run in variant_runs.items()}
-    report.findings += map(str, kernel_log.new_complaints(logs[UNPATCHED], logs[PATCHED]))
+    new = kernel_log.new_complaints(logs[UNPATCHED], logs[PATCHED])
+    report.findings += kernel_log.told(new)
     report.findings += kernel_log.leaks(variant_runs[UNPATCHED].guest, variant_runs[PATCHED].guest)
     leaks = (variant_runs[variant].leaks() for variant in VARIANTS)
     report.findings += map(str, kmemleak.new(*leaks))

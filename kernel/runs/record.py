@@ -9,20 +9,20 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from gso.kernel import guest_files
+from gso.kernel.judging.evidence import hits
 from gso.kernel.machine import vm
 from gso.kernel.progress import Progress
-from gso.kernel.scenarios import DEFAULT_FAULT, Fault, Scenario, plan, select
+from gso.kernel.scenarios import DEFAULT_FAULT, Fault, plan, select
 from gso.kernel.trees.patches import Patch
 from gso.kernel.trees.single import Single, make
 
-from gso import SkbState, Trace, read_trace
+from gso import SkbState, Trace
 
 __all__ = ["FORMATS", "Options", "record", "write"]
 
@@ -54,40 +54,33 @@ class Options:
     timeout: float = 300.0
 
 
-def record(options: Options, progress: Progress) -> list[str]:
-    """Boot, send the scenarios' traffic, and return the lines of ftrace text of the whole run."""
+def record(options: Options, progress: Progress, folder: Path) -> list[Path]:
+    """Boot, send the scenarios' traffic; return the ftrace text of each exchange, in their order.
+
+    ``folder``: an empty one for them, with a name that a shell takes as it is.
+    """
     scenarios = select(options.scenarios or options.fault.scenarios)
-    # vng passes paths through a shell, and Python's own choice has no odd characters.
-    with tempfile.TemporaryDirectory(prefix="gso-trace-") as name:
-        folder = Path(name)
-        kernel = make(_wanted(options), folder / "build.log", progress)
-        progress.stage("booting and sending traffic")
-        guest = folder / "guest-run"
-        vm.boot(
-            kernel,
-            {"scenarios": plan(scenarios), "timeout": _TIMEOUT},
-            guest,
-            timeout=options.timeout,
-            stop=folder / "stop",
-        )
-        return _lines(guest / "cells", scenarios)
+    kernel = make(_wanted(options), folder / "build.log", progress)
+    progress.stage("booting and sending traffic")
+    guest = folder / "guest-run"
+    vm.boot(
+        kernel,
+        {"scenarios": plan(scenarios), "timeout": _TIMEOUT},
+        guest,
+        timeout=options.timeout,
+        stop=folder / "stop",
+    )
+    return [
+        guest / "cells" / f"{scenario.name}-{traffic.name}.trace"
+        for scenario in scenarios
+        for traffic in scenario.traffic
+    ]
 
 
 def _wanted(options: Options) -> Single:
     series = [Patch.read(path) for path in options.patches]
     fix = Patch.read_forms(options.fault.patch_paths) if options.unpatched else None
     return Single(options.kernel, options.source, series, fix)
-
-
-def _lines(cells: Path, scenarios: Sequence[Scenario]) -> list[str]:
-    """Return the traces of all cells, in the order of their traffic, under one header."""
-    found: list[str] = []
-    for scenario in scenarios:
-        for traffic in scenario.traffic:
-            path = cells / f"{scenario.name}-{traffic.name}.trace"
-            lines = guest_files.read_text(path).splitlines()
-            found += [line for line in lines if not found or not line.startswith("#")]
-    return found
 
 
 # --- the formats -------------------------------------------------------------------------------
@@ -111,15 +104,6 @@ class _Event:
     location: str
     stack: list[str]
     state: SkbState
-
-
-def _events(lines: list[str]) -> Iterator[_Event]:
-    with tempfile.TemporaryFile() as file:
-        file.write("\n".join(lines).encode())
-        file.seek(0)
-        trace = read_trace(file, "ftrace")
-    for index in range(len(trace)):
-        yield _event(trace, index, lines[int(trace.line[index]) - 1])
 
 
 def _event(trace: Trace, index: int, line: str) -> _Event:
@@ -239,14 +223,34 @@ _FORMATS: dict[str, Callable[[_Event], Iterator[str]]] = {
 FORMATS = (*_FORMATS, "ftrace")
 
 
-def write(lines: list[str], format: str, path: Path) -> int:
-    """Write a recorded trace; returns how many lines the file has."""
-    out = lines
-    if format != "ftrace":
-        out = [_PWRU_HEADER] if format == "pwru" else []
-        for event in _events(lines):
-            out += _FORMATS[format](event)
+def write(traces: Sequence[Path], format: str, path: Path) -> int:
+    """Write recorded traces as one log; returns how many lines it has."""
     partial = path.with_name(f".{path.name}.partial")
-    partial.write_text("".join(f"{line}\n" for line in out))
+    count = 0
+    with partial.open("w", encoding="utf-8") as out:
+        for line in _ftrace(traces) if format == "ftrace" else _anew(traces, format):
+            out.write(f"{line}\n")
+            count += 1
     shutil.move(partial, path)
-    return len(out)
+    return count
+
+
+def _ftrace(traces: Sequence[Path]) -> Iterator[str]:
+    """Yield the lines of all traces under the header of the first that has any."""
+    seen = False
+    for path in traces:
+        before = seen
+        for line in guest_files.lines(path):
+            seen = True
+            if not before or not line.startswith("#"):
+                yield line
+
+
+def _anew(traces: Sequence[Path], format: str) -> Iterator[str]:
+    """Yield the events of all traces as another tool prints them."""
+    if format == "pwru":
+        yield _PWRU_HEADER
+    for path in traces:
+        with guest_files.understood(path.name):
+            for hit in hits(guest_files.read(path)):
+                yield from _FORMATS[format](_event(*hit))

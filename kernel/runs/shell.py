@@ -79,12 +79,13 @@ def _pass_on(machine: Path) -> None:
     """Print what the command and the set-up before it said in the VM."""
     for name, sink in (("guest.log", sys.stderr), (OUTPUT, sys.stdout)):
         if os.path.lexists(machine / name):
-            sink.write(_shown(guest_files.read_text(machine / name), sink))
+            show(machine / name, sink)
 
 
-def _shown(text: str, sink: TextIO) -> str:
-    """Return what a guest said, safe for a terminal; into a file or pipe goes all of it."""
-    return f"{printable_lines(text)}\n" if text and sink.isatty() else text
+def show(path: Path, sink: TextIO) -> None:
+    """Write what a guest said, safe for a terminal; into a file or pipe goes all of it."""
+    for piece in guest_files.pieces(path):
+        sink.write(f"{printable_lines(piece)}\n" if sink.isatty() else piece)
 
 
 def _left(folder: Path) -> int:

@@ -284,7 +284,10 @@ def _results_folder(parent: Path, report: Report) -> Iterator[Path]:
     (partial / "results.json").write_text(json.dumps(report.summary(), indent=1))
     partial.rename(final)
     # Last: whatever the report may stumble over, the run is kept.
-    write(final)
+    try:
+        write(final)
+    except UsageError as error:  # nobody has named this folder
+        raise TestBedError("report", str(error)) from None
 
 
 class _Run:

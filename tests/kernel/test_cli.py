@@ -2,11 +2,13 @@
 
 import fcntl
 import json
+import signal
 import subprocess
 import sys
 from importlib import metadata
 
 import pytest
+from gso.kernel import cli
 from gso.kernel.paths import patches_folder
 from gso.kernel.scenarios import SCENARIOS
 
@@ -148,3 +150,44 @@ def test_version(gso_kernel):
     done = gso_kernel("--version")
     assert done.status == 0
     assert done.out.strip() == f"gso-kernel {metadata.version('pygso')}"
+
+
+WAITING = """
+import sys, tempfile, time
+from gso.kernel import cli
+def wait(_):
+    with tempfile.TemporaryDirectory(dir=sys.argv[1]):
+        print("begun", flush=True)
+        time.sleep(600)
+cli._run = wait
+sys.exit(cli.main([]))
+"""
+
+
+@pytest.mark.parametrize("sign", [signal.SIGHUP, signal.SIGTERM])
+def test_a_signal_that_ends_the_command_leaves_nothing(tmp_path, sign):
+    before = signal.signal(sign, signal.SIG_DFL)  # nohup hands down that it is ignored
+    try:
+        with subprocess.Popen(
+            [sys.executable, "-c", WAITING, tmp_path], stdout=subprocess.PIPE, text=True
+        ) as process:
+            assert process.stdout
+            assert process.stdout.readline() == "begun\n"
+            assert list(tmp_path.iterdir())
+            process.send_signal(sign)
+            assert process.wait(60) == 130
+    finally:
+        signal.signal(sign, before)
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_nohup_ignores_stays_ignored(monkeypatch):
+    before = {number: signal.getsignal(number) for number in (signal.SIGHUP, signal.SIGTERM)}
+    monkeypatch.setattr(cli, "_run", lambda _: 0)
+    try:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        assert cli.main([]) == 0
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -73,15 +73,27 @@ def test_no_code_is_lost():
         assert sorted("".join(found.values()).replace(" ", "")) == sorted("".join(code.split()))
 
 
-LOGS: dict[str, tuple[str, Callable[[str], Any]]] = {
-    "one line": ("netdevice" * COUNT, kernel_log.complaints),
-    "a number": ("WARNING: " + "1" * COUNT + "g", lambda t: kernel_log.new_complaints(t, t)),
-    "warnings": ("WARNING: a\n" * COUNT, lambda t: kernel_log.new_complaints(t, t)),
-    "locks": ("suspicious RCU usage\n" * COUNT, kernel_log.complaints),
+def warnings(lines: list[str]) -> list[kernel_log.Complaint]:
+    return list(kernel_log.complaints(lines))
+
+
+def new_warnings(lines: list[str]) -> list[kernel_log.Complaint]:
+    return list(kernel_log.new_complaints(lines, lines))
+
+
+def notes(lines: list[str]) -> Any:
+    return outcomes._notes(lines, 1)
+
+
+LOGS: dict[str, tuple[str, Callable[[list[str]], Any]]] = {
+    "one line": ("netdevice" * COUNT, warnings),
+    "a number": ("WARNING: " + "1" * COUNT + "g", new_warnings),
+    "warnings": ("WARNING: a\n" * COUNT, new_warnings),
+    "locks": ("suspicious RCU usage\n" * COUNT, warnings),
     "leaks": ("unreferenced object 0x1 (size 3):\n" * COUNT, kmemleak.parse),
     "a size": ("unreferenced object 0x1 (size " + "3" * COUNT + "):\n", kmemleak.parse),
-    "fields": ("_entry: dev=" + " ip_summed=1" * COUNT, lambda t: outcomes._notes(t, 1)),
-    "offsets": ("gso_segment: " + " mac_header=1" * COUNT, lambda t: outcomes._notes(t, 1)),
+    "fields": ("_entry: dev=" + " ip_summed=1" * COUNT, notes),
+    "offsets": ("gso_segment: " + " mac_header=1" * COUNT, notes),
 }
 
 
@@ -89,7 +101,7 @@ LOGS: dict[str, tuple[str, Callable[[str], Any]]] = {
 def test_logs_of_guests(kind):
     text, read = LOGS[kind]
     with limited():
-        read(text)
+        read(text.split("\n"))
 
 
 PATCHES = {

@@ -2,6 +2,15 @@
 
 from gso.kernel.judging import kernel_log
 
+
+def complaints(log: str) -> list[kernel_log.Complaint]:
+    return list(kernel_log.complaints(log.splitlines()))
+
+
+def new_complaints(*logs: str) -> list[kernel_log.Complaint]:
+    return list(kernel_log.new_complaints(*map(str.splitlines, logs)))
+
+
 WARNING = """\
 [    1.000000] gso: scenario gue-a, traffic bulk
 [    2.123456] ------------[ cut here ]------------
@@ -21,7 +30,7 @@ QUIET = "[    1.0] hrtimer: interrupt took 22948434 ns\n[    2.0] tun: Universal
 
 
 def test_warnings_have_their_stack_and_their_scenario():
-    first, second = kernel_log.complaints(WARNING.format(pid=7))
+    first, second = complaints(WARNING.format(pid=7))
     assert first.scenario == "gue-a"
     assert "a message of the author's" in first.text
     assert "caller+0x1/0x2" in first.text
@@ -32,9 +41,9 @@ def test_warnings_have_their_stack_and_their_scenario():
 
 def test_only_kinds_that_the_patched_kernel_alone_has_are_new():
     log = WARNING.format(pid=7)
-    assert kernel_log.complaints(QUIET) == []
-    assert len(kernel_log.new_complaints(QUIET, log + log)) == 2
-    assert kernel_log.new_complaints(WARNING.format(pid=8), log) == []
+    assert complaints(QUIET) == []
+    assert len(new_complaints(QUIET, log + log)) == 2
+    assert new_complaints(WARNING.format(pid=8), log) == []
 
 
 def test_packets_that_stay_are_a_leak_only_beyond_the_unpatched_kernels():
@@ -76,7 +85,7 @@ Call Trace:
 something else
 gso: scenario gue-b, traffic bulk
 """
-    (complaint,) = kernel_log.complaints(log)
+    (complaint,) = complaints(log)
     assert complaint.kind == "WARNING: possible circular locking dependency detected"
     assert "-> #1 (a)" in complaint.text
     assert complaint.text.endswith("second+0x326/0x8f0\n </TASK>")

@@ -50,7 +50,7 @@ def test_an_unpatched_kernel_is_diagnosed_from_every_format(log, tmp_path, capsy
     check_unpatched(recorded, capsys)
     for kind in ("pwru", "perf", "json"):
         path = tmp_path / kind
-        write(recorded.read_text().splitlines(), kind, path)
+        write([recorded], kind, path)
         check_unpatched(path, capsys)
 
 
@@ -71,10 +71,9 @@ def test_a_fixed_kernel_is_clean(log, arguments):
 
 @pytest.mark.parametrize("kind", ["pwru", "perf", "json"])
 def test_every_format_tells_what_the_probes_saw(tmp_path, kind):
-    lines = (DATA / "incident-unpatched.trace").read_text().splitlines()
     original = gso.read_trace(DATA / "incident-unpatched.trace")
     path = tmp_path / "log"
-    write(lines, kind, path)
+    write([DATA / "incident-unpatched.trace"], kind, path)
     read = gso.read_trace(path)
     assert read.format == {"json": "pwru-json"}.get(kind, kind)
     assert read.damaged == 0

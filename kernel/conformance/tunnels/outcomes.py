@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -27,6 +27,7 @@ from gso import GsoType
 
 _MARK = re.compile(r"tracing_mark_write: packet (\d+)")
 _FIELD = re.compile(r" (\w{1,99})=(\w+)")
+_MOST_NOTES = 10_000  # of a packet: two for each of its super-packets
 _RECEIVED, _SEGMENTED = "_entry: dev=", "gso_segment: "
 _NOTED = {
     "received": ("ip_summed", "gso_size", "gso_type"),
@@ -73,7 +74,7 @@ def write_packets(path: Path, packets: Sequence[tuple[int, Packet]]) -> None:
 def read(folder: Path, packets: Sequence[tuple[int, Packet]]) -> Iterator[Outcome]:
     """Read what became of the packets."""
     with guest_files.understood("metadata.txt"):
-        notes = _notes(guest_files.read_text(folder / "metadata.txt"), len(packets))
+        notes = _notes(guest_files.lines(folder / "metadata.txt"), len(packets))
     source = io.BytesIO(guest_files.read(folder / "outcome.bin"))
     for number, (device, packet) in enumerate(packets):
         with guest_files.understood("outcome.bin"):
@@ -99,11 +100,11 @@ def _frame(source: BinaryIO) -> bytes:
 _Note = tuple[str, tuple[int, ...]]
 
 
-def _notes(text: str, count: int) -> list[list[_Note]]:
+def _notes(lines: Iterable[str], count: int) -> list[list[_Note]]:
     """Return the trace's lines by packet."""
     found: list[list[_Note]] = [[] for _ in range(count)]
     number = 0
-    for line in text.splitlines():
+    for line in lines:
         if match := _MARK.search(line):
             number = int(match[1])
         elif _RECEIVED in line or _SEGMENTED in line:
@@ -112,6 +113,8 @@ def _notes(text: str, count: int) -> list[list[_Note]]:
             if fields.keys() >= set(_NOTED[kind]):
                 values = tuple(int(fields[name], 0) for name in _NOTED[kind])
                 found[number].append((kind, values))
+                if len(found[number]) > _MOST_NOTES:
+                    raise ValueError(f"packet {number} has more than {_MOST_NOTES} lines")
     return found
 
 
