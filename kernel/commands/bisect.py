@@ -6,13 +6,12 @@ import argparse
 from pathlib import Path
 
 from gso.kernel.commands.common import add_boot, add_trust, seconds
+from gso.kernel.commands.saying import say
 from gso.kernel.judging.verdict import Verdict
 from gso.kernel.report.terminal import TerminalScreen
 from gso.kernel.runs import bisect
 from gso.kernel.scenarios import SCENARIOS
 from gso.kernel.trees.repository import Repository
-
-from gso.printable import printable_lines
 
 
 def add(command: argparse.ArgumentParser) -> None:
@@ -76,10 +75,10 @@ def _bisect(options: argparse.Namespace) -> int:
     repository = Repository(options.source)
     kind = "good" if options.find_fix else "bad"
     if len(found.commits) > 1:
-        print(f"the first {kind} commit is one of these; the others could not be tested:")
+        say(f"the first {kind} commit is one of these; the others could not be tested:")
     else:
-        print(f"the first {kind} commit is")
+        say(f"the first {kind} commit is")
     for commit in found.commits:
         said = repository.git("show", "--stat", "--format=%H%n  %an, %ad%n  %s%n", commit)
-        print(printable_lines(said.rstrip()))
+        say(said.rstrip())
     return 0 if len(found.commits) == 1 else Verdict.INCONCLUSIVE.exit_status

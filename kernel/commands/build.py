@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from gso.kernel.commands.common import add_kernels, find_patch, kernel_options
+from gso.kernel.commands.saying import say
 from gso.kernel.paths import cache_folder
 from gso.kernel.report.terminal import TerminalScreen
 from gso.kernel.runs.verify import Options, build
@@ -29,5 +30,5 @@ def _build(options: argparse.Namespace) -> int:
     folder = cache_folder() / "logs"
     folder.mkdir(parents=True, exist_ok=True)
     for name, variant, kernel in build(wanted, folder, screen):
-        print(f"{name} {variant}: {kernel.image}", *kernel.modules)
+        say(" ".join(map(str, (f"{name} {variant}: {kernel.image}", *kernel.modules))))
     return 0

@@ -6,6 +6,7 @@ import argparse
 import sys
 
 from gso.kernel.commands.common import seconds
+from gso.kernel.commands.saying import say
 from gso.kernel.trees import cache
 
 
@@ -32,11 +33,11 @@ def _cache(options: argparse.Namespace) -> int:
     if options.action == "clear":
         shown, busy = cache.clear(options.older_than)
         for entry in busy:
-            print(f"in use, kept: {entry.path}", file=sys.stderr)
+            say(f"in use, kept: {entry.path}", to=sys.stderr)
     else:
         shown = [entry for entry in cache.entries() if entry.days >= options.older_than]
     for entry in shown:
-        print(f"{entry.size / 1e6:10,.1f} MB  {entry.days:5.1f} days  {entry.path}")
+        say(f"{entry.size / 1e6:10,.1f} MB  {entry.days:5.1f} days  {entry.path}")
     total = sum(entry.size for entry in shown) / 1e6
-    print(f"{total:10,.1f} MB  {'deleted' if options.action == 'clear' else 'in all'}")
+    say(f"{total:10,.1f} MB  {'deleted' if options.action == 'clear' else 'in all'}")
     return 0

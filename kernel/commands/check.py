@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import json
 
+from gso.kernel.commands.saying import say, say_json
 from gso.kernel.runs.check import check
 
 
@@ -30,5 +30,8 @@ def add(command: argparse.ArgumentParser) -> None:
 
 def _check(options: argparse.Namespace) -> int:
     found = check(options.only)
-    print(json.dumps(found.summary(), indent=1) if options.json else found.text())
+    if options.json:
+        say_json(found.summary())
+    else:
+        say(found.text())
     return found.exit_status

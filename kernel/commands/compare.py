@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
+from gso.kernel.commands.saying import say, say_json
 from gso.kernel.report import plots
 from gso.kernel.report.compare import Comparison, compare
 from gso.kernel.report.load import load, reading
-
-from gso.printable import printable_lines
 
 
 def add(command: argparse.ArgumentParser) -> None:
@@ -34,7 +32,7 @@ def _compare(options: argparse.Namespace) -> int:
     with reading(options.first), reading(options.second):
         found = compare(*runs)
     if options.json:
-        print(json.dumps(found.summary(), indent=1))
+        say_json(found.summary())
     else:
         _print(found)
     return int(bool(found.differences))
@@ -42,9 +40,9 @@ def _compare(options: argparse.Namespace) -> int:
 
 def _print(found: Comparison) -> None:
     for difference in found.differences:
-        print(printable_lines(str(difference)))
+        say(difference)
     for row in found.latency:
         first, second = plots.duration(row["first_ms"]), plots.duration(row["second_ms"])
-        print(f"median of {printable_lines(row['what'])}: {first} -> {second}")
+        say(f"median of {row['what']}: {first} -> {second}")
     number = len(found.differences)
-    print(f"{number} differences" if number else "the same verdicts and outcomes")
+    say(f"{number} differences" if number else "the same verdicts and outcomes")

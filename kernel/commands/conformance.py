@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from gso.kernel.commands.common import add_boot, add_executor, count, executor, seconds
+from gso.kernel.commands.saying import say
 from gso.kernel.conformance.gro import run as gro
 from gso.kernel.conformance.tunnels import records
 from gso.kernel.conformance.tunnels.compare import DIFFERENT, EQUAL, NOT_SENT, REFUSED
@@ -16,8 +17,6 @@ from gso.kernel.conformance.types import run as types
 from gso.kernel.errors import TestBedError, UsageError
 from gso.kernel.progress import Progress
 from gso.kernel.report.terminal import TerminalScreen
-
-from gso.printable import printable_lines
 
 _COLUMNS = (EQUAL, REFUSED, DIFFERENT, NOT_SENT)
 _SHOWN = 10  # differences named on the terminal
@@ -116,10 +115,10 @@ def _run(options: argparse.Namespace) -> int:
     finally:
         screen.close()
     shown = gro_table(report) if isinstance(report, gro.Report) else table(report)
-    print(printable_lines(shown))
+    say(shown)
     if report.differences:
         records.write(options.differences, report.differences)
-        print(f"both answers: {options.differences}, to send again with --replay")
+        say(f"both answers: {options.differences}, to send again with --replay")
     if options.vectors:
         records.write(options.vectors, report.samples)
     if options.json:

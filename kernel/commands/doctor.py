@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import json
 from dataclasses import asdict
 
+from gso.kernel.commands.saying import say, say_json
 from gso.kernel.runs import distribution, doctor
 
 
@@ -29,14 +29,14 @@ def _doctor(options: argparse.Namespace) -> int:
         doctor.install(findings, applications=options.applications)
         findings = doctor.examine()
     if options.json:
-        print(json.dumps([asdict(finding) for finding in findings], indent=1))
+        say_json([asdict(finding) for finding in findings])
     else:
         for finding in findings:
             mark = "ok" if finding.present else "MISSING" if finding.required else "no"
-            print(f"{mark:8}{finding.name:20} {finding.detail}")
+            say(f"{mark:8}{finding.name:20} {finding.detail}")
         packages = sorted({f.package for f in findings if not f.present and f.package})
         if packages:
             host = distribution.of_host()
             install = " gso-kernel doctor --install, or" if host.has_apt else ""
-            print(f"\nto get what is missing:{install}\n  {host.advice(packages)}")
+            say(f"\nto get what is missing:{install}\n  {host.advice(packages)}")
     return int(any(f.required and not f.present for f in findings))

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gso.kernel.commands.common import add_executor, add_results, add_shard, add_words, executor
+from gso.kernel.commands.saying import say
 from gso.kernel.hunting import merge, rules
 from gso.kernel.hunting.findings import RESULTS, leave, summary, text
 from gso.kernel.hunting.run import Options, hunt, hunt_on
@@ -118,5 +119,5 @@ def _told(found: tuple[dict[str, Any], str], folder: Path, options: argparse.Nam
     data, words = found
     result = json.dumps(data, indent=1)
     (folder / RESULTS).write_text(result)
-    print(result if options.json else words)
+    say(result if options.json else words)
     return int(data["exit_status"])

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from dataclasses import asdict
 from typing import Any
 
+from gso.kernel.commands.saying import say, say_json
 from gso.kernel.errors import TestBedError
 from gso.kernel.paths import patches_folder
 from gso.kernel.scenarios import FAULTS, SCENARIOS, TRAFFIC
 from gso.kernel.trees import debian
-
-from gso.printable import printable_lines
 
 
 def add(command: argparse.ArgumentParser) -> None:
@@ -44,19 +42,17 @@ def _own(options: argparse.Namespace) -> int:
             "scenarios": [asdict(scenario) for scenario in SCENARIOS],
             "traffic": [asdict(traffic) for traffic in TRAFFIC],
         }
-        print(json.dumps(found, indent=1))
+        say_json(found)
         return 0
-    print("patches:", *names, sep="\n  ")
-    print("faults:", *(f"{fault.name}: {fault.title}" for fault in FAULTS), sep="\n  ")
-    print(
+    say("patches:", *(f"  {name}" for name in names))
+    say("faults:", *(f"  {fault.name}: {fault.title}" for fault in FAULTS))
+    say(
         "scenarios (* in the group default):",
-        *(f"{'*' if s.default else ' '} {s.name:42} {s.kind}" for s in SCENARIOS),
-        sep="\n  ",
+        *(f"  {'*' if s.default else ' '} {s.name:42} {s.kind}" for s in SCENARIOS),
     )
-    print(
+    say(
         "traffic:",
-        *(f"{t.name:28} {t.upload} bytes up, {t.download} down" for t in TRAFFIC),
-        sep="\n  ",
+        *(f"  {t.name:28} {t.upload} bytes up, {t.download} down" for t in TRAFFIC),
     )
     return 0
 
@@ -81,12 +77,12 @@ def _kernels(options: argparse.Namespace) -> int:
             if kernel.release not in known
         ]
     if options.json:
-        print(json.dumps({"kernels": kernels, "unknown": unknown}, indent=1))
+        say_json({"kernels": kernels, "unknown": unknown})
     else:
         for kernel in kernels:
             here = "here" if kernel["fetched"] else ""
             row = f"{kernel['release']:28}{kernel['version']:24}{kernel['suite']:18}{here}"
-            print(row.rstrip())
+            say(row.rstrip())
     for suite, why in unknown.items():
-        print(f"{suite}: its kernels are not known: {printable_lines(why)}", file=sys.stderr)
+        say(f"{suite}: its kernels are not known: {why}", to=sys.stderr)
     return TestBedError.exit_status if unknown else 0

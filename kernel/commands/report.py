@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import json
 import shlex
 import sys
 from pathlib import Path
 
 from gso.kernel.commands.common import add_results
+from gso.kernel.commands.saying import say, say_json
 from gso.kernel.errors import FULL, UsageError
 from gso.kernel.hunting import findings as hunts
 from gso.kernel.hunting import merge as hunted
 from gso.kernel.report import load, parts, plots, zoo
 from gso.kernel.report.merge import merge
 from gso.kernel.report.write import PAGE, write
-
-from gso.printable import printable
 
 
 def add(command: argparse.ArgumentParser) -> None:
@@ -54,7 +52,7 @@ def _report(options: argparse.Namespace) -> int:
         raise UsageError("several folders are parts of one run with --merge only")
     (folder,) = options.folders
     write(folder)
-    print(folder / PAGE)
+    say(folder / PAGE)
     if options.latency:
         _latency(folder, options.latency)
     return 0
@@ -71,7 +69,7 @@ def _latency(folder: Path, target: Path) -> None:
         if error.errno in FULL:
             raise
         raise UsageError(f"cannot write {target}: {error.strerror}") from None
-    print(target)
+    say(target)
 
 
 def _merge(options: argparse.Namespace) -> int:
@@ -87,23 +85,29 @@ def _merge(options: argparse.Namespace) -> int:
     command = shlex.join(["gso-kernel", *sys.argv[1:]])
     folder, merged = merge(found, options.results, command)
     if options.json:
-        print(json.dumps(merged, indent=1))
+        say_json(merged)
     else:
         for kernel in merged["kernels"]:
             error = kernel["error"]
             why = f", {error['stage']}: {error['message']}" if error else ""
-            print(printable(f"{kernel['id']}: {kernel['verdict']}{why}"))
-        print(f"verdict: {merged['verdict']}", f"report: {folder / PAGE}", sep="\n")
+            say(f"{kernel['id']}: {kernel['verdict']}{why}")
+        say(f"verdict: {merged['verdict']}", f"report: {folder / PAGE}")
     return int(merged["exit_status"])
 
 
 def _merge_zoo(found: list[Path], *, json_wanted: bool) -> int:
     merged = zoo.merge(found)
-    print(json.dumps(merged.summary(), indent=1) if json_wanted else merged.text())
+    if json_wanted:
+        say_json(merged.summary())
+    else:
+        say(merged.text())
     return merged.exit_status
 
 
 def _merge_hunt(found: list[Path], *, json_wanted: bool) -> int:
     merged = hunted.merge(found, [parts.read(folder / hunts.RESULTS) for folder in found])
-    print(json.dumps(merged, indent=1) if json_wanted else hunted.text(merged))
+    if json_wanted:
+        say_json(merged)
+    else:
+        say(hunted.text(merged))
     return int(merged["exit_status"])

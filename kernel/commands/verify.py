@@ -24,6 +24,7 @@ from gso.kernel.commands.common import (
     reused,
     seconds,
 )
+from gso.kernel.commands.saying import say
 from gso.kernel.errors import UsageError
 from gso.kernel.judging import applications
 from gso.kernel.judging.applications import Workload
@@ -112,7 +113,7 @@ def _verify(options: argparse.Namespace) -> int:
         check_writable(options.json)
     wanted = _options(options)
     if options.dry_run:
-        print(*outlook(wanted), sep="\n")
+        say(*outlook(wanted))
         return 0
     if options.executor and options.keep_vm:
         raise UsageError("a machine can be kept on this host only: --keep-vm, or --executor")

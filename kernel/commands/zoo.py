@@ -17,6 +17,7 @@ from gso.kernel.commands.common import (
     reused,
     seconds,
 )
+from gso.kernel.commands.saying import say, say_json
 from gso.kernel.report.terminal import TerminalScreen
 from gso.kernel.report.zoo import RESULTS
 from gso.kernel.runs.zoo import Visit, zoo
@@ -75,5 +76,8 @@ def _zoo(options: argparse.Namespace) -> int:
         screen.close()
     if not part.whole:
         (results / RESULTS).write_text(json.dumps(found.summary(), indent=1) + "\n")
-    print(json.dumps(found.summary(), indent=1) if options.json else found.text())
+    if options.json:
+        say_json(found.summary())
+    else:
+        say(found.text())
     return found.exit_status

@@ -56,7 +56,7 @@ def in_machine(
         kept = None if command else ends.enter_context(KeptMachine(variant))
         target.prepare(baseline.chooser(series, Asked(fault.name)))
         kernel = target.build(variant, folder / "build.log")
-        print(f"booting {target.label}, {variant}", file=sys.stderr)
+        print(printable_lines(f"booting {target.label}, {variant}"), file=sys.stderr)
         try:
             guest = vm.boot(
                 kernel,
