@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import json
+import math
 import os
 import stat
 import struct
@@ -82,7 +83,14 @@ def pieces(path: Path) -> Iterator[str]:
 def read_json(path: Path) -> Any:
     """Return what a JSON file holds, which needs many times its size of memory."""
     with understood(path.name):
-        return json.loads(read(path, LARGEST_JSON))
+        return json.loads(read(path, LARGEST_JSON), parse_float=finite, parse_constant=finite)
+
+
+def finite(digits: str) -> float:
+    """Return the number; raise :class:`ValueError` for one that JSON does not have."""
+    if not math.isfinite(number := float(digits)):
+        raise ValueError(f"{digits[:20]} is no number")
+    return number
 
 
 @contextmanager

@@ -30,9 +30,7 @@ class Channel:
 
     def __init__(self, plan: dict[str, Any], folder: Path) -> None:
         self.end: dict[str, Any] = {}
-        self._exchanges = iter(
-            [(s["name"], t["name"]) for s in plan.get("scenarios", ()) for t in s["traffic"]]
-        )
+        self._exchanges = iter(exchanges(plan))
         self._file = folder / PROGRESS
         self._received, self._rest = 0, b""
         self._source, self.writer = os.pipe()
@@ -87,6 +85,11 @@ class Channel:
         told, wanted = (result["scenario"], result["traffic"]), next(self._exchanges, None)
         if told != wanted:
             raise GuestFileError(f"the guest tells of {told}"[:200] + f", not of {wanted}")
+
+
+def exchanges(plan: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return the scenario and the traffic of each exchange that a guest has to tell of."""
+    return [(s["name"], t["name"]) for s in plan.get("scenarios", ()) for t in s["traffic"]]
 
 
 def options(writer: int) -> list[str]:

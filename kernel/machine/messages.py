@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable
 from typing import Any
 
-from gso.kernel.guest_files import GuestFileError
+from gso.kernel.guest_files import GuestFileError, finite
 
 LONGEST = 1 << 16
 """The most bytes of a line."""
@@ -22,7 +21,7 @@ def read(line: bytes) -> dict[str, Any]:
         raise GuestFileError(f"a line of the guest has more than {LONGEST} bytes")
     try:
         event = json.loads(
-            line.decode(), parse_int=_whole, parse_float=_finite, parse_constant=_finite
+            line.decode(), parse_int=_whole, parse_float=finite, parse_constant=finite
         )
     except (ValueError, RecursionError):
         raise GuestFileError("a line of the guest is not JSON") from None
@@ -39,12 +38,6 @@ def _whole(digits: str) -> int:
     if len(digits) > _MOST_DIGITS:
         raise ValueError
     return int(digits)
-
-
-def _finite(digits: str) -> float:
-    if not math.isfinite(number := float(digits)):
-        raise ValueError
-    return number
 
 
 def _any(*kinds: type) -> _Form:

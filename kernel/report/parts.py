@@ -48,7 +48,10 @@ def files(folder: Path) -> Iterable[Path]:
 
 
 def _walk(top: Path, depth: int) -> Iterable[tuple[Path, set[str]]]:
-    entries = sorted(os.scandir(top), key=lambda entry: entry.name)
+    try:
+        entries = sorted(os.scandir(top), key=lambda entry: entry.name)
+    except OSError as error:
+        raise UsageError(f"cannot read {top}: {error.strerror}") from None
     yield top, {entry.name for entry in entries if entry.is_file(follow_symlinks=False)}
     for entry in entries:
         # A hidden folder is that of a run which has not ended.

@@ -36,9 +36,15 @@ def check(only: Sequence[str] = ()) -> Check:
         }
         if namespaces.call(wanted, Path(name), "check"):
             raise TestBedError("set-up", "nothing could be measured on this kernel")
-        measured = guest_files.read_json(Path(name, RESULTS))
-    found = [judging.judge(fault, measured) for fault in faults]
+        found = judged(faults, Path(name, RESULTS))
     return Check(platform.release(), found, round(time.monotonic() - begun, 1))
+
+
+def judged(faults: Sequence[Fault], file: Path) -> list[judging.FaultFindings]:
+    """Judge the faults by what was measured, which the file has."""
+    with guest_files.understood(file.name):
+        measured = guest_files.read_json(file)
+        return [judging.judge(fault, measured) for fault in faults]
 
 
 def _chosen(only: Sequence[str]) -> list[Fault]:

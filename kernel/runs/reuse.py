@@ -37,6 +37,10 @@ from gso.kernel.trees.kept import key
 import gso
 
 _SCHEMA = "gso.boot/1"
+_TYPES: dict[str, type | tuple[type, ...]] = {
+    **dict.fromkeys(("key", "host", "equipment"), str),
+    **{"seconds": (int, float), "guest": dict, "files": dict},
+}
 
 
 @dataclass(frozen=True)
@@ -96,7 +100,7 @@ class Known:
         for sealed in [one for one in self._left if one.key == wanted]:
             self._left.remove(sealed)
             try:
-                _copy(sealed, job.folder)
+                _copy(sealed, job)
             except (GuestFileError, UsageError) as error:
                 shutil.rmtree(job.folder, ignore_errors=True)
                 self._note(f"not reused: {sealed.folder}: {error}")
@@ -227,21 +231,26 @@ def _unsealed(folder: Path) -> _Sealed:
         if sealed.pop("digest") != _digest_of(sealed):
             raise ValueError("it was changed after it was written")
         del sealed["schema"]
+        if wrong := [name for name, kind in _TYPES.items() if not isinstance(sealed[name], kind)]:
+            raise ValueError(f"it has no proper {wrong[0]}")
         names = tuple(map(str, sealed.pop("scenarios")))
         messages.read(json.dumps({"stage": "end", **sealed["guest"]}).encode())
         return _Sealed(folder, scenarios=names, **sealed)
 
 
-def _copy(sealed: _Sealed, folder: Path) -> None:
-    """Copy the evidence, and make sure that it is what was sealed."""
+def _copy(sealed: _Sealed, job: Job) -> None:
+    """Copy the evidence, and make sure that it is what was sealed, and of this job's exchanges."""
     left = dict(sealed.files)
     for name, data in _evidence(sealed.folder):
         if left.pop(name, None) != _digest(data):
             raise GuestFileError(f"{name} is not as it was sealed")
-        place = folder / name
+        place = job.folder / name
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_bytes(data)
     if left:
         raise GuestFileError(f"{min(left)} is not there any more")
-    for line in channel.lines(folder):
-        messages.read(line.encode())
+    with guest_files.understood(channel.PROGRESS):
+        events = [messages.read(line.encode()) for line in channel.lines(job.folder)]
+        cells = [event["result"] for event in events if event["stage"] == "cell"]
+        if [(cell["scenario"], cell["traffic"]) for cell in cells] != channel.exchanges(job.plan):
+            raise ValueError("it does not tell of each exchange in its order")

@@ -113,6 +113,10 @@ def _opens(line: str) -> bool:
 def _head(masked: str, at: int, start: int, begin: int) -> int:
     """Return where the declaration before a body begins: the last end, or what is known of one."""
     ends = [match.end() for match in _HEAD_END.finditer(masked, at, start)]
+    if masked[start] == "{":
+        # Nothing but directives may stand between: "#endif" of a head that has two forms.
+        last = at + len(masked[at:start].rstrip())
+        ends = [end for end in ends if end <= last]
     return ends[-1] if ends else begin
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from pathlib import Path
 
 from gso.kernel import guest_files
@@ -14,8 +14,11 @@ from gso.kernel.trees.making import made, make
 _FOLDER = PACKAGE / "config"
 # One fragment a need: what every small kernel has, and what is had on request.
 STANDARD = ("machine", "userspace", "network", "probes", "watchdogs")
-_WANTED = re.compile(r"^(?:CONFIG_(\w+)=\S+|# CONFIG_(\w+) is not set)$", re.MULTILINE)
+_WANTED = re.compile(r"^(?:CONFIG_(\w+)=.+|# CONFIG_(\w+) is not set)", re.MULTILINE)
 _BECAME = re.compile(r"^# CONFIG_(\w+) became CONFIG_(\w+)$", re.MULTILINE)
+_IGNORED = re.compile(r"\s*(?:#.*)?")
+_MOST_SAID, _LONGEST_REASON = 100, 500
+_SET = re.compile(r"^CONFIG_(\w+)=", re.MULTILINE)
 _ENTRY = re.compile(r"^[ \t]*(?:menu)?config (\w+)\n((?:[ \t].*\n|\n)*)", re.MULTILINE)
 
 
@@ -27,7 +30,14 @@ def fragment(name: str) -> str:
     if not path.is_file():
         own = ", ".join(sorted(known.stem for known in _FOLDER.glob("*.config")))
         raise UsageError(f"no configuration fragment {name}: neither a file nor one of {own}")
-    return path.read_text()
+    try:
+        text = path.read_text()
+    except (OSError, ValueError) as error:
+        raise UsageError(f"cannot read the configuration fragment {path}: {error}") from None
+    for number, line in enumerate(text.split("\n"), 1):
+        if not _WANTED.match(line) and not _IGNORED.fullmatch(line):
+            raise UsageError(f"{path}, line {number}: {line[:80]!r} sets no option")
+    return text
 
 
 def fragments(extra: Sequence[str] = ()) -> str:
@@ -54,22 +64,25 @@ def check(wanted: str, config: str, tree: Path) -> None:
     One that later kernels have under another name ("# CONFIG_A became CONFIG_B") need not, where
     they have no option of its name and the other is wanted, too.
     """
-    have = set(config.splitlines())
-    missing = [
-        (match[0], match[1] or match[2])
+    have = set(config.split("\n"))
+    there = set(_SET.findall(config))
+    missing = {
+        line: match[1] or match[2]
         for match in _WANTED.finditer(wanted)
         # An option that Kconfig does not even show is as good as unset.
-        if match[0] not in have and not (match[2] and f"CONFIG_{match[2]}=" not in config)
-    ]
+        if (line := match[0].rstrip()) not in have and (match[1] or match[2] in there)
+    }
     if not missing:
         return
-    entries = _entries(tree, {name for _, name in missing})
-    now = dict(_BECAME.findall(wanted))
+    shown = list(missing.items())[:_MOST_SAID]
+    entries, now = _entries(tree, {name for _, name in shown}), dict(_BECAME.findall(wanted))
     reasons = [
-        f"{line}: {_reason(entries.get(name), config)}"
-        for line, name in missing
+        f"{line}: {_reason(entries.get(name), there)}"
+        for line, name in shown
         if name in entries or f"CONFIG_{now.get(name)}={line.partition('=')[2]}" not in have
     ]
+    if more := len(missing) - len(shown):
+        reasons.append(f"and {more} more")
     if not reasons:
         return
     raise TestBedError("configure", "options that did not stick:\n" + "\n".join(reasons))
@@ -80,18 +93,22 @@ def _entries(tree: Path, names: set[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for path in sorted(tree.rglob("Kconfig*")):
         if path.is_file() and not path.is_symlink() and path.suffix != ".o":
-            for match in _ENTRY.finditer(path.read_text(errors="replace")):
+            for match in _ENTRY.finditer(guest_files.read(path).decode(errors="replace")):
                 if match[1] in names:
                     found.setdefault(match[1], match[2])
     return found
 
 
-def _reason(entry: str | None, config: str) -> str:
+def _reason(entry: str | None, there: Set[str]) -> str:
+    return _why(entry, there)[:_LONGEST_REASON]
+
+
+def _why(entry: str | None, there: Set[str]) -> str:
     if entry is None:
         return "this tree's Kconfig files have no such option"
     depends = re.findall(r"^[ \t]+depends on (.+)$", entry, re.MULTILINE)
     names = dict.fromkeys(re.findall(r"\b[A-Z][A-Z0-9_]+\b", " ".join(depends)))
-    unset = [name for name in names if f"CONFIG_{name}=" not in config]
+    unset = [name for name in names if name not in there]
     if unset:
         return f"depends on {' and '.join(depends)}; not set: {', '.join(unset)}"
     if not re.search(r'^[ \t]+(?:bool|tristate|string|int|hex)\s+"', entry, re.MULTILINE):

@@ -8,9 +8,10 @@ import jsonschema
 import pytest
 from gso.kernel.errors import UsageError
 from gso.kernel.guest.complaints import COUNTED
+from gso.kernel.guest_files import GuestFileError
 from gso.kernel.judging.check import TRAFFIC, Answer, judge, scenarios_of
 from gso.kernel.report.check import SCHEMA, Check
-from gso.kernel.runs.check import check
+from gso.kernel.runs.check import check, judged
 from gso.kernel.scenarios import FAULTS, named
 
 INCIDENT = named("ipvs-gue-inner-mac-header")
@@ -137,6 +138,28 @@ def test_a_word_that_names_no_fault_is_refused():
         check(["nothing"])
     with pytest.raises(UsageError, match="no fault 'ip_gre-small-packets' of what is segmented"):
         check(["ip_gre-small-packets"])
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda found: found.clear(),
+        lambda found: found[next(iter(found))].clear(),
+        lambda found: found[next(iter(found))]["runs"].append(7),
+        lambda found: found[next(iter(found))]["runs"][0].update(retransmits="1"),
+        lambda found: found[next(iter(found))]["runs"][0].update(seconds=float("inf")),
+    ],
+)
+def test_damaged_measurements_are_no_answer(tmp_path, damage):
+    run = {"controls": [CONTROL], "runs": [CLEAN]}
+    found = {s.name: json.loads(json.dumps(run)) for s in scenarios_of(INCIDENT)}
+    path = tmp_path / "check.json"
+    path.write_text(json.dumps(found))
+    assert judged([INCIDENT], path)[0].answer is Answer.NOT_AFFECTED
+    damage(found)
+    path.write_text(json.dumps(found))
+    with pytest.raises(GuestFileError, match=r"check\.json of the guest is damaged"):
+        judged([INCIDENT], path)
 
 
 @pytest.mark.usefixtures("nothing_is_left_behind")

@@ -105,3 +105,11 @@ def test_both_branches_of_the_preprocessor_count():
         "#ifdef A\nint f(void)\n{\n\treturn 1;\n}\n#else\nint f(void)\n{\n\treturn 2;\n}\n#endif\n"
     )
     assert set(differing("return 2", "return 3", text)) == {"f"}
+
+
+def test_a_head_may_have_two_forms():
+    text = "#ifdef A\nint f(void)\n#else\nint f(int b)\n#endif\n{\n\treturn 1;\n}\n"
+    assert set(differing("return 1", "return 2", text)) == {"f"}
+    # What stands before a directive that no head is before has no part in it.
+    text = "int a;\n#endif\n{\n\treturn 1;\n}\n"
+    assert set(differing("return 1", "return 2", text)) == {OUTSIDE}

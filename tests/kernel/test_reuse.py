@@ -177,6 +177,47 @@ def test_a_seal_that_fits_makes_no_event_good(run, tmp_path):
     assert "no proper 'result'" in said
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ({"key": []}, "no proper key"),
+        ({"seconds": "1"}, "no proper seconds"),
+        ({"guest": []}, "no proper guest"),
+        ({"files": ["a"]}, "no proper files"),
+        ({"files": {"a": 1}}, "is not as it was sealed"),
+        ({"scenarios": None}, "is damaged"),
+        ({"more": 1}, "is damaged"),
+    ],
+)
+def test_a_seal_with_something_else_in_it_is_refused(run, tmp_path, words, said):
+    first(run)
+    for path in _seals(tmp_path):
+        _fit(path, **words)
+    jobs, _, printed = run("second")
+    assert booted(jobs) == {"unpatched": ALL, "patched": ALL}
+    assert said in printed
+
+
+@pytest.mark.parametrize("change", [lambda lines: lines[1:], lambda lines: lines[::-1]])
+def test_a_seal_of_other_exchanges_is_refused(run, tmp_path, change):
+    first(run)
+    for path in _seals(tmp_path):
+        log = path.with_name("progress.jsonl")
+        log.write_text("".join(change(log.read_text().splitlines(keepends=True))))
+        files = json.loads(path.read_text())["files"]
+        _fit(path, files={**files, log.name: reuse._digest(log.read_bytes())})
+    jobs, _, printed = run("second")
+    assert booted(jobs) == {"unpatched": ALL, "patched": ALL}
+    assert "does not tell of each exchange in its order" in printed
+
+
+def _fit(seal: Path, **words) -> None:
+    """Change a seal, and its digest with it."""
+    sealed = {**json.loads(seal.read_text()), **words}
+    del sealed["digest"]
+    seal.write_text(json.dumps({**sealed, "digest": reuse._digest_of(sealed)}))
+
+
 @pytest.mark.parametrize("what", ["edition", "library", "equipment"])
 def test_what_another_program_or_host_measured_is_not_taken(run, monkeypatch, what):
     first(run)
