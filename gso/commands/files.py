@@ -42,8 +42,9 @@ def replacing(name: str) -> Iterator[io.BufferedWriter | io.FileIO]:
         path = Path(name).resolve()  # a link stays a link
     except RuntimeError:
         raise UsageError(f"{name} is a loop of links") from None
-    if path.exists() and not path.is_file():
-        with path.open("wb", buffering=0) as file:
+    given = Path(name)  # the pipe behind /dev/stdout has no other name that can be opened
+    if given.exists() and not given.is_file():
+        with given.open("wb", buffering=0) as file:
             yield file
         return
     handle, temporary = _beside(path, name)

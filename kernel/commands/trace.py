@@ -11,6 +11,8 @@ from gso.kernel.report.terminal import TerminalScreen
 from gso.kernel.runs import record
 from gso.kernel.scenarios import DEFAULT_FAULT, named
 
+from gso.commands.files import replacing
+
 
 def add(command: argparse.ArgumentParser) -> None:
     """Describe the subcommand."""
@@ -83,6 +85,7 @@ def _trace(options: argparse.Namespace) -> int:
     # vng passes paths through a shell, and Python's own choice has no odd characters.
     with tempfile.TemporaryDirectory(prefix="gso-trace-") as folder:
         recorded = record.record(wanted, screen, Path(folder))
-        lines = record.write(recorded, options.format, options.output)
+        with replacing(str(options.output)) as out:
+            lines = record.write(recorded, options.format, out)
     screen.stage(f"{lines} lines written")
     return 0

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
 from gso.kernel import guest_files
 from gso.kernel.judging.evidence import hits
@@ -223,15 +222,12 @@ _FORMATS: dict[str, Callable[[_Event], Iterator[str]]] = {
 FORMATS = (*_FORMATS, "ftrace")
 
 
-def write(traces: Sequence[Path], format: str, path: Path) -> int:
+def write(traces: Sequence[Path], format: str, out: BinaryIO) -> int:
     """Write recorded traces as one log; returns how many lines it has."""
-    partial = path.with_name(f".{path.name}.partial")
     count = 0
-    with partial.open("w", encoding="utf-8") as out:
-        for line in _ftrace(traces) if format == "ftrace" else _anew(traces, format):
-            out.write(f"{line}\n")
-            count += 1
-    shutil.move(partial, path)
+    for line in _ftrace(traces) if format == "ftrace" else _anew(traces, format):
+        out.write(f"{line}\n".encode())
+        count += 1
     return count
 
 

@@ -77,8 +77,9 @@ def test_a_recorded_log_is_written_line_by_line(tmp_path, format):
     traces = [tmp_path / "one.trace", tmp_path / "two.trace"]
     for path in traces:
         path.write_text(f"# tracer: nop\n{EVENT}\n{EVENT}\n")
-    lines = record.write(traces, format, tmp_path / "log")
-    written = (tmp_path / "log").read_text().splitlines()
+    log = io.BytesIO()
+    lines = record.write(traces, format, log)
+    written = log.getvalue().decode().splitlines()
     assert lines == len(written)
     assert sum(not line.startswith(("#", "SKB ")) for line in written) == 4
     assert sum(line.startswith("#") for line in written) == (format == "ftrace")

@@ -50,7 +50,8 @@ def test_an_unpatched_kernel_is_diagnosed_from_every_format(log, tmp_path, capsy
     check_unpatched(recorded, capsys)
     for kind in ("pwru", "perf", "json"):
         path = tmp_path / kind
-        write([recorded], kind, path)
+        with path.open("wb") as out:
+            write([recorded], kind, out)
         check_unpatched(path, capsys)
 
 
@@ -73,7 +74,8 @@ def test_a_fixed_kernel_is_clean(log, arguments):
 def test_every_format_tells_what_the_probes_saw(tmp_path, kind):
     original = gso.read_trace(DATA / "incident-unpatched.trace")
     path = tmp_path / "log"
-    write([DATA / "incident-unpatched.trace"], kind, path)
+    with path.open("wb") as out:
+        write([DATA / "incident-unpatched.trace"], kind, out)
     read = gso.read_trace(path)
     assert read.format == {"json": "pwru-json"}.get(kind, kind)
     assert read.damaged == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import lzma
 import os
 import signal
@@ -66,6 +67,18 @@ def test_what_is_replaced_gives_its_mode_and_owner(capture, tmp_path, mode):
     assert main(["segment", str(capture), str(out), "--gso-size", "1448"]) == 0
     assert stat.S_IMODE(out.stat().st_mode) == mode
     assert (out.stat().st_uid, out.stat().st_gid) == owner
+
+
+def test_a_pipe_behind_a_name_is_written_to(capture):
+    """No file can be made beside it, and nothing may take the name's place."""
+    command = [*GSO, "segment", capture, "--gso-size", "1448"]
+    outputs = [
+        subprocess.run([*command, name], check=True, capture_output=True).stdout
+        for name in ("-", "/dev/stdout", "/dev/fd/1")
+    ]
+    assert gso.read_capture(io.BytesIO(outputs[0]))
+    # What was done is said there, too, behind the packets.
+    assert all(output.startswith(outputs[0]) for output in outputs)
 
 
 def test_loops_of_links_are_refused(capture, tmp_path):
