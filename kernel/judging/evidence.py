@@ -103,14 +103,19 @@ def read_trace(path: Path) -> Trace:
 
 
 def hits(text: bytes) -> Iterator[tuple[gso.Trace, int, str]]:
-    """Yield each event of an ftrace text: the rows it is in, its place there, and its line."""
+    """Yield each event of an ftrace text: the rows it is in, its place there, and its line.
+
+    Raises :class:`ValueError` for a text in which lines are divided as ftrace divides none.
+    """
     lines = enumerate(io.BytesIO(text), 1)
     number, line = 0, b""
     with gso.TraceReader(io.BytesIO(text), "ftrace") as reader:
         for rows in reader:
             for index, wanted in enumerate(rows.line.tolist()):
                 while number < wanted:
-                    number, line = next(lines)
+                    number, line = next(lines, (0, b""))
+                    if not number:
+                        raise ValueError("it has fewer lines than it tells of events in")
                 yield rows, index, line.decode(errors="replace")
 
 

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from gso.kernel.machine import messages
+from gso.kernel.runs import reuse
 from gso.kernel.trees import patches
 
 import gso
@@ -21,8 +22,13 @@ from gso.capture import format as capture_format
 
 TESTS = Path(__file__).resolve().parents[1]
 sys.path.append(str(TESTS))
+sys.path.append(str(TESTS / "fuzz"))
 
-import result_files  # noqa: E402  (after the path to it)
+import reading  # noqa: E402
+
+import c_sources  # noqa: E402  (after the path to it)
+import kernel_texts  # noqa: E402
+import result_files  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 _SIGN = r"""[^"\\\n]|\\[ntr]|\\x[0-9a-f]{2}"""
@@ -34,6 +40,13 @@ _MAIL = (
     *(b"\n--- a/net/a.c\n+++ b/net/a.c\n", b"\n@@ -1 +1 @@\n"),
 )
 _ZIP = (b"PK\1\2", b"PK\3\4", b"PK\5\6", b"PK\6\6", b"PK\6\7", b"../", b"/", b"\0\0\0\x14")
+_VALUES = (b"null", b"true", b"1e999", b"NaN", b'"refused":', b'"drops":', b'"schema":')
+TEXTS = {
+    "source": c_sources.FRAGMENTS,
+    "config": (*kernel_texts.SETTINGS, *kernel_texts.KCONFIG),
+    "kernel": (*kernel_texts.LINES, *kernel_texts.LEAKS),
+}
+"""The pieces that texts are made of are their words, too."""
 _PORTS = (4789, 4790, 6080, 6081, 8472)
 _TYPES = (0x0800, 0x86DD, 0x8100, 0x88A8, 0x8847, 0x6558, 0x894F)
 
@@ -48,6 +61,11 @@ def words(target: str) -> list[bytes]:
         found = {*_ZIP, *_numbers([8, 12, 14, 20, 45, 0xFFFF], "HI")}
     elif target == "patch":
         found = {*_MAIL, *(b"\n" + word for word in patches._WORDS)}
+    elif target in TEXTS:
+        found = {word.encode() for word in TEXTS[target]}
+    elif target in ("check", "seal"):
+        found = set(re.findall(rb'"\w+":', json.dumps(reading.measured()).encode()))
+        found |= {b'"%s":' % key.encode() for key in reuse._TYPES} | set(_VALUES)
     elif target == "results":
         parts = [json.dumps(result_files.parts(name)).encode() for name in result_files.NAMES]
         found = {word for part in parts for word in re.findall(rb'"\w+":', part)}
@@ -56,7 +74,7 @@ def words(target: str) -> list[bytes]:
         found = {b'"%s":' % key.encode() for key in keys} | {b"true", b"false", b"null", b"\n"}
     else:
         found = _numbers([*_PORTS, *_TYPES, *gso.GsoType], "HI")
-    return sorted(found, key=lambda word: (len(word), word))
+    return sorted(filter(None, found), key=lambda word: (len(word), word))
 
 
 def _literals(path: Path) -> set[bytes]:

@@ -7,7 +7,7 @@ import sys
 
 import atheris
 
-with atheris.instrument_imports(include=["gso", "targets"]):
+with atheris.instrument_imports(include=["gso", "targets", "reading"]):
     import targets
 
 sys.argv[0] = os.environ["FUZZ_PROGRAM"]

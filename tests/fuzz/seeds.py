@@ -17,7 +17,9 @@ from typing import Any
 TESTS = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(TESTS))
 
-import capture_files as build  # noqa: E402  (after the path to it)
+import c_sources  # noqa: E402  (after the path to it)
+import capture_files as build  # noqa: E402
+import kernel_texts  # noqa: E402
 import result_files  # noqa: E402
 import vectorset  # noqa: E402
 
@@ -43,6 +45,8 @@ def seeds(target: str) -> Iterator[bytes]:
         yield b"\0" + b'{"stage": "modules"}\n{"stage": "end", "ok": true}\n{"stage": "end"}\n'
     elif target == "results":
         yield from results()
+    elif target in TEXTS:
+        yield from TEXTS[target]()
     elif target == "parcel":
         yield from archives()
     elif target == "checksum":
@@ -191,6 +195,45 @@ def results() -> Iterator[bytes]:
         text = json.dumps(result_files.parts(name)[0]).encode()
         yield bytes([next(k for k in range(0x80, 0xC0) if k % 3 == kind)]) + text
         yield bytes([next(k for k in range(0x80, 0xC0) if k % 3 == kind)]) + b"[" * 5000
+
+
+def sources() -> Iterator[bytes]:
+    """Each piece changed, and C as it is."""
+    for piece in range(2 * c_sources.COUNT):
+        yield bytes([0, 0, piece, 2])
+    yield bytes([1, *range(c_sources.DAMAGED)])
+    before, after, _ = c_sources.edited(bytes([1, 15, 31]))
+    yield b"\2" + (before + after).encode()
+
+
+def configurations() -> Iterator[bytes]:
+    """Each setting alone, with Kconfig files of each line; and texts."""
+    for number, _ in enumerate(kernel_texts.SETTINGS):
+        yield bytes([0, number, number + 1, number, number + 1])
+    yield b"\1" + "".join((*kernel_texts.SETTINGS, *kernel_texts.KCONFIG)).encode()
+
+
+def kernel_logs() -> Iterator[bytes]:
+    """Each line alone, all of them on either side, and as a text."""
+    count = len(kernel_texts.LINES) + len(kernel_texts.LEAKS)
+    yield from (bytes([0, number, number]) for number in range(count))
+    yield bytes([0, *range(count), *range(count)])
+    yield b"\1" + "\n".join((*kernel_texts.LINES, *kernel_texts.LEAKS)).encode()
+
+
+def changes() -> Iterator[bytes]:
+    """The kinds of input of what changes a document: nothing, some things, another text."""
+    for kind in range(4):
+        yield bytes([kind])
+        yield from (bytes([kind, where, where, where]) for where in range(0, 250, 10))
+        yield bytes([kind]) + b'{"schema": []}'
+
+
+TEXTS = {
+    **{"source": sources, "config": configurations, "kernel": kernel_logs},
+    **dict.fromkeys(("check", "seal"), changes),
+}
+"""Of the targets in `reading.py`."""
 
 
 def write(target: str, folder: Path) -> None:

@@ -20,15 +20,17 @@ from typing import Any
 
 from gso.kernel.errors import TestBedError, UsageError
 from gso.kernel.fleet import parcels
-from gso.kernel.guest_files import GuestFileError
+from gso.kernel.guest_files import GuestFileError, understood
 from gso.kernel.hunting import merge as hunted
-from gso.kernel.judging import coverage, evidence
+from gso.kernel.judging import coverage, evidence, wire_check
 from gso.kernel.machine import channel, messages
 from gso.kernel.report import load, zoo
 from gso.kernel.report import parts as found_parts
 from gso.kernel.report.compare import compare
 from gso.kernel.report.merge import merge
 from gso.kernel.report.write import write
+from gso.kernel.runs.captures import save_capture
+from gso.kernel.scenarios import SCENARIOS
 from gso.kernel.trees import patches
 
 import gso
@@ -41,7 +43,10 @@ from gso.rewriting.segment import segment_capture
 from gso.segmentation import _batch
 from gso.versions import KERNELS
 
+sys.path.append(str(Path(__file__).resolve().parent))
 sys.path.append(str(Path(__file__).resolve().parents[1]))
+
+import reading
 
 import reference
 import result_files
@@ -76,7 +81,12 @@ LONGEST_SAID = 1 << 15
 CHANGED = 64
 """Bytes of an input that are one frame of `doors`."""
 SEPARATOR = b"\n====\n"
-MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
+WIRES = [
+    next(one for one in SCENARIOS if one.checksum == "remcsum"),
+    next(one for one in SCENARIOS if one.vlan),
+    next(one for one in SCENARIOS if one.segmenter and not one.vlan and one.checksum != "remcsum"),
+]
+"""Scenarios whose super-packets are each found in another way."""
 
 
 def options(data: bytes) -> tuple[int, int, int, bytes]:
@@ -433,7 +443,7 @@ def as_virtio(pieces: list[bytes], kernel: Any) -> None:
 
 def patch(data: bytes) -> None:
     """A mail or a patch is read or refused, and names no file outside the tree."""
-    with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
+    with tempfile.TemporaryDirectory(dir=reading.MEMORY) as folder:
         path = Path(folder, "some.patch")
         path.write_bytes(data)
         try:
@@ -448,16 +458,24 @@ def patch(data: bytes) -> None:
 
 
 def guest(data: bytes) -> None:
-    """What a guest says and leaves of a cell is read or refused: its lines, log, and frames."""
+    """What a guest says and leaves of a cell is read or refused: its lines, log, and frames.
+
+    What is read can be compared with the wire, and written as a capture, or that is refused.
+    """
     said, trace, frames = (*data.split(SEPARATOR, 2), b"", b"")[:3]
     with contextlib.suppress(GuestFileError):
         coverage.entries([messages.read(line) for line in said.split(b"\n")])
-    with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
+    with tempfile.TemporaryDirectory(dir=reading.MEMORY) as folder:
         Path(folder, "s-t.trace").write_bytes(trace)
         for kind in ("ingress", "mirror", "wire"):
             Path(folder, f"s-t.{kind}.frames").write_bytes(frames)
         with contextlib.suppress(GuestFileError, TestBedError):
-            evidence.read_cell({"scenario": "s", "traffic": "t"}, Path(folder)).summary()
+            cell = evidence.read_cell({"scenario": "s", "traffic": "t"}, Path(folder))
+            cell.summary()
+            for scenario in WIRES:
+                with understood("cell"):
+                    save_capture(scenario, cell, Path(folder, "s.pcapng"))
+                    wire_check.explain(scenario, cell)
 
 
 def progress(data: bytes) -> None:
@@ -468,7 +486,7 @@ def progress(data: bytes) -> None:
 
 def heard(said: bytes, cut: int) -> str:
     """What was taken of it, or why it was refused; in pieces of so many bytes."""
-    with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
+    with tempfile.TemporaryDirectory(dir=reading.MEMORY) as folder:
         try:
             with channel.Channel(EXCHANGES, Path(folder)) as port:
                 for at in range(0, len(said), cut):
@@ -483,7 +501,7 @@ def heard(said: bytes, cut: int) -> str:
 
 def parcel(data: bytes) -> None:
     """An archive of another host is unpacked below its folder, or refused."""
-    with tempfile.TemporaryDirectory(dir=MEMORY) as top:
+    with tempfile.TemporaryDirectory(dir=reading.MEMORY) as top:
         with contextlib.suppress(TestBedError):
             parcels.unpack(data, Path(top, "in"))
         assert {path.name for path in Path(top).iterdir()} <= {"in"}
@@ -504,18 +522,29 @@ def results(data: bytes) -> None:
     else:
         changed_part = result_files.damaged(result_files.parts(name)[kind >> 6 & 1], rest)
         files[kind >> 6 & 1] = json.dumps(changed_part).encode()
-    with tempfile.TemporaryDirectory(dir=MEMORY) as top:
+    with tempfile.TemporaryDirectory(dir=reading.MEMORY) as top:
         folders = [Path(top, str(number)) for number, _ in enumerate(files)]
         for folder, file in zip(folders, files, strict=True):
             folder.mkdir()
             (folder / name).write_bytes(file)
+        if name == load.RESULTS:
+            report(folders)
         for gathered in (folders, folders[:1], folders[1:]):
             with contextlib.suppress(UsageError, GuestFileError):
                 assert gather(name, gathered, Path(top)) in STATUSES
 
 
+def report(folders: list[Path]) -> None:
+    """What `gso-kernel report` without --merge, and `compare` do."""
+    for folder in folders:
+        with contextlib.suppress(UsageError):
+            write(folder)
+    with contextlib.suppress(UsageError), load.reading(folders[0]), load.reading(folders[-1]):
+        compare(load.load(folders[0]), load.load(folders[-1])).summary()
+
+
 def gather(name: str, folders: list[Path], top: Path) -> int:
-    """What `gso-kernel report`, with and without --merge, and `compare` do; the exit status."""
+    """What `gso-kernel report --merge` does; the exit status."""
     if name == zoo.RESULTS:
         visit = zoo.merge(folders)
         return len(visit.text()) and visit.exit_status
@@ -523,11 +552,6 @@ def gather(name: str, folders: list[Path], top: Path) -> int:
         told = [found_parts.read(folder / name) for folder in folders]
         merged = hunted.merge(folders, told)
         return len(hunted.text(merged)) and int(merged["exit_status"])
-    for folder in folders:
-        with contextlib.suppress(UsageError):
-            write(folder)
-    with contextlib.suppress(UsageError), load.reading(folders[0]), load.reading(folders[-1]):
-        compare(load.load(folders[0]), load.load(folders[-1])).summary()
     return int(
         merge(folders, top / "merged" / str(len(list(top.iterdir()))), "c")[1]["exit_status"]
     )
@@ -538,5 +562,6 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     for function in (
         *(parse, segment, checksum, capture, fields, vnet, coalesce, trace),
         *(doors, patch, guest, progress, results, parcel),
+        *reading.TARGETS,
     )
 }

@@ -123,6 +123,14 @@ def test_each_event_has_its_own_line():
     assert [line.rstrip("\n") for _, _, line in evidence.hits(text)] == lines
 
 
+def test_lines_that_are_divided_otherwise(tmp_path):
+    """The reader of logs takes a return alone for the end of a line, as terminals show it."""
+    path = tmp_path / "a.trace"
+    path.write_bytes(f"{EVENT}\r{EVENT}\n".encode())
+    with pytest.raises(GuestFileError, match=r"a\.trace of the guest .* fewer lines"):
+        evidence.read_trace(path)
+
+
 def test_leaks_of_too_many_places():
     def entries(count: int) -> list[str]:
         one = "unreferenced object 0x1 (size 3):\n  backtrace:\n    f{}+0x1/0x2"
