@@ -13,6 +13,7 @@ import tempfile
 from functools import cache
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from gso.kernel.bootable import Bootable
 from gso.kernel.errors import TestBedError, tells_of_crash
@@ -152,7 +153,9 @@ def measured() -> dict[str, Any]:
 def seal(data: bytes) -> None:
     """A boot of an earlier run is taken as it was sealed, or refused and said to be."""
     kind, rest = (data[:1] or b"\0")[0], data[1:]
-    with tempfile.TemporaryDirectory(dir=MEMORY) as top:
+    # Where the package is not installed, as in the folder of OSS-Fuzz, nobody knows its version.
+    edition = mock.patch.object(reuse, "edition", lambda: "e")
+    with edition, tempfile.TemporaryDirectory(dir=MEMORY) as top:
         earlier = Path(top, "earlier")
         shutil.copytree(sealed(), earlier)
         place = earlier / SEAL
@@ -187,8 +190,7 @@ def _spoil(folder: Path, how: bytes, forged: Any) -> None:
 @cache
 def sealed() -> Path:
     """Return the folder of a boot that was sealed; it stays as long as this process."""
-    _KEPT.append(tempfile.TemporaryDirectory(dir=MEMORY))
-    job = _job(Path(_KEPT[0].name, "boot"))
+    job = _job(Path(_kept().name, "boot"))
     (job.folder / "cells").mkdir(parents=True)
     (job.folder / "console.log").write_text("Linux version 6.12\n")
     exchange = {
@@ -206,12 +208,16 @@ def sealed() -> Path:
     return job.folder
 
 
-_KEPT: list[tempfile.TemporaryDirectory[str]] = []
+@cache
+def _kept() -> tempfile.TemporaryDirectory[str]:
+    """Return a folder with a file in the place of a kernel's image: nothing boots."""
+    made = tempfile.TemporaryDirectory(dir=MEMORY)
+    Path(made.name, "image").touch()
+    return made
 
 
 def _job(folder: Path) -> Job:
-    image = Path(__file__)  # any file will do, as nothing boots
-    return Job(Bootable(image), PLAN, folder, 1.0, folder)
+    return Job(Bootable(Path(_kept().name, "image")), PLAN, folder, 1.0, folder)
 
 
 def _damaged(document: Any, changes: bytes) -> Any:
