@@ -154,7 +154,7 @@ def seal(data: bytes) -> None:
     """A boot of an earlier run is taken as it was sealed, or refused and said to be."""
     kind, rest = (data[:1] or b"\0")[0], data[1:]
     # Where the package is not installed, as in the folder of OSS-Fuzz, nobody knows its version.
-    edition = mock.patch.object(reuse, "edition", lambda: "e")
+    edition = mock.patch.object(reuse, "edition", return_value="e")
     with edition, tempfile.TemporaryDirectory(dir=MEMORY) as top:
         earlier = Path(top, "earlier")
         shutil.copytree(sealed(), earlier)
