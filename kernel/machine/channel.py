@@ -21,7 +21,7 @@ PROGRESS = "progress.jsonl"
 PORT = {"name": "gso.report", "longest": messages.LONGEST}
 """The port as the guest is told of it: its name, and the most bytes of a line."""
 
-_MOST = 16 << 20
+_MOST, _MOST_LINES = 16 << 20, 100_000
 _PIECE = 1 << 16
 
 
@@ -32,7 +32,7 @@ class Channel:
         self.end: dict[str, Any] = {}
         self._exchanges = iter(exchanges(plan))
         self._file = folder / PROGRESS
-        self._received, self._rest = 0, b""
+        self._received, self._rest, self._lines = 0, b"", 0
         self._source, self.writer = os.pipe()
         os.set_blocking(self._source, False)
 
@@ -73,6 +73,9 @@ class Channel:
     def _take(self, line: bytes) -> None:
         if self.end:
             raise GuestFileError("the guest went on after its end")
+        self._lines += 1
+        if self._lines > _MOST_LINES:
+            raise GuestFileError(f"the guest said more than {_MOST_LINES} lines")
         event = messages.read(line)
         if event["stage"] == "cell":
             self._check_order(event["result"])

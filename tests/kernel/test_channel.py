@@ -129,6 +129,14 @@ def test_a_flood_ends(tmp_path, monkeypatch):
         heard(tmp_path, *[b'{"stage": "x"}\n'] * 100)
 
 
+def test_there_are_not_too_many_lines(tmp_path, monkeypatch):
+    monkeypatch.setattr(channel, "_MOST_LINES", 3)
+    line = b'{"stage": "modules"}\n'
+    heard(tmp_path, line * 3)
+    with pytest.raises(GuestFileError, match="more than 3 lines"):
+        heard(tmp_path, line * 4)
+
+
 def test_what_a_receiver_refused_is_counted(tmp_path):
     heard(tmp_path, cell(refusals={"SctpChecksumErrors": 2}))
     with pytest.raises(GuestFileError, match="no proper 'result'"):
