@@ -23,6 +23,7 @@ from gso.commands.common import (
     tunnel_ports,
     write_json,
 )
+from gso.commands.files import is_standard_output
 from gso.commands.many import add_executor, each
 from gso.commands.streams import complain
 from gso.commands.usage import FINDINGS, FINE, UNUSABLE, UsageError, plural
@@ -109,7 +110,7 @@ def _copied_here(name: str, output: str, copy: Copy[_S]) -> _S:
 
 
 def _write_one(options: argparse.Namespace, way: Way[_S], summary: _S) -> int:
-    report = sys.stderr if options.output == "-" else sys.stdout
+    report = sys.stderr if is_standard_output(options.output) else sys.stdout
     if options.json:
         write_json(way.command, way.as_json(summary), report)
     else:

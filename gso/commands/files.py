@@ -30,6 +30,14 @@ def is_same(name: str, source: str) -> bool:
     return Path(name).exists() and Path(source).exists() and Path(name).samefile(source)
 
 
+def is_standard_output(name: str) -> bool:
+    """Say whether a file to write is standard output, which then has no room for words."""
+    try:
+        return name == "-" or os.path.samestat(Path(name).stat(), os.fstat(1))
+    except OSError:
+        return False
+
+
 @contextmanager
 def replacing(name: str) -> Iterator[io.BufferedWriter | io.FileIO]:
     """A file that gets its name when it is complete, with mode and owner of what it replaces.

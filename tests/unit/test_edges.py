@@ -69,16 +69,19 @@ def test_what_is_replaced_gives_its_mode_and_owner(capture, tmp_path, mode):
     assert (out.stat().st_uid, out.stat().st_gid) == owner
 
 
-def test_a_pipe_behind_a_name_is_written_to(capture):
-    """No file can be made beside it, and nothing may take the name's place."""
+def test_standard_output_by_other_names(capture, tmp_path):
+    """No file can be made beside a pipe, and only packets may be in what is written."""
     command = [*GSO, "segment", capture, "--gso-size", "1448"]
     outputs = [
         subprocess.run([*command, name], check=True, capture_output=True).stdout
         for name in ("-", "/dev/stdout", "/dev/fd/1")
     ]
     assert gso.read_capture(io.BytesIO(outputs[0]))
-    # What was done is said there, too, behind the packets.
-    assert all(output.startswith(outputs[0]) for output in outputs)
+    assert outputs == outputs[:1] * 3
+    file = tmp_path / "out.pcap"
+    with file.open("wb") as sink:
+        subprocess.run([*command, "/dev/stdout"], check=True, stdout=sink, stderr=sink)
+    assert file.read_bytes() == outputs[0]
 
 
 def test_loops_of_links_are_refused(capture, tmp_path):
