@@ -8,10 +8,12 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from gso.kernel import cli
-from gso.kernel.machine import vm
+from gso.kernel.bootable import Bootable
+from gso.kernel.machine import qemu
 from gso.kernel.scenarios import SCENARIOS
 
 import run
@@ -77,7 +79,7 @@ def test_the_machine_sees_the_python_and_the_packages_of_the_suites(machine, mon
     monkeypatch.setattr(run, "tests", suite(SUITE))
     run.run("gateway", [], "6.12")
     (asked,) = machine.asked
-    seen = vm._programs(asked.show)
+    seen = qemu.Machine(Bootable(Path("image")), Mock(), Path("folder"), 3, shown=asked.show).programs
     python = Path(sys.executable)
     for path in (python, python.resolve(), Path(pytest.__file__), Path(run.__file__).resolve()):
         assert any(path.is_relative_to(folder) for folder in seen), path
