@@ -19,15 +19,20 @@ _MAGICS = {
     b"BZh": "bzip2",
     b"\xfd7zXZ\0": "xz",
     b"\x28\xb5\x2f\xfd": "zstd",
+    b"\x04\x22\x4d\x18": "lz4",
 }
-_SUFFIXES = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz", ".zst": "zstd"}
+_SUFFIXES = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz", ".zst": "zstd", ".lz4": "lz4"}
 _READ = 1 << 16
 _STEP = 1 << 12
 _OUTPUT = 1 << 16
 _XZ_MEMORY = 256 << 20  # xz -9 needs 65 MiB, and a file can ask for 4 GiB
 _PADDED = ("gzip", "xz")
-_ZSTD = ("compression.zstd", "backports.zstd")
-"""The module of Python 3.14, and the same for those before it."""
+_MODULES = {
+    # The module of Python 3.14, and the same for those before it.
+    "zstd": ("backports.zstd", ("compression.zstd", "backports.zstd")),
+    "lz4": ("lz4", ("lz4.frame",)),
+}
+"""What is not in every Python: the package to install, and modules, the first of which is taken."""
 
 
 class DamagedError(ValueError):
@@ -35,7 +40,7 @@ class DamagedError(ValueError):
 
 
 def compression(head: bytes) -> str | None:
-    """The compression of a file that begins so: gzip, bzip2, xz, zstd, or None."""
+    """The compression of a file that begins so: gzip, bzip2, xz, zstd, lz4, or None."""
     return next((kind for magic, kind in _MAGICS.items() if head.startswith(magic)), None)
 
 
@@ -44,7 +49,7 @@ class Expander(io.RawIOBase):
 
     Unlike the standard library's file objects it gives out everything before the place where a
     file is cut off, and raises EOFError only there. Members that follow one another are one
-    content. Raises DamagedError for damaged data, or where a module for zstd is missing.
+    content. Raises DamagedError for damaged data, or where a module for zstd or lz4 is missing.
 
     A decompressor that meets damage keeps back what this step of it has made. So steps are of one
     size, whatever pieces the file comes in or the content is asked for in: then the content before
@@ -100,7 +105,8 @@ class Expander(io.RawIOBase):
                 raise EOFError
         self._output = memoryview(member.decompress(chunk, _OUTPUT))
         if member.eof:
-            self._input = member.unused_data + self._input
+            # That of lz4 is None where nothing follows.
+            self._input = (member.unused_data or b"") + self._input
         return True
 
     def _next_input(self) -> bytes:
@@ -137,8 +143,9 @@ class _Gzip:
 
 
 def _decompressors(kind: str) -> Callable[[], Any]:
-    if kind == "zstd":
-        start: Callable[[], Any] = _zstd().ZstdDecompressor
+    if kind in _MODULES:
+        name = {"zstd": "ZstdDecompressor", "lz4": "LZ4FrameDecompressor"}[kind]
+        start: Callable[[], Any] = getattr(_module(kind), name)
         return start
     return {"gzip": _Gzip, "bzip2": bz2.BZ2Decompressor, "xz": _xz}[kind]
 
@@ -147,11 +154,12 @@ def _xz() -> lzma.LZMADecompressor:
     return lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_XZ_MEMORY)
 
 
-def _zstd() -> Any:
-    for name in _ZSTD:
+def _module(kind: str) -> Any:
+    package, names = _MODULES[kind]
+    for name in names:
         with contextlib.suppress(ImportError):
             return importlib.import_module(name)
-    raise DamagedError("zstd: pip install backports.zstd, or use zstd -d and a pipe")
+    raise DamagedError(f"{kind}: pip install {package}, or use {kind} -d and a pipe")
 
 
 @contextlib.contextmanager
@@ -172,4 +180,7 @@ def _compressor(kind: str, file: Any) -> Any:
         return bz2.BZ2File(file, "wb")
     if kind == "xz":
         return lzma.LZMAFile(file, "wb")
-    return _zstd().open(file, "wb")
+    if kind == "lz4":
+        # With a checksum, as the program lz4 writes.
+        return _module(kind).LZ4FrameFile(file, "wb", content_checksum=True)
+    return _module(kind).open(file, "wb")

@@ -59,7 +59,6 @@ _PCAP_MAGICS = tuple(
     for order in "<>"
     for magic in (form.PCAP_MICROSECONDS, form.PCAP_NANOSECONDS, form.PCAP_MODIFIED)
 )
-_LZ4 = b"\x04\x22\x4d\x18"
 
 
 def _no_clocks(count: int) -> Clock:
@@ -250,8 +249,8 @@ class Reader:
 
     Iterating gives a `Capture` for each stretch of about `chunk_size` bytes, whose `interfaces`
     are those described up to there. `source` is a path or a binary file, which may be a pipe;
-    gzip, bzip2, xz and, with a module for it, zstd are recognised. Raises GsoError for a damaged
-    file, at the place where it is.
+    gzip, bzip2, xz and, with modules for them, zstd and lz4 are recognised. Raises GsoError for a
+    damaged file, at the place where it is.
 
     Attributes:
         format: ``"pcap"`` or ``"pcapng"``.
@@ -556,8 +555,6 @@ class Reader:
 
 def _unknown_magic(magic: bytes) -> GsoError:
     text = f"starts with {magic.hex()}: neither pcap nor pcapng" if magic else "is empty"
-    if magic == _LZ4:
-        text = "is compressed with lz4: decompress it first (lz4 -d)"
     return GsoError(
         f"not a capture: the file {text}",
         reason=Reason.UNSUPPORTED if magic else Reason.TRUNCATED,

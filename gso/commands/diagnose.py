@@ -30,7 +30,8 @@ _Answer: TypeAlias = tuple[Diagnosis, str]
 _DIAGNOSE = """\
 Find packets with wrong header offsets in a log of pwru, perf script, ftrace or the kernel's own
 skb_dump (dmesg): which offset is wrong, what the kernel does about it, which function left it so
-and which call is missing. The format is found from the content; gzip, bzip2, xz and zstd are read.
+and which call is missing. The format is found from the content; gzip, bzip2, xz, zstd and lz4 are
+read.
 """
 
 

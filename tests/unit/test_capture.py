@@ -130,7 +130,7 @@ def test_other_pcap_versions_are_refused(version):
 
 @pytest.mark.parametrize(
     ("magic", "word"),
-    [(b"PK\x03\x04", "504b0304"), (b"\x04\x22\x4d\x18", "lz4"), (b"", "empty"), (b"\xd4", "d4")],
+    [(b"PK\x03\x04", "504b0304"), (b"", "empty"), (b"\xd4", "d4")],
 )
 def test_what_is_no_capture_is_named(magic, word):
     assert word in str(refused(magic + bytes(100) if len(magic) > 1 else magic))

@@ -5,10 +5,12 @@ import contextlib
 import gzip
 import io
 import lzma
+import re
 import sys
 from importlib import import_module
 
 import pytest
+from lz4 import frame as lz4
 
 import gso
 from gso.capture import Reader
@@ -23,6 +25,7 @@ KINDS = {
     "bz2": bz2.compress,
     "xz": lzma.compress,
     "zst": lambda data: zstd.compress(data, options={zstd.CompressionParameter.checksum_flag: 1}),
+    "lz4": lambda data: lz4.compress(data, content_checksum=True),
 }
 
 
@@ -71,7 +74,7 @@ def test_everything_before_a_cut_is_given_out(suffix):
 def test_damage(suffix):
     data = bytearray(KINDS[suffix](CONTENT))
     data[len(data) // 2] ^= 0x55
-    with pytest.raises(DamagedError, match=r"gzip|bzip2|xz|zstd"):
+    with pytest.raises(DamagedError, match=r"gzip|bzip2|xz|zstd|lz4"):
         expand(bytes(data))
 
 
@@ -123,15 +126,24 @@ def test_captures_both_ways(suffix, tmp_path, capsys):
     capsys.readouterr()
 
 
-def test_without_a_module_for_zstd(tmp_path, monkeypatch, capsys):
-    monkeypatch.setitem(sys.modules, "backports.zstd", None)
-    monkeypatch.setitem(sys.modules, "compression.zstd", None)
-    path = tmp_path / "in.zst"
-    path.write_bytes(zstd.compress(CONTENT))
-    with pytest.raises(gso.GsoError, match=r"pip install backports\.zstd"):
+MODULES = {
+    "zst": ("backports.zstd", "compression.zstd"),
+    "lz4": ("lz4", "lz4.frame"),
+}
+"""Those that are not in every Python; the first is the name of the package, too."""
+
+
+@pytest.mark.parametrize("suffix", MODULES)
+def test_without_a_module_for_it(tmp_path, monkeypatch, capsys, suffix):
+    package = MODULES[suffix][0]
+    for module in MODULES[suffix]:
+        monkeypatch.setitem(sys.modules, module, None)
+    path, told = tmp_path / f"in.{suffix}", f"pip install {package}, or use"
+    path.write_bytes(KINDS[suffix](CONTENT))
+    with pytest.raises(gso.GsoError, match=re.escape(told)):
         gso.read_capture(path)
     plain = tmp_path / "plain.pcapng"
     gso.write_capture(plain, stream(2))
-    assert main(["coalesce", str(plain), str(tmp_path / "out.zst")]) == 2
-    assert "pip install backports.zstd" in capsys.readouterr().err
-    assert not (tmp_path / "out.zst").exists()
+    assert main(["coalesce", str(plain), str(tmp_path / f"out.{suffix}")]) == 2
+    assert told in capsys.readouterr().err
+    assert not (tmp_path / f"out.{suffix}").exists()
