@@ -6,7 +6,8 @@
 It reads pwru text of every version and pwru JSON, perf script, ftrace (``trace``, ``trace_pipe``,
 trace-cmd report) and the ``skb_dump`` blocks of the kernel's log; the content shows which one it
 is. gzip, bzip2, xz and, where Python has modules for them, zstd and lz4 are read directly. Text is
-UTF-8, with or without a byte order mark, or UTF-16 with one, as a redirection in PowerShell makes it.
+UTF-8, with or without a byte order mark, or UTF-16 with one, as a redirection in PowerShell makes
+it.
 """
 
 from __future__ import annotations
