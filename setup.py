@@ -34,6 +34,7 @@ scalar = ["-fno-tree-vectorize"]
 # Only these modules call the C code; the others reach it through them.
 c_sources = {
     "gso.buffers._checksum": ["gso/buffers/simd/simd.c"],
+    "gso.buffers._crc32c": ["gso/buffers/simd/crc32c.c"],
     "gso.buffers._memory": ["gso/buffers/arena.c"],
     "gso.rules._judge": ["gso/rules/judge.c"],
 }

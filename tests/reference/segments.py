@@ -113,14 +113,17 @@ class Job:
             refuse(Reason.GSO_TYPE, "gso_type", self.type, GsoType.GRE_CSUM)
         return sealed, remcsum
 
-    def segments(self, gso_size):
-        walk = self.walk
+    def check_fixed_ids(self):
         if self.type & GsoType.TCP_FIXEDID:
-            for header in walk.headers:
+            for header in self.walk.headers:
                 if header.kind == "4" and header.inner:
-                    frag_off = walk.word(header.offset + 6)
+                    frag_off = self.walk.word(header.offset + 6)
                     if not frag_off & 0x4000:
                         refuse(Reason.GSO_TYPE, "frag_off", header.offset + 6, 0x4000)
+
+    def segments(self, gso_size):
+        walk = self.walk
+        self.check_fixed_ids()
         start = walk.l4_header if self.ufo else walk.payload
         payload = self.frame[start:]
         if len(payload) <= gso_size:
