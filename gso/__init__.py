@@ -13,7 +13,7 @@ _HOMES = {
     "gso.buffers._memory": "memory_limit trim_memory",
     "gso.capture": "Capture read_capture write_capture",
     "gso.coalescing._coalesce": "Coalesced coalesce",
-    "gso.constants": "L4 GsoType Reason Tunnel",
+    "gso.constants": "GSO_BY_FRAGS L4 GsoType Reason Tunnel",
     "gso.diagnosis": "Case",
     "gso.drawing.described": "Description describe",
     "gso.drawing.diagnosed": "Diagnosis diagnose",

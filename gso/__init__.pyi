@@ -12,7 +12,7 @@ from gso.buffers._frames import Frames, Segments
 from gso.buffers._memory import memory_limit, trim_memory
 from gso.capture import Capture, read_capture, write_capture
 from gso.coalescing._coalesce import Coalesced, coalesce
-from gso.constants import L4, GsoType, Reason, Tunnel
+from gso.constants import GSO_BY_FRAGS, L4, GsoType, Reason, Tunnel
 from gso.diagnosis import Case
 from gso.drawing.described import Description, describe
 from gso.drawing.diagnosed import Diagnosis, diagnose
@@ -45,6 +45,7 @@ from gso.traces.reader import TraceReader, read_trace
 from gso.traces.trace import Trace
 
 __all__ = [
+    "GSO_BY_FRAGS",
     "L4",
     "LAYOUT_DTYPE",
     "RULES",

@@ -61,6 +61,7 @@ class GsoType(IntFlag):
     """One segment of as many whole ``gso_size`` pieces as fit, then the remainder."""
     TUNNEL_REMCSUM = 1 << 13
     SCTP = 1 << 14
+    """SCTP, cut where its sender says: ``gso_size`` is :data:`gso.GSO_BY_FRAGS`."""
     ESP = 1 << 15
     UDP = 1 << 16
     """UFO: a UDP datagram becomes IP fragments."""
@@ -76,6 +77,10 @@ class GsoType(IntFlag):
     TCP_FIXEDID_INNER = 1 << 31
     """Linux 7.3 (SKB_GSO_TCP_FIXEDID_INNER): they keep the ID of IPv4 headers right below another
     IP header."""
+
+
+GSO_BY_FRAGS = 0xFFFF
+"""A ``gso_size`` that is no size: the super-packet is cut as a list says (SCTP)."""
 
 
 class Context(IntFlag):

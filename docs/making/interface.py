@@ -39,7 +39,11 @@ _ROWS = {
     "SKB_DTYPE": "a row of :func:`skb_array`",
     "VNET_DTYPE": "a virtio header (``struct virtio_net_hdr``)",
 }
-_OTHERS = {"RULES": "Every :class:`Rule` by its identifier, in the order of their bits."}
+_OTHERS = {
+    "GSO_BY_FRAGS": "A ``gso_size`` that is no size: SCTP is cut into the ``pieces`` of "
+    ":func:`segment`.",
+    "RULES": "Every :class:`Rule` by its identifier, in the order of their bits.",
+}
 
 
 def library() -> str:

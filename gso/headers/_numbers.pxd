@@ -64,6 +64,7 @@ cdef enum:  # IP protocol numbers (IANA)
     IPPROTO_FRAGMENT = 44
     IPPROTO_GRE = 47
     IPPROTO_DSTOPTS = 60
+    IPPROTO_SCTP = 132
 
 cdef enum:  # IPv4 (RFC 791; struct iphdr)
     IPV4_TOS = 1
@@ -142,6 +143,13 @@ cdef enum:  # UDP (RFC 768; struct udphdr)
     UDP_LEN = 4
     UDP_CHECK = 6
     UDP_HLEN = 8
+
+cdef enum:  # SCTP (RFC 9260; struct sctphdr, struct sctp_chunkhdr)
+    SCTP_CHECK = 8                  # a CRC32c, its low byte first
+    SCTP_HLEN = 12                  # the common header, before the chunks
+    SCTP_CHUNK_LEN = 2              # without the padding
+    SCTP_CHUNK_HLEN = 4
+    SCTP_PAD = 4                    # chunks are padded to a multiple of it
 
 cdef enum:  # GRE (RFC 2784, 2890; struct gre_base_hdr, then what the flags announce)
     GRE_PROTOCOL = 2

@@ -230,7 +230,7 @@ cdef uint64_t set_transport(
 ) noexcept nogil:
     """Set the innermost header; returns the sum of it and the payload, as far as known here."""
     cdef uint64_t inside
-    if p.ufo:
+    if p.inner == INNER_ABSENT:
         return 0
     inside = <uint16_t>~fold(p.l4_pseudo + length_sum(p.hlen - p.h.l4_header + each))
     if p.kernel & KERNEL_PIECES_BY_COUNT and p.h.l4 == IPPROTO_UDP:
@@ -266,7 +266,7 @@ cdef void prepare(plan *p) noexcept nogil:
             return
     else:
         sum_layers(p)
-        if not p.ufo:
+        if p.inner != INNER_ABSENT:
             p.addresses = pseudo_sum(
                 p.template.p + p.h.ip_header, p.h.inner_version == 4, p.h.l4)
             if p.h.routing >= 0:
@@ -548,3 +548,15 @@ cdef int emit(plan *p, uint8_t *out, bint headers_only, bint stream) except -1 n
             look += in_piece(p)
             check_signals(p.stop)
     return 0
+
+
+cdef void put_headers(
+    plan *p, uint8_t *out, Py_ssize_t i, Py_ssize_t n, uint64_t payload
+) noexcept nogil:
+    cdef length_sums other
+    cdef const length_sums *sums = &p.full
+    memcpy(out, p.template.p, p.hlen)
+    if n != p.step:
+        set_length(p, &other, out, n)
+        sums = &other
+    stamp(p, sums, out, i, payload)

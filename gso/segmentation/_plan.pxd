@@ -3,9 +3,18 @@
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 from gso.buffers._checksum cimport gso_train
+from gso.headers._numbers cimport (
+    SKB_GSO_ESP, SKB_GSO_FCOE, SKB_GSO_SCTP, SKB_GSO_TCPV4, SKB_GSO_TCPV6, SKB_GSO_UDP,
+    SKB_GSO_UDP_L4,
+)
 from gso.headers._walk cimport (
     FEW_BYTES, MAX_LAYERS, fault, header_copy, headers, link_layer, port_list,
 )
+
+cdef enum:
+    # FCOE and ESP are known bits, but nothing here segments such packets.
+    TRANSPORT_TYPES = (SKB_GSO_TCPV4 | SKB_GSO_TCPV6 | SKB_GSO_UDP | SKB_GSO_UDP_L4
+                       | SKB_GSO_FCOE | SKB_GSO_SCTP | SKB_GSO_ESP)
 
 # The fate of the innermost checksum
 cdef enum inner_checksum:
@@ -83,3 +92,14 @@ cdef int make_plan(
 ) noexcept nogil
 # Bytes of output: `count` segments of hlen + step bytes, of which the last may be shorter.
 cdef Py_ssize_t plan_size(const plan *p) noexcept nogil
+
+# The parts of make_plan(), for payloads that are cut otherwise. Each returns 0, or -1 with `why`.
+cdef int read_plan(
+    plan *p, fault *why, const plan_options *options, const uint8_t *frame, Py_ssize_t size
+) noexcept nogil
+cdef int settle_type(plan *p, fault *why, unsigned int gso_type) noexcept nogil
+cdef int check_fixed_ids(plan *p, fault *why) noexcept nogil
+# `text`: of a fault with the length, its limit and `n`.
+cdef int check_lengths(
+    const plan *p, fault *why, Py_ssize_t n, const char *text
+) noexcept nogil

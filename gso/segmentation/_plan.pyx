@@ -12,13 +12,12 @@ from libc.string cimport memcpy, memmove
 from gso.buffers._bytes cimport get16, load16
 from gso.headers._kernel cimport KERNEL_NO_JUMBO, KERNEL_PIECES_BY_COUNT, known_types
 from gso.headers._numbers cimport (
-    GSO_BY_FRAGS, GSO_MAX_SEGS,
-    IPPROTO_FRAGMENT, IPPROTO_TCP, IPPROTO_UDP, IPV4_FRAG_OFF, IPV6_EXT_HDRLEN, IPV6_FRAG_HLEN,
-    IPV6_FRAG_ID, IPV6_HLEN, IPV6_NEXTHDR, IP_DF, JUMBO_HLEN, SKB_GSO_ALL, SKB_GSO_ESP,
-    SKB_GSO_FCOE, SKB_GSO_GRE, SKB_GSO_GRE_CSUM, SKB_GSO_IPXIP4, SKB_GSO_IPXIP6, SKB_GSO_PARTIAL,
-    SKB_GSO_SCTP, SKB_GSO_TCPV4, SKB_GSO_TCPV6, SKB_GSO_TCP_ACCECN, SKB_GSO_TCP_FIXEDID,
-    SKB_GSO_TUNNEL_REMCSUM, SKB_GSO_UDP, SKB_GSO_UDP_L4, SKB_GSO_UDP_TUNNEL,
-    SKB_GSO_UDP_TUNNEL_CSUM, UDP_CHECK, UDP_DEST, UDP_LEN,
+    GSO_BY_FRAGS, GSO_MAX_SEGS, IPPROTO_FRAGMENT, IPPROTO_TCP, IPPROTO_UDP, IPV4_FRAG_OFF,
+    IPV6_EXT_HDRLEN, IPV6_FRAG_HLEN, IPV6_FRAG_ID, IPV6_HLEN, IPV6_NEXTHDR, IP_DF, JUMBO_HLEN,
+    SKB_GSO_ALL, SKB_GSO_GRE, SKB_GSO_GRE_CSUM, SKB_GSO_IPXIP4, SKB_GSO_IPXIP6, SKB_GSO_PARTIAL,
+    SKB_GSO_TCPV4, SKB_GSO_TCPV6, SKB_GSO_TCP_ACCECN, SKB_GSO_TCP_FIXEDID, SKB_GSO_TUNNEL_REMCSUM,
+    SKB_GSO_UDP, SKB_GSO_UDP_L4, SKB_GSO_UDP_TUNNEL, SKB_GSO_UDP_TUNNEL_CSUM, UDP_CHECK, UDP_DEST,
+    UDP_LEN,
 )
 from gso.headers._ambiguous cimport ambiguity, guess, guess_tunnel, is_train
 from gso.headers._walk cimport (
@@ -28,9 +27,6 @@ from gso.headers._walk cimport (
 )
 
 cdef enum:
-    # FCOE, SCTP and ESP are known bits, but nothing here segments such packets.
-    TRANSPORT_TYPES = (SKB_GSO_TCPV4 | SKB_GSO_TCPV6 | SKB_GSO_UDP | SKB_GSO_UDP_L4
-                       | SKB_GSO_FCOE | SKB_GSO_SCTP | SKB_GSO_ESP)
     UDP_TUNNEL_TYPES = SKB_GSO_UDP_TUNNEL | SKB_GSO_UDP_TUNNEL_CSUM
     GRE_TYPES = SKB_GSO_GRE | SKB_GSO_GRE_CSUM
     IPXIP_TYPES = SKB_GSO_IPXIP4 | SKB_GSO_IPXIP6
@@ -148,23 +144,24 @@ cdef int check_fixed_ids(plan *p, fault *why) noexcept nogil:
     return 0
 
 
-cdef int check_lengths(plan *p, fault *why) noexcept nogil:
-    """Refuse segments whose lengths do not fit in their 16-bit fields."""
+cdef int check_lengths(
+    const plan *p, fault *why, Py_ssize_t n, const char *text
+) noexcept nogil:
+    """Refuse segments of `n` payload bytes if their lengths do not fit in their 16-bit fields."""
     cdef Py_ssize_t length
-    cdef layer *one
+    cdef const layer *one
     cdef int k
-    if p.hlen + p.gso_size <= 0xffff:
+    if p.hlen + n <= 0xffff:
         return 0
     for k in range(p.h.n):
         one = &p.h.layers[k]
-        length = p.hlen + p.gso_size - one.offset
+        length = p.hlen + n - one.offset
         if one.kind == LAYER_IPV6:
             length -= IPV6_HLEN
         if length > 0xffff and one.kind != LAYER_GRE and one.kind != LAYER_PPPOE:
             return refuse(
-                why, REASON_TOO_LONG, "payload_len" if one.kind == LAYER_IPV6 else "tot_len",
-                "a segment of gso_size {value} has a length of {offset}, the field ends at {limit}",
-                length, 0xffff, p.gso_size)
+                why, REASON_TOO_LONG, "payload_len" if one.kind == LAYER_IPV6 else "tot_len", text,
+                length, 0xffff, n)
     return 0
 
 
@@ -298,7 +295,10 @@ cdef int make_plan(
         remove_jumbo(p)
     if p.ufo and p.h.inner_version == 6:
         insert_fragment_header(p)
-    if check_lengths(p, why) < 0:
+    if check_lengths(
+        p, why, gso_size, "a segment of gso_size {value} has a length of {offset}, the field ends "
+        "at {limit}"
+    ) < 0:
         return -1
     p.step = gso_size
     if p.partial:

@@ -1,5 +1,5 @@
-from collections.abc import Iterator, Sequence
-from typing import Any, Literal, SupportsBytes
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Literal, SupportsBytes, SupportsIndex
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,7 @@ def segment(
     tunnel_ports: TunnelPorts | None = None,
     checksum: Literal["complete", "partial"] = "complete",
     kernel: KernelVersion = "6.12",
+    pieces: Iterable[SupportsIndex] | None = None,
 ) -> Frames: ...
 def segment_vouched(
     frame: Buffer | SupportsBytes,

@@ -26,6 +26,7 @@ from gso.constants import Reason
 from gso.errors import GsoError
 from gso.headers._layout import parse
 from gso.segmentation._frame_list import segment_list
+from gso.segmentation._sctp import segment_sctp
 
 cdef Frames segments_of(plan *p, const uint8_t *frame, Py_ssize_t size):
     """Write the segments of a plan into new Frames."""
@@ -158,7 +159,7 @@ cdef Layout _read_again(Layout pickled, object frame, object tunnel_ports):
 
 
 def segment(frame, gso_size, *, gso_type=None, layout=None, link_type="ethernet",
-            tunnel_ports=None, checksum="complete", kernel="6.12"):
+            tunnel_ports=None, checksum="complete", kernel="6.12", pieces=None):
     """Segment a super-packet exactly as the Linux kernel's software GSO does.
 
     A PPPoE session header (RFC 2516) is followed as 7.3 does with its module pppoe; older kernels
@@ -201,6 +202,14 @@ def segment(frame, gso_size, *, gso_type=None, layout=None, link_type="ethernet"
             `gso.versions`). 7.3 has other bits for IPv4 IDs that stay the same, which need no DF;
             its GSO_PARTIAL makes pieces of up to 65535 segments, and gives those of USO the UDP
             length of one segment; and it leaves the jumbo header of BIG TCP in.
+        pieces: for SCTP, which is cut where its sender says, and with a gso_size of GSO_BY_FRAGS
+            only: how many bytes of chunks each segment gets (in the kernel, the sizes of the
+            sk_buffs in the frag_list; the sk_buff before them has nothing but headers). Each
+            segment begins with the headers and the common header of SCTP. Its CRC32c is computed
+            anew; with checksum="partial" (NETIF_F_SCTP_CRC) it stays as it is, unless a checksum
+            of UDP or GRE around it is in use, or it is behind a service header (NSH). PARTIAL
+            has no effect. What the kernel does not look at is refused here: pieces that do
+            not begin and end with a chunk, and other bits for the transport beside SCTP.
 
     Returns :class:`Frames`: the segments in transmit order.
 
@@ -208,8 +217,13 @@ def segment(frame, gso_size, *, gso_type=None, layout=None, link_type="ethernet"
 
     Kernel: __skb_gso_segment, inet_gso_segment, ipv6_gso_segment, tcp_gso_segment,
     __udp_gso_segment, udp4_ufo_fragment, __skb_udp_tunnel_segment, gre_gso_segment,
-    pppoe_gso_segment, skb_segment_list.
+    pppoe_gso_segment, skb_segment_list, sctp_gso_segment.
     """
+    if pieces is not None:
+        if layout is not None:
+            raise ValueError("pieces go without a layout: that of SCTP ends before its header")
+        return segment_sctp(
+            frame, gso_size, pieces, gso_type, link_type, tunnel_ports, checksum, kernel)
     if type(frame) is list or isinstance(frame, Frames):
         return _list(frame, gso_size, gso_type, layout, link_type, tunnel_ports, checksum, kernel)
     return run(

@@ -28,7 +28,9 @@ def segment_sctp(
     frame, gso_type = bytes(frame), int(gso_type or 0)
     walk = Walk(frame, link_type=link_type, tunnel_ports=tunnel_ports)
     check_frame(walk)
-    job = Job(walk, 0xFFFF, gso_type & ~GsoType.PARTIAL, False, believe=False, newer=kernel == "7.3")
+    job = Job(
+        walk, 0xFFFF, gso_type & ~GsoType.PARTIAL, False, believe=False, newer=kernel == "7.3"
+    )
     given = gso_type & (TRANSPORT | GsoType.FRAGLIST)
     if given not in (0, GsoType.SCTP):
         refuse(Reason.GSO_TYPE, "gso_type", gso_type, GsoType.SCTP)

@@ -65,7 +65,7 @@ def test_the_best_path_is_in_use():
         use_crc("mmx")
 
 
-# --- the C code, on every length up to a page's end ------------------------------------------------
+# --- the C code, on every length up to a page's end -------------------------------------------
 
 
 def build(compiler: str, folder: Path, *options: str) -> str:
