@@ -34,10 +34,11 @@ LISTED_STREAMS = {
     "6.12": FOLDER / "gro-lists.json.xz",
     "7.3": FOLDER / "7.3" / "gro-lists.json.xz",
 }
+SCTP = {"6.12": FOLDER / "sctp.json.xz", "7.3": FOLDER / "7.3" / "sctp.json.xz"}
 VNET_TUNNELS = FOLDER / "vnet_tunnels.json.xz"
 # Not super-packets that were seen between a tunnel and the segmenter
 OTHERS = (GENERATED, STREAMS, TYPED, TYPED_TOO, ACCECN, VNET_TUNNELS)
-OTHERS += (LISTS["6.12"], LISTED_STREAMS["6.12"])
+OTHERS += (LISTS["6.12"], LISTED_STREAMS["6.12"], SCTP["6.12"])
 
 PORTS = {
     5555: Tunnel.FOU,

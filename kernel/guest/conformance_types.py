@@ -21,7 +21,7 @@ def perform(folder: Path, plan: dict[str, Any], progress: Callable[..., None]) -
     """Load the module, send all requests, and keep every answer as the module gave it."""
     progress(stage="modules")
     # A module in some kernels, and no packet makes them load it.
-    subprocess.run(["modprobe", "--all", "--quiet", "mpls_gso", "nsh"], check=False)
+    subprocess.run(["modprobe", "--all", "--quiet", "mpls_gso", "nsh", "sctp"], check=False)
     for module in plan["modules"]:
         run(["insmod", module])
     progress(stage="packets")

@@ -15,7 +15,8 @@ from gso.kernel.conformance.tunnels.compare import DIFFERENT, EQUAL, NOT_SENT, R
 from gso.kernel.conformance.tunnels.devices import DIRECT, PORTS, devices
 from gso.kernel.conformance.tunnels.outcomes import Outcome, Super
 from gso.kernel.conformance.tunnels.run import Report
-from gso.kernel.conformance.types import lists, requests
+from gso.kernel.conformance.types import lists, requests, sctp
+from gso.kernel.conformance.types import run as typed
 from gso.kernel.errors import TestBedError
 from gso.kernel.guest.records import GSO_TCPV4, GSO_UDP, GSO_UDP_L4, LISTED, OUTCOME, REQUEST
 
@@ -80,6 +81,7 @@ def test_a_kernel_and_the_library_agree_on_every_gso_type(gso_kernel, tmp_path, 
     tallies = {row["family"]: row for row in found["tallies"]}
     assert set(tallies) == {
         *("none", "mpls", "nsh", "ipip", "gre", "gretap", "vxlan", "geneve", "fou", "gue", "list"),
+        "sctp",
     }
     assert all(row[EQUAL] > 10 for row in tallies.values())
     assert not any(row.get(NOT_SENT) for row in tallies.values())
@@ -142,6 +144,20 @@ def test_lists_are_as_gro_leaves_them(kind):
         assert (layout.l4, layout.inner_version) == (request.l4, request.version)
         assert len(request.frame) - layout.payload == request.gso_size
         assert not any(gso.validate(frame) for frame in request.listed)
+
+
+@pytest.mark.parametrize("kind", sctp.KINDS)
+def test_sctp_has_its_headers_first_and_chunks_for_each_segment(kind):
+    for seed in range(60):
+        request = sctp.make(Random(seed), kind)
+        assert sctp.make(Random(seed), kind) == request
+        assert request.gso_size == gso.GSO_BY_FRAGS
+        sizes = [len(chunks) + LISTED.size for chunks in request.listed]
+        assert len(request.pack()) == REQUEST.size + len(request.frame) + sum(sizes)
+        layout = gso.parse(request.frame, tunnel_ports=PORTS)
+        assert layout.payload == request.csum_start == len(request.frame) - 12
+        found = typed.record(typed.judge(typed.Outcome(request, ())), "0")
+        assert typed.request_of(found) == request
 
 
 @pytest.mark.parametrize("version", [4, 6])

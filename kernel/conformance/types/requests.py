@@ -33,7 +33,7 @@ from gso.kernel.guest.records import (
     REQUEST,
 )
 
-from gso import L4, GsoType, checksum, parse
+from gso import GSO_BY_FRAGS, L4, GsoType, checksum, parse
 
 _ETH_P_IP, _ETH_P_IPV6, _ETH_P_TEB, _ETH_P_MPLS, _ETH_P_NSH = (
     *(0x0800, 0x86DD, 0x6558, 0x8847, 0x894F),
@@ -56,6 +56,7 @@ class Device(IntFlag):
     SG = 1
     HW_CSUM = 2
     GSO_PARTIAL = 4
+    SCTP_CRC = 8
 
 
 _NOTHING_SPECIAL = Device(0)
@@ -76,7 +77,8 @@ _DEVICES = (
 class Request:
     """An sk_buff. ``kind``: its headers in words; other names are the kernel's, as in a record.
 
-    ``listed``: the frames of its frag_list, of which the kernel has the headers too.
+    ``listed``: the frames of its frag_list, of which the kernel has the headers too; or of SCTP the
+    chunks of each segment, and then ``frame`` is the headers alone.
     """
 
     kind: str
@@ -102,7 +104,12 @@ class Request:
     @property
     def nsh(self) -> bool:
         """Say whether there is a service header, after which a device has nothing to complete."""
-        return self.family == "nsh"
+        return "nsh" in self.kind.split("-")
+
+    @property
+    def by_frags(self) -> bool:
+        """Say whether it is SCTP, whose frag_list says where it is cut."""
+        return self.gso_size == GSO_BY_FRAGS
 
     @property
     def family(self) -> str:
@@ -129,7 +136,13 @@ class Request:
             len(self.listed),
             len(self.frame),
         )
-        return head + self.frame + b"".join(map(_listed, self.listed))
+        pack = _chunks if self.by_frags else _listed
+        return head + self.frame + b"".join(map(pack, self.listed))
+
+
+def _chunks(data: bytes) -> bytes:
+    """Return chunks of a frag_list, which have no headers in front, as the module takes them."""
+    return LISTED.pack(len(data), 0, 0, 0) + data
 
 
 def _listed(frame: bytes) -> bytes:
@@ -143,7 +156,7 @@ def _listed(frame: bytes) -> bytes:
 
 
 @dataclass
-class _Stack:
+class Stack:
     """A packet that grows outwards, and what its senders noted in the sk_buff."""
 
     packet: Packet
@@ -163,10 +176,10 @@ class _Stack:
         self.encapsulation = True
 
 
-_Wrapper = Callable[[Random, _Stack], None]
+_Wrapper = Callable[[Random, Stack], None]
 
 
-def _network(r: Random, s: _Stack, version: int, protocol: int, length: int) -> bytearray:
+def _network(r: Random, s: Stack, version: int, protocol: int, length: int) -> bytearray:
     header = ipv4(r, protocol) if version == 4 else ipv6(r, protocol, whole=True)
     if version == 4 and s.dont_fragment:
         header[6] |= _IP_DF
@@ -174,19 +187,19 @@ def _network(r: Random, s: _Stack, version: int, protocol: int, length: int) -> 
     return header
 
 
-def _put(s: _Stack, head: bytes, protocol: int) -> None:
+def _put(s: Stack, head: bytes, protocol: int) -> None:
     s.packet = shifted(s.packet, head)
     s.packet.protocol = protocol
 
 
-def _in_ip(r: Random, s: _Stack, protocol: int, head: bytes = b"") -> int:
+def _in_ip(r: Random, s: Stack, protocol: int, head: bytes = b"") -> int:
     version = r.choice((4, 6))
     network = _network(r, s, version, protocol, len(head + s.packet.frame))
     _put(s, bytes(network) + head, _ETH_P_IP if version == 4 else _ETH_P_IPV6)
     return version
 
 
-def _ip_in_ip(r: Random, s: _Stack) -> None:
+def _ip_in_ip(r: Random, s: Stack) -> None:
     """IP in IP. The kernel's own devices make one level, its segmenter follows more.
 
     Only UFO goes wrong with more: IP headers in the middle become those of fragments.
@@ -210,12 +223,12 @@ def _ipxip(r: Random, version: int) -> GsoType:
     return wrong if r.random() < 0.03 else right
 
 
-def _ethernet_inside(r: Random, s: _Stack) -> None:
+def _ethernet_inside(r: Random, s: Stack) -> None:
     s.packet = in_ethernet(r, s.packet, tags=r.choice((0, 0, 0, 1, 2)))
     s.packet.protocol = _ETH_P_TEB
 
 
-def _gre_head(r: Random, s: _Stack, *, may_sum: bool) -> tuple[bytes, GsoType]:
+def _gre_head(r: Random, s: Stack, *, may_sum: bool) -> tuple[bytes, GsoType]:
     flags = r.choice((0, 0x2000, 0x8000, 0xA000, 0x1000, 0xB000)) & (0xFFFF if may_sum else 0x7FFF)
     rest = r.randbytes(4 * bin(flags).count("1"))
     bits = GsoType.GRE_CSUM if flags & 0x8000 else GsoType.GRE
@@ -223,19 +236,19 @@ def _gre_head(r: Random, s: _Stack, *, may_sum: bool) -> tuple[bytes, GsoType]:
     return pack16(flags, s.packet.protocol) + rest, bits
 
 
-def _gre(r: Random, s: _Stack) -> None:
+def _gre(r: Random, s: Stack) -> None:
     head, bits = _gre_head(r, s, may_sum=True)
     s.words += ["csum"] * (bits is GsoType.GRE_CSUM)
     s.encapsulated(bits, s.packet.protocol)
     _in_ip(r, s, _GRE, head)
 
 
-def _gretap(r: Random, s: _Stack) -> None:
+def _gretap(r: Random, s: Stack) -> None:
     _ethernet_inside(r, s)
     _gre(r, s)
 
 
-def _in_udp(r: Random, s: _Stack, port: int, head: bytes) -> int:
+def _in_udp(r: Random, s: Stack, port: int, head: bytes) -> int:
     """UDP, its checksum that of the pseudo header as udp_set_csum leaves it (or none)."""
     version, summed = r.choice((4, 6)), r.random() < 0.5
     length = 8 + len(head + s.packet.frame)
@@ -256,7 +269,7 @@ def _in_udp(r: Random, s: _Stack, port: int, head: bytes) -> int:
     return version
 
 
-def _remcsum(r: Random, s: _Stack) -> bool:
+def _remcsum(r: Random, s: Stack) -> bool:
     """Leave the checksum to the receiver: only where one is still to be made, and where it may."""
     if not s.summed or s.gso_type & GsoType.UDP or r.random() < 0.7:
         return False
@@ -265,7 +278,7 @@ def _remcsum(r: Random, s: _Stack) -> bool:
     return True
 
 
-def _vxlan(r: Random, s: _Stack) -> None:
+def _vxlan(r: Random, s: Stack) -> None:
     _ethernet_inside(r, s)
     flags, vni = 0x08000000, r.getrandbits(24) << 8
     if _remcsum(r, s):
@@ -275,13 +288,13 @@ def _vxlan(r: Random, s: _Stack) -> None:
     _in_udp(r, s, 4789, struct.pack(">II", flags, vni))
 
 
-def _vxlan_gpe(r: Random, s: _Stack) -> None:
+def _vxlan_gpe(r: Random, s: Stack) -> None:
     following = 1 if s.packet.protocol == _ETH_P_IP else 2
     s.encapsulated(GsoType(0), s.packet.protocol)
     _in_udp(r, s, 4790, struct.pack(">II", 0x0C000000 | following, r.getrandbits(24) << 8))
 
 
-def _geneve(r: Random, s: _Stack) -> None:
+def _geneve(r: Random, s: Stack) -> None:
     if r.random() < 0.7:
         _ethernet_inside(r, s)
     options = r.choice((b"", b"\x01\x02\x80\x01\x11\x22\x33\x44", b"\x01\x02\0\x1f" + bytes(124)))
@@ -290,7 +303,7 @@ def _geneve(r: Random, s: _Stack) -> None:
     _in_udp(r, s, 6081, head + r.randbytes(3) + b"\0" + options)
 
 
-def _gue_head(r: Random, s: _Stack, protocol: int) -> bytes:
+def _gue_head(r: Random, s: Stack, protocol: int) -> bytes:
     if protocol == _GRE or not _remcsum(r, s):
         return bytes([0, protocol, 0, 0])
     start = s.packet.csum_start
@@ -298,7 +311,7 @@ def _gue_head(r: Random, s: _Stack, protocol: int) -> bytes:
     return bytes([2, protocol, 0, 1]) + options
 
 
-def _foo(r: Random, s: _Stack, port: int, head: bytes) -> None:
+def _foo(r: Random, s: Stack, port: int, head: bytes) -> None:
     """FOU or GUE around an IP packet."""
     protocol = _ipproto(s.packet)
     s.encapsulated(GsoType(0), protocol, by_ipproto=True)
@@ -308,7 +321,7 @@ def _foo(r: Random, s: _Stack, port: int, head: bytes) -> None:
     s.gso_type |= _ipxip(r, version)
 
 
-def _mislead(s: _Stack) -> None:
+def _mislead(s: Stack) -> None:
     """Put 0 where the kernel looks for an Ethernet type if there is a VLAN tag outside.
 
     It is a part of the source in IPv6, of the destination in IPv4.
@@ -332,15 +345,15 @@ def _version(packet: Packet) -> int:
     return packet.frame[0] >> 4
 
 
-def _fou(r: Random, s: _Stack) -> None:
+def _fou(r: Random, s: Stack) -> None:
     _foo(r, s, 5555, b"")
 
 
-def _gue(r: Random, s: _Stack) -> None:
+def _gue(r: Random, s: Stack) -> None:
     _foo(r, s, 6080, _gue_head(r, s, _ipproto(s.packet)))
 
 
-def _gre_in_foo(r: Random, s: _Stack) -> None:
+def _gre_in_foo(r: Random, s: Stack) -> None:
     """GRE in FOU or GUE: the segmenter copies its header, so it can have no checksum."""
     if r.random() < 0.5:
         _ethernet_inside(r, s)
@@ -353,7 +366,7 @@ def _gre_in_foo(r: Random, s: _Stack) -> None:
         _in_udp(r, s, 6080, _gue_head(r, s, _GRE) + head)
 
 
-def _mpls(r: Random, s: _Stack) -> None:
+def _mpls(r: Random, s: Stack) -> None:
     """MPLS, with no tunnel in it: both are told by where the same inner header starts."""
     labels = r.randrange(1, 4)
     head = b"".join(
@@ -364,7 +377,7 @@ def _mpls(r: Random, s: _Stack) -> None:
     _put(s, head, _ETH_P_MPLS)
 
 
-def _nsh(r: Random, s: _Stack) -> None:
+def _nsh(r: Random, s: Stack) -> None:
     """A service header: IPv4, IPv6 or an Ethernet frame follows."""
     if r.random() < 0.5:
         _ethernet_inside(r, s)
@@ -374,7 +387,7 @@ def _nsh(r: Random, s: _Stack) -> None:
     _put(s, head, _ETH_P_NSH)
 
 
-def _nothing(_r: Random, _s: _Stack) -> None:
+def _nothing(_r: Random, _s: Stack) -> None:
     """No tunnel."""
 
 
@@ -435,7 +448,7 @@ def make(
     """
     packet = _super_packet(r, jumbo=kind in _ETHERNET_INSIDE)
     fixed = r.random() < 0.35
-    stack = _Stack(packet, [kind], SKB_GSO_TYPES[packet.gso_type & ~GSO_ECN])
+    stack = Stack(packet, [kind], SKB_GSO_TYPES[packet.gso_type & ~GSO_ECN])
     stack.dont_fragment = fixed and r.random() < 0.8
     if stack.dont_fragment and packet.version == 4:
         _change(packet, 6, bytes([packet.frame[6] | _IP_DF]))
@@ -445,8 +458,7 @@ def make(
     elif stack.gso_type & GsoType.UDP and r.random() < 0.2:
         stack.summed = False
         _change(packet, packet.csum_start + packet.csum_offset, pack16(edge16(r)))
-    WRAPPERS[kind](r, stack)
-    stack.packet = in_ethernet(r, stack.packet, tags=r.choice((0, 0, 0, 1, 1, 2, 3)))
+    wrap(r, stack, kind)
     if fixed:
         stack.gso_type |= r.choice(fixed_ids)
     for bit in _HARMLESS:
@@ -454,7 +466,13 @@ def make(
             stack.gso_type |= bit
     if stack.summed and r.random() < 0.06:
         stack.gso_type = _contradictory(r, stack.gso_type)
-    return _finished(r, stack)
+    return described(stack, _gso_size(stack.packet), r.choice(_DEVICES))
+
+
+def wrap(r: Random, stack: Stack, kind: str) -> None:
+    """Put an IP packet into one of :data:`WRAPPERS` and into Ethernet."""
+    WRAPPERS[kind](r, stack)
+    stack.packet = in_ethernet(r, stack.packet, tags=r.choice((0, 0, 0, 1, 1, 2, 3)))
 
 
 def _super_packet(r: Random, *, jumbo: bool) -> Packet:
@@ -496,20 +514,24 @@ def _contradictory(r: Random, gso_type: GsoType) -> GsoType:
     return gso_type & ~_ALL_TRANSPORTS | others
 
 
-def _finished(r: Random, s: _Stack) -> Request:
-    packet, layout = s.packet, parse(s.packet.frame, tunnel_ports=PORTS)
+def _gso_size(packet: Packet) -> int:
     size = packet.gso_size
     if len(packet.frame) > _LONGEST:
         # The kernel would write segments whose lengths do not fit their fields; we refuse.
         size = min(size, _LONGEST - 1000)
-    size = min(max(size, -(-len(packet.frame) // _MOST_SEGMENTS)), _LONGEST - 1)
+    return min(max(size, -(-len(packet.frame) // _MOST_SEGMENTS)), _LONGEST - 1)
+
+
+def described(s: Stack, gso_size: int, device: Device) -> Request:
+    """Return the sk_buff of a packet in Ethernet."""
+    packet, layout = s.packet, parse(s.packet.frame, tunnel_ports=PORTS)
     sums = bool(packet.flags & NEEDS_CSUM)
     assert layout.network_header is not None
     assert layout.transport_header is not None
     return Request(
         kind="-".join(s.words).replace(" ", "-"),
         frame=packet.frame,
-        gso_size=size,
+        gso_size=gso_size,
         gso_type=int(s.gso_type),
         csum_partial=s.summed,
         csum_start=packet.csum_start if sums else 0,
@@ -522,7 +544,7 @@ def _finished(r: Random, s: _Stack) -> Request:
         inner_protocol=s.inner_protocol,
         inner_ipproto=s.inner_ipproto,
         encapsulation=s.encapsulation,
-        device=r.choice(_DEVICES),
+        device=device,
         version=packet.version,
         l4=packet.l4,
     )

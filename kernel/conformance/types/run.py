@@ -20,7 +20,7 @@ from gso.kernel.conformance.tunnels.compare import DIFFERENT, EQUAL, NOT_SENT, R
 from gso.kernel.conformance.tunnels.devices import PORTS
 from gso.kernel.conformance.tunnels.records import outer_family
 from gso.kernel.conformance.tunnels.run import Options, Report, boot_in, boots, pieces
-from gso.kernel.conformance.types import lists, requests
+from gso.kernel.conformance.types import lists, requests, sctp
 from gso.kernel.conformance.types.requests import WRAPPERS, Device, Request
 from gso.kernel.errors import UsageError
 from gso.kernel.guest.records import ANSWER, ANSWERED, SEGMENT, with_length
@@ -53,6 +53,7 @@ _TELLING = (
 _TOLD = {"seq", "routed", "misled"}
 _IP_IN_IP = GsoType.IPXIP4 | GsoType.IPXIP6
 _NO_PIECES = GsoType.UDP | GsoType.TUNNEL_REMCSUM
+_SEALED = GsoType.UDP_TUNNEL_CSUM | GsoType.GRE_CSUM
 
 
 @dataclass(frozen=True)
@@ -100,8 +101,11 @@ def completes(request: Request) -> bool:
     __udp_gso_segment forgets what the device can where CHECKSUM_PARTIAL is not set, and
     nsh_gso_segment always.
     """
-    if request.nsh or request.listed:
+    if request.nsh or (request.listed and not request.by_frags):
         return False
+    if request.by_frags:
+        # A checksum around the CRC32c needs it: the tunnel takes NETIF_F_SCTP_CRC away.
+        return bool(request.device & Device.SCTP_CRC) and not request.gso_type & _SEALED
     uso = request.gso_type & GsoType.UDP_L4 and request.l4 is L4.UDP
     return bool(request.device & Device.HW_CSUM) and (request.csum_partial or not uso)
 
@@ -113,6 +117,8 @@ def asked(request: Request) -> tuple[GsoType, Literal["complete", "partial"]]:
     only where it completes checksums and gathers.
     """
     gso_type = GsoType(request.gso_type)
+    if request.by_frags:
+        return gso_type, "partial" if completes(request) else "complete"
     whole = Device.SG | Device.HW_CSUM | Device.GSO_PARTIAL
     pieces = completes(request) or request.nsh
     if pieces and request.device & whole == whole and not gso_type & _NO_PIECES:
@@ -136,20 +142,29 @@ def judge(outcome: Outcome, version: KernelVersion = REFERENCE) -> Judged:
     return Judged(outcome, EQUAL if kernel else REFUSED)
 
 
+def question(request: Request) -> tuple[bytes | list[bytes], list[int] | None]:
+    """Return ``frame`` and ``pieces`` of ``gso.segment`` for an sk_buff with its frag_list."""
+    if request.by_frags:
+        return request.frame + b"".join(request.listed), [len(one) for one in request.listed]
+    return [request.frame, *request.listed] if request.listed else request.frame, None
+
+
 def _segmented(
     request: Request,
     gso_type: GsoType,
     way: Literal["complete", "partial"],
     version: KernelVersion,
 ) -> tuple[list[bytes], str]:
+    frame, pieces = question(request)
     try:
         made = gso.segment(
-            [request.frame, *request.listed] if request.listed else request.frame,
+            frame,
             request.gso_size,
             gso_type=gso_type,
             checksum=way,
             tunnel_ports=PORTS,
             kernel=version,
+            pieces=pieces,
         )
     except GsoError as error:
         return [], str(error)
@@ -239,7 +254,7 @@ def compare(options: Options, progress: Progress) -> Report:
 
 
 def _made(options: Options, version: tuple[int, ...]) -> Iterator[Request]:
-    known = [*WRAPPERS, *lists.LISTS]
+    known = [*WRAPPERS, *lists.LISTS, *sctp.KINDS]
     kinds = [
         kind for kind in known if not options.only or any(word in kind for word in options.only)
     ]
@@ -268,6 +283,9 @@ def _random(options: Options, kinds: Sequence[str], version: tuple[int, ...]) ->
         kind = kinds[number % len(kinds)]
         if kind in lists.LISTS:
             yield lists.make(r, kind)
+            continue
+        if kind in sctp.KINDS:
+            yield sctp.make(r, kind, _fixed_ids(version))
             continue
         yield requests.make(
             r, kind, uso_without_partial=uso_without_partial, fixed_ids=_fixed_ids(version)
@@ -332,6 +350,9 @@ def _kind(one: Judged) -> tuple[object, ...]:
     """Return what is alike in packets of which one is kept as an example."""
     request = one.outcome.request
     telling = request.gso_type & _TELLING
+    if request.by_frags:
+        outer = outer_family(request.frame.hex())
+        return one.verdict, request.kind, outer, request.version, telling, completes(request)
     if request.listed:
         return one.verdict, request.kind, request.version, len(request.listed)
     if one.verdict == REFUSED:
@@ -357,11 +378,11 @@ def record(one: Judged, number: str) -> dict[str, Any]:
     found: dict[str, Any] = {
         "name": f"types/{request.kind}/{number}",
         "config": request.kind,
-        "tunnel": "none" if request.family == "none" else request.kind,
+        "tunnel": "none" if "none" in request.kind.split("-") else request.kind,
         "via_ipvs": False,
         "outer_family": outer_family(request.frame.hex()),
         "inner_family": request.version or None,
-        "inner_l4": request.l4.name.lower(),
+        "inner_l4": "sctp" if request.by_frags else request.l4.name.lower(),
         "description": "a random packet with a random gso_type",
         "input_source": "built",
         "device": [name.lower() for bit in Device if (name := bit.name) and bit & request.device],
@@ -402,7 +423,7 @@ def request_of(found: dict[str, Any]) -> Request:
         gso_type=given["gso_type"],
         device=device,
         version=found["inner_family"] or 0,
-        l4=L4[found["inner_l4"].upper()],
+        l4=L4.__members__.get(found["inner_l4"].upper(), L4.NONE),
         listed=tuple(map(bytes.fromhex, given.get("listed", ()))),
         **{name: given[name] for name in _AS_THEY_ARE},
     )

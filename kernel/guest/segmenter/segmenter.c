@@ -2,8 +2,8 @@
 /*
  * /proc/gso_segmenter: hand the kernel's software GSO a packet with any metadata.
  *
- * A write is one request: a struct request, then a frame, then the frames of its frag_list, each
- * after a struct listed. Of it an sk_buff is made, on a device of our own that is never registered,
+ * A write is one request: a struct request, then a frame, then the frames of its frag_list, or with
+ * GSO_BY_FRAGS what follows its headers, each after a struct listed. Of it an sk_buff is made, on a device of our own that is never registered,
  * and it goes the way that validate_xmit_skb() would take it. The
  * answer can then be read from position 0: a struct answer, then each segment after a struct
  * segment. What the kernel refuses is in the answer; a write fails if no such packet can be made.
@@ -31,7 +31,8 @@
 #define HAS_SG		1
 #define HAS_HW_CSUM	2
 #define HAS_GSO_PARTIAL	4
-#define HAS_ALL		7
+#define HAS_SCTP_CRC	8
+#define HAS_ALL		15
 
 /* No driver takes these in pieces, and UFO's fragments are none that a device could finish. */
 #define NEVER_PARTIAL	(NETIF_F_GSO_TUNNEL_REMCSUM | NETIF_F_GSO_UDP | NETIF_F_GSO_PARTIAL | \
@@ -53,7 +54,7 @@ struct request {
 	__u8 encapsulation;
 	__u8 partial;		/* CHECKSUM_PARTIAL */
 	__u8 device;
-	__u16 listed;		/* frames of the frag_list; with some the checksum is UNNECESSARY */
+	__u16 listed;		/* frames of the frag_list; whole ones have checksums of their own */
 	__u32 length;		/* of the frame */
 } __packed;
 
@@ -103,11 +104,18 @@ static void equip(u8 has)
 		features |= NETIF_F_HW_CSUM;
 	if (has & HAS_GSO_PARTIAL)
 		features |= NETIF_F_GSO_PARTIAL | pieces;
+	if (has & HAS_SCTP_CRC)
+		features |= NETIF_F_SCTP_CRC;
 	device->features = features;
 	device->hw_enc_features = features;
 	device->vlan_features = features;
 	device->mpls_features = features;
 	device->gso_partial_features = has & HAS_GSO_PARTIAL ? pieces : 0;
+}
+
+static bool by_frags(const struct request *r)
+{
+	return r->gso_size == GSO_BY_FRAGS;
 }
 
 static int check(const struct request *r, size_t length)
@@ -116,8 +124,10 @@ static int check(const struct request *r, size_t length)
 		return -EMSGSIZE;
 	if (r->device & ~HAS_ALL || r->partial > 1 || r->encapsulation > 1 || r->by_ipproto > 1)
 		return -EINVAL;
-	/* With these the kernel takes a frag_list for granted. */
-	if (r->gso_size == GSO_BY_FRAGS || (r->gso_type & SKB_GSO_FRAGLIST && !r->listed))
+	/* With these the kernel takes a frag_list for granted, and cuts nothing but SCTP by it. */
+	if ((by_frags(r) || r->gso_type & SKB_GSO_FRAGLIST) && !r->listed)
+		return -EINVAL;
+	if (by_frags(r) && !(r->gso_type & SKB_GSO_SCTP))
 		return -EINVAL;
 	if (r->gso_size && length / r->gso_size > MOST_SEGMENTS)
 		return -E2BIG;
@@ -162,6 +172,7 @@ static struct sk_buff *build(const struct request *r, const char __user *frame, 
 	skb->ip_summed = r->partial ? CHECKSUM_PARTIAL : CHECKSUM_NONE;
 	skb->csum_start = skb_headroom(skb) + r->csum_start;
 	skb->csum_offset = r->csum_offset;
+	skb->csum_not_inet = by_frags(r) && r->partial;
 	skb_shinfo(skb)->gso_size = r->gso_size;
 	skb_shinfo(skb)->gso_type = r->gso_type;
 	if (r->gso_size)
@@ -189,7 +200,7 @@ static struct sk_buff *build_listed(const struct listed *l, const char __user *f
 	return skb;
 }
 
-/* Append frames as skb_gro_receive_list() does. */
+/* Append frames as skb_gro_receive_list() does, or chunks as sctp_packet_gso_append(). */
 static int append(struct sk_buff *skb, const struct request *r, const char __user *from, size_t size)
 {
 	struct sk_buff **next = &skb_shinfo(skb)->frag_list, *one;
@@ -204,6 +215,9 @@ static int append(struct sk_buff *skb, const struct request *r, const char __use
 		if (l.length > size || l.length > MOST_BYTES || l.start > l.length ||
 		    l.network_header > l.start || l.transport_header > l.start)
 			return -ERANGE;
+		/* skb_segment() would make empty segments for ever. */
+		if (by_frags(r) && l.length == l.start)
+			return -ERANGE;
 		one = build_listed(&l, from);
 		if (!one)
 			return -ENOMEM;
@@ -215,7 +229,9 @@ static int append(struct sk_buff *skb, const struct request *r, const char __use
 		from += l.length;
 		size -= l.length;
 	}
-	if (r->listed) {
+	if (by_frags(r)) {
+		skb_shinfo(skb)->gso_segs = r->listed;
+	} else if (r->listed) {
 		skb->ip_summed = CHECKSUM_UNNECESSARY;
 		skb_shinfo(skb)->gso_segs = r->listed + 1;
 	}

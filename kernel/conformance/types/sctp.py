@@ -1,0 +1,80 @@
+"""Random super-packets of SCTP, which are cut where their frag_list says (GSO_BY_FRAGS)."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from dataclasses import replace
+from random import Random
+
+from gso.kernel.conformance.tunnels.packets import Packet, ipv4, ipv6, set_lengths
+from gso.kernel.conformance.types.requests import WRAPPERS, Device, Request, Stack, described, wrap
+from gso.kernel.guest.records import NEEDS_CSUM
+
+from gso import GSO_BY_FRAGS, GsoType
+
+PREFIX = "sctp-"
+KINDS = tuple(f"{PREFIX}{name}" for name in WRAPPERS)
+"""The kinds of packets: in each tunnel one."""
+
+_SCTP, _IP_DF = 132, 0x40
+_HEADER, _CHECKSUM = 12, 8  # bytes of the common header, and where its CRC32c is
+_MOST_PIECES, _MOST_CHUNKS = 12, 4
+_DATA = (1, 2, 3, 4, 16, 100, 101, 536, 1400)  # bytes of a chunk
+_FULL = Device.SG | Device.HW_CSUM | Device.SCTP_CRC
+_DEVICES = (
+    *(Device(0), Device.SG, Device.SG | Device.HW_CSUM, Device.SCTP_CRC),
+    *(_FULL, _FULL | Device.GSO_PARTIAL),
+)
+
+
+def make(r: Random, kind: str, fixed_ids: Sequence[GsoType] = (GsoType.TCP_FIXEDID,)) -> Request:
+    """Return a random super-packet that the kernel's SCTP, and then a tunnel, could send.
+
+    ``fixed_ids``: bits for IPv4 IDs that stay the same, of which a packet may have one.
+    """
+    pieces, fixed = _pieces(r), r.random() < 0.2
+    dont_fragment = fixed and r.random() < 0.8
+    header = r.randbytes(_CHECKSUM) + r.choice((bytes(4), r.randbytes(4)))
+    packet = _ip(r, header + b"".join(pieces), dont_fragment=dont_fragment)
+    stack = Stack(packet, ["sctp", kind.removeprefix(PREFIX)], GsoType.SCTP, summed=True)
+    stack.dont_fragment = dont_fragment
+    wrap(r, stack, kind.removeprefix(PREFIX))
+    if fixed:
+        stack.gso_type |= r.choice(fixed_ids)
+    if r.random() < 0.2:
+        stack.gso_type |= r.choice((GsoType.DODGY, GsoType.TCP_ECN))
+    request = described(stack, GSO_BY_FRAGS, r.choice(_DEVICES))
+    headers = len(request.frame) - sum(map(len, pieces))
+    return replace(request, frame=request.frame[:headers], listed=tuple(pieces))
+
+
+def _ip(r: Random, data: bytes, *, dont_fragment: bool) -> Packet:
+    version = r.choice((4, 6))
+    network = ipv4(r, _SCTP) if version == 4 else ipv6(r, _SCTP, whole=True)
+    if version == 4 and dont_fragment:
+        network[6] |= _IP_DF
+    set_lengths(network, version, len(data))
+    packet = Packet(bytes(network) + data, version=version, flags=NEEDS_CSUM)
+    packet.protocol = 0x0800 if version == 4 else 0x86DD
+    packet.csum_start, packet.csum_offset = len(network), _CHECKSUM
+    return packet
+
+
+def _pieces(r: Random) -> list[bytes]:
+    """Return the chunks of each segment; often all are of one length, as of one message."""
+    count, most = r.randrange(1, _MOST_PIECES), r.choice((1, 1, _MOST_CHUNKS))
+    length = r.choice(_DATA)
+    alike = r.random() < 0.4
+    return [
+        b"".join(
+            _chunk(r, length if alike else r.choice(_DATA)) for _ in range(r.randrange(1, most + 1))
+        )
+        for _ in range(count)
+    ]
+
+
+def _chunk(r: Random, length: int) -> bytes:
+    """Return a chunk, padded: DATA as a sender makes it, but for its numbers."""
+    body = r.randbytes(12 + length)
+    return struct.pack(">BBH", 0, 3, 4 + len(body)) + body + bytes(-len(body) % 4)
