@@ -22,7 +22,7 @@ from gso.headers._arguments cimport (
 )
 from gso.headers._numbers cimport (
     GSO_BY_FRAGS, GSO_MAX_SEGS, IPPROTO_SCTP, SCTP_CHECK, SCTP_CHUNK_HLEN, SCTP_CHUNK_LEN,
-    SCTP_HLEN, SCTP_PAD, SKB_GSO_FRAGLIST, SKB_GSO_PARTIAL, SKB_GSO_SCTP,
+    SCTP_HLEN, SCTP_PAD, SKB_GSO_FRAGLIST, SKB_GSO_PARTIAL, SKB_GSO_SCTP, SKB_GSO_UDP,
 )
 from gso.headers._walk cimport (
     LAYER_IPV4, LAYER_IPV6, MAX_FRAME, REASON_BAD_HEADER, REASON_GSO_SIZE, REASON_GSO_TYPE,
@@ -70,13 +70,16 @@ cdef int check_headers(const headers *h, fault *why, Py_ssize_t size) noexcept n
 
 
 cdef int check_type(fault *why, unsigned int gso_type) noexcept nogil:
-    """Refuse a gso_type that is not SCTP's."""
+    """Refuse a gso_type that is not SCTP's. Other transports' bits beside it mean nothing.
+
+    But for UDP: inet_gso_segment would write the offsets of fragments.
+    """
     cdef unsigned int given = gso_type & (TRANSPORT_TYPES | SKB_GSO_FRAGLIST)
-    if given == 0 or given == SKB_GSO_SCTP:
+    if given == 0 or (given & SKB_GSO_SCTP and not given & SKB_GSO_UDP):
         return 0
     return refuse(
-        why, REASON_GSO_TYPE, "gso_type", "gso_type {offset:#x} has {value:#x}, and pieces go with "
-        "{limit:#x} alone (SCTP)", gso_type, SKB_GSO_SCTP, given)
+        why, REASON_GSO_TYPE, "gso_type", "gso_type {offset:#x} says {value:#x} of the transport, "
+        "which does not go with SCTP ({limit:#x})", gso_type, SKB_GSO_SCTP, given)
 
 
 cdef int check_sum(

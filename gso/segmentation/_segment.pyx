@@ -183,8 +183,8 @@ def segment(frame, gso_size, *, gso_type=None, layout=None, link_type="ethernet"
             checksums are brought up to date; a smaller TTL they do not take over. Nothing else
             changes, a checksum that is wrong neither.
         gso_size: payload bytes per segment, headers not counted (for UFO: bytes of IP payload per
-            fragment; in a list of frames: of the first). 0: no segmentation; transport and tunnel
-            checksums are completed, and the rest of the frame is unchanged.
+            fragment; in a list of frames: of the first). 0: no segmentation; checksums of TCP, UDP
+            and tunnels are completed, and the rest of the frame stays. GSO_BY_FRAGS: see `pieces`.
         gso_type: :class:`GsoType`. Of the groups transport (TCPV4, TCPV6, UDP, UDP_L4), UDP tunnel
             and GRE, one that has no bit set is taken from the frame: segments for a UDP packet, an
             outer checksum where the field is not 0, remote checksum offload where the header says
@@ -202,14 +202,15 @@ def segment(frame, gso_size, *, gso_type=None, layout=None, link_type="ethernet"
             `gso.versions`). 7.3 has other bits for IPv4 IDs that stay the same, which need no DF;
             its GSO_PARTIAL makes pieces of up to 65535 segments, and gives those of USO the UDP
             length of one segment; and it leaves the jumbo header of BIG TCP in.
-        pieces: for SCTP, which is cut where its sender says, and with a gso_size of GSO_BY_FRAGS
-            only: how many bytes of chunks each segment gets (in the kernel, the sizes of the
-            sk_buffs in the frag_list; the sk_buff before them has nothing but headers). Each
-            segment begins with the headers and the common header of SCTP. Its CRC32c is computed
-            anew; with checksum="partial" (NETIF_F_SCTP_CRC) it stays as it is, unless a checksum
-            of UDP or GRE around it is in use, or it is behind a service header (NSH). PARTIAL
-            has no effect. What the kernel does not look at is refused here: pieces that do
-            not begin and end with a chunk, and other bits for the transport beside SCTP.
+        pieces: for SCTP, which is cut where its sender says: how many bytes of chunks each segment
+            gets (in the kernel, the sizes of the sk_buffs in the frag_list; the sk_buff that they
+            hang on has headers only). The headers and SCTP's common header are in front of each.
+            The CRC32c is computed anew; with checksum="partial" (a device with NETIF_F_SCTP_CRC)
+            it stays as it is, unless a UDP or GRE checksum around it is in use, or a service header
+            (NSH) precedes it. Without CHECKSUM_PARTIAL the kernel would leave that of the
+            super-packet in each segment, where it is wrong. PARTIAL and the bits of other
+            transports have no effect, but for UDP (UFO), which is refused. So are pieces that do
+            not begin and end with a chunk, though the kernel cuts anywhere.
 
     Returns :class:`Frames`: the segments in transmit order.
 

@@ -30,7 +30,8 @@ def add(command: argparse.ArgumentParser) -> None:
         "with what gso.segment makes. With --gro, send random streams of segments to devices with "
         "GRO, and compare what it merges with gso.coalesce. With --types, give the segmenter "
         "packets that no virtio header can describe: fixed IPv4 IDs, GSO_PARTIAL, checksums that "
-        "a device completes. Exit status: 0 all the same, 1 differences, 125 nothing can be said."
+        "a device completes, lists of frames, SCTP. Exit status: 0 all the same, 1 differences, "
+        "125 nothing can be said."
     )
     command.add_argument(
         "--gro",

@@ -54,6 +54,8 @@ def seeds(target: str) -> Iterator[bytes]:
     else:
         # No flags, a size of 256; the other bytes are for what the seeds do not need.
         yield from (bytes(4) + b"\0\1" + bytes(2) + frame for frame in frames())
+    if target == "segment":
+        yield from (bytes(4) + b"\x40" + bytes(3) + frame for frame in sctp())
 
 
 def chosen() -> Iterator[dict[str, Any]]:
@@ -70,6 +72,16 @@ def frames() -> Iterator[bytes]:
     """Their super-packets, cut to a moderate length."""
     for record in chosen():
         yield vectorset.frame(record)[:LONGEST]
+
+
+def sctp() -> Iterator[bytes]:
+    """Super-packets of SCTP, one for each tunnel."""
+    seen = set()
+    for record in vectorset.read(vectorset.SCTP["6.12"]):
+        frame = vectorset.frame(record) + b"".join(map(bytes.fromhex, record["input"]["listed"]))
+        if record["tunnel"] not in seen and len(frame) <= LONGEST:
+            seen.add(record["tunnel"])
+            yield frame
 
 
 def vnet() -> Iterator[bytes]:

@@ -14,7 +14,7 @@ import struct
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +70,7 @@ VIRTIO_TYPES = {
     int(gso.GsoType.UDP_L4): (5, 6),
 }
 """What a virtio header says of packets without a tunnel: its gso_type and csum_offset."""
+SCTP_HEADER = 12
 MOST_BY_REFERENCE = 20
 """The reference is in plain Python: more segments of a frame than these are not compared."""
 SMALLEST_VIRTIO = 8
@@ -126,6 +127,7 @@ def segment(data: bytes) -> None:
     link = LINKS[flags & 1]
     gso_type = gso.GsoType(kind << (flags >> 4 & 3)) if flags & 2 else None
     checksum = "partial" if flags & 4 else "complete"
+    sctp(frame, size, gso_type=gso_type, link_type=link, checksum=checksum, tunnel_ports=PORTS)
     try:
         layout = gso.parse(frame, link_type=link, tunnel_ports=PORTS)
         segments = gso.segment(
@@ -156,6 +158,29 @@ def segment(data: bytes) -> None:
     if gso_type is None and layout.l4:
         assert b"".join(piece[layout.payload :] for piece in pieces) == frame[layout.payload :]
         assert not size or max(map(len, pieces)) <= layout.payload + size
+
+
+def sctp(frame: bytes, size: int, **choice: Any) -> None:
+    """SCTP in pieces of about a size, as the slow reference cuts it."""
+    given = {name: choice[name] for name in ("link_type", "tunnel_ports")}
+    try:
+        at = gso.parse(frame, **given).payload + SCTP_HEADER
+    except gso.GsoError:
+        return
+    pieces = [0]
+    while at < len(frame) and len(pieces) <= MOST_BY_REFERENCE:
+        length = int.from_bytes(frame[at + 2 : at + 4], "big")
+        pieces[-1] += length + -length % 4
+        at += max(length + -length % 4, 4)
+        if pieces[-1] >= size and at < len(frame):
+            pieces.append(0)
+    answers = []
+    for cut in (partial(gso.segment, gso_size=gso.GSO_BY_FRAGS), reference.segment_sctp):
+        try:
+            answers.append([bytes(one) for one in cut(frame, pieces=pieces, **choice)])
+        except gso.GsoError:
+            answers.append([])
+    assert answers[0] == answers[1]
 
 
 def alone(frame: bytes, size: int, **choice: Any) -> list[bytes]:

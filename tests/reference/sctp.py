@@ -32,7 +32,7 @@ def segment_sctp(
         walk, 0xFFFF, gso_type & ~GsoType.PARTIAL, False, believe=False, newer=kernel == "7.3"
     )
     given = gso_type & (TRANSPORT | GsoType.FRAGLIST)
-    if given not in (0, GsoType.SCTP):
+    if given and (not given & GsoType.SCTP or given & GsoType.UDP):
         refuse(Reason.GSO_TYPE, "gso_type", gso_type, GsoType.SCTP)
     job.check_fixed_ids()
     start = walk.payload + 12

@@ -21,6 +21,10 @@ _SCTP, _IP_DF = 132, 0x40
 _HEADER, _CHECKSUM = 12, 8  # bytes of the common header, and where its CRC32c is
 _MOST_PIECES, _MOST_CHUNKS = 12, 4
 _DATA = (1, 2, 3, 4, 16, 100, 101, 536, 1400)  # bytes of a chunk
+# Bits of other transports, at which the kernel does not look
+_OTHERS = (
+    *(GsoType.TCPV4, GsoType.TCPV6, GsoType.UDP_L4, GsoType.FRAGLIST, GsoType.FCOE, GsoType.ESP),
+)
 _FULL = Device.SG | Device.HW_CSUM | Device.SCTP_CRC
 _DEVICES = (
     *(Device(0), Device.SG, Device.SG | Device.HW_CSUM, Device.SCTP_CRC),
@@ -43,7 +47,7 @@ def make(r: Random, kind: str, fixed_ids: Sequence[GsoType] = (GsoType.TCP_FIXED
     if fixed:
         stack.gso_type |= r.choice(fixed_ids)
     if r.random() < 0.2:
-        stack.gso_type |= r.choice((GsoType.DODGY, GsoType.TCP_ECN))
+        stack.gso_type |= r.choice((GsoType.DODGY, GsoType.TCP_ECN, *_OTHERS))
     request = described(stack, GSO_BY_FRAGS, r.choice(_DEVICES))
     headers = len(request.frame) - sum(map(len, pieces))
     return replace(request, frame=request.frame[:headers], listed=tuple(pieces))
@@ -54,6 +58,8 @@ def _ip(r: Random, data: bytes, *, dont_fragment: bool) -> Packet:
     network = ipv4(r, _SCTP) if version == 4 else ipv6(r, _SCTP, whole=True)
     if version == 4 and dont_fragment:
         network[6] |= _IP_DF
+    elif version == 4 and r.random() < 0.05:
+        network[6:8] = r.choice((b"\x20\0", b"\0\x10"))  # a fragment, which it cannot be
     set_lengths(network, version, len(data))
     packet = Packet(bytes(network) + data, version=version, flags=NEEDS_CSUM)
     packet.protocol = 0x0800 if version == 4 else 0x86DD
@@ -63,6 +69,8 @@ def _ip(r: Random, data: bytes, *, dont_fragment: bool) -> Packet:
 
 def _pieces(r: Random) -> list[bytes]:
     """Return the chunks of each segment; often all are of one length, as of one message."""
+    if r.random() < 0.02:
+        return [_chunk(r, 1400) for _ in range(r.randrange(50, 100))]  # beyond 64 KB
     count, most = r.randrange(1, _MOST_PIECES), r.choice((1, 1, _MOST_CHUNKS))
     length = r.choice(_DATA)
     alike = r.random() < 0.4
