@@ -55,6 +55,7 @@ HEADLINES = [
     ("pwru", "TraceReader", "grep -F", 0.4),
     ("pwru", "TraceReader, 2 threads", "grep -F", 0.7),
     ("rows, every second one wrong", "validate_batch", "NumPy or (L)", None),
+    ("rows, no two alike", "validate_batch", "NumPy or (L)", None),
     ("pcapng", "read_capture", "dpkt", None),
     ("pcapng, nothing to do", "gso segment", "editcap", None),
     ("pcapng, nothing to do", "gso segment", "cp", None),

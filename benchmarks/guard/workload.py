@@ -14,6 +14,7 @@ import io
 import sys
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -96,7 +97,12 @@ def validation() -> Work:
         inner_mac_header=0x44, inner_network_header=0x52, inner_transport_header=0x66,
         mac_header=0x44, network_header=0x32, transport_header=0x46, len=1544, data_len=12,
     )  # fmt: skip
-    rows = gso.skb_array([state] * 500)
+    rows = gso.skb_array([state, replace(state, inner_mac_header=0x52)] * 250)
+    return lambda: gso.validate_batch(rows)
+
+
+def validation_of_different() -> Work:
+    rows = gso.skb_array([gso.SkbState(len=1544 + i, data_len=12) for i in range(2000)])
     return lambda: gso.validate_batch(rows)
 
 
@@ -155,6 +161,7 @@ CASES: dict[str, Callable[[], Work]] = {
     f"checksum_batch, 1448 bytes, {PORTABLE}": lambda: checksums(1448, 40),
     "parse_batch, ten kinds": parsing,
     "validate_batch": validation,
+    "validate_batch, no two rows alike": validation_of_different,
     "read_trace, pwru": lambda: scanning(PWRU),
     "read_trace, perf": lambda: scanning(PERF),
     "read_capture, pcapng": capture,

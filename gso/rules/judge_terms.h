@@ -7,7 +7,14 @@
 #include "judge.h"
 
 #define INLINE static inline __attribute__((always_inline))
+#define PASTE_(name, lanes) name##lanes
+#define PASTE(name, lanes) PASTE_(name, lanes)
 #define BLOCK 128  /* rows that are judged at a time */
+#define SLOTS_LOG 9
+#define PART 8  /* words of a row that are compared at a time */
+#define SPREAD 0x9e3779b97f4a7c15  /* multiplied with it, a number's top bits depend on all others */
+#define FEW_ALIKE (BLOCK * 3 / 4)  /* where more rows than these are new, searching does not pay */
+#define STRAIGHT 7                 /* so the blocks after it are judged as they are */
 #define UNKNOWN INT_MIN
 #define UNSET 0xffff  /* an offset that the kernel has not set */
 
@@ -74,6 +81,19 @@ enum {
         judged[(bit) >> 5] |= mark;                                 \
         violated[(bit) >> 5] |= mark & (wrong);                     \
     } while (0)
+
+/* Which row was met last with each hash, and, for each row of a block, whose verdict it has. */
+struct met {
+    ptrdiff_t row[1 << SLOTS_LOG];
+    ptrdiff_t as[BLOCK];
+};
+
+/* Rows of a block that are to be judged, and their places in it. */
+struct fresh {
+    struct gso_skb rows[BLOCK];
+    int place[BLOCK];
+    int count;
+};
 
 /* How many 32-bit words a row has; the last ones hold two narrow fields each. */
 #define WORDS ((int)(sizeof(struct gso_skb) / sizeof(int32_t)))

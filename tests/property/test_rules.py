@@ -136,6 +136,24 @@ def test_every_door_gives_the_answer_of_the_reference(values):
         assert found.not_judged == answers[0].not_judged
 
 
+@settings(max_examples=examples(300), deadline=None)
+@given(st.lists(raw_rows, min_size=1, max_size=6), st.data())
+def test_rows_among_others_that_are_alike_are_judged_as_alone(kinds, data):
+    """Also those that differ from others in one byte only."""
+    rows = gso.skb_array(len(kinds))
+    for row, values in zip(rows, kinds, strict=True):
+        for name, value in values.items():
+            row[name] = value
+    order = data.draw(st.lists(st.integers(0, len(kinds) - 1), min_size=1, max_size=40))
+    rows = rows[np.tile(order, data.draw(st.sampled_from([1, 1, 10, 60])))]
+    raw = rows.view(np.uint8)
+    for at in data.draw(st.lists(st.integers(0, len(raw) - 1), max_size=8)):
+        raw[at] ^= data.draw(st.integers(1, 255))
+    alone = {row.tobytes(): int(gso.validate_batch(rows[i : i + 1])[0])
+             for i, row in enumerate(rows)}  # fmt: skip
+    assert gso.validate_batch(rows).tolist() == [alone[row.tobytes()] for row in rows]
+
+
 @settings(max_examples=examples(500), deadline=None)
 @given(states, states)
 def test_a_rule_is_judged_or_lacks_fields_or_does_not_apply(skb, other):

@@ -12,7 +12,7 @@ GSO = Path(__file__).parents[2] / "gso"
 HEADERS = sorted(path.relative_to(GSO) for path in GSO.rglob("*.h"))
 ARM64 = {"neon.h"}
 X86 = {"x86.h", "avx2.h", "avx512.h"}
-NEEDS = {"judge_lanes.h": ["-DLANES=4"]}
+NEEDS = {name: ["-DLANES=4"] for name in ("judge_alike.h", "judge_lanes.h")}
 
 
 def check(compiler: str, header: Path) -> None:

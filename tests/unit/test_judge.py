@@ -153,6 +153,48 @@ def test_every_path_ends_where_the_rows_do():
         assert part[1].tolist() == judged[start:end].tolist()
 
 
+def one_by_one(rows: np.ndarray) -> list[tuple[int, int]]:
+    """The verdicts of rows of which none is judged with another."""
+    pairs = (_judge.judge_batch(rows[i : i + 1]) for i in range(len(rows)))
+    return [(int(violated[0]), int(judged[0])) for violated, judged in pairs]
+
+
+def together(rows: np.ndarray) -> list[tuple[int, int]]:
+    return list(zip(*(masks.tolist() for masks in _judge.judge_batch(rows)), strict=True))
+
+
+@pytest.mark.usefixtures("path")
+@pytest.mark.parametrize("at", [0, 1, 127, 128, 298, 299])
+def test_a_row_that_differs_in_one_bit_is_judged_by_itself(at):
+    like, rows = gso.skb_array([TUNNELLED]), gso.skb_array([TUNNELLED] * 300)
+    for bit in range(rows.itemsize * 8):
+        odd = like.copy()
+        odd.view(np.uint8)[bit // 8] ^= 1 << bit % 8
+        rows[at] = odd[0]
+        expected = [*one_by_one(like)] * 300
+        [expected[at]] = one_by_one(odd)
+        assert together(rows) == expected, bit
+        assert _judge.judge_batch(rows, with_judged=False)[0].tolist() == [v for v, _ in expected]
+        rows[at] = like[0]
+
+
+@pytest.mark.usefixtures("path")
+@pytest.mark.parametrize("kinds", [1, 2, 3, 40, 1000, 3000])
+def test_rows_that_come_again_get_the_same_verdict(kinds):
+    """Few kinds of rows or many, in turn, at random, and many after few after many."""
+    some_rows = gso.skb_array(states()[:kinds])
+    verdict = one_by_one(some_rows)
+    draw = np.random.default_rng(kinds)
+    runs = [
+        np.arange(3000) % len(some_rows),
+        draw.integers(len(some_rows), size=3000),
+        np.repeat(draw.integers(len(some_rows), size=300), draw.integers(1, 30, size=300)),
+        np.arange(3000) % len(some_rows),
+    ]
+    for order in (*runs, np.concatenate(runs)):
+        assert together(some_rows[order]) == [verdict[i] for i in order]
+
+
 def test_what_is_unknown_is_never_taken_for_a_value():
     """No rule is found violated that some value of an unknown field would show to be kept."""
     for state, verdict in some(list(zip(states()[::2], expected()[::2], strict=True))):
