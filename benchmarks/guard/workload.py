@@ -144,9 +144,22 @@ def headers_only() -> Work:
     return lambda: gso.segment_headers(frame, cases.MSS)
 
 
+def one_call_of_headers() -> Work:
+    frame = cases.case("VXLAN", 4, cases.INCIDENT).frame
+    return lambda: [gso.segment_headers(frame, cases.MSS) for _ in range(20)]
+
+
+def two_flows_in_turn() -> Work:
+    frame = cases.case("VXLAN", 4, cases.INCIDENT).frame
+    other = frame[:28] + bytes([frame[28] ^ 1]) + frame[29:]  # another outer source
+    return lambda: [gso.segment(one, cases.MSS) for _ in range(10) for one in (frame, other)]
+
+
 CASES: dict[str, Callable[[], Work]] = {
     "segment, VXLAN, 1448 + 12": one_call,
     "segment, VXLAN, 1448 + 12, ports given": one_call_with_ports,
+    "segment, VXLAN, 1448 + 12, two flows in turn": two_flows_in_turn,
+    "segment_headers, VXLAN, 1448 + 12": one_call_of_headers,
     "segment_headers, VXLAN, 44 x 1448": headers_only,
     "segment_headers_batch, VXLAN, 1448 + 12": headers_of_batch,
     "segment_batch, VXLAN, 1448 + 12": lambda: batch("VXLAN", 4, cases.INCIDENT, 64),

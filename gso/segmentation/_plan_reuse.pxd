@@ -18,3 +18,13 @@ cdef int next_plan(
     plan *p, plan_key *key, fault *why, const plan_options *options, const uint8_t *frame,
     Py_ssize_t size, int64_t gso_size, unsigned int gso_type
 ) noexcept nogil
+
+
+# The plan for a call on one frame: the one that is kept from call to call, which comes again for
+# the next frame of the same flow, or else `own`. Holding the GIL; give_plan() gives it back.
+cdef plan *take_plan(plan *own, const plan_options *options) noexcept
+cdef int fill_plan(
+    plan *p, fault *why, const plan_options *options, const uint8_t *frame, Py_ssize_t size,
+    int64_t gso_size, unsigned int gso_type
+) noexcept nogil
+cdef void give_plan(plan *p) noexcept

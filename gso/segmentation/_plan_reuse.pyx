@@ -8,7 +8,7 @@ summed: the plan of the frame before is used again, with those fields taken from
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint64_t
-from libc.string cimport memcpy, memset
+from libc.string cimport memcmp, memcpy, memset
 
 from gso.buffers._bytes cimport get16, load16
 from gso.headers._numbers cimport (
@@ -19,7 +19,8 @@ from gso.headers._numbers cimport (
 )
 from gso.headers._ambiguous cimport may_be_tunnel
 from gso.headers._walk cimport (
-    FEW_BYTES, LAYER_IPV4, LAYER_IPV6, LAYER_PPPOE, LAYER_UDP, fault, layer, port_list,
+    FEW_BYTES, LAYER_IPV4, LAYER_IPV6, LAYER_PPPOE, LAYER_UDP, drop_copy, fault, layer, port,
+    port_list,
 )
 from gso.segmentation._plan cimport (
     INNER_COMPLETE, INNER_PARTIAL, make_plan, plan, plan_options,
@@ -148,3 +149,83 @@ cdef int next_plan(
         return -1
     remember_plan(key, p, size, gso_size, gso_type)
     return 0
+
+
+# ---- kept from call to call -----------------------------------------------------------------
+
+cdef enum:
+    # Where no frame continues the flow of the one before, to note what the next one should have in
+    # common with it is in vain: of so many calls, so many try.
+    ROUND = 16
+    TRIES = 2
+
+cdef plan _plan
+cdef plan_key _key
+cdef plan_options _options      # of the call before,
+cdef port_list _ports           # and its ports
+cdef bint _lent = False
+cdef unsigned int _missed = 0   # calls since a plan was last used again
+_key.known = False
+
+
+cdef plan *take_plan(plan *own, const plan_options *options) noexcept:
+    """The plan that is kept from call to call, or `own` where that is not to be used.
+
+    It may be with another call: of another thread, or one that a signal's handler interrupted. And
+    what a layout, a virtio header or many ports have decided is for their call only.
+    """
+    global _lent, _missed
+    if (
+        _lent or options.layout is not NULL or options.believe
+        or options.ports.ports != options.ports.few
+    ):
+        own.template.p = own.template.few
+        return own
+    if _missed % ROUND >= TRIES:
+        _missed += 1
+        own.template.p = own.template.few
+        return own
+    _lent = True
+    if not same_options(options):
+        _key.known = False
+        remember_options(options)
+    return &_plan
+
+
+cdef bint same_options(const plan_options *options) noexcept:
+    """Whether headers mean the same as in the call before, and the same is to be made of them."""
+    return (
+        options.partial == _options.partial and options.kernel == _options.kernel
+        and options.link == _options.link and options.ports.n == _ports.n
+        and memcmp(options.ports.few, _ports.few, _ports.n * sizeof(port)) == 0
+    )
+
+
+cdef void remember_options(const plan_options *options) noexcept:
+    global _options
+    _options = options[0]
+    _ports.n = options.ports.n
+    memcpy(_ports.few, options.ports.few, sizeof(_ports.few))
+
+
+cdef int fill_plan(
+    plan *p, fault *why, const plan_options *options, const uint8_t *frame, Py_ssize_t size,
+    int64_t gso_size, unsigned int gso_type
+) noexcept nogil:
+    """Make the plan that take_plan() returned, as make_plan() does."""
+    global _missed
+    if p != &_plan:
+        return make_plan(p, why, options, frame, size, gso_size, gso_type)
+    if next_plan(p, &_key, why, options, frame, size, gso_size, gso_type) < 0:
+        return -1
+    # What make_plan() has made is not prepared yet.
+    _missed = 0 if p.prepared else _missed + 1
+    return 0
+
+
+cdef void give_plan(plan *p) noexcept:
+    """End the use of a plan that take_plan() returned."""
+    global _lent
+    drop_copy(&p.template)
+    if p == &_plan:
+        _lent = False

@@ -15,10 +15,11 @@ from gso.headers._arguments cimport (
 )
 from gso.headers._layout cimport Layout
 from gso.headers._numbers cimport UDP_HLEN
-from gso.headers._walk cimport REASON_GSO_SIZE, drop_copy, fault, port_list, refuse
+from gso.headers._walk cimport REASON_GSO_SIZE, fault, port_list, refuse
 from gso.segmentation._complete cimport complete_headers
 from gso.segmentation._emit cimport emit
-from gso.segmentation._plan cimport make_plan, plan, plan_options, plan_size
+from gso.segmentation._plan cimport plan, plan_options, plan_size
+from gso.segmentation._plan_reuse cimport fill_plan, give_plan, take_plan
 
 import numpy as np
 
@@ -109,7 +110,8 @@ cdef object run(
     object tunnel_ports, object checksum, object kernel, bint headers_only, bint believe=False
 ):
     """Borrow the frame, plan, write, and release the frame and the plan."""
-    cdef plan p
+    cdef plan own
+    cdef plan *p
     cdef plan_options j
     cdef port_list ports
     cdef fault why
@@ -131,19 +133,19 @@ cdef object run(
         j.link = as_link((<Layout>layout).link)
         j.layout = &(<Layout>layout).h
     take_ports(&ports, tunnel_ports)
-    p.template.p = p.template.few
+    p = take_plan(&own, &j)
     try:
         borrow(frame, &view)
         try:
-            if make_plan(&p, &why, &j, <const uint8_t *>view.buf, view.len, size, bits):
+            if fill_plan(p, &why, &j, <const uint8_t *>view.buf, view.len, size, bits):
                 raise as_error(&why)
             if headers_only:
-                return headers_of(&p, <const uint8_t *>view.buf, view.len)
-            return segments_of(&p, <const uint8_t *>view.buf, view.len)
+                return headers_of(p, <const uint8_t *>view.buf, view.len)
+            return segments_of(p, <const uint8_t *>view.buf, view.len)
         finally:
             PyBuffer_Release(&view)
     finally:
-        drop_copy(&p.template)
+        give_plan(p)
         drop_ports(&ports)
 
 

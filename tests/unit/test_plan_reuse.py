@@ -1,8 +1,10 @@
 """Runs of frames of one flow: whatever differs from one to the next, each is segmented as alone.
 
-The frames are those that a kernel segmented, one of each tunnel device and transport.
+They come in one batch, or in a call each. The frames are those that a kernel segmented, one of each
+tunnel device and transport.
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
 import pytest
@@ -28,11 +30,29 @@ KINDS = one_of_each()
 CASES = some(KINDS)
 
 
-def alone(one, size, **options):
+def alone(one, size, *, link_type="ethernet", tunnel_ports=PORTS, **options):
+    """The segments, or the frame itself; with a layout of its own, so of no kept plan."""
     try:
-        return gso.segment(one, size, tunnel_ports=PORTS, **options).to_list()
+        layout = gso.parse(one, link_type=link_type, tunnel_ports=tunnel_ports)
+        return gso.segment(one, size, layout=layout, tunnel_ports=tunnel_ports, **options).to_list()
     except GsoError:
         return [one]
+
+
+def call(one, size, **options):
+    try:
+        return gso.segment(one, size, **{"tunnel_ports": PORTS, **options}).to_list()
+    except GsoError:
+        return [one]
+
+
+def call_for_headers(one, size, **options):
+    try:
+        headers, payload = gso.segment_headers(one, size, **{"tunnel_ports": PORTS, **options})
+    except GsoError:
+        return [one]
+    pieces = (one[start : start + n] for start, n in payload.tolist())
+    return [bytes(head) + piece for head, piece in zip(headers, pieces, strict=True)]
 
 
 def together(frames, size, **options):
@@ -110,6 +130,100 @@ def test_sizes_and_types_of_their_own():
             for segment in gso.segment(one, n, gso_type=kind, tunnel_ports=PORTS).to_list()
         ]
         assert segments.to_list() == expected
+
+
+# So many calls on frames of one flow, and the plan of the last one was kept.
+ENOUGH = 17
+CALLS = {"segment": call, "segment_headers": call_for_headers}
+
+
+@pytest.fixture(params=CALLS)
+def one_call(request):
+    return CALLS[request.param]
+
+
+def test_every_byte_of_the_headers_in_calls_of_their_own(one_call):
+    for one, size, _ in CASES[::6]:
+        wanted = alone(one, size)
+        for at in range(gso.parse(one, tunnel_ports=PORTS).payload):
+            other = flipped(one, at, FLIPS[at % len(FLIPS)])
+            for _ in range(ENOUGH):
+                assert one_call(one, size) == wanted
+            assert one_call(other, size) == alone(other, size), at
+            assert one_call(one, size) == wanted, at
+
+
+def test_lengths_and_flags_in_calls_of_their_own(one_call):
+    for one, size, _ in CASES:
+        headers = gso.parse(one, tunnel_ports=PORTS).payload
+        ends = [len(one), headers + size + 1, headers + size, headers, headers - 1, 255, 256, 257]
+        for end in (*ends, *reversed(ends)):
+            for cut in [one[:end]] * 3:
+                assert one_call(cut, size) == alone(cut, size)
+
+
+def test_other_arguments_in_calls_of_their_own(one_call):
+    """Each argument says anew what the same bytes are, and what is to be made of them."""
+    plain = {number: None for number, kind in PORTS.items() if kind is not None}
+    many = {**PORTS, **dict.fromkeys(range(1, 9))}
+    for one, size, gso_type in CASES[::4]:
+        changes = [
+            {"checksum": "partial"},
+            {"tunnel_ports": None},
+            {"tunnel_ports": plain},
+            {"tunnel_ports": many},
+            {"link_type": "raw"},
+            {"kernel": "7.3"},
+            {"gso_type": gso_type},
+            {"gso_type": GsoType.PARTIAL},
+            {"gso_type": 1 << 30},
+        ]
+        for change in changes:
+            for options in ({}, change, {}):
+                wanted = alone(one, size, **options)
+                for _ in range(ENOUGH):
+                    assert one_call(one, size, **options) == wanted, change
+        for other in (size, size - 1, 0, size, size - 8, -1, size):
+            wanted = alone(one, other)
+            for _ in range(ENOUGH):
+                assert one_call(one, other) == wanted, other
+
+
+def test_calls_inside_a_call():
+    """An object that is asked for its bytes segments others meanwhile, and more inside of these."""
+
+    class Nested:
+        def __init__(self, one, size, inside):
+            self.one, self.size, self.inside = one, size, inside
+
+        def __bytes__(self):
+            if self.inside:
+                found.append((self, gso.segment(self.inside, self.inside.size, tunnel_ports=PORTS)))
+            return self.one
+
+    for outer, inner in zip(CASES, CASES[1:] + CASES[:1], strict=True):
+        found = []
+        nested = Nested(*outer[:2], Nested(*inner[:2], Nested(*outer[:2], None)))
+        for _ in range(2):
+            segments = gso.segment(nested, nested.size, tunnel_ports=PORTS)
+            found.append((Nested(None, None, nested), segments))
+        for at, segments in found:
+            assert segments.to_list() == alone(at.inside.one, at.inside.size)
+
+
+def test_calls_of_threads():
+    """With results so large that the GIL is released, each thread with its own flow."""
+    frames = [
+        (one[: gso.parse(one, tunnel_ports=PORTS).payload] + bytes(200) * size, size)
+        for one, size, _ in CASES[:4]
+    ]
+
+    def work(case):
+        return [gso.segment(*case, tunnel_ports=PORTS).to_list() for _ in range(20)]
+
+    expected = [[alone(*case)] * 20 for case in frames]
+    with ThreadPoolExecutor(len(frames)) as pool:
+        assert list(pool.map(work, frames)) == expected
 
 
 def test_last_segments():
