@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 DIST = ROOT / "dist"
 VERSIONS = ("3.10", "3.11", "3.12", "3.13")
 """The Pythons that wheels are built for, where they are there."""
-EXTRAS = ("arrow", "zstd", "scapy", "kernel")
+EXTRAS = ("arrow", "zstd", "lz4", "scapy", "dask", "kernel")
 """The extras that are for users."""
 
 

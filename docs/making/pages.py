@@ -18,6 +18,7 @@ MAKERS: dict[str, Callable[[], str]] = {
     "faults": tables.faults,
     "schemas": tables.schemas,
     "pythons": support.pythons,
+    "extras": support.extras,
     "processors": support.processors,
     "vectors": support.vectors,
     "kernels": support.kernels,

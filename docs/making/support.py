@@ -49,7 +49,7 @@ def _project() -> dict[str, Any]:
 
 
 def pythons() -> str:
-    """Return for each Python what is tested, built and installed."""
+    """Return for each Python what is tested and built."""
     project = _project()
     named = (c.rpartition(" ")[2] for c in project["project"]["classifiers"])
     built = re.findall(r"cp3(\d+)-", project["tool"]["cibuildwheel"]["build"])
@@ -57,25 +57,26 @@ def pythons() -> str:
     versions = sorted({v for v in named if re.fullmatch(r"3\.\d+", v)} | {*wheels}, key=_tuple)
     workflow = (ROOT / ".github/workflows/test.yml").read_text(encoding="utf-8")
     tested = re.findall(r'"(3\.\d+)"', re.findall(r"python: \[(.*?)\]", workflow)[0])
-    extras = project["project"]["optional-dependencies"]
     rows = []
     for version in versions:
         released = "release" if version in wheels else ""
         here = "`make wheels`" if version in VERSIONS else ""
         row = [version, "yes" if version in tested else "no"]
-        row.append(", ".join(filter(None, (released, here))) or "no")
-        rows.append([*row, *(_installed(extras[extra], version) for extra in EXTRAS)])
-    return table(["Python", "tested", "wheels", *(code(f"[{e}]") for e in EXTRAS)], rows)
+        rows.append([*row, ", ".join(filter(None, (released, here))) or "no"])
+    return table(["Python", "tested", "wheels"], rows)
 
 
-def _installed(extra: list[str], version: str) -> str:
-    environment = {"python_version": version, "python_full_version": f"{version}.0"}
-    wanted = (
-        requirement
-        for requirement in map(Requirement, extra)
-        if requirement.marker is None or requirement.marker.evaluate(environment)
-    )
-    return ", ".join(code(f"{one.name}{one.specifier}") for one in wanted)
+def extras() -> str:
+    """Return what each extra installs, and on which Pythons."""
+    given = _project()["project"]["optional-dependencies"]
+    rows = [[code(f"[{e}]"), ", ".join(map(_installed, given[e]))] for e in EXTRAS]
+    return table(["extra", "installs"], rows)
+
+
+def _installed(words: str) -> str:
+    one = Requirement(words)
+    where = f" ({code(str(one.marker))})" if one.marker else ""
+    return f"{code(f'{one.name}{one.specifier}')}{where}"
 
 
 def processors() -> str:

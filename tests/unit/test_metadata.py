@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import gso
+from wheels import EXTRAS
 
 ROOT = Path(__file__).parents[2]
 PROJECT = (ROOT / "pyproject.toml").read_text()
@@ -41,6 +42,12 @@ def test_links_of_the_readme_lead_to_files_of_the_repository(shown):
 def test_the_version_stands_in_one_place():
     (version,) = re.findall(r'^version = "(.*)"', PROJECT, re.MULTILINE)
     assert gso.__version__ == metadata.version("pygso") == version
+
+
+def test_every_extra_is_for_users_or_for_those_who_work_on_it():
+    found = re.search(r"^\[project.optional-dependencies\]\n(.*?)^\[", PROJECT, re.M | re.S)[1]
+    extras = set(re.findall(r"^(\w+) = ", found, re.MULTILINE))
+    assert extras == {*EXTRAS, "test", "bench", "lint", "fuzz", "docs", "release"}
 
 
 def test_code_and_patches_have_licences_of_their_own():
