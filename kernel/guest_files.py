@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 _LARGEST, LARGEST_JSON = 256 << 20, 32 << 20
-_LONGEST_LINE = 64 << 10
+_LONGEST_LINE, MOST_PACKETS = 64 << 10, 200_000
 
 
 class GuestFileError(OSError):
@@ -111,6 +111,16 @@ def exactly(source: BinaryIO, length: int) -> bytes:
     if len(data) < length:
         raise ValueError(f"{length} bytes should follow, and {len(data)} do")
     return data
+
+
+def counted(count: int) -> range:
+    """Count so many packets of one answer; raise :class:`ValueError` for more than can be right.
+
+    A packet has at most 65,535 bytes that can be cut, and empty ones in a file would be millions.
+    """
+    if count > MOST_PACKETS:
+        raise ValueError(f"{count} packets are more than {MOST_PACKETS}")
+    return range(count)
 
 
 def make_way(path: Path) -> None:

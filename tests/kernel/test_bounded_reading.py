@@ -7,10 +7,14 @@ import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from gso.kernel import errors, guest_files
+from gso.kernel.conformance.gro import run as gro
 from gso.kernel.conformance.tunnels import outcomes
+from gso.kernel.conformance.tunnels.packets import Packet
+from gso.kernel.conformance.types import run as types
 from gso.kernel.guest import records
 from gso.kernel.guest_files import GuestFileError
 from gso.kernel.hunting import findings
@@ -105,6 +109,25 @@ def test_a_capture_has_not_too_many_frames(tmp_path, more):
         evidence.read_frames(path)
     with pytest.raises(GuestFileError, match=said):
         findings._save_wire(path, tmp_path / "out.pcapng")
+
+
+ANSWERS: dict[str, Callable[[bytes], Any]] = {
+    "tunnels": lambda data: outcomes._outcome(io.BytesIO(data), 0, Packet(b""), [], 0),
+    "GRO": lambda data: gro._read(io.BytesIO(data)),
+    "types": lambda data: types.read_answer(Mock(), data),
+}
+EMPTY = guest_files.MOST_PACKETS + 1
+MANY = {
+    "tunnels": records.OUTCOME.pack(0, 0, EMPTY) + records.LENGTH.pack(0) * EMPTY,
+    "GRO": records.LENGTH.pack(EMPTY) + bytes(records.MERGED.size) * EMPTY,
+    "types": records.ANSWER.pack(0, EMPTY) + bytes(records.SEGMENT.size) * EMPTY,
+}
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_an_answer_has_not_too_many_packets(name):
+    with pytest.raises(ValueError, match=f"{EMPTY} packets are more than"):
+        ANSWERS[name](MANY[name])
 
 
 def test_a_trace_has_not_too_many_events(tmp_path, monkeypatch):

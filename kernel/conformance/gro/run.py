@@ -182,7 +182,7 @@ def _write(path: Path, sent: Sequence[Stream]) -> None:
 def _read(source: Any) -> list[Made]:
     (count,) = LENGTH.unpack(source.read(LENGTH.size))
     made = []
-    for _ in range(count):
+    for _ in guest_files.counted(count):
         length, size, kind, summed = MERGED.unpack(source.read(MERGED.size))
         partial = summed == CHECKSUM_PARTIAL
         made.append(Made(guest_files.exactly(source, length), size, kind if size else 0, partial))

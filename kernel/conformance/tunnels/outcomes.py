@@ -86,7 +86,7 @@ def _outcome(
     source: BinaryIO, device: int, packet: Packet, notes: list[_Note], number: int
 ) -> Outcome:
     error, n_supers, n_segments = OUTCOME.unpack(source.read(OUTCOME.size))
-    frames = [_frame(source) for _ in range(n_supers + n_segments)]
+    frames = [_frame(source) for _ in guest_files.counted(n_supers + n_segments)]
     supers = [Super(frame) for frame in frames[:n_supers]]
     _annotate(supers, notes, number, _high_bits(packet))
     return Outcome(device, packet, error, supers, frames[n_supers:])

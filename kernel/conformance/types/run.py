@@ -317,7 +317,7 @@ def read_answer(request: Request, answer: bytes, unfit: int = 0) -> Outcome:
         return Outcome(request, (), unfit=unfit)
     error, count = ANSWER.unpack_from(answer)
     at, segments = ANSWER.size, []
-    for _ in range(count):
+    for _ in guest_files.counted(count):
         length, size, start, offset, partial = SEGMENT.unpack_from(answer, at)
         at += SEGMENT.size
         if len(answer) - at < length:
