@@ -364,6 +364,14 @@ def segment_batch_vouched(frames, gso_size, *, gso_type, link_type, checksum, ke
     return _on_one(batch)
 
 
+cdef int check_types(object array) except -1:
+    """Refuse a number that alone is refused, too: the kernel's field has 32 bits."""
+    if array.size:
+        as_gso_type(array.min())
+        as_gso_type(array.max())
+    return 0
+
+
 cdef _Batch _arguments(
     Frames frames, gso_size, gso_type, link_type, tunnel_ports, checksum, errors, kernel
 ):
@@ -387,6 +395,7 @@ cdef _Batch _arguments(
         take_one(&batch.gso_size, as_gso_size(gso_size))
     if is_array(gso_type):
         batch.types = take_array(&batch.gso_type, gso_type, frames.n, "gso_type")
+        check_types(batch.types)
     else:
         take_one(&batch.gso_type, as_gso_type(gso_type))
     batch.count_memory.resize(frames.n * sizeof(int64_t))

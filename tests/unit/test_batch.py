@@ -156,6 +156,9 @@ def test_pass_on_what_is_refused(threads):
         ((FRAMES, [1.5] * len(FRAMES)), {}, TypeError, "gso_size is an integer"),
         ((FRAMES, 1), {"gso_type": [1]}, ValueError, r"gso_type has shape \(1,\)"),
         ((FRAMES, 1), {"gso_type": -1}, ValueError, "-1"),
+        # Of a number for each frame no bits are lost: 1 << 32 is not 0, the headers' own type.
+        ((FRAMES, 1), {"gso_type": [0, -1, *TYPES[2:]]}, ValueError, "gso_type -1 is not a set"),
+        ((FRAMES, 1), {"gso_type": [0, 1 << 32, *TYPES[2:]]}, ValueError, "4294967296 is not a"),
         ((FRAMES, 1), {"threads": 0}, ValueError, "got 0"),
         ((FRAMES, 1), {"errors": "ignore"}, ValueError, "ignore"),
         ((FRAMES, 1), {"checksum": "none"}, ValueError, "none"),
