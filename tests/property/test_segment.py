@@ -35,6 +35,39 @@ def test_segment(frame_and_link, gso_size, gso_type, checksum, kernel):
     assert outcome(lambda: gso.segment(frame, gso_size, **options).to_list()) == expected
 
 
+@settings(max_examples=examples(500), deadline=None)
+@given(packets.frames(), packets.gso_sizes, checksums, packets.kernels, st.data())
+def test_calls_on_frames_that_are_nearly_alike(frame_and_link, gso_size, checksum, kernel, data):
+    """The plan of one call serves the next one only where it is right."""
+    frame, link = frame_and_link
+    options = {
+        "gso_type": data.draw(packets.gso_types),
+        "link_type": link,
+        "tunnel_ports": packets.PORTS,
+        "checksum": checksum,
+        "kernel": kernel,
+    }
+
+    def made(one):
+        return outcome(lambda: gso.segment(one, gso_size, **options).to_list())
+
+    def right(one):
+        return outcome(lambda: reference.segment(one, gso_size, **options))
+
+    frame += data.draw(st.sampled_from([b"", bytes(300), bytes(range(250)) * 4]))
+    wanted = right(frame)
+    for _ in range(16):  # at the end of so many calls the plan is kept
+        made(frame)
+    for _ in range(3):
+        other = bytearray(frame[: data.draw(st.sampled_from([len(frame), len(frame) - 1]))])
+        if other:
+            at = data.draw(st.integers(0, min(len(other), 150) - 1))
+            other[at] ^= data.draw(st.integers(1, 255))
+        assert made(frame) == wanted
+        assert [made(bytes(other)), made(bytes(other))] == [right(bytes(other))] * 2
+        assert made(frame) == wanted
+
+
 @settings(max_examples=examples(1000), deadline=None)
 @given(packets.frames())
 def test_parse(frame_and_link):
