@@ -15,6 +15,8 @@ from gso import Frames, GsoError, GsoType
 from vectorset import PORTS, frame, records
 
 FLIPS = (0x01, 0x10, 0xFF)
+FEW = dict(list(PORTS.items())[:7])
+"""No plan is kept of a call with more than eight ports."""
 
 
 def one_of_each():
@@ -41,14 +43,14 @@ def alone(one, size, *, link_type="ethernet", tunnel_ports=PORTS, **options):
 
 def call(one, size, **options):
     try:
-        return gso.segment(one, size, **{"tunnel_ports": PORTS, **options}).to_list()
+        return gso.segment(one, size, **{"tunnel_ports": FEW, **options}).to_list()
     except GsoError:
         return [one]
 
 
 def call_for_headers(one, size, **options):
     try:
-        headers, payload = gso.segment_headers(one, size, **{"tunnel_ports": PORTS, **options})
+        headers, payload = gso.segment_headers(one, size, **{"tunnel_ports": FEW, **options})
     except GsoError:
         return [one]
     pieces = (one[start : start + n] for start, n in payload.tolist())
@@ -143,35 +145,34 @@ def one_call(request):
 
 
 def test_every_byte_of_the_headers_in_calls_of_their_own(one_call):
-    for one, size, _ in CASES[::6]:
-        wanted = alone(one, size)
-        for at in range(gso.parse(one, tunnel_ports=PORTS).payload):
+    for one, size, _ in CASES:
+        wanted = alone(one, size, tunnel_ports=FEW)
+        for at in range(gso.parse(one, tunnel_ports=FEW).payload):
             other = flipped(one, at, FLIPS[at % len(FLIPS)])
             for _ in range(ENOUGH):
                 assert one_call(one, size) == wanted
-            assert one_call(other, size) == alone(other, size), at
+            assert one_call(other, size) == alone(other, size, tunnel_ports=FEW), at
             assert one_call(one, size) == wanted, at
 
 
 def test_lengths_and_flags_in_calls_of_their_own(one_call):
     for one, size, _ in CASES:
-        headers = gso.parse(one, tunnel_ports=PORTS).payload
+        headers = gso.parse(one, tunnel_ports=FEW).payload
         ends = [len(one), headers + size + 1, headers + size, headers, headers - 1, 255, 256, 257]
         for end in (*ends, *reversed(ends)):
             for cut in [one[:end]] * 3:
-                assert one_call(cut, size) == alone(cut, size)
+                assert one_call(cut, size) == alone(cut, size, tunnel_ports=FEW)
 
 
 def test_other_arguments_in_calls_of_their_own(one_call):
     """Each argument says anew what the same bytes are, and what is to be made of them."""
-    plain = {number: None for number, kind in PORTS.items() if kind is not None}
-    many = {**PORTS, **dict.fromkeys(range(1, 9))}
-    for one, size, gso_type in CASES[::4]:
+    plain = dict.fromkeys(FEW)
+    for one, size, gso_type in CASES:
         changes = [
             {"checksum": "partial"},
             {"tunnel_ports": None},
             {"tunnel_ports": plain},
-            {"tunnel_ports": many},
+            {"tunnel_ports": PORTS},
             {"link_type": "raw"},
             {"kernel": "7.3"},
             {"gso_type": gso_type},
@@ -180,11 +181,11 @@ def test_other_arguments_in_calls_of_their_own(one_call):
         ]
         for change in changes:
             for options in ({}, change, {}):
-                wanted = alone(one, size, **options)
+                wanted = alone(one, size, **{"tunnel_ports": FEW, **options})
                 for _ in range(ENOUGH):
                     assert one_call(one, size, **options) == wanted, change
         for other in (size, size - 1, 0, size, size - 8, -1, size):
-            wanted = alone(one, other)
+            wanted = alone(one, other, tunnel_ports=FEW)
             for _ in range(ENOUGH):
                 assert one_call(one, other) == wanted, other
 
@@ -198,30 +199,30 @@ def test_calls_inside_a_call():
 
         def __bytes__(self):
             if self.inside:
-                found.append((self, gso.segment(self.inside, self.inside.size, tunnel_ports=PORTS)))
+                found.append((self, gso.segment(self.inside, self.inside.size, tunnel_ports=FEW)))
             return self.one
 
     for outer, inner in zip(CASES, CASES[1:] + CASES[:1], strict=True):
         found = []
         nested = Nested(*outer[:2], Nested(*inner[:2], Nested(*outer[:2], None)))
         for _ in range(2):
-            segments = gso.segment(nested, nested.size, tunnel_ports=PORTS)
+            segments = gso.segment(nested, nested.size, tunnel_ports=FEW)
             found.append((Nested(None, None, nested), segments))
         for at, segments in found:
-            assert segments.to_list() == alone(at.inside.one, at.inside.size)
+            assert segments.to_list() == alone(at.inside.one, at.inside.size, tunnel_ports=FEW)
 
 
 def test_calls_of_threads():
     """With results so large that the GIL is released, each thread with its own flow."""
     frames = [
-        (one[: gso.parse(one, tunnel_ports=PORTS).payload] + bytes(200) * size, size)
+        (one[: gso.parse(one, tunnel_ports=FEW).payload] + bytes(200) * size, size)
         for one, size, _ in CASES[:4]
     ]
 
     def work(case):
-        return [gso.segment(*case, tunnel_ports=PORTS).to_list() for _ in range(20)]
+        return [gso.segment(*case, tunnel_ports=FEW).to_list() for _ in range(20)]
 
-    expected = [[alone(*case)] * 20 for case in frames]
+    expected = [[alone(*case, tunnel_ports=FEW)] * 20 for case in frames]
     with ThreadPoolExecutor(len(frames)) as pool:
         assert list(pool.map(work, frames)) == expected
 
