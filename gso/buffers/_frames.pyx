@@ -63,6 +63,8 @@ def as_numbers(indices):
     numbers = np.asarray(indices)
     if numbers.size and numbers.dtype.kind not in "iu":
         raise TypeError(f"indices are integers, not {numbers.dtype}")
+    if numbers.dtype == np.uint64 and numbers.size and numbers.max() > np.iinfo(np.int64).max:
+        raise IndexError(f"no batch has a frame {numbers.max()}")  # and it is none from the end
     return numbers.astype(np.int64).reshape(-1)
 
 

@@ -265,3 +265,13 @@ def test_arrow_data_of_another_type_is_refused():
         gso.parse_batch(pa.array([1, 2]))
     with pytest.raises(ValueError, match="1 of 2 Arrow values are null"):
         gso.parse_batch(pa.array([b"a", None]))
+
+
+@pytest.mark.parametrize("index", [1 << 63, (1 << 64) - 1])
+def test_an_index_that_no_batch_has_is_none_from_the_end(index):
+    """64 bits without a sign are not read as a negative number."""
+    frames = gso.Frames.from_list([b"a", b"b"])
+    for indices in ([index], np.array([0, index], np.uint64)):
+        with pytest.raises(IndexError, match=f"no batch has a frame {index}"):
+            frames.take(indices)
+    assert frames.take(np.array([1, 0], np.uint64)).to_list() == [b"b", b"a"]
