@@ -79,7 +79,8 @@ def test_the_machine_sees_the_python_and_the_packages_of_the_suites(machine, mon
     monkeypatch.setattr(run, "tests", suite(SUITE))
     run.run("gateway", [], "6.12")
     (asked,) = machine.asked
-    seen = qemu.Machine(Bootable(Path("image")), Mock(), Path("folder"), 3, shown=asked.show).programs
+    image, folder = Bootable(Path("image")), Path("folder")
+    seen = qemu.Machine(image, Mock(), folder, port=3, shown=asked.show).programs
     python = Path(sys.executable)
     for path in (python, python.resolve(), Path(pytest.__file__), Path(run.__file__).resolve()):
         assert any(path.is_relative_to(folder) for folder in seen), path
