@@ -74,7 +74,7 @@ def _asked(options: list[str]) -> str:
     with ours, its:
         done = subprocess.run(
             [*program, "--dry-run", "--show-command", *options],
-            stdin=its,
+            stdin=its.fileno(),
             capture_output=True,
             text=True,
             check=False,

@@ -28,34 +28,25 @@ LONGEST = 700
 
 def seeds(target: str) -> Iterator[bytes]:
     """Inputs in the form that the target of this name takes."""
-    if target == "capture":
-        yield from captures()
-    elif target == "vnet":
-        yield from vnet()
-    elif target == "trace":
-        yield from logs()
-    elif target == "doors":
-        yield from doors()
-    elif target == "patch":
-        yield from patches()
-    elif target == "guest":
-        yield from guests()
-    elif target == "progress":
-        yield from (b"\6" + said for said in guests())
-        yield b"\0" + b'{"stage": "modules"}\n{"stage": "end", "ok": true}\n{"stage": "end"}\n'
-    elif target == "results":
-        yield from results()
-    elif target in TEXTS:
-        yield from TEXTS[target]()
-    elif target == "parcel":
-        yield from archives()
-    elif target == "checksum":
-        yield from (bytes(5) + bytes(range(n)) for n in (0, 1, 7, 64, 200))
-    else:
-        # No flags, a size of 256; the other bytes are for what the seeds do not need.
-        yield from (bytes(4) + b"\0\1" + bytes(2) + frame for frame in frames())
+    yield from OWN.get(target, plain)()
     if target == "segment":
         yield from (bytes(4) + b"\x40" + bytes(3) + frame for frame in sctp())
+
+
+def plain() -> Iterator[bytes]:
+    """No flags, a size of 256; the other bytes are for what the seeds do not need."""
+    yield from (bytes(4) + b"\0\1" + bytes(2) + frame for frame in frames())
+
+
+def progress() -> Iterator[bytes]:
+    """What a guest says, in the form of the fuzzer's own and as lines."""
+    yield from (b"\6" + said for said in guests())
+    yield b"\0" + b'{"stage": "modules"}\n{"stage": "end", "ok": true}\n{"stage": "end"}\n'
+
+
+def checksum() -> Iterator[bytes]:
+    """Bytes to sum, of a few sizes."""
+    yield from (bytes(5) + bytes(range(n)) for n in (0, 1, 7, 64, 200))
 
 
 def chosen() -> Iterator[dict[str, Any]]:
@@ -241,11 +232,13 @@ def changes() -> Iterator[bytes]:
         yield bytes([kind]) + b'{"schema": []}'
 
 
-TEXTS = {
-    **{"source": sources, "config": configurations, "kernel": kernel_logs},
+OWN = {
+    **{"capture": captures, "vnet": vnet, "trace": logs, "doors": doors, "patch": patches},
+    **{"guest": guests, "progress": progress, "results": results, "parcel": archives},
+    **{"checksum": checksum, "source": sources, "config": configurations, "kernel": kernel_logs},
     **dict.fromkeys(("check", "seal"), changes),
 }
-"""Of the targets in `reading.py`."""
+"""The targets whose inputs are no packets alone."""
 
 
 def write(target: str, folder: Path) -> None:
