@@ -33,7 +33,7 @@ from gso.capture import Capture, Interface
 from gso.constants import Tunnel
 from gso.headers import tunnels
 from gso.link_types import link_name, link_number
-from gso.scapy.gue import CARRIED, FOU, GUE
+from gso.scapy.gue import CARRIED, FOU, GUE, GUE_PORT
 from gso.segmentation._segment import segment as segment_frame
 
 __all__ = ["FOU", "GUE", "bind_ports", "segment", "to_capture", "to_frames", "to_packets"]
@@ -156,3 +156,7 @@ def segment(packet: Packet, gso_size: int, **options: Any) -> PacketList:
     for one in made:
         one.time = packet.time
     return PacketList(made, f"segments of {packet.name}")
+
+
+# In front, too: a source port left at scapy's default is that of DNS.
+bind_ports({GUE_PORT: "gue"})

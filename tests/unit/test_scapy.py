@@ -139,6 +139,20 @@ def test_ports_that_scapy_cannot_dissect(kind, words):
         gso.scapy.bind_ports({7000: kind})
 
 
+@pytest.mark.parametrize("first", ["import gso.scapy", "from scapy.all import *"])
+def test_the_order_of_imports_does_not_matter(first):
+    """A UDP header of scapy has the source port of DNS, if none is given."""
+    program = f"""
+{first}
+from scapy.all import *
+import gso.scapy
+packet = Ether(dst="02:00:00:00:00:02") / IP(dst="192.0.2.1") / UDP() / gso.scapy.GUE()
+made = gso.scapy.segment(packet / IP() / TCP() / bytes(4000), 1400)
+assert len(made) == 3 and all(gso.scapy.GUE in one for one in made), made
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
 def test_segments_of_a_packet():
     big = Ether() / OUTER / GUE() / INNER / bytes(4000)
     big.time = EDecimal("1.000000007")
