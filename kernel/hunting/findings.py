@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from gso.kernel import guest_files, paths
+from gso.kernel.errors import tells_of_crash
 from gso.kernel.guest.complaints import complaints, words
 from gso.kernel.guest.records import frames
 from gso.kernel.guest.stacks import Rules, Stack
 from gso.kernel.hunting import drawing
 from gso.kernel.hunting.known import recognised
-from gso.kernel.hunting.run import Hunt
+from gso.kernel.hunting.run import CONSOLE, Hunt
 from gso.kernel.hunting.script import script
 
 import gso
-from gso.printable import printable_lines
+from gso.printable import printable, printable_lines
 
 SCHEMA = Path(__file__).with_name("hunt.schema.json")
 NAME, RESULTS = "gso.hunt/1", paths.HUNT_RESULTS
+LOST = ("number", "text", "why", "host", "stack")
+"""What is told of a stack that a machine was lost with."""
+_LOST = "machine lost"
+_PANICS = re.compile(r"\bskb_(?:over|under)_panic\b")
+_MOST_SAID = 60
 _PICTURES = {
     "layers.svg": "The layers of the packet on the far cable",
     "offsets.svg": "Where the header offsets of a super-packet pointed that was dropped",
@@ -40,14 +47,13 @@ def _layers(stack: Stack) -> str:
 
 
 def leave(found: Hunt, rules: Rules, folder: Path) -> list[Path]:
-    """Write a folder for each finding; return them."""
+    """Write a folder for each finding, and for each stack that a machine was lost with.
+
+    Return the folders.
+    """
     folders = []
     for finding in found.findings:
-        own = folder / f"{finding['number']}-{name(finding)}"
-        own.mkdir(parents=True)
-        reproduce = own / "reproduce.sh"
-        reproduce.write_text(script(Stack.of(finding["stack"]), rules))
-        reproduce.chmod(0o755)
+        own = _begin(finding, rules, folder / f"{finding['number']}-{name(finding)}")
         traces = sorted(folder.glob(f"boot-*/finding-{finding['number']}.trace"))
         for trace in traces:
             (own / "trace.txt").write_bytes(trace.read_bytes())
@@ -56,7 +62,26 @@ def leave(found: Hunt, rules: Rules, folder: Path) -> list[Path]:
         pictures = _draw(finding, rules, own)
         (own / "report.md").write_text("\n".join(_report(found, finding, pictures)) + "\n")
         folders.append(own)
+    for lost in found.lost:
+        own = _begin(lost, rules, folder / f"{lost['number']}-machine-lost-{lost_name(lost)}")
+        console = folder / lost["boot"] / CONSOLE
+        (own / "report.md").write_text("\n".join(_obituary(found, lost, console)) + "\n")
+        folders.append(own)
     return folders
+
+
+def _begin(finding: dict[str, Any], rules: Rules, own: Path) -> Path:
+    """Make a folder with the script of its stack."""
+    own.mkdir(parents=True)
+    reproduce = own / "reproduce.sh"
+    reproduce.write_text(script(Stack.of(finding["stack"]), rules))
+    reproduce.chmod(0o755)
+    return own
+
+
+def lost_name(lost: dict[str, Any]) -> str:
+    """Return the known fault that a machine was lost by, as it seems, or the layers."""
+    return name({**lost, "complaints": [_LOST]})
 
 
 def _draw(finding: dict[str, Any], rules: Rules, own: Path) -> dict[str, str]:
@@ -106,6 +131,33 @@ def _report(found: Hunt, finding: dict[str, Any], pictures: dict[str, str]) -> I
     yield "`wire.pcapng`, where it is there, has what arrived at the worker with segmentation."
 
 
+def _obituary(found: Hunt, lost: dict[str, Any], console: Path) -> Iterator[str]:
+    yield f"# Machine lost: {lost_name(lost)}"
+    yield ""
+    yield f"- Kernel: {found.kernel}; seed {found.options.seed}, stack {lost['number']}"
+    yield f"- With: **{lost['text']}**"
+    yield f"- {printable_lines(lost['why'])}"
+    if known := recognised(Stack.of(lost["stack"]), [_LOST]):
+        yield f"- By its layers it looks like: {known['why']}"
+    yield ""
+    yield "`reproduce.sh` builds the stack with plain commands and sends through it: **the machine"
+    yield "dies where its kernel has the fault**. What the kernel said last:"
+    yield ""
+    yield from (f"    {line}" for line in _last_lines(console))
+
+
+def _last_lines(console: Path) -> list[str]:
+    """Return what a console has from the first complaint of a kernel on, as far as it is shown."""
+    said: list[str] = []
+    with suppress(guest_files.GuestFileError):
+        for line in guest_files.lines(console):
+            if said or tells_of_crash([line]) or _PANICS.search(line):
+                said.append(printable(line.rstrip()))
+            if len(said) == _MOST_SAID:
+                break
+    return said
+
+
 def summary(found: Hunt) -> dict[str, Any]:
     """Return everything as plain data, as ``hunt.schema.json`` describes it."""
     return {
@@ -121,7 +173,9 @@ def summary(found: Hunt) -> dict[str, Any]:
         "outcomes": dict(found.outcomes),
         "kinds": {kind: dict(counts) for kind, counts in sorted(found.by_kind.items())},
         "unjudged": dict(found.unjudged),
-        "lost": found.lost,
+        "lost": [
+            {"name": lost_name(lost), **{key: lost[key] for key in LOST}} for lost in found.lost
+        ],
         "hosts": dict(found.hosts),
         "findings": [
             {
@@ -140,7 +194,9 @@ def text(found: Hunt) -> str:
     for finding in found.findings:
         lines.append(f"FINDING {name(finding)}: {finding['text']}")
         lines.append(f"        {finding['why']} (seen {finding['seen']} times)")
-    lines += [f"LOST    {lost['text']}: {lost['why']}" for lost in found.lost]
+    for lost in found.lost:
+        lines.append(f"LOST    {lost_name(lost)}: {lost['text']}")
+        lines.append(f"        {lost['why']}")
     for kind, counts in sorted(found.by_kind.items()):
         judged = counts["clean"] + counts["finding"]
         legal, every = judged + counts["not exercised"], sum(counts.values())

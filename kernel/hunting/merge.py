@@ -15,7 +15,7 @@ from gso.kernel.hunting.findings import NAME, RESULTS
 from gso.printable import printable_lines
 
 _SUMS = ("stacks", "legal", "judged")
-_LOST = ("number", "text", "why", "host")
+_LOST = ("name", "number", "text", "why", "host", "stack")
 
 
 def merge(folders: Sequence[Path], results: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -58,9 +58,9 @@ def _merged(folders: Sequence[Path], results: Sequence[dict[str, Any]]) -> dict[
         seen[index] = folder
     missing = [n for n in range(1, first["shard"][1] + 1) if n not in seen]
     found = _findings(results)
-    # Earlier editions named no hosts.
+    # Earlier editions named no hosts, and told no stack.
     every = [{"host": "", **lost} for one in results for lost in one["lost"]]
-    lost = [{key: one[key] for key in _LOST} for one in every]
+    lost = [{key: one[key] for key in _LOST if key in one} for one in every]
     sums = {key: sum(one[key] for one in results) for key in _SUMS}
     nothing = missing or not sums["judged"]
     return {
@@ -114,7 +114,8 @@ def text(merged: dict[str, Any]) -> str:
         lines.append(f"FINDING {finding['text']}")
         where = f", first on {finding['host']}" if finding.get("host") else ""
         lines.append(f"        {finding['why']} (seen {finding['seen']} times{where})")
-    lines += [f"LOST    {lost['text']}: {lost['why']}" for lost in merged["lost"]]
+    for lost in merged["lost"]:
+        lines += [f"LOST    {lost['text']}", f"        {lost['why']}"]
     lines += [f"part {index} is not there" for index in merged["missing"]]
     lines += [f"machines of {host}: {count}" for host, count in sorted(merged["hosts"].items())]
     counts = ", ".join(f"{merged[key]} {key}" for key in _SUMS)

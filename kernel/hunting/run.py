@@ -18,7 +18,7 @@ from gso.kernel import guest_files
 from gso.kernel.bootable import Bootable
 from gso.kernel.errors import TestBedError
 from gso.kernel.guest.draws import Draws
-from gso.kernel.guest.stacks import MOST_LAYERS, Rules, Stack, way
+from gso.kernel.guest.stacks import MOST_LAYERS, Rules, Stack, as_data, way
 from gso.kernel.hunting import rules
 from gso.kernel.machine import channel, jobs
 from gso.kernel.machine.jobs import Job, Result
@@ -238,8 +238,9 @@ def _gather(
     if lost is not None and begun:
         # The stack that the machine died of costs itself alone.
         why = "; ".join([lost, *_last_words(folder / CONSOLE)])
-        said = {"text": tried or begun["text"], "why": why, "host": host}
-        found.lost.append({"number": begun["number"], **said})
+        stack = as_data(draws[begun["number"]])
+        said = {"text": tried or begun["text"], "why": why, "host": host, "stack": stack}
+        found.lost.append({"number": begun["number"], **said, "boot": folder.name})
         found.outcomes["machine lost"] += 1
         done.append(begun["number"])
     return done

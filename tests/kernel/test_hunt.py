@@ -143,6 +143,12 @@ SEG6 = Layer("seg6", 6, 6)
         (Stack((), (SEG6, Layer("vxlan", 6, 4)), 4), "tx_dropped", "seg6-encap-over-tunnel"),
         (Stack((), (SEG6, Layer("vxlan", 6, 4)), 4), "rx_errors", None),
         (Stack((), (SEG6,), 6), "tx_dropped", None),
+        (
+            Stack((), (Layer("ipvs-gue", 6, 6),), 6, traffic="udp", arrival="gro list"),
+            "machine lost",
+            "list-of-datagrams-into-tunnel",
+        ),
+        (Stack((), (Layer("gue", 6, 6),), 6, traffic="udp"), "machine lost", None),
         (Stack((), (Layer("bpf-ipip", 4, 4),), 4), "lost", "bpf-push-ipip"),
         (Stack((), (Layer("bpf-ipip", 4, 4),), 4, traffic="udp"), "lost", "bpf-push-datagrams"),
         (Stack((), (Layer("bpf-gre", 4, 4),), 4), "lost", None),

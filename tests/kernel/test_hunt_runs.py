@@ -80,6 +80,14 @@ def test_a_machine_that_dies_costs_one_stack(machines, tmp_path, capsys):
     assert result["hosts"] == {platform.node(): 3}
     assert [plan["first"] for plan in machines.plans] == [0, 5, 12]
     assert result["exit_status"] == 1
+    for lost in result["lost"]:
+        (folder,) = (tmp_path / "r").glob(f"*/{lost['number']}-machine-lost-*")
+        assert folder.name.endswith(lost["name"])
+        report = (folder / "report.md").read_text()
+        assert f"**{lost['text']}**" in report
+        assert "    BUG: it died" in report
+        assert subprocess.run(["bash", "-n", folder / "reproduce.sh"], check=False).returncode == 0
+        assert Stack.of(lost["stack"]).far or Stack.of(lost["stack"]).near
 
 
 def test_the_last_words_of_a_kernel_are_told(tmp_path):
