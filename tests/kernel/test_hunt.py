@@ -146,7 +146,7 @@ SEG6 = Layer("seg6", 6, 6)
         (
             Stack((), (Layer("ipvs-gue", 6, 6),), 6, traffic="udp", arrival="gro list"),
             "machine lost",
-            "list-of-datagrams-into-tunnel",
+            "fraglist-in-tunnel",
         ),
         (Stack((), (Layer("gue", 6, 6),), 6, traffic="udp"), "machine lost", None),
         (Stack((), (Layer("bpf-ipip", 4, 4),), 4), "lost", "bpf-push-ipip"),
@@ -164,7 +164,7 @@ SEG6 = Layer("seg6", 6, 6)
                 arrival="gro list",
             ),
             "lost",
-            "fraglist-in-gre",
+            "fraglist-in-tunnel",
         ),
         (Stack((), (Layer("gre", 4, 6),), 6, traffic="udp"), "lost", None),
         (
