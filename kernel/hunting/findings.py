@@ -140,8 +140,8 @@ def _obituary(found: Hunt, lost: dict[str, Any], console: Path) -> Iterator[str]
     if known := recognised(Stack.of(lost["stack"]), [_LOST]):
         yield f"- By its layers it looks like: {known['why']}"
     yield ""
-    yield "`reproduce.sh` builds the stack with plain commands and sends through it: **the machine may"
-    yield "die of it**, or lose what is sent (exit status 1). What the kernel said last:"
+    yield "`reproduce.sh` builds the stack with plain commands and sends through it: **the machine"
+    yield "may die of it**, or lose what is sent (exit status 1). What the kernel said last:"
     yield ""
     yield from (f"    {line}" for line in _last_lines(console))
 
