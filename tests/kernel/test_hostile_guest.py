@@ -27,9 +27,11 @@ _HEAD = """\
 import json, os, subprocess, sys, time
 from pathlib import Path
 left, host = Path(sys.argv[2]), Path({host!r})
-while not os.path.exists({port!r}):
+names = Path("/sys/class/virtio-ports")
+while not (found := [one.parent.name for one in names.glob("*/name")
+                     if one.read_text().strip() == {port!r}]):
     time.sleep(0.01)
-port = os.open({port!r}, os.O_WRONLY)
+port = os.open("/dev/" + found[0], os.O_WRONLY)
 def say(line):
     while line:
         line = line[os.write(port, line):]
@@ -56,7 +58,7 @@ def boot(tmp_path, monkeypatch, host):
     def booted(program: str) -> Result:
         guest = tmp_path / "guest"
         guest.mkdir()
-        text = _HEAD.format(host=str(host), port=channel.PORT["device"]) + textwrap.dedent(program)
+        text = _HEAD.format(host=str(host), port=channel.PORT["name"]) + textwrap.dedent(program)
         (guest / "__main__.py").write_text(text)
         monkeypatch.setattr(share, "GUEST", guest)
         kernel = newest_kernel()
