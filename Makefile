@@ -49,7 +49,7 @@ quick-tests: build
 outlook:
 	@echo 'make test, on two cores:'
 	@echo '  1. Debian packages for virtual machines and for nginx   (seconds, or minutes the first time)'
-	@echo '  2. all tests that boot nothing, with all random examples (6 minutes)'
+	@echo '  2. all tests that boot nothing, with all random examples (10 minutes)'
 	@echo '  3. the package installed for each Python, and kernels   (20 to 40 minutes, by what the cache has)'
 	@echo '     patched and booted'
 	@echo 'make test-all also builds whole kernels, and tries those of other suites (20 to 40 minutes more).'
