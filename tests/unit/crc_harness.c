@@ -8,14 +8,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "crc32c.h"
+#include "fenced.h"
 
 enum {
 	LONGEST = 2500,
-	ROOM = 1 << 16, /* a multiple of any page */
 	ALIGNMENTS = 16
 };
 
@@ -33,18 +32,6 @@ static void outside(int signal)
 {
 	(void)signal;
 	fail("memory outside the buffer is touched");
-}
-
-static uint8_t *fenced(void)
-{
-	size_t page = (size_t)sysconf(_SC_PAGESIZE);
-	uint8_t *p = mmap(NULL, ROOM + 2 * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	if (p == MAP_FAILED || mprotect(p + page, ROOM, PROT_READ | PROT_WRITE)) {
-		perror("mmap");
-		exit(2);
-	}
-	return p + page;
 }
 
 static void fill(uint8_t *p)

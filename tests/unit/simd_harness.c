@@ -9,14 +9,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
+#include "fenced.h"
 #include "simd.h"
 
 enum {
 	LONGEST = 9001,
-	ROOM = 1 << 16, /* of each buffer, a multiple of any page */
 	GUARD = 160,	/* bytes on both sides of output that must stay */
 	PATTERN = 0xa5,
 	MOST = 9 /* segments of a train */
@@ -57,19 +56,6 @@ static void outside(int signal)
 }
 
 /* ---- memory ---- */
-
-/* ROOM bytes between two pages that must not be touched. */
-static uint8_t *fenced(void)
-{
-	size_t page = (size_t)sysconf(_SC_PAGESIZE);
-	uint8_t *p = mmap(NULL, ROOM + 2 * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	if (p == MAP_FAILED || mprotect(p + page, ROOM, PROT_READ | PROT_WRITE)) {
-		perror("mmap");
-		exit(2);
-	}
-	return p + page;
-}
 
 static uint8_t *source, *target, *wanted;
 
