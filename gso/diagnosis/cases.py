@@ -128,7 +128,7 @@ class Diagnosis:
         unplaced: how many drops have neither a reason nor a place but an address, which may be in a
             segmenter.
         unseen_tunnels: how many events show super-packets that are in tunnels, or may be, in a log
-            in which none shows the offsets of inner headers.
+            in which none shows inner_mac_header.
     """
 
     cases: list[Case]
@@ -215,8 +215,8 @@ class Diagnosis:
         if self.unseen_tunnels:
             yield (
                 f"{plural(self.unseen_tunnels, 'event')} of super-packets that may be in tunnels, "
-                "and none with the offsets of inner headers, by which those are segmented; nothing "
-                "else is wrong with them"
+                "and none with inner_mac_header, by which those are segmented; nothing else is "
+                "wrong with them"
             )
         if self.unplaced:
             yield (

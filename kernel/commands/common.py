@@ -83,7 +83,6 @@ def add_boot(command: argparse.ArgumentParser) -> None:
 def add_kernels(command: argparse.ArgumentParser) -> None:
     """Add the options that say which kernels."""
     add_trust(command)
-    add_boot(command)
     kernels = command.add_argument_group("kernels", "several make one run with one report")
     kernels.add_argument(
         "--kernel",

@@ -10,7 +10,14 @@ from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
-from gso.kernel.commands.common import add_executor, add_results, add_shard, add_words, executor
+from gso.kernel.commands.common import (
+    add_boot,
+    add_executor,
+    add_results,
+    add_shard,
+    add_words,
+    executor,
+)
 from gso.kernel.commands.saying import say
 from gso.kernel.hunting import merge, rules
 from gso.kernel.hunting.findings import RESULTS, leave, summary, text
@@ -37,6 +44,7 @@ def add(command: argparse.ArgumentParser) -> None:
         metavar="FAULT",
         help="take the fix of a fault out of it (default: that of the incident)",
     )
+    add_boot(command)
     command.add_argument("--seed", type=int, default=0, help="another one makes other stacks")
     command.add_argument(
         "--for",

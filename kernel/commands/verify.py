@@ -10,6 +10,7 @@ from pathlib import Path
 
 from gso.kernel.bootable import VARIANTS
 from gso.kernel.commands.common import (
+    add_boot,
     add_executor,
     add_kernels,
     add_results,
@@ -49,6 +50,7 @@ def add(command: argparse.ArgumentParser) -> None:
         "list); several are applied in order, as one series",
     )
     add_kernels(command)
+    add_boot(command)
     add_selection(command)
     command.add_argument(
         "--claims",

@@ -10,12 +10,12 @@ from typing import Any
 from gso.kernel.errors import TestBedError, UsageError
 from gso.kernel.guest.stacks import Stack, explains
 from gso.kernel.guest_files import understood
-from gso.kernel.hunting.findings import NAME, RESULTS
+from gso.kernel.hunting.findings import LOST, NAME, RESULTS
 
 from gso.printable import printable_lines
 
 _SUMS = ("stacks", "legal", "judged")
-_LOST = ("name", "number", "text", "why", "host", "stack")
+_LOST = ("name", *LOST)
 
 
 def merge(folders: Sequence[Path], results: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -67,7 +67,11 @@ def _options(machine: Machine, root: Path, home: Path) -> list[str]:
 
 def _asked(options: list[str]) -> str:
     """Return the command line that virtme-ng shows."""
-    program = [sys.executable, "-c", "from virtme.commands.run import main; main()"]
+    program = [
+        sys.executable,
+        "-c",
+        "from virtme.commands import run; raise SystemExit(run.main())",
+    ]
     # It gives its script ports to the files that are its own standard streams, unless it cannot
     # open them, as a socket. The console alone is what is wanted.
     ours, its = socket.socketpair()

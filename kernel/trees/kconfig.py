@@ -74,17 +74,17 @@ def check(wanted: str, config: str, tree: Path) -> None:
     }
     if not missing:
         return
-    shown = list(missing.items())[:_MOST_SAID]
-    entries, now = _entries(tree, {name for _, name in shown}), dict(_BECAME.findall(wanted))
-    reasons = [
-        f"{line}: {_reason(entries.get(name), there)}"
-        for line, name in shown
+    entries, now = _entries(tree, set(missing.values())), dict(_BECAME.findall(wanted))
+    lost = [
+        (line, name)
+        for line, name in missing.items()
         if name in entries or f"CONFIG_{now.get(name)}={line.partition('=')[2]}" not in have
     ]
-    if more := len(missing) - len(shown):
-        reasons.append(f"and {more} more")
-    if not reasons:
+    if not lost:
         return
+    reasons = [f"{line}: {_reason(entries.get(name), there)}" for line, name in lost[:_MOST_SAID]]
+    if len(lost) > _MOST_SAID:
+        reasons.append(f"and {len(lost) - _MOST_SAID} more")
     raise TestBedError("configure", "options that did not stick:\n" + "\n".join(reasons))
 
 

@@ -24,7 +24,7 @@ TESTS = Path(__file__).resolve().parents[1]
 sys.path.append(str(TESTS))
 sys.path.append(str(TESTS / "fuzz"))
 
-import reading  # noqa: E402
+import reading  # noqa: E402  (after the path to it)
 
 import c_sources  # noqa: E402  (after the path to it)
 import kernel_texts  # noqa: E402

@@ -195,3 +195,8 @@ def test_the_command_line_of_virtme_ng(tmp_path, monkeypatch):
     arguments = line[line.index("-append") + 1]
     assert set(machine.kernel_arguments()) <= set(arguments.split())
     assert len([one for one in line if one.startswith("stdio,")]) == 1
+
+
+def test_what_virtme_ng_refuses_is_told():
+    with pytest.raises(TestBedError, match=r"virtme-run: exit 1: .*/none does not exist"):
+        vng._asked(["--kimg", "/none", "--mods", "none"])

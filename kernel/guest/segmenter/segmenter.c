@@ -3,10 +3,11 @@
  * /proc/gso_segmenter: hand the kernel's software GSO a packet with any metadata.
  *
  * A write is one request: a struct request, then a frame, then the frames of its frag_list, or with
- * GSO_BY_FRAGS what follows its headers, each after a struct listed. Of it an sk_buff is made, on a device of our own that is never registered,
- * and it goes the way that validate_xmit_skb() would take it. The
- * answer can then be read from position 0: a struct answer, then each segment after a struct
- * segment. What the kernel refuses is in the answer; a write fails if no such packet can be made.
+ * GSO_BY_FRAGS what follows its headers, each after a struct listed. Of it an sk_buff is made, on a
+ * device of our own that is never registered, and it goes the way that validate_xmit_skb() would
+ * take it. The answer can then be read from position 0: a struct answer, then each segment after a
+ * struct segment. What the kernel refuses is in the answer; a write fails if no such packet can be
+ * made.
  * All numbers are in the machine's own byte order.
  */
 #include <linux/etherdevice.h>
