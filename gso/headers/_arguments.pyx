@@ -2,6 +2,7 @@
 # cython: initializedcheck=False, embedsignature=False
 """Python arguments into C for the code without the GIL, and its faults into errors."""
 
+from cpython.bool cimport PyBool_Check
 from cpython.dict cimport PyDict_CheckExact, PyDict_Next, PyDict_Size
 from cpython.long cimport PyLong_CheckExact
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
@@ -250,11 +251,18 @@ cdef bint is_raw(object link_type) except -1:
     raise ValueError(f'link_type is "ethernet" or "raw", not {link_type!r}')
 
 
+cdef object whole_number(object number, str name):
+    """Read an integer. True and False are refused: they answer a question, they count nothing."""
+    if PyBool_Check(number):
+        raise TypeError(f"{name} is an integer, not {number}")
+    return operator.index(number)
+
+
 cdef unsigned int as_gso_type(object gso_type) except? 0xffff:
     cdef object number
     if gso_type is None:
         return 0
-    number = operator.index(gso_type)
+    number = whole_number(gso_type, "gso_type")
     if not 0 <= number < 1 << 32:
         raise ValueError(f"gso_type {number} is not a set of SKB_GSO_* bits")
     return number
@@ -265,7 +273,7 @@ cdef int64_t as_gso_size(object gso_size) except? -1:
     cdef int overflow
     cdef long long size
     if not PyLong_CheckExact(gso_size):
-        gso_size = operator.index(gso_size)
+        gso_size = whole_number(gso_size, "gso_size")
     size = PyLong_AsLongLongAndOverflow(gso_size, &overflow)
     if overflow:
         raise GsoError(

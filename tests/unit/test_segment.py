@@ -489,6 +489,15 @@ class TestSizes:
         with pytest.raises(TypeError):
             gso.segment(self.PACKET, 1.5)
 
+    @pytest.mark.parametrize("make", [gso.segment, gso.segment_headers])
+    def test_a_truth_counts_nothing(self, make):
+        with pytest.raises(TypeError, match="gso_size is an integer, not True"):
+            make(self.PACKET, True)
+        with pytest.raises(TypeError, match="gso_type is an integer, not True"):
+            make(self.PACKET, 1000, gso_type=True)
+        with pytest.raises(TypeError, match="gso_size is an integer, not False"):
+            gso.segment_batch([self.PACKET], False)
+
 
 class TestBuffers:
     PACKET = build(ip(), tcp())
