@@ -2,7 +2,6 @@
 
     python examples/gue_gateway.py 192.0.2.1 192.0.2.2 &
     ip link set gue0 up && ip addr add 10.1.0.1/24 dev gue0
-
     # the kernel at 192.0.2.2, as the other end
     ip fou add port 6080 gue
     ip link add gue0 type ipip local 192.0.2.2 remote 192.0.2.1 \
@@ -33,19 +32,15 @@ HEADERS = {version: bytes([0, number, 0, 0]) for version, number in IPPROTO.item
 ROUND = 64  # system calls before the other side has its turn
 
 
-def runs(lengths: list[int]) -> Iterator[tuple[int, int]]:
-    """Yield runs of packets of one length, the last of which may be shorter: start and end."""
-    start = 0
-    while start < len(lengths):
-        end, total = start, 0
-        while end < len(lengths) and end - start < MAX_SEGMENTS and lengths[end] <= lengths[start]:
-            total += GUE_HLEN + lengths[end]
-            if total > MAX_BYTES and end > start:
-                break
+def runs(packets: list[memoryview]) -> Iterator[list[memoryview]]:
+    """Yield runs of packets of one length, the last of which may be shorter."""
+    lengths, start = [len(packet) for packet in packets], 0
+    while start < len(packets):
+        size, end = lengths[start], start + 1
+        most = start + max(1, min(MAX_SEGMENTS, MAX_BYTES // (GUE_HLEN + size)))
+        while end < min(most, len(lengths)) and lengths[end - 1] == size >= lengths[end]:
             end += 1
-            if lengths[end - 1] < lengths[start]:
-                break
-        yield start, end
+        yield packets[start:end]
         start = end
 
 
@@ -61,6 +56,16 @@ def inner_packet(gue: memoryview) -> memoryview | None:
     return gue[size:] if IPPROTO.get(gue[size] >> 4) == gue[1] else None
 
 
+def inner_packets(data: bytes, size: int) -> list[memoryview | None]:
+    """Take the packets out of datagrams of `size` bytes, all of one buffer."""
+    view, places = memoryview(data), range(0, len(data), size)
+    first = inner_packet(view[:size])
+    start = min(size, len(data)) - len(first or b"")
+    if first and all(data[i::size].count(data[i]) == len(places) for i in range(start + 1)):
+        return [view[at + start : at + size] for at in places]  # all have the first one's header
+    return [inner_packet(view[at : at + size]) for at in places]
+
+
 class Gateway:
     """One end of the tunnel. `counts` says what became of packets."""
 
@@ -72,19 +77,15 @@ class Gateway:
 
     def outward(self) -> None:
         """Send what the kernel routed into the TUN device."""
-        packets = self.tun.segment(*self.tun.read_batch(ROUND, timeout=0))
-        lengths = packets.lengths.tolist()
-        for start, end in runs(lengths):
-            parts: list[bytes | memoryview] = []
-            for packet in packets[start:end]:
-                parts += HEADERS[packet[0] >> 4], packet
-            size = struct.pack("H", GUE_HLEN + lengths[start])
-            options = [(socket.SOL_UDP, UDP_SEGMENT, size)] if end - start > 1 else []
+        for run in runs(list(self.tun.segment(*self.tun.read_batch(ROUND, timeout=0)))):
+            parts = [part for packet in run for part in (HEADERS[packet[0] >> 4], packet)]
+            size = struct.pack("H", GUE_HLEN + len(run[0]))
+            options = [(socket.SOL_UDP, UDP_SEGMENT, size)] if len(run) > 1 else []
             try:
                 self.udp.sendmsg(parts, options, 0, self.remote)
-                self.counts["sent"] += end - start
+                self.counts["sent"] += len(run)
             except OSError as error:  # nobody there, no route, or larger than the path's MTU
-                self.counts[f"not sent: {error.strerror}"] += end - start
+                self.counts[f"not sent: {error.strerror}"] += len(run)
 
     def inward(self) -> None:
         """Write into the TUN device what came by UDP."""
@@ -101,8 +102,7 @@ class Gateway:
                 self.counts["from others"] += 1
                 continue
             size = next((struct.unpack("i", value)[0] for *_, value in extra), len(data) or 1)
-            view = memoryview(data)
-            packets += [inner_packet(view[at : at + size]) for at in range(0, len(data), size)]
+            packets += inner_packets(data, size)
         good = [packet for packet in packets if packet is not None]
         self.counts["not understood"] += len(packets) - len(good)
         try:

@@ -40,7 +40,7 @@ import numpy as np
 from gso.constants import GsoType, Reason
 from gso.errors import GsoError
 from gso.headers._layout import parse_batch
-from gso.headers.vnet import describable, vnet_headers
+from gso.headers._vnet import describable, vnet_headers
 
 cdef extern from "Python.h":
     long long PyLong_AsLongLongAndOverflow(object number, int *overflow) except? -1

@@ -11,8 +11,8 @@ from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memcpy
 
 from gso.headers._kernel cimport (
-    KERNEL_ACCECN_GRO, KERNEL_NO_JUMBO, KERNEL_PIECES_BY_COUNT, KERNEL_SHORT_IPV4,
-    KERNEL_TWO_FIXED_IDS,
+    KERNEL_ACCECN_GRO, KERNEL_LISTS_KEEP_TCP6_SUM, KERNEL_LISTS_OF_UDP, KERNEL_NO_JUMBO,
+    KERNEL_PIECES_BY_COUNT, KERNEL_SHORT_IPV4, KERNEL_TWO_FIXED_IDS, KERNEL_VNET_BEFORE_USO,
 )
 from gso.headers._numbers cimport GSO_BY_FRAGS
 from gso.headers._walk cimport (
@@ -29,9 +29,11 @@ from gso.headers.tunnels import UDP_TUNNELS, on_port
 from gso.versions import REFERENCE, Fact, facts_of
 
 if (Fact.TWO_FIXED_IDS, Fact.NO_JUMBO, Fact.PIECES_BY_COUNT, Fact.ACCECN_GRO,
-        Fact.SHORT_IPV4) != (
+        Fact.VNET_BEFORE_USO, Fact.SHORT_IPV4, Fact.LISTS_OF_UDP,
+        Fact.LISTS_KEEP_TCP6_SUM) != (
             KERNEL_TWO_FIXED_IDS, KERNEL_NO_JUMBO, KERNEL_PIECES_BY_COUNT, KERNEL_ACCECN_GRO,
-            KERNEL_SHORT_IPV4):
+            KERNEL_VNET_BEFORE_USO, KERNEL_SHORT_IPV4, KERNEL_LISTS_OF_UDP,
+            KERNEL_LISTS_KEEP_TCP6_SUM):
     raise AssertionError("gso.headers._kernel has other numbers than gso.versions")
 
 cdef extern from "Python.h":

@@ -25,10 +25,10 @@ def segment_batch(
     kernel: KernelVersion = "6.12",
 ) -> Segments: ...
 def segment_batch_vouched(
-    frames: Frames | Iterable[Buffer | SupportsBytes],
-    gso_size: npt.ArrayLike,
+    frames: Frames,
+    gso_size: npt.NDArray[np.int64],
+    gso_type: npt.NDArray[np.int64],
     *,
-    gso_type: npt.ArrayLike,
     link_type: DeviceLinkType,
     checksum: Literal["complete", "partial"],
     kernel: KernelVersion,

@@ -352,13 +352,23 @@ def segment_batch(frames, gso_size, *, Py_ssize_t threads=1, gso_type=None,
     return _on_one(batch)
 
 
-def segment_batch_vouched(frames, gso_size, *, gso_type, link_type, checksum, kernel):
+def segment_batch_vouched(
+    Frames frames not None, const int64_t[::1] gso_size not None,
+    const int64_t[::1] gso_type not None, *, link_type, checksum, kernel
+):
     """:func:`segment_batch` of frames whose virtio headers say that they are CHECKSUM_PARTIAL.
 
-    The values in the checksum fields are believed, as the kernel does, even if they are wrong.
+    The values in the checksum fields are believed, as the kernel does, even if they are wrong. Both
+    arrays are the caller's own, and hold what a virtio header can.
     """
+    if not gso_size.shape[0] == frames.n == gso_type.shape[0]:
+        raise ValueError(
+            f"{frames.n} frames, {gso_size.shape[0]} sizes, {gso_type.shape[0]} types")
     cdef _Batch batch = _arguments(
-        as_frames(frames), gso_size, gso_type, link_type, None, checksum, "raise", kernel)
+        frames, 0, None, link_type, None, checksum, "raise", kernel)
+    if frames.n:
+        batch.gso_size.values, batch.gso_type.values = &gso_size[0], &gso_type[0]
+        batch.gso_size.step = batch.gso_type.step = 1
     batch.j.believe = True
     batch.take_out(None)
     return _on_one(batch)

@@ -3,57 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Literal, SupportsBytes
 
 import numpy as np
 
 from gso.buffers._frames import Frames, Segments, take_frames
-from gso.constants import L4, GsoType, Tunnel
 from gso.errors import GsoError
-from gso.headers._layout import parse_batch
 from gso.headers.links import check_device_link
-from gso.headers.vnet import (
-    GSO_BY_FRAGS,
-    KINDS,
-    TCP_MIN_GSO_SIZE,
-    UDP_MAX_SEGMENTS,
-    VNET_DTYPE,
-    VirtioNetFlags,
-    VirtioNetGso,
-)
+from gso.headers.vnet import VNET_DTYPE
 from gso.segmentation._batch import segment_batch_vouched
-from gso.segmentation.virtio import Source, VirtioNetHeader, completed_sum, segment_described
-from gso.versions import Fact, KernelVersion, facts_of
+from gso.segmentation._vnet_batch import (
+    CHECKSUM,
+    OTHER,
+    SEGMENT,
+    complete_batch,
+    tell_work,
+)
+from gso.segmentation.virtio import Source, VirtioNetHeader, segment_described
 
 if TYPE_CHECKING:
     import numpy.typing as npt
     from typing_extensions import Buffer
 
     from gso.headers.links import DeviceLinkType
+    from gso.versions import KernelVersion
 
-_LEAST_IP_HLEN = 20
-# As integers: an attribute of an enumeration takes as long as an operation on a small array
-_NEEDS_CSUM, _NO_TUNNEL = int(VirtioNetFlags.NEEDS_CSUM), int(Tunnel.NONE)
-_UDP_L4 = int(GsoType.UDP_L4)
 _FIELDS = tuple(name for name in VNET_DTYPE.names or () if name != "padding")
 
 Checksum = Literal["complete", "partial"]
-
-
-def _kinds() -> npt.NDArray[np.void]:
-    """By the gso_type of a virtio header: what the usual super-packets have, zeros for others."""
-    fields = [("gso_type", "u4"), ("l4", "u1"), ("thlen", "i8"), ("check", "u2"), ("most", "i8")]
-    table = np.zeros(256, fields)
-    for word in (VirtioNetGso.TCPV4, VirtioNetGso.TCPV6, VirtioNetGso.UDP_L4):
-        kind, l4, thlen, check = KINDS[word]
-        most = UDP_MAX_SEGMENTS if l4 is L4.UDP else 1 << 16
-        table[int(word)] = (kind, l4, thlen, check, most)
-        if l4 is L4.TCP:
-            table[int(word | VirtioNetGso.ECN)] = table[int(word)]
-    return table
-
-
-_KINDS = _kinds()
 
 
 def segment_vnet_batch(
@@ -84,35 +62,26 @@ def segment_vnet_batch(
     dtype of headers.
     """
     batch = take_frames(frames)
-    rows = checked_headers(headers, len(batch))
+    raw = checked_headers(headers, len(batch)).tobytes()  # the caller's may change meanwhile
     if errors not in ("raise", "pass"):
         raise ValueError(f'errors is "raise" or "pass", not {errors!r}')
     check_device_link(link_type)
-    usual, gso_type = _usual(batch, rows, link_type)
-    if facts_of(kernel) & Fact.VNET_BEFORE_USO:
-        usual &= gso_type != _UDP_L4
-    plain = _plain(batch.lengths, rows)
-    if plain.all():
-        done = _completed(batch, rows, plain, checksum)
-        return Segments(done.data.data, done.offsets, np.arange(len(batch)))
-    numbers = np.flatnonzero(usual)
+    works, asked, supers, plains = tell_work(batch, raw, link_type, kernel)
+    if plains == len(batch):
+        return _completed(batch, raw, checksum)
+    vouched = partial(segment_batch_vouched, link_type=link_type, checksum=checksum, kernel=kernel)
     try:
-        cut = segment_batch_vouched(
-            batch if len(numbers) == len(batch) else batch.take(numbers),
-            rows["gso_size"][usual],
-            gso_type=gso_type[usual],
-            link_type=link_type,
-            checksum=checksum,
-            kernel=kernel,
-        )
+        if supers == len(batch):
+            return vouched(batch, *asked)
+        numbers = np.flatnonzero(works == SEGMENT)
+        cut = vouched(batch.take(numbers), *asked.take(numbers, axis=1))
     except GsoError:  # which packet, and what is wrong with it, is said below
-        usual[:] = False
+        works[works == SEGMENT] = OTHER
         cut, numbers = Segments(), np.empty(0, np.int64)
-    if len(numbers) == len(batch):
-        return cut
-    pieces: list[Frames] = [cut, _completed(batch, rows, plain, checksum)]
-    parents = [numbers[cut.parent], np.flatnonzero(plain)]
-    for i in np.flatnonzero(~(usual | plain)).tolist():
+    rows, whole = np.frombuffer(raw, VNET_DTYPE), np.flatnonzero(works == CHECKSUM)
+    pieces: list[Frames] = [cut, _completed(batch.take(whole), rows[whole].tobytes(), checksum)]
+    parents = [numbers[cut.parent], whole]
+    for i in np.flatnonzero(works == OTHER).tolist():
         one = batch[i : i + 1]
         try:
             header = VirtioNetHeader(*(int(rows[i][name]) for name in _FIELDS))
@@ -153,52 +122,10 @@ def in_order(frames: Frames, parents: npt.NDArray[np.int64]) -> Segments:
     return Segments(sorted_frames.data.data, sorted_frames.offsets, parents[order])
 
 
-def _usual(
-    batch: Frames, rows: npt.NDArray[np.void], link_type: DeviceLinkType
-) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.uint32]]:
-    """Tell which packets are super-packets outside of tunnels that contradict nothing.
-
-    Whether the segmenter takes them it says itself.
-    """
-    word, start = rows["gso_type"], rows["csum_start"]
-    size, lengths = rows["gso_size"].astype(np.int64), batch.lengths
-    layouts = parse_batch(batch, link_type=link_type, errors="mark")
-    kinds = _KINDS[word]
-    payload = lengths - start - kinds["thlen"]
-    usual = (layouts["l4"] == kinds["l4"]) & (rows["csum_offset"] == kinds["check"])
-    usual &= (size >= TCP_MIN_GSO_SIZE) & (size != GSO_BY_FRAGS)
-    usual &= (payload > size) & (payload <= size * kinds["most"])
-    usual &= (rows["flags"] & _NEEDS_CSUM != 0) & (rows["hdr_len"] <= lengths)
-    usual &= (layouts["tunnel"] == _NO_TUNNEL) & (layouts["transport_header"] == start)
-    return usual, np.where(usual, kinds["gso_type"], np.uint32(0))
-
-
-def _plain(lengths: npt.NDArray[np.int64], rows: npt.NDArray[np.void]) -> npt.NDArray[np.bool_]:
-    """Tell which packets are to leave as they are, but for a checksum, and contradict nothing."""
-    plain = (rows["gso_type"] == 0) & (rows["hdr_len"] <= lengths)
-    start = rows["csum_start"].astype(np.int64)
-    summed = (start >= _LEAST_IP_HLEN) & (start + rows["csum_offset"] + 2 <= lengths)
-    return np.asarray(plain & ((rows["flags"] & _NEEDS_CSUM == 0) | summed))
-
-
-def _completed(
-    batch: Frames, rows: npt.NDArray[np.void], chosen: npt.NDArray[np.bool_], checksum: Checksum
-) -> Frames:
-    """Some packets, with the checksums that they lack (skb_checksum_help)."""
-    some, rows = batch.take(np.flatnonzero(chosen)), rows[chosen]
-    lacking = np.flatnonzero(rows["flags"] & _NEEDS_CSUM)
-    if checksum == "partial" or not len(lacking):
-        return some
-    data = bytearray(some.data)
-    view = memoryview(data)
-    starts = some.offsets[lacking] + rows["csum_start"][lacking]
-    places = starts + rows["csum_offset"][lacking]
-    for start, at, end in zip(
-        starts.tolist(), places.tolist(), some.offsets[lacking + 1].tolist(), strict=True
-    ):
-        value = completed_sum(view[start:end])
-        data[at : at + 2] = value.to_bytes(2, "big")
-    return Frames(data, some.offsets)
+def _completed(batch: Frames, raw: bytes, checksum: Checksum) -> Segments:
+    if checksum == "partial":
+        return Segments(batch.data.data, batch.offsets, np.arange(len(batch)))
+    return complete_batch(batch, raw)
 
 
 def _numbered(error: GsoError, number: int) -> GsoError:

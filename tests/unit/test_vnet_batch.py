@@ -13,6 +13,7 @@ from scapy.layers.l2 import GRE, Dot1Q, Ether
 import gso
 import vectorset
 from gso import GsoError, Reason, VirtioNetHeader
+from gso.segmentation._vnet_batch import OTHER, complete_batch, tell_work
 
 PPPOE = bytes(12) + bytes.fromhex("8864 1100 0001 05e6 0021")
 
@@ -120,6 +121,22 @@ def test_wrong_arguments():
     with pytest.raises(ValueError, match='errors is "raise" or "pass"'):
         gso.segment_vnet_batch([], np.zeros(0, gso.VNET_DTYPE), errors="mark")
     assert len(gso.segment_vnet_batch([], np.zeros(0, gso.VNET_DTYPE))) == 0
+
+
+def test_headers_that_are_not_those_of_the_packets():
+    frames = gso.Frames(bytes(100), [0, 100])
+    for row in (b"", bytes(23), bytes(48)):
+        with pytest.raises(ValueError, match=f"{len(row)} bytes of virtio headers for 1 packets"):
+            tell_work(frames, row, "raw", "6.12")
+        with pytest.raises(ValueError, match=f"{len(row)} bytes of virtio headers for 1 packets"):
+            complete_batch(frames, row)
+    for start, offset in ((99, 0), (0, 50), (20, 79), (0xFFFF, 0xFFFF)):
+        row = rows([VirtioNetHeader(1, 0, 0, 0, start, offset)]).tobytes()
+        assert tell_work(frames, row, "raw", "6.12")[0].tolist() == [OTHER]
+        with pytest.raises(ValueError, match="packet 0 has no checksum where"):
+            complete_batch(frames, row)
+    row = rows([VirtioNetHeader(1, 0, 0, 0, 20, 78)]).tobytes()
+    assert complete_batch(frames, row)[0][98:] == b"\xff\xff"
 
 
 class TestHeadersOfCoalesced:
