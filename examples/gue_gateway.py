@@ -22,6 +22,7 @@ import struct
 from collections import Counter
 from collections.abc import Iterator
 
+from gso import Frames
 from gso.tun import Tun
 
 UDP_SEGMENT, UDP_GRO = 103, 104  # linux/udp.h
@@ -32,13 +33,14 @@ HEADERS = {version: bytes([0, number, 0, 0]) for version, number in IPPROTO.item
 ROUND = 64  # system calls before the other side has its turn
 
 
-def runs(packets: list[memoryview]) -> Iterator[list[memoryview]]:
-    """Yield runs of packets of one length, the last of which may be shorter."""
-    lengths, start = [len(packet) for packet in packets], 0
-    while start < len(packets):
-        size, end = lengths[start], start + 1
-        most = start + max(1, min(MAX_SEGMENTS, MAX_BYTES // (GUE_HLEN + size)))
-        while end < min(most, len(lengths)) and lengths[end - 1] == size >= lengths[end]:
+def runs(packets: Frames) -> Iterator[Frames]:
+    """Yield runs of packets of one IP version and length, the last of which may be shorter."""
+    versions = (packets.data[packets.offsets[:-1]] >> 4).tolist()
+    lengths, start = packets.lengths.tolist(), 0
+    while start < len(lengths):
+        size, version, end = lengths[start], versions[start], start + 1
+        most = min(len(lengths), start + max(1, min(MAX_SEGMENTS, MAX_BYTES // (GUE_HLEN + size))))
+        while end < most and lengths[end - 1] == size >= lengths[end] and versions[end] == version:
             end += 1
         yield packets[start:end]
         start = end
@@ -46,24 +48,23 @@ def runs(packets: list[memoryview]) -> Iterator[list[memoryview]]:
 
 def inner_packet(gue: memoryview) -> memoryview | None:
     """Take the packet out of GUE; None for what is not understood: control, flags, others."""
-    if len(gue) < GUE_HLEN:
-        return None
-    if gue[0] >> 6 == 1:  # version 1: the packet itself
+    if gue and gue[0] >> 6 == 1:  # version 1: the packet itself
         return gue
-    size = GUE_HLEN + 4 * (gue[0] & 0x1F)
-    if gue[0] & 0xE0 or gue[2] | gue[3] or len(gue) <= size:
+    size = GUE_HLEN + 4 * (gue[0] & 0x1F) if gue else 0
+    if len(gue) <= size or gue[0] & 0xE0 or gue[2] | gue[3]:
         return None
     return gue[size:] if IPPROTO.get(gue[size] >> 4) == gue[1] else None
 
 
-def inner_packets(data: bytes, size: int) -> list[memoryview | None]:
+def inner_packets(data: bytes, size: int) -> Frames:
     """Take the packets out of datagrams of `size` bytes, all of one buffer."""
     view, places = memoryview(data), range(0, len(data), size)
     first = inner_packet(view[:size])
     start = min(size, len(data)) - len(first or b"")
     if first and all(data[i::size].count(data[i]) == len(places) for i in range(start + 1)):
-        return [view[at + start : at + size] for at in places]  # all have the first one's header
-    return [inner_packet(view[at : at + size]) for at in places]
+        return Frames.split(data, size, skip=start)  # all have the first one's header
+    packets = [inner_packet(view[at : at + size]) for at in places]
+    return Frames.from_list([packet for packet in packets if packet is not None])
 
 
 class Gateway:
@@ -77,19 +78,19 @@ class Gateway:
 
     def outward(self) -> None:
         """Send what the kernel routed into the TUN device."""
-        for run in runs(list(self.tun.segment(*self.tun.read_batch(ROUND, timeout=0)))):
-            parts = [part for packet in run for part in (HEADERS[packet[0] >> 4], packet)]
-            size = struct.pack("H", GUE_HLEN + len(run[0]))
+        for run in runs(self.tun.segment(*self.tun.read_batch(ROUND, timeout=0))):
+            datagrams = run.prefixed(HEADERS[run.data[0] >> 4])
+            size = struct.pack("H", datagrams.lengths[0])
             options = [(socket.SOL_UDP, UDP_SEGMENT, size)] if len(run) > 1 else []
             try:
-                self.udp.sendmsg(parts, options, 0, self.remote)
+                self.udp.sendmsg([datagrams.data.data], options, 0, self.remote)
                 self.counts["sent"] += len(run)
             except OSError as error:  # nobody there, no route, or larger than the path's MTU
                 self.counts[f"not sent: {error.strerror}"] += len(run)
 
     def inward(self) -> None:
         """Write into the TUN device what came by UDP."""
-        packets = []
+        batches = []
         for _ in range(ROUND):
             try:
                 data, extra, _, source = self.udp.recvmsg(65536, 64, socket.MSG_DONTWAIT)
@@ -102,26 +103,22 @@ class Gateway:
                 self.counts["from others"] += 1
                 continue
             size = next((struct.unpack("i", value)[0] for *_, value in extra), len(data) or 1)
-            packets += inner_packets(data, size)
-        good = [packet for packet in packets if packet is not None]
-        self.counts["not understood"] += len(packets) - len(good)
+            batches.append(inner_packets(data, size))
+            self.counts["not understood"] += -(-len(data) // size) - len(batches[-1])
+        packets = Frames.concat(batches)
         try:
-            self.tun.write_batch(good)
-            self.counts["received"] += len(good)
+            self.tun.write_batch(packets)
+            self.counts["received"] += len(packets)
         except OSError:  # the device is down
-            self.counts["not written"] += len(good)
+            self.counts["not written"] += len(packets)
 
-    def run(self, until: socket.socket | None = None) -> None:
-        """Work until `until` can be read, or for ever."""
+    def run(self) -> None:
+        """Work for ever."""
         with selectors.DefaultSelector() as selector:
             selector.register(self.tun, selectors.EVENT_READ, self.outward)
             selector.register(self.udp, selectors.EVENT_READ, self.inward)
-            if until:
-                selector.register(until, selectors.EVENT_READ, None)
             while True:
                 for key, _ in selector.select():
-                    if key.data is None:
-                        return
                     key.data()
 
 

@@ -158,6 +158,59 @@ cdef class Frames:
         return self
 
     @staticmethod
+    def split(data, Py_ssize_t size, *, Py_ssize_t skip=0):
+        """Cut pieces of `size` bytes, the last of which may be shorter: as UDP_GRO merged them.
+
+        The first `skip` bytes of each piece are left out: the header of a tunnel, say. Without
+        `skip` the frames refer to the bytes of `data`; with it they are copies.
+
+        Raises ValueError if `size` is below 1, or if a piece has fewer bytes than are left out.
+        """
+        if not PyBytes_CheckExact(data):
+            data = _flat(data)
+        cdef Py_ssize_t i, n, length = len(data)
+        if size < 1:
+            raise ValueError(f"pieces have 1 byte or more, not {size}")
+        n = length // size + (length % size > 0)
+        if skip < 0 or n and skip > length - (n - 1) * size:
+            raise ValueError(
+                f"{skip} bytes cannot be left out of a piece of {length - (n - 1) * size} bytes")
+        cdef object ends = new_bytes((n + 1) * sizeof(int64_t))
+        cdef int64_t *off = <int64_t *>address(ends)
+        for i in range(n):
+            off[i] = i * (size - skip)
+        off[n] = length - n * skip
+        cdef Frames self = Frames.__new__(Frames)
+        if skip:
+            data = _without(<const char *>address(data), off, n, size, skip)
+        self.adopt(data, ends, n)
+        return self
+
+    def prefixed(self, prefix):
+        """Copy the frames with the bytes `prefix` in front of each: the header of a tunnel, say.
+
+        Returns :class:`Frames`, whose ``data`` one ``send`` with UDP_SEGMENT takes.
+        """
+        cdef bytes head = _bytes_of(prefix)
+        cdef Py_ssize_t i = 0, end, more = len(head), n = self.n
+        cdef object ends = new_bytes((n + 1) * sizeof(int64_t))
+        cdef object data = new_bytes(self.nbytes + n * len(head))
+        cdef int64_t *off = <int64_t *>address(ends)
+        cdef char *out = address(data)
+        off[0] = 0
+        while i < n:
+            end = piece_end(self.off, i, n)
+            for i in range(i, end):
+                memcpy(out + off[i], PyBytes_AS_STRING(head), more)
+                off[i + 1] = self.off[i + 1] + (i + 1) * more
+                memcpy(out + off[i] + more, self.buf + self.off[i], self.off[i + 1] - self.off[i])
+            i = end
+            check_signals()
+        cdef Frames result = Frames.__new__(Frames)
+        result.adopt(data, ends, n)
+        return result
+
+    @staticmethod
     def concat(batches):
         """Copy the frames of several batches, or lists of buffers, into one batch."""
         cdef list parts = [as_frames(batch) for batch in batches]
@@ -246,7 +299,12 @@ cdef class Frames:
     @property
     def lengths(self):
         """Length of each frame: int64 array of shape (n,)."""
-        return np.diff(self.offsets)
+        cdef Py_ssize_t i
+        lengths = np.empty(self.n, np.int64)
+        cdef int64_t[::1] out = lengths
+        for i in range(self.n):
+            out[i] = self.off[i + 1] - self.off[i]
+        return lengths
 
     @property
     def nbytes(self):
@@ -435,6 +493,22 @@ cdef object _flat(object data):
         except TypeError:  # memoryview.cast knows no structured or foreign-endian items
             pass
     return memoryview(packed(data))
+
+
+cdef object _without(
+    const char *source, const int64_t *off, Py_ssize_t n, Py_ssize_t size, Py_ssize_t skip
+):
+    """The bytes of n pieces of `size` bytes without the first `skip`; `off` is where they go."""
+    cdef object data = new_bytes(off[n])
+    cdef char *out = address(data)
+    cdef Py_ssize_t i = 0, end
+    while i < n:
+        end = piece_end(off, i, n)
+        for i in range(i, end):
+            memcpy(out + off[i], source + i * size + skip, off[i + 1] - off[i])
+        i = end
+        check_signals()
+    return data
 
 
 _EMPTY_INDEX = bytes(sizeof(int64_t))

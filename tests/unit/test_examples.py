@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import gso
 from programs import EXAMPLES, example
@@ -87,6 +89,47 @@ def test_send_segments():
 
     assert program.send_segments(sendmsg, memoryview(frame), 1448) == 4
     assert sent == gso.segment(frame, 1448).to_list()
+
+
+V4, V6 = bytes([0x45]) + bytes(39), bytes([0x60]) + bytes(59)
+
+
+@given(st.lists(st.sampled_from([V4, V4, V4[:30], V6, V4[:1], b""]), max_size=200))
+def test_runs_of_the_gateway(packets):
+    program = example("gue_gateway")
+    packets = [packet for packet in packets if packet] * 20  # a TUN device gives no empty packet
+    runs = [run.to_list() for run in program.runs(gso.Frames.from_list(packets))]
+    assert [packet for run in runs for packet in run] == packets
+    for run in runs:
+        assert len(run) <= program.MAX_SEGMENTS
+        assert len({packet[0] >> 4 for packet in run}) == 1
+        assert {len(packet) for packet in run[:-1]} <= {len(run[0])}
+        assert len(run[-1]) <= len(run[0])
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                bytes([0, 4, 0, 0]) + V4,
+                bytes([0, 4, 0, 0]) + V4,
+                bytes([0, 41, 0, 0]) + V4,  # another version than it says
+                bytes([0, 41, 0, 0]) + V6[:40],
+                bytes([1, 4, 0, 0]) + bytes(4) + V4[:36],
+                bytes([0x20, 4, 0, 0]) + V4,
+                V4 + bytes(4),  # version 1
+            ]
+        ),
+        max_size=6,
+    ),
+    st.binary(max_size=43),
+)
+def test_packets_out_of_merged_datagrams(datagrams, last):
+    program = example("gue_gateway")
+    data = b"".join(datagrams) + last
+    found = [program.inner_packet(memoryview(one)) for one in [*datagrams, last]]
+    expected = [bytes(packet) for packet in found if packet]
+    assert program.inner_packets(data, 44).to_list() == expected
 
 
 def test_every_program_has_a_test_says_what_it_is_and_is_short():

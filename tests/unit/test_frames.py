@@ -3,6 +3,8 @@ import pickle
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import gso
 from gso import Frames, Segments
@@ -275,3 +277,43 @@ def test_an_index_that_no_batch_has_is_none_from_the_end(index):
         with pytest.raises(IndexError, match=f"no batch has a frame {index}"):
             frames.take(indices)
     assert frames.take(np.array([1, 0], np.uint64)).to_list() == [b"b", b"a"]
+
+
+@given(st.binary(max_size=200), st.integers(1, 60), st.integers(0, 60))
+def test_splitting_is_slicing(data, size, skip):
+    pieces = [data[at : at + size] for at in range(0, len(data), size)]
+    if pieces and skip > len(pieces[-1]):
+        with pytest.raises(ValueError, match=f"{skip} bytes cannot be left out of a piece of "):
+            Frames.split(data, size, skip=skip)
+    else:
+        expected = [piece[skip:] for piece in pieces]
+        for kind in (bytes, bytearray, lambda data: np.frombuffer(data, np.uint8)):
+            assert Frames.split(kind(data), size, skip=skip).to_list() == expected
+
+
+def test_splitting_refers_to_the_bytes_unless_some_are_left_out():
+    data = bytearray(range(10))
+    assert np.shares_memory(Frames.split(data, 4).data, np.frombuffer(data, np.uint8))
+    part = Frames.split(data, 4, skip=1)
+    data[:] = bytes(10)
+    assert part.to_list() == [bytes([1, 2, 3]), bytes([5, 6, 7]), bytes([9])]
+
+
+def test_splitting_refuses():
+    with pytest.raises(ValueError, match="pieces have 1 byte or more, not 0"):
+        Frames.split(b"abc", 0)
+    with pytest.raises(ValueError, match="-1 bytes cannot be left out"):
+        Frames.split(b"abc", 2, skip=-1)
+    assert len(Frames.split(b"", 9, skip=9)) == 0
+
+
+def test_prefixed(frames):
+    assert frames.prefixed(b"12").to_list() == [b"12" + item for item in ITEMS]
+    assert frames.prefixed(bytearray()) == frames
+    assert frames[1:3].prefixed(memoryview(b"-")).data.tobytes() == b"--defgh"
+    assert frames[::2].prefixed(b"-").to_list() == [b"-abc", b"-defgh"]
+    assert len(Frames().prefixed(b"12")) == 0
+    segments = Segments(b"abc", [0, 1, 3], [0, 0])
+    assert type(segments.prefixed(b"x")) is Frames
+    with pytest.raises(TypeError):
+        frames.prefixed(5)
