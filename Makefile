@@ -2,7 +2,7 @@
 # make verify-all  the same with every scenario, on three of Debian's kernels (some minutes)
 # make zoo      verify the fix of each known fault on Debian's newest kernel (half an hour and more)
 # make check    lint, types, architecture, and every test that boots nothing (three minutes)
-# make test     run the tests, in virtual machines too (40 minutes)
+# make test     run the tests, in virtual machines too (half an hour)
 # make test-all the same, with whole kernels built from their source and kernels of other suites (an hour)
 # make bench    measure the library against its peers (QUICK=1: a look in a minute or two)
 # make guard    compare instruction counts with the stored ones
@@ -49,8 +49,8 @@ quick-tests: build
 outlook:
 	@echo 'make test, on two cores:'
 	@echo '  1. Debian packages for virtual machines and for nginx   (seconds, or minutes the first time)'
-	@echo '  2. all tests that boot nothing, with all random examples (10 minutes)'
-	@echo '  3. the package installed for each Python, and kernels   (20 to 40 minutes, by what the cache has)'
+	@echo '  2. all tests that boot nothing, with all random examples (5 minutes)'
+	@echo '  3. the package installed for each Python, and kernels   (15 to 30 minutes, by what the cache has)'
 	@echo '     patched and booted'
 	@echo 'make test-all also builds whole kernels, and tries those of other suites (20 to 40 minutes more).'
 
