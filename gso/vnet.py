@@ -19,6 +19,7 @@ import numpy as np
 
 from gso.buffers._frames import Frames, take_frames
 from gso.coalescing._coalesce import coalesce
+from gso.errors import GsoError
 from gso.headers.vnet import VNET_DTYPE
 from gso.segmentation.vnet_batch import checked_headers, segment_vnet_batch
 
@@ -202,9 +203,10 @@ class VnetDevice(ABC):
         )
         # virtio_net_hdr_tnl_to_skb refuses tunnels without an Ethernet header, from TUN devices too
         tunnels = self.header_size >= _LONG_HEADER and self.link_type == "ethernet"
-        good = merged.describable(tunnels=tunnels)
-        if good.all():
-            return merged, merged.vnet_headers()
+        try:
+            return merged, merged.vnet_headers(tunnels=tunnels)
+        except GsoError:
+            good = merged.describable(tunnels=tunnels)
         whole, apart = np.flatnonzero(good), np.flatnonzero(~good[merged.into])
         order = np.argsort(np.concatenate([merged.first[whole], apart]), kind="stable")
         some = merged[whole]

@@ -310,8 +310,11 @@ cdef class Coalesced(Frames):
             self.facts, np.uint32, self.n, start * sizeof(int64_t))
         return arrays
 
-    def vnet_headers(self):
+    def vnet_headers(self, *, tunnels=True):
         """The virtio header of each, for a TUN device, a packet socket or a virtual machine.
+
+        Args:
+            tunnels: as for :meth:`describable`.
 
         Returns an array of :data:`gso.VNET_DTYPE` and shape (n,): zeros for a frame alone.
 
@@ -322,7 +325,7 @@ cdef class Coalesced(Frames):
         link_type, tunnel_ports, partial = self.asked
         if not partial:
             raise ValueError('virtio headers need coalesce(..., checksum="partial")')
-        good = self.describable()
+        good = self.describable(tunnels=tunnels)
         if not good.all():
             bad = int(np.flatnonzero(~good)[0])
             raise GsoError(

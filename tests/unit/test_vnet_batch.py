@@ -194,6 +194,8 @@ class TestHeadersOfCoalesced:
         )
         assert len(merged) == 1
         assert merged.describable(tunnels=False).tolist() == [False]
+        with pytest.raises(GsoError, match="frame 0: a virtio header cannot describe"):
+            merged.vnet_headers(tunnels=False)
         header = merged.vnet_headers()[0]
         assert header["gso_type"] == 0x41
         assert header["flags"] == 9
