@@ -27,18 +27,6 @@ cdef extern from *:
     uint16_t gso_swap16(uint16_t x) nogil
     uint32_t gso_swap32(uint32_t x) nogil
 
-cdef packed struct Record:
-    int64_t block           # where the record or block starts in the buffer
-    int64_t data            # where its packet starts in the buffer
-    int64_t options         # where its pcapng options start in the buffer
-    uint64_t ticks          # timestamp; pcap: seconds << 32 | fraction
-    uint32_t block_length
-    uint32_t captured       # packet bytes in the file
-    uint32_t original       # packet bytes on the wire
-    uint32_t options_length
-    uint32_t interface      # number within the section
-    uint32_t kind           # one of the constants below
-
 RECORD_DTYPE = np.dtype([
     ("block", np.int64), ("data", np.int64), ("options", np.int64), ("ticks", np.uint64),
     ("block_length", np.uint32), ("captured", np.uint32), ("original", np.uint32),
@@ -334,7 +322,7 @@ def gather(const uint8_t[::1] buffer, const Record[::1] records, const uint32_t[
     if at < 0 or out.shape[0] - at < _gathered(records, skips):
         raise IndexError(f"{_gathered(records, skips)} bytes of packets, room for "
                          f"{out.shape[0] - at}")
-    _check_records(buffer, records)
+    check_records(buffer, records)
     with nogil:
         for i in range(records.shape[0]):
             skip = min(skips[records[i].interface], records[i].captured)
@@ -355,7 +343,7 @@ cdef int64_t _gathered(const Record[::1] records, const uint32_t[::1] skips) exc
     return total
 
 
-cdef int _check_records(const uint8_t[::1] buffer, const Record[::1] records) except -1:
+cdef int check_records(const uint8_t[::1] buffer, const Record[::1] records) except -1:
     """Raise IndexError for records, which callers may have changed, that leave the buffer."""
     cdef Py_ssize_t i
     cdef int64_t size = buffer.shape[0]
@@ -445,7 +433,7 @@ def pack(const uint8_t[::1] buffer, const Record[::1] records, const uint8_t[::1
     if out.shape[0] < packed_size(records, offsets, first, skips):
         raise IndexError(f"packing may need {packed_size(records, offsets, first, skips)} bytes, "
                          f"room for {out.shape[0]}")
-    _check_records(buffer, records)
+    check_records(buffer, records)
     if offsets[offsets.shape[0] - 1] > data.shape[0]:
         raise IndexError(f"offsets reach {offsets[offsets.shape[0] - 1]}, data {data.shape[0]}")
     if not out.shape[0]:

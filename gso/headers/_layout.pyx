@@ -271,17 +271,24 @@ cdef Py_ssize_t _parse_some(
 ) noexcept nogil:
     """Parse frames `begin` to `end`; returns -1, or the number of the frame that `why` is about.
     """
-    cdef const uint8_t *row
     cdef Py_ssize_t i
     for i in range(begin, end):
-        row = known_row(known, ports, data + off[i], off[i + 1] - off[i])
-        if row is not NULL:
-            memcpy(rows + i * ROW_SIZE, row, ROW_SIZE)
-        elif _walk_one(
+        if read_row(
             rows + i * ROW_SIZE, known, data + off[i], off[i + 1] - off[i], link, ports, why
         ) < 0 and not mark:
             return i
     return -1
+
+
+cdef int read_row(
+    uint8_t *row, shape_list *known, const uint8_t *frame, Py_ssize_t size, const link_layer *link,
+    const port_list *ports, fault *why
+) noexcept nogil:
+    cdef const uint8_t *found = known_row(known, ports, frame, size)
+    if found is NULL:
+        return _walk_one(row, known, frame, size, link, ports, why)
+    memcpy(row, found, ROW_SIZE)
+    return 0
 
 
 cdef int _walk_one(

@@ -3,10 +3,13 @@
 """The facts that tell super-packets from other packets, read from frames in one pass."""
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 
 from gso.buffers._bytes cimport get16
 from gso.buffers._frames cimport Frames
+from gso.capture._records cimport Record, check_records
+from gso.headers._arguments cimport as_link, drop_ports, take_ports
+from gso.headers._layout cimport read_row
 from gso.headers._numbers cimport (
     ETH_P_8021AD, ETH_P_8021Q, ETH_P_IP, ETH_P_IPV6, ETH_P_MPLS_MC, ETH_P_MPLS_UC,
     IPPROTO_FRAGMENT, IPPROTO_TCP, IPPROTO_UDP, IPV4_CHECK, IPV4_FRAG_OFF, IPV4_HLEN,
@@ -15,7 +18,8 @@ from gso.headers._numbers cimport (
     MPLS_HLEN, MPLS_LS_S, TCP_CHECK, TCP_FLAGS, TCP_HLEN, UDP_CHECK, UDP_DEST, UDP_HLEN, UDP_LEN,
 )
 from gso.headers._pseudo_header cimport final_destination
-from gso.headers._walk cimport ROW_SIZE, headers
+from gso.headers._shapes cimport no_shapes, shape_list
+from gso.headers._walk cimport ROW_SIZE, fault, headers, link_layer, port_list
 
 import numpy as np
 
@@ -66,6 +70,7 @@ cdef enum:
     MAX_IP_LEN = 0xffff
     PPP_IP = 0x0021
     PPP_IPV6 = 0x0057
+    TCP_SYN = 0x02
     TCPOPT_EOL = 0
     TCPOPT_NOP = 1
     TCPOPT_MSS = 2
@@ -106,6 +111,54 @@ def packet_info(Frames frames not None, layouts):
             memcpy(&h, &places[i * ROW_SIZE], ROW_SIZE)
             _packet_info(frames.buf + frames.off[i], frames.off[i + 1] - frames.off[i], &h, &out[i])
     return info
+
+
+def unremarkable(const uint8_t[::1] buffer, const Record[::1] records, uint32_t skip, *, link_type,
+                 tunnel_ports, int64_t mtu, int64_t longest):
+    """Which packets, where they lie in a buffer, are whole and complete and fit: bool array (n,).
+
+    Such a packet is of IP, has no more than `mtu` bytes, in a frame of no more than `longest`, none
+    that the capture cut off and no checksum that is left to a device. It is no SYN. The first
+    `skip` bytes of each are not looked at; `link_type` is what follows them.
+    """
+    cdef Py_ssize_t i, n = records.shape[0]
+    cdef const link_layer *link = as_link(link_type)
+    cdef const Record *record
+    cdef shape_list known
+    cdef port_list ports
+    cdef uint32_t skipped
+    told = np.zeros(n, np.bool_)
+    cdef uint8_t[::1] out = told.view(np.uint8)
+    check_records(buffer, records)
+    no_shapes(&known)
+    take_ports(&ports, tunnel_ports)
+    with nogil:
+        for i in range(n):
+            record = &records[i]
+            skipped = min(skip, record.captured)
+            if record.captured > skipped and record.captured >= record.original:
+                out[i] = _is_unremarkable(
+                    &buffer[record.data + skipped], record.captured - skipped, link, &ports, &known,
+                    mtu, longest)
+    drop_ports(&ports)
+    return told
+
+
+cdef bint _is_unremarkable(const uint8_t *frame, int64_t size, const link_layer *link,
+                           const port_list *ports, shape_list *known, int64_t mtu,
+                           int64_t longest) noexcept nogil:
+    cdef uint8_t row[ROW_SIZE]
+    cdef PacketInfo info
+    cdef headers h
+    cdef fault why
+    if size > longest or read_row(row, known, frame, size, link, ports, &why) < 0:
+        return False
+    memcpy(&h, row, ROW_SIZE)
+    memset(&info, 0, sizeof(info))
+    _packet_info(frame, size, &h, &info)
+    return (
+        0 < info.length <= mtu and not info.partial and not info.blank
+        and not (info.protocol == IPPROTO_TCP and info.flags & TCP_SYN))
 
 
 cdef void _packet_info(const uint8_t *frame, int64_t size, const headers *h,

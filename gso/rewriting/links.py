@@ -27,7 +27,9 @@ from gso.rewriting.snaplen import missing_bytes
 
 Bytes = npt.NDArray[np.uint8]
 
-SLL2_HLEN = LINKS["linux_sll2"].length
+_SLL2 = "linux_sll2"
+_FAMILIES = ("null", "loop")
+SLL2_HLEN = LINKS[_SLL2].length
 SLL2_TYPE = SLL2_HLEN - 2
 """Where a cooked header of version 2 would have its type if it ended with it, in bytes."""
 _TELLING = (0, 1, *range(12, 24))
@@ -176,6 +178,11 @@ def _before_snap(packets: Packets, rows: Int64s) -> Int64s:
     return found
 
 
+def lies_ready(link: Link) -> bool:
+    """Whether the frames that `link_frames` gives lie in the capture as they are."""
+    return link.kind is not None and link.name not in (*_FAMILIES, _SLL2)
+
+
 def link_frames(packets: Packets, link: Link) -> Frames:
     """The packets' frames as `gso.parse` reads them: without the bytes that `link` skips.
 
@@ -184,9 +191,9 @@ def link_frames(packets: Packets, link: Link) -> Frames:
     a loopback header announces as anything but the IP version that follows is not read as IP.
     """
     frames = packets.frames(link.skip)
-    if link.name in ("null", "loop"):
+    if link.name in _FAMILIES:
         return _without_other_families(packets, frames)
-    if link.name != "linux_sll2":
+    if link.name != _SLL2:
         return frames
     whole = np.flatnonzero(frames.lengths >= SLL2_HLEN - link.skip)
     return _with_types(packets, whole, 0, frames, frames.offsets[whole] + SLL2_TYPE - link.skip)
@@ -216,7 +223,7 @@ def restore_link(packets: Packets, link: Link, frames: Frames, parents: Int64s) 
     """
     if link.snap:
         return _with_lengths(frames, np.bincount(parents)[parents] > 1)
-    if link.name != "linux_sll2":
+    if link.name != _SLL2:
         return frames
     places = frames.offsets[:-1] + SLL2_TYPE - link.skip
     return _with_types(packets, parents, SLL2_TYPE, frames, places)

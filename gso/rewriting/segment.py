@@ -27,7 +27,7 @@ from gso.headers._layout import parse_batch
 from gso.headers.links import BareLinkType
 from gso.headers.protocols import IP_PROTOCOLS
 from gso.headers.tunnels import TunnelPorts
-from gso.rewriting._packet_info import BLANK_INNER, BLANK_OUTER, packet_info
+from gso.rewriting._packet_info import BLANK_INNER, BLANK_OUTER, packet_info, unremarkable
 from gso.rewriting.ambiguous import looks_like, tunnels_on_unknown_ports
 from gso.rewriting.copy import Packer, copy_capture
 from gso.rewriting.datagrams import datagram_size
@@ -39,6 +39,7 @@ from gso.rewriting.links import (
     header_names,
     innermost_ip,
     ip_length,
+    lies_ready,
     link_frames,
     restore_link,
     runs,
@@ -151,6 +152,8 @@ class _Segmenter:
         self._handshakes = Handshakes(mtu, gso_size)
         self._packer = Packer()
         self._room = np.empty(0, np.uint8)
+        # The numbers in the file of the packets that are looked at.
+        self._numbers = np.empty(0, np.int64)
 
     def finish(self, truncated: str | None) -> Summary:
         self.summary.truncated = truncated
@@ -166,10 +169,11 @@ class _Segmenter:
     def _run(self, packets: Packets, link: Link) -> memoryview:
         """The bytes to write for packets that are read in one way."""
         frames, parents = Frames(), np.empty(0, np.int64)
+        self._numbers = np.arange(len(packets.records)) + self.summary.packets + 1
         if link.kind is None:
             self._note_opaque(packets, link, np.arange(len(packets.records)))
         else:
-            frames, parents = self._replace(packets, link_frames(packets, link), link, link.kind)
+            frames, parents = self._replace_some(packets, link, link.kind)
             frames = restore_link(packets, link, frames, parents)
         if self._fix is not None:
             frames, parents = self._fixed(packets, link, frames, parents)
@@ -220,21 +224,50 @@ class _Segmenter:
             made[i] = b"".join([made[i][: link.skip], frames[k]])
         return Frames.from_list(made)
 
-    def _replace(
-        self, packets: Packets, frames: Frames, link: Link, kind: BareLinkType
+    def _replace_some(
+        self, packets: Packets, link: Link, kind: BareLinkType
     ) -> tuple[Frames, Int64s]:
-        """New frames, and which packet each replaces."""
-        layouts = parse_batch(
-            frames, link_type=kind, tunnel_ports=self._tunnel_ports, errors="mark"
+        """New frames, and which packet each replaces; only some packets are looked at closely."""
+        which = self._remarkable(packets, link, kind)
+        if not len(which):
+            return Frames(), which
+        if len(which) == len(packets.records):
+            return self._replace(packets, packets, link, kind)
+        numbers = self._numbers
+        self._numbers = numbers[which]
+        frames, parents = self._replace(packets.take(which), packets, link, kind)
+        self._numbers = numbers
+        return frames, which[parents]
+
+    def _remarkable(self, packets: Packets, link: Link, kind: BareLinkType) -> Int64s:
+        """The packets that may not stay as they are, or of which something is to be learnt."""
+        if not lies_ready(link):
+            return np.arange(len(packets.records))
+        plain = unremarkable(
+            packets.buffer,
+            packets.records,
+            link.skip,
+            link_type=kind,
+            tunnel_ports=self._tunnel_ports,
+            mtu=self._mtu,
+            longest=self._mtu + _LONGEST_HEADERS,
         )
-        info = packet_info(frames, layouts)
-        missing = missing_bytes(packets.records)
-        cut = missing > 0
-        add_missing(frames, info, missing)
+        return np.flatnonzero(~plain | (self._said(packets) >= 0))
+
+    def _replace(
+        self, packets: Packets, around: Packets, link: Link, kind: BareLinkType
+    ) -> tuple[Frames, Int64s]:
+        """New frames, and which packet each replaces; these packets are among those `around`."""
+        frames = link_frames(packets, link)
+        layouts, info = self._described(packets, frames, kind)
+        cut = missing_bytes(packets.records) > 0
         sizes, flows, left = self._sizes(info, self._said(packets))
         unknown = sizes == _UNKNOWN
         sizes[self._in_tunnels(frames, info, unknown, kind)] = 0
-        found = self._datagram_sizes(frames, info, sizes, cut)
+        others = info
+        if len(around.records) > len(info) and (sizes == _UNKNOWN).any():
+            _, others = self._described(around, link_frames(around, link), kind)
+        found = self._datagram_sizes(frames, info, sizes, cut, others)
         left |= unknown & (sizes == 0)
         left |= self._misdescribed(frames, link, sizes)
         left |= self._doubtful(frames, info, sizes * ~left, cut, kind)
@@ -257,6 +290,17 @@ class _Segmenter:
         made, pieces = self._segment(frames, sizes, info, chosen, kind)
         self._count(pieces, sizes, flows)
         return made, np.repeat(chosen, pieces)
+
+    def _described(
+        self, packets: Packets, frames: Frames, kind: BareLinkType
+    ) -> tuple[npt.NDArray[np.void], npt.NDArray[np.void]]:
+        """The layouts of frames, and what PACKET_INFO_DTYPE has of the packets."""
+        layouts = parse_batch(
+            frames, link_type=kind, tunnel_ports=self._tunnel_ports, errors="mark"
+        )
+        info = packet_info(frames, layouts)
+        add_missing(frames, info, missing_bytes(packets.records))
+        return layouts, info
 
     def _sizes(
         self, info: npt.NDArray[np.void], said: Int64s
@@ -290,13 +334,17 @@ class _Segmenter:
         info: npt.NDArray[np.void],
         sizes: Int64s,
         cut: npt.NDArray[np.bool_],
+        others: npt.NDArray[np.void],
     ) -> dict[int, str]:
-        """Replace the sizes of UDP that are unknown, with 0 where they stay so; what told them."""
+        """Replace the sizes of UDP that are unknown, with 0 where they stay so; what told them.
+
+        `others` describes the datagrams around them.
+        """
         found = {}
         for i in np.flatnonzero(sizes == _UNKNOWN).tolist():
             payload = bytes(frames[i][info["hlen"][i] :][: info["payload"][i]])
             known = self._udp == "uso" and not cut[i]
-            size = datagram_size(payload, info[i], info, self._mtu) if known else None
+            size = datagram_size(payload, info[i], others, self._mtu) if known else None
             sizes[i] = size[0] if size else 0
             if size is None:
                 self._note(i, "UDP has no handshake that tells the size, say --udp-size N")
@@ -492,7 +540,7 @@ class _Segmenter:
             self._note(number, reason)
 
     def _note(self, index: int, reason: str) -> None:
-        self.summary.notes.add(reason, self.summary.packets + index + 1)
+        self.summary.notes.add(reason, int(self._numbers[index]))
 
     def _count(self, pieces: Int64s, sizes: Int64s, flows: list[Flow | None] | None) -> None:
         cut = pieces > 1
