@@ -6,6 +6,7 @@ import struct
 from ipaddress import ip_address
 
 import gso
+from reference import crc32c
 
 ETHERNET = bytes.fromhex("020000000b01 020000000a01")
 TIMESTAMPS = bytes.fromhex("0101080a0000000500000006")
@@ -61,6 +62,15 @@ def udp(source=CLIENT, destination=SERVER, payload=b""):
     return network(
         source, destination, 17, transport((source, destination), 17, header, payload, 6)
     )
+
+
+def sctp(source=CLIENT, destination=SERVER, payload=b""):
+    """One chunk of data around the payload."""
+    chunk = struct.pack(">BBHIHHI", 0, 3, 16 + len(payload), 1, 0, 0, 0) + payload
+    whole = struct.pack(">HHII", source[1], destination[1], 0x01020304, 0)
+    whole += chunk + bytes(-len(chunk) % 4)
+    crc = crc32c(whole).to_bytes(4, "little")
+    return network(source, destination, 132, whole[:8] + crc + whole[12:])
 
 
 def partial(packet: bytes) -> bytes:

@@ -10,17 +10,19 @@ Of any other frame nothing is said: those functions judge it.
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.string cimport memcmp, memcpy, memset
 
 from gso.buffers._bytes cimport get16, load16
 from gso.buffers._checksum cimport fold, length_sum, short_sum, simd
+from gso.buffers._crc32c cimport crc, store_crc
 from gso.buffers._frames cimport Frames
 from gso.headers._ambiguous cimport guess, guess_tunnel
 from gso.headers._arguments cimport as_link, drop_ports, ethernet_or_raw, take_ports
 from gso.headers._numbers cimport (
     ETH_HLEN, ETH_P_IP, ETH_P_IPV6, GRE_CHECK_HLEN, IPPROTO_FRAGMENT, IPPROTO_GRE, IPPROTO_IPIP,
-    IPPROTO_IPV6, IPPROTO_TCP, IPPROTO_UDP, IPV4_CHECK, IPV4_FRAG_OFF, IPV4_HLEN, IPV4_NO_OPTIONS,
+    IPPROTO_IPV6, IPPROTO_SCTP, IPPROTO_TCP, IPPROTO_UDP, IPV4_CHECK, IPV4_FRAG_OFF, IPV4_HLEN, IPV4_NO_OPTIONS,
     IPV4_PROTOCOL, IPV4_TOT_LEN, IPV6_HLEN, IPV6_NEXTHDR, IPV6_PAYLOAD_LEN, IP_MF, IP_OFFSET,
-    PPPOE_BASE_HLEN, PPPOE_LENGTH, TCP_CHECK, UDP_CHECK, UDP_DEST, UDP_LEN,
+    PPPOE_BASE_HLEN, PPPOE_LENGTH, SCTP_CHECK, SCTP_HLEN, TCP_CHECK, UDP_CHECK, UDP_DEST, UDP_LEN,
 )
 from gso.headers._pseudo_header cimport pseudo_sum
 from gso.headers._walk cimport (
@@ -356,7 +358,7 @@ cdef Py_ssize_t ip_end(
 cdef bint is_followed(uint8_t proto) noexcept nogil:
     """Whether what an IPv6 header announces is no extension header, and is known here."""
     return (proto == IPPROTO_TCP or proto == IPPROTO_UDP or proto == IPPROTO_ICMPV6
-            or proto == IPPROTO_GRE or proto == IPPROTO_IPIP or proto == IPPROTO_IPV6)
+            or proto == IPPROTO_SCTP or proto == IPPROTO_GRE or proto == IPPROTO_IPIP or proto == IPPROTO_IPV6)
 
 
 cdef bint is_unread(uint8_t proto) noexcept nogil:
@@ -464,19 +466,32 @@ cdef bint is_ipv6_fragment(const whole *f, const headers *h) noexcept nogil:
 
 
 cdef bint is_right_fragment(const whole *f, const headers *h, const layer *ip) noexcept nogil:
-    """Whether this is a fragment of TCP, UDP or ICMP in no tunnel: no checksum can be judged."""
+    """Whether this is a fragment of TCP, UDP, SCTP or ICMP in no tunnel: no sum can be judged."""
     cdef uint8_t proto = f.p[ip.offset + IPV4_PROTOCOL]
     if h.n != 1 or h.tunnel:
         return False
     if proto == IPPROTO_TCP and not get16(f.p + ip.offset + IPV4_FRAG_OFF) & IP_OFFSET:
         return h.l4 == IPPROTO_TCP
-    return proto == IPPROTO_TCP or proto == IPPROTO_UDP or proto == IPPROTO_ICMP
+    return (proto == IPPROTO_TCP or proto == IPPROTO_UDP or proto == IPPROTO_SCTP
+            or proto == IPPROTO_ICMP)
+
+
+cdef bint crc_is_right(const uint8_t *p, Py_ssize_t size) noexcept nogil:
+    """Whether the CRC32c of an SCTP packet is right; one that is left to a device is not."""
+    cdef uint8_t header[SCTP_HLEN]
+    if size < SCTP_HLEN:
+        return False
+    memcpy(header, p, SCTP_CHECK)
+    memset(header + SCTP_CHECK, 0, SCTP_HLEN - SCTP_CHECK)
+    cdef uint32_t value = crc.update(~0, header, SCTP_HLEN)
+    store_crc(header + SCTP_CHECK, ~crc.update(value, p + SCTP_HLEN, size - SCTP_HLEN))
+    return memcmp(header + SCTP_CHECK, p + SCTP_CHECK, SCTP_HLEN - SCTP_CHECK) == 0
 
 
 cdef bint is_right_icmp(
     whole *f, const headers *h, const layer *ip, Py_ssize_t end
 ) noexcept nogil:
-    """Whether this is ICMP, and right, or of a protocol that is not followed.
+    """Whether this is ICMP or SCTP, and right, or of a protocol that is not followed.
 
     The walk refuses to segment the protocol for nothing else.
     """
@@ -488,6 +503,8 @@ cdef bint is_right_icmp(
     if is_unread(f.p[field]):
         f.unread = NOT_FOLLOWED | BY_PROTOCOL | <uint64_t>f.p[field]
         return True
+    if f.p[field] == IPPROTO_SCTP:
+        return crc_is_right(f.p + start, end - start)
     if end - start < ICMP_HLEN:
         return False
     if f.p[field] != (IPPROTO_ICMP if v4 else IPPROTO_ICMPV6):

@@ -16,6 +16,7 @@ from gso.headers.ends import (
     in_fragment,
     packet_ends,
     pseudo_sum,
+    sctp_checksum,
 )
 from gso.headers.fields import read_headers
 from gso.headers.header import Header
@@ -68,6 +69,7 @@ class Check:
         value: its value.
         status: the verdict.
         expected: its right value; None if that cannot be told or nothing is expected.
+        size: bytes of the field.
     """
 
     header: str
@@ -76,13 +78,17 @@ class Check:
     value: int
     status: Status
     expected: int | None = None
+    size: int = 2
+
+    def shown(self, value: int) -> str:
+        """A value of the field for people: a checksum's digits, or a length."""
+        return f"0x{value:0{2 * self.size}x}" if self.name == "checksum" else str(value)
 
     def __str__(self) -> str:
         if self.status is Status.BLANK:
-            return f"blank, left to a device: should be 0x{self.expected or 0:04x}"
+            return f"blank, left to a device: should be {self.shown(self.expected or 0)}"
         if self.status is Status.WRONG and self.expected is not None:
-            digits = f"0x{self.expected:04x}" if self.name == "checksum" else str(self.expected)
-            return f"wrong, should be {digits}"
+            return f"wrong, should be {self.shown(self.expected)}"
         return str(self.status)
 
 
@@ -118,6 +124,8 @@ def check(
         elif kind in ("gre", "icmp") and "checksum" in header.values:
             covered = data[header.offset : ends[place]]
             found.append(_sum(header, covered, 0) if known else _unknown(header))
+        elif kind == "sctp":
+            found.append(_crc(header, data[header.offset : ends[place]], known=known))
         elif kind in TRANSPORT and any(
             h.protocol.name in ("ipv4", "ipv6") for h in headers[:place]
         ):
@@ -170,7 +178,21 @@ def _offset(header: Header, name: str) -> int:
 
 def _unknown(header: Header) -> Check:
     value = header.values["checksum"]
-    return Check(header.name, "checksum", _offset(header, "checksum"), value, Status.UNKNOWN)
+    offset, size = _offset(header, "checksum"), 4 if header.protocol.name == "sctp" else 2
+    return Check(header.name, "checksum", offset, value, Status.UNKNOWN, size=size)
+
+
+def _crc(header: Header, covered: bytes, *, known: bool) -> Check:
+    """Check SCTP's CRC32c, of the bytes `covered` from its header on."""
+    if not known:
+        return _unknown(header)
+    offset, value = _offset(header, "checksum"), header.values["checksum"]
+    expected = sctp_checksum(covered)
+    # The kernel leaves 0 to a device, and a receiver takes it for no other checksum than the 0
+    # that the bytes may have.
+    wrong = Status.WRONG if value else Status.BLANK
+    status = Status.RIGHT if value == expected else wrong
+    return Check(header.name, "checksum", offset, value, status, expected, 4)
 
 
 def _sum(header: Header, covered: bytes, initial: int) -> Check:

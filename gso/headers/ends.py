@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from gso.buffers._checksum import checksum, pseudo_header
+from gso.buffers._crc32c import crc32c
 
 if TYPE_CHECKING:
     from gso.headers.header import Header
@@ -23,7 +24,7 @@ LENGTHS = {
     "pppoe": ("length", 6),
 }
 TRANSPORT = {"tcp": 6, "udp": 17, "icmpv6": 58}
-_SUMMED = (*TRANSPORT, "icmp", "gre")
+_SUMMED = (*TRANSPORT, "icmp", "gre", "sctp")
 
 _FCS = 4
 _PADDED = 64
@@ -32,6 +33,7 @@ _TAG = 4
 _TRAILER = 64
 """Longest trailer that is believed where no checksum tells, in bytes."""
 _IPV4_HLEN = 20
+_SCTP_CHECK = 8
 _SOURCE_ROUTES = (131, 137)
 _HOME_ADDRESS = 201
 """Option of a destination options header (RFC 6275, section 6.3)."""
@@ -123,6 +125,8 @@ def _fits(headers: list[Header], place: int, data: bytes, end: int) -> bool | No
     value = header.values.get("checksum")
     if value is None or in_fragment(headers[:place]):
         return None
+    if header.protocol.name == "sctp":
+        return value == sctp_checksum(data[header.offset : end]) if value else None
     if header.protocol.name not in TRANSPORT:
         return checksum(data[header.offset : end]) == 0
     if header.protocol.name == "udp" and value == 0:
@@ -131,6 +135,13 @@ def _fits(headers: list[Header], place: int, data: bytes, end: int) -> bool | No
     if initial is None:
         return None
     return value == initial or checksum(data[header.offset : end], initial) == 0
+
+
+def sctp_checksum(packet: bytes) -> int:
+    """The checksum of an SCTP packet, as the number in its field (RFC 9260, appendix A)."""
+    at = _SCTP_CHECK
+    crc = crc32c(packet[at + 4 :], crc32c(packet[:at] + bytes(4)))
+    return int.from_bytes(crc.to_bytes(4, "little"), "big")
 
 
 def fragment_end(headers: list[Header]) -> int | None:

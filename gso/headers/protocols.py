@@ -5,7 +5,7 @@ optional part holds, and what follows it. `gso.headers.fields` walks any chain o
 
 Sources: IEEE 802.3 and 802.1Q, RFC 791, 1042 (SNAP), 1661 (PPP), 8200, 9293, 768, 2516 (PPPoE),
 2784 and 2890 (GRE), 3032 (MPLS), 4302 (AH), 4385 (control words of pseudowires), 7348 (VXLAN),
-8300 (NSH), 8926 (Geneve), draft-ietf-intarea-gue, draft-herbert-remotecsumoffload,
+8300 (NSH), 8926 (Geneve), 9260 (SCTP), draft-ietf-intarea-gue, draft-herbert-remotecsumoffload,
 draft-ietf-nvo3-vxlan-gpe, and the kernel's include/net/gue.h and include/net/vxlan.h.
 """
 
@@ -226,6 +226,7 @@ BY_IP_PROTOCOL = {
     51: "ah",
     58: "icmpv6",
     60: "destination options",
+    132: "sctp",
     137: "mpls",
     143: "ethernet",
 }
@@ -735,6 +736,15 @@ PROTOCOLS: dict[str, Protocol] = {
                 Spec("checksum", 16, _hex(4)),
             ),
             _after_udp,
+        ),
+        Protocol(
+            "sctp",
+            (
+                Spec("source port", 16),
+                Spec("destination port", 16),
+                Spec("verification tag", 32, _hex(8)),
+                Spec("checksum", 32, _hex(8)),
+            ),
         ),
         Protocol("icmp", (Spec("type", 8), Spec("code", 8), Spec("checksum", 16, _hex(4)))),
         Protocol("icmpv6", (Spec("type", 8), Spec("code", 8), Spec("checksum", 16, _hex(4)))),

@@ -48,7 +48,7 @@ def fixed(
             break
         # A checksum that is missing becomes a wrong one, whose right value the next step tells.
         value = 1 if one.expected is None else one.expected
-        made[one.offset : one.offset + 2] = value.to_bytes(2, "big")
+        made[one.offset : one.offset + one.size] = value.to_bytes(one.size, "big")
     headers = read_headers(bytes(made), link_type=link_type, tunnel_ports=tunnel_ports)
     if any(header_faults(headers, bytes(made), complete=complete)):
         return None
@@ -99,7 +99,8 @@ def _sums(whole: Whole, tunnel_ports: TunnelPorts | None) -> Iterator[tuple[int,
     if right is None:
         return
     for one in check(right, link_type="raw", tunnel_ports=tunnel_ports):
-        field = slice(one.offset, one.offset + 2)
-        place = whole.place(one.offset)
-        if place is not None and right[field] != whole.packet[field]:
-            yield *place, int.from_bytes(right[field], "big")
+        for at in range(one.offset, one.offset + one.size, 2):
+            field = slice(at, at + 2)
+            place = whole.place(at)
+            if place is not None and right[field] != whole.packet[field]:
+                yield *place, int.from_bytes(right[field], "big")

@@ -95,20 +95,22 @@ def _field(one: Check, kernel: KernelVersion) -> Iterator[Finding]:
         yield Finding(
             "frame-partial-checksum",
             Severity.WARNING,
-            f"{where} is 0, should be 0x{one.expected or 0:04x}",
+            f"{where} is 0, should be {one.shown(one.expected or 0)}",
             values,
             "none on the sending host: a device fills it in. A receiver that gets it over a wire "
-            "drops the packet: InHdrErrors for IPv4, InCsumErrors for TCP.",
+            "drops the packet: InHdrErrors for IPv4, InCsumErrors for TCP, SctpChecksumErrors for "
+            "SCTP.",
             "The capture was made on the sending host, whose system leaves checksums blank for the "
-            "device (Windows does); or a program left it out.",
+            "device (Windows does, and Linux for SCTP); or a program left it out.",
         )
     elif one.status is Status.WRONG and one.name == "checksum":
         yield Finding(
             "frame-checksum",
             Severity.ERROR,
-            f"{where} is 0x{one.value:04x}, should be 0x{one.expected or 0:04x}",
+            f"{where} is {one.shown(one.value)}, should be {one.shown(one.expected or 0)}",
             values,
-            "the receiver drops the packet: InHdrErrors for IPv4, InCsumErrors for TCP and UDP.",
+            "the receiver drops the packet: InHdrErrors for IPv4, InCsumErrors for TCP and UDP, "
+            "SctpChecksumErrors for SCTP.",
             "A header was changed without its checksum, or the frame was damaged.",
         )
     elif one.status is Status.WRONG and one.expected is None:

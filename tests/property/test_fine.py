@@ -71,7 +71,8 @@ def arp() -> bytes:
 @cache
 def good() -> tuple[bytes, ...]:
     """Frames with right lengths and checksums: those that a kernel sent, and some by hand."""
-    found = [bytes(out) for record in vectorset.records() for out in vectorset.outputs(record)]
+    found = [handmade.ethernet(one) for one in sctp()]
+    found += [bytes(out) for record in vectorset.records() for out in vectorset.outputs(record)]
     ports = ("192.0.2.1", 40000), ("192.0.2.2", 53)
     found += [handmade.ethernet(handmade.tcp(payload=b"x" * n)) for n in (0, 1, 100)]
     found += [handmade.ethernet(handmade.udp(*ports, b"x" * n)) for n in (0, 1, 100)]
@@ -87,7 +88,18 @@ def good() -> tuple[bytes, ...]:
     return *not_read, *found
 
 
-UNREAD = (50, 132, 2, 115, 0x9000, 0x88CC, 0x26, 0x10026, 0x19000, 4500, 51820, 2152, 1701)
+def sctp() -> list[bytes]:
+    """Whole packets, with IPv4's options, in a tunnel, and fragments."""
+    six = ("2001:db8::1", 1000), ("2001:db8::2", 2000)
+    packet = handmade.sctp(payload=b"x" * 100)
+    made = [handmade.sctp(payload=b"x" * n) for n in (0, 1, 100, 1400)]
+    made += [handmade.sctp(*six, b"x" * n) for n in (0, 1, 100)]
+    made += [with_options(packet, option) for option in OPTIONS]
+    made.append(handmade.network(*six, 4, packet))
+    return made + pieces(packet)
+
+
+UNREAD = (50, 33, 2, 115, 0x9000, 0x88CC, 0x26, 0x10026, 0x19000, 4500, 51820, 2152, 1701)
 """IP protocols, types of Ethernet, the same behind a tag, and UDP ports: none is followed."""
 
 
@@ -208,6 +220,11 @@ def test_most_of_what_a_kernel_sends_is_fine_at_once():
     assert fine[-21:].sum() == 20
 
 
+def test_right_sctp_is_fine_at_once():
+    fine = fine_frames(Frames.from_list([handmade.ethernet(one) for one in sctp()]), "ethernet")
+    assert fine.all()
+
+
 def test_what_is_surely_no_fragment_is_told_at_once():
     piece = pieces(handmade.udp(payload=b"x" * 100))[0]
     whole = handmade.tcp(payload=b"x")
@@ -229,7 +246,7 @@ def test_loopback_headers_are_fine_in_either_byte_order(family):
 
 
 def test_every_bit_of_a_header_counts_or_does_not_matter():
-    for kind in ("udp", "tcp"):
+    for kind in ("udp", "tcp", "sctp"):
         frame = bytearray(handmade.ethernet(getattr(handmade, kind)(payload=b"x" * 100)))
         for at in range(14, len(frame)):
             for bit in range(8):
@@ -256,9 +273,12 @@ def left_to_a_device(frame: bytes, link_type: str, which: int) -> bytes:
     ends = packet_ends(headers, frame)
     for place, header in enumerate(headers):
         kind = header.protocol.name
-        if kind not in ("ipv4", "tcp", "udp") or "checksum" not in header.values:
+        if kind not in ("ipv4", "tcp", "udp", "sctp") or "checksum" not in header.values:
             continue
         at = next(one.offset for one in header.fields if one.name == "checksum")
+        if kind == "sctp":
+            made[at : at + 4] = bytes(4)
+            continue
         how, which = which & 3, which >> 2
         seed = pseudo_sum(headers, place, frame, ends[place]) if kind != "ipv4" and how == 1 else 0
         if seed is not None and how in (1, 2):

@@ -304,7 +304,7 @@ def test_older_pcap_files_stay_as_they_are(name, tmp_path, capsys):
     [
         (b"\x20\4\0\0" + bytes(40), "a control message of gue"),
         (b"\x80\4\0\0" + bytes(40), "gue"),
-        (b"\0\x84\0\0" + bytes(40), "gue protocol 0x0084"),
+        (b"\0\x21\0\0" + bytes(40), "gue protocol 0x0021"),
     ],
 )
 def test_what_gue_carries_and_is_not_followed_is_named(message, said, tmp_path, capsys):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+import handmade
 import vectorset
 from gso.headers.checks import Status, check
+from reference import crc32c
 
 WHOLE = [record for record in vectorset.records() if record["input_source"] != "injected"]
 PLAIN = next(
@@ -87,6 +89,37 @@ def test_a_wrong_length_is_given_with_the_right_one():
     frame[16:18] = (20).to_bytes(2, "big")
     bad = next(one for one in check(frame) if one.name == "total length")
     assert str(bad) == f"wrong, should be {len(frame) - 14}"
+
+
+def test_the_crc_of_sctp_is_that_of_the_reference():
+    frame = handmade.ethernet(handmade.sctp(payload=b"x" * 50))
+    whole = bytearray(frame[34:])
+    whole[8:12] = bytes(4)
+    right = int.from_bytes(crc32c(whole).to_bytes(4, "little"), "big")
+    [one] = (one for one in check(frame) if one.header == "sctp")
+    assert (one.offset, one.size, one.value, one.expected) == (42, 4, right, right)
+    assert one.status is Status.RIGHT
+    for value, status in ((0, Status.BLANK), (right ^ 1, Status.WRONG)):
+        bad = frame[:42] + value.to_bytes(4, "big") + frame[46:]
+        [one] = (one for one in check(bad) if one.header == "sctp")
+        assert (one.status, one.expected) == (status, right)
+        assert f"0x{right:08x}" in str(one)
+    [one] = (one for one in check(frame[:70], complete=False) if one.header == "sctp")
+    assert one.status is Status.UNKNOWN
+
+
+@pytest.mark.parametrize("behind", [b"\1\2\3\4", bytes(10), b"\7" * 60])
+def test_bytes_behind_sctp_are_no_part_of_it(behind):
+    """Padding or a trailer, which the CRC32c tells from a length that is wrong.
+
+    Four bytes are taken for a frame check sequence.
+    """
+    frame = handmade.ethernet(handmade.sctp(payload=b"x" * 200))
+    assert {one.status for one in check(frame + behind)} == {Status.RIGHT}
+    short = bytearray(frame)
+    short[16:18] = (len(frame) - 14 - len(behind)).to_bytes(2, "big")
+    length = next(one for one in check(short) if one.name == "total length")
+    assert length.status is (Status.RIGHT if len(behind) == 4 else Status.WRONG)
 
 
 def test_what_the_capture_cut_is_unknown():

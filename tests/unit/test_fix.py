@@ -8,6 +8,7 @@ import pytest
 from scapy.layers.inet import ICMP, IP, TCP, UDP, fragment
 from scapy.layers.inet6 import IPv6, IPv6ExtHdrFragment, fragment6
 from scapy.layers.l2 import Ether
+from scapy.layers.sctp import SCTP, SCTPChunkData
 from scapy.layers.vxlan import VXLAN
 from scapy.packet import Raw
 
@@ -25,6 +26,8 @@ PACKETS = {
     "icmp": ETHERNET / V4 / ICMP() / DATA,
     "tcp6": ETHERNET / V6 / TCP(sport=1, dport=2) / DATA,
     "udp6": ETHERNET / V6 / UDP(sport=1, dport=2) / DATA,
+    "sctp": ETHERNET / V4 / SCTP(sport=1, dport=2) / SCTPChunkData(data=bytes(200)),
+    "sctp6": ETHERNET / V6 / SCTP(sport=1, dport=2) / SCTPChunkData(data=bytes(200)),
     "vxlan": ETHERNET / V4 / UDP(sport=1) / VXLAN(vni=7) / ETHERNET / V4 / TCP() / DATA,
 }
 
