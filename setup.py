@@ -182,6 +182,7 @@ if __name__ == "__main__":
             "gso": ["py.typed", "buffers/simd/*.h", "diagnosis/drop_reasons.*"],
             "gso.commands": ["*.json", "*.lua"],
             "gso.kernel": ["config/*.config"],
+            "gso.kernel.conformance.coverage": ["*.toml"],
             "gso.kernel.report": ["*.css", "*.schema.json"],
             "gso.kernel.hunting": ["*.schema.json", "kinds/*.toml"],
             "gso.kernel.guest": ["*.sh", "segmenter/Kbuild", "segmenter/*.c"],

@@ -6,15 +6,18 @@ import argparse
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from gso.kernel.commands.common import add_boot, add_executor, count, executor, seconds
 from gso.kernel.commands.saying import say
+from gso.kernel.conformance.coverage.run import Coverage
 from gso.kernel.conformance.gro import run as gro
 from gso.kernel.conformance.tunnels import records
 from gso.kernel.conformance.tunnels.compare import DIFFERENT, EQUAL, NOT_SENT, REFUSED
 from gso.kernel.conformance.tunnels.run import Options, Report, compare
 from gso.kernel.conformance.types import run as types
 from gso.kernel.errors import TestBedError, UsageError
+from gso.kernel.machine import vm
 from gso.kernel.progress import Progress
 from gso.kernel.report.terminal import TerminalScreen
 
@@ -81,6 +84,15 @@ def add(command: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="write a few packets of each kind with the kernel's answers, as test vectors",
     )
+    command.add_argument(
+        "--coverage",
+        type=Path,
+        metavar="FOLDER",
+        help="say which lines of the kernel's segmenters and GRO receivers the packets reach, by "
+        "QEMU without hardware virtualisation, and its debugging symbols (a gigabyte is fetched "
+        "once); add to what earlier runs left in this folder: coverage.json, and the page "
+        "coverage.md",
+    )
     command.add_argument("--json", type=Path, metavar="FILE", help="write everything here too")
     add_boot(command)
     command.add_argument(
@@ -101,6 +113,9 @@ def _run(options: argparse.Namespace) -> int:
             raise UsageError(f"cannot write {path}: there is no folder {path.parent}")
     screen = TerminalScreen(quiet=options.quiet)
     compared = _way(options)
+    if options.coverage and (options.executor or vm.way() == "vng"):
+        raise UsageError("--coverage takes neither --executor nor --boot vng")
+    coverage = Coverage(options.coverage) if options.coverage else None
     try:
         with executor(options, screen) as machines:
             wanted = Options(
@@ -111,6 +126,7 @@ def _run(options: argparse.Namespace) -> int:
                 replay=options.replay,
                 timeout=options.timeout,
                 machines=machines,
+                coverage=coverage,
             )
             report = compared(wanted, screen)
     finally:
@@ -122,6 +138,8 @@ def _run(options: argparse.Namespace) -> int:
         say(f"both answers: {options.differences}, to send again with --replay")
     if options.vectors:
         records.write(options.vectors, report.samples)
+    if coverage:
+        say(coverage.write(_told_of_run(options, report)))
     if options.json:
         options.json.write_text(json.dumps(report.summary(), indent=1) + "\n")
     if not report.total(EQUAL):
@@ -135,6 +153,19 @@ def _way(options: argparse.Namespace) -> Callable[[Options, Progress], Report | 
     if options.gro:
         return gro.compare
     return types.compare if options.types else compare
+
+
+def _told_of_run(options: argparse.Namespace, report: Report | gro.Report) -> dict[str, Any]:
+    mode = "gro" if options.gro else "types" if options.types else "tunnels"
+    only = " or ".join(options.only)
+    by_gro = isinstance(report, gro.Report)
+    tried = sum(map(report.total, gro.VERDICTS)) if by_gro else report.total()
+    return {
+        "mode": f"{mode}, only {only}" if only else mode,
+        "seed": options.seed,
+        "sent": tried,
+        "different": len(report.differences),
+    }
 
 
 def table(report: Report) -> str:

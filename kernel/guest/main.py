@@ -20,6 +20,7 @@ from . import (
     conformance_gro,
     conformance_tunnels,
     conformance_types,
+    coverage,
     datagrams,
     health,
     hunt,
@@ -252,6 +253,8 @@ def main(given: Path, folder: Path) -> int:
         shell.move_in(given)
     try:
         told = {"ok": True, **test.perform()}
+        if "coverage" in test.plan:
+            coverage.save(folder, test.plan["coverage"])
     except Exception:  # the host must see every failure
         told = {"ok": False, "error": traceback.format_exc()[-_LONGEST_ERROR:]}
     test.port.tell(stage="end", **told, seconds=round(time.monotonic() - test.begun, 3))

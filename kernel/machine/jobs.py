@@ -33,6 +33,7 @@ class Job:
 
     ``kept``: takes the machine over when it has results; only on this machine. ``inputs``: files
     that the guest finds in :data:`gso.kernel.machine.share.GIVEN`. ``how``: the way of booting.
+    ``watched``: addresses of which is noted what ran (:mod:`gso.kernel.machine.blocks`).
     """
 
     kernel: Bootable
@@ -43,6 +44,7 @@ class Job:
     kept: KeptMachine | None = None
     inputs: tuple[Path, ...] = ()
     how: vm.Way = field(default_factory=vm.way)
+    watched: tuple[range, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,7 @@ def run(job: Job) -> Result:
             kept=job.kept,
             inputs=job.inputs,
             how=job.how,
+            watched=job.watched,
         )
     except GuestFileError as found:
         error = TestBedError("guest", str(found))

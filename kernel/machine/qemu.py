@@ -18,7 +18,7 @@ from pathlib import Path
 from gso.kernel import sandbox
 from gso.kernel.bootable import Bootable
 from gso.kernel.errors import TestBedError, UsageError
-from gso.kernel.machine import capacity, channel, kvm
+from gso.kernel.machine import blocks, capacity, channel, kvm
 from gso.kernel.machine.share import Share
 
 MEMORY = "1G"
@@ -44,7 +44,8 @@ class Machine:
     ``folder``: the place of the evidence, for people who look at the processes of this host.
     ``port``: the file descriptor, which QEMU inherits, that gets what the guest says of its run.
     ``terminal``: a socket for a second serial port. ``shown``: more folders of this host that the
-    guest sees at their places, and cannot change.
+    guest sees at their places, and cannot change. ``watched``: addresses of which is noted in
+    ``folder`` what ran (:mod:`gso.kernel.machine.blocks`).
     """
 
     kernel: Bootable
@@ -53,6 +54,7 @@ class Machine:
     port: int
     terminal: Path | None = None
     shown: Sequence[Path] = ()
+    watched: Sequence[range] = ()
 
     @functools.cached_property
     def programs(self) -> list[Path]:
@@ -86,7 +88,8 @@ class Machine:
         """Return what the kernel and the guest's first programs are told."""
         serial_ports = f"8250.nr_uarts={2 if self.terminal else 1}"
         programs = f"gso.programs={':'.join(map(str, self.programs))}"
-        return [*_KERNEL_ARGUMENTS, serial_ports, f"gso.python={guest_python()}", programs]
+        places = ["nokaslr"] if self.watched else []  # where its symbols say
+        return [*_KERNEL_ARGUMENTS, *places, serial_ports, f"gso.python={guest_python()}", programs]
 
     def limited(self, line: list[str], *readable: Path) -> list[str]:
         """Return a command line that sees these files, has QEMU's limits, and ends with us."""
@@ -98,6 +101,7 @@ class Machine:
         seen = [self.kernel.image, *readable, self.share.given, *self.programs]
         seen += [self.kernel.modules_folder] if self.kernel.modules_folder else []
         writable = [self.share.left] + ([self.terminal.parent] if self.terminal else [])
+        writable += [self.folder / blocks.FOLDER] if self.watched else []
         devices = [kvm.DEVICE]
         return [
             *limits,
@@ -108,7 +112,7 @@ class Machine:
 def command(machine: Machine, archive: Path) -> list[str]:
     """Return the command line for a machine that begins with this initramfs."""
     kernel = machine.kernel
-    native = kvm.probe(kernel.image).works
+    native = not machine.watched and kvm.probe(kernel.image).works
     line = ["qemu-system-x86_64", "-name", f"guest={escaped(machine.folder)}"]
     line += ["-machine", f"q35,accel={'kvm' if native else 'tcg'}"]
     line += ["-cpu", "host" if native else "max", "-smp", str(capacity.cpus()), "-m", MEMORY]
@@ -116,6 +120,8 @@ def command(machine: Machine, archive: Path) -> list[str]:
     line += machine.devices()
     line += ["-kernel", str(kernel.image), "-initrd", str(archive)]
     line += ["-append", " ".join(machine.kernel_arguments())]
+    if machine.watched:
+        line += blocks.options(machine.watched, machine.folder / blocks.FOLDER)
     return machine.limited(line, archive)
 
 

@@ -24,7 +24,7 @@ from gso.kernel import guest_files
 from gso.kernel.bootable import Bootable
 from gso.kernel.errors import TestBedError, tells_of_crash
 from gso.kernel.guest_files import GuestFileError
-from gso.kernel.machine import capacity, channel, qemu, vng
+from gso.kernel.machine import blocks, capacity, channel, qemu, vng
 from gso.kernel.machine.channel import Channel
 from gso.kernel.machine.initramfs import initramfs
 from gso.kernel.machine.kept_shell import KeptMachine
@@ -89,6 +89,7 @@ def boot(
     inputs: Sequence[Path] = (),
     shown: Sequence[Path] = (),
     how: Way | None = None,
+    watched: Sequence[range] = (),
 ) -> dict[str, Any]:
     """Boot, run the plan, and return what the guest said at its end; or :class:`VmLostError`.
 
@@ -97,11 +98,14 @@ def boot(
     early when the file ``stop`` appears, and with its results, unless ``kept`` takes it over then.
     ``inputs``: files that the guest finds in :data:`gso.kernel.machine.share.GIVEN`.
     ``shown``: folders of this host that the guest sees at their places, and cannot change.
-    ``how``: the way of booting, if not that of :func:`way`.
+    ``how``: the way of booting, if not that of :func:`way`. ``watched``: addresses of which is
+    noted what ran (:mod:`gso.kernel.machine.blocks`), which the test bed's own way alone can.
     """
     if kept:
         plan = {**plan, "console": kept.console()}
     folder.mkdir(parents=True)
+    if watched:
+        (folder / blocks.FOLDER).mkdir()
     try:
         with capacity.place(stop), ExitStack() as ends:
             port = ends.enter_context(Channel(plan, folder))
@@ -109,7 +113,7 @@ def boot(
             share = ends.enter_context(shared(kernel, plan, inputs, folder))
             ends.callback(share.take)
             socket = kept.socket if kept else None
-            wanted = Machine(kernel, share, folder, port.writer, socket, tuple(shown))
+            wanted = Machine(kernel, share, folder, port.writer, socket, tuple(shown), watched)
             line = _command(wanted, how or way(), ends)
             log = folder / _CONSOLE
             machine = ends.enter_context(started(line, log, folder, keep=(port.writer,)))

@@ -62,21 +62,39 @@ class Function:
 def functions(text: str) -> dict[str, str]:
     """Return each function's code without comments and spacing, and under ``OUTSIDE`` the rest."""
     code = _OPAQUE.sub(_without_comment, text)
-    masked = _masked(code)
     # Two of one name are in two branches of the preprocessor.
     found: dict[str, list[str]] = {}
     rest: list[str] = []
-    at = seen = begin = 0
+    at = 0
+    for name, begin, end in _found(_masked(code)):
+        rest.append(code[at:begin])
+        found.setdefault(name, []).append(_spaced(code[begin:end]))
+        at = end
+    found[OUTSIDE] = [_spaced("".join([*rest, code[at:]]))]
+    return {name: "".join(parts) for name, parts in found.items()}
+
+
+def extents(text: str) -> list[tuple[str, range]]:
+    """Return the functions in their order, each with the numbers of its lines."""
+    code = _OPAQUE.sub(_without_comment, text)
+    found = []
+    for name, begin, end in _found(_masked(code)):
+        own = code[begin:end].lstrip()
+        last = code.count("\n", 0, end) + 1
+        found.append((name, range(last - own.count("\n"), last + 1)))
+    return found
+
+
+def _found(masked: str) -> Iterator[tuple[str, int, int]]:
+    """Yield each function, with where its declaration begins and its body ends."""
+    seen = begin = 0
     for start, end in _bodies(masked):
         begin = _head(masked, seen, start, begin)
         name = _name(masked[begin:start] + masked[start:end].partition("{")[0])
         seen = start
         if name is not None:
-            rest.append(code[at:begin])
-            found.setdefault(name, []).append(_spaced(code[begin:end]))
-            at = seen = begin = end
-    found[OUTSIDE] = [_spaced("".join([*rest, code[at:]]))]
-    return {name: "".join(parts) for name, parts in found.items()}
+            yield name, begin, end
+            seen = begin = end
 
 
 def _without_comment(match: re.Match[str]) -> str:

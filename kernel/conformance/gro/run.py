@@ -26,7 +26,7 @@ from gso.kernel.conformance.gro.compare import (
     stays_below,
 )
 from gso.kernel.conformance.gro.streams import Stream
-from gso.kernel.conformance.tunnels.run import Options, boot_in, boots, hosts, pieces
+from gso.kernel.conformance.tunnels.run import Options, boot_in, boots, hosts, pieces, ready
 from gso.kernel.errors import UsageError
 from gso.kernel.guest.records import CHECKSUM_PARTIAL, LENGTH, MERGED, STREAM, with_length
 from gso.kernel.machine.share import GIVEN
@@ -114,9 +114,7 @@ def compare(options: Options, progress: Progress) -> Report:
     source = replayed(options.replay) if options.replay else _made(options)
     if tuple(map(int, kernel.release.split(".")[:2])) < _FIRST_ALIKE:
         source = (stream for stream in source if not stays_below(stream))
-    progress.stage(f"fetching Debian's kernel {kernel.release}")
-    debian.fetch(kernel)
-    bootable = Bootable(kernel.image, modules_folder=kernel.modules_folder)
+    bootable = ready(kernel, options, progress)
     report = Report(f"Debian {kernel.release}", options.seed, release=kernel.release)
     number = 0
     for judged in boots(

@@ -13,6 +13,8 @@ from random import Random
 from typing import Any, TypeVar
 
 from gso.kernel.bootable import Bootable
+from gso.kernel.conformance.coverage import counted
+from gso.kernel.conformance.coverage.run import Coverage
 from gso.kernel.conformance.tunnels import malformed, outcomes, packets, records
 from gso.kernel.conformance.tunnels.compare import DIFFERENT, Judged, Tally, judge
 from gso.kernel.conformance.tunnels.devices import DIRECT, STRAIGHT, TAP, Device, devices
@@ -23,6 +25,7 @@ from gso.kernel.machine.jobs import Job, Result
 from gso.kernel.machine.share import GIVEN
 from gso.kernel.progress import Progress
 from gso.kernel.trees import debian
+from gso.kernel.trees.debian import DebianKernel
 
 from gso.versions import nearest
 
@@ -40,7 +43,8 @@ class Options:
     """The packets to try. The same seed, count and selection make the same packets.
 
     ``only``: words of which a device's kind must have one. ``replay``: packets of an earlier run
-    instead. ``machines``: those of a cluster; ``None``: this one.
+    instead. ``machines``: those of a cluster; ``None``: this one. ``coverage``: counts
+    the lines of the kernel that are reached.
     """
 
     seed: int = 0
@@ -50,6 +54,7 @@ class Options:
     replay: Path | None = None
     timeout: float = 600.0
     machines: Executor | None = None
+    coverage: Coverage | None = None
 
 
 @dataclass
@@ -106,9 +111,7 @@ def compare(options: Options, progress: Progress) -> Report:
     known = devices()
     kernel = debian.choose(options.kernel)
     source = _replayed(options.replay, known) if options.replay else _made(options, known)
-    progress.stage(f"fetching Debian's kernel {kernel.release}")
-    debian.fetch(kernel)
-    bootable = Bootable(kernel.image, modules_folder=kernel.modules_folder)
+    bootable = ready(kernel, options, progress)
     report = Report(f"Debian {kernel.release}", options.seed, release=kernel.release)
     kept: Counter[tuple[object, ...]] = Counter()
     samples: list[dict[str, Any]] = []
@@ -126,6 +129,15 @@ def compare(options: Options, progress: Progress) -> Report:
         report.samples = []
     report.samples = samples
     return report
+
+
+def ready(kernel: DebianKernel, options: Options, progress: Progress) -> Bootable:
+    """Fetch a kernel, with all that is needed to tell which of its lines are reached."""
+    progress.stage(f"fetching Debian's kernel {kernel.release}")
+    debian.fetch(kernel)
+    if options.coverage:
+        options.coverage.prepare(kernel, progress)
+    return Bootable(kernel.image, modules_folder=kernel.modules_folder)
 
 
 def _boot(
@@ -191,10 +203,15 @@ def boot_in(
 ) -> Result:
     """Boot with a plan and a file, in a folder that goes afterwards; return what came of it."""
     place, stop = folder / "vm", folder / "stop"
-    job = Job(bootable, plan, place, options.timeout, stop, inputs=(given,))
+    watched = options.coverage.watched if options.coverage else ()
+    if watched:
+        plan = {**plan, "coverage": counted.modules()}
+    job = Job(bootable, plan, place, options.timeout, stop, inputs=(given,), watched=watched)
     result = jobs.done(job, options.machines)
     if result.status != "done":
         raise result.error()
+    if options.coverage:
+        options.coverage.take(place)
     return result
 
 

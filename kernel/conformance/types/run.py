@@ -19,7 +19,7 @@ from gso.kernel.bootable import Bootable
 from gso.kernel.conformance.tunnels.compare import DIFFERENT, EQUAL, NOT_SENT, REFUSED, same
 from gso.kernel.conformance.tunnels.devices import PORTS
 from gso.kernel.conformance.tunnels.records import outer_family
-from gso.kernel.conformance.tunnels.run import Options, Report, boot_in, boots, pieces
+from gso.kernel.conformance.tunnels.run import Options, Report, boot_in, boots, pieces, ready
 from gso.kernel.conformance.types import lists, requests, sctp
 from gso.kernel.conformance.types.requests import WRAPPERS, Device, Request
 from gso.kernel.errors import UsageError
@@ -233,11 +233,9 @@ def compare(options: Options, progress: Progress) -> Report:
     kernel = debian.choose(options.kernel)
     version = tuple(map(int, kernel.release.split(".")[:2]))
     source = replayed(options.replay) if options.replay else _made(options, version)
-    progress.stage(f"fetching Debian's kernel {kernel.release}")
-    debian.fetch(kernel)
+    bootable = ready(kernel, options, progress)
     progress.stage("building the module that hands packets to the segmenter")
-    module = own_module(kernel, GUEST / "segmenter")
-    bootable = Bootable(kernel.image, (module,), kernel.modules_folder)
+    bootable = replace(bootable, modules=(own_module(kernel, GUEST / "segmenter"),))
     report = Report(f"Debian {kernel.release}", options.seed)
     kept: Counter[tuple[object, ...]] = Counter()
     number = 0
