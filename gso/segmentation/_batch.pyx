@@ -2,8 +2,8 @@
 # cython: initializedcheck=False, embedsignature=False
 """Segmentation of many frames in one call, on as many threads as wanted.
 
-One thread writes to memory that grows when it must. Several first plan all frames, to learn where
-each one's output starts.
+One thread writes to memory that grows when it must. Several must know where each one's output
+starts: if not all frames are like the first, they are all planned before.
 """
 
 cimport cython
@@ -153,7 +153,7 @@ cdef class _Batch:
         return at.segment, at.byte
 
     def write(self, position at, position limit):
-        """Write the frames between two places known from :meth:`measure`."""
+        """Write the frames between two places, known from :meth:`measure` or expected."""
         self.check_initialised()
         cdef fault why
         cdef int state
@@ -612,17 +612,51 @@ cdef list _share(_Batch batch, object work, list begins, list ends):
 
 
 cdef Segments _on_threads(_Batch batch, int threads):
-    """Measure the output of as many pieces of the batch as there are threads, then write them."""
+    """Write as many pieces of the batch as there are threads, each to its own place."""
     cdef Py_ssize_t n = batch.frames.n
-    cdef position end
     offsets = batch.frames.offsets
     cuts = [bisect_left(offsets, offsets[n] * i // threads, 0, n) for i in range(threads)] + [n]
-    end = position(0, 0, 0)
-    places = [end]
-    sizes = _share(batch, batch.measure, cuts[:threads], cuts[1:])
+    places = _expected(batch, cuts)
+    if places is not None:
+        try:
+            return _written(batch, places)
+        except GsoError:  # not all frames are like the first
+            batch.stopped = False
+    return _written(batch, _measured(batch, cuts))
+
+
+cdef list _expected(_Batch batch, list cuts):
+    """Where the output of each piece starts and ends if all frames are like the first.
+
+    None if they are not: their lengths differ, or what is asked for them.
+    """
+    cdef const int64_t *off = batch.frames.off
+    cdef numbers size = batch.gso_size, kind = batch.gso_type
+    cdef Py_ssize_t i
+    for i in range(1, batch.frames.n):
+        if (off[i + 1] - off[i] != off[1] or size.values[i * size.step] != size.values[0]
+                or kind.values[i * kind.step] != kind.values[0]):
+            return None
+    segments, length = batch.measure(0, 1)
+    if not batch.grows and length > batch.data.size // batch.frames.n:
+        return None  # whoever gave the memory may know better
+    return [position(cut, cut * segments, cut * length) for cut in cuts]
+
+
+cdef list _measured(_Batch batch, list cuts):
+    """Where the output of each piece starts and ends: all frames are planned for that."""
+    cdef position end = position(0, 0, 0)
+    places, last = [end], len(cuts) - 1
+    sizes = _share(batch, batch.measure, cuts[:last], cuts[1:])
     for cut, size in zip(cuts[1:], sizes, strict=True):
         end = position(cut, end.segment + size[0], end.byte + size[1])
         places.append(end)
+    return places
+
+
+cdef Segments _written(_Batch batch, list places):
+    cdef Py_ssize_t last = len(places) - 1
+    cdef position end = places[last]
     batch.make_room(&end)
-    _share(batch, batch.write, places[:threads], places[1:])
+    _share(batch, batch.write, places[:last], places[1:])
     return batch.result(&end)

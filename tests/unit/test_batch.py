@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pytest
 
+import cases
 import gso
 from gso import Frames, GsoError, GsoType, Reason, Segments
 from gso.buffers._checksum import simd_path, simd_paths, use_simd
@@ -119,6 +120,25 @@ def test_output_much_larger_than_guessed():
         assert segments.to_list() == expected * 5
 
 
+@pytest.mark.parametrize("threads", [2, 3])
+def test_frames_that_are_not_all_like_the_first(threads):
+    """Of one length, but with headers of others: what is expected of the output is wrong."""
+    plain, tunnelled = (cases.case(kind, 4, "44 x 1448").frame for kind in ("plain", "VXLAN"))
+    plain += bytes(len(tunnelled) - len(plain))
+    plain = plain[:16] + (len(plain) - 14).to_bytes(2, "big") + plain[18:]
+    for frames in ([tunnelled] * 4, [plain, *[tunnelled] * 3], [*[tunnelled] * 3, plain]):
+        expected = gso.segment_batch(frames, 1448)
+        total = expected.nbytes
+        assert gso.segment_batch(frames, 1448, threads=threads) == expected
+        out = bytearray(total)
+        assert gso.segment_batch(frames, 1448, threads=threads, out=out) == expected
+        refused = [*frames, bytes(len(plain))]
+        with pytest.raises(GsoError, match=r"^frame 4: "):
+            gso.segment_batch(refused, 1448, threads=threads)
+        passed = gso.segment_batch(refused, 1448, threads=threads, errors="pass")
+        assert passed.to_list() == [*expected.to_list(), bytes(len(plain))]
+
+
 def test_empty():
     for threads in (1, 4):
         segments = gso.segment_batch(Frames(), 1000, threads=threads)
@@ -201,6 +221,7 @@ def test_parse_batch_errors():
 
 FORK = """
 import os, signal
+import cases
 import gso
 from vectorset import frame, record
 
