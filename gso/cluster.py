@@ -13,7 +13,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any, Generic, TypeAlias, TypeVar
 
@@ -160,7 +159,7 @@ class _Piece(Generic[_T]):
         if sum(len(data or b"") for _, data in self._files) > _MOST_BYTES:
             # Data in a task passes through the scheduler, and stays there until it is done.
             files = self._client.scatter([files], hash=False)[0]
-        return self._client.submit(_do, self._work, metadata.version("pygso"), files, pure=False)
+        return self._client.submit(_do, self._work, _edition(), files, pure=False)
 
     def results(self, here: Callable[[str], _T]) -> Iterator[File[_T]]:
         """Wait for the results."""
@@ -233,13 +232,19 @@ def _gathered(client: Client, future: Any) -> list[File[Any]]:
     return [File(name, result, "", host) for name, result in results]
 
 
+def _edition() -> str:
+    from importlib import metadata  # noqa: PLC0415  (slow, and few commands ask a cluster)
+
+    return metadata.version("pygso")
+
+
 def _do(
     work: Callable[[str, bytes], _T], edition: str, files: list[tuple[str, bytes]]
 ) -> tuple[str, list[tuple[str, _T]]]:
     """Do the work, as a worker."""
     from distributed import get_worker  # noqa: PLC0415
 
-    own, address = metadata.version("pygso"), get_worker().address
+    own, address = _edition(), get_worker().address
     if own != edition:
         raise ClusterError(f"the worker {address} has pygso {own}, and this is {edition}")
     return address, [(name, work(name, data)) for name, data in files]

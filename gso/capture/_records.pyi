@@ -42,6 +42,7 @@ def gather(
     out: npt.NDArray[np.uint8],
     start: int = 0,
 ) -> int: ...
+def words(buffer: Bytes, records: Records, start: int) -> npt.NDArray[np.uint16]: ...
 def nanoseconds(
     records: Records,
     numerators: npt.NDArray[np.uint64],

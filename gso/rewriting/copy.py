@@ -9,8 +9,8 @@ import os
 import stat
 import struct
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -219,8 +219,47 @@ def _output(file: Any) -> Iterator[Callable[[bytes | memoryview], None]]:
     if not _is_on_disk(file):
         yield lambda piece: write_all(file, piece)
         return
-    last: Future[None] | None = None
     small = bytearray()
+    with _writer(file) as (submit, wait):
+
+        def flush() -> None:
+            nonlocal small
+            if small:
+                submit(small)
+                small = bytearray()
+
+        def write(piece: bytes | memoryview) -> None:
+            nonlocal small
+            if len(piece) >= _SMALL:
+                flush()
+                submit(piece)
+                return
+            wait()  # the bytes that are being written may be those of the next piece
+            small += piece
+            if len(small) >= _TOGETHER:
+                flush()
+
+        try:
+            yield write
+        finally:
+            flush()
+        wait()
+
+
+@contextlib.contextmanager
+def _writer(
+    file: Any,
+) -> Iterator[tuple[Callable[[bytes | bytearray | memoryview], None], Callable[[], None]]]:
+    """Functions that write a piece when the last one is written, and wait for that.
+
+    A thread writes where there is a second core for it.
+    """
+    if len(os.sched_getaffinity(0)) == 1:
+        yield partial(write_all, file), lambda: None
+        return
+    from concurrent.futures import Future, ThreadPoolExecutor  # noqa: PLC0415  (slow)
+
+    last: Future[None] | None = None
 
     def submit(piece: bytes | bytearray | memoryview) -> None:
         nonlocal last
@@ -228,32 +267,14 @@ def _output(file: Any) -> Iterator[Callable[[bytes | memoryview], None]]:
         if before is not None:
             before.result()
 
-    def flush() -> None:
-        nonlocal small
-        if small:
-            submit(small)
-            small = bytearray()
-
-    def write(piece: bytes | memoryview) -> None:
-        nonlocal last, small
-        if len(piece) >= _SMALL:
-            flush()
-            submit(piece)
-            return
-        if last is not None:  # its bytes may be those of the next piece
-            last.result()
-            last = None
-        small += piece
-        if len(small) >= _TOGETHER:
-            flush()
+    def wait() -> None:
+        nonlocal last
+        before, last = last, None
+        if before is not None:
+            before.result()
 
     with ThreadPoolExecutor(1, "gso-write") as writer:
-        try:
-            yield write
-        finally:
-            flush()
-        if last is not None:
-            last.result()
+        yield submit, wait
 
 
 def _is_on_disk(file: Any) -> bool:

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from ipaddress import ip_address
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,8 @@ _IP_HLEN = {4: 20, 6: 40}
 USUAL_MTU = 1500
 _LOOPBACK_MTU = 65536  # of Linux; loopback_setup
 _LOOPBACK = ip_address("::1").packed
+_ALIKE = ("version", "tcp_hlen", "source", "destination", "source_port", "destination_port")
+"""What packets have in common whose segments have one size."""
 _DEFAULT_MSS = {4: 536, 6: 1220}  # of a SYN without the option: RFC 9293, section 3.7.1
 
 
@@ -101,29 +104,52 @@ class Handshakes:
         flows: list[Flow | None] = [None] * len(info)
         unknown = np.zeros(len(info), np.bool_)
         tcp = info["protocol"] == L4.TCP
-        # Only SYNs and packets beyond the MTU, which are few, are looked at singly.
-        syn = tcp & (info["flags"] & _SYN != 0)
-        long = tcp & ~told & (info["length"] > (self._mtu or USUAL_MTU))
-        for i in np.flatnonzero(syn | long).tolist():
-            if syn[i]:
-                self._learn(info[i])
-            flow = self._flow(info[i]) if long[i] else None
-            if flow is None or self._fits(info[i], flow):
-                continue
-            size = self._size(info[i], flow)
-            unknown[i] = size is None
-            if size is not None and info[i]["payload"] > size:
-                sizes[i], flows[i] = size, flow
+        # Only SYNs are looked at singly, and one packet of those that are alike between two of them.
+        syns = np.flatnonzero(tcp & (info["flags"] & _SYN != 0))
+        long = np.flatnonzero(tcp & ~told & (info["length"] > (self._mtu or USUAL_MTU)))
+        edges = np.searchsorted(long, syns).tolist()
+        for syn, (start, stop) in zip(
+            [-1, *syns.tolist()], pairwise([0, *edges, len(long)]), strict=True
+        ):
+            if syn >= 0:
+                self._learn(info[syn])
+            if start < stop:
+                some = long[start:stop]
+                sizes[some], unknown[some], found = self._cut(info[some])
+                for i, flow in zip(some.tolist(), found, strict=True):
+                    flows[i] = flow
         return sizes, flows, unknown
+
+    def _cut(
+        self, info: npt.NDArray[np.void]
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_], list[Flow | None]]:
+        """What `sizes` gives, of packets beyond the MTU with no SYN behind the first of them."""
+        columns = [
+            np.ascontiguousarray(info[name]).view(np.uint8).reshape(len(info), -1) for name in _ALIKE
+        ]
+        keys = np.concatenate(columns, axis=1)
+        _, first, into = np.unique(
+            keys.view(f"V{keys.shape[1]}").ravel(), return_index=True, return_inverse=True
+        )
+        flows: list[Any] = [None] * len(first)
+        most, size = np.zeros((2, len(first)), np.int64)
+        for kind in np.argsort(first).tolist():  # flows are known in the order of their packets
+            packet = info[first[kind]]
+            flow = flows[kind] = self._flow(packet)
+            most[kind] = self._room(packet, flow) + _IP_HLEN[int(packet["version"])] + _TCP_HLEN
+            size[kind] = self._size(packet, flow)
+        over = info["length"] > most[into]
+        unknown = over & (size[into] < 0)
+        for i in np.flatnonzero(unknown).tolist():
+            flows[into[i]].skipped += 1
+            flows[into[i]].longest = max(flows[into[i]].longest, int(info[i]["payload"]))
+        cut = over & ~unknown & (info["payload"] > size[into])
+        of_each = [flows[k] if is_cut else None for k, is_cut in zip(into.tolist(), cut, strict=True)]
+        return size[into] * cut, unknown, of_each
 
     def of(self, packet: Any) -> Flow | None:
         """The flow of a packet, if it is known."""
         return self._flows.get(_key(_sides(packet), int(packet["version"])))
-
-    def _fits(self, packet: Any, flow: Flow) -> bool:
-        """Whether the packet fits the MTU, and is no super-packet."""
-        headers = _IP_HLEN[int(packet["version"])] + _TCP_HLEN
-        return bool(packet["length"] <= self._room(packet, flow) + headers)
 
     def _room(self, packet: Any, flow: Flow) -> int:
         """Bytes of a segment, with TCP's options, that fit the MTU: announced MSS if it is more."""
@@ -132,13 +158,12 @@ class Handshakes:
         room = (self._mtu or usual) - _IP_HLEN[int(packet["version"])] - _TCP_HLEN
         return room if self._mtu is not None else max(room, min(known, default=0))
 
-    def _size(self, packet: Any, flow: Flow) -> int | None:
+    def _size(self, packet: Any, flow: Flow) -> int:
+        """The payload of each segment; -1 where it is not known."""
         if self._gso_size is not None:
             return self._gso_size
         if flow.peer is None:
-            flow.skipped += 1
-            flow.longest = max(flow.longest, int(packet["payload"]))
-            return None
+            return -1
         options = int(packet["tcp_hlen"]) - _TCP_HLEN
         return max(min(flow.peer, self._room(packet, flow)) - options, 1)
 

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gso.buffers._frames import Frames
+from gso.capture._records import words
 from gso.capture.format import Int64s
 from gso.capture.reader import Packets
 from gso.headers.fields import read_headers
@@ -160,7 +161,11 @@ def _before_snap(packets: Packets, rows: Int64s) -> Int64s:
     a type tells little where it is as large as one: then it must be that of the frame.
     """
     found = np.zeros(len(rows), np.int64)
-    odd = np.flatnonzero(~np.isin(_word(_heads(packets, rows, 2, ETH_TYPE), 0), _USUAL_TYPES))
+    types = words(packets.buffer, packets.records, ETH_TYPE)
+    usual = np.zeros(len(types), np.bool_)
+    for kind in _USUAL_TYPES:
+        usual |= types == kind
+    odd = np.flatnonzero(~usual[rows])
     if not len(odd):
         return found
     heads = _heads(packets, rows[odd], ETH_HLEN + _TAG_HLEN * _MOST_TAGS + len(_SNAP) + 2)

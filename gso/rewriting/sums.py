@@ -9,6 +9,8 @@ as GRO does with lists of fragments (SKB_GSO_FRAGLIST). Any other is damaged, or
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 from gso.buffers._checksum import checksum, pseudo_header
@@ -39,14 +41,16 @@ def can_be_cut(frame: memoryview, packet: Any, size: int) -> bool:
     without_length = pseudo_header(*addresses, int(l4), 0)
     if field == 0 or (l4 is L4.TCP and field == without_length):
         return True
-    covered: list[memoryview | bytes] = [whole, *_firsts(bytes(whole[: hlen + size]), l4)]
+    covered = chain([whole], _firsts(bytes(whole[: hlen + size]), l4))
     return any(checksum(one, pseudo_header(*addresses, int(l4), len(one))) == 0 for one in covered)
 
 
-def _firsts(first: bytes, l4: L4) -> list[bytes]:
+def _firsts(first: bytes, l4: L4) -> Iterator[bytes]:
     """The first of the segments as it may have been, `first` being its bytes in the packet."""
     if l4 is L4.UDP:
         at = _UDP_LENGTH_AT
-        return [first[:at] + len(first).to_bytes(2, "big") + first[at + 2 :]]
+        yield first[:at] + len(first).to_bytes(2, "big") + first[at + 2 :]
+        return
     at = _FLAGS_AT
-    return [first[:at] + bytes([first[at] & ~merged]) + first[at + 1 :] for merged in _MERGED]
+    for merged in _MERGED:
+        yield first[:at] + bytes([first[at] & ~merged]) + first[at + 1 :]
