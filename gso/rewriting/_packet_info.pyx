@@ -6,6 +6,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from gso.buffers._bytes cimport get16
+from gso.buffers._checksum cimport GSO_LINE, gso_prefetch
 from gso.buffers._frames cimport Frames
 from gso.capture._records cimport Record, check_records
 from gso.headers._arguments cimport as_link, drop_ports, take_ports
@@ -65,6 +66,7 @@ cdef enum:
     IPV4_ADDRESS_LEN = 4
     ETH_FCS_LEN = 4         # the frame check sequence
     PADDED = 64             # longest Ethernet frame that may have been padded, with its FCS
+    AHEAD = 8               # packets whose headers are fetched into the caches
     ETH_TYPE = 12
     TRAILER = 64            # longest trailer that is told without a checksum
     MAX_IP_LEN = 0xffff
@@ -135,6 +137,9 @@ def unremarkable(const uint8_t[::1] buffer, const Record[::1] records, uint32_t 
     with nogil:
         for i in range(n):
             record = &records[i]
+            if i + AHEAD < n:
+                gso_prefetch(&buffer[records[i + AHEAD].data])
+                gso_prefetch(&buffer[records[i + AHEAD].data] + GSO_LINE)
             skipped = min(skip, record.captured)
             if record.captured > skipped and record.captured >= record.original:
                 out[i] = _is_unremarkable(

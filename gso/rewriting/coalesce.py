@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from gso.buffers._frames import Frames
-from gso.capture._records import PCAP_RECORD
+from gso.capture._records import PCAP_RECORD, SIMPLE_PACKET_BLOCK
 from gso.capture.format import INTERFACE_DESCRIPTION, Int64s, Source
 from gso.capture.reader import Block, Packets
 from gso.coalescing._coalesce import Coalesced, coalesce
@@ -143,18 +143,23 @@ class _Merger:
         single = made.first[:done][made.gso_segs[:done] == 1]
         self._look(packets, frames, single, link)
         first = _written(packets, made.first[:done])
+        if not len(several) and _lie_together(first):
+            return first.as_written()
         merged = restore_link(first, link, made[several], several)
         return self._packer.pack(first, merged, several, link.skip)
 
     def _look(self, packets: Packets, frames: Frames, which: Int64s, link: Link) -> None:
         """Count those of the packets `which` that cannot be looked into."""
+        # Where these are most of the frames, a copy of them would cost more than the others.
+        few = 2 * len(which) < len(frames)
         layouts = parse_batch(
-            frames[which],
+            frames[which] if few else frames,
             link_type=link.kind or "ethernet",
             tunnel_ports=self._options["tunnel_ports"],
             errors="mark",
         )
-        self._count_unlooked(packets, which[layouts["outer_version"] == 0], link)
+        version = layouts["outer_version"] if few else layouts["outer_version"][which]
+        self._count_unlooked(packets, which[version == 0], link)
 
     def _count_unlooked(self, packets: Packets, which: Int64s, link: Link) -> None:
         for some, what, whole in unlooked(packets, link, which, self._options["tunnel_ports"]):
@@ -257,6 +262,16 @@ def _written(packets: Packets, which: Int64s) -> Packets:
     blocks = [block for _, block in packets.between]
     between = tuple(zip(places, blocks, strict=True))
     return replace(packets, records=packets.records[which], between=between)
+
+
+def _lie_together(packets: Packets) -> bool:
+    """Whether there are packets that follow one another in the file, with nothing to spell out."""
+    records = packets.records
+    if not len(records) or packets.between:
+        return False
+    ends = records["block"] + records["block_length"]
+    cut = (records["kind"] == SIMPLE_PACKET_BLOCK) & (records["captured"] < records["original"])
+    return bool((records["block"][1:] == ends[:-1]).all() and not cut.any())
 
 
 def _divided(flows: Any, packets: Packets) -> Any:
