@@ -104,7 +104,7 @@ class Handshakes:
         flows: list[Flow | None] = [None] * len(info)
         unknown = np.zeros(len(info), np.bool_)
         tcp = info["protocol"] == L4.TCP
-        # Only SYNs are looked at singly, and one packet of those that are alike between two of them.
+        # Only SYNs are looked at singly, and one packet of those alike between two of them.
         syns = np.flatnonzero(tcp & (info["flags"] & _SYN != 0))
         long = np.flatnonzero(tcp & ~told & (info["length"] > (self._mtu or USUAL_MTU)))
         edges = np.searchsorted(long, syns).tolist()
@@ -125,7 +125,8 @@ class Handshakes:
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_], list[Flow | None]]:
         """What `sizes` gives, of packets beyond the MTU with no SYN behind the first of them."""
         columns = [
-            np.ascontiguousarray(info[name]).view(np.uint8).reshape(len(info), -1) for name in _ALIKE
+            np.ascontiguousarray(info[name]).view(np.uint8).reshape(len(info), -1)
+            for name in _ALIKE
         ]
         keys = np.concatenate(columns, axis=1)
         _, first, into = np.unique(
@@ -144,7 +145,9 @@ class Handshakes:
             flows[into[i]].skipped += 1
             flows[into[i]].longest = max(flows[into[i]].longest, int(info[i]["payload"]))
         cut = over & ~unknown & (info["payload"] > size[into])
-        of_each = [flows[k] if is_cut else None for k, is_cut in zip(into.tolist(), cut, strict=True)]
+        of_each = [
+            flows[k] if is_cut else None for k, is_cut in zip(into.tolist(), cut, strict=True)
+        ]
         return size[into] * cut, unknown, of_each
 
     def of(self, packet: Any) -> Flow | None:

@@ -41,7 +41,7 @@ def can_be_cut(frame: memoryview, packet: Any, size: int) -> bool:
     without_length = pseudo_header(*addresses, int(l4), 0)
     if field == 0 or (l4 is L4.TCP and field == without_length):
         return True
-    covered = chain([whole], _firsts(bytes(whole[: hlen + size]), l4))
+    covered: chain[memoryview | bytes] = chain([whole], _firsts(bytes(whole[: hlen + size]), l4))
     return any(checksum(one, pseudo_header(*addresses, int(l4), len(one))) == 0 for one in covered)
 
 

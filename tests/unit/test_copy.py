@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import struct
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -21,8 +22,8 @@ from gso.rewriting.segment import segment_capture
 SIZES = st.lists(st.sampled_from([1, 100, 16383, 16384, 20000, 300000]), max_size=12)
 
 
-@given(SIZES)
-def test_pieces_last_until_the_next_but_one(tmp_path_factory, sizes):
+@given(SIZES, st.sampled_from([{0}, {0, 1}]))
+def test_pieces_last_until_the_next_but_one(tmp_path_factory, sizes, cores):
     source = cf.pcap([(0, b"x" * 60)])
     target = tmp_path_factory.mktemp("copy") / "out"
     buffers = [np.zeros(300000, np.uint8), np.zeros(300000, np.uint8)]
@@ -33,7 +34,10 @@ def test_pieces_last_until_the_next_but_one(tmp_path_factory, sizes):
             piece[:] = number
             yield piece.data
 
-    with target.open("wb") as file:
+    with (
+        mock.patch.object(os, "sched_getaffinity", return_value=cores),
+        target.open("wb") as file,
+    ):
         copy_capture(io.BytesIO(source), file, replace)
     expected = source[:24] + b"".join(bytes([i]) * size for i, size in enumerate(sizes))
     assert target.read_bytes() == expected

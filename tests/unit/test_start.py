@@ -94,6 +94,14 @@ def test_a_command_imports_what_it_uses(command, spared):
     assert not {m for m in modules if m.startswith(spared)}
 
 
+def test_one_capture_needs_no_cluster_and_one_core_no_thread(tmp_path):
+    capture = tmp_path / "in.pcap"
+    gso.write_capture(capture, [bytes(60)])
+    code = "import os; os.sched_setaffinity(0, list(os.sched_getaffinity(0))[:1])\n"
+    code += COMMAND.format(["segment", str(capture), str(tmp_path / "out.pcap")])
+    assert not imported(code) & {"importlib.metadata", "concurrent.futures"}
+
+
 def test_every_public_name_is_where_the_stub_says():
     tree = ast.parse(Path(gso.__file__).with_suffix(".pyi").read_text())
     homes = {
