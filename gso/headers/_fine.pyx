@@ -20,9 +20,10 @@ from gso.headers._ambiguous cimport guess, guess_tunnel
 from gso.headers._arguments cimport as_link, drop_ports, ethernet_or_raw, take_ports
 from gso.headers._numbers cimport (
     ETH_HLEN, ETH_P_IP, ETH_P_IPV6, GRE_CHECK_HLEN, IPPROTO_FRAGMENT, IPPROTO_GRE, IPPROTO_IPIP,
-    IPPROTO_IPV6, IPPROTO_SCTP, IPPROTO_TCP, IPPROTO_UDP, IPV4_CHECK, IPV4_FRAG_OFF, IPV4_HLEN, IPV4_NO_OPTIONS,
-    IPV4_PROTOCOL, IPV4_TOT_LEN, IPV6_HLEN, IPV6_NEXTHDR, IPV6_PAYLOAD_LEN, IP_MF, IP_OFFSET,
-    PPPOE_BASE_HLEN, PPPOE_LENGTH, SCTP_CHECK, SCTP_HLEN, TCP_CHECK, UDP_CHECK, UDP_DEST, UDP_LEN,
+    IPPROTO_IPV6, IPPROTO_SCTP, IPPROTO_TCP, IPPROTO_UDP, IPV4_CHECK, IPV4_FRAG_OFF, IPV4_HLEN,
+    IPV4_NO_OPTIONS, IPV4_PROTOCOL, IPV4_TOT_LEN, IPV6_HLEN, IPV6_NEXTHDR, IPV6_PAYLOAD_LEN, IP_MF,
+    IP_OFFSET, PPPOE_BASE_HLEN, PPPOE_LENGTH, SCTP_CHECK, SCTP_HLEN, TCP_CHECK, UDP_CHECK, UDP_DEST,
+    UDP_LEN,
 )
 from gso.headers._pseudo_header cimport pseudo_sum
 from gso.headers._walk cimport (
@@ -358,7 +359,8 @@ cdef Py_ssize_t ip_end(
 cdef bint is_followed(uint8_t proto) noexcept nogil:
     """Whether what an IPv6 header announces is no extension header, and is known here."""
     return (proto == IPPROTO_TCP or proto == IPPROTO_UDP or proto == IPPROTO_ICMPV6
-            or proto == IPPROTO_SCTP or proto == IPPROTO_GRE or proto == IPPROTO_IPIP or proto == IPPROTO_IPV6)
+            or proto == IPPROTO_SCTP or proto == IPPROTO_GRE or proto == IPPROTO_IPIP
+            or proto == IPPROTO_IPV6)
 
 
 cdef bint is_unread(uint8_t proto) noexcept nogil:
@@ -466,7 +468,7 @@ cdef bint is_ipv6_fragment(const whole *f, const headers *h) noexcept nogil:
 
 
 cdef bint is_right_fragment(const whole *f, const headers *h, const layer *ip) noexcept nogil:
-    """Whether this is a fragment of TCP, UDP, SCTP or ICMP in no tunnel: no sum can be judged."""
+    """Whether this is a fragment of TCP, UDP, SCTP or ICMP in no tunnel: no sum is judged."""
     cdef uint8_t proto = f.p[ip.offset + IPV4_PROTOCOL]
     if h.n != 1 or h.tunnel:
         return False
