@@ -27,6 +27,7 @@ CONTENTS = {
     "Background": (
         "testbed",
         "conformance",
+        "coverage",
         "fleet",
         "architecture",
         "benchmarks",

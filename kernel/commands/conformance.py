@@ -158,12 +158,14 @@ def _way(options: argparse.Namespace) -> Callable[[Options, Progress], Report | 
 def _told_of_run(options: argparse.Namespace, report: Report | gro.Report) -> dict[str, Any]:
     mode = "gro" if options.gro else "types" if options.types else "tunnels"
     only = " or ".join(options.only)
-    by_gro = isinstance(report, gro.Report)
-    tried = sum(map(report.total, gro.VERDICTS)) if by_gro else report.total()
+    if isinstance(report, gro.Report):
+        sent = sum(map(report.total, gro.VERDICTS))
+    else:
+        sent = report.total()
     return {
         "mode": f"{mode}, only {only}" if only else mode,
         "seed": options.seed,
-        "sent": tried,
+        "sent": sent,
         "different": len(report.differences),
     }
 

@@ -45,7 +45,7 @@ def perform(folder: Path, plan: dict[str, Any], progress: Callable[..., None]) -
     """Set everything up, send all streams, and return which set-up commands were refused."""
     progress(stage="topology")
     subprocess.run(["modprobe", "--all", "--quiet", *_MODULES, *_MORE_MODULES], check=False)
-    devices = _Devices(plan["devices"])
+    devices = _Devices(plan["devices"], progress)
     refused = try_ip_batch(_NAMESPACE, plan["listeners"])
     for family in (4, 6):
         failed = try_ip_batch(_NAMESPACE, plan["fou_listeners"], family)
@@ -62,12 +62,15 @@ def perform(folder: Path, plan: dict[str, Any], progress: Callable[..., None]) -
 class _Devices:
     """The TAP devices, and where their packets are seen."""
 
-    def __init__(self, devices: list[dict[str, Any]]) -> None:
+    def __init__(self, devices: list[dict[str, Any]], progress: Callable[..., None]) -> None:
         run(["ip", "netns", "add", _NAMESPACE])
         with inside(_NAMESPACE):
             Path("/proc/sys/net/ipv6/conf/default/disable_ipv6").write_text("1")
         self._names = [device["name"] for device in devices]
-        self._files = [open_tap(_NAMESPACE, name, napi=True) for name in self._names]
+        self._files = [
+            open_tap(_NAMESPACE, device["name"], napi=True, pages=device["pages"])
+            for device in devices
+        ]
         failed = try_ip_batch(
             _NAMESPACE, ["link add mir0 mtu 65535 type dummy", "link set mir0 up"]
         )
@@ -76,6 +79,8 @@ class _Devices:
         if failed:
             raise SetupError(str(failed))
         for device in devices:
+            # A busy host takes long enough for it to be taken for silence.
+            progress(stage="topology", device=device["name"])
             self._prepare(device)
         with inside(_NAMESPACE):
             # The sockets of tunnels over IPv6 need it

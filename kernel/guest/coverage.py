@@ -6,7 +6,8 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-SECTIONS = "sections.json"
+from .records import SECTIONS
+
 _CODE = (".text", ".text.unlikely")
 
 

@@ -26,6 +26,9 @@ GSO_ECN = 0x80
 CHECKSUM_PARTIAL = 3
 """A value of ip_summed, as the tracepoints of the network show it: include/linux/skbuff.h."""
 
+SECTIONS = "sections.json"
+"""The file that says where the modules of a machine are."""
+
 # --- captures: NAME.frames -----------------------------------------------------------------------
 
 FRAME = struct.Struct("<QI")
@@ -61,7 +64,7 @@ The outcome of a stream is their number, as LENGTH, and the packets.
 
 ANSWERED = struct.Struct("<iI")
 """Errno where the module could not make the packet, and length of its answer, which follows."""
-REQUEST = struct.Struct("=IHHHHHHHHHBBBBHI")
+REQUEST = struct.Struct("=IHHHHHHHHHBBBBHII")
 """struct request of segmenter/segmenter.c; then the frame, and frames each after a LISTED."""
 LISTED = struct.Struct("=IHHH")
 """struct listed: length, network_header, transport_header, start."""

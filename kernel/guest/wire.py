@@ -26,14 +26,19 @@ _NO_OFFLOAD = bytes(VIRTIO_NET_HDR.size)  # what is on a wire is complete
 _LARGEST_FRAME = 1 << 16
 
 
-def open_tap(namespace: str, device: str, *, napi: bool = False, vnet: bool = False) -> int:
+def open_tap(
+    namespace: str, device: str, *, napi: bool = False, vnet: bool = False, pages: bool = False
+) -> int:
     """Make a TAP device, or open it.
 
     ``napi``: what is written to it goes through GRO. ``vnet``: a virtio_net_hdr comes first.
+    ``pages``: frames up to about 3 KB come in a part of a page, as from network cards, and those
+    that GRO merges share it; otherwise each has memory of its own.
     """
+    mode = os.O_RDWR | (os.O_NONBLOCK if pages else 0)
     flags = _IFF_TAP | _IFF_NO_PI | (_IFF_NAPI if napi else 0) | (_IFF_VNET_HDR if vnet else 0)
     with inside(namespace):
-        descriptor = os.open("/dev/net/tun", os.O_RDWR)
+        descriptor = os.open("/dev/net/tun", mode)
         fcntl.ioctl(descriptor, _TUNSETIFF, struct.pack("16sH", device.encode(), flags))
     return descriptor
 

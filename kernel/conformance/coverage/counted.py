@@ -56,7 +56,8 @@ class Unreached:
 
 @functools.cache
 def _read() -> dict[str, Any]:
-    return tomllib.loads(_FILE.read_text(encoding="utf-8"))
+    found: dict[str, Any] = tomllib.loads(_FILE.read_text(encoding="utf-8"))
+    return found
 
 
 @functools.cache

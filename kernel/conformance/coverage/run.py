@@ -12,7 +12,7 @@ from gso.kernel import guest_files
 from gso.kernel.conformance.coverage import code, counted, table
 from gso.kernel.conformance.coverage.table import Counts
 from gso.kernel.errors import UsageError
-from gso.kernel.guest.coverage import SECTIONS
+from gso.kernel.guest.records import SECTIONS
 from gso.kernel.machine import blocks
 from gso.kernel.progress import Progress
 from gso.kernel.trees import debian, debug

@@ -31,7 +31,8 @@ PORTS: dict[int, Tunnel | tuple[Tunnel, int]] = {
 class Device(NamedTuple):
     """A device with GRO. ``words``: further settings of the device, for ``ip link set``.
 
-    ``fraglist``: it makes lists of frames (rx-gro-list), of those in no tunnel here.
+    ``fraglist``: it makes lists of frames (rx-gro-list), of those in no tunnel here. ``pages``: its
+    frames come in parts of pages, which super-packets share.
 
     Its limit for packets that are not IPv6 stays 65536.
     """
@@ -41,6 +42,7 @@ class Device(NamedTuple):
     gro_max_size: int = 65536
     words: str = ""
     fraglist: bool = False
+    pages: bool = False
 
 
 DEVICES = (
@@ -48,12 +50,13 @@ DEVICES = (
     Device("gro1", udp=False),
     Device("gro2", gro_max_size=120000, words="gro_max_size 120000"),
     Device("gro3", udp=False, fraglist=True),
+    Device("gro4", pages=True),
 )
-_BIG, _LISTS = 2, 3
+_NO_UDP, _BIG, _LISTS, _PAGES = 1, 2, 3, 4
 
 # The commands of ``ip`` that open the UDP ports of tunnels.
 LISTENERS = (
-    "link add vxlan0 type vxlan external dstport 4789",
+    "link add vxlan0 type vxlan external dstport 4789 remcsumrx",
     "link add gpe0 type vxlan external gpe dstport 4790",
     "link add geneve0 type geneve external dstport 6081",
     *(f"link set {name} up" for name in ("vxlan0", "gpe0", "geneve0")),
@@ -95,6 +98,8 @@ def _shapes() -> list[str]:
                   for gre in ("gre", "gre-key", "gre-csum", "gre-seq")
                   for inner in ("ip4 tcp", "eth ip4 tcp")]  # fmt: skip
         found += [f"{outer} port gue-remcsum {inner}" for inner in _INNER]
+        found += [f"{outer} port vxlan-remcsum {inner}" for inner in _FRAMES]
+        found.append(f"{outer} port-0 vxlan-remcsum eth ip4 tcp")
         found += [f"{outer} port-0 {tunnel} ip4 tcp" for tunnel in ("fou", "gue")]
         found.append(f"{outer} gre ip4 port vxlan eth ip4 tcp")  # two tunnels
     return found
@@ -159,7 +164,8 @@ def _new(r: Random, word: str, following: str) -> _Fields:  # noqa: PLR0911 - on
         }  # fmt: skip
     if kind in ("vxlan", "gpe"):
         odd = 0 if kind == "vxlan" else r.choice((0, 0, 0, 0, 0, 0, *_GPE_BITS))
-        return {"vni": r.getrandbits(24), "group": 0, "bits": odd}
+        remcsum = option == "remcsum"
+        return {"vni": r.getrandbits(24), "group": 0, "bits": odd, "remcsum": remcsum}
     if kind == "geneve":
         options = r.choice((b"", b"", b"\x01\x02\x80\x01\x11\x22\x33\x44"))
         return {"vni": r.getrandbits(24), "options": options, "bits": 0}
@@ -328,7 +334,12 @@ class _Flow:
             flags = 0x08000000 | (0x80000000 | f["group"] if f["group"] else 0)
             if kind == "gpe":
                 flags = 0x0C000000 ^ f["bits"] << 24 | _GPE[inside]
-            return struct.pack(">II", flags, f["vni"] << 8) + inner
+            remcsum = 0
+            if f["remcsum"]:
+                flags |= 0x00200000
+                start = len(inner) - len(self._at_checksum)
+                remcsum = start // 2 & 0x7F | (0x80 if self.kinds[-1] == "udp" else 0)
+            return struct.pack(">II", flags, f["vni"] << 8 | remcsum) + inner
         if kind == "geneve":
             first, second = len(f["options"]) // 4 | f["bits"] & 0x40, f["bits"] & 0x80
             head = struct.pack(">BBHI", first, second, _TYPES[inside], f["vni"] << 8)
@@ -423,7 +434,8 @@ def _gre(f: _Fields, type_: int, inner: bytes) -> bytes:
 def make(r: Random, shapes: Sequence[str]) -> Stream:
     """Return a random stream, the first flow of it in one of the shapes."""
     shape = r.choice(shapes)
-    device = 1 if r.random() < 0.1 else 0
+    kind = r.random()
+    device = _NO_UDP if kind < 0.1 else _PAGES if kind < 0.5 else 0
     if shape in _LISTED and r.random() < _OFTEN:
         listed = [one for one in shapes if one in _LISTED]
         return Stream(_LISTS, shape, tuple(_flows(r, shape, listed)))

@@ -78,7 +78,8 @@ class Request:
     """An sk_buff. ``kind``: its headers in words; other names are the kernel's, as in a record.
 
     ``listed``: the frames of its frag_list, of which the kernel has the headers too; or of SCTP the
-    chunks of each segment, and then ``frame`` is the headers alone.
+    chunks of each segment, and then ``frame`` is the headers alone. ``linear``: the bytes of the
+    frame before those that are in pages; 0 if none is.
     """
 
     kind: str
@@ -100,6 +101,7 @@ class Request:
     version: int = 0
     l4: L4 = L4.NONE
     listed: tuple[bytes, ...] = ()
+    linear: int = 0
 
     @property
     def nsh(self) -> bool:
@@ -135,6 +137,7 @@ class Request:
             self.device,
             len(self.listed),
             len(self.frame),
+            self.linear,
         )
         pack = _chunks if self.by_frags else _listed
         return head + self.frame + b"".join(map(pack, self.listed))
@@ -466,7 +469,17 @@ def make(
             stack.gso_type |= bit
     if stack.summed and r.random() < 0.06:
         stack.gso_type = _contradictory(r, stack.gso_type)
-    return described(stack, _gso_size(stack.packet), r.choice(_DEVICES))
+    request = described(stack, _gso_size(stack.packet), r.choice(_DEVICES))
+    request.linear = _linear(r, request)
+    return request
+
+
+def _linear(r: Random, request: Request) -> int:
+    """Return how much is not in pages: all, or the headers, with some of the data or without."""
+    if r.random() < 0.4:
+        return 0
+    found = parse(request.frame, tunnel_ports=PORTS).payload + r.choice((0, 0, 1, 77, 3000))
+    return found if found < len(request.frame) else 0
 
 
 def wrap(r: Random, stack: Stack, kind: str) -> None:

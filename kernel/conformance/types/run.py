@@ -392,6 +392,7 @@ def record(one: Judged, number: str) -> dict[str, Any]:
             "ip_summed": "partial" if request.csum_partial else "none",
             **{name: getattr(request, name) for name in _AS_THEY_ARE},
             **({"listed": [frame.hex() for frame in request.listed]} if request.listed else {}),
+            **({"linear": request.linear} if request.linear else {}),
         },
         "outputs": [finished(request, segment).hex() for segment in segments],
         "output_gso_sizes": [segment.gso_size for segment in segments],
@@ -423,6 +424,7 @@ def request_of(found: dict[str, Any]) -> Request:
         version=found["inner_family"] or 0,
         l4=L4.__members__.get(found["inner_l4"].upper(), L4.NONE),
         listed=tuple(map(bytes.fromhex, given.get("listed", ()))),
+        linear=given.get("linear", 0),
         **{name: given[name] for name in _AS_THEY_ARE},
     )
 

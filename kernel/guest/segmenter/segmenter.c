@@ -57,6 +57,7 @@ struct request {
 	__u8 device;
 	__u16 listed;		/* frames of the frag_list; whole ones have checksums of their own */
 	__u32 length;		/* of the frame */
+	__u32 linear;		/* bytes of it before those in pages; 0: none is in a page */
 } __packed;
 
 /* A frame of the frag_list: GRO keeps its headers in front of the data. */
@@ -136,6 +137,8 @@ static int check(const struct request *r, size_t length)
 	    r->transport_header > length || r->inner_mac_header > length ||
 	    r->inner_network_header > length || r->inner_transport_header > length)
 		return -ERANGE;
+	if (r->linear && (r->linear < ETH_HLEN || r->linear >= length || r->listed))
+		return -ERANGE;
 	if ((size_t)r->csum_start + r->csum_offset + sizeof(__sum16) > length)
 		return -ERANGE;
 	/* Offsets in an sk_buff count from its head, in 16 bits. */
@@ -145,7 +148,36 @@ static int check(const struct request *r, size_t length)
 	return 0;
 }
 
-static struct sk_buff *build(const struct request *r, const char __user *frame, size_t length)
+/* An sk_buff with the frame, as a socket leaves one: headers first, and the rest in pages. */
+static struct sk_buff *build_paged(size_t linear, const char __user *frame, size_t length)
+{
+	int order = length - linear > MAX_SKB_FRAGS * PAGE_SIZE ? PAGE_ALLOC_COSTLY_ORDER : 0;
+	struct sk_buff *skb;
+	void *data;
+	int error;
+
+	data = vmemdup_user(frame, length);
+	if (IS_ERR(data))
+		return ERR_CAST(data);
+	skb = alloc_skb_with_frags(HEADROOM + linear, length - linear, order, &error, GFP_KERNEL);
+	if (!skb) {
+		kvfree(data);
+		return ERR_PTR(error);
+	}
+	skb_reserve(skb, HEADROOM);
+	skb_put(skb, linear);
+	skb->data_len = length - linear;
+	skb->len += skb->data_len;
+	error = skb_store_bits(skb, 0, data, length);
+	kvfree(data);
+	if (error) {
+		kfree_skb(skb);
+		return ERR_PTR(error);
+	}
+	return skb;
+}
+
+static struct sk_buff *build_linear(const char __user *frame, size_t length)
 {
 	struct sk_buff *skb = alloc_skb(HEADROOM + length, GFP_KERNEL);
 
@@ -156,6 +188,16 @@ static struct sk_buff *build(const struct request *r, const char __user *frame, 
 		kfree_skb(skb);
 		return ERR_PTR(-EFAULT);
 	}
+	return skb;
+}
+
+static struct sk_buff *build(const struct request *r, const char __user *frame, size_t length)
+{
+	struct sk_buff *skb = r->linear ? build_paged(r->linear, frame, length) :
+					  build_linear(frame, length);
+
+	if (IS_ERR(skb))
+		return skb;
 	skb->dev = device;
 	skb_reset_mac_header(skb);
 	skb->protocol = eth_hdr(skb)->h_proto;
