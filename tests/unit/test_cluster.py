@@ -202,7 +202,7 @@ def test_without_the_extra_it_is_told(capsys, monkeypatch):
 
 
 def test_a_worker_of_another_edition_is_told(workers, capsys, monkeypatch):
-    monkeypatch.setattr(cluster.metadata, "version", lambda _name: "9.9")
+    monkeypatch.setattr(cluster, "_edition", lambda: "9.9")
     assert main(["diagnose", str(LOGS[0]), "--executor", address(workers)]) == 2
     assert "and this is 9.9" in capsys.readouterr().err
 
