@@ -489,7 +489,8 @@ def coalesce(frames, *, link_type="ethernet", tunnel_ports=None, udp_gro=True,
             checksums are wrong without it. GUE and FOU always take it.
 
     Of 7.3, the option of Geneve that has GRO look into a second tunnel (GRO hint) is not followed:
-    devices use it only if they are told to.
+    devices use it only if they are told to, and the lengths and IPv4 IDs of the second tunnel's
+    headers would stay those of the first frame, which :func:`segment` does not give back.
 
     Returns :class:`Coalesced`.
 
