@@ -45,8 +45,10 @@ REACH = (
     Reach(("net/ipv4/udp_tunnel*.c", "net/ipv6/ip6_udp_tunnel.c"), _UDP_TUNNELS),
     Reach(
         ("net/ipv4/udp_offload.c", "net/ipv6/udp_offload.c", "net/ipv?/udp.c"),
-        (*_UDP_TUNNELS, "udp", "ipvs-gue"),
+        (*_UDP_TUNNELS, "udp", "ipvs-gue", "fraglist"),
     ),
+    Reach(("net/core/skbuff.c",), ("fraglist",), "skb_segment_list"),
+    Reach(("net/ipv6/exthdrs.c",), ("sctp-seg6-end",), "ipv6_srh_rcv"),
     Reach(("net/mpls/*",), ("mpls", "mpls-tunnel")),
     Reach(("net/sched/act_csum.c",), ("act-csum", "act-csum-partial")),
     Reach(("drivers/net/veth.c",), ("remcsum-veth", "gue-tunnel-offload-*")),
