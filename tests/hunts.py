@@ -15,7 +15,7 @@ from gso.kernel.hunting import rules
 
 RULES = rules.read()
 DRAWS = Draws(RULES, 7)
-MANY = [DRAWS[number] for number in range(2000)]
+MANY = [DRAWS[number] for number in range(3000)]
 LAYERS = {layer for stack in MANY for layer in (*stack.near, *stack.far)}
 GUE = Layer("ipvs-gue", 4, 4, ("csum",))
 INCIDENT = Stack((), (Layer("vlan", 4, 4), GUE), 4, offload="tx off", traffic="udp", local=True)

@@ -17,7 +17,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from . import datagrams, pppoe, programs, relay
+from . import datagrams, pppoe, programs, relay, sizes
 from .capture import Tap
 from .complaints import complaints, whole, words
 from .counters import Counters, grown, resent_chunks
@@ -71,6 +71,7 @@ OWN: dict[str, Callable[..., None]] = {
     "push": programs.pin,
     "pppoe": pppoe.start,
     "relay": relay.start,
+    "sizes": sizes.start,
 }
 """What commands of rules may begin with that is no program of the machine's, but is here."""
 _DROP = re.compile(r"kfree_skb: .*location=([^\s+=]+)(?:\+[^\s+]+)? reason: (\w+)")

@@ -9,11 +9,12 @@ import struct
 from contextlib import suppress
 
 from .netns import inside
+from .sizes import set_link
 
 _SIOCETHTOOL = 0x8946
 # ETHTOOL_GSTRINGS, _GSSET_INFO, _SFEATURES; ETH_SS_FEATURES; ETH_GSTRING_LEN
 _STRINGS, _COUNT, _SET, _FEATURES, _LENGTH = 0x1B, 0x37, 0x3B, 4, 32
-_RTM_SETLINK, _IFLA_GSO_MAX_SEGS = 19, 40
+_IFLA_GSO_MAX_SEGS = 40
 _SHORT = {
     "tso": [f"tx-tcp{kind}-segmentation" for kind in ("", "-ecn", "-mangleid", "6", "-accecn")],
     "gso": ["tx-generic-segmentation"],
@@ -69,10 +70,3 @@ class Switches:
         request = struct.pack("16sP", device.encode(), ctypes.addressof(value))
         fcntl.ioctl(self._control, _SIOCETHTOOL, request.ljust(40, b"\0"))
         return value.raw
-
-
-def set_link(index: int, attribute: int, value: int) -> bytes:
-    """Return the message of rtnetlink that sets an attribute of 32 bits of a device."""
-    message = struct.pack("=BxHiII", socket.AF_UNSPEC, 0, index, 0, 0)  # struct ifinfomsg
-    message += struct.pack("=HHI", 8, attribute, value)
-    return struct.pack("=IHHII", 16 + len(message), _RTM_SETLINK, 1, 0, 0) + message

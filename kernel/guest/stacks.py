@@ -60,7 +60,7 @@ ARRIVALS: dict[str, tuple[Line, ...]] = {
     "udp gro forwarding": (*_CUT, (DIRECTOR, "ethtool -K d0 rx-udp-gro-forwarding on")),
 }
 """How super-packets come to the director: as the client made them, or cut, and merged again."""
-_BIG = "gso_max_size 185000 gro_max_size 185000"  # for IPv6; those for IPv4 came with iproute2 6.3
+_BIG = 185_000
 _SMALL_SEGMENTS = (
     "nft add table inet mss",
     "nft add chain inet mss out { type filter hook output priority 0 ; }",
@@ -88,7 +88,7 @@ TRAFFICS = {
     # Super-packets of more than 64 KiB, where no tunnel's device is in the way.
     "big tcp": Traffic(
         tuple(
-            (machine, f"ip link set {device} {_BIG}")
+            (machine, f"sizes {device} {_BIG}")
             for machine, device in ((CLIENT, "c0"), (DIRECTOR, "d0"), (DIRECTOR, "up0"))
         )
     ),

@@ -13,9 +13,9 @@ A route of the near leg is the sender's way to the worker: its ``target`` is the
 ``forwards``: it is done to packets that the director forwards, and to no others. ``serves``: the
 service is at the receiver's address of the layer, since the sender rewrites the destination.
 ``group``: what it does to a packet, in a word that others share; stacks are drawn by groups first.
-Beside tools of iproute2, nft, wg and teamnl there are ``push PATH HOOK MODE HEADER``, ``pppoe
-DEVICE UNDER SESSION MAC`` and ``relay DEVICE UNDER``: modules of these names in
-:mod:`gso.kernel.guest`.
+Beside tools of iproute2, nft, wg, teamnl and Open vSwitch there are ``push PATH HOOK MODE HEADER``,
+``pppoe DEVICE UNDER SESSION MAC``, ``relay DEVICE UNDER [tun]`` and ``sizes DEVICE BYTES``: modules
+of these names in :mod:`gso.kernel.guest`.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from string import Template
 
-from gso.kernel.guest import pppoe, push, relay
+from gso.kernel.guest import pppoe, push, relay, sizes
 from gso.kernel.guest.bench import (
     MOST_SEGMENTS,
     MSS,
@@ -22,7 +22,7 @@ from gso.kernel.guest.programs import PROGRAMS
 from gso.kernel.guest.stacks import CLIENT, DIRECTOR, SERVICE_PORT, WORKER, Rules, Stack, way
 from gso.kernel.guest.traffic import PROTOCOLS
 
-_CARRIED = {"push": push, "pppoe": pppoe, "relay": relay}
+_CARRIED = {"push": push, "pppoe": pppoe, "relay": relay, "sizes": sizes}
 """The modules that a script carries for the commands of ``OWN``."""
 _STAYING = ("pppoe", "relay")
 """Those whose device lives as long as they run."""

@@ -52,6 +52,7 @@ TOOLS = (
     Tool("nft", "nftables", "flowtables in the guest, and layers of random stacks"),
     Tool("wg", "wireguard-tools", "WireGuard in random stacks", only_for="hunt"),
     Tool("teamnl", "libteam-utils", "teams in random stacks", only_for="hunt"),
+    Tool("ovs-dpctl", "openvswitch-switch", "Open vSwitch in random stacks", only_for="hunt"),
     Tool("curl", "curl", "the clients' first requests", only_for="--applications"),
 )
 # Libraries without a program of their own.
