@@ -144,6 +144,7 @@ SEG6 = Layer("seg6", 6, 6)
         (Stack((), (SEG6, Layer("vxlan", 6, 4)), 4), "tx_dropped", "seg6-encap-over-tunnel"),
         (Stack((), (SEG6, Layer("vxlan", 6, 4)), 4), "rx_errors", None),
         (Stack((), (SEG6,), 6), "tx_dropped", None),
+        (Stack((), (Layer("seg6-l2encap", 6, 4),), 4), "tx_dropped", "seg6-l2encap"),
         (
             Stack((), (Layer("ipvs-gue", 6, 6),), 6, traffic="udp", arrival="gro list"),
             "machine lost",
@@ -168,6 +169,36 @@ SEG6 = Layer("seg6", 6, 6)
             "fraglist-in-tunnel",
         ),
         (Stack((), (Layer("gre", 4, 6),), 6, traffic="udp"), "lost", None),
+        (
+            Stack((), (Layer("macsec", 6, 6),), 6, traffic="udp", arrival="gro list"),
+            "lost",
+            "fraglist-checksums",
+        ),
+        (Stack((SEG6,), (), 6, traffic="sctp"), "machine lost", "sctp-over-seg6"),
+        (Stack((), (SEG6,), 6, traffic="sctp"), "machine lost", None),
+        (Stack((), (Layer("bpf-gre", 4, 4),), 4, traffic="sctp"), "lost", "bpf-push-datagrams"),
+        (Stack((), (Layer("tc-bpf-gre", 6, 6),), 6, traffic="udp"), "lost", "bpf-room-datagrams"),
+        (Stack((), (Layer("tc-bpf-gre", 6, 6),), 6), "lost", None),
+        (
+            Stack((), (Layer("tc-vlan", 6, 6), Layer("gue", 6, 6)), 6, offload="txvlan off"),
+            "tx_dropped",
+            "vlan-in-band-fou",
+        ),
+        (
+            Stack((Layer("gretap", 4, 6),), (Layer("tc-mpls", 6, 6),), 6),
+            "lost",
+            "stale-inner-protocol",
+        ),
+        (
+            Stack((), (Layer("srh-inline", 6, 6),), 6, "tx off", "udp", local=True),
+            "lost",
+            "udp-segment-moved-head",
+        ),
+        (
+            Stack((), (Layer("srh-inline", 6, 6),), 6, local=True),
+            "retransmits",
+            "srh-inline-transport-header",
+        ),
         (
             Stack((), (Layer("tc-csum", 4, 4), Layer("geneve", 4, 6), Layer("vxlan", 6, 6)), 6),
             "Udp6InCsumErrors",
