@@ -29,7 +29,7 @@ class _Flow:
         self.r, self.version, self.l4 = r, version, l4
         self.size = 4 if version == 4 else 16
         self.ends = [r.randbytes(self.size), r.randbytes(self.size)]
-        self.ports = [r.randbytes(2), b"\x9c" + r.randbytes(1)]
+        self.ports = [r.randbytes(2), _no_tunnel(r)]
         self.ident, self.seq = r.choice((r.getrandbits(16), 0xFFFE)), r.getrandbits(32)
         self.ttl = r.choice((64, 255))
         self.options = r.choice((b"", b"\1\1\x08\x0a" + r.randbytes(8)))
@@ -63,6 +63,11 @@ class _Flow:
         return start + pack16(check) + b"".join(self.ends)
 
 
+def _no_tunnel(r: Random) -> bytes:
+    """Return a port that is no tunnel's, of those known and those that the comparison declares."""
+    return b"\x9c" + r.randbytes(1)
+
+
 def _translated(r: Random, flow: _Flow) -> None:
     """Change addresses or ports, as NAT does."""
     side = r.randrange(2)
@@ -70,7 +75,7 @@ def _translated(r: Random, flow: _Flow) -> None:
         if kind == "a":
             flow.ends[side] = r.randbytes(flow.size)
         else:
-            flow.ports[side] = r.randbytes(2)
+            flow.ports[side] = _no_tunnel(r)
         side = 1 - side
 
 
