@@ -21,13 +21,15 @@ from gso.headers._arguments cimport (
     as_error, as_gso_size, as_gso_type, as_kernel, as_link, drop_ports, is_partial, take_ports,
 )
 from gso.headers._numbers cimport (
-    GSO_BY_FRAGS, GSO_MAX_SEGS, IPPROTO_SCTP, SCTP_CHECK, SCTP_CHUNK_HLEN, SCTP_CHUNK_LEN,
-    SCTP_HLEN, SCTP_PAD, SKB_GSO_FRAGLIST, SKB_GSO_PARTIAL, SKB_GSO_SCTP, SKB_GSO_UDP,
+    GSO_BY_FRAGS, GSO_MAX_SEGS, GUE_PROTO_CTYPE, IPPROTO_SCTP, SCTP_CHECK, SCTP_CHUNK_HLEN,
+    SCTP_CHUNK_LEN, SCTP_HLEN, SCTP_PAD, SKB_GSO_FRAGLIST, SKB_GSO_PARTIAL, SKB_GSO_SCTP,
+    SKB_GSO_UDP, UDP_DEST, UDP_HLEN,
 )
 from gso.headers._walk cimport (
-    LAYER_IPV4, LAYER_IPV6, MAX_FRAME, REASON_BAD_HEADER, REASON_GSO_SIZE, REASON_GSO_TYPE,
-    REASON_LAYOUT, REASON_NOT_GSO, REASON_TOO_LONG, REASON_TRUNCATED, REASON_UNSUPPORTED, STEP_NSH,
-    drop_copy, fault, headers, port_list, refuse,
+    LAYER_IPV4, LAYER_IPV6, LAYER_UDP, MAX_FRAME, REASON_BAD_HEADER, REASON_GSO_SIZE,
+    REASON_GSO_TYPE, REASON_LAYOUT, REASON_NOT_GSO, REASON_TOO_LONG, REASON_TRUNCATED,
+    REASON_UNSUPPORTED, STEP_NSH, TUNNEL_FOU, TUNNEL_GUE, drop_copy, fault, headers, layer,
+    port_list, refuse,
 )
 from gso.segmentation._emit cimport prepare, put_headers
 from gso.segmentation._plan cimport (
@@ -44,13 +46,26 @@ cdef enum:
 # ---- what is refused ------------------------------------------------------------------------
 
 cdef bint carries_sctp(const headers *h) noexcept nogil:
-    """Whether what the walk did not follow is SCTP right in an IP packet."""
-    cdef int kind
+    """Whether what the walk did not follow is SCTP in an IP packet, or right in FOU or GUE."""
+    cdef const layer *last
     if h.n == 0 or h.refusal.field is NULL or h.refusal.value != IPPROTO_SCTP:
         return False
-    kind = h.layers[h.n - 1].kind
+    last = &h.layers[h.n - 1]
+    if last.kind == LAYER_UDP:
+        return h.refusal.offset == last.offset + announcing(h.tunnel)
     # In FOU and GUE the same number stands in front of the IP header, or is none of its fields
-    return (kind == LAYER_IPV4 or kind == LAYER_IPV6) and h.ip_header < h.refusal.offset < h.payload
+    return ((last.kind == LAYER_IPV4 or last.kind == LAYER_IPV6)
+            and h.ip_header < h.refusal.offset < h.payload)
+
+
+cdef Py_ssize_t announcing(int tunnel) noexcept nogil:
+    """Where the IP protocol of what UDP carries is announced, from the UDP header on; -1: nowhere.
+
+    In FOU that is the port, as in RFC 6951.
+    """
+    if tunnel == TUNNEL_FOU:
+        return UDP_DEST
+    return UDP_HLEN + GUE_PROTO_CTYPE if tunnel == TUNNEL_GUE else -1
 
 
 cdef int check_headers(const headers *h, fault *why, Py_ssize_t size) noexcept nogil:

@@ -212,7 +212,9 @@ def segment(frame, gso_size, *, gso_type=None, layout=None, link_type="ethernet"
             (NSH) precedes it. Without CHECKSUM_PARTIAL the kernel would leave that of the
             super-packet in each segment, where it is wrong. PARTIAL and the bits of other
             transports have no effect, but for UDP (UFO), which is refused. So are pieces that do
-            not begin and end with a chunk, though the kernel cuts anywhere.
+            not begin and end with a chunk, though the kernel cuts anywhere. Where SCTP is in UDP
+            without an IP header of its own (RFC 6951), `tunnel_ports` says so:
+            ``{9899: (gso.Tunnel.FOU, 132)}``; GUE says it itself.
 
     Returns :class:`Frames`: the segments in transmit order.
 

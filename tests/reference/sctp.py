@@ -55,12 +55,17 @@ def segment_sctp(
 
 
 def check_frame(walk):
-    """SCTP is what follows the innermost IP header, and all that is not understood."""
+    """SCTP is all that is not understood: it follows the innermost IP header, or FOU or GUE."""
     innermost = walk.headers[-1] if walk.headers else None
     if walk.refusal and walk.refusal[2] != 132:
         refuse(Reason.UNSUPPORTED, *walk.refusal)
-    inside = innermost and innermost.kind in "46" and walk.refusal
-    if not inside or not innermost.offset < walk.refusal[1] < walk.payload:
+    inside = innermost and walk.refusal
+    if inside and innermost.kind == "U":
+        told = {Tunnel.FOU: innermost.offset + 2, Tunnel.GUE: innermost.offset + 9}
+        inside = walk.refusal[1] == told.get(walk.kinds[-1])
+    elif inside:
+        inside = innermost.kind in "46" and innermost.offset < walk.refusal[1] < walk.payload
+    if not inside:
         refuse(Reason.UNSUPPORTED, "protocol", walk.ip_header, 132)
     if walk.payload + 12 > len(walk.frame):
         refuse(Reason.TRUNCATED, "sctphdr", walk.payload, len(walk.frame))

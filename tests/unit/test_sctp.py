@@ -139,6 +139,8 @@ TUNNELS = {
     "vxlan": network(CLIENT, SERVER, 17, udp(VXLAN + framed(ip()), 4789)),
     "vxlan sum": network(CLIENT, SERVER, 17, udp(VXLAN + framed(ip6(), tags=1), 4789, 1)),
     "gue sum": network(CLIENT6, SERVER6, 17, udp(b"\0\x04\0\0" + ip(), 6080, 1)),
+    "right in gue": network(CLIENT, SERVER, 17, udp(b"\0\x84\0\0" + ALL, 6080)),
+    "right in gue sum": network(CLIENT6, SERVER6, 17, udp(b"\0\x84\0\0" + ALL, 6080, 1)),
 }
 
 
@@ -210,10 +212,10 @@ def test_other_types(other):
         (framed(ip(bytes(100), 1)), ("protocol", 23, 1)),
         (framed(ip6(bytes(100), 44)), ("nexthdr", 20, 44)),
         (ETHERNET + b"\x08\x06" + bytes(100), ("h_proto", 12, 0x0806)),
-        # SCTP right in UDP has no IP header of its own
-        (framed(ip(udp(b"\0\x84\0\0" + COMMON, 6080), 17)), ("protocol", 43, SCTP)),
+        # The same number is no IP protocol there
+        (framed(ip(udp(b"\0\0\0\x84\0\0\1\0" + COMMON, 6081), 17)), ("h_proto", 44, SCTP)),
     ],
-    ids=["TCP", "UDP", "ICMP", "a fragment header", "ARP", "GUE"],
+    ids=["TCP", "UDP", "ICMP", "a fragment header", "ARP", "Geneve"],
 )
 def test_other_frames(frame, expected):
     assert refused(frame) == (Reason.UNSUPPORTED, *expected)
@@ -225,10 +227,23 @@ def test_a_common_header_that_is_cut():
         assert refused(frame) == (Reason.TRUNCATED, "sctphdr", 34, 34 + n)
 
 
-def test_fou_with_sctp_is_refused():
-    frame = framed(ip(udp(COMMON + CHUNKS[0], 5555), 17))
-    ports = {5555: (Tunnel.FOU, SCTP)}
-    assert refused(frame, [SIZES[0]], tunnel_ports=ports)[0] is Reason.UNSUPPORTED
+@pytest.mark.parametrize("check", [0, 1])
+@pytest.mark.parametrize("checksum", ["complete", "partial"])
+def test_sctp_in_udp_without_an_ip_header_of_its_own(check, checksum):
+    """RFC 6951: the port says it, as in FOU."""
+    frame = framed(ip(udp(ALL, 9899, check), 17))
+    ports = {9899: (Tunnel.FOU, SCTP)}
+    segments = cut(frame, tunnel_ports=ports, checksum=checksum)
+    assert segments == reference.segment_sctp(frame, PIECES, tunnel_ports=ports, checksum=checksum)
+    left = checksum == "partial" and not check
+    for one, size in zip(segments, PIECES, strict=True):
+        assert len(one) == 14 + 20 + 8 + 12 + size
+        assert one[38:40] == (8 + 12 + size).to_bytes(2, "big")
+        found = [found.rule for found in gso.validate(one, tunnel_ports=ports)]
+        assert found == ["frame-partial-checksum"] * left
+    assert refused(frame)[:3] == (Reason.UNSUPPORTED, "protocol", 14)
+    fragment = framed(ip(udp(b"\0\x84\0\0" + COMMON, 6080)[:20], 17))
+    assert refused(fragment, [4])[:2] == (Reason.TRUNCATED, "sctphdr")
 
 
 def test_without_pieces_it_is_refused():

@@ -17,6 +17,7 @@ from gso import Tunnel
 PORTS: dict[int, Tunnel | tuple[Tunnel, int]] = {
     5555: Tunnel.FOU,
     5557: (Tunnel.FOU, 47),
+    9899: (Tunnel.FOU, 132),  # RFC 6951
     5501: Tunnel.GUE,
     4791: Tunnel.VXLAN,
     6083: Tunnel.GENEVE,

@@ -356,6 +356,15 @@ def _gue(r: Random, s: Stack) -> None:
     _foo(r, s, 6080, _gue_head(r, s, _ipproto(s.packet)))
 
 
+def bare_in_udp(r: Random, s: Stack, protocol: int, port: int) -> None:
+    """Put what has no IP header of its own into UDP on a port that tells it, or into GUE."""
+    s.encapsulated(GsoType(0), protocol, by_ipproto=True)
+    if r.random() < 0.5:
+        _in_udp(r, s, port, b"")
+    else:
+        _in_udp(r, s, 6080, _gue_head(r, s, protocol))
+
+
 def _gre_in_foo(r: Random, s: Stack) -> None:
     """GRE in FOU or GUE: the segmenter copies its header, so it can have no checksum."""
     if r.random() < 0.5:

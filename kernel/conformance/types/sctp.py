@@ -7,17 +7,26 @@ from collections.abc import Sequence
 from dataclasses import replace
 from random import Random
 
-from gso.kernel.conformance.tunnels.packets import Packet, ipv4, ipv6, set_lengths
-from gso.kernel.conformance.types.requests import WRAPPERS, Device, Request, Stack, described, wrap
+from gso.kernel.conformance.tunnels.packets import Packet, in_ethernet, ipv4, ipv6, set_lengths
+from gso.kernel.conformance.types.requests import (
+    WRAPPERS,
+    Device,
+    Request,
+    Stack,
+    bare_in_udp,
+    described,
+    wrap,
+)
 from gso.kernel.guest.records import NEEDS_CSUM
 
 from gso import GSO_BY_FRAGS, GsoType
 
 PREFIX = "sctp-"
-KINDS = tuple(f"{PREFIX}{name}" for name in WRAPPERS)
-"""The kinds of packets: in each tunnel one."""
+_BARE = "udp"
+KINDS = tuple(f"{PREFIX}{name}" for name in (*WRAPPERS, _BARE))
+"""The kinds of packets: in each tunnel one, and right in UDP (RFC 6951) or GUE."""
 
-_SCTP, _IP_DF = 132, 0x40
+_SCTP, _IP_DF, _PORT = 132, 0x40, 9899
 _HEADER, _CHECKSUM = 12, 8  # bytes of the common header, and where its CRC32c is
 _MOST_PIECES, _MOST_CHUNKS = 12, 4
 _DATA = (1, 2, 3, 4, 16, 100, 101, 536, 1400)  # bytes of a chunk
@@ -40,15 +49,29 @@ def make(r: Random, kind: str, fixed_ids: Sequence[GsoType] = (GsoType.TCP_FIXED
     pieces, fixed = _pieces(r), r.random() < 0.2
     dont_fragment = fixed and r.random() < 0.8
     header = r.randbytes(_CHECKSUM) + r.choice((bytes(4), r.randbytes(4)))
-    packet = _ip(r, header + b"".join(pieces), dont_fragment=dont_fragment)
-    stack = Stack(packet, ["sctp", kind.removeprefix(PREFIX)], GsoType.SCTP, summed=True)
+    data, within = header + b"".join(pieces), kind.removeprefix(PREFIX)
+    bare = within == _BARE
+    packet = Packet(data, version=r.choice((4, 6)), flags=NEEDS_CSUM, csum_offset=_CHECKSUM)
+    if not bare:
+        packet = _ip(r, data, dont_fragment=dont_fragment)
+    stack = Stack(packet, ["sctp", within], GsoType.SCTP, summed=True)
     stack.dont_fragment = dont_fragment
-    wrap(r, stack, kind.removeprefix(PREFIX))
+    if bare:
+        bare_in_udp(r, stack, _SCTP, _PORT)
+        # No VLAN tag in the frame: the kernel dies of it (docs/conformance.md)
+        stack.packet = in_ethernet(r, stack.packet, tags=0)
+    else:
+        wrap(r, stack, within)
     if fixed:
         stack.gso_type |= r.choice(fixed_ids)
     if r.random() < 0.2:
         stack.gso_type |= r.choice((GsoType.DODGY, GsoType.TCP_ECN, *_OTHERS))
     request = described(stack, GSO_BY_FRAGS, r.choice(_DEVICES))
+    if bare:
+        at = request.csum_start
+        request = replace(
+            request, inner_mac_header=at, inner_network_header=at, inner_transport_header=at
+        )
     headers = len(request.frame) - sum(map(len, pieces))
     return replace(request, frame=request.frame[:headers], listed=tuple(pieces))
 
