@@ -757,12 +757,15 @@ cdef void mark_inner(headers *h) noexcept nogil:
     """Mark the IP headers that GSO_TCP_FIXEDID and UFO are about.
 
     inet_gso_segment: those below the first in a stack of IP headers, and all below a UDP or GRE
-    tunnel, which clears skb->encapsulation; all if there is no tunnel.
+    tunnel, which clears skb->encapsulation; all if there is no tunnel. A transport header right in
+    UDP has none.
     """
     cdef int i, levels = 0
+    cdef bint tunnelled = False
     for i in range(h.n):
         levels += h.layers[i].kind == LAYER_IPV4 or h.layers[i].kind == LAYER_IPV6
-    cdef bint inner = levels == 1
+        tunnelled |= h.layers[i].kind == LAYER_UDP
+    cdef bint inner = levels == 1 and not tunnelled
     for i in range(h.n):
         h.layers[i].inner = inner
         inner |= h.layers[i].kind == LAYER_IPV4 or h.layers[i].kind == LAYER_IPV6

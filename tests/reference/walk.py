@@ -80,7 +80,8 @@ class Walk:
         self.payload = self.at
         for one in self.headers:
             one.stacked = one.offset in self.in_ip
-        inner = sum(h.kind in "46" for h in self.headers) == 1
+        tunnelled = any(h.kind == "U" for h in self.headers)
+        inner = sum(h.kind in "46" for h in self.headers) == 1 and not tunnelled
         for header in self.headers:
             header.inner = inner
             inner = inner or header.kind in "46"
