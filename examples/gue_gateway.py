@@ -19,6 +19,7 @@ import argparse
 import selectors
 import socket
 import struct
+import sys
 from collections import Counter
 from collections.abc import Iterator
 
@@ -112,11 +113,13 @@ class Gateway:
         except OSError:  # the device is down
             self.counts["not written"] += len(packets)
 
-    def run(self) -> None:
-        """Work for ever."""
+    def run(self, until: socket.socket | None = None) -> None:
+        """Work for ever, or exit once `until` can be read."""
         with selectors.DefaultSelector() as selector:
             selector.register(self.tun, selectors.EVENT_READ, self.outward)
             selector.register(self.udp, selectors.EVENT_READ, self.inward)
+            if until:
+                selector.register(until, selectors.EVENT_READ, sys.exit)
             while True:
                 for key, _ in selector.select():
                     key.data()

@@ -74,8 +74,11 @@ def exit_status(answer: Answer) -> int:
 def scenarios_of(fault: Fault) -> tuple[Scenario, ...]:
     """Return those that fail with it and show it best: one a kind and pair of IP versions.
 
-    There are none for a fault of packets that nothing segments: no control run tells.
+    There are none for a fault of packets that nothing segments: no control run tells. Nor for one
+    of which the kernel dies: the one that runs is not to be tried.
     """
+    if fault.deadly:
+        return ()
     chosen: dict[tuple[str, int, int], Scenario] = {}
     for scenario in SCENARIOS:
         shows = any(map(scenario.matches, fault.fails)) and any(

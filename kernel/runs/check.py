@@ -50,6 +50,9 @@ def judged(faults: Sequence[Fault], file: Path) -> list[judging.FaultFindings]:
 def _chosen(only: Sequence[str]) -> list[Fault]:
     asked = [fault for fault in FAULTS if judging.scenarios_of(fault)]
     for word in only:
+        if any(fault.deadly and fault.name == word for fault in FAULTS):
+            said = f"{word} is a fault of which the kernel would die: gso-kernel zoo --only {word}"
+            raise UsageError(f"{said} tries it in a virtual machine")
         if not any(fnmatchcase(fault.name, word) for fault in asked):
             known = ", ".join(fault.name for fault in asked)
             raise UsageError(f"no fault {word!r} of what is segmented; there are {known}")

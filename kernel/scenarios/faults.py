@@ -53,7 +53,8 @@ class Fault:
     ``fails``: of those that fail with the fault, whoever runs them. ``files`` and ``functions``:
     where it is. ``patch``: the complete fix, a file there; ``forms``: the same for kernels whose
     code around it differs. ``applications``: whether the requests of real applications meet the
-    fault, too.
+    fault, too. ``deadly``: whether the kernel dies of it; it is not tried on the one that
+    runs.
     """
 
     name: str
@@ -69,6 +70,7 @@ class Fault:
     incomplete: tuple[Incomplete, ...] = ()
     default: bool = False
     applications: bool = False
+    deadly: bool = False
     forms: tuple[str, ...] = ()
 
     @classmethod

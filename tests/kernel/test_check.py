@@ -124,10 +124,19 @@ def test_what_mends_it_is_named():
     assert "6.1.36" in text
 
 
+def test_no_fault_of_which_the_kernel_dies_is_tried_here():
+    deadly = [fault for fault in FAULTS if fault.deadly]
+    assert deadly
+    for fault in deadly:
+        assert not scenarios_of(fault)
+        with pytest.raises(UsageError, match="of which the kernel would die: gso-kernel zoo"):
+            check([fault.name])
+
+
 def test_every_fault_of_what_is_segmented_has_scenarios_here():
     """Each has its bulk traffic, sent by the client."""
     without = [fault.name for fault in FAULTS if not scenarios_of(fault)]
-    assert without == ["ip_gre-small-packets"]
+    assert without == ["fraglist-in-tunnel", "ip_gre-small-packets", "sctp-over-seg6"]
     for scenario in (scenario for fault in FAULTS for scenario in scenarios_of(fault)):
         assert any(traffic.name == TRAFFIC for traffic in scenario.traffic)
         assert not scenario.from_director
