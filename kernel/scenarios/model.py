@@ -105,6 +105,8 @@ class Scenario:
     """Whether the egress device adds VLAN ``{n}`` to each frame after segmentation."""
     partial: bool = False
     """Whether the egress device takes frames with unfinished checksums."""
+    listed: bool = False
+    """Whether its super-packets are lists of packets, which keep headers of their own."""
     mss: int = 1460
     """The client's TCP_MAXSEG; timestamps take 12 of it."""
     modules: tuple[str, ...] = ()

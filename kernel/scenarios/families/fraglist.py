@@ -25,6 +25,7 @@ def _listed(base: Scenario) -> Scenario:
         reason="the tunnel makes room for its headers before the first datagram of the list alone",
         during=_LISTED,
         traffic=UDP[:2],
+        listed=True,
         default=False,
     )
 
