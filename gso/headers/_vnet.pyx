@@ -3,6 +3,7 @@
 """Virtio headers of super-packets, made of their layouts."""
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t
+from libc.string cimport memcpy
 
 from gso.headers._numbers cimport (
     IPPROTO_TCP, SKB_GSO_TCP_ECN, SKB_GSO_TCPV4, SKB_GSO_TCPV6, SKB_GSO_UDP_L4, SKB_GSO_UDP_TUNNEL,
@@ -66,13 +67,14 @@ def vnet_headers(layouts, gso_size, gso_type):
     cdef Py_ssize_t i, n = sizes.shape[0]
     if not len(layouts) == n == types.shape[0]:
         raise ValueError(f"{len(layouts)} layouts, {n} sizes, {types.shape[0]} types")
+    cdef headers h
     rows = np.zeros(n, VNET_DTYPE)
     cdef uint8_t[::1] out = rows.view(np.uint8)
     cdef const uint8_t[::1] found = np.ascontiguousarray(layouts, LAYOUT_DTYPE).view(np.uint8)
     for i in range(n):
         if sizes[i]:
-            describe(<vnet_header *>&out[i * sizeof(vnet_header)],
-                     <const headers *>&found[i * ROW_SIZE], sizes[i], types[i])
+            memcpy(&h, &found[i * ROW_SIZE], ROW_SIZE)  # rows are not aligned as the struct is
+            describe(<vnet_header *>&out[i * sizeof(vnet_header)], &h, sizes[i], types[i])
     return rows
 
 
