@@ -16,7 +16,8 @@ from gso.headers._numbers cimport (
     IPPROTO_FRAGMENT, IPPROTO_TCP, IPPROTO_UDP, IPV4_CHECK, IPV4_FRAG_OFF, IPV4_HLEN,
     IPV4_PROTOCOL, IPV4_SADDR, IPV4_TOT_LEN, IPV6_ADDRESS_LEN, IPV6_EXT_HDRLEN, IPV6_EXT_HLEN,
     IPV6_HLEN, IPV6_NEXTHDR, IPV6_PAYLOAD_LEN, IPV6_SADDR, IP_MF, IP_OFFSET, MPLS_BOTTOM,
-    MPLS_HLEN, MPLS_LS_S, TCP_CHECK, TCP_FLAGS, TCP_HLEN, UDP_CHECK, UDP_DEST, UDP_HLEN, UDP_LEN,
+    MPLS_HLEN, MPLS_LS_S, TCPHDR_SYN, TCP_CHECK, TCP_FLAGS, TCP_HLEN, UDP_CHECK, UDP_DEST,
+    UDP_HLEN, UDP_LEN,
 )
 from gso.headers._pseudo_header cimport final_destination
 from gso.headers._shapes cimport no_shapes, shape_list
@@ -72,7 +73,6 @@ cdef enum:
     MAX_IP_LEN = 0xffff
     PPP_IP = 0x0021
     PPP_IPV6 = 0x0057
-    TCP_SYN = 0x02
     TCPOPT_EOL = 0
     TCPOPT_NOP = 1
     TCPOPT_MSS = 2
@@ -163,7 +163,7 @@ cdef bint _is_unremarkable(const uint8_t *frame, int64_t size, const link_layer 
     _packet_info(frame, size, &h, &info)
     return (
         0 < info.length <= mtu and not info.partial and not info.blank
-        and not (info.protocol == IPPROTO_TCP and info.flags & TCP_SYN))
+        and not (info.protocol == IPPROTO_TCP and info.flags & TCPHDR_SYN))
 
 
 cdef void _packet_info(const uint8_t *frame, int64_t size, const headers *h,

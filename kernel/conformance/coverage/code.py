@@ -21,7 +21,6 @@ from gso.kernel.trees.debug import VMLINUX
 _SYMBOL = re.compile(r"^(\w+) (\w+) [tTwW] (\S+)$", re.MULTILINE)
 _INSTRUCTION = re.compile(r"^ *([0-9a-f]+):\t", re.MULTILINE)
 _LINE = re.compile(r"(\S+):(\d+)(?: \(discriminator \d+\))?")
-_NEAR = 4096  # bytes between functions that are read at once
 
 Places = list[tuple[str, int]]
 """Lines, each with its file."""
