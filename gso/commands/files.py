@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import io
 import os
+import secrets
 import stat
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -55,34 +55,37 @@ def replacing(name: str) -> Iterator[io.BufferedWriter | io.FileIO]:
         with given.open("wb", buffering=0) as file:
             yield file
         return
-    handle, temporary = _beside(path, name)
+    # The name is known before the file is there: a signal between the two leaves nothing behind.
+    temporary = path.with_name(f".{path.name[:100]}.{secrets.token_hex(8)}")
     try:
-        with os.fdopen(handle, "wb") as whole:
+        with _made(temporary, name) as whole:
             yield whole
         _like(path, temporary)
-        Path(temporary).replace(path)
+        temporary.replace(path)
     except BaseException:
-        Path(temporary).unlink()
+        with suppress(OSError):  # the error before it counts
+            temporary.unlink()
         raise
 
 
-def _beside(path: Path, name: str) -> tuple[int, str]:
-    """Make a file in the same folder; an error is one of the file that is to be there."""
+def _made(temporary: Path, name: str) -> io.BufferedWriter:
+    """Make a file for this user alone; an error is one of the file that is to be there."""
     try:
-        return tempfile.mkstemp(prefix=f".{path.name[:100]}.", dir=path.parent)
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise OSError(error.errno, error.strerror, name) from None
+    return os.fdopen(handle, "wb")
 
 
-def _like(path: Path, new: str) -> None:
+def _like(path: Path, new: Path) -> None:
     """Give a new file the mode and, as far as this user may, the owner of the old one."""
     if not path.exists():
-        Path(new).chmod(0o666 & ~_umask())
+        new.chmod(0o666 & ~_umask())
         return
     old = path.stat()
     with suppress(PermissionError):
         os.chown(new, old.st_uid, old.st_gid)
-    Path(new).chmod(stat.S_IMODE(old.st_mode) & 0o777)
+    new.chmod(stat.S_IMODE(old.st_mode) & 0o777)
 
 
 def _umask() -> int:

@@ -11,12 +11,14 @@ import stat
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 import gso
 from gso.cli import main
+from gso.commands.files import write_text
 from gso.compressed import Expander
 from handmade import segment
 
@@ -178,6 +180,42 @@ def test_a_signal_leaves_no_half_file(capture, tmp_path, number):
         process.send_signal(number)
         assert process.wait(60) == (128 + number)
     assert list(folder.iterdir()) == []
+
+
+def ended_at(moment: int, name: Path) -> bool:
+    """Write a file, and end by an exit before one of the steps of Python; say whether it came."""
+    left = [moment]
+
+    def step(frame, event, _):
+        frame.f_trace_opcodes = True
+        if event == "opcode":
+            left[0] -= 1
+            if left[0] == 0:
+                sys.exit(143)
+        return step
+
+    before = sys.gettrace()
+    with suppress(SystemExit):
+        try:
+            sys.settrace(step)
+            write_text(str(name), "whole")
+        finally:
+            sys.settrace(before)
+    return left[0] <= 0
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # left open: the end
+def test_an_exit_at_any_step_leaves_the_whole_file_or_none(tmp_path):
+    """Python may call the handler of a signal between any two of its steps."""
+    steps = 0
+    while ended_at(steps + 1, tmp_path / "out.pcap"):
+        steps += 1
+        there = [path.name for path in tmp_path.iterdir()]
+        assert there in ([], ["out.pcap"]), f"after step {steps}"
+        for name in there:
+            assert (tmp_path / name).read_text() == "whole"
+            (tmp_path / name).unlink()
+    assert steps > 300
 
 
 @pytest.mark.parametrize("padding", [1, 4, 512, 100_000])
