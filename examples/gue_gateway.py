@@ -2,8 +2,7 @@
 
     python examples/gue_gateway.py 192.0.2.1 192.0.2.2 &
     ip link set gue0 up && ip addr add 10.1.0.1/24 dev gue0
-    # the kernel at 192.0.2.2, as the other end
-    ip fou add port 6080 gue
+    ip fou add port 6080 gue        # the kernel at 192.0.2.2, as the other end
     ip link add gue0 type ipip local 192.0.2.2 remote 192.0.2.1 \
         encap gue encap-sport auto encap-dport 6080
     ip link set gue0 up && ip addr add 10.1.0.2/24 dev gue0
@@ -18,19 +17,19 @@ from __future__ import annotations
 import argparse
 import selectors
 import socket
-import struct
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 
 from gso import Frames
 from gso.tun import Tun
 
 UDP_SEGMENT, UDP_GRO = 103, 104  # linux/udp.h
+SO_RCVBUFFORCE, BUFFER = 33, 4 << 20  # asm-generic/socket.h
 MAX_SEGMENTS, MAX_BYTES = 64, 65_000  # of one call with UDP_SEGMENT
 GUE_HLEN, UDP_HLEN, IP_HLEN = 4, 8, {socket.AF_INET: 20, socket.AF_INET6: 40}
-IPPROTO = {4: socket.IPPROTO_IPIP, 6: socket.IPPROTO_IPV6}
-HEADERS = {version: bytes([0, number, 0, 0]) for version, number in IPPROTO.items()}
+HEADERS = {4: bytes([0, socket.IPPROTO_IPIP, 0, 0]), 6: bytes([0, socket.IPPROTO_IPV6, 0, 0])}
 ROUND = 64  # system calls before the other side has its turn
 
 
@@ -52,9 +51,8 @@ def inner_packet(gue: memoryview) -> memoryview | None:
     if gue and gue[0] >> 6 == 1:  # version 1: the packet itself
         return gue
     size = GUE_HLEN + 4 * (gue[0] & 0x1F) if gue else 0
-    if len(gue) <= size or gue[0] & 0xE0 or gue[2] | gue[3]:
-        return None
-    return gue[size:] if IPPROTO.get(gue[size] >> 4) == gue[1] else None
+    known = len(gue) > size and HEADERS.get(gue[size] >> 4) == bytes([gue[0] & 0xE0, *gue[1:4]])
+    return gue[size:] if known else None
 
 
 def inner_packets(data: bytes, size: int) -> Frames:
@@ -72,16 +70,17 @@ class Gateway:
     """One end of the tunnel. `counts` says what became of packets."""
 
     def __init__(self, tun: Tun, udp: socket.socket, remote: str, port: int) -> None:
-        self.tun, self.udp = tun, udp
-        self.counts: Counter[str] = Counter()
+        self.tun, self.udp, self.counts = tun, udp, Counter[str]()
         self.remote = socket.getaddrinfo(remote, port, udp.family, socket.SOCK_DGRAM)[0][4]
         udp.setsockopt(socket.SOL_UDP, UDP_GRO, 1)
+        with suppress(PermissionError):  # net.core.rmem_max is less than TCP has on its way
+            udp.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, BUFFER)
 
     def outward(self) -> None:
         """Send what the kernel routed into the TUN device."""
         for run in runs(self.tun.segment(*self.tun.read_batch(ROUND, timeout=0))):
             datagrams = run.prefixed(HEADERS[run.data[0] >> 4])
-            size = struct.pack("H", datagrams.lengths[0])
+            size = int(datagrams.lengths[0]).to_bytes(2, sys.byteorder)
             options = [(socket.SOL_UDP, UDP_SEGMENT, size)] if len(run) > 1 else []
             try:
                 self.udp.sendmsg([datagrams.data.data], options, 0, self.remote)
@@ -103,7 +102,8 @@ class Gateway:
             if source[0] != self.remote[0]:
                 self.counts["from others"] += 1
                 continue
-            size = next((struct.unpack("i", value)[0] for *_, value in extra), len(data) or 1)
+            said = (int.from_bytes(value, sys.byteorder) for *_, value in extra)
+            size = next(said, len(data) or 1)
             batches.append(inner_packets(data, size))
             self.counts["not understood"] += -(-len(data) // size) - len(batches[-1])
         packets = Frames.concat(batches)
