@@ -28,12 +28,13 @@ from gso.headers.links import BareLinkType
 from gso.headers.protocols import IP_PROTOCOLS
 from gso.headers.tunnels import TunnelPorts
 from gso.rewriting._packet_info import BLANK_INNER, BLANK_OUTER, packet_info, unremarkable
+from gso.rewriting._sums import can_be_cut
 from gso.rewriting.ambiguous import looks_like, tunnels_on_unknown_ports
 from gso.rewriting.copy import Packer, copy_capture
 from gso.rewriting.datagrams import datagram_size
 from gso.rewriting.fix import Values, fixed, sums_of_fragments
 from gso.rewriting.handshakes import USUAL_MTU, Flow, Handshakes
-from gso.rewriting.jumbo import keeps_jumbo_option
+from gso.rewriting.jumbo import HOP_BY_HOP, NEXT_HEADER_AT, keeps_jumbo_option
 from gso.rewriting.links import (
     Link,
     header_names,
@@ -48,7 +49,6 @@ from gso.rewriting.links import (
 )
 from gso.rewriting.notes import Notes
 from gso.rewriting.snaplen import add_missing, missing_bytes
-from gso.rewriting.sums import can_be_cut
 from gso.segmentation._batch import segment_batch
 from gso.segmentation._segment import segment
 from gso.versions import Fact, KernelVersion, facts_of
@@ -439,7 +439,9 @@ class _Segmenter:
         for i in np.flatnonzero((info["sure"] == 0) & (sizes > 0) & ~left).tolist():
             self._note(i, "the length in its IP header contradicts the frame's")
             left[i] = True
-        for i in np.flatnonzero((info["version"] == 6) & (sizes > 0) & ~left).tolist():
+        six = np.flatnonzero((info["version"] == 6) & (sizes > 0) & ~left)
+        headers = frames.offsets[six] + info["network"][six]
+        for i in six[frames.data[headers + NEXT_HEADER_AT] == HOP_BY_HOP].tolist():
             if keeps_jumbo_option(frames[i][int(info["network"][i]) :]):
                 self._note(i, "its jumbo payload option would stay in the segments")
                 left[i] = True
@@ -447,11 +449,10 @@ class _Segmenter:
         for i in np.flatnonzero(damaged).tolist():
             self._note(i, "the checksum of its IP header is wrong")
             left[i] = True
-        for i in np.flatnonzero((info["partial"] == 0) & (sizes > 0) & ~left).tolist():
-            if not can_be_cut(frames[i], info[i], int(sizes[i])):
-                name = L4(int(info["protocol"][i])).name
-                self._note(i, f"its {name} checksum is neither right nor left to a device")
-                left[i] = True
+        for i in np.flatnonzero(~can_be_cut(frames, info, sizes * ~left)).tolist():
+            name = L4(int(info["protocol"][i])).name
+            self._note(i, f"its {name} checksum is neither right nor left to a device")
+            left[i] = True
         udp = (info["protocol"] == L4.UDP) & (sizes > 0) & ~left
         return left | self._in_tunnels(frames, info, udp, kind)
 

@@ -263,7 +263,7 @@ def test_padding_at_any_level_is_no_payload(packet, inside, wraps, outside):
 @TRIES
 @given(
     PAIRS,
-    st.integers(1, 1448),
+    st.integers(1, 1440),
     st.sampled_from(["zero", "without length", "other"]),
     st.tuples(st.binary(min_size=1, max_size=64), st.booleans()),
     st.tuples(WRAPS, st.sampled_from([None, 1448, 500])),
