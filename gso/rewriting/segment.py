@@ -25,28 +25,14 @@ from gso.errors import GsoError
 from gso.headers._fine import fine_frames
 from gso.headers._layout import parse_batch
 from gso.headers.links import BareLinkType
-from gso.headers.protocols import IP_PROTOCOLS
 from gso.headers.tunnels import TunnelPorts
 from gso.rewriting._packet_info import BLANK_INNER, BLANK_OUTER, packet_info, unremarkable
-from gso.rewriting._sums import can_be_cut
-from gso.rewriting.ambiguous import looks_like, tunnels_on_unknown_ports
 from gso.rewriting.copy import Packer, copy_capture
 from gso.rewriting.datagrams import datagram_size
+from gso.rewriting.doubts import LONGEST_HEADERS, Doubts, Reasons, doubtful, misdescribed
 from gso.rewriting.fix import Values, fixed, sums_of_fragments
 from gso.rewriting.handshakes import USUAL_MTU, Flow, Handshakes
-from gso.rewriting.jumbo import HOP_BY_HOP, NEXT_HEADER_AT, keeps_jumbo_option
-from gso.rewriting.links import (
-    Link,
-    header_names,
-    innermost_ip,
-    ip_length,
-    lies_ready,
-    link_frames,
-    restore_link,
-    runs,
-    unlooked,
-    wrong_lengths,
-)
+from gso.rewriting.links import Link, lies_ready, link_frames, restore_link, runs
 from gso.rewriting.notes import Notes
 from gso.rewriting.snaplen import add_missing, missing_bytes
 from gso.segmentation._batch import segment_batch
@@ -55,15 +41,12 @@ from gso.versions import Fact, KernelVersion, facts_of
 
 UdpWay: TypeAlias = Literal["uso", "ufo", "keep"]
 
-_NEVER_OFFLOADED = (1, 2, 58, 89)  # ICMP, IGMP, ICMPv6 and OSPF: IP protocols
 _FRAGMENT_HEADER = 8  # of IPv6, with UFO
-_LONGEST_HEADERS = 128  # of tags, labels and tunnels around the packets of a wire
 _UNKNOWN = -1  # the size of datagrams
 # In an IPv4 header
 _FLAGS_AT = 6
 _CHECKSUM_AT = 10
 _DF = 0x40
-_SNAPLEN = "the capture has not got all of its bytes (snaplen)"
 _SAID = re.compile(r"\bgso_size=(\d{1,9})\b")
 _TRAILER = 64  # bytes after the packet that go into the last segment, at most
 
@@ -150,6 +133,7 @@ class _Segmenter:
         self._tunnel_ports = tunnel_ports
         self._udp = udp
         self._handshakes = Handshakes(mtu, gso_size)
+        self._doubts = Doubts(self._mtu, gso_size, tunnel_ports)
         self._packer = Packer()
         self._room = np.empty(0, np.uint8)
         # The numbers in the file of the packets that are looked at.
@@ -250,7 +234,7 @@ class _Segmenter:
             link_type=kind,
             tunnel_ports=self._tunnel_ports,
             mtu=self._mtu,
-            longest=self._mtu + _LONGEST_HEADERS,
+            longest=self._mtu + LONGEST_HEADERS,
         )
         return np.flatnonzero(~plain | (self._said(packets) >= 0))
 
@@ -263,17 +247,19 @@ class _Segmenter:
         cut = missing_bytes(packets.records) > 0
         sizes, flows, left = self._sizes(info, self._said(packets))
         unknown = sizes == _UNKNOWN
-        sizes[self._in_tunnels(frames, info, unknown, kind)] = 0
+        sizes[self._noted(self._doubts.in_tunnels(frames, unknown, kind))] = 0
         others = info
         if len(around.records) > len(info) and (sizes == _UNKNOWN).any():
             _, others = self._described(around, link_frames(around, link), kind)
         found = self._datagram_sizes(frames, info, sizes, cut, others)
         left |= unknown & (sizes == 0)
-        left |= self._misdescribed(frames, link, sizes)
-        left |= self._doubtful(frames, info, sizes * ~left, cut, kind)
+        left |= self._noted(misdescribed(frames, link, sizes))
+        left |= self._noted(doubtful(frames, info, sizes * ~left, cut))
+        udp = (info["protocol"] == L4.UDP) & (sizes > 0) & ~left
+        left |= self._noted(self._doubts.in_tunnels(frames, udp, kind))
         self.summary.udp_sizes.update(how for i, how in found.items() if not left[i])
-        self._note_others(packets, link, info)
-        self._note_opaque(packets, link, np.flatnonzero(self._is_opaque(frames, info)))
+        self._noted(self._doubts.not_segmented(packets, link, info))
+        self._note_opaque(packets, link, np.flatnonzero(self._doubts.is_opaque(frames, info)))
         sizes[left] = 0
         waiting = np.zeros(len(frames), np.bool_)
         if self._checksum == "complete":
@@ -362,117 +348,6 @@ class _Segmenter:
                 said[i] = int(found[1]) if found else -1
         return said
 
-    def _note_others(self, packets: Packets, link: Link, info: npt.NDArray[np.void]) -> None:
-        """Note packets larger than the MTU whose protocol is not segmented here."""
-        others = (info["length"] > self._mtu) & (info["protocol"] == 0) & (info["fragment"] == 0)
-        for i in np.flatnonzero(others).tolist():
-            carried = int(info["carried"][i])
-            if carried in _NEVER_OFFLOADED:
-                continue
-            name = IP_PROTOCOLS.get(carried, f"IP protocol {carried}")
-            if not info["sure"][i]:  # it may be no IP packet at all
-                name = header_names(packets.packet(i), link, self._tunnel_ports)
-            self._note(i, f"{name} is not segmented here")
-
-    def _note_opaque(self, packets: Packets, link: Link, which: Int64s) -> None:
-        """Count the packets in which no IP packet was found, and note those too long for a wire."""
-        reasons: dict[int, str] = {}
-        for some, what, whole in unlooked(packets, link, which, self._tunnel_ports):
-            if what is not None and whole:
-                self.summary.not_looked_into[what] += len(some)
-            # Of a link that is not known, headers cannot be told from a payload.
-            most = self._mtu + _LONGEST_HEADERS if link.kind else self._gso_size or self._mtu
-            original = packets.records["original"][some]
-            for i in some[original > most].tolist():
-                reasons[i] = self._opaque(packets, i, link, what)
-            if what is None and link.kind:  # its headers are known
-                for i in self._long_ip(packets, link, some[original <= most]):
-                    reasons[i] = self._opaque(packets, i, link, what)
-        for i in sorted(reasons):
-            self._note(i, reasons[i])
-
-    def _long_ip(self, packets: Packets, link: Link, which: Int64s) -> Iterator[int]:
-        """Yield packets, all of the same headers, whose IP packet is larger than the MTU."""
-        which = which[packets.records["original"][which] > self._mtu]
-        if not len(which):
-            return
-        at = innermost_ip(packets.packet(int(which[0])), link, self._tunnel_ports)
-        for i in which.tolist():
-            if at is not None and ip_length(packets.packet(i), at) > self._mtu:
-                yield i
-
-    def _is_opaque(self, frames: Frames, info: npt.NDArray[np.void]) -> npt.NDArray[np.bool_]:
-        """The packets in which no IP packet was found, or one that has little of a long frame."""
-        little = (frames.lengths > self._mtu + _LONGEST_HEADERS) & (info["length"] <= self._mtu)
-        return np.asarray((info["length"] == 0) | little & (info["protocol"] == 0))
-
-    def _opaque(self, packets: Packets, index: int, link: Link, what: str | None) -> str:
-        """Why a long packet is left unchanged; `what` of it cannot be looked into, if anything."""
-        record = packets.records[index]
-        if what is not None:
-            return f"{what} cannot be looked into"
-        if record["captured"] < record["original"]:
-            return _SNAPLEN
-        names = header_names(packets.packet(index), link, self._tunnel_ports)
-        return f"{names} is not segmented here"
-
-    def _misdescribed(self, frames: Frames, link: Link, sizes: Int64s) -> npt.NDArray[np.bool_]:
-        """The super-packets whose link-layer header has a length that is not theirs."""
-        left = wrong_lengths(frames, link) & (sizes > 0)
-        for i in np.flatnonzero(left).tolist():
-            self._note(i, "the length in its IEEE 802.3 header contradicts the frame's")
-        return left
-
-    def _doubtful(
-        self,
-        frames: Frames,
-        info: npt.NDArray[np.void],
-        sizes: Int64s,
-        cut: npt.NDArray[np.bool_],
-        kind: BareLinkType,
-    ) -> npt.NDArray[np.bool_]:
-        """The packets that are left unchanged for a reason that is noted."""
-        left = np.zeros(len(info), np.bool_)
-        for i in np.flatnonzero(cut & (sizes > 0)).tolist():
-            self._note(i, _SNAPLEN)
-            left[i] = True
-        for i in np.flatnonzero((info["sure"] == 0) & (sizes > 0) & ~left).tolist():
-            self._note(i, "the length in its IP header contradicts the frame's")
-            left[i] = True
-        six = np.flatnonzero((info["version"] == 6) & (sizes > 0) & ~left)
-        headers = frames.offsets[six] + info["network"][six]
-        for i in six[frames.data[headers + NEXT_HEADER_AT] == HOP_BY_HOP].tolist():
-            if keeps_jumbo_option(frames[i][int(info["network"][i]) :]):
-                self._note(i, "its jumbo payload option would stay in the segments")
-                left[i] = True
-        damaged = (info["plausible"] == 0) & (sizes > 0) & ~left
-        for i in np.flatnonzero(damaged).tolist():
-            self._note(i, "the checksum of its IP header is wrong")
-            left[i] = True
-        for i in np.flatnonzero(~can_be_cut(frames, info, sizes * ~left)).tolist():
-            name = L4(int(info["protocol"][i])).name
-            self._note(i, f"its {name} checksum is neither right nor left to a device")
-            left[i] = True
-        udp = (info["protocol"] == L4.UDP) & (sizes > 0) & ~left
-        return left | self._in_tunnels(frames, info, udp, kind)
-
-    def _in_tunnels(
-        self,
-        frames: Frames,
-        info: npt.NDArray[np.void],
-        udp: npt.NDArray[np.bool_],
-        kind: BareLinkType,
-    ) -> npt.NDArray[np.bool_]:
-        """Those of the packets of UDP that may be in a tunnel, which are noted."""
-        left = np.zeros(len(info), np.bool_)
-        which = np.flatnonzero(udp)
-        if len(which):
-            found = tunnels_on_unknown_ports(frames[which], self._tunnel_ports, kind)
-            for i, (port, name) in found.items():
-                self._note(int(which[i]), looks_like(port, name))
-                left[which[i]] = True
-        return left
-
     def _types(self, frames: Frames, info: npt.NDArray[np.void]) -> Int64s:
         """The gso_type of each packet, where the frame itself does not tell it."""
         types = np.zeros(len(info), np.int64)
@@ -539,6 +414,19 @@ class _Segmenter:
                 port = error.limit
                 reason = f"UDP port {port} is not plain UDP (if it is: --tunnel-port {port}=none)"
             self._note(number, reason)
+
+    def _note_opaque(self, packets: Packets, link: Link, which: Int64s) -> None:
+        """Count the packets in which no IP packet was found, and note those too long for a wire."""
+        counts = self.summary.not_looked_into
+        self._noted(self._doubts.opaque(packets, link, which, counts))
+
+    def _noted(self, reasons: Reasons) -> npt.NDArray[np.bool_]:
+        """Note why packets are left unchanged; which of those that are looked at these are."""
+        for i, reason in reasons.items():
+            self._note(i, reason)
+        left = np.zeros(len(self._numbers), np.bool_)
+        left[list(reasons)] = True
+        return left
 
     def _note(self, index: int, reason: str) -> None:
         self.summary.notes.add(reason, int(self._numbers[index]))
