@@ -4,7 +4,8 @@
     python stream.py send ADDRESS            a program as `contest.Program` runs them
 
 The receiver answers each block once it has all of it: the first with its hash, which the sender
-compares before it says "ready".
+compares before it says "ready". The sender keeps to TCP Reno: CUBIC, Linux's default, ends its slow
+start early on some connections and not on others (HyStart), and their windows differ ever after.
 """
 
 from __future__ import annotations
@@ -45,7 +46,9 @@ def filled(connection: socket.socket, room: memoryview) -> bool:
 def send(address: str) -> None:
     """Send as many blocks as each line of standard input says; answer with a block's time."""
     block = os.urandom(BLOCK)
-    with socket.create_connection((address, PORT)) as connection:
+    with socket.socket() as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"reno")
+        connection.connect((address, PORT))
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.sendall(block)
         digest = connection.recv(32, socket.MSG_WAITALL)
