@@ -35,9 +35,11 @@ def _fetch(kernel: DebianKernel, modules: Sequence[str], place: Path) -> None:
     logged("download", kernel.apt.download_command([package]), log, place)
     (archive,) = place.glob("*.deb")
     image = f"vmlinux-{kernel.release}"
-    wanted = " ".join(f"'*/{name}'" for name in (image, *(f"{one}.ko" for one in modules)))
+    # Two links have the name of the image, too: only the file itself is below boot.
+    names = (f"boot/{image}", *(f"{one}.ko" for one in modules))
+    wanted = " ".join(f"'*/{name}'" for name in names)
     # A kernel without one of the modules is no mistake.
-    names = f"--wildcards --transform 's,.*/,,;s,^{image}$,{VMLINUX},' {wanted}"
-    unpack = f"dpkg-deb --fsys-tarfile {archive.name} | tar -x {names} || test -s {VMLINUX}"
+    options = f"--wildcards --transform 's,.*/,,;s,^{image}$,{VMLINUX},' {wanted}"
+    unpack = f"dpkg-deb --fsys-tarfile {archive.name} | tar -x {options} || test -s {VMLINUX}"
     logged("unpack", ["sh", "-c", unpack], log, place)
     archive.unlink()
