@@ -64,7 +64,7 @@ The outcome of a stream is their number, as LENGTH, and the packets.
 
 ANSWERED = struct.Struct("<iI")
 """Errno where the module could not make the packet, and length of its answer, which follows."""
-REQUEST = struct.Struct("=IHHHHHHHHHBBBBHII")
+REQUEST = struct.Struct("=IHHHHHHHHHBBBBHIIIIIB3x")
 """struct request of segmenter/segmenter.c; then the frame, and frames each after a LISTED."""
 LISTED = struct.Struct("=IHHH")
 """struct listed: length, network_header, transport_header, start."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from copy import copy
+from dataclasses import replace
 from random import Random
 
 from gso.kernel.conformance.tunnels.packets import pack16
-from gso.kernel.conformance.types.requests import Device, Request
+from gso.kernel.conformance.types.requests import Device, Kept, Request
 
 from gso import L4, GsoType, checksum, parse, pseudo_header
 
@@ -35,6 +37,19 @@ class _Flow:
         self.options = r.choice((b"", b"\1\1\x08\x0a" + r.randbytes(8)))
         self.summed = l4 is L4.TCP or version == 6 or r.random() < 0.9
         self.link = r.choice((0, 0, 1, 2))
+
+    def copy(self) -> _Flow:
+        """Return another that goes on from here."""
+        found = copy(self)
+        found.ends, found.ports = [*self.ends], [*self.ports]
+        return found
+
+    def to_zero(self, data: bytes) -> bytes:
+        """Change data so that a datagram with it has the checksum 0, for which 0xffff is sent."""
+        head = b"".join(self.ports) + pack16(8 + len(data), 0)
+        total = pseudo_header(self.ends[0], self.ends[1], int(self.l4), len(head + data))
+        word = int.from_bytes(data[:2], "big") + checksum(head + data, total)
+        return pack16((word & 0xFFFF) + (word >> 16)) + data[2:]
 
     def frame(self, data: bytes) -> bytes:
         """Return the next frame of the flow."""
@@ -84,21 +99,59 @@ def make(r: Random, kind: str) -> Request:
     version = {_TCP4: 4, _TCP6: 6}.get(kind) or r.choice((4, 6))
     flow = _Flow(r, version, L4.UDP if kind == _UDP else L4.TCP)
     size, count = r.choice(_SIZES), r.randrange(2, _MOST_FRAMES)
-    first = r.randbytes(size)
-    before = vars(flow).copy()
-    frames = [flow.frame(r.randbytes(size)) for _ in range(count)][1:]
-    frames.append(flow.frame(r.randbytes(r.randrange(1, size + 1))))
-    if r.random() < 0.05:
+    changed = flow.copy()
+    if r.random() < 0.7:
+        _translated(r, changed)
+    changed.ttl -= r.choice((0, 1))
+    data = [r.randbytes(size) for _ in range(count)]
+    data.append(r.randbytes(r.randrange(1, size + 1)))
+    if kind == _UDP and size > 1 and r.random() < 0.15:
+        data[1] = changed.to_zero(data[1])
+    tags, anew = flow.link, r.random() < 0.2
+    frames = [flow.frame(one) for one in data][1:]
+    if not anew and r.random() < 0.05:
         _translated(r, flow)
         frames.append(flow.frame(r.randbytes(size)))  # none that GRO would put there
-    vars(flow).update(before, ends=[*before["ends"]], ports=[*before["ports"]])
-    if r.random() < 0.7:
-        _translated(r, flow)
-    flow.ttl -= r.choice((0, 1))
-    tags = flow.link
     linked = [_linked(r, frame, version, tags) for frame in frames]
-    head = _linked(r, flow.frame(first), version, r.choice((tags, tags, 0, 1)))
-    return _request(r, kind, head, linked, size)
+    head = _linked(r, changed.frame(data[0]), version, r.choice((tags, tags, 0, 1)))
+    request = _kept(r, _request(r, kind, head, linked, size))
+    return _cut_anew(r, request, sum(map(len, data))) if anew else request
+
+
+def _kept(r: Random, request: Request) -> Request:
+    """Say who else holds the frames, and whether their data are in pages."""
+    for bit in (Kept.HELD, Kept.LISTED_HELD):
+        if r.random() < 0.1:
+            request.kept |= bit
+    if r.random() < 0.3:
+        request.kept |= Kept.LISTED_PAGES
+        start = parse(request.frame, tunnel_ports={}).payload
+        if r.random() < 0.7:
+            request.linear = r.randrange(start, len(request.frame))
+    return request
+
+
+def _cut_anew(r: Random, request: Request, total: int) -> Request:
+    """Have the kernel cut it as if it were one packet: by another size, or as none can be trusted.
+
+    Of TCP, frames that are in no page have to fit their size, where a device gathers and the sender
+    is trusted. Where they are copied the last segment must not be as long as a frame (by reading
+    6.12.117: the kernel would take the first frame's data for it).
+    """
+    size = request.gso_size
+    sizes = [n for n in (size - 1, size + 1, 2 * size, size // 2, size) if 0 < n < total]
+    sizes = [n for n in sizes if n == size or total % n != size]
+    chosen = r.choice(sizes or [size])
+    trusted = chosen != size and r.random() < 0.5
+    if trusted and request.l4 is L4.TCP and not request.kept & Kept.LISTED_PAGES:
+        request.device &= ~Device.SG
+    gso_type = request.gso_type if trusted else request.gso_type | GsoType.DODGY
+    frame = request.frame
+    if request.l4 is L4.UDP:
+        # GRO leaves the length of all data there, on which the kernel's sum counts
+        at = request.transport_header + 4
+        frame = frame[:at] + pack16(8 + total) + frame[at + 2 :]
+    return replace(request, frame=frame, gso_size=chosen, gso_type=int(gso_type))
 
 
 def _linked(r: Random, frame: bytes, version: int, tags: int) -> bytes:

@@ -57,9 +57,21 @@ class Device(IntFlag):
     HW_CSUM = 2
     GSO_PARTIAL = 4
     SCTP_CRC = 8
+    GSO = 16
+    FRAGLIST = 32
 
 
-_NOTHING_SPECIAL = Device(0)
+class Kept(IntFlag):
+    """How the packet is kept: who else holds it, and where its data is."""
+
+    HELD = 1
+    SHARED_PAGES = 2
+    LISTED_HELD = 4
+    LISTED_PAGES = 8
+    HEAD_FRAG = 16
+
+
+_NOTHING_SPECIAL, _AS_USUAL = Device(0), Kept(0)
 _IN_PIECES = Device.SG | Device.HW_CSUM | Device.GSO_PARTIAL
 _DEVICES = (
     *(
@@ -79,7 +91,9 @@ class Request:
 
     ``listed``: the frames of its frag_list, of which the kernel has the headers too; or of SCTP the
     chunks of each segment, and then ``frame`` is the headers alone. ``linear``: the bytes of the
-    frame before those that are in pages; 0 if none is.
+    frame before those that are in pages; 0 if none is. ``member``: after those come sk_buffs in a
+    frag_list, with so many bytes each, of which the first ``start`` are not in a page.
+    ``time_key``: the byte of TCP whose time of sending is asked for, or 0.
     """
 
     kind: str
@@ -102,6 +116,10 @@ class Request:
     l4: L4 = L4.NONE
     listed: tuple[bytes, ...] = ()
     linear: int = 0
+    member: int = 0
+    start: int = 0
+    time_key: int = 0
+    kept: Kept = _AS_USUAL
 
     @property
     def nsh(self) -> bool:
@@ -112,6 +130,17 @@ class Request:
     def by_frags(self) -> bool:
         """Say whether it is SCTP, whose frag_list says where it is cut."""
         return self.gso_size == GSO_BY_FRAGS
+
+    @property
+    def cut_anew(self) -> bool:
+        """Say whether it is a list that the kernel cuts as if it were one packet.
+
+        That is so where the size is not that of its first frame, or its sender is not trusted.
+        """
+        if not self.listed or self.by_frags:
+            return False
+        size = len(self.frame) - parse(self.frame, tunnel_ports={}).payload
+        return bool(self.gso_type & GsoType.DODGY) or size != self.gso_size
 
     @property
     def family(self) -> str:
@@ -138,6 +167,10 @@ class Request:
             len(self.listed),
             len(self.frame),
             self.linear,
+            self.member,
+            self.start,
+            self.time_key,
+            self.kept,
         )
         pack = _chunks if self.by_frags else _listed
         return head + self.frame + b"".join(map(pack, self.listed))
@@ -480,7 +513,67 @@ def make(
         stack.gso_type = _contradictory(r, stack.gso_type)
     request = described(stack, _gso_size(stack.packet), r.choice(_DEVICES))
     request.linear = _linear(r, request)
+    _keep(r, request)
     return request
+
+
+_LARGEST_IN_MEMBERS = 16000  # gso_size: a segment has room for 17 parts of pages
+_LARGEST_HEAD = 2048
+
+
+def _keep(r: Random, request: Request) -> None:
+    """Say how the packet is kept: nothing of it changes what it becomes."""
+    if r.random() < 0.1:
+        request.kept |= Kept.HELD
+    if request.linear and r.random() < 0.2:
+        request.kept |= Kept.SHARED_PAGES
+    if request.l4 is L4.TCP and request.csum_partial and r.random() < 0.1:
+        at = request.csum_start + 4
+        first = int.from_bytes(request.frame[at : at + 4], "big")
+        request.time_key = (first + r.randrange(len(request.frame))) & 0xFFFFFFFF
+    of_segments = request.l4 is L4.TCP or request.gso_type & GsoType.UDP_L4
+    payload = parse(request.frame, tunnel_ports=PORTS).payload
+    fits = payload + request.gso_size < len(request.frame)
+    if of_segments and fits and request.gso_size <= _LARGEST_IN_MEMBERS and r.random() < 0.2:
+        _in_members(r, request, payload)
+
+
+def _in_members(r: Random, request: Request, payload: int) -> None:
+    """Spread the data over a frag_list, as GRO does where an sk_buff has no room for more pages."""
+    size, request.start = request.gso_size, 0
+    way = r.choice(("pages", "pages", "frames", "shifted"))
+    request.kept &= ~Kept.SHARED_PAGES
+    if way == "shifted" and request.device & Device.SG and 1 < size <= _LARGEST_HEAD:
+        # Segments begin in one sk_buff and end in the next, in what is not in its pages.
+        request.member, request.start = size, r.randrange(1, size)
+        request.linear = payload + size - request.start
+        request.kept |= Kept.HEAD_FRAG
+    elif way == "frames":
+        # One for each segment; where a device cannot gather, none of its data is in a page.
+        request.member = request.start = size
+        if request.device & Device.SG and r.random() < 0.6:
+            request.start = r.randrange(1, size + 1)
+        request.linear = payload + size
+        if request.start <= _LARGEST_HEAD and r.random() < 0.7:
+            request.kept |= Kept.HEAD_FRAG
+    else:
+        any_size = r.randrange(-(-size // 4), 9000)
+        request.member = r.choice((size, size * r.randrange(1, 6), any_size))
+        request.linear = payload + r.choice((0, 1, size // 2, size, request.member))
+        request.linear = min(request.linear, len(request.frame) - 1)
+        request.member = max(request.member, 1)
+        if "none" in request.kind.split("-") and r.random() < 0.5:
+            _to_whole(r, request, payload)
+
+
+def _to_whole(r: Random, request: Request, payload: int) -> None:
+    """Choose a device that takes super-packets whole, but none with a frag_list."""
+    request.device = Device.SG | Device.HW_CSUM | Device.GSO
+    if r.random() < 0.7:
+        request.member = min(
+            request.gso_size * r.randrange(2, 6), (len(request.frame) - payload) // 2
+        )
+        request.linear = payload + request.member
 
 
 def _linear(r: Random, request: Request) -> int:

@@ -21,7 +21,7 @@ from gso.kernel.conformance.tunnels.devices import PORTS
 from gso.kernel.conformance.tunnels.records import outer_family
 from gso.kernel.conformance.tunnels.run import Options, Report, boot_in, boots, pieces, ready
 from gso.kernel.conformance.types import lists, requests, sctp
-from gso.kernel.conformance.types.requests import WRAPPERS, Device, Request
+from gso.kernel.conformance.types.requests import WRAPPERS, Device, Kept, Request
 from gso.kernel.errors import UsageError
 from gso.kernel.guest.records import ANSWER, ANSWERED, SEGMENT, with_length
 from gso.kernel.machine.share import GIVEN
@@ -31,7 +31,7 @@ from gso.kernel.trees import debian
 from gso.kernel.trees.modules import own_module
 
 import gso
-from gso import L4, GsoError, GsoType, checksum
+from gso import GSO_BY_FRAGS, L4, GsoError, GsoType, checksum
 from gso.versions import REFERENCE, Fact, KernelVersion, facts_of, nearest
 
 _PER_BOOT = 8000
@@ -101,12 +101,14 @@ def completes(request: Request) -> bool:
     __udp_gso_segment forgets what the device can where CHECKSUM_PARTIAL is not set, and
     nsh_gso_segment always.
     """
-    if request.nsh or (request.listed and not request.by_frags):
+    if request.nsh or (request.listed and not request.by_frags and not request.cut_anew):
         return False
     if request.by_frags:
         # A checksum around the CRC32c needs it: the tunnel takes NETIF_F_SCTP_CRC away.
         return bool(request.device & Device.SCTP_CRC) and not request.gso_type & _SEALED
     uso = request.gso_type & GsoType.UDP_L4 and request.l4 is L4.UDP
+    if request.cut_anew:
+        return bool(request.device & Device.HW_CSUM) and not uso
     return bool(request.device & Device.HW_CSUM) and (request.csum_partial or not uso)
 
 
@@ -120,7 +122,10 @@ def asked(request: Request) -> tuple[GsoType, Literal["complete", "partial"]]:
     if request.by_frags:
         return gso_type, "partial" if completes(request) else "complete"
     whole = Device.SG | Device.HW_CSUM | Device.GSO_PARTIAL
-    pieces = completes(request) or request.nsh
+    if request.cut_anew:
+        gso_type &= ~GsoType.FRAGLIST
+    # No pieces are made of what has a frag_list.
+    pieces = (completes(request) or request.nsh) and not request.member and not request.listed
     if pieces and request.device & whole == whole and not gso_type & _NO_PIECES:
         gso_type |= GsoType.PARTIAL
     return gso_type, "partial" if completes(request) else "complete"
@@ -130,6 +135,11 @@ def judge(outcome: Outcome, version: KernelVersion = REFERENCE) -> Judged:
     """Compare in every way that can be asked for; the first that differs counts."""
     if outcome.unfit:
         return Judged(outcome, NOT_SENT, why=f"no such packet: errno {outcome.unfit}")
+    request = outcome.request
+    if request.device & Device.GSO and any(one.gso_size for one in outcome.segments):
+        return _judge_whole(outcome, version)
+    if request.cut_anew and (refused := _taken_for_list(request, version)):
+        return Judged(outcome, DIFFERENT, refused)
     kernel = [finished(outcome.request, segment) for segment in outcome.segments]
     gso_type, wanted = asked(outcome.request)
     ways = [wanted, "partial"] if gso_type & GsoType.PARTIAL or outcome.request.nsh else [wanted]
@@ -146,7 +156,53 @@ def question(request: Request) -> tuple[bytes | list[bytes], list[int] | None]:
     """Return ``frame`` and ``pieces`` of ``gso.segment`` for an sk_buff with its frag_list."""
     if request.by_frags:
         return request.frame + b"".join(request.listed), [len(one) for one in request.listed]
+    if request.cut_anew:
+        return request.frame + b"".join(map(_payload, request.listed)), None
     return [request.frame, *request.listed] if request.listed else request.frame, None
+
+
+def _payload(frame: bytes) -> bytes:
+    return frame[gso.parse(frame, tunnel_ports={}).payload :]
+
+
+def _taken_for_list(request: Request, version: KernelVersion) -> str:
+    """Say so if ``gso.segment`` cuts as a list of frames what the kernel cuts otherwise."""
+    try:
+        gso.segment(
+            [request.frame, *request.listed],
+            request.gso_size,
+            gso_type=GsoType(request.gso_type),
+            kernel=version,
+        )
+    except GsoError:
+        return ""
+    return "cut as a list of frames"
+
+
+# --- super-packets that come out -----------------------------------------------------------------
+
+
+def _judge_whole(outcome: Outcome, version: KernelVersion) -> Judged:
+    """Compare super-packets for a device that takes them whole, but none with a frag_list.
+
+    SCTP for a device that takes it stays as it is.
+    """
+    request = outcome.request
+    if request.by_frags:
+        whole = request.frame + b"".join(request.listed)
+        alike = [(one.frame, one.gso_size) for one in outcome.segments] == [(whole, GSO_BY_FRAGS)]
+        return Judged(outcome, EQUAL if alike else DIFFERENT, "whole", (whole,))
+    gso_type = GsoType(request.gso_type) & ~GsoType.DODGY
+    ours, why = _segmented(request, gso_type, "partial", version)
+    theirs: list[bytes] = []
+    for one in outcome.segments:
+        made = [one.frame]
+        if one.gso_size:
+            piece = replace(request, frame=one.frame, gso_size=one.gso_size)
+            made, why = _segmented(piece, gso_type, "partial", version)
+        theirs += made
+    verdict = EQUAL if same(theirs, ours) else DIFFERENT
+    return Judged(outcome, verdict, "in super-packets", tuple(ours), why)
 
 
 def _segmented(
@@ -367,6 +423,7 @@ _OFFSETS = (
     *("network_header", "transport_header", "inner_mac_header", "inner_network_header"),
     *("inner_transport_header", "csum_start", "csum_offset"),
 )
+_WHERE = ("linear", "member", "start", "time_key", "kept")
 _AS_THEY_ARE = (*_OFFSETS, "csum_partial", "encapsulation", "inner_protocol", "inner_ipproto")
 
 
@@ -392,7 +449,7 @@ def record(one: Judged, number: str) -> dict[str, Any]:
             "ip_summed": "partial" if request.csum_partial else "none",
             **{name: getattr(request, name) for name in _AS_THEY_ARE},
             **({"listed": [frame.hex() for frame in request.listed]} if request.listed else {}),
-            **({"linear": request.linear} if request.linear else {}),
+            **{name: n for name in _WHERE if (n := int(getattr(request, name)))},
         },
         "outputs": [finished(request, segment).hex() for segment in segments],
         "output_gso_sizes": [segment.gso_size for segment in segments],
@@ -424,7 +481,8 @@ def request_of(found: dict[str, Any]) -> Request:
         version=found["inner_family"] or 0,
         l4=L4.__members__.get(found["inner_l4"].upper(), L4.NONE),
         listed=tuple(map(bytes.fromhex, given.get("listed", ()))),
-        linear=given.get("linear", 0),
+        **{name: given.get(name, 0) for name in _WHERE[:-1]},
+        kept=Kept(given.get("kept", 0)),
         **{name: given[name] for name in _AS_THEY_ARE},
     )
 

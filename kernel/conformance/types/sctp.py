@@ -73,7 +73,19 @@ def make(r: Random, kind: str, fixed_ids: Sequence[GsoType] = (GsoType.TCP_FIXED
             request, inner_mac_header=at, inner_network_header=at, inner_transport_header=at
         )
     headers = len(request.frame) - sum(map(len, pieces))
-    return replace(request, frame=request.frame[:headers], listed=tuple(pieces))
+    request = replace(request, frame=request.frame[:headers], listed=tuple(pieces))
+    if within == "none" and r.random() < 0.2:
+        return replace(request, device=_FULL | Device.GSO | Device.FRAGLIST)
+    if r.random() < 0.03:
+        return _of_no_sctp(r, request)
+    return request
+
+
+def _of_no_sctp(r: Random, request: Request) -> Request:
+    """Return it with the gso_type of another transport, which the kernel does not take for it."""
+    frame = request.frame + b"".join(request.listed)
+    gso_type = request.gso_type & ~GsoType.SCTP | r.choice((GsoType.TCPV4, GsoType.UDP_L4))
+    return replace(request, frame=frame, listed=(), gso_size=100, gso_type=int(gso_type))
 
 
 def _ip(r: Random, data: bytes, *, dont_fragment: bool) -> Packet:

@@ -27,13 +27,24 @@
 #define MOST_BYTES	(1 << 19)	/* of a frame */
 #define MOST_SEGMENTS	4096
 #define HEADROOM	256		/* for the fragment header of UFO over IPv6, and more */
+#define LARGEST_HEAD	2048		/* in a part of a page */
 
 /* What the device can do, by names that stay while the kernel's bits move. */
 #define HAS_SG		1
 #define HAS_HW_CSUM	2
 #define HAS_GSO_PARTIAL	4
 #define HAS_SCTP_CRC	8
-#define HAS_ALL		15
+#define HAS_GSO		16		/* takes super-packets whole */
+#define HAS_FRAGLIST	32		/* and those with a frag_list */
+#define HAS_ALL		63
+
+/* How the packet is kept. */
+#define HELD		1		/* another holds it too, as a packet socket that listens */
+#define SHARED_PAGES	2		/* user space can still change its pages, as after sendfile() */
+#define LISTED_HELD	4		/* others hold the frames of its frag_list, too */
+#define LISTED_PAGES	8		/* which have their data in pages, but for the headers */
+#define HEAD_FRAG	16		/* heads of its frag_list are parts of pages */
+#define KEPT_ALL	31
 
 /* No driver takes these in pieces, and UFO's fragments are none that a device could finish. */
 #define NEVER_PARTIAL	(NETIF_F_GSO_TUNNEL_REMCSUM | NETIF_F_GSO_UDP | NETIF_F_GSO_PARTIAL | \
@@ -58,6 +69,11 @@ struct request {
 	__u16 listed;		/* frames of the frag_list; whole ones have checksums of their own */
 	__u32 length;		/* of the frame */
 	__u32 linear;		/* bytes of it before those in pages; 0: none is in a page */
+	__u32 member;		/* not 0: after those come sk_buffs of a frag_list, with so many each */
+	__u32 start;		/* of which so many are not in a page */
+	__u32 time_key;		/* not 0: the time of sending of this byte of TCP is asked for */
+	__u8 kept;
+	__u8 padding[3];
 } __packed;
 
 /* A frame of the frag_list: GRO keeps its headers in front of the data. */
@@ -108,6 +124,10 @@ static void equip(u8 has)
 		features |= NETIF_F_GSO_PARTIAL | pieces;
 	if (has & HAS_SCTP_CRC)
 		features |= NETIF_F_SCTP_CRC;
+	if (has & HAS_GSO)
+		features |= pieces;
+	if (has & HAS_FRAGLIST)
+		features |= NETIF_F_FRAGLIST;
 	device->features = features;
 	device->hw_enc_features = features;
 	device->vlan_features = features;
@@ -137,7 +157,20 @@ static int check(const struct request *r, size_t length)
 	    r->transport_header > length || r->inner_mac_header > length ||
 	    r->inner_network_header > length || r->inner_transport_header > length)
 		return -ERANGE;
-	if (r->linear && (r->linear < ETH_HLEN || r->linear >= length || r->listed))
+	if (r->kept & ~KEPT_ALL)
+		return -EINVAL;
+	/* Only SCTP's are given whole: what takes others apart the kernel would stop at. */
+	if (r->device & HAS_FRAGLIST && (r->device & HAS_GSO_PARTIAL || !by_frags(r)))
+		return -EINVAL;
+	if (r->kept & (LISTED_HELD | LISTED_PAGES) && !(r->gso_type & SKB_GSO_FRAGLIST))
+		return -EINVAL;
+	if (r->linear && (r->linear < ETH_HLEN || r->linear >= length))
+		return -ERANGE;
+	if (r->listed && (r->member || (r->linear && !(r->kept & LISTED_PAGES))))
+		return -EINVAL;
+	if (r->member && (!r->linear || r->start > r->member || length / r->member > MOST_SEGMENTS))
+		return -ERANGE;
+	if (r->kept & HEAD_FRAG && r->start > LARGEST_HEAD)
 		return -ERANGE;
 	if ((size_t)r->csum_start + r->csum_offset + sizeof(__sum16) > length)
 		return -ERANGE;
@@ -148,31 +181,96 @@ static int check(const struct request *r, size_t length)
 	return 0;
 }
 
-/* An sk_buff with the frame, as a socket leaves one: headers first, and the rest in pages. */
-static struct sk_buff *build_paged(size_t linear, const char __user *frame, size_t length)
+/* An sk_buff with the data, as a socket leaves one: so many bytes first, and the rest in pages. */
+static struct sk_buff *build_paged(size_t linear, const void *data, size_t length)
 {
 	int order = length - linear > MAX_SKB_FRAGS * PAGE_SIZE ? PAGE_ALLOC_COSTLY_ORDER : 0;
 	struct sk_buff *skb;
-	void *data;
 	int error;
 
-	data = vmemdup_user(frame, length);
-	if (IS_ERR(data))
-		return ERR_CAST(data);
 	skb = alloc_skb_with_frags(HEADROOM + linear, length - linear, order, &error, GFP_KERNEL);
-	if (!skb) {
-		kvfree(data);
+	if (!skb)
 		return ERR_PTR(error);
-	}
 	skb_reserve(skb, HEADROOM);
 	skb_put(skb, linear);
 	skb->data_len = length - linear;
 	skb->len += skb->data_len;
 	error = skb_store_bits(skb, 0, data, length);
-	kvfree(data);
 	if (error) {
 		kfree_skb(skb);
 		return ERR_PTR(error);
+	}
+	return skb;
+}
+
+/* One of which the first bytes are in a part of a page, as drivers leave what they receive. */
+static struct sk_buff *build_in_page(size_t linear, const void *data, size_t length)
+{
+	size_t size = SKB_DATA_ALIGN(NET_SKB_PAD + linear) +
+		      SKB_DATA_ALIGN(sizeof(struct skb_shared_info));
+	struct sk_buff *skb, *pages;
+	void *head;
+
+	head = netdev_alloc_frag(size);
+	if (!head)
+		return ERR_PTR(-ENOMEM);
+	skb = build_skb(head, size);
+	if (!skb) {
+		skb_free_frag(head);
+		return ERR_PTR(-ENOMEM);
+	}
+	skb_reserve(skb, NET_SKB_PAD);
+	skb_put_data(skb, data, linear);
+	if (length == linear)
+		return skb;
+	pages = build_paged(0, data + linear, length - linear);
+	if (IS_ERR(pages)) {
+		kfree_skb(skb);
+		return pages;
+	}
+	/* Its pages go over to the other. */
+	memcpy(skb_shinfo(skb)->frags, skb_shinfo(pages)->frags,
+	       skb_shinfo(pages)->nr_frags * sizeof(skb_frag_t));
+	skb_shinfo(skb)->nr_frags = skb_shinfo(pages)->nr_frags;
+	skb_shinfo(pages)->nr_frags = 0;
+	skb->data_len = pages->data_len;
+	skb->len += skb->data_len;
+	skb->truesize += skb->data_len;
+	pages->len -= pages->data_len;
+	pages->data_len = 0;
+	kfree_skb(pages);
+	return skb;
+}
+
+static void hang_on(struct sk_buff *skb, struct sk_buff ***end, struct sk_buff *one)
+{
+	**end = one;
+	*end = &one->next;
+	skb->len += one->len;
+	skb->data_len += one->len;
+	skb->truesize += one->truesize;
+}
+
+/* What GRO merges where an sk_buff has no room for more pages: a frag_list with the data alone. */
+static struct sk_buff *build_with_members(const struct request *r, const void *data, size_t length)
+{
+	struct sk_buff *skb = build_paged(r->linear, data, r->linear), **end, *one;
+	size_t at, size, start;
+
+	if (IS_ERR(skb))
+		return skb;
+	end = &skb_shinfo(skb)->frag_list;
+	for (at = r->linear; at < length; at += size) {
+		size = min_t(size_t, r->member, length - at);
+		start = min_t(size_t, r->start, size);
+		one = r->kept & HEAD_FRAG && start ? build_in_page(start, data + at, size) :
+						     build_paged(start, data + at, size);
+		if (IS_ERR(one)) {
+			kfree_skb(skb);
+			return one;
+		}
+		one->dev = device;
+		hang_on(skb, &end, one);
 	}
 	return skb;
 }
@@ -191,10 +289,25 @@ static struct sk_buff *build_linear(const char __user *frame, size_t length)
 	return skb;
 }
 
+static struct sk_buff *build_data(const struct request *r, const char __user *frame, size_t length)
+{
+	struct sk_buff *skb;
+	void *data;
+
+	if (!r->linear)
+		return build_linear(frame, length);
+	data = vmemdup_user(frame, length);
+	if (IS_ERR(data))
+		return ERR_CAST(data);
+	skb = r->member ? build_with_members(r, data, length) :
+			  build_paged(r->linear, data, length);
+	kvfree(data);
+	return skb;
+}
+
 static struct sk_buff *build(const struct request *r, const char __user *frame, size_t length)
 {
-	struct sk_buff *skb = r->linear ? build_paged(r->linear, frame, length) :
-					  build_linear(frame, length);
+	struct sk_buff *skb = build_data(r, frame, length);
 
 	if (IS_ERR(skb))
 		return skb;
@@ -218,22 +331,34 @@ static struct sk_buff *build(const struct request *r, const char __user *frame, 
 	skb->csum_not_inet = by_frags(r) && r->partial;
 	skb_shinfo(skb)->gso_size = r->gso_size;
 	skb_shinfo(skb)->gso_type = r->gso_type;
+	if (r->time_key) {
+		skb_shinfo(skb)->tx_flags |= SKBTX_SW_TSTAMP;
+		skb_shinfo(skb)->tskey = r->time_key;
+	}
+	if (r->kept & SHARED_PAGES)
+		skb_shinfo(skb)->flags |= SKBFL_SHARED_FRAG;
 	if (r->gso_size)
 		skb_shinfo(skb)->gso_segs = DIV_ROUND_UP(length, r->gso_size);
 	return skb;
 }
 
-static struct sk_buff *build_listed(const struct listed *l, const char __user *frame)
+static struct sk_buff *build_listed(const struct request *r, const struct listed *l,
+				    const char __user *frame)
 {
-	struct sk_buff *skb = alloc_skb(HEADROOM + l->length, GFP_KERNEL);
+	struct sk_buff *skb;
+	void *data;
 
-	if (!skb)
-		return NULL;
-	skb_reserve(skb, HEADROOM);
-	if (copy_from_user(skb_put(skb, l->length), frame, l->length)) {
-		kfree_skb(skb);
-		return NULL;
+	if (r->kept & LISTED_PAGES) {
+		data = vmemdup_user(frame, l->length);
+		if (IS_ERR(data))
+			return ERR_CAST(data);
+		skb = build_paged(l->start, data, l->length);
+		kvfree(data);
+	} else {
+		skb = build_linear(frame, l->length);
 	}
+	if (IS_ERR(skb))
+		return skb;
 	skb->dev = device;
 	skb_reset_mac_header(skb);
 	skb_set_network_header(skb, l->network_header);
@@ -261,14 +386,10 @@ static int append(struct sk_buff *skb, const struct request *r, const char __use
 		/* skb_segment() would make empty segments for ever. */
 		if (by_frags(r) && l.length == l.start)
 			return -ERANGE;
-		one = build_listed(&l, from);
-		if (!one)
-			return -ENOMEM;
-		*next = one;
-		next = &one->next;
-		skb->len += one->len;
-		skb->data_len += one->len;
-		skb->truesize += one->truesize;
+		one = build_listed(r, &l, from);
+		if (IS_ERR(one))
+			return PTR_ERR(one);
+		hang_on(skb, &next, one);
 		from += l.length;
 		size -= l.length;
 	}
@@ -360,9 +481,48 @@ static int keep(struct exchange *x, struct sk_buff *segments)
 	return error;
 }
 
+/* What others hold: a clone of the packet, and frames of its frag_list. */
+struct others {
+	struct sk_buff *clone;
+	struct sk_buff **listed;
+	unsigned int count;
+};
+
+static void let_go(struct others *o)
+{
+	while (o->count)
+		kfree_skb(o->listed[--o->count]);
+	kfree(o->listed);
+	kfree_skb(o->clone);
+}
+
+static int hold(struct others *o, struct sk_buff *skb, u8 kept)
+{
+	struct sk_buff *one;
+	unsigned int n = 0;
+
+	if (kept & LISTED_HELD) {
+		skb_walk_frags(skb, one)
+			n++;
+		o->listed = kcalloc(n, sizeof(*o->listed), GFP_KERNEL);
+		if (!o->listed)
+			return -ENOMEM;
+		skb_walk_frags(skb, one)
+			o->listed[o->count++] = skb_get(one);
+	}
+	if (!(kept & HELD))
+		return 0;
+	o->clone = skb_clone(skb, GFP_KERNEL);
+	if (o->clone)
+		return 0;
+	let_go(o);
+	return -ENOMEM;
+}
+
 static ssize_t segmenter_write(struct file *file, const char __user *from, size_t size, loff_t *at)
 {
 	struct exchange *x = file->private_data;
+	struct others others = {};
 	struct sk_buff *skb;
 	struct request r;
 	int error;
@@ -384,6 +544,11 @@ static ssize_t segmenter_write(struct file *file, const char __user *from, size_
 		kfree_skb(skb);
 		return error;
 	}
+	error = hold(&others, skb, r.kept);
+	if (error) {
+		kfree_skb(skb);
+		return error;
+	}
 	mutex_lock(&one_by_one);
 	equip(r.device);
 	local_bh_disable();
@@ -393,6 +558,7 @@ static ssize_t segmenter_write(struct file *file, const char __user *from, size_
 	mutex_lock(&x->lock);
 	error = keep(x, skb);
 	mutex_unlock(&x->lock);
+	let_go(&others);
 	return error ?: size;
 }
 
