@@ -38,7 +38,11 @@ from .traffic import Server, exchange
 from .wire import Wire
 
 _LONGEST_ERROR = 4000
-_PARTS = {"tunnels": conformance_tunnels.perform, "gro": conformance_gro.perform}
+_PARTS = {
+    "tunnels": conformance_tunnels.perform,
+    "gro": conformance_gro.perform,
+    "types": conformance_types.perform,
+}
 
 
 class Run:
@@ -62,10 +66,8 @@ class Run:
             return self.perform_applications()
         for name, part in _PARTS.items():
             if self.plan.get(name):
-                return part(self.folder, self.plan[name], self.progress)
-        if self.plan.get("types"):
-            plan = {**self.plan["types"], "modules": self.plan["modules"]}
-            return conformance_types.perform(self.folder, plan, self.progress)
+                plan = {**self.plan[name], "modules": self.plan["modules"]}
+                return part(self.folder, plan, self.progress)
         if self.plan.get("hunt"):
             self.load_modules()
             return hunt.perform(self.folder, self.plan["hunt"], self.progress)

@@ -53,12 +53,26 @@ PROBED_OFFSETS = (
 # --- conformance of GRO: streams.bin, outcome.bin ------------------------------------------------
 
 STREAM = struct.Struct("<HH")
-"""Number of the device and number of frames; then the frames, each with LENGTH."""
+"""Number of the device and number of frames; then the frames, each with LENGTH.
+
+For a driver of our own each frame has a HANDED in front of it.
+"""
 MERGED = struct.Struct("<IIIB")
 """Length, gso_size, 16 bits of gso_type and ip_summed of a packet; then the packet.
 
 The outcome of a stream is their number, as LENGTH, and the packets.
 """
+
+POLL = struct.Struct("=IIII")
+"""struct poll of receiver/receiver.c: features, sizes of IPv6 and IPv4, frames; then the frames."""
+LISTS, UDP_FORWARDING = 1, 2
+"""The features."""
+HANDED = struct.Struct("=IHHHHBBBB")
+"""struct frame of receiver/receiver.c; then the frame."""
+RECEIVED = struct.Struct("=I")
+"""struct answer: the number of packets, each after a PACKET_MADE."""
+PACKET_MADE = struct.Struct("=IIIB")
+"""struct packet: length, gso_size, gso_type, ip_summed."""
 
 # --- conformance of gso_types: requests.bin, outcome.bin, and what segmenter/ takes and gives -----
 

@@ -9,6 +9,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import zip_longest
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -25,13 +26,15 @@ from gso.kernel.conformance.gro.compare import (
     judge,
     stays_below,
 )
-from gso.kernel.conformance.gro.streams import Stream
+from gso.kernel.conformance.gro.streams import Handed, Stream
 from gso.kernel.conformance.tunnels.run import Options, boot_in, boots, hosts, pieces, ready
 from gso.kernel.errors import UsageError
 from gso.kernel.guest.records import CHECKSUM_PARTIAL, LENGTH, MERGED, STREAM, with_length
 from gso.kernel.machine.share import GIVEN
+from gso.kernel.paths import GUEST
 from gso.kernel.progress import Progress
 from gso.kernel.trees import debian
+from gso.kernel.trees.modules import own_module
 
 from gso.versions import nearest
 
@@ -115,6 +118,8 @@ def compare(options: Options, progress: Progress) -> Report:
     if tuple(map(int, kernel.release.split(".")[:2])) < _FIRST_ALIKE:
         source = (stream for stream in source if not stays_below(stream))
     bootable = ready(kernel, options, progress)
+    progress.stage("building the module that hands frames to GRO")
+    bootable = replace(bootable, modules=(own_module(kernel, GUEST / "receiver"),))
     report = Report(f"Debian {kernel.release}", options.seed, release=kernel.release)
     number = 0
     for judged in boots(
@@ -173,8 +178,8 @@ def _write(path: Path, sent: Sequence[Stream]) -> None:
     with path.open("wb") as sink:
         for stream in sent:
             sink.write(STREAM.pack(stream.device, len(stream.frames)))
-            for frame in stream.frames:
-                sink.write(with_length(frame))
+            for frame, handed in zip_longest(stream.frames, stream.handed):
+                sink.write(with_length(handed.pack(len(frame)) + frame if handed else frame))
 
 
 def _read(source: Any) -> list[Made]:
@@ -182,7 +187,8 @@ def _read(source: Any) -> list[Made]:
     made = []
     for _ in guest_files.counted(count):
         length, size, kind, summed = MERGED.unpack(source.read(MERGED.size))
-        partial = summed == CHECKSUM_PARTIAL
+        # What was not merged is as it came, from a driver of our own so, too.
+        partial = summed == CHECKSUM_PARTIAL and size > 0
         made.append(Made(guest_files.exactly(source, length), size, kind if size else 0, partial))
     return made
 
@@ -200,6 +206,8 @@ def record(one: Judged, name: str) -> dict[str, Any]:
         "kernel": [_packet(packet) for packet in one.kernel],
         "verdict": one.verdict,
     }
+    if one.stream.handed:
+        found["handed"] = [list(handed) for handed in one.stream.handed]
     if one.why:
         found |= {"why": one.why, "ours": [_packet(packet) for packet in one.ours]}
     if one.host and one.verdict == DIFFERENT:
@@ -220,7 +228,8 @@ def read_records(path: Path) -> Iterator[tuple[dict[str, Any], Stream, list[Made
     numbers = {device.name: number for number, device in enumerate(streams.DEVICES)}
     for found in json.loads(lzma.decompress(path.read_bytes()))["records"]:
         frames = tuple(map(bytes.fromhex, found["frames"]))
-        stream = Stream(numbers[found["device"]], found["shape"], frames)
+        handed = tuple(Handed(*one) for one in found.get("handed", ()))
+        stream = Stream(numbers[found["device"]], found["shape"], frames, handed)
         kernel = [
             Made(
                 bytes.fromhex(packet["frame"]),

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any, NamedTuple
 
-from gso import Tunnel, checksum, pseudo_header
+from gso.kernel.guest.records import HANDED
+
+from gso import L4, GsoError, Tunnel, checksum, parse, pseudo_header
 
 # A poll of NAPI takes 64 packets, and GRO completes everything after it.
 MOST_FRAMES = 60
@@ -32,7 +34,8 @@ class Device(NamedTuple):
     """A device with GRO. ``words``: further settings of the device, for ``ip link set``.
 
     ``fraglist``: it makes lists of frames (rx-gro-list), of those in no tunnel here. ``pages``: its
-    frames come in parts of pages, which super-packets share.
+    frames come in parts of pages, which super-packets share. ``driver``: they come from a driver
+    of our own, each as a :class:`Handed` says.
 
     Its limit for packets that are not IPv6 stays 65536.
     """
@@ -43,6 +46,24 @@ class Device(NamedTuple):
     words: str = ""
     fraglist: bool = False
     pages: bool = False
+    driver: bool = False
+
+
+class Handed(NamedTuple):
+    """How a driver hands a frame to GRO: the fields of struct frame in receiver/receiver.c."""
+
+    front: int = 0
+    first: int = 0
+    csum_start: int = 0
+    csum_offset: int = 0
+    place: int = 0
+    summed: int = 0
+    level: int = 0
+    noted: int = 0
+
+    def pack(self, length: int) -> bytes:
+        """Return it as the module takes it, before a frame of this length."""
+        return HANDED.pack(length, *self)
 
 
 DEVICES = (
@@ -51,8 +72,12 @@ DEVICES = (
     Device("gro2", gro_max_size=120000, words="gro_max_size 120000"),
     Device("gro3", udp=False, fraglist=True),
     Device("gro4", pages=True),
+    Device("driver0", driver=True),
+    Device("driver1", driver=True, udp=False, fraglist=True),
+    Device("driver2", driver=True, gro_max_size=120000),
 )
 _NO_UDP, _BIG, _LISTS, _PAGES = 1, 2, 3, 4
+_DRIVER, _DRIVER_LISTS, _DRIVER_BIG = 5, 6, 7
 
 # The commands of ``ip`` that open the UDP ports of tunnels.
 LISTENERS = (
@@ -115,6 +140,7 @@ class Stream:
     device: int
     shape: str
     frames: tuple[bytes, ...]
+    handed: tuple[Handed, ...] = ()
 
 
 # --- headers -----------------------------------------------------------------------------------
@@ -434,6 +460,8 @@ def _gre(f: _Fields, type_: int, inner: bytes) -> bytes:
 def make(r: Random, shapes: Sequence[str]) -> Stream:
     """Return a random stream, the first flow of it in one of the shapes."""
     shape = r.choice(shapes)
+    if r.random() < _BY_DRIVER:
+        return _from_driver(r, shape, shapes)
     kind = r.random()
     device = _NO_UDP if kind < 0.1 else _PAGES if kind < 0.5 else 0
     if shape in _LISTED and r.random() < _OFTEN:
@@ -444,9 +472,91 @@ def make(r: Random, shapes: Sequence[str]) -> Stream:
     return Stream(device, shape, tuple(_flows(r, shape, shapes)))
 
 
-def _flows(r: Random, shape: str, shapes: Sequence[str]) -> list[bytes]:
-    """Return the frames of some flows, the first of them in one shape."""
-    unrest = r.choice((0, 0.03, 0.1, 0.3))
+_BY_DRIVER = 0.4
+_IN_HEAD, _IN_PAGE, _IN_PAGES, _IN_FRAGS = range(4)
+_NONE, _UNNECESSARY, _COMPLETE, _PARTIAL = range(4)
+_LARGEST_HEAD = 2048  # of a frame in a part of a page
+_ETH_HLEN = 14
+
+
+def _from_driver(r: Random, shape: str, shapes: Sequence[str]) -> Stream:
+    """Return a stream that a driver of our own hands to GRO.
+
+    Where a network card has looked at the checksums GRO does not, so that they have to be right.
+    """
+    summed = r.choice((_NONE, _NONE, _COMPLETE, _UNNECESSARY, _PARTIAL))
+    device = _DRIVER
+    if shape in _LISTED and r.random() < _OFTEN:
+        device, shapes = _DRIVER_LISTS, [one for one in shapes if one in _LISTED]
+    elif shape == "ip6 tcp" and r.random() < _OFTEN:
+        device = _DRIVER_BIG
+    if summed == _PARTIAL and ("remcsum" in shape or device == _DRIVER_LISTS):
+        summed = _UNNECESSARY
+    if summed == _COMPLETE and "remcsum" in shape:
+        # By such a sum 6.12 merges what has no checksum around it, too; the library does not.
+        summed = _NONE
+    elif summed == _COMPLETE:
+        shapes = [one for one in shapes if "remcsum" not in one]
+    calm = summed in (_UNNECESSARY, _PARTIAL)
+    if calm:
+        # Another tunnel's checksums could be more than the card has looked at
+        shapes = [shape]
+    big = device == _DRIVER_BIG
+    frames = _big(r, shape, calm=calm) if big else _flows(r, shape, shapes, calm=calm)
+    places = r.choice(_PLACES)
+    level = r.randrange(4) if "remcsum" not in shape else 0
+    # GRO merges no frames of which more is noted of one than of the other.
+    noted = 0 if _IN_FRAGS in places else r.choice((0, 1, 2, 3))
+    handed = []
+    for frame in frames:
+        one = _handed(r, frame, r.choice(places))._replace(noted=noted)
+        if summed == _PARTIAL:
+            one = _left_partial(frame, one)
+        handed.append(one._replace(summed=summed, level=level if summed == _UNNECESSARY else 0))
+    return Stream(device, shape, tuple(frames), tuple(handed))
+
+
+_PLACES = (
+    *((_IN_HEAD,), (_IN_PAGE,), (_IN_PAGES,), (_IN_PAGES,), (_IN_FRAGS,), (_IN_FRAGS,)),
+    (_IN_HEAD, _IN_PAGE, _IN_PAGES, _IN_FRAGS),
+)
+
+
+def _headers(frame: bytes) -> int:
+    """Return where the payload begins, or what may be a header."""
+    try:
+        return parse(frame, tunnel_ports=PORTS).payload
+    except GsoError:
+        return 54
+
+
+def _handed(r: Random, frame: bytes, place: int) -> Handed:
+    """Say where a frame is: in pages its headers too, a part of them, or what comes after them."""
+    size, headers = len(frame), _headers(frame)
+    if place == _IN_PAGE and size > _LARGEST_HEAD:
+        place = _IN_HEAD
+    if place in (_IN_HEAD, _IN_PAGE) or size <= _ETH_HLEN:
+        return Handed(place=place if size > _ETH_HLEN else _IN_HEAD)
+    if place == _IN_FRAGS:
+        first = r.choice((0, 0, _ETH_HLEN, headers, r.randrange(_ETH_HLEN, size)))
+        return Handed(first=first, place=place)
+    any_part = r.randrange(_ETH_HLEN, size)
+    front = r.choice((headers, headers, headers, _ETH_HLEN, 34, 64, any_part))
+    if not _ETH_HLEN <= front < size:
+        return Handed(place=_IN_HEAD)
+    return Handed(front=front, first=r.choice((0, 0, 0, 1, 100)), place=place)
+
+
+def _left_partial(frame: bytes, one: Handed) -> Handed:
+    """Have the innermost checksum left to whom the frame goes to, though it is right."""
+    layout = parse(frame, tunnel_ports=PORTS)
+    start = layout.inner_transport_header or layout.transport_header or 0
+    return one._replace(csum_start=start, csum_offset=16 if layout.l4 is L4.TCP else 6)
+
+
+def _flows(r: Random, shape: str, shapes: Sequence[str], *, calm: bool = False) -> list[bytes]:
+    """Return frames of some flows, the first of them in one shape; ``calm``: nothing changes."""
+    unrest = 0.0 if calm else r.choice((0, 0.03, 0.1, 0.3))
     n_flows = r.choice((1, 1, 1, 1, 2, 2, 3, 10))
     if n_flows > MOST_HELD:
         unrest = 0  # that more are held than GRO can hold is unrest enough
@@ -459,16 +569,18 @@ def _flows(r: Random, shape: str, shapes: Sequence[str]) -> list[bytes]:
         # Where GRO is full it would show what we complete early, so that nothing overtakes.
         if first and own == shape and n_flows <= MOST_HELD and r.random() < 0.5:
             flow.fields = deepcopy(first.fields)  # the same tunnel, or all but one field the same
-            flow.change(r, flow.fields)
+            if not calm:
+                flow.change(r, flow.fields)
         first = first or flow
         flows.append(_segments(r, flow, r.randrange(2, most), unrest))
     return _shuffled(r, flows, unrest)[:MOST_FRAMES]
 
 
-def _big(r: Random, shape: str) -> list[bytes]:
+def _big(r: Random, shape: str, *, calm: bool = False) -> list[bytes]:
     """Segments for BIG TCP."""
     flow = _Flow(r, shape)
-    return _segments(r, flow, 20, r.choice((0, 0, 0.1)), sizes=(8900, 1428, 16000))
+    unrest = 0.0 if calm else r.choice((0, 0, 0.1))
+    return _segments(r, flow, 20, unrest, sizes=(8900, 1428, 16000))
 
 
 def _segments(
