@@ -185,7 +185,7 @@ if __name__ == "__main__":
             "gso.kernel.conformance.coverage": ["*.toml"],
             "gso.kernel.report": ["*.css", "*.schema.json"],
             "gso.kernel.hunting": ["*.schema.json", "*.toml", "kinds/*.toml"],
-            "gso.kernel.guest": ["*.sh", "segmenter/Kbuild", "segmenter/*.c"],
+            "gso.kernel.guest": ["*.sh", "*/Kbuild", "*/*.c"],
             "gso.kernel.patches": ["*.patch", "*.toml", "README.md", "LICENSE"],
         },
         ext_modules=cythonize(

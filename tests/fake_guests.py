@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from gso.kernel.conformance.gro.compare import coalesce
-from gso.kernel.conformance.gro.streams import Stream
+from gso.kernel.conformance.gro.streams import DEVICES, Stream
 from gso.kernel.guest.draws import Draws
 from gso.kernel.guest.records import (
     ANSWER,
     ANSWERED,
     CHECKSUM_PARTIAL,
+    HANDED,
     LENGTH,
     MERGED,
     OUTCOME,
@@ -83,7 +84,8 @@ def _merged(source: io.BytesIO) -> Iterator[bytes]:
     """Streams: what the library merges, but of some a byte is missing."""
     while head := source.read(STREAM.size):
         device, count = STREAM.unpack(head)
-        frames = tuple(read_with_length(source) for _ in range(count))
+        skipped = HANDED.size if DEVICES[device].driver else 0
+        frames = tuple(read_with_length(source)[skipped:] for _ in range(count))
         made = coalesce(Stream(device, "", frames))
         lost = sum(map(len, frames)) % _DAMAGED == 0
         yield LENGTH.pack(len(made))

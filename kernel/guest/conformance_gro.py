@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from .capture import Tap
+from .netlink import add_vxlan
 from .netns import SetupError, inside, run, try_ip_batch
 from .probes import write
 from .records import (
@@ -65,14 +66,21 @@ def perform(folder: Path, plan: dict[str, Any], progress: Callable[..., None]) -
     for module in plan["modules"]:
         run(["insmod", module])
     devices = _Devices(plan["devices"], progress)
-    refused = try_ip_batch(_NAMESPACE, plan["listeners"])
+    streams = Path(plan["streams"])
+    before = list(devices.send_all(streams, lambda device: device["before_tunnels"]))
+    refused = {}
+    for name, port in plan["completing"].items():
+        if why := add_vxlan(_NAMESPACE, name, port):
+            refused[f"link add {name} type vxlan dstport {port}, remcsum without partial"] = why
+    refused |= try_ip_batch(_NAMESPACE, plan["listeners"])
     for family in (4, 6):
         failed = try_ip_batch(_NAMESPACE, plan["fou_listeners"], family)
         refused |= {f"-{family} {line}": why for line, why in failed.items()}
     progress(stage="packets")
     with (folder / "outcome.bin").open("wb") as out:
-        for done, outcome in enumerate(devices.send_all(Path(plan["streams"])), 1):
-            out.write(outcome)
+        after = devices.send_all(streams, lambda device: not device["before_tunnels"])
+        for done, pair in enumerate(zip(before, after, strict=True), 1):
+            out.write(b"".join(pair))
             if done % _BLOCK == 0:
                 progress(stage="packets", done=done)
     return {"refused": refused}
@@ -142,14 +150,19 @@ class _Devices:
         write("events/napi/napi_poll/enable", "1")
         write("tracing_on", "1")
 
-    def send_all(self, streams: Path) -> Iterator[bytes]:
-        """Send what is in the file; yield the outcome of each stream."""
+    def send_all(self, streams: Path, wanted: Callable[[dict[str, Any]], bool]) -> Iterator[bytes]:
+        """Send what is in the file for the devices that are wanted now.
+
+        Yields the outcome of each stream, empty for others.
+        """
         with streams.open("rb") as source:
             while head := source.read(STREAM.size):
                 device, count = STREAM.unpack(head)
                 frames = [read_with_length(source) for _ in range(count)]
                 given = self._given[device]
-                if given["driver"]:
+                if not wanted(given):
+                    yield b""
+                elif given["driver"]:
                     yield self._driver.outcome(given, frames)
                 else:
                     yield self._outcome(given["name"], frames)
@@ -219,7 +232,8 @@ class _Driver:
     def outcome(self, device: dict[str, Any], frames: list[bytes]) -> bytes:
         """Hand frames to GRO, and return what it made of them."""
         features = (device["fraglist"] and LISTS) | (device["udp"] and UDP_FORWARDING)
-        head = POLL.pack(features, device["gro_max_size"], 65536, len(frames))
+        sizes = device["gro_max_size"], device["gro_ipv4_max_size"]
+        head = POLL.pack(features, *sizes, len(frames))
         before = _BATCH.read_text()
         _BATCH.write_text(str(_ENOUGH))
         try:

@@ -190,6 +190,8 @@ def test_failures_are_counted_apart(monkeypatch):
     tally = table.Tally.of(found)
     assert (tally.lines, tally.reached, tally.error, tally.other, tally.open) == (4, 1, 1, 1, 1)
     assert tally.share == pytest.approx(1 / 3)
+    assert tally.followed == pytest.approx(1 / 2)
+    assert tally.cells().endswith("| 33.3 % | 50.0 %")
     assert table.stale(found) == [told[2]]
     page = table.page("6.12", [], found)
     assert "`two();`: no memory (failure)" in page

@@ -134,6 +134,7 @@ def test_a_wheel_has_all_that_is_needed_elsewhere(wheel, tmp_path):
         "gso/py.typed",
         "gso/kernel/guest/__main__.py",
         "gso/kernel/guest/segmenter/Kbuild",
+        "gso/kernel/guest/receiver/Kbuild",
         "gso/kernel/config/machine.config",
         "gso/kernel/patches/ipvs-gue-inner-mac-header.patch",
         "gso/kernel/patches/ipvs-gue-inner-mac-header.toml",
@@ -146,9 +147,10 @@ def test_a_wheel_has_all_that_is_needed_elsewhere(wheel, tmp_path):
     assert {f"{name}.pyi" for name in compiled - {"gso/_cyutility"}} <= stubs
     assert not any(name.startswith(("tests", "benchmarks", "kernel/")) for name in names)
     assert not any(name.endswith(".pyc") for name in names)
-    # No sources but those of the module that is built for the guest's kernel
+    # No sources but those of the modules that are built for the guest's kernel
     assert {name for name in names if name.endswith((".c", ".pyx"))} == {
-        "gso/kernel/guest/segmenter/segmenter.c"
+        "gso/kernel/guest/receiver/receiver.c",
+        "gso/kernel/guest/segmenter/segmenter.c",
     }
     environment = tmp_path / "venv"
     run(sys.executable, "-m", "venv", environment, cwd=tmp_path)

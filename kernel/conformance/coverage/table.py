@@ -56,15 +56,21 @@ class Tally:
         """The part of the lines that was reached, of all but the failures."""
         return self.reached / max(self.lines - self.error, 1)
 
+    @property
+    def followed(self) -> float:
+        """The part that was reached of the lines of what the library follows."""
+        return self.reached / max(self.lines - self.error - self.other, 1)
+
     def cells(self) -> str:
         """Return the cells of a row."""
         numbers = (self.lines, self.reached, self.error, self.other, self.open)
-        return " | ".join((*map(str, numbers), f"{100 * self.share:.1f} %"))
+        parts = (f"{100 * part:.1f} %" for part in (self.share, self.followed))
+        return " | ".join((*map(str, numbers), *parts))
 
 
 _HEAD = (
-    "| {} | lines | reached | failures | other uses | unexplained | reached of all but failures |\n"
-    "|---|---|---|---|---|---|---|"
+    "| {} | lines | reached | failures | other uses | unexplained | reached of all but failures "
+    "| and but other uses |\n|---|---|---|---|---|---|---|---|"
 )
 
 
@@ -159,8 +165,10 @@ Counted are the functions that cut super-packets and those by which GRO receives
 with what they take from `include/net/gro.h`. A line is one that has instructions of its own: the
 compiler drops some, and puts equal ones together, so that one line can stand for another.
 *Failures* are lines that no packet brings about, such as those for want of memory. *Other uses*
-are not what the library follows. Both are named below, with why no packet reached them. That a
-line was reached does not say with which values.
+are not what the library follows, such as IPsec. Both are named below, with why no packet reached
+them. The parts that were reached stand there both ways: of all lines but failures, and of those
+that are no other uses either, which leaves what the library follows. That a line was reached does
+not say with which values.
 
 {files}
 

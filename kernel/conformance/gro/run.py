@@ -159,6 +159,7 @@ def _boot(
         plan = {
             "gro": {
                 "devices": [device._asdict() for device in streams.DEVICES],
+                "completing": streams.COMPLETING,
                 "listeners": streams.LISTENERS,
                 "fou_listeners": streams.FOU_LISTENERS,
                 "streams": str(GIVEN / "streams.bin"),

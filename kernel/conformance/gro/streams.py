@@ -26,7 +26,9 @@ PORTS: dict[int, Tunnel | tuple[Tunnel, int]] = {
     5555: Tunnel.FOU,
     5556: Tunnel.FOU,
     5557: (Tunnel.FOU, 47),
+    5558: (Tunnel.FOU, 132),
     5501: Tunnel.GUE,
+    4792: Tunnel.VXLAN,
 }
 
 
@@ -35,9 +37,8 @@ class Device(NamedTuple):
 
     ``fraglist``: it makes lists of frames (rx-gro-list), of those in no tunnel here. ``pages``: its
     frames come in parts of pages, which super-packets share. ``driver``: they come from a driver
-    of our own, each as a :class:`Handed` says.
-
-    Its limit for packets that are not IPv6 stays 65536.
+    of our own, each as a :class:`Handed` says. ``before_tunnels``: they come before there is a UDP
+    port of a tunnel.
     """
 
     name: str
@@ -47,6 +48,8 @@ class Device(NamedTuple):
     fraglist: bool = False
     pages: bool = False
     driver: bool = False
+    gro_ipv4_max_size: int = 65536
+    before_tunnels: bool = False
 
 
 class Handed(NamedTuple):
@@ -74,21 +77,25 @@ DEVICES = (
     Device("gro4", pages=True),
     Device("driver0", driver=True),
     Device("driver1", driver=True, udp=False, fraglist=True),
-    Device("driver2", driver=True, gro_max_size=120000),
+    Device("driver2", driver=True, gro_max_size=120000, gro_ipv4_max_size=120000),
+    Device("driver3", driver=True, before_tunnels=True),
 )
 _NO_UDP, _BIG, _LISTS, _PAGES = 1, 2, 3, 4
-_DRIVER, _DRIVER_LISTS, _DRIVER_BIG = 5, 6, 7
+_DRIVER, _DRIVER_LISTS, _DRIVER_BIG, _DRIVER_ALONE = 5, 6, 7, 8
 
+# Devices of VXLAN that complete remote checksums at once, with their ports.
+COMPLETING = {"vxlan1": 4792}
 # The commands of ``ip`` that open the UDP ports of tunnels.
 LISTENERS = (
     "link add vxlan0 type vxlan external dstport 4789 remcsumrx",
     "link add gpe0 type vxlan external gpe dstport 4790",
     "link add geneve0 type geneve external dstport 6081",
-    *(f"link set {name} up" for name in ("vxlan0", "gpe0", "geneve0")),
+    *(f"link set {name} up" for name in ("vxlan0", "vxlan1", "gpe0", "geneve0")),
 )
 FOU_LISTENERS = (
     *(f"fou add port {port} ipproto {proto}" for port, proto in ((5555, 4), (5556, 41))),
     "fou add port 5557 ipproto 47",
+    "fou add port 5558 ipproto 132",
     "fou add port 5501 gue",
     "fou add port 6080 gue",
 )
@@ -126,7 +133,10 @@ def _shapes() -> list[str]:
         found += [f"{outer} port vxlan-remcsum {inner}" for inner in _FRAMES]
         found.append(f"{outer} port-0 vxlan-remcsum eth ip4 tcp")
         found += [f"{outer} port-0 {tunnel} ip4 tcp" for tunnel in ("fou", "gue")]
+        found.append(f"{outer} port fou-other ip4 tcp")
         found.append(f"{outer} gre ip4 port vxlan eth ip4 tcp")  # two tunnels
+    found += ["ip4 ip4 ip4 tcp", "ip6 ip6 ip6 tcp", "ip4 ip6 ip6 udp", "ip6 ip4 ip4 udp"]
+    found.append("ip4 ip6 ip4 tcp")
     return found
 
 
@@ -215,8 +225,13 @@ def _new(r: Random, word: str, following: str) -> _Fields:  # noqa: PLR0911 - on
 
 def _port(r: Random, following: str) -> int:
     tunnel, inner = (*following.split(), "")[:2]
+    if tunnel == "fou-other":
+        return 5558  # for SCTP, of which GRO knows nothing
+    tunnel, inner = _kind(tunnel), _kind(inner)
     if tunnel == "fou":
         return {"ip4": 5555, "ip6": 5556}.get(inner, 5557)
+    if tunnel == "vxlan" and r.random() < 0.25:
+        return COMPLETING["vxlan1"]
     return _PORTS.get(tunnel) or r.choice((5501, 6080))
 
 
@@ -270,6 +285,7 @@ _CHANGES: dict[str, tuple[tuple[str, Callable[[Random, Any], Any]], ...]] = {
     ),
     "gue": (("flags", lambda r, _: r.choice((1, 2, 0x8000))),),
     "tcp": (
+        ("source", lambda r, old: old ^ 1 << r.randrange(10)),
         ("seq", lambda r, old: old + r.choice((1, -1, 1000))),
         ("ack", lambda r, old: old + r.choice((1, 1448, -1))),
         ("flags", lambda r, old: old ^ r.choice((PSH, PSH, PSH, FIN, CWR, ECE, AE, SYN, RST, URG))),
@@ -299,7 +315,7 @@ class _Flow:
         words = ["eth", *shape.split()]
         self.words = words
         self.kinds = [_kind(word) for word in words]
-        rest = [" ".join(self.kinds[n + 1 :]) for n in range(len(words))]
+        rest = [" ".join(words[n + 1 :]) for n in range(len(words))]
         self.fields = [_new(r, word, rest[n]) for n, word in enumerate(words)]
         last = max(n for n, kind in enumerate(self.kinds) if kind in ("ip4", "ip6"))
         # Of UDP, segmentation does not know that IDs stay the same.
@@ -460,6 +476,9 @@ def _gre(f: _Fields, type_: int, inner: bytes) -> bytes:
 def make(r: Random, shapes: Sequence[str]) -> Stream:
     """Return a random stream, the first flow of it in one of the shapes."""
     shape = r.choice(shapes)
+    # GRO holds each of its frames alone, and others have to make room.
+    alone = "fou-other" in shape
+    shapes = [shape] if alone else [one for one in shapes if "fou-other" not in one]
     if r.random() < _BY_DRIVER:
         return _from_driver(r, shape, shapes)
     kind = r.random()
@@ -488,8 +507,10 @@ def _from_driver(r: Random, shape: str, shapes: Sequence[str]) -> Stream:
     device = _DRIVER
     if shape in _LISTED and r.random() < _OFTEN:
         device, shapes = _DRIVER_LISTS, [one for one in shapes if one in _LISTED]
-    elif shape == "ip6 tcp" and r.random() < _OFTEN:
+    elif shape in ("ip4 tcp", "ip6 tcp") and r.random() < _OFTEN:
         device = _DRIVER_BIG
+    elif shape in _LISTED and r.random() < _OFTEN:
+        device, shapes = _DRIVER_ALONE, [one for one in shapes if one in _LISTED]
     if summed == _PARTIAL and ("remcsum" in shape or device == _DRIVER_LISTS):
         summed = _UNNECESSARY
     if summed == _COMPLETE and "remcsum" in shape:

@@ -38,9 +38,10 @@ from gso import GSO_BY_FRAGS, L4, GsoType, checksum, parse
 _ETH_P_IP, _ETH_P_IPV6, _ETH_P_TEB, _ETH_P_MPLS, _ETH_P_NSH = (
     *(0x0800, 0x86DD, 0x6558, 0x8847, 0x894F),
 )
-_IPIP, _IPV6, _GRE = 4, 41, 47
+_ICMP, _IPIP, _IPV6, _GRE = 1, 4, 41, 47
 _ROUTING = 43
 _IP_DF = 0x40
+_ETH_HLEN = 14
 _AS_ETHERTYPE = 16  # where a VLAN tag has its Ethernet type, after Ethernet addresses
 _MOST_SEGMENTS = 150  # more than the kernel allows for USO from virtio; larger ones tell no more
 _LONGEST = 0xFFFF
@@ -491,6 +492,8 @@ def make(
     6.12 may take but not finish. ``fixed_ids``: bits for IPv4 IDs that stay the same, of which a
     packet may have one.
     """
+    if kind == "gue" and r.random() < 0.03:
+        return _unknown(r)
     packet = _super_packet(r, jumbo=kind in _ETHERNET_INSIDE)
     fixed = r.random() < 0.35
     stack = Stack(packet, [kind], SKB_GSO_TYPES[packet.gso_type & ~GSO_ECN])
@@ -576,11 +579,24 @@ def _to_whole(r: Random, request: Request, payload: int) -> None:
         request.linear = payload + request.member
 
 
+def _unknown(r: Random) -> Request:
+    """Return a packet of GUE with a protocol of which the kernel has no segmenter."""
+    packet = Packet(r.randbytes(3000), version=4, flags=NEEDS_CSUM, csum_offset=16)
+    stack = Stack(packet, ["gue", "unknown"], GsoType.TCPV4, summed=True)
+    stack.encapsulated(GsoType(0), _ICMP, by_ipproto=True)
+    _in_udp(r, stack, 6080, bytes([0, _ICMP, 0, 0]))
+    stack.packet = in_ethernet(r, stack.packet, tags=0)
+    return described(stack, 1000, r.choice(_DEVICES))
+
+
 def _linear(r: Random, request: Request) -> int:
-    """Return how much is not in pages: all, or the headers, with some of the data or without."""
+    """Return how much is not in pages: all, or headers, with some of the data or without."""
     if r.random() < 0.4:
         return 0
-    found = parse(request.frame, tunnel_ports=PORTS).payload + r.choice((0, 0, 1, 77, 3000))
+    headers = parse(request.frame, tunnel_ports=PORTS).payload
+    found = headers + r.choice((0, 0, 1, 77, 3000))
+    if r.random() < 0.15:
+        found = r.randrange(_ETH_HLEN, headers)  # the kernel pulls those that it needs
     return found if found < len(request.frame) else 0
 
 
