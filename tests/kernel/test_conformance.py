@@ -10,6 +10,7 @@ from random import Random
 
 import pytest
 from gso.kernel.commands.conformance import table
+from gso.kernel.conformance.gro import streams
 from gso.kernel.conformance.tunnels import malformed, outcomes, packets, records, run
 from gso.kernel.conformance.tunnels.compare import DIFFERENT, EQUAL, NOT_SENT, REFUSED, judge
 from gso.kernel.conformance.tunnels.devices import DIRECT, PORTS, devices
@@ -18,7 +19,15 @@ from gso.kernel.conformance.tunnels.run import Report
 from gso.kernel.conformance.types import lists, requests, sctp
 from gso.kernel.conformance.types import run as typed
 from gso.kernel.errors import TestBedError
-from gso.kernel.guest.records import GSO_TCPV4, GSO_UDP, GSO_UDP_L4, LISTED, OUTCOME, REQUEST
+from gso.kernel.guest.records import (
+    GSO_TCPV4,
+    GSO_UDP,
+    GSO_UDP_L4,
+    HANDED,
+    LISTED,
+    OUTCOME,
+    REQUEST,
+)
 
 import gso
 from gso import L4, GsoType
@@ -145,6 +154,79 @@ def test_lists_are_as_gro_leaves_them(kind):
         assert not any(gso.validate(frame) for frame in request.listed)
         if not request.cut_anew:
             assert len(request.frame) - layout.payload == request.gso_size
+
+
+def test_lists_that_are_cut_anew_are_refused_as_lists_and_known():
+    """By another size than its first frame's, or from a sender who is not trusted."""
+    made = [lists.make(Random(seed), lists.LISTS[seed % 3]) for seed in range(200)]
+    anew = [request for request in made if request.cut_anew]
+    assert 10 < len(anew) < 100
+    for request in anew:
+        frame, pieces = typed.question(request)
+        assert isinstance(frame, bytes)
+        assert pieces is None
+        gso_type, way = typed.asked(request)
+        assert not gso_type & GsoType.FRAGLIST
+        segments = gso.segment(frame, request.gso_size, gso_type=gso_type, checksum=way)
+        cut = [
+            typed.Segment(bytes(one), 0, request.transport_header, 6, way == "partial")
+            for one in segments
+        ]
+        assert typed.judge(typed.Outcome(request, tuple(cut))).verdict == EQUAL
+        as_list = [request.frame, *request.listed]
+        with pytest.raises(gso.GsoError):
+            gso.segment(as_list, request.gso_size, gso_type=GsoType(request.gso_type))
+
+
+def test_packets_are_kept_in_ways_that_the_module_takes():
+    """Its rules, which a packet that breaks one does not get past, are in segmenter.c."""
+    ways = set()
+    for seed in range(400):
+        request = requests.make(Random(seed), "none")
+        ways.add((bool(request.member), bool(request.start), bool(request.time_key)))
+        assert not request.linear or 14 <= request.linear < len(request.frame)
+        if request.member:
+            assert request.linear
+            assert request.start <= request.member
+            assert not request.kept & requests.Kept.SHARED_PAGES
+        assert not request.kept & requests.Kept.HEAD_FRAG or 0 < request.start <= 2048
+        assert (
+            typed.request_of(typed.record(typed.judge(typed.Outcome(request, ())), "0")) == request
+        )
+    assert {way[0] for way in ways} == {way[1] for way in ways} == {way[2] for way in ways}
+
+
+def test_super_packets_for_a_device_are_cut_again():
+    """A device that takes them whole, but none with a frag_list, is given smaller ones."""
+    request = next(
+        request
+        for request in (requests.make(Random(seed), "none") for seed in range(5000))
+        if request.device & requests.Device.GSO and len(request.frame) < 30000
+    )
+    whole = typed.Segment(request.frame, request.gso_size, request.csum_start, 16, partial=True)
+    assert typed.judge(typed.Outcome(request, (whole,))).verdict == EQUAL
+    assert typed.judge(typed.Outcome(request, (whole, whole))).verdict == DIFFERENT
+
+
+def test_streams_say_how_a_driver_hands_each_frame_over():
+    """The rules are those of receiver.c; where a card has looked at checksums they are right."""
+    seen = set()
+    for seed in range(400):
+        stream = streams.make(Random(seed), streams.SHAPES)
+        assert streams.make(Random(seed), streams.SHAPES) == stream
+        assert bool(stream.handed) == streams.DEVICES[stream.device].driver
+        if not stream.handed:
+            continue
+        for frame, handed in zip(stream.frames, stream.handed, strict=True):
+            seen.add((handed.place, handed.summed))
+            assert len(handed.pack(len(frame))) == HANDED.size
+            assert handed.place != 1 or len(frame) <= 2048
+            assert handed.place != 2 or 14 <= handed.front < len(frame)
+            assert handed.place != 3 or not handed.first or handed.first >= 14
+            if handed.summed in (1, 3) and "remcsum" not in stream.shape:
+                assert not [fault for fault in gso.validate(frame, tunnel_ports=streams.PORTS)
+                            if "checksum" in str(fault)]  # fmt: skip
+    assert seen == {(place, summed) for place in range(4) for summed in range(4)}
 
 
 @pytest.mark.parametrize("kind", sctp.KINDS)
