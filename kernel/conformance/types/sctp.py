@@ -84,7 +84,8 @@ def make(r: Random, kind: str, fixed_ids: Sequence[GsoType] = (GsoType.TCP_FIXED
 def _of_no_sctp(r: Random, request: Request) -> Request:
     """Return it with the gso_type of another transport, which the kernel does not take for it."""
     frame = request.frame + b"".join(request.listed)
-    gso_type = request.gso_type & ~GsoType.SCTP | r.choice((GsoType.TCPV4, GsoType.UDP_L4))
+    gso_type = request.gso_type & ~(GsoType.SCTP | GsoType.FRAGLIST)
+    gso_type |= r.choice((GsoType.TCPV4, GsoType.UDP_L4))
     return replace(request, frame=frame, listed=(), gso_size=100, gso_type=int(gso_type))
 
 
