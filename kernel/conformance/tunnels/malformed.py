@@ -42,7 +42,7 @@ def make(r: Random) -> Packet:
         packet.sound = False
     if on_nsh:
         packet = _in_nsh(r, packet)
-    packet = in_ethernet(r, packet, tags=r.choice((0, 0, 0, 0, 1, 2, 3, 6, 7, 8)))
+    packet = in_ethernet(r, packet, tags=r.choice((0, 0, 0, 0, 1, 2, 3, 6, 7)))
     for _ in range(r.choice((0, 1, 1, 1, 2, 3))):
         mutation = r.choice(_MUTATIONS)
         mutation(r, packet)

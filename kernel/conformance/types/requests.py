@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntFlag
 from random import Random
 
@@ -41,7 +41,7 @@ _ETH_P_IP, _ETH_P_IPV6, _ETH_P_TEB, _ETH_P_MPLS, _ETH_P_NSH = (
 _ICMP, _IPIP, _IPV6, _GRE = 1, 4, 41, 47
 _ROUTING = 43
 _IP_DF = 0x40
-_ETH_HLEN = 14
+_ETH_HLEN, _MAC_LEN, _TAGS_TOO_MANY = 14, 6, 8
 _AS_ETHERTYPE = 16  # where a VLAN tag has its Ethernet type, after Ethernet addresses
 _MOST_SEGMENTS = 150  # more than the kernel allows for USO from virtio; larger ones tell no more
 _LONGEST = 0xFFFF
@@ -515,6 +515,8 @@ def make(
     if stack.summed and r.random() < 0.06:
         stack.gso_type = _contradictory(r, stack.gso_type)
     request = described(stack, _gso_size(stack.packet), r.choice(_DEVICES))
+    if kind == "none" and r.random() < 0.02:
+        return _behind_tags(r, request)
     request.linear = _linear(r, request)
     _keep(r, request)
     return request
@@ -587,6 +589,19 @@ def _unknown(r: Random) -> Request:
     _in_udp(r, stack, 6080, bytes([0, _ICMP, 0, 0]))
     stack.packet = in_ethernet(r, stack.packet, tags=0)
     return described(stack, 1000, r.choice(_DEVICES))
+
+
+def _behind_tags(r: Random, request: Request) -> Request:
+    """Put more VLAN tags in front than the kernel follows."""
+    tags = b"".join(pack16(0x8100, r.getrandbits(16)) for _ in range(_TAGS_TOO_MANY))
+    at = 2 * _MAC_LEN
+    return replace(
+        request,
+        frame=request.frame[:at] + tags + request.frame[at:],
+        network_header=request.network_header + len(tags),
+        transport_header=request.transport_header + len(tags),
+        csum_start=request.csum_start + len(tags) if request.csum_start else 0,
+    )
 
 
 def _linear(r: Random, request: Request) -> int:
