@@ -177,10 +177,9 @@ static struct sk_buff *build(struct exchange *x, const struct frame *f, const u8
 static void note_sums(struct sk_buff *skb, const struct frame *f)
 {
 	skb->ip_summed = f->summed;
+	/* What napi_get_frags() gives a second time still has the level from before. */
+	skb->csum_level = f->level;
 	switch (f->summed) {
-	case CHECKSUM_UNNECESSARY:
-		skb->csum_level = f->level;
-		break;
 	case CHECKSUM_COMPLETE:
 		skb->csum = skb_checksum(skb, ETH_HLEN, skb->len - ETH_HLEN, 0);
 		break;
