@@ -592,13 +592,13 @@ def _unknown(r: Random) -> Request:
 
 
 def _behind_tags(r: Random, request: Request) -> Request:
-    """Put more VLAN tags in front than the kernel follows."""
+    """Put more VLAN tags in front than the kernel follows, which is to look behind them."""
     tags = b"".join(pack16(0x8100, r.getrandbits(16)) for _ in range(_TAGS_TOO_MANY))
     at = 2 * _MAC_LEN
     return replace(
         request,
         frame=request.frame[:at] + tags + request.frame[at:],
-        network_header=request.network_header + len(tags),
+        network_header=_ETH_HLEN,
         transport_header=request.transport_header + len(tags),
         csum_start=request.csum_start + len(tags) if request.csum_start else 0,
     )
