@@ -479,6 +479,9 @@ def make(r: Random, shapes: Sequence[str]) -> Stream:
     # GRO holds each of its frames alone, and others have to make room.
     alone = "fou-other" in shape
     shapes = [shape] if alone else [one for one in shapes if "fou-other" not in one]
+    plain = [one for one in shapes if one in _GROWING]
+    if plain and r.random() < _OFTEN_BIG:
+        return _grown(r, r.choice(plain))
     if r.random() < _BY_DRIVER:
         return _from_driver(r, shape, shapes)
     kind = r.random()
@@ -491,7 +494,8 @@ def make(r: Random, shapes: Sequence[str]) -> Stream:
     return Stream(device, shape, tuple(_flows(r, shape, shapes)))
 
 
-_BY_DRIVER = 0.4
+_BY_DRIVER, _OFTEN_BIG = 0.4, 0.03
+_GROWING = ("ip4 tcp", "ip6 tcp")
 _IN_HEAD, _IN_PAGE, _IN_PAGES, _IN_FRAGS = range(4)
 _NONE, _UNNECESSARY, _COMPLETE, _PARTIAL = range(4)
 _LARGEST_HEAD = 2048  # of a frame in a part of a page
@@ -508,7 +512,7 @@ def _from_driver(r: Random, shape: str, shapes: Sequence[str]) -> Stream:
     device = _DRIVER
     if shape in _LISTED and r.random() < _OFTEN:
         device, shapes = _DRIVER_LISTS, [one for one in shapes if one in _LISTED]
-    elif shape in ("ip4 tcp", "ip6 tcp") and r.random() < _OFTEN:
+    elif shape in _GROWING and r.random() < _OFTEN:
         device = _DRIVER_BIG
     elif shape in _LISTED and r.random() < _OFTEN:
         device, shapes = _DRIVER_ALONE, [one for one in shapes if one in _LISTED]
@@ -542,6 +546,16 @@ _PLACES = (
     *((_IN_HEAD,), (_IN_PAGE,), (_IN_PAGES,), (_IN_PAGES,), (_IN_FRAGS,), (_IN_FRAGS,)),
     (_IN_HEAD, _IN_PAGE, _IN_PAGES, _IN_FRAGS),
 )
+
+
+def _grown(r: Random, shape: str) -> Stream:
+    """Return a stream of TCP without a tunnel that becomes longer than 64 KB."""
+    frames = _big(r, shape)
+    if shape == "ip6 tcp" and r.random() < _OFTEN:
+        return Stream(_BIG, shape, tuple(frames))
+    places = r.choice(_PLACES)
+    handed = tuple(_handed(r, frame, r.choice(places)) for frame in frames)
+    return Stream(_DRIVER_BIG, shape, tuple(frames), handed)
 
 
 def _headers(frame: bytes) -> int:
