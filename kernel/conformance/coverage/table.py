@@ -167,8 +167,8 @@ compiler drops some, and puts equal ones together, so that one line can stand fo
 *Failures* are lines that no packet brings about, such as those for want of memory. *Other uses*
 are not what the library follows, such as IPsec. Both are named below, with why no packet reached
 them. The parts that were reached stand there both ways: of all lines but failures, and of those
-that are no other uses either, which leaves what the library follows. That a line was reached does
-not say with which values.
+that are no other uses either, which leaves what the library follows; where nothing is unexplained,
+these are all of them. That a line was reached does not say with which values.
 
 {files}
 
