@@ -7,7 +7,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from gso.kernel.conformance.gro.streams import DEVICES, MOST_HELD, PORTS, Stream
+from gso.kernel.conformance.gro.streams import (
+    COMPLETED,
+    DEVICES,
+    MOST_HEADERS,
+    MOST_HELD,
+    PORTS,
+    Stream,
+)
 
 import gso
 from gso import GsoError, GsoType, Tunnel
@@ -153,6 +160,11 @@ def stays_below(stream: Stream) -> bool:
                 return True
             seen.add(known)
     return False
+
+
+def completed_at_once(stream: Stream) -> bool:
+    """Say whether a frame may be for the device that completes remote checksums at once."""
+    return any(COMPLETED in frame[:MOST_HEADERS] for frame in stream.frames)
 
 
 # --- why they differ ---------------------------------------------------------------------------

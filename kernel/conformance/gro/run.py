@@ -23,6 +23,7 @@ from gso.kernel.conformance.gro.compare import (
     EQUAL,
     Judged,
     Made,
+    completed_at_once,
     judge,
     stays_below,
 )
@@ -40,7 +41,8 @@ from gso.versions import nearest
 
 _PER_BOOT = 2000
 _LARGEST_SAMPLE = 3000  # bytes of the frames of a stream that is kept as an example
-# Before, outer IDs that count could go with inner ones that stay (seen in 6.1).
+# Before, outer IDs that count could go with inner ones that stay, and GRO changed data where remote
+# checksums are completed at once (both seen in 6.1).
 _FIRST_ALIKE = (6, 10)
 
 VERDICTS = (EQUAL, APART, DIFFERENT)
@@ -116,7 +118,9 @@ def compare(options: Options, progress: Progress) -> Report:
     kernel = debian.choose(options.kernel)
     source = replayed(options.replay) if options.replay else _made(options)
     if tuple(map(int, kernel.release.split(".")[:2])) < _FIRST_ALIKE:
-        source = (stream for stream in source if not stays_below(stream))
+        source = (
+            stream for stream in source if not stays_below(stream) and not completed_at_once(stream)
+        )
     bootable = ready(kernel, options, progress)
     progress.stage("building the module that hands frames to GRO")
     bootable = replace(bootable, modules=(own_module(kernel, GUEST / "receiver"),))

@@ -85,6 +85,9 @@ _DRIVER, _DRIVER_LISTS, _DRIVER_BIG, _DRIVER_ALONE = 5, 6, 7, 8
 
 # Devices of VXLAN that complete remote checksums at once, with their ports.
 COMPLETING = {"vxlan1": 4792}
+COMPLETED = COMPLETING["vxlan1"].to_bytes(2, "big")
+# The headers in front of the inner ones have no more bytes.
+MOST_HEADERS = 120
 # The commands of ``ip`` that open the UDP ports of tunnels.
 LISTENERS = (
     "link add vxlan0 type vxlan external dstport 4789 remcsumrx",
@@ -499,7 +502,6 @@ _GROWING = ("ip4 tcp", "ip6 tcp")
 _IN_HEAD, _IN_PAGE, _IN_PAGES, _IN_FRAGS = range(4)
 _NONE, _UNNECESSARY, _COMPLETE, _PARTIAL = range(4)
 _LARGEST_HEAD = 2048  # of a frame in a part of a page
-_COMPLETED = COMPLETING["vxlan1"].to_bytes(2, "big")
 _ETH_HLEN = 14
 
 
@@ -569,7 +571,7 @@ def _headers(frame: bytes) -> int:
 def _handed(r: Random, frame: bytes, place: int) -> Handed:
     """Say where a frame is: in pages its headers too, a part of them, or what comes after them."""
     size, headers = len(frame), _headers(frame)
-    if _COMPLETED in frame[:headers] and place in (_IN_PAGES, _IN_FRAGS):
+    if COMPLETED in frame[:headers] and place in (_IN_PAGES, _IN_FRAGS):
         # All headers in one place: else 6.12 changes data (docs/conformance.md)
         in_front = place == _IN_PAGES and _ETH_HLEN <= headers < size
         return Handed(front=headers, place=place) if in_front else Handed(place=_IN_HEAD)
