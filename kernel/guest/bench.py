@@ -17,7 +17,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from . import datagrams, pppoe, programs, relay, sizes
+from . import datagrams, espinudp, pppoe, programs, relay, sizes
 from .capture import Tap
 from .complaints import complaints, whole, words
 from .counters import Counters, grown, resent_chunks
@@ -69,6 +69,7 @@ _SETTING, _FEATURES = "sysctl -qw ", "ethtool -K "
 
 OWN: dict[str, Callable[..., None]] = {
     "push": programs.pin,
+    "espinudp": espinudp.start,
     "pppoe": pppoe.start,
     "relay": relay.start,
     "sizes": sizes.start,

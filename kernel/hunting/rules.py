@@ -14,8 +14,8 @@ A route of the near leg is the sender's way to the worker: its ``target`` is the
 service is at the receiver's address of the layer, since the sender rewrites the destination.
 ``group``: what it does to a packet, in a word that others share; stacks are drawn by groups first.
 Beside tools of iproute2, nft, wg, teamnl and Open vSwitch there are ``push PATH HOOK MODE HEADER``,
-``pppoe DEVICE UNDER SESSION MAC``, ``relay DEVICE UNDER [tun]`` and ``sizes DEVICE BYTES``: modules
-of these names in :mod:`gso.kernel.guest`.
+``pppoe DEVICE UNDER SESSION MAC``, ``relay DEVICE UNDER [tun]``, ``espinudp ADDRESS PORT`` and
+``sizes DEVICE BYTES``: modules of these names in :mod:`gso.kernel.guest`.
 """
 
 from __future__ import annotations

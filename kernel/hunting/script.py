@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from string import Template
 
-from gso.kernel.guest import pppoe, push, relay, sizes
+from gso.kernel.guest import espinudp, pppoe, push, relay, sizes
 from gso.kernel.guest.bench import (
     MOST_SEGMENTS,
     MSS,
@@ -22,10 +22,18 @@ from gso.kernel.guest.programs import PROGRAMS
 from gso.kernel.guest.stacks import CLIENT, DIRECTOR, SERVICE_PORT, WORKER, Rules, Stack, way
 from gso.kernel.guest.traffic import PROTOCOLS
 
-_CARRIED = {"push": push, "pppoe": pppoe, "relay": relay, "sizes": sizes}
+_CARRIED = {
+    "espinudp": espinudp,
+    "pppoe": pppoe,
+    "push": push,
+    "relay": relay,
+    "sizes": sizes,
+}
 """The modules that a script carries for the commands of ``OWN``."""
-_STAYING = ("pppoe", "relay")
-"""Those whose device lives as long as they run."""
+_DEVICE = "ip -n {machine} link show {1} >/dev/null 2>&1"
+_SOCKET = "ip netns exec {machine} ss -Huln sport = :{2} | grep -q ."
+_STAYING = {"pppoe": _DEVICE, "relay": _DEVICE, "espinudp": _SOCKET}
+"""Those whose device or socket lives as long as they run, and what says that it is there."""
 
 _SCRIPT = Template("""\
 #!/usr/bin/env bash
@@ -240,7 +248,7 @@ def _commands(lines: list[tuple[str, str]]) -> Iterator[str]:
         word = words[0]
         if word in _STAYING:
             yield f"on {machine} {shlex.join(['python3', f'{word}.py', *words[1:]])} &"
-            there = f"ip -n {machine} link show {words[1]} >/dev/null 2>&1"
+            there = _STAYING[word].format(*words, machine=machine)
             yield f"for _ in {{1..100}}; do {there} && break; sleep 0.1; done"
             continue
         if word in OWN:

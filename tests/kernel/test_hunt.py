@@ -408,6 +408,14 @@ def test_scripts_keep_programs_of_our_own_running(kind):
     assert "ip -n director link show t1" in text
 
 
+@pytest.mark.parametrize(("outer", "local"), [(4, "192.168.2.1"), (6, "fd02::1")])
+def test_scripts_hold_a_socket_for_esp_in_udp_and_wait_for_it(outer, local):
+    text = script(Stack((), (Layer("esp-udp", outer, outer),), outer), RULES)
+    assert "cat >espinudp.py <<'PYTHON'" in text
+    assert f"on director python3 espinudp.py {local} 6001 &" in text.splitlines()
+    assert "ip netns exec director ss -Huln sport = :6001 | grep -q . && break" in text
+
+
 class Measured(bench.Bench):
     """A stack that is not built; some of its offloads are complained of."""
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 import struct
 
 import pytest
-from gso.kernel.guest import push, relay, sizes
+from gso.kernel.guest import espinudp, push, relay, sizes
 from gso.kernel.guest.stacks import Layer, Stack, way
 from gso.kernel.hunting.script import script
 
@@ -193,3 +194,20 @@ def test_big_tcp_is_for_both_versions():
     assert ("director", "sizes up0 185000") in way(stack, RULES).lines
     assert "on director python3 sizes.py up0 185000" in script(stack, RULES)
     assert {"IFLA_GSO_MAX_SIZE", "IFLA_GSO_IPV4_MAX_SIZE"} <= set(sizes._SIZES)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+def test_a_socket_for_esp_in_udp_is_held(address, monkeypatch):
+    monkeypatch.setattr(espinudp, "_kept", [])
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as free:
+            free.bind((address, 0))
+            port = free.getsockname()[1]
+    except OSError:
+        pytest.skip(f"no {address} here")
+    espinudp.start(address, str(port))
+    (taker,) = espinudp._kept
+    assert taker.getsockname()[:2] == (address, port)
+    assert taker.getsockopt(socket.IPPROTO_UDP, espinudp._UDP_ENCAP) == espinudp._ESP_IN_UDP
+    taker.close()
