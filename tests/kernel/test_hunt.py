@@ -145,6 +145,8 @@ SEG6 = Layer("seg6", 6, 6)
         (Stack((), (SEG6, Layer("vxlan", 6, 4)), 4), "rx_errors", None),
         (Stack((), (SEG6,), 6), "tx_dropped", None),
         (Stack((), (Layer("seg6-l2encap", 6, 4),), 4), "tx_dropped", "seg6-l2encap"),
+        (Stack((), (Layer("seg6local-b6-encaps", 6, 6),), 6), "tx_dropped", "seg6-b6-encaps"),
+        (Stack((), (Layer("seg6local-end", 6, 6),), 6), "tx_dropped", None),
         (
             Stack((), (Layer("ipvs-gue", 6, 6),), 6, traffic="udp", arrival="gro list"),
             "machine lost",
