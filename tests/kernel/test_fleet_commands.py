@@ -84,7 +84,8 @@ def debians(image, tmp_path, monkeypatch):
     kernel = SimpleNamespace(release="6.12.117+deb12-amd64", image=image, modules_folder=modules)
     monkeypatch.setattr(debian, "choose", lambda *_: kernel)
     monkeypatch.setattr(debian, "fetch", lambda *_: None)
-    monkeypatch.setattr(types, "own_module", lambda *_: image)
+    for module in (gro, types):
+        monkeypatch.setattr(module, "own_module", lambda *_: image)
     for module in (tunnels, gro, types):
         monkeypatch.setattr(module, "_PER_BOOT", 30)
 
