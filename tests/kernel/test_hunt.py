@@ -221,6 +221,17 @@ SEG6 = Layer("seg6", 6, 6)
         ),
         (Stack((), (Layer("vlan", 4, 6), Layer("fou", 6, 6)), 6), "tx_dropped", None),
         (
+            Stack((), (Layer("qinq", 4, 6), Layer("tc-vlan", 6, 6), Layer("fou", 6, 6)), 6),
+            "drops in validate_xmit_skb, NOT_SPECIFIED",
+            "vlan-in-band-fou",
+        ),
+        (
+            Stack((), (Layer("gue", 6, 4, ("remcsum",)),), 4, "tso off", "udp"),
+            "lost",
+            "remcsum-mark-across-veth",
+        ),
+        (Stack((), (Layer("gue", 6, 4, ("remcsum",)),), 4, "tso off"), "lost", None),
+        (
             Stack((Layer("vxlan", 4, 4),), (Layer("tc-mpls", 4, 4),), 4),
             "tx_dropped",
             "stale-inner-protocol",
