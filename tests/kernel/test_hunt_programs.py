@@ -204,8 +204,8 @@ def test_a_socket_for_esp_in_udp_is_held(address, monkeypatch):
         with socket.socket(family, socket.SOCK_DGRAM) as free:
             free.bind((address, 0))
             port = free.getsockname()[1]
-    except OSError:
-        pytest.skip(f"no {address} here")
+    except OSError as error:
+        pytest.skip(f"this host has no {address}: {error}")
     espinudp.start(address, str(port))
     (taker,) = espinudp._kept
     assert taker.getsockname()[:2] == (address, port)

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import Any
 
-from gso.buffers._checksum import checksum, pseudo_header
 from gso.constants import L4
+from reference.checksums import checksum, pseudo_header
 
 _UDP_HLEN = 8
 _UDP_LENGTH_AT = 4
