@@ -16,7 +16,7 @@ from gso.kernel.conformance.tunnels.compare import DIFFERENT, EQUAL, NOT_SENT, R
 from gso.kernel.conformance.tunnels.devices import DIRECT, PORTS, devices
 from gso.kernel.conformance.tunnels.outcomes import Outcome, Super
 from gso.kernel.conformance.tunnels.run import Report
-from gso.kernel.conformance.types import lists, requests, sctp
+from gso.kernel.conformance.types import lists, requests, sctp, wrappers
 from gso.kernel.conformance.types import run as typed
 from gso.kernel.errors import TestBedError
 from gso.kernel.guest.records import (
@@ -122,7 +122,7 @@ def test_the_same_seed_makes_the_same_packets():
     assert made(1) != made(2)
 
 
-@pytest.mark.parametrize("kind", requests.WRAPPERS)
+@pytest.mark.parametrize("kind", wrappers.WRAPPERS)
 def test_metadata_is_that_of_the_headers(kind):
     """The same seed makes the same, and what is written for the module has its length."""
     r, again = Random(kind), Random(kind)

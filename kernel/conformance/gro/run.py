@@ -16,7 +16,7 @@ from typing import Any
 
 from gso.kernel import guest_files
 from gso.kernel.bootable import Bootable
-from gso.kernel.conformance.gro import streams
+from gso.kernel.conformance.gro import flows, streams
 from gso.kernel.conformance.gro.compare import (
     APART,
     DIFFERENT,
@@ -163,7 +163,7 @@ def _boot(
         plan = {
             "gro": {
                 "devices": [device._asdict() for device in streams.DEVICES],
-                "completing": streams.COMPLETING,
+                "completing": flows.COMPLETING,
                 "listeners": streams.LISTENERS,
                 "fou_listeners": streams.FOU_LISTENERS,
                 "streams": str(GIVEN / "streams.bin"),

@@ -21,7 +21,8 @@ from gso.kernel.conformance.tunnels.devices import PORTS
 from gso.kernel.conformance.tunnels.records import outer_family
 from gso.kernel.conformance.tunnels.run import Options, Report, boot_in, boots, pieces, ready
 from gso.kernel.conformance.types import lists, requests, sctp
-from gso.kernel.conformance.types.requests import WRAPPERS, Device, Kept, Request
+from gso.kernel.conformance.types.requests import Device, Kept, Request
+from gso.kernel.conformance.types.wrappers import WRAPPERS
 from gso.kernel.errors import UsageError
 from gso.kernel.guest.records import ANSWER, ANSWERED, SEGMENT, with_length
 from gso.kernel.machine.share import GIVEN

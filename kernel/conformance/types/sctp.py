@@ -8,15 +8,8 @@ from dataclasses import replace
 from random import Random
 
 from gso.kernel.conformance.tunnels.packets import Packet, in_ethernet, ipv4, ipv6, set_lengths
-from gso.kernel.conformance.types.requests import (
-    WRAPPERS,
-    Device,
-    Request,
-    Stack,
-    bare_in_udp,
-    described,
-    wrap,
-)
+from gso.kernel.conformance.types.requests import Device, Request, described
+from gso.kernel.conformance.types.wrappers import WRAPPERS, Stack, bare_in_udp, wrap
 from gso.kernel.guest.records import NEEDS_CSUM
 
 from gso import GSO_BY_FRAGS, GsoType
