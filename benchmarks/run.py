@@ -31,6 +31,7 @@ SUITES = (
     "segment",
     "ways",
     "coalesce",
+    "encapsulate",
     "checksum",
     "parse",
     "trace",

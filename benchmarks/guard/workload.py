@@ -124,6 +124,12 @@ def coalescing() -> Work:
     return lambda: gso.coalesce(segments)
 
 
+def encapsulation(checksum: bool) -> Work:
+    frames = repeated(cases.case("plain", 4, cases.INCIDENT).frame, 64)
+    ends = {"source": "192.0.2.1", "destination": "192.0.2.2"}
+    return lambda: gso.encapsulate(frames, "vxlan", key=42, checksum=checksum, **ends)
+
+
 def one_call() -> Work:
     frame = cases.case("VXLAN", 4, cases.INCIDENT).frame
     return lambda: [gso.segment(frame, cases.MSS) for _ in range(20)]
@@ -169,6 +175,8 @@ CASES: dict[str, Callable[[], Work]] = {
     f"segment_batch, VXLAN, 44 x 1448, {PORTABLE}": lambda: batch("VXLAN", 4, cases.BIG, 2),
     "segment_batch, USO, 44 x 1448": lambda: datagrams(2),
     "coalesce, VXLAN, 44 x 1448": coalescing,
+    "encapsulate, VXLAN, 64 packets": lambda: encapsulation(checksum=False),
+    "encapsulate, VXLAN, checksum, 64 packets": lambda: encapsulation(checksum=True),
     "checksum_batch, 64 bytes": lambda: checksums(64, 500),
     "checksum_batch, 1448 bytes": lambda: checksums(1448, 40),
     f"checksum_batch, 1448 bytes, {PORTABLE}": lambda: checksums(1448, 40),

@@ -63,6 +63,9 @@ cdef extern from "<arpa/inet.h>" nogil:
 
 cdef const gso_simd *simd
 
+cdef enum:
+    STREAM = 1 << 24        # bytes of output that do not stay in the caches
+
 
 cdef inline uint16_t fold(uint64_t total) noexcept nogil:
     """The sum in 16 bits; 0 only if `total` is 0."""

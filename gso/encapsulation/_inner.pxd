@@ -2,6 +2,9 @@
 
 from libc.stdint cimport uint8_t, uint32_t
 
+cdef enum:
+    MAC_ADDRESSES_LEN = 12
+
 cdef enum:  # RFC 3168; include/net/inet_ecn.h
     INET_ECN_MASK = 3
     INET_ECN_NOT_ECT = 0

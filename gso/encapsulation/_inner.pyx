@@ -13,9 +13,6 @@ from gso.headers._numbers cimport (
     IPV6_PAYLOAD_LEN, IPV6_SADDR, IP_DF, IP_MF, IP_OFFSET, L4_PORTS_LEN, VLAN_HLEN, VLAN_MAX_DEPTH,
 )
 
-cdef enum:
-    MAC_ADDRESSES_LEN = 12
-
 cdef Py_ssize_t network_header(
     const uint8_t *frame, Py_ssize_t size, int *version
 ) noexcept nogil:

@@ -10,9 +10,10 @@ cimport cython
 from cpython.long cimport PyLong_Check
 from libc.stdint cimport int64_t, uint8_t
 
-from gso.buffers._checksum cimport GSO_LINE, gso_prefetch, simd
+from gso.buffers._checksum cimport GSO_LINE, STREAM, gso_prefetch, simd
 from gso.buffers._frames cimport Frames, Segments, as_frames
 from gso.buffers._memory cimport Memory
+from gso.buffers._per_frame cimport number_at, numbers, take_array, take_one
 from gso.buffers._signals cimport (
     FRAME_WORK, PIECE, SEGMENT_WORK, check_signals, copy_bytes,
 )
@@ -23,7 +24,7 @@ from gso.headers._walk cimport drop_copy, fault, port_list
 from gso.segmentation._plan cimport plan, plan_options, plan_size
 from gso.segmentation._plan_reuse cimport next_plan, plan_key
 from gso.segmentation._segment cimport (
-    RELEASE_GIL, STREAM, check_headers, headers_size, write_headers, write_plan,
+    RELEASE_GIL, check_headers, headers_size, write_headers, write_plan,
 )
 
 import os
@@ -49,12 +50,6 @@ cdef enum:
     PASS_FAULT = -1
     PASS_DONE = 0
     PASS_FULL = 1
-
-# One number for each frame, or one for all and a step of 0
-cdef struct numbers:
-    const int64_t *values
-    Py_ssize_t step
-    int64_t one
 
 # How far a pass over the frames has come
 cdef struct position:
@@ -205,8 +200,8 @@ cdef class _Batch:
             size = self.frames.off[i + 1] - self.frames.off[i]
             self.prefetch(i + AHEAD)
             refused = next_plan(
-                p, f, why, &self.j, frame, size, self.gso_size.values[i * self.gso_size.step],
-                <unsigned int>self.gso_type.values[i * self.gso_type.step]) < 0
+                p, f, why, &self.j, frame, size, number_at(&self.gso_size, i),
+                <unsigned int>number_at(&self.gso_type, i)) < 0
             if self.headers_only and not refused:
                 refused = check_headers(p, why) < 0
             count = 1 if refused else p.count
@@ -294,30 +289,6 @@ cdef class _Batch:
 cdef bint is_array(object values) except -1:
     # An IntFlag is an integer, and has a length too
     return values is not None and not PyLong_Check(values) and hasattr(values, "__len__")
-
-
-cdef void take_one(numbers *taken, int64_t number) noexcept:
-    """Use one number for all frames."""
-    taken.one = number
-    taken.values = &taken.one
-    taken.step = 0
-
-
-cdef object take_array(numbers *taken, object values, Py_ssize_t n, object name):
-    """Use one number for each frame; returns the array, which must be kept alive."""
-    cdef const int64_t[::1] view
-    array = np.asarray(values)
-    if array.size and array.dtype.kind not in "iu":
-        raise TypeError(f"{name} is an integer or an array of them, not of {array.dtype}")
-    if array.shape != (n,):
-        raise ValueError(f"{name} has shape {array.shape} for {n} frames")
-    if n:
-        # A copy, which cannot change between two passes
-        array = np.array(array, np.int64)
-        view = array
-        taken.values = &view[0]
-        taken.step = 1
-    return array
 
 
 def segment_batch(frames, gso_size, *, Py_ssize_t threads=1, gso_type=None,
@@ -634,8 +605,8 @@ cdef list _expected(_Batch batch, list cuts):
     cdef numbers size = batch.gso_size, kind = batch.gso_type
     cdef Py_ssize_t i
     for i in range(1, batch.frames.n):
-        if (off[i + 1] - off[i] != off[1] or size.values[i * size.step] != size.values[0]
-                or kind.values[i * kind.step] != kind.values[0]):
+        if (off[i + 1] - off[i] != off[1] or number_at(&size, i) != number_at(&size, 0)
+                or number_at(&kind, i) != number_at(&kind, 0)):
             return None
     segments, length = batch.measure(0, 1)
     if not batch.grows and length > batch.data.size // batch.frames.n:

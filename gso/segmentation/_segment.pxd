@@ -7,7 +7,6 @@ from gso.segmentation._plan cimport plan
 
 cdef enum:
     RELEASE_GIL = 1 << 17   # bytes of output from which releasing the GIL pays
-    STREAM = 1 << 24        # bytes of output that do not stay in the caches
 
 # Bytes of all headers of a plan, and whether they can be written without the payload: -1 and `why`
 # if not.

@@ -7,7 +7,7 @@ from cpython.buffer cimport PyBuffer_Release
 from libc.stdint cimport int64_t, uint8_t
 
 from gso.buffers._borrow cimport borrow
-from gso.buffers._checksum cimport simd
+from gso.buffers._checksum cimport STREAM, simd
 from gso.buffers._frames cimport Frames, as_frames
 from gso.buffers._memory cimport address, new_bytes
 from gso.headers._arguments cimport (

@@ -33,6 +33,9 @@ TAKES = {
     "geneve": ["key", "options"],
     "gtp-u": ["key"],
 }
+BITS = st.sampled_from([1 << bit for bit in range(8)])
+# Most are in the Ethernet type and the IP header up to the addresses.
+PLACES = st.sampled_from([*range(12), *list(range(12, 26)) * 3, *range(26, 60)])
 CARRIES = {"gre": ["ip", "ethernet"], "geneve": ["ethernet", "ip"]}
 
 
@@ -99,6 +102,46 @@ def test_a_packet_in_a_tunnel(frame_and_link, tunnel, padding):
     sequence = {"sequence": (chosen["sequence"] - 1) % (1 << 32)} if "sequence" in chosen else {}
     several = gso.encapsulate([frame, frame], kind, **chosen | sequence).to_list()
     assert several[1] == expected
+
+
+@st.composite
+def like(draw, frame):
+    """The frame, or one of the same length with other bytes in its headers."""
+    changed = bytearray(frame)
+    for at, bit in draw(st.lists(st.tuples(PLACES, BITS), max_size=2)):
+        if at < len(changed):
+            changed[at] ^= bit
+    return bytes(changed)
+
+
+@settings(max_examples=examples(500), deadline=None)
+@given(packets.frames(), tunnels(), st.data())
+def test_a_batch_is_its_frames_one_by_one(frame_and_link, tunnel, data):
+    """Whatever a frame takes over from the one before, it is what it would be alone."""
+    frame, link_type = frame_and_link
+    kind, chosen = tunnel
+    chosen["link_type"] = link_type
+    if data.draw(st.booleans()):
+        chosen.pop("source_port", None)
+    if kind in ("gue", "vxlan") and data.draw(st.booleans()):
+        chosen["remcsum"] = True
+    frames = [
+        one
+        for one in data.draw(st.lists(like(frame), min_size=2, max_size=6))
+        if can_carry(kind, chosen, one, link_type)
+    ]
+    many = {
+        name: data.draw(st.lists(packets.any16, min_size=len(frames), max_size=len(frames)))
+        for name in ("source_port", "ip_id", "flow_label")
+        if name in chosen and data.draw(st.booleans())
+    }
+    alone = []
+    for i, one in enumerate(frames):
+        own = {name: values[i] for name, values in many.items()}
+        if "sequence" in chosen:
+            own["sequence"] = (chosen["sequence"] + i) % (1 << 32)
+        alone += gso.encapsulate([one], kind, **chosen | own).to_list()
+    assert gso.encapsulate(frames, kind, **chosen | many).to_list() == alone
 
 
 @settings(max_examples=examples(300), deadline=None)
