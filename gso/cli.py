@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import gc
+import os
 import signal
 import sys
 import threading
@@ -30,11 +32,14 @@ COMMANDS = {
 }
 _INTERRUPTED = 130
 _BROKEN_PIPE = 141
+_OBJECTS = 50_000
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command, and return its exit status."""
-    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments is None:
+        arguments = sys.argv[1:]
+        _spare_work()
     fill_closed()
     try:
         if sys.stdout is None:
@@ -61,6 +66,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         discard_output()
         return _complain(unforeseen(error))
     return status
+
+
+def _spare_work() -> None:
+    """Leave out what a program of its own has no use for, when modules are loaded above all."""
+    # NumPy's library for linear algebra, which nothing here uses, would start a thread a core.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    # Reference cycles are looked for after so many new objects; modules alone make 70 times 700.
+    gc.set_threshold(_OBJECTS)
 
 
 @contextmanager

@@ -55,6 +55,7 @@ def packed_size(
     offsets: npt.NDArray[np.int64],
     first: npt.NDArray[np.int64],
     skips: npt.NDArray[np.uint32],
+    tails: npt.NDArray[np.int64] | None = None,
 ) -> int: ...
 def pack(
     buffer: Bytes,
@@ -66,4 +67,6 @@ def pack(
     swapped: bool,
     out: npt.NDArray[np.uint8],
     spell_out: bool = False,
+    behind: npt.NDArray[np.uint8] | None = None,
+    tails: npt.NDArray[np.int64] | None = None,
 ) -> int: ...

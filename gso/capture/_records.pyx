@@ -79,6 +79,14 @@ cdef struct Trouble:
     uint32_t at
 
 
+# The bytes of a frame, which may lie in two places
+cdef struct Content:
+    const uint8_t *head
+    int64_t length
+    const uint8_t *tail
+    int64_t tail_length
+
+
 cdef inline uint32_t load32(const uint8_t *at, bint swapped) noexcept nogil:
     cdef uint32_t value
     memcpy(&value, at, 4)
@@ -413,11 +421,14 @@ def nanoseconds(const Record[::1] records, const uint64_t[::1] numerators,
 
 
 def packed_size(const Record[::1] records, const int64_t[::1] offsets, const int64_t[::1] first,
-                const uint32_t[::1] skips):
+                const uint32_t[::1] skips, const int64_t[:, ::1] tails=None):
     """The most bytes that `pack` may need for the same arguments."""
     cdef Py_ssize_t i
-    cdef int64_t total = 0, each, segments, payload
+    cdef int64_t total = 0, each, segments, payload, k
     _check_plan(records, offsets, first, skips)
+    if tails is not None and (tails.shape[0] != offsets.shape[0] - 1 or tails.shape[1] != 2):
+        raise ValueError(
+            f"{tails.shape[0]} x {tails.shape[1]} tails for {offsets.shape[0] - 1} frames")
     with nogil:
         for i in range(records.shape[0]):
             segments = first[i + 1] - first[i]
@@ -427,6 +438,9 @@ def packed_size(const Record[::1] records, const int64_t[::1] offsets, const int
                     total += EPB_HEADER - SPB_HEADER
                 continue
             payload = offsets[first[i + 1]] - offsets[first[i]]
+            if tails is not None:
+                for k in range(first[i], first[i + 1]):
+                    payload += tails[k, 1]
             each = EPB_HEADER + 4 + 3 + skips[records[i].interface]
             if records[i].options_length:
                 each += <int64_t>records[i].options_length + 4
@@ -436,7 +450,8 @@ def packed_size(const Record[::1] records, const int64_t[::1] offsets, const int
 
 def pack(const uint8_t[::1] buffer, const Record[::1] records, const uint8_t[::1] data,
          const int64_t[::1] offsets, const int64_t[::1] first, const uint32_t[::1] skips,
-         bint swapped, uint8_t[::1] out, bint spell_out=False):
+         bint swapped, uint8_t[::1] out, bint spell_out=False, const uint8_t[::1] behind=None,
+         const int64_t[:, ::1] tails=None):
     """Write records as they go into a file, each as itself or as the frames that replace it.
 
     Frames ``first[i]`` to ``first[i + 1]`` of (data, offsets) replace record i, with its
@@ -444,21 +459,34 @@ def pack(const uint8_t[::1] buffer, const Record[::1] records, const uint8_t[::1
     each; its options go to the first of them (to the others only those that describe the
     reception: flags, queue, verdict). Without any, the record is copied unchanged; but with
     `spell_out`, a simple packet block that was cut becomes an enhanced one, which says how many
-    bytes it has whatever the interface's limit is. Returns the number of bytes written;
+    bytes it has whatever the interface's limit is. With `tails` frame k goes on with as many bytes
+    of `behind` as ``tails[k]`` says, offset and length. Returns the number of bytes written;
     GsoError if the arguments contradict each other.
     """
-    cdef Py_ssize_t at = 0
-    if out.shape[0] < packed_size(records, offsets, first, skips):
-        raise IndexError(f"packing may need {packed_size(records, offsets, first, skips)} bytes, "
-                         f"room for {out.shape[0]}")
+    cdef Py_ssize_t at = 0, need
+    if tails is not None:
+        _check_tails(behind, tails)
+    need = packed_size(records, offsets, first, skips, tails)
+    if out.shape[0] < need:
+        raise IndexError(f"packing may need {need} bytes, room for {out.shape[0]}")
     check_records(buffer, records)
     if offsets[offsets.shape[0] - 1] > data.shape[0]:
         raise IndexError(f"offsets reach {offsets[offsets.shape[0] - 1]}, data {data.shape[0]}")
     if not out.shape[0]:
         return 0
     with nogil:
-        at = _pack(buffer, records, data, offsets, first, skips, swapped, spell_out, &out[0])
+        at = _pack(buffer, records, data, offsets, first, skips, swapped, spell_out, behind, tails,
+                   &out[0])
     return at
+
+
+cdef int _check_tails(const uint8_t[::1] behind, const int64_t[:, ::1] tails) except -1:
+    cdef Py_ssize_t k
+    cdef int64_t size = behind.shape[0] if behind is not None else 0
+    for k in range(tails.shape[0]):
+        if not (0 <= tails[k, 0] <= size and 0 <= tails[k, 1] <= size - tails[k, 0]):
+            raise IndexError(f"tail {k} has {tails[k, 1]} bytes from {tails[k, 0]} of {size}")
+    return 0
 
 
 cdef int _check_plan(const Record[::1] records, const int64_t[::1] offsets,
@@ -484,34 +512,38 @@ cdef int _check_plan(const Record[::1] records, const int64_t[::1] offsets,
 cdef Py_ssize_t _pack(const uint8_t[::1] buffer, const Record[::1] records,
                       const uint8_t[::1] data, const int64_t[::1] offsets,
                       const int64_t[::1] first, const uint32_t[::1] skips, bint swapped,
-                      bint spell_out, uint8_t *out) noexcept nogil:
+                      bint spell_out, const uint8_t[::1] behind,
+                      const int64_t[:, ::1] tails, uint8_t *out) noexcept nogil:
     cdef Py_ssize_t i, at = 0
     cdef int64_t k
     cdef const Record *record
     cdef Record whole
     cdef const uint8_t *base = &buffer[0] if buffer.shape[0] else NULL
     cdef const uint8_t *frames = &data[0] if data.shape[0] else NULL
+    cdef Content frame
     for i in range(records.shape[0]):
         record = &records[i]
         if (spell_out and first[i] == first[i + 1] and record.kind == SPB
                 and record.captured < record.original):
             whole = record[0]
             whole.kind = EPB
-            at += _pack_one(base, &whole, base, record.data, record.captured, 0, True, swapped,
-                            out + at)
+            frame = Content(base + record.data, record.captured, NULL, 0)
+            at += _pack_one(base, &whole, &frame, 0, True, swapped, out + at)
         elif first[i] == first[i + 1] and record.block_length:
             memcpy(out + at, base + record.block, record.block_length)
             at += record.block_length
         for k in range(first[i], first[i + 1]):
-            at += _pack_one(base, record, frames, offsets[k], offsets[k + 1] - offsets[k],
-                            skips[record.interface], k == first[i], swapped, out + at)
+            frame = Content(frames + offsets[k], offsets[k + 1] - offsets[k], NULL, 0)
+            if tails is not None and tails[k, 1]:
+                frame.tail, frame.tail_length = &behind[tails[k, 0]], tails[k, 1]
+            at += _pack_one(base, record, &frame, skips[record.interface], k == first[i], swapped,
+                            out + at)
     return at
 
 
-cdef Py_ssize_t _pack_one(const uint8_t *base, const Record *record, const uint8_t *frames,
-                          int64_t start, int64_t frame, uint32_t skip, bint leader,
-                          bint swapped, uint8_t *out) noexcept nogil:
-    cdef uint32_t captured = skip + <uint32_t>frame
+cdef Py_ssize_t _pack_one(const uint8_t *base, const Record *record, const Content *frame,
+                          uint32_t skip, bint leader, bint swapped, uint8_t *out) noexcept nogil:
+    cdef uint32_t captured = skip + <uint32_t>(frame.length + frame.tail_length)
     cdef uint32_t original = max(record.original, captured)
     cdef uint32_t high = <uint32_t>(record.ticks >> 32), low = <uint32_t>record.ticks
     cdef Py_ssize_t at
@@ -540,9 +572,12 @@ cdef Py_ssize_t _pack_one(const uint8_t *base, const Record *record, const uint8
     if skip:
         memcpy(out + at, base + record.data, skip)
         at += skip
-    if frame:
-        memcpy(out + at, frames + start, frame)
-        at += frame
+    if frame.length:
+        memcpy(out + at, frame.head, frame.length)
+        at += frame.length
+    if frame.tail_length:
+        memcpy(out + at, frame.tail, frame.tail_length)
+        at += frame.tail_length
     if record.kind == PCAP or record.kind == OLD_PCAP:
         return at
     while at % 4:

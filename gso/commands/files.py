@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import secrets
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -56,7 +55,7 @@ def replacing(name: str) -> Iterator[io.BufferedWriter | io.FileIO]:
             yield file
         return
     # The name is known before the file is there: a signal between the two leaves nothing behind.
-    temporary = path.with_name(f".{path.name[:100]}.{secrets.token_hex(8)}")
+    temporary = path.with_name(f".{path.name[:100]}.{os.urandom(8).hex()}")
     try:
         with _made(temporary, name) as whole:
             yield whole

@@ -18,7 +18,7 @@ from gso.errors import GsoError
 from gso.headers._layout import parse_batch
 from gso.headers.links import BareLinkType
 from gso.rewriting.ambiguous import looks_like, tunnels_on_unknown_ports
-from gso.rewriting.copy import Packer, copy_capture
+from gso.rewriting.copy import NOTHING, Packer, Replacements, copy_capture
 from gso.rewriting.links import SLL2_HLEN, Link, link_frames, restore_link, runs, unlooked
 from gso.rewriting.notes import Notes
 
@@ -119,7 +119,7 @@ class _Merger:
         count = len(packets.records)
         if link.kind is None or link.snap:
             self._count_unlooked(packets, np.arange(count), link)
-            return self._packer.pack(packets, Frames(), np.empty(0, np.int64))
+            return self._packer.pack(packets, NOTHING)
         times = None if self._timeout is None else packets.timestamps()
         flows = self._flows(packets, SLL2_HLEN if link.name == "linux_sll2" else link.skip)
         if times is not None:
@@ -146,7 +146,7 @@ class _Merger:
         if not len(several) and _lie_together(first):
             return first.as_written()
         merged = restore_link(first, link, made[several], several)
-        return self._packer.pack(first, merged, several, link.skip)
+        return self._packer.pack(first, Replacements(merged, several), link.skip)
 
     def _look(self, packets: Packets, frames: Frames, which: Int64s, link: Link) -> None:
         """Count those of the packets `which` that cannot be looked into."""
@@ -199,7 +199,7 @@ class _Merger:
         """A copy of the packets at the indices `which`, in a buffer of their own."""
         records = packets.records[which]
         some = Packets(packets.buffer, records, packets.section, packets.origin)
-        buffer = np.frombuffer(self._keeper.pack(some, Frames(), np.empty(0, np.int64)), np.uint8)
+        buffer = np.frombuffer(self._keeper.pack(some, NOTHING), np.uint8)
         lengths = records["block_length"].astype(np.int64)
         _move(records, np.cumsum(lengths) - lengths - records["block"])
         return Packets(buffer, records, packets.section, packets.origin)

@@ -9,13 +9,14 @@ import os
 import stat
 import struct
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from gso.buffers._frames import Frames
 from gso.capture._records import pack, packed_size
@@ -144,6 +145,38 @@ def _goes_back(file: Any) -> bool:
     return plain and _is_on_disk(file) and not fcntl.fcntl(file, fcntl.F_GETFL) & os.O_APPEND
 
 
+@dataclass(frozen=True)
+class Replacements:
+    """Frames in place of packets.
+
+    Attributes:
+        frames: the frames; a packet may have several, in a row.
+        parents: the number of the packet that each replaces.
+        behind, tails: where the last bytes of each frame are, if they are not in `frames`: offset
+            in `behind` and length, shape (len(frames), 2).
+    """
+
+    frames: Frames
+    parents: Int64s
+    behind: npt.NDArray[np.uint8] | None = None
+    tails: Int64s | None = None
+
+    def lengths(self) -> Int64s:
+        """Of the frames, in bytes."""
+        lengths: Int64s = self.frames.lengths
+        return lengths if self.tails is None else lengths + self.tails[:, 1]
+
+    def of(self, packets: slice) -> Replacements:
+        """Those of some packets, whose numbers count from the first of them."""
+        low, high = np.searchsorted(self.parents, [packets.start, packets.stop]).tolist()
+        tails = None if self.tails is None else self.tails[low:high]
+        parents = self.parents[low:high] - packets.start
+        return Replacements(self.frames[low:high], parents, self.behind, tails)
+
+
+NOTHING = Replacements(Frames(), np.empty(0, np.int64))
+
+
 class Packer:
     """Makes the bytes of a capture file; a result lasts until the next but one.
 
@@ -154,34 +187,34 @@ class Packer:
         self._spell_out = spell_out
         self._buffer = self._other = np.empty(0, np.uint8)
 
-    def pack(self, packets: Packets, frames: Frames, parents: Int64s, skip: int = 0) -> memoryview:
-        """Pack the packets for a file, with ``frames[i]`` in place of packet ``parents[i]``.
+    def pack(self, packets: Packets, made: Replacements, skip: int = 0) -> memoryview:
+        """Pack the packets for a file, with the frames that were made in place of some.
 
-        A packet may have several frames, in a row. Each gets its timestamp, interface and first
-        `skip` bytes; the first one also its options. Blocks between packets stay where they are.
+        Each gets its timestamp, interface and first `skip` bytes; the first one of a packet also
+        its options. Blocks between packets stay where they are.
         """
         if not packets.between:
-            return self._pack(packets, frames, parents, skip)
+            return self._pack(packets, made, skip)
         packed = bytearray()
         start = 0
         for stop, block in (*packets.between, (len(packets.records), None)):
             if stop > start:
-                low, high = np.searchsorted(parents, [start, stop]).tolist()
-                some = replace(packets, records=packets.records[start:stop], between=())
-                packed += self._pack(some, frames[low:high], parents[low:high] - start, skip)
+                which = slice(start, stop)
+                some = replace(packets, records=packets.records[which], between=())
+                packed += self._pack(some, made.of(which), skip)
                 start = stop
             packed += block.raw if block else b""
         return memoryview(packed)
 
-    def _pack(self, packets: Packets, frames: Frames, parents: Int64s, skip: int) -> memoryview:
-        records = packets.records
-        first = np.searchsorted(parents, np.arange(len(records) + 1))
+    def _pack(self, packets: Packets, made: Replacements, skip: int) -> memoryview:
+        records, frames = packets.records, made.frames
+        first = np.searchsorted(made.parents, np.arange(len(records) + 1))
         skips = packets.section.same(skip)
         # A replacement of another length is all there is of it; one of the same length is the
         # packet with some fields changed, and lacks what the packet lacks.
-        others = parents[frames.lengths + skip != records["captured"][parents]]
+        others = made.parents[made.lengths() + skip != records["captured"][made.parents]]
         records["original"][others] = 0
-        need = packed_size(records, frames.offsets, first, skips)
+        need = packed_size(records, frames.offsets, first, skips, made.tails)
         # The last buffer may still be on its way to the disk.
         self._buffer, self._other = self._other, self._buffer
         if need > len(self._buffer):
@@ -196,6 +229,8 @@ class Packer:
             packets.section.swapped,
             self._buffer,
             self._spell_out,
+            made.behind,
+            made.tails,
         )
         return self._buffer.data[:size]
 

@@ -129,9 +129,8 @@ def doubtful(frames: Frames, info: Info, sizes: Int64s, cut: Bools) -> Reasons:
     """
     big = sizes > 0
     summed = can_be_cut(frames, info, sizes * ~cut)
-    protocols = {
-        number: L4(number).name for number in np.unique(info["protocol"][~summed]).tolist()
-    }
+    kinds = np.flatnonzero(np.bincount(info["protocol"][~summed]))
+    protocols = {number: L4(number).name for number in kinds.tolist()}
     faults = (
         (cut, _SNAPLEN),
         (info["sure"] == 0, "the length in its IP header contradicts the frame's"),
@@ -140,6 +139,10 @@ def doubtful(frames: Frames, info: Info, sizes: Int64s, cut: Bools) -> Reasons:
             "its jumbo payload option would stay in the segments",
         ),
         (info["plausible"] == 0, "the checksum of its IP header is wrong"),
+        (
+            info["hlen"] + info["payload"] < frames.lengths,
+            "bytes that follow its IP packet would become payload",
+        ),
         *(
             (
                 ~summed & (info["protocol"] == number),

@@ -221,6 +221,11 @@ def _without_other_families(packets: Packets, frames: Frames) -> Frames:
     return Frames(data.data, frames.offsets)
 
 
+def is_restored(link: Link) -> bool:
+    """Whether `restore_link` has something to undo."""
+    return link.snap or link.name == _SLL2
+
+
 def restore_link(packets: Packets, link: Link, frames: Frames, parents: Int64s) -> Frames:
     """Undo what `link_frames` did, in frames that replace the packets `parents`.
 

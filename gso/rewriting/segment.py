@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -27,15 +27,15 @@ from gso.headers._layout import parse_batch
 from gso.headers.links import BareLinkType
 from gso.headers.tunnels import TunnelPorts
 from gso.rewriting._packet_info import BLANK_INNER, BLANK_OUTER, packet_info, unremarkable
-from gso.rewriting.copy import Packer, copy_capture
+from gso.rewriting.copy import NOTHING, Packer, Replacements, copy_capture
 from gso.rewriting.datagrams import datagram_size
 from gso.rewriting.doubts import LONGEST_HEADERS, Doubts, Reasons, doubtful, misdescribed
 from gso.rewriting.fix import Values, fixed, sums_of_fragments
 from gso.rewriting.handshakes import USUAL_MTU, Flow, Handshakes
-from gso.rewriting.links import Link, lies_ready, link_frames, restore_link, runs
+from gso.rewriting.links import Link, is_restored, lies_ready, link_frames, restore_link, runs
 from gso.rewriting.notes import Notes
 from gso.rewriting.snaplen import add_missing, missing_bytes
-from gso.segmentation._batch import segment_batch
+from gso.segmentation._batch import segment_batch, segment_headers_batch
 from gso.segmentation._segment import segment
 from gso.versions import Fact, KernelVersion, facts_of
 
@@ -48,7 +48,6 @@ _FLAGS_AT = 6
 _CHECKSUM_AT = 10
 _DF = 0x40
 _SAID = re.compile(r"\bgso_size=(\d{1,9})\b")
-_TRAILER = 64  # bytes after the packet that go into the last segment, at most
 
 
 @dataclass
@@ -152,23 +151,22 @@ class _Segmenter:
 
     def _run(self, packets: Packets, link: Link) -> memoryview:
         """The bytes to write for packets that are read in one way."""
-        frames, parents = Frames(), np.empty(0, np.int64)
+        made = NOTHING
         self._numbers = np.arange(len(packets.records)) + self.summary.packets + 1
         if link.kind is None:
             self._note_opaque(packets, link, np.arange(len(packets.records)))
         else:
-            frames, parents = self._replace_some(packets, link, link.kind)
-            frames = restore_link(packets, link, frames, parents)
+            made = self._replace_some(packets, link, link.kind)
+            if is_restored(link):
+                made = replace(made, frames=restore_link(packets, link, made.frames, made.parents))
         if self._fix is not None:
-            frames, parents = self._fixed(packets, link, frames, parents)
-        if not len(parents) and not packets.between:
+            made = self._fixed(packets, link, made.frames, made.parents)
+        if not len(made.parents) and not packets.between:
             return packets.as_written()
-        return self._packer.pack(packets, frames, parents, link.skip)
+        return self._packer.pack(packets, made, link.skip)
 
-    def _fixed(
-        self, packets: Packets, link: Link, frames: Frames, parents: Int64s
-    ) -> tuple[Frames, Int64s]:
-        """New frames, and which packets they replace: those given, and those that are set right."""
+    def _fixed(self, packets: Packets, link: Link, frames: Frames, parents: Int64s) -> Replacements:
+        """The frames that are given, and those that are set right."""
         values = self._fix or {}
         number = self.summary.packets + 1
         pieces = np.bincount(parents, minlength=len(packets.records))
@@ -208,20 +206,18 @@ class _Segmenter:
             made[i] = b"".join([made[i][: link.skip], frames[k]])
         return Frames.from_list(made)
 
-    def _replace_some(
-        self, packets: Packets, link: Link, kind: BareLinkType
-    ) -> tuple[Frames, Int64s]:
-        """New frames, and which packet each replaces; only some packets are looked at closely."""
+    def _replace_some(self, packets: Packets, link: Link, kind: BareLinkType) -> Replacements:
+        """New frames; only some packets are looked at closely."""
         which = self._remarkable(packets, link, kind)
         if not len(which):
-            return Frames(), which
+            return NOTHING
         if len(which) == len(packets.records):
             return self._replace(packets, packets, link, kind)
         numbers = self._numbers
         self._numbers = numbers[which]
-        frames, parents = self._replace(packets.take(which), packets, link, kind)
+        made = self._replace(packets.take(which), packets, link, kind)
         self._numbers = numbers
-        return frames, which[parents]
+        return replace(made, parents=which[made.parents])
 
     def _remarkable(self, packets: Packets, link: Link, kind: BareLinkType) -> Int64s:
         """The packets that may not stay as they are, or of which something is to be learnt."""
@@ -240,8 +236,8 @@ class _Segmenter:
 
     def _replace(
         self, packets: Packets, around: Packets, link: Link, kind: BareLinkType
-    ) -> tuple[Frames, Int64s]:
-        """New frames, and which packet each replaces; these packets are among those `around`."""
+    ) -> Replacements:
+        """New frames; these packets are among those `around`."""
         frames = link_frames(packets, link)
         layouts, info = self._described(packets, frames, kind)
         cut = missing_bytes(packets.records) > 0
@@ -269,13 +265,14 @@ class _Segmenter:
                 frames = _with_header_checksums(frames, layouts, info["blank"] * blank)
         chosen = np.flatnonzero(((sizes > 0) | waiting) & ~cut)
         if not len(chosen):
-            return Frames(), chosen
+            return NOTHING
         if len(chosen) < len(frames):
             frames, info, sizes = frames[chosen], info[chosen], sizes[chosen]
             flows = flows and [flows[i] for i in chosen.tolist()]
-        made, pieces = self._segment(frames, sizes, info, chosen, kind)
-        self._count(pieces, sizes, flows)
-        return made, np.repeat(chosen, pieces)
+        apart = self._fix is None and not is_restored(link)
+        made = self._segment(frames, sizes, info, chosen, kind, apart=apart)
+        self._count(np.bincount(made.parents, minlength=len(chosen)), sizes, flows)
+        return replace(made, parents=chosen[made.parents])
 
     def _described(
         self, packets: Packets, frames: Frames, kind: BareLinkType
@@ -366,8 +363,13 @@ class _Segmenter:
         info: npt.NDArray[np.void],
         numbers: Int64s,
         kind: BareLinkType,
-    ) -> tuple[Frames, Int64s]:
-        """Segments, and how many each packet became: 0 where it is refused, which is noted."""
+        *,
+        apart: bool,
+    ) -> Replacements:
+        """The segments, but for those of packets that are refused, which is noted.
+
+        Only headers are made, and the payload stays where it is, if `apart`.
+        """
         options: Any = {
             "link_type": kind,
             "tunnel_ports": self._tunnel_ports,
@@ -375,8 +377,11 @@ class _Segmenter:
             "kernel": self._kernel,
         }
         types = self._types(frames, info)
-        made: Frames
-        made = segments = segment_batch(
+        if apart:
+            batch = segment_headers_batch(frames, sizes, gso_type=types, errors="pass", **options)
+            if not len(_refused(batch.parent, sizes)):
+                return Replacements(batch.headers, batch.parent, frames.data, batch.payload)
+        segments = segment_batch(
             frames,
             sizes,
             gso_type=types,
@@ -384,20 +389,18 @@ class _Segmenter:
             errors="pass",
             **options,
         )
-        pieces = np.bincount(segments.parent, minlength=len(frames))
-        # A packet that should have become several and is still one was refused and passed on.
-        refused = (pieces == 1) & (sizes > 0)
-        if refused.any():
-            for i in np.flatnonzero(refused).tolist():
-                self._refused(int(numbers[i]), frames[i], int(sizes[i]), int(types[i]), options)
-            made = segments[~refused[segments.parent]]
-            pieces[refused] = 0
-        return made, pieces
+        refused = _refused(segments.parent, sizes)
+        if not len(refused):
+            return Replacements(segments, segments.parent)
+        for i in refused.tolist():
+            self._refused(int(numbers[i]), frames[i], int(sizes[i]), int(types[i]), options)
+        kept = ~np.isin(segments.parent, refused)
+        return Replacements(segments[kept], segments.parent[kept])
 
     def _room_for(self, frames: Frames, info: npt.NDArray[np.void], sizes: Int64s) -> memoryview:
         """Memory for segments, kept from batch to batch: fresh memory is slow to get."""
         pieces = info["payload"] // np.where(sizes > 0, sizes, info["payload"] + 1) + 2
-        more = pieces * (info["hlen"] + _FRAGMENT_HEADER) + _TRAILER
+        more = pieces * (info["hlen"] + _FRAGMENT_HEADER)
         need = frames.nbytes + int(more.sum())
         if need > len(self._room):
             self._room = np.empty(need + need // 8, np.uint8)
@@ -459,15 +462,20 @@ def _with_header_checksums(
     return Frames(data, frames.offsets)
 
 
-def _with_others(frames: Frames, parents: Int64s, made: dict[int, bytes]) -> tuple[Frames, Int64s]:
+def _refused(parents: Int64s, sizes: Int64s) -> Int64s:
+    """The packets that should have become several, and were passed on as they are."""
+    return np.flatnonzero((np.bincount(parents, minlength=len(sizes)) == 1) & (sizes > 0))
+
+
+def _with_others(frames: Frames, parents: Int64s, made: dict[int, bytes]) -> Replacements:
     """The frames and their packets, with those `made` in place of any of the same packets."""
     if not made:
-        return frames, parents
+        return Replacements(frames, parents)
     kept = np.flatnonzero(~np.isin(parents, list(made)))
     both = [*(frames[k] for k in kept.tolist()), *made.values()]
     numbers = np.concatenate([parents[kept], np.array(list(made), np.int64)])
     order = np.argsort(numbers, kind="stable")
-    return Frames.from_list([both[k] for k in order.tolist()]), numbers[order]
+    return Replacements(Frames.from_list([both[k] for k in order.tolist()]), numbers[order])
 
 
 def _to_fix(source: Source, tunnel_ports: TunnelPorts | None) -> dict[int, Values]:

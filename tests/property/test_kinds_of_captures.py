@@ -288,6 +288,31 @@ def test_a_trailer_is_none_where_no_checksum_tells(pair, size, what, behind, way
 
 
 @TRIES
+@given(
+    PAIRS,
+    st.integers(1461, 9000),
+    st.sampled_from(["complete", "partial"]),
+    st.tuples(st.binary(min_size=1, max_size=200), st.booleans()),
+    st.tuples(WRAPS, st.integers(1, 1448)),
+)
+def test_a_trailer_of_a_super_packet_is_no_payload(pair, size, what, behind, way):
+    """Neither a segment gets it, nor is it lost: the packet stays, and that is said."""
+    (trailer, inside), (wraps, most) = behind, way
+    packet = handmade.tcp(*pair, bytes(i % 251 for i in range(size)))
+    l4 = packet[40 if packet[0] >> 4 == 6 else 20 :]
+    if what == "partial":
+        packet = with_sum(packet, sum_of(packet, l4, len(l4)))
+    frame = handmade.ethernet(packet) + trailer * inside
+    for wrap in wraps:
+        frame = wrap(frame)
+    frame += trailer * (not inside)
+    made, summary = run(segment_capture, [frame], most)
+    assert made == [frame]
+    assert not summary.fine
+    assert list(summary.notes) == ["bytes that follow its IP packet would become payload"]
+
+
+@TRIES
 @given(st.integers(1, 1000), st.integers(0, 1), BYTES)
 def test_a_later_fragment_has_no_header_to_complete(offset, more, payload):
     inner = handmade.tcp(payload=payload)
