@@ -14,6 +14,7 @@ cdef enum:
     PIECE = 1 << 25         # bytes between two looks: 3 to 10 ms
     FRAME_WORK = 1000       # bytes that take as long to copy as a frame takes to plan
     SEGMENT_WORK = 100      # or a segment's headers to write
+    RELEASE_GIL = 1 << 17   # bytes from which releasing the GIL pays
 
 ctypedef uint64_t (*summer)(const uint8_t *src, size_t n) noexcept nogil
 

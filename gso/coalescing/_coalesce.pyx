@@ -16,7 +16,7 @@ from gso.buffers._bytes cimport get16, load16, put16, store16
 from gso.buffers._checksum cimport fold, length_sum, not_zero, short_sum, simd, sum_at
 from gso.buffers._frames cimport Frames, as_frames
 from gso.buffers._memory cimport SMALL, Memory, address, new_bytes
-from gso.buffers._signals cimport FRAME_WORK, PIECE, check_signals, piece_end
+from gso.buffers._signals cimport FRAME_WORK, PIECE, RELEASE_GIL, check_signals, piece_end
 from gso.coalescing._gro cimport assign_frames
 from gso.coalescing._held cimport NO_SLOT, gro_state, held_packet, is_listed, packet
 from gso.headers._arguments cimport as_kernel, as_link, drop_ports, is_partial, take_ports
@@ -219,9 +219,17 @@ cdef Py_ssize_t finish_some(
     return -1
 
 
+cdef bint is_little(const gro_state *j) noexcept:
+    """Whether all the work is done sooner than the GIL is released and taken again."""
+    return j.n == 0 or j.off[j.n] - j.off[0] + j.n * FRAME_WORK < RELEASE_GIL
+
+
 cdef int assign(gro_state *j) except -1:
     """Assign every frame to a packet."""
     cdef Py_ssize_t end, i = 0
+    if is_little(j):
+        assign_frames(j, 0, j.n)
+        return 0
     while i < j.n:
         end = piece_end(j.off, i, j.n)
         with nogil:
@@ -234,6 +242,10 @@ cdef int assign(gro_state *j) except -1:
 cdef Py_ssize_t write(gro_state *j, uint8_t *out, const int64_t *ends) except -2:
     """Write what is not yet there; returns -1, or the number of a frame that has changed."""
     cdef Py_ssize_t end, i = 0, failed = -1
+    if is_little(j):
+        if j.out is NULL:
+            copy_frames(j, out, 0, j.n)
+        return finish_some(j, out, ends, 0, j.count)
     while i < j.n and j.out is NULL:
         end = piece_end(j.off, i, j.n)
         with nogil:
@@ -398,29 +410,30 @@ cdef class _Memory:
 
     cdef gro_state j
     cdef port_list ports
+    cdef char *block
 
     def __cinit__(self):
         self.ports.ports = self.ports.few
 
     def __dealloc__(self):
         drop_ports(&self.ports)
-        free(self.j.into)
-        free(self.j.packets)
-        free(self.j.slots)
-        free(self.j.buckets)
+        free(self.block)
 
     cdef int reserve(self, Py_ssize_t n, Py_ssize_t max_flows) except -1:
-        cdef Py_ssize_t buckets = 16, k
+        cdef Py_ssize_t buckets = 16, rows = max(n, 1), k
         cdef gro_state *j = &self.j
         while buckets < 2 * min(n, max_flows):
             buckets *= 2
         j.max_held = <int32_t>max(min(n, max_flows), 1)
-        j.into = <int64_t *>malloc(max(n, 1) * sizeof(int64_t))
-        j.packets = <packet *>malloc(max(n, 1) * sizeof(packet))
-        j.slots = <held_packet *>malloc(j.max_held * sizeof(held_packet))
-        j.buckets = <int32_t *>malloc(buckets * sizeof(int32_t))
-        if j.into is NULL or j.packets is NULL or j.slots is NULL or j.buckets is NULL:
+        self.block = <char *>malloc(
+            j.max_held * sizeof(held_packet) + rows * (sizeof(packet) + sizeof(int64_t))
+            + buckets * sizeof(int32_t))
+        if self.block is NULL:
             raise MemoryError
+        j.slots = <held_packet *>self.block
+        j.packets = <packet *>(j.slots + j.max_held)
+        j.into = <int64_t *>(j.packets + rows)
+        j.buckets = <int32_t *>(j.into + rows)
         for k in range(buckets):
             j.buckets[k] = NO_SLOT
         j.mask = buckets - 1

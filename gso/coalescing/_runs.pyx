@@ -17,6 +17,9 @@ from gso.headers._numbers cimport (
 from gso.headers._pseudo_header cimport pseudo_sum
 from gso.headers._walk cimport LAYER_IPV4, headers
 
+cdef extern from "alike.h" nogil:
+    bint gso_alike(const uint8_t *a, const uint8_t *b, const uint8_t *same, size_t n)
+
 
 cdef void begin_run(
     const gro_state *j, held_packet *one, const frame *f, const packet *to
@@ -59,27 +62,6 @@ cdef inline void changes(held_packet *one, Py_ssize_t at, Py_ssize_t n) noexcept
     """Note a field that is not the same in each frame of a run."""
     memset(one.head + at, 0, n)
     memset(one.same + at, 0, n)
-
-
-cdef inline bint alike(
-    const uint8_t *a, const uint8_t *b, const uint8_t *same, Py_ssize_t n
-) noexcept nogil:
-    """Whether the bytes that `same` marks are equal; there are 8 of them or more."""
-    cdef uint64_t differ = unlike(a + n - 8, b + n - 8, same + n - 8)
-    cdef Py_ssize_t k
-    for k in range(0, n - 8, 8):
-        differ |= unlike(a + k, b + k, same + k)
-    return differ == 0
-
-
-cdef inline uint64_t unlike(
-    const uint8_t *a, const uint8_t *b, const uint8_t *same
-) noexcept nogil:
-    cdef uint64_t x, y, mask
-    memcpy(&x, a, 8)
-    memcpy(&y, b, 8)
-    memcpy(&mask, same, 8)
-    return (x ^ y) & mask
 
 
 cdef inline bint counts_up(const held_packet *one, const uint8_t *p, int64_t count) noexcept nogil:
@@ -131,7 +113,7 @@ cdef bint continues_run(
     check = load16(th + TCP_CHECK)
     if ntohl(seq) != <uint32_t>(one.seq + to.length) or check == 0xffff:
         return False
-    if not alike(p, one.head, one.same, one.run) or not counts_up(one, p, to.count):
+    if not gso_alike(p, one.head, one.same, one.run) or not counts_up(one, p, to.count):
         return False
     if one.packet != j.count - 1:
         j.out = NULL

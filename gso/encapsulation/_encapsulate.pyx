@@ -10,7 +10,7 @@ from gso.buffers._checksum cimport STREAM, fold, htonl, htons, not_zero, simd, s
 from gso.buffers._frames cimport Frames, as_frames
 from gso.buffers._memory cimport address, new_bytes
 from gso.buffers._per_frame cimport number_at, take_one
-from gso.buffers._signals cimport check_signals, piece_end
+from gso.buffers._signals cimport RELEASE_GIL, check_signals, piece_end
 from gso.encapsulation._inner cimport MAC_ADDRESSES_LEN, flow_hash, inner_packet
 from gso.encapsulation._link cimport take_link
 from gso.encapsulation._plan cimport holds, make_plan, plan
@@ -239,9 +239,13 @@ def encapsulate(frames, tunnel, *, source, destination, port=None, source_port=N
     try:
         while i < batch.n:
             end = piece_end(batch.off, i, batch.n)
-            with nogil:
+            if room < RELEASE_GIL:
                 failed = write_some(
                     &p, &r, batch.buf, batch.off, i, end, out, off, &ports, &why)
+            else:
+                with nogil:
+                    failed = write_some(
+                        &p, &r, batch.buf, batch.off, i, end, out, off, &ports, &why)
             if failed >= 0:
                 raise as_error(&why, failed)
             i = end

@@ -15,7 +15,7 @@ from gso.buffers._frames cimport Frames, Segments, as_frames
 from gso.buffers._memory cimport Memory
 from gso.buffers._per_frame cimport number_at, numbers, take_array, take_one
 from gso.buffers._signals cimport (
-    FRAME_WORK, PIECE, SEGMENT_WORK, check_signals, copy_bytes,
+    FRAME_WORK, PIECE, RELEASE_GIL, SEGMENT_WORK, check_signals, copy_bytes,
 )
 from gso.headers._arguments cimport (
     as_error, as_gso_size, as_gso_type, as_kernel, as_link, drop_ports, is_partial, take_ports,
@@ -24,7 +24,7 @@ from gso.headers._walk cimport drop_copy, fault, port_list
 from gso.segmentation._plan cimport plan, plan_options, plan_size
 from gso.segmentation._plan_reuse cimport next_plan, plan_key
 from gso.segmentation._segment cimport (
-    RELEASE_GIL, check_headers, headers_size, write_headers, write_plan,
+    check_headers, headers_size, write_headers, write_plan,
 )
 
 import os

@@ -7,7 +7,7 @@ transport header. The headers of such a frame need not be walked, and most of th
 summed: the plan of the frame before is used again, with those fields taken from the new frame.
 """
 
-from libc.stdint cimport int64_t, uint8_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t
 from libc.string cimport memcmp, memcpy, memset
 
 from gso.buffers._bytes cimport get16, load16
@@ -25,6 +25,9 @@ from gso.headers._walk cimport (
 from gso.segmentation._plan cimport (
     INNER_COMPLETE, INNER_PARTIAL, make_plan, plan, plan_options,
 )
+
+cdef extern from "alike.h" nogil:
+    bint gso_alike(const uint8_t *a, const uint8_t *b, const uint8_t *same, size_t n)
 
 cdef enum:
     HALF = FEW_BYTES // 2   # more than most headers have
@@ -85,16 +88,9 @@ cdef void remember_plan(
 
 cdef bint same_plan(const plan *p, const plan_key *key, const uint8_t *head) noexcept nogil:
     """Whether these headers equal those of the plan, except in fields that may differ."""
-    cdef uint64_t one, other, same, differ = 0
     cdef const uint8_t *check
-    cdef Py_ssize_t i
     cdef int k
-    for i in range(key.words):
-        memcpy(&one, head + i * 8, 8)
-        memcpy(&other, p.template.p + i * 8, 8)
-        memcpy(&same, key.same + i * 8, 8)
-        differ |= (one ^ other) & same
-    if differ:
+    if not gso_alike(head, p.template.p, key.same, key.words * 8):
         return False
     for k in range(p.h.n):
         # A UDP checksum of 0 says that there is none

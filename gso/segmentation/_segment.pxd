@@ -5,9 +5,6 @@ from gso.segmentation._complete cimport complete
 from gso.segmentation._emit cimport emit
 from gso.segmentation._plan cimport plan
 
-cdef enum:
-    RELEASE_GIL = 1 << 17   # bytes of output from which releasing the GIL pays
-
 # Bytes of all headers of a plan, and whether they can be written without the payload: -1 and `why`
 # if not.
 cdef Py_ssize_t headers_size(const plan *p) noexcept nogil

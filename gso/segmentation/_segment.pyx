@@ -10,6 +10,7 @@ from gso.buffers._borrow cimport borrow
 from gso.buffers._checksum cimport STREAM, simd
 from gso.buffers._frames cimport Frames, as_frames
 from gso.buffers._memory cimport address, new_bytes
+from gso.buffers._signals cimport RELEASE_GIL
 from gso.headers._arguments cimport (
     as_error, as_gso_size, as_gso_type, as_kernel, as_link, drop_ports, is_partial, take_ports,
 )

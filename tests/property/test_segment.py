@@ -8,7 +8,7 @@ import gso
 import packets
 import reference
 from effort import examples
-from gso import GsoError
+from gso import GsoError, Reason
 
 checksums = st.sampled_from(["complete", "complete", "partial"])
 
@@ -64,7 +64,11 @@ def test_calls_on_frames_that_are_nearly_alike(frame_and_link, gso_size, checksu
             at = data.draw(st.integers(0, min(len(other), 150) - 1))
             other[at] ^= data.draw(st.integers(1, 255))
         assert made(frame) == wanted
-        assert [made(bytes(other)), made(bytes(other))] == [right(bytes(other))] * 2
+        once = made(bytes(other))
+        assert made(bytes(other)) == once
+        # The reference does not ask whether the payload of a port that it does not know is a tunnel.
+        if once[:1] != (Reason.AMBIGUOUS,):
+            assert once == right(bytes(other))
         assert made(frame) == wanted
 
 
