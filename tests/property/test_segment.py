@@ -66,7 +66,7 @@ def test_calls_on_frames_that_are_nearly_alike(frame_and_link, gso_size, checksu
         assert made(frame) == wanted
         once = made(bytes(other))
         assert made(bytes(other)) == once
-        # The reference does not ask whether the payload of a port that it does not know is a tunnel.
+        # The reference does not ask whether a payload on a port that it does not know is a tunnel.
         if once[:1] != (Reason.AMBIGUOUS,):
             assert once == right(bytes(other))
         assert made(frame) == wanted
