@@ -22,7 +22,7 @@ from typing import Any
 
 from .bench import MACHINES, Bench
 from .draws import Draws
-from .judge import outcome, suspicious, why
+from .judge import outcome, same, suspicious, why
 from .netns import SetupError, isolate
 from .probes import Probes
 from .stacks import (
@@ -93,7 +93,7 @@ class Hunt:
     def known(self, stack: Stack, found: frozenset[str]) -> Stack | None:
         """Return an earlier finding that explains this one."""
         for other, complained in self.findings:
-            if explains(other, stack) and complained & found:
+            if explains(other, stack) and same(found, complained):
                 return other
         return None
 
@@ -113,7 +113,7 @@ class Hunt:
                     return stack, found, measured
                 self.progress(stage="smaller", text=str(candidate))
                 tried = self.measured(candidate)
-                if complained := suspicious(tried) & found:
+                if complained := same(found, suspicious(tried)):
                     stack, found, measured, smaller = candidate, complained, tried, True
                     self.keep_wire(number)
                     break

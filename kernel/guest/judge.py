@@ -5,12 +5,13 @@ from __future__ import annotations
 import errno
 from typing import Any
 
-from .complaints import RETRANSMITS, complaints, hard, whole
+from .complaints import DAMAGED, LOST, RETRANSMITS, complaints, hard, whole
 
 _LONGEST_REASON = 400
 _SENDER_IS_TOLD = f"OSError: [Errno {errno.EIO}]"  # UDP_SEGMENT through IPsec
 MANY_RETRANSMITS = 10
 """Segments sent again, of about 50, that a busy machine does not explain."""
+_ENDS = frozenset({LOST, DAMAGED, RETRANSMITS})
 
 
 def outcome(measured: dict[str, Any]) -> str:
@@ -46,3 +47,13 @@ def grave(controls: list[dict[str, Any]], run: dict[str, Any]) -> frozenset[str]
     found = complaints(controls, run)
     many = found.get(RETRANSMITS, 0) >= MANY_RETRANSMITS
     return hard(found) | (frozenset({RETRANSMITS}) if many else frozenset())
+
+
+def same(found: frozenset[str], other: frozenset[str]) -> frozenset[str]:
+    """Return what two have in common, if it may be of one fault.
+
+    Each fault may end in what is lost or sent again: where something else is ``found``, that alone
+    says nothing.
+    """
+    common = found & other
+    return common if common - _ENDS or found <= _ENDS else frozenset()

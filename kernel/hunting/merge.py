@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gso.kernel.errors import TestBedError, UsageError
+from gso.kernel.guest.judge import same
 from gso.kernel.guest.stacks import Stack, explains
 from gso.kernel.guest_files import understood
 from gso.kernel.hunting.findings import LOST, NAME, RESULTS
@@ -97,7 +98,7 @@ def _findings(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 def _explains(earlier: dict[str, Any], finding: dict[str, Any]) -> bool:
     """Say whether one host would have taken a finding for an earlier one of another part."""
     alike = explains(Stack.of(earlier["stack"]), Stack.of(finding["stack"]))
-    return alike and not set(earlier["complaints"]).isdisjoint(finding["complaints"])
+    return alike and bool(same(*(frozenset(one["complaints"]) for one in (finding, earlier))))
 
 
 def _counts(tables: Any) -> dict[str, int]:

@@ -49,6 +49,7 @@ from hunts import (
     SMALLEST,
     WHOLE,
     Kernel,
+    exchange,
 )
 
 DATA = Path(__file__).with_name("data")
@@ -100,6 +101,32 @@ def test_what_was_found_before_is_the_same(tmp_path):
     later = Kernel("ipvs-gue", tmp_path, known=[told])
     assert later.judged(INCIDENT, 7)["same_as"] == str(SMALLEST)
     assert Kernel("vlan", tmp_path).judged(INCIDENT, 8)["text"] != first["text"]
+
+
+def test_a_finding_is_not_made_smaller_to_one_of_another_fault(tmp_path):
+    label, remcsum = Layer("mpls", 6, 6), Layer("gue", 6, 4, ("remcsum",))
+    sums = exchange(**{"Tcp.InCsumErrors": 12})
+    drops = exchange(tx_dropped=12)
+
+    class Both(Kernel):
+        def measured(self, stack, offloads=()):  # noqa: ARG002
+            bad = drops if label in stack.far else sums if remcsum in stack.far else WHOLE
+            return {**FOUND, "runs": [{**bad, "retransmits": 30 * (bad != WHOLE)}] * 2}
+
+    found = Both("", tmp_path).judged(Stack((), (label, remcsum), 4), 5)
+    assert "mpls" in found["text"]
+
+
+def test_what_is_lost_or_sent_again_leads_to_no_smaller_stack_of_another_fault():
+    """Of a label above GUE with remote checksums, not GUE with remote checksums alone."""
+    drops = frozenset({"tx_dropped", "lost", "retransmits"})
+    sums = frozenset({"Tcp.InCsumErrors", "lost", "retransmits"})
+    assert not judge.same(drops, sums)
+    assert judge.same(drops, drops) == drops
+    assert judge.same(drops, sums | {"tx_dropped"}) == drops
+    # Where nothing else was found they are what there is.
+    again = frozenset({"retransmits"})
+    assert judge.same(again, sums) == again
 
 
 def test_a_finding_explains_those_of_stacks_that_contain_it_or_look_like_it():
