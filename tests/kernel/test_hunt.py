@@ -263,6 +263,55 @@ SEG6 = Layer("seg6", 6, 6)
             "tx_dropped",
             "stale-inner-protocol",
         ),
+        (
+            Stack((Layer("seg6local-dx", 6, 4),), (), 4, traffic="big tcp"),
+            "retransmits",
+            "seg6-big-tcp",
+        ),
+        (
+            Stack((), (Layer("seg6-red", 6, 4),), 4, "tunnel features off", "big tcp"),
+            "retransmits",
+            "seg6-big-tcp",
+        ),
+        # The director cuts it, and writes the lengths anew.
+        (Stack((), (SEG6,), 6, "tso off", "big tcp"), "retransmits", None),
+        (
+            Stack((), (Layer("seg6local-dt4", 6, 4),), 4, "tunnel features off", "udp"),
+            "Udp.InErrors",
+            "seg6-vrf-mac-header",
+        ),
+        (
+            Stack((), (Layer("seg6local-dt46", 6, 6),), 6, "tunnel features off", "udp"),
+            "machine lost",
+            "seg6-vrf-mac-header",
+        ),
+        (
+            Stack((), (Layer("seg6local-dx", 6, 4),), 4, "tunnel features off", "udp"),
+            "Udp.InErrors",
+            None,
+        ),
+        (Stack((Layer("bpf-away", 6, 4),), (), 4, traffic="udp"), "lost", "bpf-room-datagrams"),
+        (Stack((Layer("bpf-away", 6, 4),), (), 4), "lost", None),
+        (
+            Stack(
+                (Layer("geneve", 6, 6),),
+                (Layer("geneve-external", 6, 4), Layer("ipvs-gue", 4, 6, ("csum",))),
+                *(6, "tx off"),
+                arrival="gro list",
+            ),
+            "Udp.InCsumErrors",
+            "fraglist-outer-checksum",
+        ),
+        (
+            Stack(
+                (Layer("geneve", 6, 6),),
+                (Layer("geneve-external", 6, 4), Layer("ipvs-gue", 4, 6)),
+                *(6, "tx off"),
+                arrival="gro list",
+            ),
+            "Udp.InCsumErrors",
+            None,
+        ),
     ],
 )
 def test_findings_with_the_marks_of_a_known_fault_have_its_name(stack, complaint, known):
