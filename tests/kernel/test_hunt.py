@@ -300,7 +300,7 @@ SEG6 = Layer("seg6", 6, 6)
                 arrival="gro list",
             ),
             "Udp.InCsumErrors",
-            "fraglist-outer-checksum",
+            "fraglist-in-tunnel",
         ),
         (
             Stack(
