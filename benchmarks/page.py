@@ -38,6 +38,8 @@ HEADLINES = [
     ("VXLAN IPv4, 44 x 1448, 256 MiB cold", "segment_batch", "our own single thread", 1.8),
     ("VXLAN IPv4, 44 x 1448, 256 MiB cold", "memcpy (L), 2 threads", "memcpy (L)", None),
     ("VXLAN IPv4, 44 x 1448, 256 MiB cold", "segment_batch", "memcpy (L), 2 threads", None),
+    ("VXLAN IPv4, 1448 + 12, batch of 4096", "segment_batch", "our own single thread", 1.7),
+    ("VXLAN IPv4, 1448 + 12, batch of 4096", "memcpy (L), 2 threads", "memcpy (L)", None),
     ("VXLAN IPv4, 44 x 1448", "coalesce", "memcpy (L)", 0.6),
     ("VXLAN IPv4, 44 x 1448", "coalesce", "DPDK, chained", None),
     ("VXLAN IPv4, 44 x 1448", "coalesce", "DPDK, finished", 1),

@@ -307,10 +307,23 @@ def test_memcpy_threads(contest: Contest, cold: Batch, all_cores: int) -> None:
     contest(AREA, COLD_NAME, cold.memcpy(threads=2), cold.memcpy())
 
 
+def hot() -> Batch:
+    return Batch(cases.case("VXLAN", 4, INCIDENT), 4096)
+
+
 def test_hot_threads(contest: Contest, all_cores: int) -> None:
     if all_cores < 2:
         pytest.skip("one core only")
-    batch = Batch(cases.case("VXLAN", 4, INCIDENT), 4096)
+    batch = hot()
     one = batch.ours()
     one.name = "our own single thread"
     contest(AREA, f"{batch.case.name}, batch of 4096", batch.ours(threads=2), one)
+
+
+def test_memcpy_hot_threads(contest: Contest, all_cores: int) -> None:
+    """How much of two threads' gain the machine allows."""
+    if all_cores < 2:
+        pytest.skip("one core only")
+    batch = hot()
+    name = f"{batch.case.name}, batch of 4096"
+    contest(AREA, name, batch.memcpy(threads=2), batch.memcpy())
