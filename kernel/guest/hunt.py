@@ -81,7 +81,8 @@ class Hunt:
         if known := self.known(stack, found):
             return {"outcome": "finding", "why": "", "same_as": str(known)}
         self.keep_wire(number)
-        smallest, found, evidence = self.smallest(stack, found, measured, number)
+        smallest, evidence = self.smallest(stack, found, measured, number)
+        found = suspicious(evidence)  # all of it, by which it is recognised
         if known := self.known(smallest, found):
             return {"outcome": "finding", "why": "", "same_as": str(known)}
         self.findings.append((smallest, found))
@@ -99,7 +100,7 @@ class Hunt:
 
     def smallest(
         self, stack: Stack, found: frozenset[str], measured: dict[str, Any], number: int
-    ) -> tuple[Stack, frozenset[str], dict[str, Any]]:
+    ) -> tuple[Stack, dict[str, Any]]:
         """Take away from a stack what can go while it is complained of the same."""
         tried_before: set[Stack] = set()
         smaller = True
@@ -110,14 +111,14 @@ class Hunt:
                     continue
                 tried_before.add(candidate)
                 if len(tried_before) > _MOST_TRIALS:
-                    return stack, found, measured
+                    return stack, measured
                 self.progress(stage="smaller", text=str(candidate))
                 tried = self.measured(candidate)
                 if complained := same(found, suspicious(tried)):
                     stack, found, measured, smaller = candidate, complained, tried, True
                     self.keep_wire(number)
                     break
-        return stack, found, measured
+        return stack, measured
 
     def keep_wire(self, number: int) -> None:
         """Keep the frames of the last measurement for this finding."""

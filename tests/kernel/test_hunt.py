@@ -117,6 +117,22 @@ def test_a_finding_is_not_made_smaller_to_one_of_another_fault(tmp_path):
     assert "mpls" in found["text"]
 
 
+def test_a_finding_has_all_that_its_smallest_stack_is_complained_of(tmp_path):
+    """A larger one may have less: what it drops is lost at another device."""
+
+    class Less(Kernel):
+        def measured(self, stack, offloads=()):  # noqa: ARG002
+            drops = WHOLE if len(stack.far) > 1 else exchange(tx_dropped=10)
+            bad = {**drops, "retransmits": 27}
+            tunnels = any(layer.kind == "fou" for layer in stack.far)
+            return {**FOUND, "runs": [bad if tunnels else WHOLE] * 2}
+
+    layers = Layer("fou", 4, 4), Layer("vxlan", 4, 4)
+    Less("", tmp_path).judged(Stack((), layers, 4), 5)
+    told = json.loads((tmp_path / "finding-5.json").read_text())
+    assert told["complaints"] == ["retransmits", "tx_dropped"]
+
+
 def test_what_is_lost_or_sent_again_leads_to_no_smaller_stack_of_another_fault():
     """Of a label above GUE with remote checksums, not GUE with remote checksums alone."""
     drops = frozenset({"tx_dropped", "lost", "retransmits"})
@@ -198,6 +214,36 @@ SEG6 = Layer("seg6", 6, 6)
             "fraglist-in-tunnel",
         ),
         (Stack((), (Layer("gre", 4, 6),), 6, traffic="udp"), "lost", None),
+        (
+            Stack((), (Layer("xfrm", 4, 4),), 4, arrival="gro list"),
+            "Tcp.InCsumErrors",
+            "fraglist-checksums",
+        ),
+        (
+            Stack((), (Layer("seg6local-dt4", 6, 4), Layer("esp-udp", 4, 4)), 4),
+            "machine lost",
+            "seg6-vrf-mac-header",
+        ),
+        (
+            Stack((), (Layer("seg6local-dx", 6, 4), Layer("esp-udp", 4, 4)), 4),
+            "machine lost",
+            None,
+        ),
+        (
+            Stack((), (Layer("tc-mpls", 4, 4),), 4, "tx off", "udp", local=True),
+            "tx_dropped",
+            "udp-segment-moved-head",
+        ),
+        (
+            Stack((), (Layer("tc-bpf-nat46", 4, 4), Layer("geneve", 4, 4)), 4),
+            "drops in validate_xmit_skb, NOT_SPECIFIED",
+            "bpf-change-proto-on-tunnel",
+        ),
+        (
+            Stack((), (Layer("tc-bpf-nat46", 4, 4),), 4),
+            "drops in validate_xmit_skb, NOT_SPECIFIED",
+            None,
+        ),
         (
             Stack((), (Layer("macsec", 6, 6),), 6, traffic="udp", arrival="gro list"),
             "lost",
@@ -291,6 +337,7 @@ SEG6 = Layer("seg6", 6, 6)
             None,
         ),
         (Stack((Layer("bpf-away", 6, 4),), (), 4, traffic="udp"), "lost", "bpf-room-datagrams"),
+        (Stack((), (Layer("bpf-away", 4, 4),), 4, traffic="sctp"), "lost", "bpf-room-datagrams"),
         (Stack((Layer("bpf-away", 6, 4),), (), 4), "lost", None),
         (
             Stack(
@@ -405,7 +452,11 @@ def test_a_program_of_tc_stores_a_header_that_has_the_length_of_what_follows(ref
             registers[to] += value
         elif operation == 0x6B:
             struct.pack_into(">H", stack, 512 + offset, registers[source])
-        elif operation == 0x05 or (operation == 0xC5 and registers[to] < 0):
+        elif (
+            operation == 0x05
+            or (operation == 0xC5 and registers[to] < 0)
+            or (operation == 0xB5 and registers[to] <= value)
+        ):
             at += offset
         elif operation == 0x85:
             calls.append((value, *registers[2:5]))
