@@ -289,6 +289,8 @@ def _length(header: bytes, packet: int, more: int) -> list[bytes]:
     return [
         _instruction(0x61, packet << 4 | 2, 0, 0),  # r2 = skb->len
         _instruction(0x07, 0x02, 0, more),  # r2 += more
+        _instruction(0xB5, 0x02, 1, 0xFFFF),  # of BIG TCP it does not fit:
+        _instruction(0xB7, 0x02, 0, 0),  # r2 = 0, as the kernel writes it
         _instruction(0xDC, 0x02, 0, 16),  # r2 = htobe16(r2)
         _instruction(0x6B, 0x2A, at - len(header), 0),  # *(u16 *)(r10 + offset) = r2
     ]

@@ -45,6 +45,7 @@ class Program:
             0x05: True,
             0xC5: held >> 63 == 1,
             0x56: held & 0xFFFFFFFF != value & 0xFFFFFFFF,
+            0xB5: held <= value,
         }.get(operation, False)
         return offset if taken else 0
 
@@ -167,6 +168,18 @@ def test_ipv6_is_made_of_ipv4_and_back_without_a_change_of_checksums():
     assert found[:10] + found[12:] == IPV4[:10] + IPV4[12:]
     assert summed(found) == 0xFFFF
     assert bytes(back.frame[34:]) == frame[34:]
+
+
+def test_a_length_that_does_not_fit_is_zero_as_the_kernel_writes_it():
+    """Of BIG TCP; who gets 16 bits of a longer one takes it for all, and cuts the packet."""
+    big = ether("0800") + IPV4[:2] + bytes(2) + IPV4[4:] + bytes(70000)
+    there = Program(push._to6(0, PREFIX), big)
+    assert there.run() == 0
+    assert there.frame[18:20] == bytes(2)
+    back = Program(push._to4(0, PREFIX), bytes(there.frame))
+    assert back.run() == 0
+    assert back.frame[16:18] == bytes(2)
+    assert summed(bytes(back.frame[14:34])) == 0xFFFF
 
 
 @pytest.mark.parametrize("frame", [ether("0806") + bytes(28), ether("86dd") + bytes(60)])
