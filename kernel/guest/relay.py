@@ -27,6 +27,7 @@ _ALL = 3  # ETH_P_ALL
 _SOL_PACKET, _ADD_MEMBERSHIP, _VNET, _IGNORE_OUTGOING = 263, 1, 15, 23
 _PROMISCUOUS = 1
 _LARGEST = 1 << 18
+_RECEIVE_FORCE, _HELD = 33, 1 << 24  # SO_RCVBUFFORCE; bytes that wait until they are read
 # struct virtio_net_hdr: flags, gso_type, hdr_len, gso_size, csum_start, csum_offset
 _HEADER = struct.Struct("=BBHHHH")
 _NEEDS_CSUM = 1
@@ -44,15 +45,22 @@ def start(device: str, under: str, kind: str = "tap") -> None:
         with suppress(OSError):
             fcntl.ioctl(tap, _TUNSETOFFLOAD, offloads)
             break
-    wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
-    wire.setsockopt(_SOL_PACKET, _VNET, 1)
-    wire.setsockopt(_SOL_PACKET, _IGNORE_OUTGOING, 1)
-    wire.bind((under, _ALL))
-    promiscuous = struct.pack("=iHH8s", socket.if_nametoindex(under), _PROMISCUOUS, 0, b"")
-    wire.setsockopt(_SOL_PACKET, _ADD_MEMBERSHIP, promiscuous)
+    wire = _wire(under)
     changes = (_framed, _bare) if kind == "tun" else (bytes, bytes)
     for way, change in zip((_out, _in), changes, strict=True):
         threading.Thread(target=way, args=(tap, wire, change), daemon=True).start()
+
+
+def _wire(under: str) -> socket.socket:
+    wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+    wire.setsockopt(_SOL_PACKET, _VNET, 1)
+    wire.setsockopt(_SOL_PACKET, _IGNORE_OUTGOING, 1)
+    # A window of BIG TCP comes at once, and what has no room is dropped.
+    wire.setsockopt(socket.SOL_SOCKET, _RECEIVE_FORCE, _HELD)
+    wire.bind((under, _ALL))
+    promiscuous = struct.pack("=iHH8s", socket.if_nametoindex(under), _PROMISCUOUS, 0, b"")
+    wire.setsockopt(_SOL_PACKET, _ADD_MEMBERSHIP, promiscuous)
+    return wire
 
 
 def _out(tap: int, wire: socket.socket, change: Callable[[bytes], bytes]) -> None:

@@ -202,6 +202,15 @@ def test_a_tun_device_gets_packets_without_ethernet_and_their_offsets():
     assert relay._bare(plain[:10] + ether("0800") + IPV4) == b""
 
 
+def test_a_window_of_big_tcp_waits_for_the_relay():
+    try:
+        wire = relay._wire("lo")
+    except PermissionError as error:
+        pytest.skip(f"only root: {error}")
+    with wire:
+        assert wire.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) >= relay._HELD
+
+
 def test_big_tcp_is_for_both_versions():
     stack = Stack((), (Layer("gre", 4, 4),), 4, traffic="big tcp")
     assert ("director", "sizes up0 185000") in way(stack, RULES).lines
