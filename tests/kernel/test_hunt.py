@@ -225,6 +225,11 @@ SEG6 = Layer("seg6", 6, 6)
             "seg6-vrf-mac-header",
         ),
         (
+            Stack((), (Layer("seg6local-dt46", 6, 4), Layer("xfrm", 4, 4)), 4),
+            "machine lost",
+            "seg6-vrf-mac-header",
+        ),
+        (
             Stack((), (Layer("seg6local-dx", 6, 4), Layer("esp-udp", 4, 4)), 4),
             "machine lost",
             None,
