@@ -240,6 +240,26 @@ SEG6 = Layer("seg6", 6, 6)
             "udp-segment-moved-head",
         ),
         (
+            Stack((), (Layer("tc-nat", 4, 4),), 4, "tx off", "udp", local=True),
+            "Udp.InCsumErrors",
+            "udp-segment-not-partial",
+        ),
+        (
+            Stack((), (Layer("ila", 6, 6, ("adjust",)),), 6, "tx off", "udp", local=True),
+            "Udp6InCsumErrors",
+            "udp-segment-not-partial",
+        ),
+        (
+            Stack((), (Layer("tc-nat", 4, 4),), 4, "tso off", "tcp"),
+            "Tcp.InCsumErrors",
+            None,
+        ),
+        (
+            Stack((Layer("tap", 4, 4),), (), 4, "tx off", arrival="gro list"),
+            "Tcp.InCsumErrors",
+            "fraglist-checksums",
+        ),
+        (
             Stack((), (Layer("tc-bpf-nat46", 4, 4), Layer("geneve", 4, 4)), 4),
             "drops in validate_xmit_skb, NOT_SPECIFIED",
             "bpf-change-proto-on-tunnel",
