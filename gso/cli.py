@@ -72,7 +72,7 @@ def _spare_work() -> None:
     """Leave out what a program of its own has no use for, when modules are loaded above all."""
     # NumPy's library for linear algebra, which nothing here uses, would start a thread a core.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    # Reference cycles are looked for after so many new objects; modules alone make 70 times 700.
+    # Reference cycles are looked for after so many new objects, not after 700: few are made here.
     gc.set_threshold(_OBJECTS)
 
 

@@ -157,8 +157,7 @@ class _Segmenter:
             self._note_opaque(packets, link, np.arange(len(packets.records)))
         else:
             made = self._replace_some(packets, link, link.kind)
-            if is_restored(link):
-                made = replace(made, frames=restore_link(packets, link, made.frames, made.parents))
+            made = replace(made, frames=restore_link(packets, link, made.frames, made.parents))
         if self._fix is not None:
             made = self._fixed(packets, link, made.frames, made.parents)
         if not len(made.parents) and not packets.between:
