@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import atexit
 import gc
 import os
 import signal
@@ -74,6 +75,8 @@ def _spare_work() -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     # Reference cycles are looked for after so many new objects, not after 700: few are made here.
     gc.set_threshold(_OBJECTS)
+    # Nor at the end, when the system takes all memory back.
+    atexit.register(gc.freeze)
 
 
 @contextmanager

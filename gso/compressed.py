@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import bz2
 import contextlib
-import gzip
 import importlib
 import io
-import lzma
 import zlib
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +26,16 @@ _OUTPUT = 1 << 16
 _XZ_MEMORY = 256 << 20  # xz -9 needs 65 MiB, and a file can ask for 4 GiB
 _PADDED = ("gzip", "xz")
 _MODULES = {
+    "gzip": ("gzip",),
+    "bzip2": ("bz2",),
+    "xz": ("lzma",),
     # The module of Python 3.14, and the same for those before it.
-    "zstd": ("backports.zstd", ("compression.zstd", "backports.zstd")),
-    "lz4": ("lz4", ("lz4.frame",)),
+    "zstd": ("compression.zstd", "backports.zstd"),
+    "lz4": ("lz4.frame",),
 }
-"""What is not in every Python: the package to install, and modules, the first of which is taken."""
+"""Modules, of which the first that is there is taken. They are loaded where they are needed."""
+_PACKAGES = {"zstd": "backports.zstd", "lz4": "lz4"}
+"""What to install for those that are not in every Python."""
 
 
 class DamagedError(ValueError):
@@ -143,23 +146,27 @@ class _Gzip:
 
 
 def _decompressors(kind: str) -> Callable[[], Any]:
-    if kind in _MODULES:
-        name = {"zstd": "ZstdDecompressor", "lz4": "LZ4FrameDecompressor"}[kind]
-        start: Callable[[], Any] = getattr(_module(kind), name)
-        return start
-    return {"gzip": _Gzip, "bzip2": bz2.BZ2Decompressor, "xz": _xz}[kind]
-
-
-def _xz() -> lzma.LZMADecompressor:
-    return lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_XZ_MEMORY)
+    if kind == "gzip":
+        return _Gzip
+    module = _module(kind)
+    if kind == "xz":
+        return partial(module.LZMADecompressor, module.FORMAT_XZ, memlimit=_XZ_MEMORY)
+    names = {
+        "bzip2": "BZ2Decompressor",
+        "zstd": "ZstdDecompressor",
+        "lz4": "LZ4FrameDecompressor",
+    }
+    start: Callable[[], Any] = getattr(module, names[kind])
+    return start
 
 
 def _module(kind: str) -> Any:
-    package, names = _MODULES[kind]
-    for name in names:
+    for name in _MODULES[kind]:
         with contextlib.suppress(ImportError):
             return importlib.import_module(name)
-    raise DamagedError(f"{kind}: pip install {package}, or use {kind} -d and a pipe")
+    package = _PACKAGES.get(kind)
+    way = f"pip install {package}" if package else "take a Python that was built with it"
+    raise DamagedError(f"{kind}: {way}, or use {kind} -d and a pipe")
 
 
 @contextlib.contextmanager
@@ -174,13 +181,10 @@ def compressing(name: str, file: Any) -> Iterator[Any]:
 
 
 def _compressor(kind: str, file: Any) -> Any:
+    module = _module(kind)
     if kind == "gzip":
-        return gzip.GzipFile("", "wb", fileobj=file, mtime=0)
-    if kind == "bzip2":
-        return bz2.BZ2File(file, "wb")
-    if kind == "xz":
-        return lzma.LZMAFile(file, "wb")
+        return module.GzipFile("", "wb", fileobj=file, mtime=0)
     if kind == "lz4":
         # With a checksum, as the program lz4 writes.
-        return _module(kind).LZ4FrameFile(file, "wb", content_checksum=True)
-    return _module(kind).open(file, "wb")
+        return module.LZ4FrameFile(file, "wb", content_checksum=True)
+    return module.open(file, "wb")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from html import escape
 from itertools import islice
 
 from gso.printable import printable
@@ -32,9 +31,15 @@ def html_text(text: str, most: int = 20_000) -> str:
     shown = text if len(text) <= most else text[: text.rfind("\n", 0, most) + 1 or most]
     rest = len(text) - len(shown)
     more = f"<p>and {rest} characters more</p>" if rest else ""
-    return f"<pre>{escape(shown)}</pre>{more}"
+    return f"<pre>{_escape(shown)}</pre>{more}"
 
 
 def _cell(value: object) -> str:
     text = printable(str(value))
-    return escape(text if len(text) <= _MOST_TEXT else f"{text[:_MOST_TEXT]} ...")
+    return _escape(text if len(text) <= _MOST_TEXT else f"{text[:_MOST_TEXT]} ...")
+
+
+def _escape(text: str) -> str:
+    from html import escape  # noqa: PLC0415  (it loads 2,231 names of characters)
+
+    return escape(text)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator
 
 REPORT_WIDTH = 96
@@ -25,6 +24,8 @@ def plural(count: int, word: str) -> str:
 
 def wrapped(label: str, text: str, indent: str = "  ") -> Iterator[str]:
     """Yield the lines of a paragraph of a report; the text is made safe to show."""
+    import textwrap  # noqa: PLC0415  (its patterns are slow to compile)
+
     yield from textwrap.wrap(
         label + printable(text),
         REPORT_WIDTH,

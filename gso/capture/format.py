@@ -34,7 +34,7 @@ Source: TypeAlias = "str | os.PathLike[str] | IO[bytes] | bytes | bytearray | me
 Int64s: TypeAlias = "npt.NDArray[np.int64]"
 Records: TypeAlias = "npt.NDArray[np.void]"
 
-CHUNK = 4 << 20
+CHUNK = 2 << 20
 """Bytes to read or write at a time: so many that the fixed cost of a step is small."""
 MOST_RECORDS = 1 << 14
 """Packets to handle at a time."""

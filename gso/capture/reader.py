@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from gso.buffers._frames import Frames
 from gso.buffers._memory import new_array
+from gso.buffers.rows import take_rows
 from gso.capture import format as form
 from gso.capture._records import (
     ENHANCED_PACKET_BLOCK,
@@ -155,9 +156,7 @@ class Packets:
 
     def take(self, which: Int64s) -> Packets:
         """The packets with these numbers, without the blocks between them."""
-        # As bytes: NumPy copies records field by field.
-        rows = self.records.view(f"V{RECORD_DTYPE.itemsize}")[which]
-        return replace(self, records=rows.view(RECORD_DTYPE), between=())
+        return replace(self, records=take_rows(self.records, which), between=())
 
     def as_written(self) -> memoryview:
         """All that the file has of them, headers, options and padding; valid as the buffer is."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
-import json
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -72,6 +71,8 @@ def tunnel_ports(options: argparse.Namespace) -> dict[int, Any]:
 
 def write_json(command: str, facts: dict[str, Any], file: TextIO | None = None) -> None:
     """Write what a command reports as ``COMMAND.schema.json`` describes it."""
+    import json  # noqa: PLC0415  (only --json needs it)
+
     file = file or sys.stdout
     json.dump({"schema": f"gso.{command}/1", **facts}, file, indent=2)
     file.write("\n")

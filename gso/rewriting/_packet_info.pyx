@@ -28,12 +28,12 @@ import numpy as np
 from gso.headers._layout import LAYOUT_DTYPE
 
 PACKET_INFO_DTYPE = np.dtype([
-    ("payload", np.int64), ("network", np.int32), ("hlen", np.int32), ("protocol", np.uint8),
-    ("version", np.uint8), ("tcp_hlen", np.uint8), ("flags", np.uint8), ("source_port", np.uint16),
-    ("destination_port", np.uint16), ("mss", np.uint16), ("timestamps", np.uint8),
-    ("partial", np.uint8), ("blank", np.uint8), ("sure", np.uint8), ("plausible", np.uint8),
-    ("fragment", np.uint8), ("carried", np.uint8), ("length", np.int64), ("source", np.uint8, 16),
-    ("destination", np.uint8, 16), ("final", np.uint8, 16),
+    ("payload", np.int64), ("length", np.int64), ("network", np.int32), ("hlen", np.int32),
+    ("mss", np.uint16), ("flags", np.uint8), ("timestamps", np.uint8), ("partial", np.uint8),
+    ("blank", np.uint8), ("sure", np.uint8), ("plausible", np.uint8), ("fragment", np.uint8),
+    ("carried", np.uint8), ("tcp_hlen", np.uint8), ("version", np.uint8),
+    ("source_port", np.uint16), ("destination_port", np.uint16), ("source", np.uint8, 16),
+    ("destination", np.uint8, 16), ("protocol", np.uint8), ("final", np.uint8, 16),
 ])
 
 cpdef enum:

@@ -52,7 +52,7 @@ class Doubts:
         """Packets larger than the MTU whose protocol is not segmented here."""
         others = (info["length"] > self.mtu) & (info["protocol"] == 0) & (info["fragment"] == 0)
         reasons = {}
-        for i in np.flatnonzero(others).tolist():
+        for i in others.nonzero()[0].tolist():
             carried = int(info["carried"][i])
             if carried in _NEVER_OFFLOADED:
                 continue
@@ -108,7 +108,7 @@ class Doubts:
 
     def in_tunnels(self, frames: Frames, udp: Bools, kind: BareLinkType) -> Reasons:
         """Those of the packets of UDP that may be in a tunnel."""
-        which = np.flatnonzero(udp)
+        (which,) = udp.nonzero()
         if not len(which):
             return {}
         found = tunnels_on_unknown_ports(frames[which], self.tunnel_ports, kind)
@@ -117,8 +117,11 @@ class Doubts:
 
 def misdescribed(frames: Frames, link: Link, sizes: Int64s) -> Reasons:
     """The super-packets whose link-layer header has a length that is not theirs."""
+    if not link.snap:
+        return {}
     reason = "the length in its IEEE 802.3 header contradicts the frame's"
-    return dict.fromkeys(np.flatnonzero(wrong_lengths(frames, link) & (sizes > 0)).tolist(), reason)
+    (wrong,) = (wrong_lengths(frames, link) & (sizes > 0)).nonzero()
+    return dict.fromkeys(wrong.tolist(), reason)
 
 
 def doubtful(frames: Frames, info: Info, sizes: Int64s, cut: Bools) -> Reasons:
@@ -129,38 +132,39 @@ def doubtful(frames: Frames, info: Info, sizes: Int64s, cut: Bools) -> Reasons:
     """
     big = sizes > 0
     summed = can_be_cut(frames, info, sizes * ~cut)
-    kinds = np.flatnonzero(np.bincount(info["protocol"][~summed]))
-    protocols = {number: L4(number).name for number in kinds.tolist()}
+    vague = info["sure"] == 0
+    mangled = info["plausible"] == 0
+    trailed = info["hlen"] + info["payload"] < frames.lengths
+    jumbo = _keep_jumbo_option(frames, info, big)
+    if not (big & (cut | vague | mangled | trailed | jumbo | ~summed)).any():
+        return {}
+    protocols = (L4(number) for number in np.unique(info["protocol"][~summed]).tolist())
     faults = (
         (cut, _SNAPLEN),
-        (info["sure"] == 0, "the length in its IP header contradicts the frame's"),
-        (
-            _keep_jumbo_option(frames, info, big),
-            "its jumbo payload option would stay in the segments",
-        ),
-        (info["plausible"] == 0, "the checksum of its IP header is wrong"),
-        (
-            info["hlen"] + info["payload"] < frames.lengths,
-            "bytes that follow its IP packet would become payload",
-        ),
+        (vague, "the length in its IP header contradicts the frame's"),
+        (jumbo, "its jumbo payload option would stay in the segments"),
+        (mangled, "the checksum of its IP header is wrong"),
+        (trailed, "bytes that follow its IP packet would become payload"),
         *(
             (
-                ~summed & (info["protocol"] == number),
-                f"its {name} checksum is neither right nor left to a device",
+                ~summed & (info["protocol"] == protocol),
+                f"its {protocol.name} checksum is neither right nor left to a device",
             )
-            for number, name in protocols.items()
+            for protocol in protocols
         ),
     )
     reasons: Reasons = {}
     for wrong, reason in faults:
-        for i in np.flatnonzero(wrong & big).tolist():
+        for i in (wrong & big).nonzero()[0].tolist():
             reasons.setdefault(i, reason)
     return reasons
 
 
 def _keep_jumbo_option(frames: Frames, info: Info, which: Bools) -> Bools:
     found = np.zeros(len(info), np.bool_)
-    six = np.flatnonzero(which & (info["version"] == 6))
+    (six,) = (which & (info["version"] == 6)).nonzero()
+    if not len(six):
+        return found
     headers = frames.offsets[six] + info["network"][six]
     for i in six[frames.data[headers + NEXT_HEADER_AT] == HOP_BY_HOP].tolist():
         found[i] = keeps_jumbo_option(frames[i][int(info["network"][i]) :])

@@ -14,21 +14,33 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from gso.buffers.rows import take_rows
+from gso.capture.format import Int64s
 from gso.constants import L4
+from gso.rewriting._packet_info import PACKET_INFO_DTYPE
 
+Info: TypeAlias = npt.NDArray[Any]
+"""Of PACKET_INFO_DTYPE, a row for each packet."""
+
+# Plain numbers: members of an enumeration take NumPy longer than the comparison.
+TCP, UDP = int(L4.TCP), int(L4.UDP)
 _SYN = 0x02  # of the TCP flags
 _TCP_HLEN = 20  # without options
 _IP_HLEN = {4: 20, 6: 40}
 USUAL_MTU = 1500
 _LOOPBACK_MTU = 65536  # of Linux; loopback_setup
 _LOOPBACK = ip_address("::1").packed
-_ALIKE = ("version", "tcp_hlen", "source", "destination", "source_port", "destination_port")
-"""What packets have in common whose segments have one size."""
+_COLUMNS: Any = PACKET_INFO_DTYPE.fields
+_TCP_HLEN_AT, _FLOW_AT, _BEHIND = (_COLUMNS[name][1] for name in ("tcp_hlen", "version", "final"))
+FLOW = slice(_FLOW_AT, _BEHIND)
+"""The bytes of a row of PACKET_INFO_DTYPE that one direction of a flow has in common."""
+_ONE_SIZE = slice(_TCP_HLEN_AT, _BEHIND)
+"""Those that packets have in common whose segments have one size."""
 _DEFAULT_MSS = {4: 536, 6: 1220}  # of a SYN without the option: RFC 9293, section 3.7.1
 
 
@@ -71,6 +83,28 @@ class Flow:
         return f"{known}: {', '.join(said)}"
 
 
+class Sizes(NamedTuple):
+    """Segment sizes of packets, arrays of shape (n,).
+
+    Attributes:
+        sizes: payload bytes per segment, 0 for packets that stay whole.
+        unknown: whether it stays whole as its size is not known.
+        flow: the number in `flows` of the packet's flow, -1 for packets that stay whole.
+        flows: those of packets that do not.
+    """
+
+    sizes: Int64s
+    unknown: npt.NDArray[np.bool_]
+    flow: Int64s
+    flows: list[Flow]
+
+    @classmethod
+    def of_none(cls, count: int) -> Sizes:
+        """The sizes of so many packets, which stay whole."""
+        sizes, unknown = np.zeros(count, np.int64), np.zeros(count, np.bool_)
+        return cls(sizes, unknown, np.full(count, -1), [])
+
+
 class Handshakes:
     """The connections of a capture, as far as their SYNs have been seen.
 
@@ -92,21 +126,16 @@ class Handshakes:
     def __iter__(self) -> Iterator[Flow]:
         return iter(self._flows.values())
 
-    def sizes(
-        self, info: npt.NDArray[np.void], told: npt.NDArray[np.bool_]
-    ) -> tuple[npt.NDArray[np.int64], list[Flow | None], npt.NDArray[np.bool_]]:
-        """Segment sizes, 0 for packets that stay whole, and the flows of those that do not.
+    def sizes(self, info: Info, told: npt.NDArray[np.bool_]) -> Sizes:
+        """The segment sizes of packets; those that are `told` are not asked for.
 
-        `info` is of PACKET_INFO_DTYPE. SYNs among the packets count for those that follow them.
-        The last array says whose size is not known; packets that are `told` are not asked for.
+        SYNs among the packets count for those that follow them.
         """
-        sizes = np.zeros(len(info), np.int64)
-        flows: list[Flow | None] = [None] * len(info)
-        unknown = np.zeros(len(info), np.bool_)
-        tcp = info["protocol"] == L4.TCP
+        found = Sizes.of_none(len(info))
+        tcp = info["protocol"] == TCP
         # Only SYNs are looked at singly, and one packet of those alike between two of them.
-        syns = np.flatnonzero(tcp & (info["flags"] & _SYN != 0))
-        long = np.flatnonzero(tcp & ~told & (info["length"] > (self._mtu or USUAL_MTU)))
+        (syns,) = (tcp & (info["flags"] & _SYN != 0)).nonzero()
+        (long,) = (tcp & ~told & (info["length"] > (self._mtu or USUAL_MTU))).nonzero()
         edges = np.searchsorted(long, syns).tolist()
         for syn, (start, stop) in zip(
             [-1, *syns.tolist()], pairwise([0, *edges, len(long)]), strict=True
@@ -115,40 +144,30 @@ class Handshakes:
                 self._learn(info[syn])
             if start < stop:
                 some = long[start:stop]
-                sizes[some], unknown[some], found = self._cut(info[some])
-                for i, flow in zip(some.tolist(), found, strict=True):
-                    flows[i] = flow
-        return sizes, flows, unknown
+                self._cut(take_rows(info, some), some, found)
+        return found
 
-    def _cut(
-        self, info: npt.NDArray[np.void]
-    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_], list[Flow | None]]:
-        """What `sizes` gives, of packets beyond the MTU with no SYN behind the first of them."""
-        columns = [
-            np.ascontiguousarray(info[name]).view(np.uint8).reshape(len(info), -1)
-            for name in _ALIKE
-        ]
-        keys = np.concatenate(columns, axis=1)
-        _, first, into = np.unique(
-            keys.view(f"V{keys.shape[1]}").ravel(), return_index=True, return_inverse=True
-        )
-        flows: list[Any] = [None] * len(first)
+    def _cut(self, info: Info, rows: Int64s, found: Sizes) -> None:
+        """Find the sizes of packets beyond the MTU with no SYN behind the first of them."""
+        first, into = kinds_of(info, _ONE_SIZE)
+        flows = [self._flow(info[i]) for i in first]
         most, size = np.zeros((2, len(first)), np.int64)
-        for kind in np.argsort(first).tolist():  # flows are known in the order of their packets
-            packet = info[first[kind]]
-            flow = flows[kind] = self._flow(packet)
+        for kind, (i, flow) in enumerate(zip(first, flows, strict=True)):
+            packet = info[i]
             most[kind] = self._room(packet, flow) + _IP_HLEN[int(packet["version"])] + _TCP_HLEN
             size[kind] = self._size(packet, flow)
+        each = size[into]
         over = info["length"] > most[into]
-        unknown = over & (size[into] < 0)
-        for i in np.flatnonzero(unknown).tolist():
-            flows[into[i]].skipped += 1
-            flows[into[i]].longest = max(flows[into[i]].longest, int(info[i]["payload"]))
-        cut = over & ~unknown & (info["payload"] > size[into])
-        of_each = [
-            flows[k] if is_cut else None for k, is_cut in zip(into.tolist(), cut, strict=True)
-        ]
-        return size[into] * cut, unknown, of_each
+        unknown = over & (each < 0)
+        for i in unknown.nonzero()[0].tolist():
+            flow = flows[into[i]]
+            flow.skipped += 1
+            flow.longest = max(flow.longest, int(info[i]["payload"]))
+        cut = over & ~unknown & (info["payload"] > each)
+        found.unknown[rows] = unknown
+        found.sizes[rows] = each * cut
+        found.flow[rows] = np.where(cut, into + len(found.flows), -1)
+        found.flows.extend(flows)
 
     def of(self, packet: Any) -> Flow | None:
         """The flow of a packet, if it is known."""
@@ -185,13 +204,13 @@ class Handshakes:
             mtu = min(mss, flow.peer or 0) + _IP_HLEN[int(packet["version"])] + _TCP_HLEN
             self._paths[_hosts(packet)] = mtu
 
-    def fit_path(self, info: npt.NDArray[np.void], which: npt.NDArray[np.bool_]) -> None:
+    def fit_path(self, info: Info, which: npt.NDArray[np.bool_]) -> None:
         """Take those of the packets `which` away that fit the MTU between their two hosts.
 
         It is known where a TCP connection of these hosts announced more than the usual, and for
         loopback addresses, where no packet of UDP is too long.
         """
-        for i in np.flatnonzero(which).tolist() if self._mtu is None else ():
+        for i in which.nonzero()[0].tolist() if self._mtu is None else ():
             usual = _LOOPBACK_MTU if _is_loopback(info[i]) else 0
             if info[i]["length"] <= self._paths.get(_hosts(info[i]), usual):
                 which[i] = False
@@ -208,6 +227,33 @@ class Handshakes:
                 del self._flows[next(iter(self._flows))]
             flow = self._flows[key] = Flow(flow_name(packet, back=back))
         return flow
+
+
+def count_flows(found: Sizes, pieces: Int64s) -> None:
+    """Count the segments that the packets of each flow became, `pieces` of each packet."""
+    (cut,) = ((pieces > 1) & (found.flow >= 0)).nonzero()
+    flow = found.flow[cut]
+    packets = np.bincount(flow, minlength=len(found.flows)).tolist()
+    segments = np.bincount(flow, pieces[cut], len(found.flows)).astype(np.int64).tolist()
+    for one, of_packets, of_segments in zip(found.flows, packets, segments, strict=True):
+        one.packets += of_packets
+        one.segments += of_segments
+    for number, size in set(zip(flow.tolist(), found.sizes[cut].tolist(), strict=True)):
+        found.flows[number].gso_sizes.add(size)
+
+
+def kinds_of(info: Info, alike: slice = FLOW) -> tuple[list[int], Int64s]:
+    """The first packet of each kind, in their order, and the number of each packet's kind.
+
+    `info` has a row or more. Packets with the same bytes `alike` of it are of one kind.
+    """
+    keys = info.view(np.uint8).reshape(len(info), -1)[:, alike]
+    if (keys == keys[0]).all():
+        return [0], np.zeros(len(info), np.int64)
+    rows = np.ascontiguousarray(keys).view(f"V{keys.shape[1]}").ravel()
+    _, first, into = np.unique(rows, return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    return first[order].tolist(), np.argsort(order)[into]
 
 
 def flow_name(packet: Any, *, back: bool = False) -> str:

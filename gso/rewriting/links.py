@@ -46,7 +46,9 @@ _NO_SKIP = 255
 _TAG_HLEN = 4
 _TAGS = (0x8100, 0x88A8)
 _MOST_TAGS = 4
-_USUAL_TYPES = (0x0800, 0x0806, 0x86DD)
+_UNUSUAL = np.ones(1 << 16, np.bool_)
+_UNUSUAL[[0x0800, 0x0806, 0x86DD]] = False
+"""Whether a packet of this type or length is worth a closer look."""
 _LEAST_TYPE = 0x600
 _SNAP = np.frombuffer(b"\xaa\xaa\3\0\0\0", np.uint8)
 _SNAP_LENGTH = 4
@@ -76,6 +78,11 @@ def runs(packets: Packets) -> Iterator[tuple[Packets, Link]]:
     used, which = _numbered(records["interface"])
     names = [section.interfaces[i].link_type for i in used.tolist()]
     kinds = list(dict.fromkeys(names))
+    if len(kinds) == 1:
+        same = _skips(packets, kinds[0], np.arange(len(records)))
+        if isinstance(same, int):
+            yield packets, _link(kinds[0], same)
+            return
     number = np.array([kinds.index(name) for name in names])[which]
     skips = np.zeros(len(records), np.int64)
     for i, name in enumerate(kinds):
@@ -110,7 +117,7 @@ def _link(name: str, skip: int) -> Link:
 
 
 def _skips(packets: Packets, name: str, rows: Int64s) -> Int64s | int:
-    """Bytes of each packet that `gso.parse` must not see; _NO_SKIP: it cannot read the packet."""
+    """Bytes of each packet that `gso.parse` must not see, or of all; _NO_SKIP: it can read none."""
     if name in _PPP:
         return _ppp_hlen(_heads(packets, rows, 6), directed=name == "ppp_with_dir")
     if name == "ethernet":
@@ -154,20 +161,17 @@ def _ppp_hlen(heads: Bytes, *, directed: bool) -> Int64s:
     return np.where(right, found, _NO_SKIP)
 
 
-def _before_snap(packets: Packets, rows: Int64s) -> Int64s:
-    """Bytes before the last 14 of the headers in front of an IP packet in SNAP; 0: it is in none.
+def _before_snap(packets: Packets, rows: Int64s) -> Int64s | int:
+    """Bytes before the last 14 of the headers in front of an IP packet in SNAP; 0: none is in it.
 
     These end with the type, as an Ethernet header does. The length that IEEE 802.3 has in place of
     a type tells little where it is as large as one: then it must be that of the frame.
     """
-    found = np.zeros(len(rows), np.int64)
     types = words(packets.buffer, packets.records, ETH_TYPE)
-    usual = np.zeros(len(types), np.bool_)
-    for kind in _USUAL_TYPES:
-        usual |= types == kind
-    odd = np.flatnonzero(~usual[rows])
+    odd = np.flatnonzero(_UNUSUAL[types[rows]])
     if not len(odd):
-        return found
+        return 0
+    found = np.zeros(len(rows), np.int64)
     heads = _heads(packets, rows[odd], ETH_HLEN + _TAG_HLEN * _MOST_TAGS + len(_SNAP) + 2)
     end = np.full(len(odd), ETH_HLEN)
     for _ in range(_MOST_TAGS):

@@ -11,16 +11,17 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from gso.buffers._checksum import checksum
 from gso.buffers._frames import Frames
+from gso.buffers.rows import take_rows
 from gso.capture.format import Int64s, Source, is_path
 from gso.capture.reader import Packets
-from gso.constants import L4, GsoType
+from gso.constants import GsoType
 from gso.errors import GsoError
 from gso.headers._fine import fine_frames
 from gso.headers._layout import parse_batch
@@ -30,14 +31,16 @@ from gso.rewriting._packet_info import BLANK_INNER, BLANK_OUTER, packet_info, un
 from gso.rewriting.copy import NOTHING, Packer, Replacements, copy_capture
 from gso.rewriting.datagrams import datagram_size
 from gso.rewriting.doubts import LONGEST_HEADERS, Doubts, Reasons, doubtful, misdescribed
-from gso.rewriting.fix import Values, fixed, sums_of_fragments
-from gso.rewriting.handshakes import USUAL_MTU, Flow, Handshakes
+from gso.rewriting.handshakes import TCP, UDP, USUAL_MTU, Flow, Handshakes, Sizes, count_flows
 from gso.rewriting.links import Link, is_restored, lies_ready, link_frames, restore_link, runs
 from gso.rewriting.notes import Notes
 from gso.rewriting.snaplen import add_missing, missing_bytes
 from gso.segmentation._batch import segment_batch, segment_headers_batch
 from gso.segmentation._segment import segment
 from gso.versions import Fact, KernelVersion, facts_of
+
+if TYPE_CHECKING:
+    from gso.rewriting.fix import Values
 
 UdpWay: TypeAlias = Literal["uso", "ufo", "keep"]
 
@@ -166,6 +169,8 @@ class _Segmenter:
 
     def _fixed(self, packets: Packets, link: Link, frames: Frames, parents: Int64s) -> Replacements:
         """The frames that are given, and those that are set right."""
+        from gso.rewriting.fix import fixed  # noqa: PLC0415  (few ask for it)
+
         values = self._fix or {}
         number = self.summary.packets + 1
         pieces = np.bincount(parents, minlength=len(packets.records))
@@ -231,30 +236,32 @@ class _Segmenter:
             mtu=self._mtu,
             longest=self._mtu + LONGEST_HEADERS,
         )
-        return np.flatnonzero(~plain | (self._said(packets) >= 0))
+        if self._may_be_told(packets):
+            plain &= self._said(packets) < 0
+        return (~plain).nonzero()[0]
 
     def _replace(
         self, packets: Packets, around: Packets, link: Link, kind: BareLinkType
     ) -> Replacements:
         """New frames; these packets are among those `around`."""
         frames = link_frames(packets, link)
-        layouts, info = self._described(packets, frames, kind)
-        cut = missing_bytes(packets.records) > 0
-        sizes, flows, left = self._sizes(info, self._said(packets))
-        unknown = sizes == _UNKNOWN
-        sizes[self._noted(self._doubts.in_tunnels(frames, unknown, kind))] = 0
-        others = info
-        if len(around.records) > len(info) and (sizes == _UNKNOWN).any():
-            _, others = self._described(around, link_frames(around, link), kind)
-        found = self._datagram_sizes(frames, info, sizes, cut, others)
-        left |= unknown & (sizes == 0)
-        left |= self._noted(misdescribed(frames, link, sizes))
-        left |= self._noted(doubtful(frames, info, sizes * ~left, cut))
-        udp = (info["protocol"] == L4.UDP) & (sizes > 0) & ~left
-        left |= self._noted(self._doubts.in_tunnels(frames, udp, kind))
-        self.summary.udp_sizes.update(how for i, how in found.items() if not left[i])
-        self._noted(self._doubts.not_segmented(packets, link, info))
-        self._note_opaque(packets, link, np.flatnonzero(self._doubts.is_opaque(frames, info)))
+        missing = missing_bytes(packets.records)
+        layouts, info = self._described(frames, missing, kind)
+        cut = missing > 0
+        sizes, left, flow, flows = self._sizes(info, self._said(packets))
+        told = {}
+        if (sizes == _UNKNOWN).any():
+            told = self._datagram_sizes(
+                frames, info, sizes, left, packets=packets, around=around, link=link
+            )
+        self._leave(left, misdescribed(frames, link, sizes))
+        self._leave(left, doubtful(frames, info, sizes * ~left, cut))
+        udp = (info["protocol"] == UDP) & (sizes > 0) & ~left
+        self._leave(left, self._doubts.in_tunnels(frames, udp, kind))
+        self.summary.udp_sizes.update(how for i, how in told.items() if not left[i])
+        self._note_all(self._doubts.not_segmented(packets, link, info))
+        (opaque,) = self._doubts.is_opaque(frames, info).nonzero()
+        self._note_opaque(packets, link, opaque)
         sizes[left] = 0
         waiting = np.zeros(len(frames), np.bool_)
         if self._checksum == "complete":
@@ -262,42 +269,43 @@ class _Segmenter:
             waiting = (info["partial"] != 0) & (info["sure"] != 0) & ~left | blank
             if blank.any():
                 frames = _with_header_checksums(frames, layouts, info["blank"] * blank)
-        chosen = np.flatnonzero(((sizes > 0) | waiting) & ~cut)
+        (chosen,) = (((sizes > 0) | waiting) & ~cut).nonzero()
         if not len(chosen):
             return NOTHING
         if len(chosen) < len(frames):
-            frames, info, sizes = frames[chosen], info[chosen], sizes[chosen]
-            flows = flows and [flows[i] for i in chosen.tolist()]
+            frames, info = frames[chosen], take_rows(info, chosen)
+            sizes, flow = sizes[chosen], flow[chosen]
         apart = self._fix is None and not is_restored(link)
         made = self._segment(frames, sizes, info, chosen, kind, apart=apart)
-        self._count(np.bincount(made.parents, minlength=len(chosen)), sizes, flows)
+        pieces = np.bincount(made.parents, minlength=len(chosen))
+        self._count(pieces)
+        if self._gso_size is None:
+            count_flows(Sizes(sizes, left, flow, flows), pieces)
         return replace(made, parents=chosen[made.parents])
 
     def _described(
-        self, packets: Packets, frames: Frames, kind: BareLinkType
+        self, frames: Frames, missing: Int64s, kind: BareLinkType
     ) -> tuple[npt.NDArray[np.void], npt.NDArray[np.void]]:
         """The layouts of frames, and what PACKET_INFO_DTYPE has of the packets."""
         layouts = parse_batch(
             frames, link_type=kind, tunnel_ports=self._tunnel_ports, errors="mark"
         )
         info = packet_info(frames, layouts)
-        add_missing(frames, info, missing_bytes(packets.records))
+        add_missing(frames, info, missing)
         return layouts, info
 
-    def _sizes(
-        self, info: npt.NDArray[np.void], said: Int64s
-    ) -> tuple[Int64s, list[Flow | None] | None, npt.NDArray[np.bool_]]:
-        """Payload bytes per segment of each packet, 0 where it stays whole; and the flows.
+    def _sizes(self, info: npt.NDArray[np.void], said: Int64s) -> Sizes:
+        """Payload bytes per segment of each packet; those of UDP may be _UNKNOWN.
 
-        `said` has the sizes that comments in the capture say, -1 without one. The last array says
-        which packets are left unchanged because their size is not known.
+        `said` has the sizes that comments in the capture say, -1 without one.
         """
         over = info["length"] > self._mtu
-        tcp, udp = info["protocol"] == L4.TCP, info["protocol"] == L4.UDP
+        tcp, udp = info["protocol"] == TCP, info["protocol"] == UDP
         overruled = self._udp_size is not None or self._udp != "uso"
         said = np.where((tcp & (self._gso_size is not None)) | (udp & overruled), -1, said)
         udp &= over & (self._udp != "keep") & (said < 0)
-        sizes, flows, left = self._handshakes.sizes(info, said >= 0)
+        found = self._handshakes.sizes(info, said >= 0)
+        sizes = found.sizes
         self._handshakes.fit_path(info, udp)
         if self._udp_size is None:
             sizes[udp] = _UNKNOWN
@@ -308,28 +316,39 @@ class _Segmenter:
             sizes[udp & (info["payload"] > self._udp_size)] = self._udp_size
         cut = (said > 0) & (info["protocol"] != 0) & (info["payload"] > said)
         sizes[cut] = said[cut]
-        return sizes, None if self._gso_size else flows, left
+        return found
 
     def _datagram_sizes(
         self,
         frames: Frames,
         info: npt.NDArray[np.void],
         sizes: Int64s,
-        cut: npt.NDArray[np.bool_],
-        others: npt.NDArray[np.void],
+        left: npt.NDArray[np.bool_],
+        *,
+        packets: Packets,
+        around: Packets,
+        link: Link,
     ) -> dict[int, str]:
-        """Replace the sizes of UDP that are unknown, with 0 where they stay so; what told them.
-
-        `others` describes the datagrams around them.
-        """
+        """Replace the sizes of UDP that are unknown, with 0 where they stay so; what told them."""
+        assert link.kind is not None
+        unknown = sizes == _UNKNOWN
+        hidden = self._doubts.in_tunnels(frames, unknown, link.kind)
+        self._leave(left, hidden)
+        sizes[list(hidden)] = 0
+        others = info
+        if len(around.records) > len(info) and len(hidden) < unknown.sum():
+            missing = missing_bytes(around.records)
+            _, others = self._described(link_frames(around, link), missing, link.kind)
         found = {}
-        for i in np.flatnonzero(sizes == _UNKNOWN).tolist():
+        for i in (sizes == _UNKNOWN).nonzero()[0].tolist():
             payload = bytes(frames[i][info["hlen"][i] :][: info["payload"][i]])
-            known = self._udp == "uso" and not cut[i]
+            whole = packets.records["captured"][i] >= packets.records["original"][i]
+            known = self._udp == "uso" and whole
             size = datagram_size(payload, info[i], others, self._mtu) if known else None
             sizes[i] = size[0] if size else 0
             if size is None:
-                self._note(i, "UDP has no handshake that tells the size, say --udp-size N")
+                reason = "UDP has no handshake that tells the size, say --udp-size N"
+                self._leave(left, {i: reason})
             else:
                 found[i] = f"{size[0]} bytes by {size[1]}"
         return found
@@ -337,21 +356,24 @@ class _Segmenter:
     def _said(self, packets: Packets) -> Int64s:
         """The gso_size in each packet's comment, as the test bed writes it; -1 without."""
         said = np.full(len(packets.records), -1, np.int64)
-        both_given = self._gso_size is not None and self._udp_size is not None
-        if not both_given and packets.records["options_length"].any():
-            for i, text in enumerate(packets.comments()):
-                found = _SAID.search(text or "")
-                said[i] = int(found[1]) if found else -1
+        for i, text in enumerate(packets.comments() if self._may_be_told(packets) else ()):
+            found = _SAID.search(text or "")
+            said[i] = int(found[1]) if found else -1
         return said
+
+    def _may_be_told(self, packets: Packets) -> bool:
+        """Whether comments of the packets may say a size that the caller has not given."""
+        given = self._gso_size is not None and self._udp_size is not None
+        return not given and bool(packets.records["options_length"].any())
 
     def _types(self, frames: Frames, info: npt.NDArray[np.void]) -> Int64s:
         """The gso_type of each packet, where the frame itself does not tell it."""
         types = np.zeros(len(info), np.int64)
         if self._udp == "ufo":
-            types[info["protocol"] == L4.UDP] = int(GsoType.UDP)
+            types[info["protocol"] == UDP] = int(GsoType.UDP)
         if self._fixed_ids:
             flags = frames.data[frames.offsets[:-1] + info["network"] + _FLAGS_AT]
-            may = (info["protocol"] == L4.TCP) & (info["version"] == 4) & (flags & _DF != 0)
+            may = (info["protocol"] == TCP) & (info["version"] == 4) & (flags & _DF != 0)
             types[may] = int(self._fixed_bits)
         return types
 
@@ -420,30 +442,27 @@ class _Segmenter:
     def _note_opaque(self, packets: Packets, link: Link, which: Int64s) -> None:
         """Count the packets in which no IP packet was found, and note those too long for a wire."""
         counts = self.summary.not_looked_into
-        self._noted(self._doubts.opaque(packets, link, which, counts))
+        self._note_all(self._doubts.opaque(packets, link, which, counts))
 
-    def _noted(self, reasons: Reasons) -> npt.NDArray[np.bool_]:
-        """Note why packets are left unchanged; which of those that are looked at these are."""
+    def _leave(self, left: npt.NDArray[np.bool_], reasons: Reasons) -> None:
+        """Note why packets are left unchanged, and mark them as such."""
+        self._note_all(reasons)
+        if reasons:
+            left[list(reasons)] = True
+
+    def _note_all(self, reasons: Reasons) -> None:
         for i, reason in reasons.items():
             self._note(i, reason)
-        left = np.zeros(len(self._numbers), np.bool_)
-        left[list(reasons)] = True
-        return left
 
     def _note(self, index: int, reason: str) -> None:
         self.summary.notes.add(reason, int(self._numbers[index]))
 
-    def _count(self, pieces: Int64s, sizes: Int64s, flows: list[Flow | None] | None) -> None:
-        cut = pieces > 1
-        self.summary.segmented += int(cut.sum())
-        self.summary.segments += int(pieces[cut].sum())
+    def _count(self, pieces: Int64s) -> None:
+        """Count what became of the packets that were replaced, by so many frames each."""
+        several = pieces[pieces > 1]
+        self.summary.segmented += len(several)
+        self.summary.segments += int(several.sum())
         self.summary.completed += int((pieces == 1).sum())
-        for i in np.flatnonzero(cut).tolist() if flows is not None else ():
-            flow = flows[i] if flows is not None else None
-            if flow is not None:
-                flow.packets += 1
-                flow.segments += int(pieces[i])
-                flow.gso_sizes.add(int(sizes[i]))
 
 
 def _with_header_checksums(
@@ -463,7 +482,8 @@ def _with_header_checksums(
 
 def _refused(parents: Int64s, sizes: Int64s) -> Int64s:
     """The packets that should have become several, and were passed on as they are."""
-    return np.flatnonzero((np.bincount(parents, minlength=len(sizes)) == 1) & (sizes > 0))
+    alone = np.bincount(parents, minlength=len(sizes)) == 1
+    return np.asarray((alone & (sizes > 0)).nonzero()[0])
 
 
 def _with_others(frames: Frames, parents: Int64s, made: dict[int, bytes]) -> Replacements:
@@ -479,6 +499,8 @@ def _with_others(frames: Frames, parents: Int64s, made: dict[int, bytes]) -> Rep
 
 def _to_fix(source: Source, tunnel_ports: TunnelPorts | None) -> dict[int, Values]:
     """The checksums of packets in fragments, where the capture can be read in advance."""
+    from gso.rewriting.fix import sums_of_fragments  # noqa: PLC0415  (few ask for it)
+
     again = is_path(source) or isinstance(source, (bytes, bytearray, memoryview))
     return sums_of_fragments(source, tunnel_ports) if again else {}
 

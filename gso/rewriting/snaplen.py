@@ -25,7 +25,9 @@ def add_missing(frames: Frames, info: npt.NDArray[Any], missing: Int64s) -> None
 
     An IP header's own length counts where it can be right.
     """
-    which = np.flatnonzero((missing > 0) & (info["length"] > 0))
+    (which,) = ((missing > 0) & (info["length"] > 0)).nonzero()
+    if not len(which):
+        return
     start = frames.offsets[which] + info["network"][which]
     have = frames.offsets[which + 1] - start
     room = have + missing[which]

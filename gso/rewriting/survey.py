@@ -9,22 +9,31 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from gso.buffers.rows import take_rows
 from gso.capture.format import Int64s, Interface, Source
 from gso.capture.reader import Packets, Reader
-from gso.constants import L4, Tunnel
+from gso.constants import Tunnel
 from gso.errors import GsoError
 from gso.headers._layout import parse_batch
 from gso.headers.protocols import IP_PROTOCOLS
 from gso.headers.tunnels import TunnelPorts
 from gso.rewriting._packet_info import packet_info
 from gso.rewriting.found_tunnels import FoundTunnels
-from gso.rewriting.handshakes import USUAL_MTU, Flow, Handshakes, flow_name
+from gso.rewriting.handshakes import (
+    FLOW,
+    TCP,
+    UDP,
+    USUAL_MTU,
+    Flow,
+    Handshakes,
+    flow_name,
+    kinds_of,
+)
 from gso.rewriting.links import Link, header_names, link_frames, runs, unlooked
 from gso.rewriting.snaplen import add_missing, missing_bytes
 
 _MOST_FLOWS = 1 << 16
 _NOT_A_TIME = -(1 << 63)
-_FLOW_FIELDS = ("version", "protocol", "source", "destination", "source_port", "destination_port")
 _NOT_SEGMENTED = (1, 2, 58, 89)  # ICMP, IGMP, ICMPv6 and OSPF: IP protocols
 
 
@@ -175,31 +184,30 @@ class _Surveyor:
 
     def _super_packets(self, info: npt.NDArray[np.void]) -> npt.NDArray[np.bool_]:
         """Which packets are larger than the MTU; for TCP, of what the handshake says."""
-        sizes, _, unknown = self._handshakes.sizes(info, np.zeros(len(info), np.bool_))
+        found = self._handshakes.sizes(info, np.zeros(len(info), np.bool_))
         over = (info["length"] > self._mtu) & (info["fragment"] == 0)
-        tcp, udp = info["protocol"] == L4.TCP, info["protocol"] == L4.UDP
+        tcp, udp = info["protocol"] == TCP, info["protocol"] == UDP
         udp &= over
         self._handshakes.fit_path(info, udp)
         other = over & (info["protocol"] == 0) & ~np.isin(info["carried"], _NOT_SEGMENTED)
-        found = {"TCP": tcp & ((sizes > 0) | unknown), "UDP": udp, "others": other}
-        for name, which in found.items():
+        tcp &= (found.sizes > 0) | found.unknown
+        for name, which in (("TCP", tcp), ("UDP", udp), ("others", other)):
             self.survey.super_packets[name] += int(which.sum())
-        return np.asarray(found["TCP"] | found["UDP"])
+        return np.asarray(tcp | udp)
 
     def _flows(self, info: npt.NDArray[np.void], larger: npt.NDArray[np.bool_]) -> None:
-        which = np.flatnonzero(info["protocol"] != 0)
-        if not len(which):
+        which = info["protocol"] != 0
+        if not which.any():
             return
-        rows, larger = info[which], larger[which]
-        keys = _keys(rows)
-        _, first, into = np.unique(keys, return_index=True, return_inverse=True)
+        rows, larger = take_rows(info, which), larger[which]
+        first, into = kinds_of(rows)
         packets = np.bincount(into)
         payload = np.bincount(into, weights=rows["payload"]).astype(np.int64)
         supers = np.bincount(into, weights=larger).astype(np.int64)
         longest = np.zeros(len(first), np.int64)
         np.maximum.at(longest, into, rows["length"])
-        for i in np.argsort(first).tolist():
-            flow = self._flow(keys[first[i]].tobytes(), rows[first[i]])
+        for i, row in enumerate(take_rows(rows, np.array(first))):
+            flow = self._flow(row.tobytes()[FLOW], row)
             if flow is None:
                 self.survey.more_flows += int(packets[i])
                 continue
@@ -214,18 +222,11 @@ class _Surveyor:
         if flow is None:
             if len(flows) >= _MOST_FLOWS:
                 return None
-            protocol = "tcp" if row["protocol"] == L4.TCP else "udp"
+            protocol = "tcp" if row["protocol"] == TCP else "udp"
             flow = flows[key] = Traffic(flow_name(row), protocol)
         if flow.protocol == "tcp":
             flow.handshake = self._handshakes.of(row) or flow.handshake
         return flow
-
-
-def _keys(rows: npt.NDArray[np.void]) -> npt.NDArray[np.void]:
-    """Bytes for each row, equal for packets of one direction of a flow."""
-    parts = [np.ascontiguousarray(rows[name]).view(np.uint8) for name in _FLOW_FIELDS]
-    table = np.concatenate([part.reshape(len(rows), -1) for part in parts], axis=1)
-    return np.ascontiguousarray(table).view(f"V{table.shape[1]}").ravel()
 
 
 def _counted(values: npt.NDArray[np.uint8]) -> list[tuple[int, int]]:
