@@ -7,7 +7,7 @@ import os
 import stat
 import struct
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, TypeAlias
 
@@ -156,7 +156,7 @@ class Packets:
 
     def take(self, which: Int64s) -> Packets:
         """The packets with these numbers, without the blocks between them."""
-        return replace(self, records=take_rows(self.records, which), between=())
+        return Packets(self.buffer, take_rows(self.records, which), self.section, self.origin)
 
     def as_written(self) -> memoryview:
         """All that the file has of them, headers, options and padding; valid as the buffer is."""
@@ -246,7 +246,8 @@ class _Held:
         assert self._last is not None
         count, self.count = self.count, 0
         between, self._between = tuple(self._between), []
-        return replace(self._last, records=self._records[:count], between=between)
+        last, records = self._last, self._records[:count]
+        return Packets(last.buffer, records, last.section, last.origin, between)
 
 
 class Reader:

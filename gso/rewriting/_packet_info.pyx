@@ -5,8 +5,10 @@
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
-from gso.buffers._bytes cimport get16
-from gso.buffers._checksum cimport GSO_LINE, gso_prefetch
+from gso.buffers._bytes cimport get16, load16
+from gso.buffers._checksum cimport (
+    GSO_LINE, fold, gso_prefetch, htons, length_sum, short_sum, simd,
+)
 from gso.buffers._frames cimport Frames
 from gso.capture._records cimport Record, check_records
 from gso.headers._arguments cimport as_link, drop_ports, take_ports
@@ -55,20 +57,6 @@ cdef enum:
     TCPOPT_MSS = 2
     TCPOPT_TIMESTAMP = 8
     TCPOLEN_MSS = 4
-
-
-cdef inline uint64_t sum16(const uint8_t *at, int64_t size) noexcept nogil:
-    cdef uint64_t total = 0
-    cdef int64_t i
-    for i in range(0, size - 1, 2):
-        total += get16(at + i)
-    return total + (<uint64_t>at[size - 1] << 8 if size & 1 else 0)
-
-
-cdef inline uint32_t folded(uint64_t total) noexcept nogil:
-    while total >> 16:
-        total = (total & 0xffff) + (total >> 16)
-    return <uint32_t>total
 
 
 def packet_info(Frames frames not None, layouts):
@@ -201,7 +189,7 @@ cdef bint _is_blank(const uint8_t *frame, int64_t size, int32_t network,
         return False
     if not hlen <= length <= size - network:
         return False
-    return folded(sum16(ip, hlen)) != 0xffff
+    return fold(short_sum(ip, hlen)) != 0xffff
 
 
 cdef void _read_network(const uint8_t *frame, int64_t size, int32_t network, int32_t transport,
@@ -220,7 +208,7 @@ cdef void _read_network(const uint8_t *frame, int64_t size, int32_t network, int
         length += IPV6_HLEN if length else 0
         info.carried = ip[IPV6_NEXTHDR]
     info.plausible = (version == 6 or get16(ip + IPV4_CHECK) == 0
-                      or folded(sum16(ip, transport - network)) == 0xffff)
+                      or fold(short_sum(ip, transport - network)) == 0xffff)
     if _is_labelled(frame, network, h.network_header) and not _may_follow_mpls(
         ip, version, length, most, info
     ):
@@ -342,21 +330,21 @@ cdef int64_t _end(const uint8_t *frame, int64_t size, int32_t network, int32_t t
 cdef bint _is_summed(const PacketInfo *info, const uint8_t *l4, int32_t width,
                      int64_t length) noexcept nogil:
     """Whether the checksum is that of the packet if it ends `length` bytes after `l4`."""
-    return folded(_pseudo(info, width, length) + sum16(l4, length)) == 0xffff
+    return fold(_pseudo(info, width, length) + simd.sum(l4, length)) == 0xffff
 
 
 cdef uint64_t _pseudo(const PacketInfo *info, int32_t width, int64_t length) noexcept nogil:
-    cdef uint64_t total = sum16(info.source, width) + sum16(info.final, width)
-    return total + info.protocol + <uint64_t>(length & 0xffff) + <uint64_t>(length >> 16)
+    cdef uint64_t total = short_sum(info.source, width) + short_sum(info.final, width)
+    return total + htons(info.protocol) + length_sum(length)
 
 
 cdef bint _is_partial(const PacketInfo *info, const uint8_t *l4, int32_t width,
                       int64_t length) noexcept nogil:
     """Whether the checksum is still to be completed by an offload (CHECKSUM_PARTIAL)."""
     cdef const uint8_t *field = l4 + (TCP_CHECK if info.protocol == IPPROTO_TCP else UDP_CHECK)
-    cdef uint32_t total = folded(_pseudo(info, width, length))
+    cdef uint16_t total = fold(_pseudo(info, width, length))
     # A UDP checksum of 0 is none at all.
-    return get16(field) == total and (total != 0 or info.protocol == IPPROTO_TCP)
+    return load16(field) == total and (total != 0 or info.protocol == IPPROTO_TCP)
 
 
 cdef void _tcp_options(const uint8_t *options, int32_t size, PacketInfo *info) noexcept nogil:

@@ -13,45 +13,22 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint64_t
 
 from gso.buffers._bytes cimport load16
 from gso.buffers._checksum cimport fold, htons, length_sum, short_sum, simd
-from gso.buffers._frames cimport Frames
 from gso.headers._numbers cimport (
     IPPROTO_TCP, IPPROTO_UDP, TCPHDR_FIN, TCPHDR_PSH, TCP_CHECK, TCP_FLAGS, TCP_HLEN, UDP_CHECK,
     UDP_HLEN, UDP_LEN,
 )
 from gso.rewriting._packet_info cimport PacketInfo
 
-import numpy as np
-
-from gso.rewriting._packet_info import PACKET_INFO_DTYPE
-
 cdef enum:
     RIGHT = 0xffff          # the sum of what a right checksum covers, and of itself
 
 
-def can_be_cut(Frames frames not None, info, sizes):
-    """Whether each checksum is one that a super-packet of such segments can have: bools, (n,).
+cdef bint sum_can_be_cut(const uint8_t *frame, int64_t captured, const PacketInfo *packet,
+                         int64_t size) noexcept nogil:
+    """Whether the checksum is one that a super-packet of such segments can have.
 
-    `info` is what `packet_info` has of the frames, `sizes` the payload bytes of their segments. A
-    frame of size 0 stays whole, and its checksum is not looked at: True.
+    `size` is the payload bytes of a segment, `captured` what there is of the frame.
     """
-    cdef Py_ssize_t i, n = frames.n
-    if info.dtype != PACKET_INFO_DTYPE:
-        raise TypeError(f"the packets are of PACKET_INFO_DTYPE, not of {info.dtype}")
-    if info.shape != (n,) or sizes.shape != (n,):
-        raise ValueError(f"{n} frames, but {info.shape} of packets and {sizes.shape} of sizes")
-    cdef const PacketInfo[::1] packets = info
-    cdef const int64_t[::1] each = sizes
-    told = np.empty(n, np.bool_)
-    cdef uint8_t[::1] out = told.view(np.uint8)
-    with nogil:
-        for i in range(n):
-            out[i] = _can_be_cut(frames.buf + frames.off[i], frames.off[i + 1] - frames.off[i],
-                                 &packets[i], each[i])
-    return told
-
-
-cdef bint _can_be_cut(const uint8_t *frame, int64_t captured, const PacketInfo *packet,
-                      int64_t size) noexcept nogil:
     cdef int64_t hlen = UDP_HLEN if packet.protocol == IPPROTO_UDP else packet.tcp_hlen
     cdef int64_t start = packet.hlen - hlen
     cdef int64_t payload = min(packet.payload, captured - packet.hlen)
@@ -59,7 +36,7 @@ cdef bint _can_be_cut(const uint8_t *frame, int64_t captured, const PacketInfo *
     cdef const uint8_t *l4 = frame + start
     cdef uint16_t field
     cdef uint64_t pseudo
-    if not size or packet.partial:
+    if packet.partial:
         return True
     if packet.protocol not in (IPPROTO_TCP, IPPROTO_UDP) or start < 0 or payload < 0 or size < 0:
         return False

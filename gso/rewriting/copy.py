@@ -9,11 +9,11 @@ import os
 import stat
 import struct
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -145,8 +145,7 @@ def _goes_back(file: Any) -> bool:
     return plain and _is_on_disk(file) and not fcntl.fcntl(file, fcntl.F_GETFL) & os.O_APPEND
 
 
-@dataclass(frozen=True)
-class Replacements:
+class Replacements(NamedTuple):
     """Frames in place of packets.
 
     Attributes:

@@ -17,14 +17,16 @@ from gso.constants import L4
 from gso.headers.links import BareLinkType
 from gso.headers.protocols import IP_PROTOCOLS
 from gso.headers.tunnels import TunnelPorts
-from gso.rewriting._sums import can_be_cut
+from gso.rewriting import _reasons as why
 from gso.rewriting.ambiguous import looks_like, tunnels_on_unknown_ports
-from gso.rewriting.jumbo import HOP_BY_HOP, NEXT_HEADER_AT, keeps_jumbo_option
+from gso.rewriting.jumbo import keeps_jumbo_option
 from gso.rewriting.links import Link, header_names, innermost_ip, ip_length, unlooked, wrong_lengths
 
 Info: TypeAlias = npt.NDArray[Any]
 """Of PACKET_INFO_DTYPE, a row for each packet."""
 Bools: TypeAlias = npt.NDArray[np.bool_]
+Found: TypeAlias = npt.NDArray[np.uint16]
+"""Reasons of `gso.rewriting._reasons`, a bit each, for each packet."""
 Reasons: TypeAlias = dict[int, str]
 """Why each of some packets stays as it is, by its index."""
 
@@ -32,6 +34,16 @@ LONGEST_HEADERS = 128
 """Bytes of tags, labels and tunnels around the packets of a wire, at most."""
 _NEVER_OFFLOADED = (1, 2, 58, 89)  # ICMP, IGMP, ICMPv6 and OSPF: IP protocols
 _SNAPLEN = "the capture has not got all of its bytes (snaplen)"
+_WORDS = {
+    why.CUT: _SNAPLEN,
+    why.UNSURE: "the length in its IP header contradicts the frame's",
+    why.HOP_OPTIONS: "its jumbo payload option would stay in the segments",
+    why.IMPLAUSIBLE: "the checksum of its IP header is wrong",
+    why.TRAILED: "bytes that follow its IP packet would become payload",
+    why.WRONG_SUM: "its {} checksum is neither right nor left to a device",
+}
+"""What is said of a super-packet; of several reasons the first."""
+_OF_SUPER_PACKETS = sum(_WORDS)
 
 
 @dataclass(frozen=True)
@@ -48,11 +60,19 @@ class Doubts:
     gso_size: int | None
     tunnel_ports: TunnelPorts | None
 
-    def not_segmented(self, packets: Packets, link: Link, info: Info) -> Reasons:
+    def find(self, frames: Frames, info: Info, sizes: Int64s, cut: Bools) -> Found:
+        """Find what speaks against segmenting each packet.
+
+        `sizes` are the payload bytes of the segments, 0 for packets that stay whole; `cut` are
+        those that the capture has in part.
+        """
+        longest = self.mtu + LONGEST_HEADERS
+        return why.reasons(frames, info, sizes, cut, mtu=self.mtu, longest=longest)
+
+    def not_segmented(self, packets: Packets, link: Link, info: Info, found: Found) -> Reasons:
         """Packets larger than the MTU whose protocol is not segmented here."""
-        others = (info["length"] > self.mtu) & (info["protocol"] == 0) & (info["fragment"] == 0)
         reasons = {}
-        for i in others.nonzero()[0].tolist():
+        for i in (found & why.OTHER).nonzero()[0].tolist():
             carried = int(info["carried"][i])
             if carried in _NEVER_OFFLOADED:
                 continue
@@ -61,11 +81,6 @@ class Doubts:
                 name = header_names(packets.packet(i), link, self.tunnel_ports)
             reasons[i] = f"{name} is not segmented here"
         return reasons
-
-    def is_opaque(self, frames: Frames, info: Info) -> Bools:
-        """The packets in which no IP packet was found, or one that has little of a long frame."""
-        little = (frames.lengths > self.mtu + LONGEST_HEADERS) & (info["length"] <= self.mtu)
-        return np.asarray((info["length"] == 0) | little & (info["protocol"] == 0))
 
     def opaque(self, packets: Packets, link: Link, which: Int64s, counts: Counter[str]) -> Reasons:
         """Packets too long for a wire of those in which no IP packet was found.
@@ -124,48 +139,14 @@ def misdescribed(frames: Frames, link: Link, sizes: Int64s) -> Reasons:
     return dict.fromkeys(wrong.tolist(), reason)
 
 
-def doubtful(frames: Frames, info: Info, sizes: Int64s, cut: Bools) -> Reasons:
-    """The super-packets that no stack or device can have made so, or of which bytes are missing.
-
-    `sizes` are the payload bytes of their segments, 0 for packets that stay whole; `cut` are those
-    that the capture has in part.
-    """
-    big = sizes > 0
-    summed = can_be_cut(frames, info, sizes * ~cut)
-    vague = info["sure"] == 0
-    mangled = info["plausible"] == 0
-    trailed = info["hlen"] + info["payload"] < frames.lengths
-    jumbo = _keep_jumbo_option(frames, info, big)
-    if not (big & (cut | vague | mangled | trailed | jumbo | ~summed)).any():
-        return {}
-    protocols = (L4(number) for number in np.unique(info["protocol"][~summed]).tolist())
-    faults = (
-        (cut, _SNAPLEN),
-        (vague, "the length in its IP header contradicts the frame's"),
-        (jumbo, "its jumbo payload option would stay in the segments"),
-        (mangled, "the checksum of its IP header is wrong"),
-        (trailed, "bytes that follow its IP packet would become payload"),
-        *(
-            (
-                ~summed & (info["protocol"] == protocol),
-                f"its {protocol.name} checksum is neither right nor left to a device",
-            )
-            for protocol in protocols
-        ),
-    )
+def doubtful(frames: Frames, info: Info, found: Found) -> Reasons:
+    """The super-packets that no stack or device can have made so, or of which bytes are missing."""
     reasons: Reasons = {}
-    for wrong, reason in faults:
-        for i in (wrong & big).nonzero()[0].tolist():
-            reasons.setdefault(i, reason)
+    for i in (found & _OF_SUPER_PACKETS).nonzero()[0].tolist():
+        bits = int(found[i])
+        if bits & why.HOP_OPTIONS and not keeps_jumbo_option(frames[i][int(info["network"][i]) :]):
+            bits &= ~why.HOP_OPTIONS
+        reason = next((text for bit, text in _WORDS.items() if bits & bit), None)
+        if reason:
+            reasons[i] = reason.format(L4(info["protocol"][i]).name)
     return reasons
-
-
-def _keep_jumbo_option(frames: Frames, info: Info, which: Bools) -> Bools:
-    found = np.zeros(len(info), np.bool_)
-    (six,) = (which & (info["version"] == 6)).nonzero()
-    if not len(six):
-        return found
-    headers = frames.offsets[six] + info["network"][six]
-    for i in six[frames.data[headers + NEXT_HEADER_AT] == HOP_BY_HOP].tolist():
-        found[i] = keeps_jumbo_option(frames[i][int(info["network"][i]) :])
-    return found

@@ -105,6 +105,16 @@ class Sizes(NamedTuple):
         return cls(sizes, unknown, np.full(count, -1), [])
 
 
+class _Kind(NamedTuple):
+    """What holds for packets of one flow and length of TCP header."""
+
+    flow: Flow
+    longest: int
+    """Bytes of an IP packet that is no super-packet."""
+    size: int
+    """Payload bytes of a segment; -1 where they are not known."""
+
+
 class Handshakes:
     """The connections of a capture, as far as their SYNs have been seen.
 
@@ -121,12 +131,13 @@ class Handshakes:
         self._gso_size = gso_size
         self._capacity = capacity
         self._flows: dict[bytes, Flow] = {}
+        self._kinds: dict[bytes, _Kind] = {}
         self._paths: dict[bytes, int] = {}
 
     def __iter__(self) -> Iterator[Flow]:
         return iter(self._flows.values())
 
-    def sizes(self, info: Info, told: npt.NDArray[np.bool_]) -> Sizes:
+    def sizes(self, info: Info, told: npt.NDArray[np.bool_] | None = None) -> Sizes:
         """The segment sizes of packets; those that are `told` are not asked for.
 
         SYNs among the packets count for those that follow them.
@@ -135,7 +146,9 @@ class Handshakes:
         tcp = info["protocol"] == TCP
         # Only SYNs are looked at singly, and one packet of those alike between two of them.
         (syns,) = (tcp & (info["flags"] & _SYN != 0)).nonzero()
-        (long,) = (tcp & ~told & (info["length"] > (self._mtu or USUAL_MTU))).nonzero()
+        if told is not None:
+            tcp &= ~told
+        (long,) = (tcp & (info["length"] > (self._mtu or USUAL_MTU))).nonzero()
         edges = np.searchsorted(long, syns).tolist()
         for syn, (start, stop) in zip(
             [-1, *syns.tolist()], pairwise([0, *edges, len(long)]), strict=True
@@ -150,24 +163,29 @@ class Handshakes:
     def _cut(self, info: Info, rows: Int64s, found: Sizes) -> None:
         """Find the sizes of packets beyond the MTU with no SYN behind the first of them."""
         first, into = kinds_of(info, _ONE_SIZE)
-        flows = [self._flow(info[i]) for i in first]
-        most, size = np.zeros((2, len(first)), np.int64)
-        for kind, (i, flow) in enumerate(zip(first, flows, strict=True)):
-            packet = info[i]
-            most[kind] = self._room(packet, flow) + _IP_HLEN[int(packet["version"])] + _TCP_HLEN
-            size[kind] = self._size(packet, flow)
-        each = size[into]
-        over = info["length"] > most[into]
-        unknown = over & (each < 0)
+        kinds = [self._kind(info[i]) for i in first]
+        size = np.array([kind.size for kind in kinds])[into]
+        over = info["length"] > np.array([kind.longest for kind in kinds])[into]
+        unknown = over & (size < 0)
         for i in unknown.nonzero()[0].tolist():
-            flow = flows[into[i]]
+            flow = kinds[into[i]].flow
             flow.skipped += 1
             flow.longest = max(flow.longest, int(info[i]["payload"]))
-        cut = over & ~unknown & (info["payload"] > each)
+        cut = over & ~unknown & (info["payload"] > size)
         found.unknown[rows] = unknown
-        found.sizes[rows] = each * cut
+        found.sizes[rows] = size * cut
         found.flow[rows] = np.where(cut, into + len(found.flows), -1)
-        found.flows.extend(flows)
+        found.flows.extend(kind.flow for kind in kinds)
+
+    def _kind(self, packet: Any) -> _Kind:
+        """What holds for a packet and those like it, as long as no SYN tells otherwise."""
+        key = packet.tobytes()[_ONE_SIZE]
+        kind = self._kinds.get(key)
+        if kind is None:
+            flow = self._flow(packet)
+            longest = self._room(packet, flow) + _IP_HLEN[int(packet["version"])] + _TCP_HLEN
+            kind = self._kinds[key] = _Kind(flow, longest, self._size(packet, flow))
+        return kind
 
     def of(self, packet: Any) -> Flow | None:
         """The flow of a packet, if it is known."""
@@ -194,6 +212,7 @@ class Handshakes:
         return int(packet["mss"]) or _DEFAULT_MSS[int(packet["version"])]
 
     def _learn(self, packet: Any) -> None:
+        self._kinds.clear()
         mss = self._announced(packet)
         flow = self._flow(packet)
         flow.announced = mss
@@ -225,6 +244,7 @@ class Handshakes:
         if flow is None:
             if len(self._flows) >= self._capacity:
                 del self._flows[next(iter(self._flows))]
+                self._kinds.clear()
             flow = self._flows[key] = Flow(flow_name(packet, back=back))
         return flow
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
@@ -28,6 +28,7 @@ from gso.headers._layout import parse_batch
 from gso.headers.links import BareLinkType
 from gso.headers.tunnels import TunnelPorts
 from gso.rewriting._packet_info import BLANK_INNER, BLANK_OUTER, packet_info, unremarkable
+from gso.rewriting._reasons import DATAGRAM, OPAQUE
 from gso.rewriting.copy import NOTHING, Packer, Replacements, copy_capture
 from gso.rewriting.datagrams import datagram_size
 from gso.rewriting.doubts import LONGEST_HEADERS, Doubts, Reasons, doubtful, misdescribed
@@ -160,7 +161,9 @@ class _Segmenter:
             self._note_opaque(packets, link, np.arange(len(packets.records)))
         else:
             made = self._replace_some(packets, link, link.kind)
-            made = replace(made, frames=restore_link(packets, link, made.frames, made.parents))
+            if is_restored(link):
+                frames = restore_link(packets, link, made.frames, made.parents)
+                made = made._replace(frames=frames)
         if self._fix is not None:
             made = self._fixed(packets, link, made.frames, made.parents)
         if not len(made.parents) and not packets.between:
@@ -221,7 +224,7 @@ class _Segmenter:
         self._numbers = numbers[which]
         made = self._replace(packets.take(which), packets, link, kind)
         self._numbers = numbers
-        return replace(made, parents=which[made.parents])
+        return made._replace(parents=which[made.parents])
 
     def _remarkable(self, packets: Packets, link: Link, kind: BareLinkType) -> Int64s:
         """The packets that may not stay as they are, or of which something is to be learnt."""
@@ -236,8 +239,8 @@ class _Segmenter:
             mtu=self._mtu,
             longest=self._mtu + LONGEST_HEADERS,
         )
-        if self._may_be_told(packets):
-            plain &= self._said(packets) < 0
+        if (said := self._said(packets)) is not None:
+            plain &= said < 0
         return (~plain).nonzero()[0]
 
     def _replace(
@@ -255,13 +258,14 @@ class _Segmenter:
                 frames, info, sizes, left, packets=packets, around=around, link=link
             )
         self._leave(left, misdescribed(frames, link, sizes))
-        self._leave(left, doubtful(frames, info, sizes * ~left, cut))
-        udp = (info["protocol"] == UDP) & (sizes > 0) & ~left
-        self._leave(left, self._doubts.in_tunnels(frames, udp, kind))
+        found = self._doubts.find(frames, info, sizes * ~left, cut)
+        if found.any():
+            self._leave(left, doubtful(frames, info, found))
+            datagrams = (found & DATAGRAM != 0) & ~left
+            self._leave(left, self._doubts.in_tunnels(frames, datagrams, kind))
+            self._note_all(self._doubts.not_segmented(packets, link, info, found))
+            self._note_opaque(packets, link, (found & OPAQUE).nonzero()[0])
         self.summary.udp_sizes.update(how for i, how in told.items() if not left[i])
-        self._note_all(self._doubts.not_segmented(packets, link, info))
-        (opaque,) = self._doubts.is_opaque(frames, info).nonzero()
-        self._note_opaque(packets, link, opaque)
         sizes[left] = 0
         waiting = np.zeros(len(frames), np.bool_)
         if self._checksum == "complete":
@@ -281,7 +285,7 @@ class _Segmenter:
         self._count(pieces)
         if self._gso_size is None:
             count_flows(Sizes(sizes, left, flow, flows), pieces)
-        return replace(made, parents=chosen[made.parents])
+        return made._replace(parents=chosen[made.parents])
 
     def _described(
         self, frames: Frames, missing: Int64s, kind: BareLinkType
@@ -294,18 +298,32 @@ class _Segmenter:
         add_missing(frames, info, missing)
         return layouts, info
 
-    def _sizes(self, info: npt.NDArray[np.void], said: Int64s) -> Sizes:
+    def _sizes(self, info: npt.NDArray[np.void], said: Int64s | None) -> Sizes:
         """Payload bytes per segment of each packet; those of UDP may be _UNKNOWN.
 
         `said` has the sizes that comments in the capture say, -1 without one.
         """
-        over = info["length"] > self._mtu
-        tcp, udp = info["protocol"] == TCP, info["protocol"] == UDP
-        overruled = self._udp_size is not None or self._udp != "uso"
-        said = np.where((tcp & (self._gso_size is not None)) | (udp & overruled), -1, said)
-        udp &= over & (self._udp != "keep") & (said < 0)
-        found = self._handshakes.sizes(info, said >= 0)
+        udp = info["protocol"] == UDP
+        told = None
+        if said is not None:
+            if self._gso_size is not None:
+                said[info["protocol"] == TCP] = -1
+            if self._udp_size is not None or self._udp != "uso":
+                said[udp] = -1
+            told = said >= 0
+            udp &= ~told
+        found = self._handshakes.sizes(info, told)
         sizes = found.sizes
+        if self._udp != "keep" and udp.any():
+            self._set_udp_sizes(info, udp & (info["length"] > self._mtu), sizes)
+        if said is not None:
+            cut = (said > 0) & (info["protocol"] != 0) & (info["payload"] > said)
+            sizes[cut] = said[cut]
+        return found
+
+    def _set_udp_sizes(
+        self, info: npt.NDArray[np.void], udp: npt.NDArray[np.bool_], sizes: Int64s
+    ) -> None:
         self._handshakes.fit_path(info, udp)
         if self._udp_size is None:
             sizes[udp] = _UNKNOWN
@@ -314,9 +332,6 @@ class _Segmenter:
             sizes[udp & (info["payload"] + 8 > self._udp_size)] = self._udp_size & ~7
         else:
             sizes[udp & (info["payload"] > self._udp_size)] = self._udp_size
-        cut = (said > 0) & (info["protocol"] != 0) & (info["payload"] > said)
-        sizes[cut] = said[cut]
-        return found
 
     def _datagram_sizes(
         self,
@@ -353,18 +368,16 @@ class _Segmenter:
                 found[i] = f"{size[0]} bytes by {size[1]}"
         return found
 
-    def _said(self, packets: Packets) -> Int64s:
-        """The gso_size in each packet's comment, as the test bed writes it; -1 without."""
-        said = np.full(len(packets.records), -1, np.int64)
-        for i, text in enumerate(packets.comments() if self._may_be_told(packets) else ()):
-            found = _SAID.search(text or "")
-            said[i] = int(found[1]) if found else -1
-        return said
+    def _said(self, packets: Packets) -> Int64s | None:
+        """The gso_size in each packet's comment, as the test bed writes it, -1 without one.
 
-    def _may_be_told(self, packets: Packets) -> bool:
-        """Whether comments of the packets may say a size that the caller has not given."""
+        None where none can be told that the caller has not given.
+        """
         given = self._gso_size is not None and self._udp_size is not None
-        return not given and bool(packets.records["options_length"].any())
+        if given or not packets.records["options_length"].any():
+            return None
+        found = (_SAID.search(text or "") for text in packets.comments())
+        return np.array([int(one[1]) if one else -1 for one in found], np.int64)
 
     def _types(self, frames: Frames, info: npt.NDArray[np.void]) -> Int64s:
         """The gso_type of each packet, where the frame itself does not tell it."""

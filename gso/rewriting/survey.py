@@ -184,7 +184,7 @@ class _Surveyor:
 
     def _super_packets(self, info: npt.NDArray[np.void]) -> npt.NDArray[np.bool_]:
         """Which packets are larger than the MTU; for TCP, of what the handshake says."""
-        found = self._handshakes.sizes(info, np.zeros(len(info), np.bool_))
+        found = self._handshakes.sizes(info)
         over = (info["length"] > self._mtu) & (info["fragment"] == 0)
         tcp, udp = info["protocol"] == TCP, info["protocol"] == UDP
         udp &= over
