@@ -246,7 +246,7 @@ cdef class _Batch:
         self, plan *p, const position *at, bint refused
     ) except -1 nogil:
         """Write the output of a frame."""
-        cdef Py_ssize_t k, start = self.frames.off[at.frame]
+        cdef Py_ssize_t start = self.frames.off[at.frame]
         cdef Py_ssize_t size = self.frames.off[at.frame + 1] - start
         cdef const uint8_t *frame = self.frames.buf + start
         cdef uint8_t *out = self.out + at.byte
@@ -258,10 +258,7 @@ cdef class _Batch:
         if refused:
             pieces[0], pieces[1] = start, size
             return 0
-        write_headers(p, frame, size, out, pieces)
-        for k in range(p.count):
-            pieces[2 * k] += start
-        return 0
+        return write_headers(p, frame, size, start, out, pieces)
 
     cdef inline void prefetch(self, Py_ssize_t i) noexcept nogil:
         """Fetch a frame's headers into the caches before they are read."""

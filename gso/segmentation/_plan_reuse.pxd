@@ -2,7 +2,7 @@
 
 from libc.stdint cimport int64_t, uint8_t
 
-from gso.headers._walk cimport FEW_BYTES, fault
+from gso.headers._walk cimport FEW_BYTES, MAX_LAYERS, fault
 from gso.segmentation._plan cimport plan, plan_options
 
 # The bytes that a frame must share with the one before, so that its plan can be used again.
@@ -12,6 +12,8 @@ cdef struct plan_key:
     unsigned int gso_type
     Py_ssize_t words                    # of 8 bytes
     uint8_t same[FEW_BYTES]             # bits of the headers that must be equal
+    int checks                          # UDP checksums that must not become 0, which says that
+    int check_at[MAX_LAYERS]            # there is none, and where they are
 
 # Make a plan as make_plan() does, from the plan of the frame before where that is possible.
 cdef int next_plan(

@@ -77,8 +77,12 @@ cdef void remember_plan(
     key.gso_type = gso_type
     key.words = (l4_header + (TCP_DOFF + 1 if p.h.l4 == IPPROTO_TCP else L4_PORTS_LEN) + 7) // 8
     memset(key.same, 0xff, key.words * 8)
+    key.checks = 0
     for k in range(p.h.n):
         free_layer(key, &p.h.layers[k], p.sealed[k])
+        if p.h.layers[k].kind == LAYER_UDP and p.sealed[k]:
+            key.check_at[key.checks] = p.h.layers[k].offset + UDP_CHECK
+            key.checks += 1
     free_field(key, l4_header, key.words * 8 - l4_header)
     if p.h.l4 == IPPROTO_TCP:
         key.same[l4_header + TCP_DOFF] = TCP_DOFF_MASK
@@ -88,14 +92,11 @@ cdef void remember_plan(
 
 cdef bint same_plan(const plan *p, const plan_key *key, const uint8_t *head) noexcept nogil:
     """Whether these headers equal those of the plan, except in fields that may differ."""
-    cdef const uint8_t *check
     cdef int k
     if not gso_alike(head, p.template.p, key.same, key.words * 8):
         return False
-    for k in range(p.h.n):
-        # A UDP checksum of 0 says that there is none
-        check = head + p.h.layers[k].offset + UDP_CHECK
-        if p.h.layers[k].kind == LAYER_UDP and p.sealed[k] and load16(check) == 0:
+    for k in range(key.checks):
+        if load16(head + key.check_at[k]) == 0:
             return False
     return True
 

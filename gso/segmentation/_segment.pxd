@@ -9,9 +9,9 @@ from gso.segmentation._plan cimport plan
 # if not.
 cdef Py_ssize_t headers_size(const plan *p) noexcept nogil
 cdef int check_headers(const plan *p, fault *why) noexcept nogil
-# Write the headers; and offset in the frame and length of each payload.
+# Write the headers; and offset and length of each payload, in memory where the frame is at `start`.
 cdef int write_headers(
-    plan *p, const uint8_t *frame, Py_ssize_t size, uint8_t *out, int64_t *pieces
+    plan *p, const uint8_t *frame, Py_ssize_t size, Py_ssize_t start, uint8_t *out, int64_t *pieces
 ) except -1 nogil
 
 

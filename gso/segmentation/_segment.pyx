@@ -64,15 +64,16 @@ cdef int check_headers(const plan *p, fault *why) noexcept nogil:
 
 
 cdef int write_headers(
-    plan *p, const uint8_t *frame, Py_ssize_t size, uint8_t *out, int64_t *pieces
+    plan *p, const uint8_t *frame, Py_ssize_t size, Py_ssize_t start, uint8_t *out, int64_t *pieces
 ) except -1 nogil:
     cdef Py_ssize_t i, extra = UDP_HLEN if p.ufo else 0
     if p.gso_size:
         emit(p, out, True, False)
     else:
         complete_headers(p, frame, size, out)
+    start += p.payload - frame
     for i in range(p.count):
-        pieces[2 * i] = p.payload - frame + i * p.step
+        pieces[2 * i] = start + i * p.step
         pieces[2 * i + 1] = p.step
     pieces[2 * p.count - 1] = p.length - (p.count - 1) * p.step
     pieces[0] += extra
@@ -92,10 +93,10 @@ cdef SegmentHeaders headers_of(plan *p, const uint8_t *frame, Py_ssize_t size):
     cdef int64_t *off = <int64_t *>address(ends)
     cdef int64_t *piece = <int64_t *>address(pieces)
     if p.length < RELEASE_GIL:
-        write_headers(p, frame, size, out, piece)
+        write_headers(p, frame, size, 0, out, piece)
     else:
         with nogil:
-            write_headers(p, frame, size, out, piece)
+            write_headers(p, frame, size, 0, out, piece)
     off[0] = 0
     for i in range(p.count):
         off[i + 1] = length - (p.count - 1 - i) * p.hlen

@@ -79,6 +79,12 @@ static inline void train_stamp(const struct gso_train *t, uint8_t *out, size_t i
 	target static void name(const struct gso_train *train, uint8_t *out, const uint8_t *src,  \
 				size_t begin, size_t end)                                         \
 	{                                                                                         \
+		/* One alone is made faster than a copy. */                                       \
+		if (end - begin == 1) {                                                           \
+			train_stamp(train, out, begin,                                            \
+				    payload(out + train->hlen, src, train->step));                \
+			return;                                                                   \
+		}                                                                                 \
 		/* A local copy: stores through a pointer to bytes might change *train. */        \
 		const struct gso_train t = *train;                                                \
 		size_t i;                                                                         \
