@@ -26,12 +26,11 @@ from gso.segmentation._plan_reuse cimport next_plan, plan_key
 from gso.segmentation._segment cimport (
     check_headers, headers_size, write_headers, write_plan,
 )
+from gso.segmentation._workers cimport announce, awake, share
 
 import os
-from _thread import start_new_thread
 from bisect import bisect_left
 from operator import index
-from queue import SimpleQueue
 
 import numpy as np
 
@@ -142,6 +141,7 @@ cdef class _Batch:
         cdef fault why
         cdef int state
         with nogil:
+            announce()
             state = self.pass_over(&at, &limit, False, &why)
         if state == PASS_FAULT:
             raise as_error(&why, at.frame)
@@ -153,6 +153,7 @@ cdef class _Batch:
         cdef fault why
         cdef int state
         with nogil:
+            announce()
             state = self.pass_over(&at, &limit, True, &why)
         if state == PASS_FAULT:
             raise as_error(&why, at.frame)
@@ -386,11 +387,13 @@ cdef Py_ssize_t _worth(Frames frames, Py_ssize_t threads) except -1:
     if threads == 1 or not frames.n:
         return 1
     cdef Py_ssize_t work = frames.off[frames.n] + frames.n * FRAME_WORK
-    return max(min(threads, frames.n, work // <Py_ssize_t>_THREAD_WORK), 1)
+    cdef Py_ssize_t each = _THREAD_WORK if awake() < threads - 1 else _THREAD_WORK // 8
+    threads = max(min(threads, frames.n, work // max(each, 1)), 1)
+    return min(threads, len(os.sched_getaffinity(0))) if threads > 1 else 1
 
 
-# To hand a piece of work over, and to plan each frame twice, takes as long as to segment some
-# hundred kilobytes: below this, two threads were slower than one.
+# To wake a thread, and to plan each frame twice, takes as long as to segment some megabytes: below
+# this, two threads that had to be woken were slower than one.
 _THREAD_WORK = max(int(os.environ.get("GSO_THREAD_WORK", 4 << 20)), 1)
 
 
@@ -506,79 +509,6 @@ cdef Segments _on_one(_Batch batch):
         batch.make_room(&end)
 
 
-# Threads are kept: starting them takes longer than segmenting many a batch. They wait for pieces of
-# work in a queue. All of this is compiled, and an interrupt can be raised only where it waits; in
-# concurrent.futures, which is Python code, it could leave a lock held for ever.
-_pieces = SimpleQueue()
-_workers = 0
-
-
-def _forget_workers():
-    """Drop the threads after a fork, which has none of its parent's."""
-    global _pieces, _workers
-    _pieces = SimpleQueue()
-    _workers = 0
-
-
-os.register_at_fork(after_in_child=_forget_workers)
-
-
-def _serve(pieces):
-    """Do one piece of work after the other; each result or error goes to the piece's own queue."""
-    while True:
-        number, work, begin, end, done = pieces.get()
-        try:
-            done.put((number, work(begin, end), None))
-        except BaseException as error:
-            done.put((number, None, error))
-        work = done = None  # the batch is not held until the next piece comes
-
-
-cdef Py_ssize_t _start_workers(Py_ssize_t wanted) except -1:
-    """Have so many threads, or as many as the machine has CPUs or lets us start."""
-    global _workers
-    wanted = min(wanted, os.cpu_count() or 1)
-    while _workers < wanted:
-        try:
-            start_new_thread(_serve, (_pieces,))
-        except RuntimeError:
-            break
-        _workers += 1
-    return _workers
-
-
-cdef list _share(_Batch batch, object work, list begins, list ends):
-    """Do the first piece of work here and the others in other threads; returns all results.
-
-    What is raised here, by the first piece or by a signal's handler, stops the others.
-    """
-    cdef Py_ssize_t i, left = 0, count = len(begins)
-    cdef list results = [None] * count
-    if not _start_workers(count - 1):
-        return [work(begin, end) for begin, end in zip(begins, ends, strict=True)]
-    done = SimpleQueue()
-    failure = None
-    for i in range(1, count):
-        _pieces.put((i, work, begins[i], ends[i], done))
-        left += 1
-    try:
-        results[0] = work(begins[0], ends[0])
-    except BaseException as error:
-        failure = error
-        batch.stopped = True
-    while left:  # even after an error or an interrupt: nothing may write to the batch later
-        try:
-            i, results[i], error = done.get()
-            left -= 1
-        except BaseException as interrupt:
-            error = interrupt
-            batch.stopped = True
-        failure = failure or error
-    if failure is not None:
-        raise failure
-    return results
-
-
 cdef Segments _on_threads(_Batch batch, int threads):
     """Write as many pieces of the batch as there are threads, each to its own place."""
     cdef Py_ssize_t n = batch.frames.n
@@ -615,7 +545,7 @@ cdef list _measured(_Batch batch, list cuts):
     """Where the output of each piece starts and ends: all frames are planned for that."""
     cdef position end = position(0, 0, 0)
     places, last = [end], len(cuts) - 1
-    sizes = _share(batch, batch.measure, cuts[:last], cuts[1:])
+    sizes = share(batch.measure, cuts[:last], cuts[1:], &batch.stopped)
     for cut, size in zip(cuts[1:], sizes, strict=True):
         end = position(cut, end.segment + size[0], end.byte + size[1])
         places.append(end)
@@ -626,5 +556,5 @@ cdef Segments _written(_Batch batch, list places):
     cdef Py_ssize_t last = len(places) - 1
     cdef position end = places[last]
     batch.make_room(&end)
-    _share(batch, batch.write, places[:last], places[1:])
+    share(batch.write, places[:last], places[1:], &batch.stopped)
     return batch.result(&end)
