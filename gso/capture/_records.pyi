@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -42,7 +43,9 @@ def gather(
     out: npt.NDArray[np.uint8],
     start: int = 0,
 ) -> int: ...
-def words(buffer: Bytes, records: Records, start: int) -> npt.NDArray[np.uint16]: ...
+def without_words(
+    buffer: Bytes, records: Records, start: int, words: Sequence[int]
+) -> npt.NDArray[np.int64]: ...
 def nanoseconds(
     records: Records,
     numerators: npt.NDArray[np.uint64],

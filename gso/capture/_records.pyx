@@ -341,22 +341,35 @@ def gather(const uint8_t[::1] buffer, const Record[::1] records, const uint32_t[
     return at
 
 
-def words(const uint8_t[::1] buffer, const Record[::1] records, uint32_t start):
-    """The 16 bits at byte `start` of each packet, uint16 of shape (n,); bytes it has not are 0."""
-    cdef Py_ssize_t i
+def without_words(const uint8_t[::1] buffer, const Record[::1] records, uint32_t start, words):
+    """The packets whose 16 bits at byte `start` are none of `words`: numbers, int64 of shape (m,).
+
+    Bytes that a packet has not are 0.
+    """
+    cdef Py_ssize_t i, n = records.shape[0], m = 0
+    cdef int k, count = len(words)
+    cdef uint16_t word
+    cdef uint16_t[::1] listed = np.array(words, np.uint16)
     cdef const uint8_t *at
-    found = np.zeros(records.shape[0], np.uint16)
-    cdef uint16_t[::1] out = found
+    cdef int64_t[::1] out
+    found = np.empty(n, np.int64)
+    out = found
     check_records(buffer, records)
     with nogil:
-        for i in range(records.shape[0]):
-            if records[i].captured <= start:
-                continue
-            at = &buffer[records[i].data + start]
-            out[i] = at[0] << 8
-            if records[i].captured - start > 1:
-                out[i] |= at[1]
-    return found
+        for i in range(n):
+            word = 0
+            if records[i].captured > start:
+                at = &buffer[records[i].data + start]
+                word = at[0] << 8
+                if records[i].captured - start > 1:
+                    word |= at[1]
+            for k in range(count):
+                if word == listed[k]:
+                    break
+            else:
+                out[m] = i
+                m += 1
+    return found[:m]
 
 
 cdef int64_t _gathered(const Record[::1] records, const uint32_t[::1] skips) except -1:

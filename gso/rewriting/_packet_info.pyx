@@ -134,6 +134,7 @@ cdef bint _is_unremarkable(const uint8_t *frame, int64_t size, const link_layer 
 cdef void _packet_info(const uint8_t *frame, int64_t size, const headers *h,
                        PacketInfo *info) noexcept nogil:
     cdef bint tunnelled = h.inner_network_header >= 0
+    cdef bint divided = tunnelled and _is_outer_fragment(frame, h)
     cdef int32_t outer = h.network_header, inner = h.inner_network_header
     cdef int32_t network = inner if tunnelled else outer
     cdef int32_t transport = h.inner_transport_header if tunnelled else h.transport_header
@@ -142,13 +143,12 @@ cdef void _packet_info(const uint8_t *frame, int64_t size, const headers *h,
     if _announces(frame, outer, ETH_P_IP, PPP_IP) \
             and _is_blank(frame, size, outer, h.transport_header):
         info.blank = BLANK_OUTER
-    if tunnelled and h.inner_version == 4 and not _is_outer_fragment(frame, h) \
+    if tunnelled and h.inner_version == 4 and not divided \
             and _is_blank(frame, size, inner, transport):
         info.blank |= BLANK_INNER
     if network >= 0 and network < transport <= h.payload <= size:
         _read_network(frame, size, network, transport, h, info)
-    if tunnelled:
-        info.fragment |= _is_outer_fragment(frame, h)
+    info.fragment |= divided
     if network >= 0 and network < transport < h.payload <= size:
         _read_transport(frame, size, network, transport, h.payload, h.l4, h.inner_version, info)
 
@@ -268,11 +268,17 @@ cdef void _read_transport(const uint8_t *frame, int64_t size, int32_t network, i
     info.version = version
     info.source_port = get16(l4)
     info.destination_port = get16(l4 + UDP_DEST)
-    memcpy(info.source, ip + addresses, width)
-    memcpy(info.destination, ip + addresses + width, width)
-    if version == 6:
+    if version == 4:
+        memcpy(info.source, ip + IPV4_SADDR, IPV4_ADDRESS_LEN)
+        memcpy(info.destination, ip + IPV4_SADDR + IPV4_ADDRESS_LEN, IPV4_ADDRESS_LEN)
+        memcpy(info.final, info.destination, IPV4_ADDRESS_LEN)
+    else:
+        memcpy(info.source, ip + IPV6_SADDR, IPV6_ADDRESS_LEN)
+        memcpy(info.destination, ip + IPV6_SADDR + IPV6_ADDRESS_LEN, IPV6_ADDRESS_LEN)
         last = final_destination(ip, l4)
-    memcpy(info.final, ip + addresses + width if last is NULL else last, width)
+        if last is NULL:
+            last = &info.destination[0]
+        memcpy(info.final, last, IPV6_ADDRESS_LEN)
     end = _end(frame, size, network, transport, payload, width, info)
     info.length = end - network
     info.payload = max(end - payload, 0)

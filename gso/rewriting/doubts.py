@@ -15,7 +15,6 @@ from gso.capture.format import Int64s
 from gso.capture.reader import Packets
 from gso.constants import L4
 from gso.headers.links import BareLinkType
-from gso.headers.protocols import IP_PROTOCOLS
 from gso.headers.tunnels import TunnelPorts
 from gso.rewriting import _reasons as why
 from gso.rewriting.ambiguous import looks_like, tunnels_on_unknown_ports
@@ -71,8 +70,13 @@ class Doubts:
 
     def not_segmented(self, packets: Packets, link: Link, info: Info, found: Found) -> Reasons:
         """Packets larger than the MTU whose protocol is not segmented here."""
+        (others,) = (found & why.OTHER).nonzero()
+        if not len(others):
+            return {}
+        from gso.headers.protocols import IP_PROTOCOLS  # noqa: PLC0415  (slow, as it has many names)
+
         reasons = {}
-        for i in (found & why.OTHER).nonzero()[0].tolist():
+        for i in others.tolist():
             carried = int(info["carried"][i])
             if carried in _NEVER_OFFLOADED:
                 continue

@@ -11,20 +11,21 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from gso.buffers._frames import Frames
-from gso.capture._records import words
+from gso.capture._records import without_words
 from gso.capture.format import Int64s
 from gso.capture.reader import Packets
-from gso.headers.fields import read_headers
-from gso.headers.followed import not_followed
 from gso.headers.links import AF_INET, AF_INET6, ETH_HLEN, ETH_TYPE, LINKS, PPP, BareLinkType
 from gso.headers.tunnels import TunnelPorts
 from gso.rewriting.snaplen import missing_bytes
+
+if TYPE_CHECKING:
+    from gso.headers.header import Header
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -46,9 +47,7 @@ _NO_SKIP = 255
 _TAG_HLEN = 4
 _TAGS = (0x8100, 0x88A8)
 _MOST_TAGS = 4
-_UNUSUAL = np.ones(1 << 16, np.bool_)
-_UNUSUAL[[0x0800, 0x0806, 0x86DD]] = False
-"""Whether a packet of this type or length is worth a closer look."""
+_USUAL_TYPES = (0x0800, 0x0806, 0x86DD)
 _LEAST_TYPE = 0x600
 _SNAP = np.frombuffer(b"\xaa\xaa\3\0\0\0", np.uint8)
 _SNAP_LENGTH = 4
@@ -75,7 +74,7 @@ class Link(NamedTuple):
 def runs(packets: Packets) -> Iterator[tuple[Packets, Link]]:
     """Yield the packets in pieces that are read in one way each."""
     records, section = packets.records, packets.section
-    used, which = _numbered(records["interface"])
+    used, which = _interfaces(packets)
     names = [section.interfaces[i].link_type for i in used.tolist()]
     kinds = list(dict.fromkeys(names))
     if len(kinds) == 1:
@@ -101,9 +100,10 @@ def runs(packets: Packets) -> Iterator[tuple[Packets, Link]]:
         )
 
 
-def _numbered(values: Any) -> tuple[Any, Any]:
-    """The values that occur, and the number of each; nearly always there is one."""
-    if len(values) and (values == values[0]).all():
+def _interfaces(packets: Packets) -> tuple[Any, Any]:
+    """The interfaces that occur, and of each packet the number among these: nearly always one."""
+    values = packets.records["interface"]
+    if len(packets.section.interfaces) == 1 or (values == values[:1]).all():
         return values[:1], np.zeros(len(values), np.int64)
     return np.unique(values, return_inverse=True)
 
@@ -167,23 +167,24 @@ def _before_snap(packets: Packets, rows: Int64s) -> Int64s | int:
     These end with the type, as an Ethernet header does. The length that IEEE 802.3 has in place of
     a type tells little where it is as large as one: then it must be that of the frame.
     """
-    types = words(packets.buffer, packets.records, ETH_TYPE)
-    odd = np.flatnonzero(_UNUSUAL[types[rows]])
+    odd = without_words(packets.buffer, packets.records, ETH_TYPE, _USUAL_TYPES)
+    if len(odd) and len(rows) < len(packets.records):
+        odd = odd[np.isin(odd, rows)]
     if not len(odd):
         return 0
     found = np.zeros(len(rows), np.int64)
-    heads = _heads(packets, rows[odd], ETH_HLEN + _TAG_HLEN * _MOST_TAGS + len(_SNAP) + 2)
+    heads = _heads(packets, odd, ETH_HLEN + _TAG_HLEN * _MOST_TAGS + len(_SNAP) + 2)
     end = np.full(len(odd), ETH_HLEN)
     for _ in range(_MOST_TAGS):
         end[np.isin(_word(heads, end - 2), _TAGS)] += _TAG_HLEN
     length = _word(heads, end - 2)
-    room = packets.records["captured"][rows[odd]].astype(np.int64) - end
+    room = packets.records["captured"][odd].astype(np.int64) - end
     snap = (heads[np.arange(len(odd))[:, None], end[:, None] + np.arange(len(_SNAP))] == _SNAP).all(
         1
     )
     snap &= np.isin(_word(heads, end + len(_SNAP)), list(_ETHER_VERSIONS))
     snap &= (length < _LEAST_TYPE) | (length == room)
-    found[odd[snap]] = end[snap] + len(_SNAP) + 2 - ETH_HLEN
+    found[np.searchsorted(rows, odd[snap])] = end[snap] + len(_SNAP) + 2 - ETH_HLEN
     return found
 
 
@@ -281,6 +282,8 @@ def unlooked(
     if link.name not in LINKS:
         yield which, f"link type {link.name}", True
         return
+    from gso.headers.followed import not_followed  # noqa: PLC0415  (slow, as its names are)
+
     heads = _heads(packets, which, _TELLING[-1] + 1, link.skip)[:, _TELLING]
     start = _heads(packets, which, 4)
     lengths = np.minimum(packets.records["captured"][which], _SHORT).astype(np.uint8)
@@ -299,7 +302,7 @@ def unlooked(
 
 def innermost_ip(packet: bytes, link: Link, tunnel_ports: TunnelPorts | None) -> int | None:
     """The byte at which a packet's innermost IP header starts; None where it has none."""
-    headers = read_headers(packet, link_type=link.name, tunnel_ports=tunnel_ports)
+    headers = _headers(packet, link, tunnel_ports)
     found = [one.offset for one in headers if one.protocol.name in ("ipv4", "ipv6")]
     return found[-1] if found else None
 
@@ -315,7 +318,13 @@ def ip_length(packet: bytes, at: int) -> int:
 
 def header_names(packet: bytes, link: Link, tunnel_ports: TunnelPorts | None) -> str:
     """The names of a packet's headers in a row, up to its first one of IP or to the last."""
-    headers = read_headers(packet, link_type=link.name, tunnel_ports=tunnel_ports)
+    headers = _headers(packet, link, tunnel_ports)
     names = [one.protocol.name for one in headers]
     end = next((i for i, name in enumerate(names) if name in ("ipv4", "ipv6")), len(names))
     return " / ".join(names[: end + 1])
+
+
+def _headers(packet: bytes, link: Link, tunnel_ports: TunnelPorts | None) -> list[Header]:
+    from gso.headers.fields import read_headers  # noqa: PLC0415  (slow, and seldom needed)
+
+    return read_headers(packet, link_type=link.name, tunnel_ports=tunnel_ports)

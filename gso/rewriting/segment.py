@@ -23,7 +23,6 @@ from gso.capture.format import Int64s, Source, is_path
 from gso.capture.reader import Packets
 from gso.constants import GsoType
 from gso.errors import GsoError
-from gso.headers._fine import fine_frames
 from gso.headers._layout import parse_batch
 from gso.headers.links import BareLinkType
 from gso.headers.tunnels import TunnelPorts
@@ -172,7 +171,8 @@ class _Segmenter:
 
     def _fixed(self, packets: Packets, link: Link, frames: Frames, parents: Int64s) -> Replacements:
         """The frames that are given, and those that are set right."""
-        from gso.rewriting.fix import fixed  # noqa: PLC0415  (few ask for it)
+        from gso.headers._fine import fine_frames  # noqa: PLC0415  (few ask for it)
+        from gso.rewriting.fix import fixed  # noqa: PLC0415
 
         values = self._fix or {}
         number = self.summary.packets + 1

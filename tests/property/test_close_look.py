@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import capture_files as cf
 import gso
 import handmade
-from gso.capture._records import words
+from gso.capture._records import without_words
 from gso.capture.reader import Packets, Reader
 from gso.rewriting import coalesce as merging
 from gso.rewriting import segment as cutting
@@ -133,12 +133,17 @@ def test_what_stays_alone_is_written_as_it_lies(capture, timeout):
     assert repr(merged) == repr(told)
 
 
-@given(st.lists(st.binary(max_size=20), min_size=1), st.integers(0, 20))
-def test_words_are_those_of_each_packet_alone(packets, start):
+@given(
+    st.lists(st.binary(max_size=20), min_size=1),
+    st.integers(0, 20),
+    st.lists(st.sampled_from([0, 1, 0x0100, 0x0101])),
+)
+def test_packets_without_some_words_are_those_of_each_packet_alone(packets, start, words):
     with Reader(cf.pcap([(0, packet) for packet in packets])) as reader:
         (part,) = reader.packets()
-        found = words(part.buffer, part.records, start).tolist()
-    assert found == [int.from_bytes((one[start:] + bytes(2))[:2], "big") for one in packets]
+        found = without_words(part.buffer, part.records, start, words).tolist()
+    each = [int.from_bytes((one[start:] + bytes(2))[:2], "big") for one in packets]
+    assert found == [i for i, word in enumerate(each) if word not in words]
 
 
 class Counted:
