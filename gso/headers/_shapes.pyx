@@ -20,6 +20,9 @@ from gso.headers._walk cimport (
     LAYER_IPV4, LAYER_IPV6, LAYER_PPPOE, LAYER_UDP, find_port, layer, link_layer, udp_tunnel,
 )
 
+cdef extern from "alike.h" nogil:
+    bint gso_alike(const uint8_t *a, const uint8_t *b, const uint8_t *same, size_t n)
+
 cdef enum:
     ADDRESSES_LEN = ETH_HLEN - 2    # of Ethernet, without the type
     FIRST = 1                       # two words that tell most shapes apart
@@ -34,15 +37,12 @@ cdef enum:
 cdef inline bint has_shape(
     const shape *one, const port_list *ports, const uint8_t *frame, Py_ssize_t size
 ) noexcept nogil:
-    cdef uint64_t word, differ = 0
-    cdef Py_ssize_t i
     if size < one.least or size >= GRO_LEGACY_MAX_SIZE:
         return False
     # Another thread may change the frame meanwhile: then the row is that of a frame it could be
-    for i in range(one.words):
-        memcpy(&word, frame + i * 8, 8)
-        differ |= (word ^ one.bits[i]) & one.same[i]
-    if differ:
+    if not gso_alike(
+        frame, <const uint8_t *>one.bits, <const uint8_t *>one.same, one.words * 8
+    ):
         return False
     return one.plain_dest < 0 or find_port(ports, get16(frame + one.plain_dest)) is NULL
 
