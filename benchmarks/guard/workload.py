@@ -130,6 +130,11 @@ def encapsulation(checksum: bool) -> Work:
     return lambda: gso.encapsulate(frames, "vxlan", key=42, checksum=checksum, **ends)
 
 
+def decapsulation() -> Work:
+    frames = repeated(cases.case("VXLAN", 4, cases.INCIDENT).frame, 64)
+    return lambda: gso.decapsulate(frames)
+
+
 def one_call() -> Work:
     frame = cases.case("VXLAN", 4, cases.INCIDENT).frame
     return lambda: [gso.segment(frame, cases.MSS) for _ in range(20)]
@@ -177,6 +182,7 @@ CASES: dict[str, Callable[[], Work]] = {
     "coalesce, VXLAN, 44 x 1448": coalescing,
     "encapsulate, VXLAN, 64 packets": lambda: encapsulation(checksum=False),
     "encapsulate, VXLAN, checksum, 64 packets": lambda: encapsulation(checksum=True),
+    "decapsulate, VXLAN, 64 packets": decapsulation,
     "checksum_batch, 64 bytes": lambda: checksums(64, 500),
     "checksum_batch, 1448 bytes": lambda: checksums(1448, 40),
     f"checksum_batch, 1448 bytes, {PORTABLE}": lambda: checksums(1448, 40),

@@ -18,6 +18,7 @@ from gso.headers._arguments cimport (
     as_error, as_kernel, drop_ports, ethernet_or_raw, is_raw, take_ports,
 )
 from gso.headers._kernel cimport KERNEL_NO_JUMBO
+from gso.headers._layout cimport read_row
 from gso.headers._numbers cimport (
     ETH_P_IP, ETH_P_IPV6, ETH_P_TEB, GRE_BASE_HLEN, GRE_CHECK, GRE_CSUM, GRE_FIELD_LEN, GRE_KEY,
     GRE_PROTOCOL, GRE_ROUTING, GRE_SEQ, GRE_VERSION, GUE_CONTROL, GUE_FLAGS, GUE_FLAG_PRIV,
@@ -27,11 +28,12 @@ from gso.headers._numbers cimport (
     TUN_P_IPV4, TUN_P_IPV6, UDP_CHECK, UDP_DEST, UDP_HLEN, UDP_LEN, VXLAN_RCO, VXLAN_RCO_UDP,
 )
 from gso.headers._pseudo_header cimport pseudo_sum
+from gso.headers._shapes cimport no_shapes, shape_list
 from gso.headers._walk cimport (
     CARRIES_ETHERNET, CARRIES_ETHERTYPE, CARRIES_IP_PROTOCOL, REASON_BAD_HEADER, REASON_CHECKSUM,
-    REASON_TRUNCATED, REASON_UNSUPPORTED, TUNNEL_FOU, TUNNEL_GRE, TUNNEL_GUE, TUNNEL_IP6TNL,
-    TUNNEL_IPIP, TUNNEL_SIT, drop_copy, fault, find_port, header_copy, headers, port, port_list,
-    read_headers, refuse, udp_tunnel,
+    REASON_TRUNCATED, REASON_UNSUPPORTED, ROW_SIZE, TUNNEL_FOU, TUNNEL_GRE, TUNNEL_GUE,
+    TUNNEL_IP6TNL, TUNNEL_IPIP, TUNNEL_SIT, drop_copy, fault, find_port, header_copy, headers, port,
+    port_list, read_headers, refuse, udp_tunnel,
 )
 
 from gso.versions import REFERENCE
@@ -354,18 +356,38 @@ cdef int take_ecn(const outermost *o, uint8_t *packet, Py_ssize_t size, fault *w
 # --- a frame, and all of them --------------------------------------------------------------------
 
 
+cdef int read_layout(
+    headers *h, shape_list *known, const outermost *o, const port_list *ports, bint raw, fault *why
+) noexcept nogil:
+    """Find the headers, of which those of LAYOUT_DTYPE and the refusal are right.
+
+    `known` are the shapes of the frames before, or NULL.
+    """
+    cdef uint8_t row[ROW_SIZE]
+    cdef header_copy copy
+    cdef int failed
+    if known is not NULL:
+        if read_row(row, known, o.frame, o.size, ethernet_or_raw(raw), ports, why) < 0:
+            return -1
+        memcpy(h, row, ROW_SIZE)
+        h.refusal.field = NULL
+        if h.tunnel:
+            return 0
+        # Why there is no tunnel is not in a row
+    failed = read_headers(h, why, &copy, o.frame, o.size, ethernet_or_raw(raw), ports)
+    drop_copy(&copy)
+    return failed
+
+
 cdef Py_ssize_t read_one(
-    outermost *o, uint8_t *out, const link_header *link, const port_list *ports, bint raw,
-    fault *why
+    outermost *o, uint8_t *out, shape_list *known, const link_header *link, const port_list *ports,
+    bint raw, fault *why
 ) noexcept nogil:
     """Write what is in the tunnel; returns its length, or -1."""
     cdef headers h
-    cdef header_copy copy
     cdef Py_ssize_t front = 0, size
     cdef uint64_t inside = 0
-    cdef int failed = read_headers(&h, why, &copy, o.frame, o.size, ethernet_or_raw(raw), ports)
-    drop_copy(&copy)
-    if failed or find_outermost(o, &h, ports, why) < 0:
+    if read_layout(&h, known, o, ports, raw, why) < 0 or find_outermost(o, &h, ports, why) < 0:
         return -1
     size = o.end - o.inside
     if not o.ethernet:
@@ -383,7 +405,8 @@ cdef Py_ssize_t read_one(
 
 cdef Py_ssize_t read_some(
     const uint8_t *data, const int64_t *off, Py_ssize_t begin, Py_ssize_t end, uint8_t *out,
-    int64_t *ends, const link_header *link, const port_list *ports, bint raw, bint big, fault *why
+    int64_t *ends, shape_list *known, const link_header *link, const port_list *ports, bint raw,
+    bint big, fault *why
 ) noexcept nogil:
     """Take some packets out; returns -1, or the number of the frame that `why` is about."""
     cdef outermost o
@@ -392,7 +415,7 @@ cdef Py_ssize_t read_some(
     o.big = big
     for i in range(begin, end):
         o.frame, o.size = data + off[i], off[i + 1] - off[i]
-        size = read_one(&o, out + ends[i], link, ports, raw, why)
+        size = read_one(&o, out + ends[i], known, link, ports, raw, why)
         if size < 0:
             return i
         ends[i + 1] = ends[i] + size
@@ -427,6 +450,8 @@ def decapsulate(frames, *, link=None, link_type="ethernet", tunnel_ports=None, k
     cdef Frames batch = as_frames(frames)
     cdef link_header front
     cdef port_list ports
+    cdef shape_list shapes
+    cdef shape_list *known = &shapes if batch.n > 1 else NULL
     cdef fault why
     cdef Py_ssize_t failed, end, i = 0
     cdef bint raw = is_raw(link_type), big = as_kernel(kernel) & KERNEL_NO_JUMBO != 0
@@ -436,13 +461,14 @@ def decapsulate(frames, *, link=None, link_type="ethernet", tunnel_ports=None, k
     cdef uint8_t *out = <uint8_t *>address(data)
     cdef int64_t *off = <int64_t *>address(ends)
     off[0] = 0
+    no_shapes(&shapes)
     take_ports(&ports, tunnel_ports)
     try:
         while i < batch.n:
             end = piece_end(batch.off, i, batch.n)
             with nogil:
                 failed = read_some(
-                    batch.buf, batch.off, i, end, out, off, &front, &ports, raw, big, &why)
+                    batch.buf, batch.off, i, end, out, off, known, &front, &ports, raw, big, &why)
             if failed >= 0:
                 raise as_error(&why, failed)
             i = end

@@ -5,6 +5,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import gso
+import handmade
 import packets
 from effort import examples
 from gso import GsoError
@@ -186,3 +187,64 @@ def test_any_bytes_are_taken_out_or_refused(frame_and_link, tunnel, data):
     except GsoError:
         return
     assert len(inside) <= len(made)
+
+
+def alone(frame, options):
+    """What is in the tunnel of one frame, or why that is refused."""
+    try:
+        return gso.decapsulate([frame], **options).to_list()[0]
+    except GsoError as error:
+        return str(error)
+
+
+def in_turn(frames, options):
+    """The same of each frame in batches of several: one ends at the first that is refused."""
+    found = []
+    while len(found) < len(frames):
+        # A frame that is taken out goes before, so that a layout is there to be taken over.
+        rest = [frames[0], *frames[len(found) :]]
+        try:
+            found += gso.decapsulate(rest, **options).to_list()[1:]
+        except GsoError as error:
+            number = int(str(error).split(":")[0].removeprefix("frame "))
+            found += gso.decapsulate(rest[: max(number, 1)], **options).to_list()[1:]
+            found.append(str(error).replace(f"frame {number}:", "frame 0:", 1))
+    return found
+
+
+KINDS_OF_TUNNELS = [
+    ("ipip", 4, {}),
+    ("sit", 4, {}),
+    ("ip6tnl", 6, {}),
+    ("gre", 4, {"key": 1, "checksum": True}),
+    ("gre", 6, {"inner": "ethernet", "sequence": 7}),
+    ("gre", 4, {"encap": "gue", "source_port": 9}),
+    ("fou", 4, {"port": 5555}),
+    ("gue", 6, {"checksum": True}),
+    ("gue", 4, {"remcsum": True}),
+    ("vxlan", 4, {"key": 5}),
+    ("vxlan", 6, {"remcsum": True}),
+    ("vxlan-gpe", 4, {}),
+    ("geneve", 6, {"options": OPTIONS[2]}),
+    ("bareudp", 4, {"port": 5556}),
+]
+
+
+@pytest.mark.parametrize(("kind", "version", "chosen"), KINDS_OF_TUNNELS)
+def test_a_layout_is_taken_over_only_where_a_walk_would_find_it(kind, version, chosen):
+    inner = {"ipip": 4, "sit": 6}.get(kind, version)
+    sides = [(ADDRESSES[inner][side], 443) for side in ("source", "destination")]
+    packet = handmade.ethernet(handmade.tcp(*sides, bytes(60)))
+    made = gso.encapsulate([packet], kind, **ADDRESSES[version], **chosen)
+    ports = {chosen["port"]: on_port(kind, chosen)} if "port" in chosen else None
+    options = {"tunnel_ports": ports}
+    one = bytes(made[0])
+    assert isinstance(alone(one, options), bytes)
+    frames = [one]
+    for at in range(len(one) - len(packet) + 60):
+        for bit in range(8):
+            changed = bytearray(one)
+            changed[at] ^= 1 << bit
+            frames.append(bytes(changed))
+    frames += [one[:size] for size in range(0, len(one), 3)]
+    assert in_turn(frames, options) == [alone(frame, options) for frame in frames]
