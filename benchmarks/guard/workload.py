@@ -131,7 +131,8 @@ def encapsulation(checksum: bool) -> Work:
 
 
 def decapsulation() -> Work:
-    frames = repeated(cases.case("VXLAN", 4, cases.INCIDENT).frame, 64)
+    frame = gso.segment(cases.case("VXLAN", 4, cases.INCIDENT).frame, cases.MSS)[0]
+    frames = repeated(bytes(frame), 64)
     return lambda: gso.decapsulate(frames)
 
 
