@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -18,11 +18,10 @@ from gso.headers.links import BareLinkType
 from gso.headers.tunnels import TunnelPorts
 from gso.rewriting import _reasons as why
 from gso.rewriting.ambiguous import looks_like, tunnels_on_unknown_ports
+from gso.rewriting.handshakes import Info
 from gso.rewriting.jumbo import keeps_jumbo_option
 from gso.rewriting.links import Link, header_names, innermost_ip, ip_length, unlooked, wrong_lengths
 
-Info: TypeAlias = npt.NDArray[Any]
-"""Of PACKET_INFO_DTYPE, a row for each packet."""
 Bools: TypeAlias = npt.NDArray[np.bool_]
 Found: TypeAlias = npt.NDArray[np.uint16]
 """Reasons of `gso.rewriting._reasons`, a bit each, for each packet."""

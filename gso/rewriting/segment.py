@@ -324,6 +324,7 @@ class _Segmenter:
     def _set_udp_sizes(
         self, info: npt.NDArray[np.void], udp: npt.NDArray[np.bool_], sizes: Int64s
     ) -> None:
+        """Set the sizes of the packets `udp`, which are longer than the MTU."""
         self._handshakes.fit_path(info, udp)
         if self._udp_size is None:
             sizes[udp] = _UNKNOWN
