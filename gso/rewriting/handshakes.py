@@ -182,6 +182,8 @@ class Handshakes:
         key = packet.tobytes()[_ONE_SIZE]
         kind = self._kinds.get(key)
         if kind is None:
+            if len(self._kinds) >= self._capacity:
+                self._kinds.clear()
             flow = self._flow(packet)
             longest = self._room(packet, flow) + _IP_HLEN[int(packet["version"])] + _TCP_HLEN
             kind = self._kinds[key] = _Kind(flow, longest, self._size(packet, flow))
