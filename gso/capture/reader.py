@@ -138,6 +138,8 @@ class Packets:
     """Offset in the file of ``buffer[0]``."""
     between: tuple[tuple[int, Block], ...] = ()
     """Blocks of other kinds, each with the number of the packet that it stands before."""
+    room: int = 0
+    """Bytes at the beginning of the buffer that hold nothing, and are the receiver's to use."""
 
     def offsets(self, skip: int = 0) -> Int64s:
         """Where each packet starts after `gather` has put them together, and the end."""
@@ -218,8 +220,10 @@ class Packets:
 class _Held:
     """Packets of one buffer and section put together."""
 
-    def __init__(self) -> None:
+    def __init__(self, room: int) -> None:
         self.count = 0
+        self._room = room
+        self._given: Bytes | None = None
         self._records = np.empty(MOST_RECORDS, RECORD_DTYPE)
         self._last: Packets | None = None
         self._between: list[tuple[int, Block]] = []
@@ -247,7 +251,10 @@ class _Held:
         count, self.count = self.count, 0
         between, self._between = tuple(self._between), []
         last, records = self._last, self._records[:count]
-        return Packets(last.buffer, records, last.section, last.origin, between)
+        # What was put there with the first packets of a buffer may still be needed.
+        room = 0 if last.buffer is self._given else self._room
+        self._given = last.buffer
+        return Packets(last.buffer, records, last.section, last.origin, between, room)
 
 
 class Reader:
@@ -256,7 +263,8 @@ class Reader:
     Iterating gives a `Capture` for each stretch of about `chunk_size` bytes, whose `interfaces`
     are those described up to there. `source` is a path or a binary file, which may be a pipe;
     gzip, bzip2, xz and, with modules for them, zstd and lz4 are recognised. Raises GsoError for a
-    damaged file, at the place where it is.
+    damaged file, at the place where it is. `room` is how many bytes of each buffer are left free
+    for those who put packets together.
 
     Attributes:
         format: ``"pcap"`` or ``"pcapng"``.
@@ -265,7 +273,7 @@ class Reader:
         truncated: after the last batch, what the file's end lacks, or None.
     """
 
-    def __init__(self, source: Source, *, chunk_size: int = CHUNK) -> None:
+    def __init__(self, source: Source, *, chunk_size: int = CHUNK, room: int = 0) -> None:
         if chunk_size <= 0:
             raise ValueError(f"chunk_size is {chunk_size}, at least 1 is needed")
         self.interfaces: list[Interface] = []
@@ -273,11 +281,13 @@ class Reader:
         self._owned = is_path(source)
         self._file: Any = io.FileIO(source, "r") if is_path(source) else as_file(source)
         self._stream: Any = self._file
-        self._buffer = np.empty(max(chunk_size, 64), np.uint8)
+        self._room = room
+        self._buffer = np.empty(room + max(chunk_size, 64), np.uint8)
         # Filled in turn, so that packets last while one who copies them is a step behind.
         self._others = [np.empty(0, np.uint8)] * 2
         self._held: Bytes | None = None
-        self._start = self._stop = self._origin = 0
+        self._start = self._stop = room
+        self._origin = -room
         try:
             self._open()
         except BaseException:
@@ -293,7 +303,7 @@ class Reader:
                 self._stream = Expander(self._compression, head, self._file)
             except DamagedError as error:
                 raise _unreadable(str(error)) from None
-            self._start = self._stop = 0
+            self._start = self._stop = self._room
         self._fill(4)
         magic = self._peek(4)
         self.format: Format = "pcapng"
@@ -354,7 +364,7 @@ class Reader:
 
     def stretches(self) -> Iterator[Block | Packets]:
         """Yield everything as `parts` does, packets in pieces with the blocks between them."""
-        held = _Held()
+        held = _Held(self._room)
         try:
             for part in self.parts():
                 if held.count and not held.goes_on(part, self._buffer):
@@ -507,16 +517,16 @@ class Reader:
         """Read until `need` bytes are in the buffer; returns False if the file ends before."""
         if need <= self._available:
             return True
-        rest = self._buffer[self._start : self._stop]
-        size = max(need, len(self._buffer))
+        rest, room = self._buffer[self._start : self._stop], self._room
+        size = max(room + need, len(self._buffer))
         self._others.append(self._buffer)
         self._buffer = self._others.pop(0)
         if self._buffer is self._held or len(self._buffer) < size:
             self._buffer = np.empty(size, np.uint8)
-        self._buffer[: len(rest)] = rest
-        self._origin += self._start
-        self._start, self._stop = 0, len(rest)
-        while self._stop < need:
+        self._buffer[room : room + len(rest)] = rest
+        self._origin += self._start - room
+        self._start, self._stop = room, room + len(rest)
+        while self._available < need:
             count = self._read(self._buffer.data[self._stop :])
             if not count:
                 return False

@@ -135,7 +135,8 @@ class _Merger:
         done = int(np.searchsorted(made.first, cut))
         if cut < count:
             later = np.flatnonzero(made.into[cut:] >= done) + cut
-            self._kept = self._alone(packets, later)
+            # Where keeping is dear, all that follow may belong to super-packets that are written.
+            self._kept = self._alone(packets, later) if len(later) else None
             self._kept_numbers = self._numbers[later]
         several = np.flatnonzero(made.gso_segs[:done] > 1)
         self._count(made, several)
@@ -242,18 +243,20 @@ class _Merger:
 
 def _joined(kept: Packets, packets: Packets) -> Packets:
     """Join the packets that were kept and those that follow them."""
+    records = np.concatenate([kept.records, packets.records])
+    before, after = records[: len(kept.records)], records[len(kept.records) :]
+    between = tuple((at + len(before), block) for at, block in packets.between)
+    place = packets.room - len(kept.buffer)
+    if place >= 0:
+        packets.buffer[place : packets.room] = kept.buffer
+        _move(before, place)
+        return replace(packets, records=records, between=between, room=0)
     first, last = packets.records[0], packets.records[-1]
     start, stop = int(first["block"]), int(last["block"]) + int(last["block_length"])
     shift = len(kept.buffer) - start
-    records = np.concatenate([kept.records, packets.records])
-    _move(records[len(kept.records) :], shift)
-    return Packets(
-        np.concatenate([kept.buffer, packets.buffer[start:stop]]),
-        records,
-        packets.section,
-        packets.origin - shift,
-        tuple((at + len(kept.records), block) for at, block in packets.between),
-    )
+    _move(after, shift)
+    buffer = np.concatenate([kept.buffer, packets.buffer[start:stop]])
+    return Packets(buffer, records, packets.section, packets.origin - shift, between)
 
 
 def _written(packets: Packets, which: Int64s) -> Packets:
@@ -333,7 +336,13 @@ def coalesce_capture(
     merger = _Merger(timeout, options)
     try:
         merger.result.truncated = copy_capture(
-            source, target, merger.rewrite, finish=merger.finish, keep=_with_room, progress=progress
+            source,
+            target,
+            merger.rewrite,
+            finish=merger.finish,
+            keep=_with_room,
+            room=_MOST_KEPT,
+            progress=progress,
         )
     except GsoError as error:
         if damage == "raise" or not merger.result.packets:

@@ -40,6 +40,7 @@ def copy_capture(
     *,
     finish: Callable[[], Iterator[memoryview]] | None = None,
     keep: Callable[[Block], bytes] = attrgetter("raw"),
+    room: int = 0,
     progress: Callable[[int], None] | None = None,
 ) -> str | None:
     """Copy a capture, with the packets replaced by what `rewrite` yields for them.
@@ -53,6 +54,7 @@ def copy_capture(
             anything but packets follows.
         keep: returns the bytes to write for any other block but section headers, whose lengths are
             those of the sections that are written; by default the block as it is.
+        room: bytes to leave free in front of packets, as `Reader` does.
         progress: called now and then with the number of bytes read.
 
     Returns what the file's end lacks, or None. Raises GsoError for a damaged capture; what precedes
@@ -60,7 +62,7 @@ def copy_capture(
     """
     finish = finish or _nothing
     with (
-        Reader(source) as reader,
+        Reader(source, room=room) as reader,
         _opened(source, target) as file,
         _sections(file) as sections,
         _output(file) as write_piece,
