@@ -15,8 +15,10 @@ import handmade
 from gso.capture import reader as reading
 from gso.rewriting import coalesce as merging
 from gso.rewriting import copy as copying
+from gso.rewriting import survey as surveying
 from gso.rewriting.coalesce import coalesce_capture
 from gso.rewriting.segment import segment_capture
+from gso.rewriting.survey import Survey, survey_capture
 
 
 @st.composite
@@ -75,6 +77,27 @@ def test_segments_go_on_in_the_next_piece(capture, chunk, room, records):
 @given(captures(), *PIECES)
 def test_super_packets_are_cut_in_any_piece(capture, chunk, room, records):
     rewrite = partial(segment_capture, gso_size=100, mtu=576)
+    assert in_pieces(rewrite, capture, chunk, room, records) == whole(rewrite, capture)
+
+
+def told(survey: Survey) -> dict[str, object]:
+    """All that a survey says."""
+    return {**vars(survey), "tunnels": survey.tunnels.agreed}
+
+
+@given(captures(), PIECES[0], PIECES[2])
+def test_a_capture_is_surveyed_in_any_pieces(capture, chunk, records):
+    with (
+        mock.patch.object(surveying, "Reader", partial(reading.Reader, chunk_size=chunk)),
+        mock.patch.object(reading, "MOST_RECORDS", records),
+    ):
+        made = survey_capture(io.BytesIO(capture))
+    assert told(made) == told(survey_capture(capture))
+
+
+@given(captures(), *PIECES)
+def test_fixed_in_any_pieces(capture, chunk, room, records):
+    rewrite = partial(segment_capture, gso_size=100, mtu=576, fix=True)
     assert in_pieces(rewrite, capture, chunk, room, records) == whole(rewrite, capture)
 
 
