@@ -106,7 +106,7 @@ def test_scapy_raw(contest: Contest, packets: Path) -> None:
 # ---- rewriting a file ------------------------------------------------------------------------
 
 GSO = [sys.executable, "-c", "import sys; from gso.cli import main; sys.exit(main())"]
-SEGMENT = [*GSO, "segment"]
+SEGMENT, COALESCE = [*GSO, "segment"], [*GSO, "coalesce"]
 
 
 # Programs start as they are installed: Python's with its modules compiled.
@@ -193,6 +193,38 @@ def test_super_packets(contest: Contest, super_packets: Path, folder: Path) -> N
         ),
         bytes=1_000_000,
     )
+
+
+@pytest.mark.parametrize("case", ["nothing to do", "segments"])
+def test_coalesce(
+    contest: Contest, super_packets: Path, folder: Path, size: int, case: str
+) -> None:
+    """Super-packets that stay, or segments that become such ones; beside a copy of the file."""
+    source, mine, copy = super_packets, folder / "merged", folder / "copy"
+    if case == "segments":
+        source = of_the_wire(folder / "segments.pcapng", size)
+    run(*COALESCE, source, mine)
+    frame = cases.case("VXLAN", 4, cases.BIG).frame
+    if case == "segments":
+        (frame,) = gso.coalesce(gso.segment(frame, MSS), checksum="complete")
+    assert {bytes(one) for one in gso.read_capture(mine).frames} == {bytes(frame)}
+    megabytes = source.stat().st_size / 1e6
+    contest(
+        REWRITING,
+        f"pcapng of super-packets, {case}" if source == super_packets else f"pcapng of {case}",
+        python("gso coalesce", lambda: run(*COALESCE, source, mine), items=megabytes),
+        python(
+            "cp",
+            lambda: run(tool("cp"), source, copy),
+            items=megabytes,
+            leaves_out="copies bytes",
+            limit=True,
+            unit="MB",
+        ),
+        bytes=1_000_000,
+    )
+    if source != super_packets:
+        source.unlink()
 
 
 # ---- judging every packet --------------------------------------------------------------------

@@ -146,7 +146,7 @@ class _Merger:
         first = _written(packets, made.first[:done])
         if not len(several) and _lie_together(first):
             return first.as_written()
-        merged = restore_link(first, link, made[several], several)
+        merged = restore_link(first, link, _some(made, several), several)
         return self._packer.pack(first, Replacements(merged, several), link.skip)
 
     def _look(self, packets: Packets, frames: Frames, which: Int64s, link: Link) -> None:
@@ -257,6 +257,13 @@ def _joined(kept: Packets, packets: Packets) -> Packets:
     _move(after, shift)
     buffer = np.concatenate([kept.buffer, packets.buffer[start:stop]])
     return Packets(buffer, records, packets.section, packets.origin - shift, between)
+
+
+def _some(made: Coalesced, which: Int64s) -> Frames:
+    """The frames at the indices `which`, without a copy where they follow one another."""
+    if len(which) and which[-1] - which[0] + 1 == len(which):
+        return made[int(which[0]) : int(which[-1]) + 1]
+    return made[which]
 
 
 def _written(packets: Packets, which: Int64s) -> Packets:
