@@ -68,6 +68,8 @@ HEADLINES = [
     ("pcapng, nothing to do", "gso segment", "editcap", None),
     ("pcapng, nothing to do", "gso segment", "cp", 0.8),
     ("pcapng of super-packets", "gso segment", "cp", 0.6),
+    ("pcapng of super-packets, nothing to do", "gso coalesce", "cp", 0.8),
+    ("pcapng of segments", "gso coalesce", "cp", 0.6),
     ("TCP over IPv4, MTU 1468", "GSO and GRO", "packet by packet", 10),
     ("TCP over IPv4, MTU 1468", "GSO and GRO", "wireguard-go's TUN and UDP", None),
     ("TCP over IPv4, MTU 1468", "GSO and GRO", "the kernel's own", 0.5),
