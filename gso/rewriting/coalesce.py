@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from gso.buffers._frames import Frames
+from gso.buffers.rows import take_rows
 from gso.capture._records import PCAP_RECORD, SIMPLE_PACKET_BLOCK
 from gso.capture.format import INTERFACE_DESCRIPTION, Int64s, Source
 from gso.capture.reader import Block, Packets
@@ -86,8 +87,9 @@ class _Merger:
 
     def rewrite(self, packets: Packets) -> Iterator[memoryview]:
         """Yield the bytes to write for these packets; each piece lasts until the next but one."""
-        blocks = [(at, replace(block, raw=_with_room(block))) for at, block in packets.between]
-        packets = replace(packets, between=tuple(blocks))
+        if packets.between:
+            blocks = [(at, replace(block, raw=_with_room(block))) for at, block in packets.between]
+            packets = replace(packets, between=tuple(blocks))
         count = len(packets.records)
         new = np.arange(count) + self.result.packets + 1
         self.result.packets += count
@@ -198,7 +200,7 @@ class _Merger:
 
     def _alone(self, packets: Packets, which: Any) -> Packets:
         """A copy of the packets at the indices `which`, in a buffer of their own."""
-        records = packets.records[which]
+        records = take_rows(packets.records, which)
         some = Packets(packets.buffer, records, packets.section, packets.origin)
         buffer = np.frombuffer(self._keeper.pack(some, NOTHING), np.uint8)
         lengths = records["block_length"].astype(np.int64)
@@ -271,7 +273,8 @@ def _written(packets: Packets, which: Int64s) -> Packets:
     places = np.searchsorted(which, [at for at, _ in packets.between]).tolist()
     blocks = [block for _, block in packets.between]
     between = tuple(zip(places, blocks, strict=True))
-    return replace(packets, records=packets.records[which], between=between)
+    records = take_rows(packets.records, which)
+    return Packets(packets.buffer, records, packets.section, packets.origin, between)
 
 
 def _lie_together(packets: Packets) -> bool:
