@@ -106,7 +106,8 @@ def test_scapy_raw(contest: Contest, packets: Path) -> None:
 # ---- rewriting a file ------------------------------------------------------------------------
 
 GSO = [sys.executable, "-c", "import sys; from gso.cli import main; sys.exit(main())"]
-SEGMENT, COALESCE = [*GSO, "segment"], [*GSO, "coalesce"]
+SEGMENT: list[object] = [*GSO, "segment"]
+COALESCE: list[object] = [*GSO, "coalesce"]
 
 
 # Programs start as they are installed: Python's with its modules compiled.
@@ -168,51 +169,13 @@ def test_nothing_to_do(contest: Contest, large: Path, folder: Path, name: str) -
     )
 
 
-def test_super_packets(contest: Contest, super_packets: Path, folder: Path) -> None:
+def beside_cp(contest: Contest, case: str, command: list[object], source: Path, copy: Path) -> None:
     """Work that no peer does; beside a copy of the same file."""
-    mine, copy = folder / "segments", folder / "copy"
-    run(*SEGMENT, super_packets, mine, "--gso-size", MSS)
-    expected = gso.segment_batch(gso.read_capture(super_packets).frames, MSS)
-    assert gso.read_capture(mine).frames == expected
-    megabytes = super_packets.stat().st_size / 1e6
-    contest(
-        REWRITING,
-        "pcapng of super-packets",
-        python(
-            "gso segment",
-            lambda: run(*SEGMENT, super_packets, mine, "--gso-size", MSS),
-            items=megabytes,
-        ),
-        python(
-            "cp",
-            lambda: run(tool("cp"), super_packets, copy),
-            items=megabytes,
-            leaves_out="copies bytes",
-            limit=True,
-            unit="MB",
-        ),
-        bytes=1_000_000,
-    )
-
-
-@pytest.mark.parametrize("case", ["nothing to do", "segments"])
-def test_coalesce(
-    contest: Contest, super_packets: Path, folder: Path, size: int, case: str
-) -> None:
-    """Super-packets that stay, or segments that become such ones; beside a copy of the file."""
-    source, mine, copy = super_packets, folder / "merged", folder / "copy"
-    if case == "segments":
-        source = of_the_wire(folder / "segments.pcapng", size)
-    run(*COALESCE, source, mine)
-    frame = cases.case("VXLAN", 4, cases.BIG).frame
-    if case == "segments":
-        (frame,) = gso.coalesce(gso.segment(frame, MSS), checksum="complete")
-    assert {bytes(one) for one in gso.read_capture(mine).frames} == {bytes(frame)}
     megabytes = source.stat().st_size / 1e6
     contest(
         REWRITING,
-        f"pcapng of super-packets, {case}" if source == super_packets else f"pcapng of {case}",
-        python("gso coalesce", lambda: run(*COALESCE, source, mine), items=megabytes),
+        case,
+        python(f"gso {command[len(GSO)]}", lambda: run(*command), items=megabytes),
         python(
             "cp",
             lambda: run(tool("cp"), source, copy),
@@ -223,8 +186,40 @@ def test_coalesce(
         ),
         bytes=1_000_000,
     )
-    if source != super_packets:
-        source.unlink()
+
+
+def test_super_packets(contest: Contest, super_packets: Path, folder: Path) -> None:
+    mine = folder / "segments"
+    command = [*SEGMENT, super_packets, mine, "--gso-size", MSS]
+    run(*command)
+    expected = gso.segment_batch(gso.read_capture(super_packets).frames, MSS)
+    assert gso.read_capture(mine).frames == expected
+    beside_cp(contest, "pcapng of super-packets", command, super_packets, folder / "copy")
+
+
+def merges_to(frame: bytes, source: Path, mine: Path) -> list[object]:
+    """The command that merges a file, all of whose packets become this frame."""
+    command = [*COALESCE, source, mine]
+    run(*command)
+    assert {bytes(one) for one in gso.read_capture(mine).frames} == {frame}
+    return command
+
+
+def test_coalesce_nothing(contest: Contest, super_packets: Path, folder: Path) -> None:
+    """Super-packets stay as they are."""
+    frame = cases.case("VXLAN", 4, cases.BIG).frame
+    command = merges_to(bytes(frame), super_packets, folder / "merged")
+    case = "pcapng of super-packets, nothing to do"
+    beside_cp(contest, case, command, super_packets, folder / "copy")
+
+
+def test_coalesce(contest: Contest, folder: Path, size: int) -> None:
+    segments = gso.segment(cases.case("VXLAN", 4, cases.BIG).frame, MSS)
+    (frame,) = gso.coalesce(segments, checksum="complete")
+    source = of_the_wire(folder / "segments.pcapng", size)
+    command = merges_to(bytes(frame), source, folder / "merged")
+    beside_cp(contest, "pcapng of segments", command, source, folder / "copy")
+    source.unlink()
 
 
 # ---- judging every packet --------------------------------------------------------------------
