@@ -172,7 +172,7 @@ class _Segmenter:
     def _fixed(self, packets: Packets, link: Link, frames: Frames, parents: Int64s) -> Replacements:
         """The frames that are given, and those that are set right."""
         from gso.headers._fine import fine_frames  # noqa: PLC0415  (few ask for it)
-        from gso.rewriting.fix import fixed  # noqa: PLC0415
+        from gso.rewriting.fix import fixed  # noqa: PLC0415  (as few)
 
         values = self._fix or {}
         number = self.summary.packets + 1
@@ -267,12 +267,9 @@ class _Segmenter:
             self._note_opaque(packets, link, (found & OPAQUE).nonzero()[0])
         self.summary.udp_sizes.update(how for i, how in told.items() if not left[i])
         sizes[left] = 0
-        waiting = np.zeros(len(frames), np.bool_)
-        if self._checksum == "complete":
-            blank = (info["blank"] != 0) & (sizes == 0) & ~cut & ~left
-            waiting = (info["partial"] != 0) & (info["sure"] != 0) & ~left | blank
-            if blank.any():
-                frames = _with_header_checksums(frames, layouts, info["blank"] * blank)
+        waiting, blank = self._waiting(info, ~left, (sizes == 0) & ~cut & ~left)
+        if blank.any():
+            frames = _with_header_checksums(frames, layouts, blank)
         (chosen,) = (((sizes > 0) | waiting) & ~cut).nonzero()
         if not len(chosen):
             return NOTHING
@@ -286,6 +283,21 @@ class _Segmenter:
         if self._gso_size is None:
             count_flows(Sizes(sizes, left, flow, flows), pieces)
         return made._replace(parents=chosen[made.parents])
+
+    def _waiting(
+        self,
+        info: npt.NDArray[np.void],
+        fine: npt.NDArray[np.bool_],
+        whole: npt.NDArray[np.bool_],
+    ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.uint8]]:
+        """The packets whose checksums wait for a device, and bits of the IPv4 headers that do.
+
+        Of the latter those of the packets that stay `whole`.
+        """
+        if self._checksum == "partial":
+            return np.zeros(len(info), np.bool_), np.zeros(len(info), np.uint8)
+        blank = info["blank"] * whole
+        return (info["partial"] != 0) & (info["sure"] != 0) & fine | (blank != 0), blank
 
     def _described(
         self, frames: Frames, missing: Int64s, kind: BareLinkType
