@@ -205,19 +205,27 @@ def merges_to(frame: bytes, source: Path, mine: Path) -> list[object]:
     return command
 
 
-def test_coalesce_nothing(contest: Contest, super_packets: Path, folder: Path) -> None:
+def merged_frame() -> tuple[gso.Frames, bytes]:
+    """Segments, and the super-packet of them, all of whose checksums are right."""
+    segments = gso.segment(cases.case("VXLAN", 4, cases.BIG).frame, MSS)
+    (frame,) = gso.coalesce(segments, checksum="complete")
+    return segments, bytes(frame)
+
+
+def test_coalesce_nothing(contest: Contest, folder: Path, size: int) -> None:
     """Super-packets stay as they are."""
-    frame = cases.case("VXLAN", 4, cases.BIG).frame
-    command = merges_to(bytes(frame), super_packets, folder / "merged")
+    _, frame = merged_frame()
+    source = written(folder / "merged.pcapng", [frame], size)
+    command = merges_to(frame, source, folder / "unchanged")
     case = "pcapng of super-packets, nothing to do"
-    beside_cp(contest, case, command, super_packets, folder / "copy")
+    beside_cp(contest, case, command, source, folder / "copy")
+    source.unlink()
 
 
 def test_coalesce(contest: Contest, folder: Path, size: int) -> None:
-    segments = gso.segment(cases.case("VXLAN", 4, cases.BIG).frame, MSS)
-    (frame,) = gso.coalesce(segments, checksum="complete")
-    source = of_the_wire(folder / "segments.pcapng", size)
-    command = merges_to(bytes(frame), source, folder / "merged")
+    segments, frame = merged_frame()
+    source = written(folder / "segments.pcapng", segments.to_list(), size)
+    command = merges_to(frame, source, folder / "merged")
     beside_cp(contest, "pcapng of segments", command, source, folder / "copy")
     source.unlink()
 

@@ -30,18 +30,25 @@ cdef inline int check_signals(const bint *stop=NULL) except -1 nogil:
         return PyErr_CheckSignals()
 
 
-cdef inline Py_ssize_t piece_end(
-    const int64_t *off, Py_ssize_t begin, Py_ssize_t n
+cdef inline Py_ssize_t span_piece_end(
+    const int64_t *starts, const int64_t *ends, Py_ssize_t begin, Py_ssize_t n
 ) noexcept nogil:
     """Up to which of `n` frames the work from `begin` on is one piece; at least one frame."""
     cdef Py_ssize_t least = min(begin + 1, n), most = min(begin + PIECE // FRAME_WORK, n), middle
     while least < most:
         middle = (least + most + 1) // 2
-        if off[middle] - off[begin] + (middle - begin) * FRAME_WORK <= PIECE:
+        if ends[middle - 1] - starts[begin] + (middle - begin) * FRAME_WORK <= PIECE:
             least = middle
         else:
             most = middle - 1
     return least
+
+
+cdef inline Py_ssize_t piece_end(
+    const int64_t *off, Py_ssize_t begin, Py_ssize_t n
+) noexcept nogil:
+    """The same for frames that follow one another, with an offset more than there are frames."""
+    return span_piece_end(off, off + 1, begin, n)
 
 
 cdef inline int add_sum(

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from gso.buffers._frames import Frames
 from gso.buffers._memory import new_array
+from gso.buffers._spans import Spans
 from gso.buffers.rows import take_rows
 from gso.capture import format as form
 from gso.capture._records import (
@@ -155,6 +156,12 @@ class Packets:
         data = new_array(offsets[-1], np.uint8)
         gather(self.buffer, self.records, self.section.same(skip), data)
         return Frames(data.data, offsets)
+
+    def spans(self, skip: int = 0) -> Spans:
+        """The packets where they lie, each without its first `skip` bytes; valid as the buffer."""
+        starts = self.records["data"]
+        ends = starts + self.records["captured"]
+        return Spans(self.buffer, np.minimum(starts + skip, ends) if skip else starts, ends)
 
     def take(self, which: Int64s) -> Packets:
         """The packets with these numbers, without the blocks between them."""

@@ -6,6 +6,7 @@ import numpy.typing as npt
 from typing_extensions import Buffer
 
 from gso.buffers._frames import Frames
+from gso.buffers._spans import Spans
 from gso.headers.links import LinkType
 from gso.headers.tunnels import TunnelPorts
 from gso.versions import KernelVersion
@@ -31,7 +32,7 @@ class Coalesced(Frames):
     def describable(self, *, tunnels: bool = True) -> npt.NDArray[np.bool_]: ...
 
 def coalesce(
-    frames: Frames | Iterable[Buffer | SupportsBytes],
+    frames: Frames | Spans | Iterable[Buffer | SupportsBytes],
     *,
     link_type: LinkType = "ethernet",
     tunnel_ports: TunnelPorts | None = None,

@@ -3,7 +3,8 @@
 """Merging of segments into super-packets as the Linux kernel's software GRO does it.
 
 One pass decides which frames are merged (_gro), and writes them while they come in the order of the
-output; otherwise a second one copies.
+output; otherwise a second one copies. Of frames that lie in a caller's buffer (Spans), only those
+that are merged are written.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING
@@ -14,10 +15,11 @@ from libc.string cimport memcpy, memmove
 
 from gso.buffers._bytes cimport get16, load16, put16, store16
 from gso.buffers._checksum cimport fold, length_sum, not_zero, short_sum, simd, sum_at
-from gso.buffers._frames cimport Frames, as_frames
+from gso.buffers._frames cimport Frames
 from gso.buffers._memory cimport SMALL, Memory, address, new_bytes
-from gso.buffers._signals cimport FRAME_WORK, PIECE, RELEASE_GIL, check_signals, piece_end
-from gso.coalescing._gro cimport assign_frames
+from gso.buffers._signals cimport FRAME_WORK, PIECE, RELEASE_GIL, check_signals, span_piece_end
+from gso.buffers._spans cimport Spans, as_spans
+from gso.coalescing._gro cimport assign_frames, judge_held
 from gso.coalescing._held cimport NO_SLOT, gro_state, held_packet, is_listed, packet
 from gso.headers._arguments cimport as_kernel, as_link, drop_ports, is_partial, take_ports
 from gso.headers._numbers cimport (
@@ -62,7 +64,8 @@ cdef Py_ssize_t lay_out(gro_state *j, int64_t *ends) noexcept nogil:
         if one.count == 1 or one.headers - one.link - IPV6_HLEN + one.length <= 0xffff:
             one.jumbo = 0
         one.at = total
-        total += one.headers + one.jumbo + one.length
+        if one.count > 1 or not j.apart:
+            total += one.headers + one.jumbo + one.length
         ends[k + 1] = total
         if one.count == 1:
             one.gso_size = one.gso_type = 0
@@ -78,10 +81,11 @@ cdef void copy_frames(
     cdef Py_ssize_t i, size, n
     for i in range(begin, end):
         one = &j.packets[j.into[i]]
-        frame = j.data + j.off[i]
-        size = j.off[i + 1] - j.off[i]
+        frame = j.data + j.starts[i]
+        size = j.ends[i] - j.starts[i]
         if one.count == 1:
-            memcpy(out + one.at, frame, size)
+            if not j.apart:
+                memcpy(out + one.at, frame, size)
             continue
         if one.first == i:
             memcpy(out + one.at, frame, one.headers)
@@ -221,7 +225,7 @@ cdef Py_ssize_t finish_some(
 
 cdef bint is_little(const gro_state *j) noexcept:
     """Whether all the work is done sooner than the GIL is released and taken again."""
-    return j.n == 0 or j.off[j.n] - j.off[0] + j.n * FRAME_WORK < RELEASE_GIL
+    return j.nbytes + j.n * FRAME_WORK < RELEASE_GIL
 
 
 cdef int assign(gro_state *j) except -1:
@@ -229,12 +233,24 @@ cdef int assign(gro_state *j) except -1:
     cdef Py_ssize_t end, i = 0
     if is_little(j):
         assign_frames(j, 0, j.n)
-        return 0
-    while i < j.n:
-        end = piece_end(j.off, i, j.n)
+    else:
+        while i < j.n:
+            end = span_piece_end(j.starts, j.ends, i, j.n)
+            with nogil:
+                assign_frames(j, i, end)
+            i = end
+            check_signals()
+    if j.late:
+        judge_all_held(j)
+    return 0
+
+
+cdef int judge_all_held(gro_state *j) except -1:
+    """Stop holding frames whose checksums are wrong."""
+    cdef int32_t slot = j.oldest
+    while slot != NO_SLOT:
         with nogil:
-            assign_frames(j, i, end)
-        i = end
+            slot = judge_held(j, slot)
         check_signals()
     return 0
 
@@ -247,7 +263,7 @@ cdef Py_ssize_t write(gro_state *j, uint8_t *out, const int64_t *ends) except -2
             copy_frames(j, out, 0, j.n)
         return finish_some(j, out, ends, 0, j.count)
     while i < j.n and j.out is NULL:
-        end = piece_end(j.off, i, j.n)
+        end = span_piece_end(j.starts, j.ends, i, j.n)
         with nogil:
             copy_frames(j, out, i, end)
         i = end
@@ -513,8 +529,10 @@ def coalesce(frames, *, link_type="ethernet", tunnel_ports=None, udp_gro=True,
     """
     cdef _Memory memory = _Memory()
     cdef gro_state *j = &memory.j
-    cdef Frames batch = as_frames(frames)
-    j.data, j.off, j.n = batch.buf, batch.off, batch.n
+    cdef Spans batch = as_spans(frames)
+    j.data, j.starts, j.ends = batch.buf, batch.starts, batch.ends
+    j.n, j.nbytes = batch.n, batch.nbytes
+    j.apart = batch is frames  # Spans, not Frames: their bytes stay where they are
     j.link = as_link(link_type)
     j.partial = is_partial(checksum)
     j.kernel = as_kernel(kernel)
@@ -528,6 +546,8 @@ def coalesce(frames, *, link_type="ethernet", tunnel_ports=None, udp_gro=True,
     j.seed = SEED
     take_ports(&memory.ports, tunnel_ports)
     memory.reserve(batch.n, _within("max_flows", max_flows, 1, 1 << 24))
+    # Where all fit, none that is not judged takes the place of another.
+    j.late = j.apart and j.max_held >= j.n
     stamps = _numbers("timestamps", timestamps, batch.n)
     devices = _numbers("interfaces", interfaces, batch.n)
     j.times = _first(stamps)
@@ -544,13 +564,13 @@ cdef Memory _room(gro_state *j):
     The jumbo header of BIG TCP moves what follows it.
     """
     cdef Memory memory
-    cdef Py_ssize_t size = j.off[j.n] - j.off[0] if j.n else 0
     j.out = NULL
     j.filled = 0
-    if size < SMALL or max(j.max_size, j.ipv4_max_size) > GRO_LEGACY_MAX_SIZE:
+    j.begun = -1
+    if j.nbytes < SMALL or max(j.max_size, j.ipv4_max_size) > GRO_LEGACY_MAX_SIZE:
         return None
     memory = Memory.__new__(Memory)
-    memory.resize(size)
+    memory.resize(j.nbytes)
     j.out = <uint8_t *>memory.p
     return memory
 

@@ -16,6 +16,7 @@ from libc.string cimport memcmp, memcpy
 
 from gso.buffers._bytes cimport get16, load16
 from gso.buffers._checksum cimport fold, length_sum, short_sum, simd
+from gso.buffers._signals cimport FRAME_WORK, PIECE
 from gso.coalescing._held cimport (
     NO_SLOT, fits, frame, gro_state, held_packet, is_listed, packet, same_interface, sequence, take,
     too_late,
@@ -211,6 +212,26 @@ cdef bint right_checksums(
                 return False
     # gue_gro_remcsum, vxlan_gro_remcsum: csum_valid
     return sealed or not h.remcsum
+
+
+cdef bint is_right(frame *f) noexcept nogil:
+    """Whether all checksums of the segment are right; its payload is summed if it was not."""
+    if f.summed:
+        return True
+    f.summed = True
+    f.sum = simd.sum(f.p + f.h.payload, f.payload)
+    return right_checksums(&f.h, f.copy.p, f.sum, f.size)
+
+
+cdef bint is_held_right(gro_state *j, held_packet *one) noexcept nogil:
+    """The same for the only frame of a held packet."""
+    cdef packet *to = &j.packets[one.packet]
+    cdef const uint8_t *p = j.data + j.starts[to.first]
+    if one.judged:
+        return True
+    one.judged = True
+    to.payload_sum = simd.sum(p + to.headers, to.length)
+    return right_checksums(&one.h, p, to.payload_sum, to.headers + to.length)
 
 
 # ---- a frame and a held packet --------------------------------------------------------------
@@ -439,10 +460,20 @@ cdef int32_t find(gro_state *j, const frame *f) noexcept nogil:
             if j.times is not NULL and too_late(j, first, f.i):
                 release(j, slot)
             elif same_interface(j, first, f.i) and same_flow(
-                    &f.h, &one.h, f.copy.p, j.data + j.off[first]):
+                    &f.h, &one.h, f.copy.p, j.data + j.starts[first]):
                 return slot
         slot = following
     return NO_SLOT
+
+
+cdef bint is_only(const gro_state *j, uint64_t hash, int32_t found) noexcept nogil:
+    """Whether no packet of these addresses and ports is held but the one in slot `found`."""
+    cdef int32_t slot = j.buckets[hash & j.mask]
+    while slot != NO_SLOT:
+        if j.slots[slot].hash == hash and slot != found:
+            return False
+        slot = j.slots[slot].next_in_bucket
+    return True
 
 
 cdef void thin_out(gro_state *j, uint64_t hash) noexcept nogil:
@@ -481,6 +512,7 @@ cdef void hold(gro_state *j, const frame *f, int64_t number) noexcept nogil:
     one.packet = number
     set_limits(j, one)
     one.fixed_id = 0
+    one.judged = f.summed
     one.run = 0
     one.next_in_bucket = bucket[0]
     bucket[0] = slot
@@ -505,11 +537,21 @@ cdef void set_limits(const gro_state *j, held_packet *one) noexcept nogil:
         one.most = INT32_MAX
 
 
-cdef bint join(gro_state *j, int32_t slot, const frame *f) noexcept nogil:
+cdef void begin_output(gro_state *j, const packet *own, int64_t number) noexcept nogil:
+    """Put the first frame of packet `number` to the end of the output, where it has its place."""
+    cdef Py_ssize_t start = j.starts[own.first], size = j.ends[own.first] - start
+    if j.out is NULL or number < j.begun:
+        return
+    memcpy(j.out + j.filled, j.data + start, size)
+    j.filled += size
+    j.begun = number
+
+
+cdef bint join(gro_state *j, int32_t slot, frame *f) noexcept nogil:
     """Append the frame to a held packet of its flow, which is complete if that is impossible."""
     cdef held_packet *one = &j.slots[slot]
     cdef packet *to = &j.packets[one.packet]
-    cdef const uint8_t *first = j.data + j.off[to.first]
+    cdef const uint8_t *first = j.data + j.starts[to.first]
     cdef const uint8_t *th = f.copy.p + f.h.l4_header
     cdef bint last
     if (
@@ -519,7 +561,13 @@ cdef bint join(gro_state *j, int32_t slot, const frame *f) noexcept nogil:
     ):
         release(j, slot)
         return False
+    f.segment = is_right(f)
+    if not f.segment or not is_held_right(j, one):
+        release(j, slot)
+        return False
     last = f.payload < to.gso_size
+    if to.count == 1 and j.apart:
+        begin_output(j, to, one.packet)
     to.count += 1
     to.gso_type |= one.fixed_id
     if f.h.l4 == IPPROTO_TCP:
@@ -528,7 +576,7 @@ cdef bint join(gro_state *j, int32_t slot, const frame *f) noexcept nogil:
     else:
         last |= to.count == UDP_GRO_CNT_MAX
     j.into[f.i] = one.packet
-    if one.packet != j.count - 1:
+    if one.packet != j.begun:
         j.out = NULL
     elif j.out is not NULL:
         memcpy(j.out + j.filled, f.p + f.h.payload, f.payload)
@@ -592,17 +640,18 @@ cdef bint may_lead(const frame *f) noexcept nogil:
 
 cdef void assign_frame(gro_state *j, frame *f) noexcept nogil:
     """Assign one frame to a held packet, or to a packet of its own."""
-    cdef bint segment = is_segment(j, f)
     cdef packet *own
-    cdef int32_t slot
-    if segment:
-        f.sum = simd.sum(f.p + f.h.payload, f.payload)
-        segment = right_checksums(&f.h, f.copy.p, f.sum, f.size)
-    if segment:
+    cdef int32_t slot = NO_SLOT
+    f.segment = is_segment(j, f)
+    f.summed = False
+    if f.segment:
         slot = find(j, f)
-        if slot != NO_SLOT and join(j, slot, f):
-            return
-    elif f.hash:
+        # A wrong checksum completes what is held of the flow, as does a frame that cannot join.
+        if not (j.late and is_only(j, f.hash, slot)):
+            f.segment = is_right(f)
+    if f.segment and slot != NO_SLOT and join(j, slot, f):
+        return
+    if not f.segment and f.hash:
         release_flow(j, f.hash)
     own = &j.packets[j.count]
     own.first = f.i
@@ -611,14 +660,13 @@ cdef void assign_frame(gro_state *j, frame *f) noexcept nogil:
     own.headers = f.h.payload
     own.link = <uint16_t>link_end(j.link, &f.h)
     own.jumbo = 0
-    own.payload_sum = f.sum if segment else 0
+    own.payload_sum = f.sum if f.summed else 0
     own.flags = 0
     own.gso_type = 0
-    if j.out is not NULL:
-        memcpy(j.out + j.filled, f.p, f.size)
-        j.filled += f.size
+    if not j.apart:
+        begin_output(j, own, j.count)
     j.into[f.i] = j.count
-    if segment and may_lead(f):
+    if f.segment and may_lead(f):
         own.gso_type = type_of(j, &f.h, f.copy.p)
         own.flags = f.copy.p[f.h.l4_header + TCP_FLAGS] if f.h.l4 == IPPROTO_TCP else 0
         if f.h.inner_version == 6 and not j.kernel & KERNEL_NO_JUMBO:
@@ -634,8 +682,8 @@ cdef void assign_frames(gro_state *j, Py_ssize_t begin, Py_ssize_t end) noexcept
     cdef Py_ssize_t i
     for i in range(begin, end):
         f.i = i
-        f.p = j.data + j.off[i]
-        f.size = j.off[i + 1] - j.off[i]
+        f.p = j.data + j.starts[i]
+        f.size = j.ends[i] - j.starts[i]
         if continues_run(j, f.p, f.size, i):
             continue
         f.hash = 0
@@ -647,3 +695,16 @@ cdef void assign_frames(gro_state *j, Py_ssize_t begin, Py_ssize_t end) noexcept
         f.payload = f.size - f.h.payload
         assign_frame(j, &f)
         drop_copy(&f.copy)
+
+
+cdef int32_t judge_held(gro_state *j, int32_t slot) noexcept nogil:
+    """Stop holding frames whose checksums are wrong, from `slot` on; returns where to go on."""
+    cdef Py_ssize_t work = 0
+    cdef int32_t following
+    while slot != NO_SLOT and work < PIECE:
+        following = j.slots[slot].newer
+        work += FRAME_WORK + j.packets[j.slots[slot].packet].length
+        if not is_held_right(j, &j.slots[slot]):
+            release(j, slot)
+        slot = following
+    return slot

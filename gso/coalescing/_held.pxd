@@ -44,6 +44,7 @@ cdef struct held_packet:
     uint32_t fixed_id       # bits of gso_type for IPv4 IDs that stay the same
     int32_t most            # frames
     int64_t room            # payload is shorter than this
+    bint judged             # its checksums are known to be right
     # A run: frames of one size whose headers differ in what counts up, and in checksums
     int32_t run             # bytes of their headers; 0: there is none
     int32_t ids
@@ -56,8 +57,12 @@ cdef struct held_packet:
 # The arguments of a call, and its memory
 cdef struct gro_state:
     const uint8_t *data
-    const int64_t *off
+    const int64_t *starts   # where in `data` each frame is
+    const int64_t *ends
     Py_ssize_t n
+    Py_ssize_t nbytes       # of all frames
+    bint apart              # the output has super-packets only; other frames stay where they lie
+    bint late               # payload is summed only where a frame may be merged
     const int64_t *times
     const int64_t *interfaces
     int64_t timeout
@@ -72,10 +77,11 @@ cdef struct gro_state:
     int64_t ipv4_max_size   # of all but IPv6 right on the link
     const port_list *ports
     uint64_t seed[2]
-    # Where frames go while each is of the packet begun last, so that all are written in order; NULL
-    # once one was of an earlier packet.
+    # Where frames go while each is of the packet begun there last, so that all are written in
+    # order; NULL once one was of an earlier packet.
     uint8_t *out
     Py_ssize_t filled       # bytes of it
+    int64_t begun           # number of the packet begun there last, or -1
     packet *packets
     int64_t *into
     Py_ssize_t count        # packets
@@ -97,7 +103,9 @@ cdef struct frame:
     Py_ssize_t size
     int64_t i
     int64_t payload         # bytes of it
-    uint64_t sum            # of the payload, where it is a segment
+    bint segment            # it can be part of a super-packet
+    bint summed
+    uint64_t sum            # of the payload, where it is summed
     uint64_t hash           # 0: no flow is known
 
 

@@ -115,7 +115,7 @@ cdef bint continues_run(
         return False
     if not gso_alike(p, one.head, one.same, one.run) or not counts_up(one, p, to.count):
         return False
-    if one.packet != j.count - 1:
+    if one.packet != j.begun:
         j.out = NULL
     if j.out is NULL:
         total = simd.sum(p + one.run, to.gso_size)

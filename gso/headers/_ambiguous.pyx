@@ -13,7 +13,7 @@ How often random bytes pass: one payload in 10**8 for a bare IP packet, fewer fo
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from gso.buffers._bytes cimport get16
-from gso.buffers._frames cimport Frames
+from gso.buffers._spans cimport Spans, as_spans
 from gso.headers._arguments cimport drop_ports, as_link, take_ports
 from gso.headers._numbers cimport (
     ETH_P_IP, ETH_P_IPV6, ETH_P_TEB, GRE_CSUM, GRE_KEY, GRE_SEQ, IPPROTO_GRE, IPPROTO_TCP,
@@ -221,7 +221,7 @@ cdef const char *ambiguity(const guess *found) noexcept nogil:
     return found.row.ambiguity
 
 
-def guess_tunnels(Frames frames not None, *, link_type="ethernet", tunnel_ports=None):
+def guess_tunnels(frames, *, link_type="ethernet", tunnel_ports=None):
     """Find out which tunnels UDP payloads on unknown ports are, by all their fields.
 
     Returns for each frame whose payload is a tunnel: its index, the UDP destination port, and the
@@ -232,11 +232,12 @@ def guess_tunnels(Frames frames not None, *, link_type="ethernet", tunnel_ports=
     cdef const uint8_t *frame
     cdef Py_ssize_t i, size
     cdef guess found
+    cdef Spans batch = as_spans(frames)
     result = []
     take_ports(&ports, tunnel_ports)
     try:
-        for i in range(frames.n):
-            frame, size = frames.buf + frames.off[i], frames.off[i + 1] - frames.off[i]
+        for i in range(batch.n):
+            frame, size = batch.buf + batch.starts[i], batch.ends[i] - batch.starts[i]
             dest = _guess(frame, size, link, &ports, &found)
             if found.row is not NULL:
                 name = UDP_TUNNELS[found.row - ports.known.rows].name

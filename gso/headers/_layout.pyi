@@ -6,6 +6,7 @@ import numpy.typing as npt
 from typing_extensions import Buffer
 
 from gso.buffers._frames import Frames
+from gso.buffers._spans import Spans
 from gso.constants import L4, Tunnel
 from gso.headers.links import DeviceLinkType, LinkName, LinkType
 from gso.headers.tunnels import TunnelPorts
@@ -58,7 +59,7 @@ def parse_announced(
     link_type: DeviceLinkType = "ethernet",
 ) -> Layout: ...
 def parse_batch(
-    frames: Frames | Iterable[Buffer | SupportsBytes],
+    frames: Frames | Spans | Iterable[Buffer | SupportsBytes],
     *,
     link_type: LinkType = "ethernet",
     tunnel_ports: TunnelPorts | None = None,

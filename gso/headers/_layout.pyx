@@ -8,8 +8,8 @@ from libc.stdint cimport int32_t, int64_t, uint8_t
 from libc.string cimport memcpy, memset
 
 from gso.buffers._borrow cimport borrow
-from gso.buffers._frames cimport Frames, as_frames
-from gso.buffers._signals cimport check_signals, piece_end
+from gso.buffers._signals cimport check_signals, span_piece_end
+from gso.buffers._spans cimport Spans, as_spans
 from gso.headers._arguments cimport as_error, as_link, drop_ports, known_link, take_ports
 from gso.headers._shapes cimport known_row, learn_shape, no_shapes, shape_list
 from gso.headers._walk cimport (
@@ -239,7 +239,7 @@ def parse_batch(frames, *, link_type="ethernet", tunnel_ports=None,
     """
     if errors not in ("raise", "mark"):
         raise ValueError(f'errors is "raise" or "mark", not {errors!r}')
-    cdef Frames batch = as_frames(frames)
+    cdef Spans batch = as_spans(frames)
     result = new_array(batch.n, LAYOUT_DTYPE)
     cdef uint8_t[::1] rows = result.view(np.uint8)
     cdef const link_layer *link = as_link(link_type)
@@ -252,10 +252,9 @@ def parse_batch(frames, *, link_type="ethernet", tunnel_ports=None,
     take_ports(&ports, tunnel_ports)
     try:
         while i < batch.n:
-            end = piece_end(batch.off, i, batch.n)
+            end = span_piece_end(batch.starts, batch.ends, i, batch.n)
             with nogil:
-                failed = _parse_some(
-                    batch.buf, batch.off, i, end, &rows[0], &known, link, &ports, mark, &why)
+                failed = _parse_some(batch, i, end, &rows[0], &known, link, &ports, mark, &why)
             if failed >= 0:
                 raise as_error(&why, failed)
             i = end
@@ -266,15 +265,17 @@ def parse_batch(frames, *, link_type="ethernet", tunnel_ports=None,
 
 
 cdef Py_ssize_t _parse_some(
-    const uint8_t *data, const int64_t *off, Py_ssize_t begin, Py_ssize_t end, uint8_t *rows,
-    shape_list *known, const link_layer *link, const port_list *ports, bint mark, fault *why
+    Spans batch, Py_ssize_t begin, Py_ssize_t end, uint8_t *rows, shape_list *known,
+    const link_layer *link, const port_list *ports, bint mark, fault *why
 ) noexcept nogil:
     """Parse frames `begin` to `end`; returns -1, or the number of the frame that `why` is about.
     """
+    cdef int64_t at
     cdef Py_ssize_t i
     for i in range(begin, end):
+        at = batch.starts[i]
         if read_row(
-            rows + i * ROW_SIZE, known, data + off[i], off[i + 1] - off[i], link, ports, why
+            rows + i * ROW_SIZE, known, batch.buf + at, batch.ends[i] - at, link, ports, why
         ) < 0 and not mark:
             return i
     return -1

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from gso.buffers._frames import Frames
+from gso.buffers._spans import Spans
 from gso.headers._ambiguous import guess_tunnels
 from gso.headers.links import BareLinkType
 from gso.headers.tunnels import TunnelPorts
 
 
 def tunnels_on_unknown_ports(
-    frames: Frames, tunnel_ports: TunnelPorts | None, link_type: BareLinkType
+    frames: Frames | Spans, tunnel_ports: TunnelPorts | None, link_type: BareLinkType
 ) -> dict[int, tuple[int, str]]:
     """Which frames may be tunnels: index to UDP destination port and name of the tunnel.
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from gso.buffers._frames import Frames
+from gso.buffers._spans import Spans
 from gso.buffers.rows import take_rows
 from gso.capture._records import PCAP_RECORD, SIMPLE_PACKET_BLOCK
 from gso.capture.format import INTERFACE_DESCRIPTION, Int64s, Source
@@ -20,7 +21,7 @@ from gso.headers._layout import parse_batch
 from gso.headers.links import BareLinkType
 from gso.rewriting.ambiguous import looks_like, tunnels_on_unknown_ports
 from gso.rewriting.copy import NOTHING, Packer, Replacements, copy_capture
-from gso.rewriting.links import SLL2_HLEN, Link, link_frames, restore_link, runs, unlooked
+from gso.rewriting.links import SLL2_HLEN, Link, link_spans, restore_link, runs, unlooked
 from gso.rewriting.notes import Notes
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ class _Merger:
             odd = np.flatnonzero(times == _NOT_A_TIME)
             flows[odd] = -1 - odd
         flows = _divided(flows, packets)
-        frames = link_frames(packets, link)
+        frames = link_spans(packets, link)
         made = self._merge(frames, flows, times, link.kind)
         cut = self._cut(packets, made, times) if last else count
         if packets.between:  # what precedes a block does not go on after it
@@ -148,28 +149,25 @@ class _Merger:
         first = _written(packets, made.first[:done])
         if not len(several) and _lie_together(first):
             return first.as_written()
-        merged = restore_link(first, link, _some(made, several), several)
+        merged = restore_link(first, link, _merged(made, several), several)
         return self._packer.pack(first, Replacements(merged, several), link.skip)
 
-    def _look(self, packets: Packets, frames: Frames, which: Int64s, link: Link) -> None:
+    def _look(self, packets: Packets, frames: Spans, which: Int64s, link: Link) -> None:
         """Count those of the packets `which` that cannot be looked into."""
-        # Where these are most of the frames, a copy of them would cost more than the others.
-        few = 2 * len(which) < len(frames)
         layouts = parse_batch(
-            frames[which] if few else frames,
+            frames.take(which),
             link_type=link.kind or "ethernet",
             tunnel_ports=self._options["tunnel_ports"],
             errors="mark",
         )
-        version = layouts["outer_version"] if few else layouts["outer_version"][which]
-        self._count_unlooked(packets, which[version == 0], link)
+        self._count_unlooked(packets, which[layouts["outer_version"] == 0], link)
 
     def _count_unlooked(self, packets: Packets, which: Int64s, link: Link) -> None:
         for some, what, whole in unlooked(packets, link, which, self._options["tunnel_ports"]):
             if what is not None and whole:
                 self.result.not_looked_into[what] += len(some)
 
-    def _merge(self, frames: Frames, flows: Any, times: Any, kind: BareLinkType) -> Coalesced:
+    def _merge(self, frames: Spans, flows: Any, times: Any, kind: BareLinkType) -> Coalesced:
         return coalesce(
             frames,
             link_type=kind,
@@ -180,7 +178,7 @@ class _Merger:
             **self._options,
         )
 
-    def _doubtful(self, frames: Frames, kind: BareLinkType) -> dict[int, tuple[int, str]]:
+    def _doubtful(self, frames: Spans, kind: BareLinkType) -> dict[int, tuple[int, str]]:
         """The packets that are not merged as they may be in a tunnel: its port and name.
 
         A port's only packet is not among them: there is nothing to merge it with.
@@ -213,14 +211,17 @@ class _Merger:
         Every super-packet that begins before it is complete, except where waiting would keep more
         than _MOST_KEPT bytes.
         """
-        count = len(packets.records)
+        count, records = len(packets.records), packets.records
         waiting = made.first[made.held]
         if times is not None and self._timeout is not None:
             least = max(int(times[-1]) - self._timeout * _NANOSECONDS, _NOT_A_TIME)
             waiting = waiting[times[waiting] >= least]
-        kept = np.cumsum(packets.records["block_length"][::-1], dtype=np.int64)
+        oldest = int(waiting.min(initial=count))
+        if oldest == count or _extent(records[oldest], records[-1]) <= _MOST_KEPT:
+            return oldest
+        kept = np.cumsum(records["block_length"][::-1], dtype=np.int64)
         affordable = count - int(np.searchsorted(kept, _MOST_KEPT, side="right"))
-        return max(int(waiting.min(initial=count)), affordable)
+        return max(oldest, affordable)
 
     @staticmethod
     def _flows(packets: Packets, skip: int) -> Any:
@@ -237,10 +238,12 @@ class _Merger:
         return interfaces << 32 | numbers
 
     def _count(self, made: Coalesced, several: Any) -> None:
+        if not len(several):
+            return
         counts = made.gso_segs[several]
         self.result.super_packets += len(several)
         self.result.merged += int(counts.sum())
-        self.result.most_segments = max(self.result.most_segments, counts.max(initial=0).item())
+        self.result.most_segments = max(self.result.most_segments, int(counts.max()))
 
 
 def _joined(kept: Packets, packets: Packets) -> Packets:
@@ -254,18 +257,17 @@ def _joined(kept: Packets, packets: Packets) -> Packets:
         _move(before, place)
         return replace(packets, records=records, between=between, room=0)
     first, last = packets.records[0], packets.records[-1]
-    start, stop = int(first["block"]), int(last["block"]) + int(last["block_length"])
+    start = int(first["block"])
+    stop = start + _extent(first, last)
     shift = len(kept.buffer) - start
     _move(after, shift)
     buffer = np.concatenate([kept.buffer, packets.buffer[start:stop]])
     return Packets(buffer, records, packets.section, packets.origin - shift, between)
 
 
-def _some(made: Coalesced, which: Int64s) -> Frames:
-    """The frames at the indices `which`, without a copy where they follow one another."""
-    if len(which) and which[-1] - which[0] + 1 == len(which):
-        return made[int(which[0]) : int(which[-1]) + 1]
-    return made[which]
+def _merged(made: Coalesced, several: Int64s) -> Frames:
+    """The super-packets alone, of frames that were merged where they lie."""
+    return Frames(made.data, np.concatenate([[0], made.offsets[1:][several]]))
 
 
 def _written(packets: Packets, which: Int64s) -> Packets:
@@ -273,8 +275,16 @@ def _written(packets: Packets, which: Int64s) -> Packets:
     places = np.searchsorted(which, [at for at, _ in packets.between]).tolist()
     blocks = [block for _, block in packets.between]
     between = tuple(zip(places, blocks, strict=True))
-    records = take_rows(packets.records, which)
+    if len(which) and which[-1] == len(which) - 1:
+        records = packets.records[: len(which)]
+    else:
+        records = take_rows(packets.records, which)
     return Packets(packets.buffer, records, packets.section, packets.origin, between)
+
+
+def _extent(first: Any, last: Any) -> int:
+    """Bytes from the beginning of one packet's record to the end of another's."""
+    return int(last["block"]) + int(last["block_length"]) - int(first["block"])
 
 
 def _lie_together(packets: Packets) -> bool:
@@ -282,9 +292,10 @@ def _lie_together(packets: Packets) -> bool:
     records = packets.records
     if not len(records) or packets.between:
         return False
-    ends = records["block"] + records["block_length"]
-    cut = (records["kind"] == SIMPLE_PACKET_BLOCK) & (records["captured"] < records["original"])
-    return bool((records["block"][1:] == ends[:-1]).all() and not cut.any())
+    if _extent(records[0], records[-1]) != records["block_length"].sum(dtype=np.int64):
+        return False
+    simple = records["kind"] == SIMPLE_PACKET_BLOCK
+    return not (simple.any() and (simple & (records["captured"] < records["original"])).any())
 
 
 def _divided(flows: Any, packets: Packets) -> Any:

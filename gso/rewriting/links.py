@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gso.buffers._frames import Frames
+from gso.buffers._spans import Spans
 from gso.capture._records import without_words
 from gso.capture.format import Int64s
 from gso.capture.reader import Packets
@@ -207,6 +208,14 @@ def link_frames(packets: Packets, link: Link) -> Frames:
         return frames
     whole = np.flatnonzero(frames.lengths >= SLL2_HLEN - link.skip)
     return _with_types(packets, whole, 0, frames, frames.offsets[whole] + SLL2_TYPE - link.skip)
+
+
+def link_spans(packets: Packets, link: Link) -> Spans:
+    """The frames that `link_frames` gives, where the packets lie if they are there as they are."""
+    if lies_ready(link):
+        return packets.spans(link.skip)
+    frames = link_frames(packets, link)
+    return Spans(frames.data, frames.offsets[:-1], frames.offsets[1:])
 
 
 def _without_other_families(packets: Packets, frames: Frames) -> Frames:

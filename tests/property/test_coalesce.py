@@ -5,10 +5,12 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import gso
+import handmade
 import packets
 import reference
 from effort import examples
 from gso import Frames, GsoError, GsoType
+from gso.buffers._spans import Spans
 
 SYN, RST, URG = 0x02, 0x04, 0x20
 
@@ -190,3 +192,74 @@ def test_frames_of_one_interface_are_merged_as_if_they_were_alone(case, data):
         for k in range(len(alone)):
             expected.add(tuple(own[i] for i in np.flatnonzero(alone.into == k)))
     assert got == expected
+
+
+def lying(frames, gaps):
+    """The frames in one buffer, with so many other bytes in front of each."""
+    data, starts = b"", []
+    for frame, gap in zip(frames, gaps, strict=True):
+        data += b"\x55" * gap
+        starts.append(len(data))
+        data += frame
+    return Spans(data, starts, [at + len(one) for at, one in zip(starts, frames, strict=True)])
+
+
+def in_two_tunnels(frames):
+    """Each frame twice, in tunnels of different keys: one flow inside, but not one of GRO's."""
+    outer = {"source": "192.0.2.1", "destination": "192.0.2.2", "source_port": 40000}
+    pair = [gso.encapsulate(frames, "vxlan", key=key, **outer) for key in (1, 2)]
+    return [bytes(one) for both in zip(*pair, strict=True) for one in both]
+
+
+@st.composite
+def streams(draw):
+    """Segments of one to three streams, in tunnels or not, some with a wrong bit of payload."""
+    sources = [handmade.CLIENT, handmade.OTHER, handmade.SERVER][: draw(st.integers(1, 3))]
+    size = draw(st.sampled_from([4, 100, 1448]))
+    flows = [
+        handmade.stream(draw(st.integers(1, 6)), payload=b"x" * size, size=size, source=source)
+        for source in sources
+    ]
+    if draw(st.booleans()):
+        flows = [in_two_tunnels(flow) for flow in flows]
+    frames = []
+    while any(flows):
+        source = draw(st.sampled_from([one for one in flows if one]))
+        frame = bytearray(source.pop(0))
+        frame[-draw(st.integers(1, 4))] ^= draw(st.sampled_from([0, 0, 0, 1]))
+        frames.append(bytes(frame))
+    return frames, "ethernet"
+
+
+@st.composite
+def scattered(draw):
+    """Traffic that lies in a buffer, and what tells which of it may be merged."""
+    frames, link = draw(st.one_of(traffic(), streams(), streams()))
+    count = len(frames)
+    each = {"min_size": count, "max_size": count}
+    options = {"link_type": link, "tunnel_ports": packets.PORTS}
+    options["max_flows"] = draw(st.sampled_from([1, 2, count + 1, 65536]))
+    options["gro_max_size"] = draw(st.sampled_from([200, 65536, 65536, 1 << 17]))
+    for name in ("udp_gro", "fixed_ids", "fraglist"):
+        options[name] = draw(st.booleans())
+    if draw(st.booleans()):
+        options["interfaces"] = draw(st.lists(st.integers(0, 1), **each))
+    if draw(st.booleans()):
+        options["timestamps"] = draw(st.lists(st.integers(0, 20), **each))
+        options["timeout"] = 10
+    return frames, draw(st.lists(st.integers(0, 9), **each)), options
+
+
+@settings(max_examples=examples(500), deadline=None)
+@given(scattered(), st.sampled_from(["partial", "complete"]), packets.kernels)
+def test_where_they_lie(case, checksum, kernel):
+    """Frames that lie in a buffer become the same super-packets; the others are not copied."""
+    frames, gaps, options = case
+    options |= {"checksum": checksum, "kernel": kernel}
+    expected = gso.coalesce(frames, **options)
+    found = gso.coalesce(lying(frames, gaps), **options)
+    for name in ("gso_size", "gso_segs", "gso_type", "first", "into", "held"):
+        assert getattr(found, name).tolist() == getattr(expected, name).tolist(), name
+    alone = expected.gso_segs == 1
+    assert found[~alone] == Frames.from_list(expected[~alone].to_list())
+    assert found[alone].nbytes == 0
