@@ -161,7 +161,7 @@ class Packets:
         """The packets where they lie, each without its first `skip` bytes; valid as the buffer."""
         starts = self.records["data"]
         ends = starts + self.records["captured"]
-        return Spans(self.buffer, np.minimum(starts + skip, ends) if skip else starts, ends)
+        return Spans(self.buffer.data, np.minimum(starts + skip, ends) if skip else starts, ends)
 
     def take(self, which: Int64s) -> Packets:
         """The packets with these numbers, without the blocks between them."""

@@ -267,7 +267,7 @@ def _joined(kept: Packets, packets: Packets) -> Packets:
 
 def _merged(made: Coalesced, several: Int64s) -> Frames:
     """The super-packets alone, of frames that were merged where they lie."""
-    return Frames(made.data, np.concatenate([[0], made.offsets[1:][several]]))
+    return Frames(made.data.data, np.concatenate([[0], made.offsets[1:][several]]))
 
 
 def _written(packets: Packets, which: Int64s) -> Packets:

@@ -10,10 +10,10 @@ import stat
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,9 @@ from gso.capture.format import SECTION_HEADER, Int64s, Source, is_path
 from gso.capture.reader import Block, Packets, Reader
 from gso.capture.writer import write_all
 from gso.errors import GsoError
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future, ThreadPoolExecutor
 
 _SMALL = 1 << 14
 """Bytes of a piece that is written together with others: a thread costs more than it gains."""
@@ -278,8 +281,8 @@ def _output(file: Any) -> Iterator[Callable[[bytes | memoryview], None]]:
         try:
             yield write
         finally:
-            flush()
-        wait()
+            wait()
+            write_all(file, small)
 
 
 @contextlib.contextmanager
@@ -288,18 +291,22 @@ def _writer(
 ) -> Iterator[tuple[Callable[[bytes | bytearray | memoryview], None], Callable[[], None]]]:
     """Functions that write a piece when the last one is written, and wait for that.
 
-    A thread writes where there is a second core for it.
+    A thread writes where there is a second core for it, from the first piece on.
     """
     if len(os.sched_getaffinity(0)) == 1:
         yield partial(write_all, file), lambda: None
         return
-    from concurrent.futures import Future, ThreadPoolExecutor  # noqa: PLC0415  (slow)
-
     last: Future[None] | None = None
+
+    @cache
+    def writer() -> ThreadPoolExecutor:
+        from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415  (slow)
+
+        return stack.enter_context(ThreadPoolExecutor(1, "gso-write"))
 
     def submit(piece: bytes | bytearray | memoryview) -> None:
         nonlocal last
-        before, last = last, writer.submit(write_all, file, piece)
+        before, last = last, writer().submit(write_all, file, piece)
         if before is not None:
             before.result()
 
@@ -309,7 +316,7 @@ def _writer(
         if before is not None:
             before.result()
 
-    with ThreadPoolExecutor(1, "gso-write") as writer:
+    with contextlib.ExitStack() as stack:
         yield submit, wait
 
 

@@ -215,7 +215,7 @@ def link_spans(packets: Packets, link: Link) -> Spans:
     if lies_ready(link):
         return packets.spans(link.skip)
     frames = link_frames(packets, link)
-    return Spans(frames.data, frames.offsets[:-1], frames.offsets[1:])
+    return Spans(frames.data.data, frames.offsets[:-1], frames.offsets[1:])
 
 
 def _without_other_families(packets: Packets, frames: Frames) -> Frames:
