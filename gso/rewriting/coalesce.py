@@ -14,7 +14,7 @@ from gso.buffers._spans import Spans
 from gso.buffers.rows import take_rows
 from gso.capture._records import PCAP_RECORD, SIMPLE_PACKET_BLOCK
 from gso.capture.format import INTERFACE_DESCRIPTION, Int64s, Source
-from gso.capture.reader import Block, Packets
+from gso.capture.packets import Block, Packets
 from gso.coalescing._coalesce import Coalesced, coalesce
 from gso.errors import GsoError
 from gso.headers._layout import parse_batch

@@ -21,7 +21,8 @@ import numpy.typing as npt
 from gso.buffers._frames import Frames
 from gso.capture._records import pack, packed_size
 from gso.capture.format import SECTION_HEADER, Int64s, Source, is_path
-from gso.capture.reader import Block, Packets, Reader
+from gso.capture.packets import Block, Packets
+from gso.capture.reader import Reader
 from gso.capture.writer import write_all
 from gso.errors import GsoError
 

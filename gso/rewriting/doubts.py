@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from gso.buffers._frames import Frames
 from gso.capture.format import Int64s
-from gso.capture.reader import Packets
+from gso.capture.packets import Packets
 from gso.constants import L4
 from gso.headers.links import BareLinkType
 from gso.headers.tunnels import TunnelPorts

@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from gso.buffers._frames import Frames
 from gso.capture.format import Int64s, Source
-from gso.capture.reader import Packets, Reader
+from gso.capture.packets import Packets
+from gso.capture.reader import Reader
 from gso.constants import L4
 from gso.headers._layout import parse_batch
 from gso.headers.links import BareLinkType

@@ -20,7 +20,7 @@ from gso.buffers._frames import Frames
 from gso.buffers._spans import Spans
 from gso.capture._records import without_words
 from gso.capture.format import Int64s
-from gso.capture.reader import Packets
+from gso.capture.packets import Packets
 from gso.headers.links import AF_INET, AF_INET6, ETH_HLEN, ETH_TYPE, LINKS, PPP, BareLinkType
 from gso.headers.tunnels import TunnelPorts
 from gso.rewriting.snaplen import missing_bytes

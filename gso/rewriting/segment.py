@@ -20,7 +20,7 @@ from gso.buffers._checksum import checksum
 from gso.buffers._frames import Frames
 from gso.buffers.rows import take_rows
 from gso.capture.format import Int64s, Source, is_path
-from gso.capture.reader import Packets
+from gso.capture.packets import Packets
 from gso.constants import GsoType
 from gso.errors import GsoError
 from gso.headers._layout import parse_batch

@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from gso.buffers.rows import take_rows
 from gso.capture.format import Int64s, Interface, Source
-from gso.capture.reader import Packets, Reader
+from gso.capture.packets import Packets
+from gso.capture.reader import Reader
 from gso.constants import Tunnel
 from gso.errors import GsoError
 from gso.headers._layout import parse_batch

@@ -14,7 +14,8 @@ import capture_files as cf
 import gso
 import handmade
 from gso.capture._records import without_words
-from gso.capture.reader import Packets, Reader
+from gso.capture.packets import Packets
+from gso.capture.reader import Reader
 from gso.rewriting import coalesce as merging
 from gso.rewriting import segment as cutting
 from gso.rewriting.coalesce import coalesce_capture

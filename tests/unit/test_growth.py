@@ -11,7 +11,7 @@ import pytest
 
 import gso
 from gso.capture import Interface, Reader, read_capture
-from gso.capture.reader import Packets, Section
+from gso.capture.packets import Packets, Section
 from gso.cli import main
 from gso.compressed import DamagedError, Expander
 from gso.rewriting import fine, survey
