@@ -288,6 +288,7 @@ cdef class Coalesced(Frames):
 
     cdef object facts           # the numbers that the arrays have: see _result
     cdef Py_ssize_t inputs, open
+    cdef Py_ssize_t unread, datagrams  # of the inputs
     cdef dict arrays            # made of them when first asked for
     cdef object asked           # link_type, tunnel_ports, and whether checksums are partial
 
@@ -455,7 +456,7 @@ cdef class _Memory:
         j.mask = buckets - 1
         j.free = j.oldest = j.newest = j.last = NO_SLOT
         j.unused = 0
-        j.count = 0
+        j.count = j.unread = j.datagrams = 0
         return 0
 
 
@@ -558,6 +559,14 @@ def coalesce(frames, *, link_type="ethernet", tunnel_ports=None, udp_gro=True,
     return _result(j, data, (link_type, ports, j.partial))
 
 
+def seen(Coalesced made not None):
+    """What :func:`coalesce` saw in the frames from which it made these.
+
+    How many had no IP header that can be read, and how many were UDP datagrams, not of tunnels.
+    """
+    return made.unread, made.datagrams
+
+
 cdef Memory _room(gro_state *j):
     """Memory into which frames are written as they come; None if a second pass has to do so.
 
@@ -596,6 +605,7 @@ cdef Coalesced _result(gro_state *j, Memory memory, tuple asked):
     self.asked = asked
     self.inputs = j.n
     self.open = _count_held(j)
+    self.unread, self.datagrams = j.unread, j.datagrams
     self.facts = new_bytes(
         (3 * j.count + j.n + self.open) * sizeof(int64_t) + j.count * sizeof(uint32_t))
     _tell(j, self.open, <int64_t *>address(self.facts))

@@ -690,8 +690,11 @@ cdef void assign_frames(gro_state *j, Py_ssize_t begin, Py_ssize_t end) noexcept
         if read_headers(&f.h, &why, &f.copy, f.p, f.size, j.link, j.ports):
             f.h.l4 = 0
             f.h.payload = 0
+            j.unread += 1
         else:
             f.hash = flow_hash(j, &f.h, f.copy.p, i)
+            j.unread += f.h.outer_version == 0
+            j.datagrams += f.h.l4 == IPPROTO_UDP
         f.payload = f.size - f.h.payload
         assign_frame(j, &f)
         drop_copy(&f.copy)

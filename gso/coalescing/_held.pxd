@@ -77,6 +77,8 @@ cdef struct gro_state:
     int64_t ipv4_max_size   # of all but IPv6 right on the link
     const port_list *ports
     uint64_t seed[2]
+    Py_ssize_t unread       # frames without an IP header that can be read
+    Py_ssize_t datagrams    # of UDP, not of tunnels
     # Where frames go while each is of the packet begun there last, so that all are written in
     # order; NULL once one was of an earlier packet.
     uint8_t *out

@@ -11,11 +11,11 @@ import numpy as np
 
 from gso.buffers._frames import Frames
 from gso.buffers._spans import Spans
-from gso.buffers.rows import take_rows
+from gso.buffers.rows import join_rows, take_rows
 from gso.capture._records import PCAP_RECORD, SIMPLE_PACKET_BLOCK
 from gso.capture.format import INTERFACE_DESCRIPTION, Int64s, Source
 from gso.capture.packets import Block, Packets
-from gso.coalescing._coalesce import Coalesced, coalesce
+from gso.coalescing._coalesce import Coalesced, coalesce, seen
 from gso.errors import GsoError
 from gso.headers._layout import parse_batch
 from gso.headers.links import BareLinkType
@@ -127,8 +127,9 @@ class _Merger:
         flows = self._flows(packets, SLL2_HLEN if link.name == "linux_sll2" else link.skip)
         if times is not None:
             # How far apart packets are is not known without their times.
-            odd = np.flatnonzero(times == _NOT_A_TIME)
-            flows[odd] = -1 - odd
+            odd = times == _NOT_A_TIME
+            if odd.any():
+                flows[odd] = -1 - np.flatnonzero(odd)
         flows = _divided(flows, packets)
         frames = link_spans(packets, link)
         made = self._merge(frames, flows, times, link.kind)
@@ -141,16 +142,19 @@ class _Merger:
             # Where keeping is dear, all that follow may belong to super-packets that are written.
             self._kept = self._alone(packets, later) if len(later) else None
             self._kept_numbers = self._numbers[later]
-        several = np.flatnonzero(made.gso_segs[:done] > 1)
-        self._count(made, several)
-        self._note(made.first[:done], self._doubtful(frames, link.kind))
-        single = made.first[:done][made.gso_segs[:done] == 1]
-        self._look(packets, frames, single, link)
+        unread, datagrams = seen(made)
+        if datagrams:
+            self._note(made.first[:done], self._doubtful(frames, link.kind))
+        several = made.gso_segs[:done] > 1
+        if unread:
+            self._look(packets, frames, made.first[:done][~several], link)
         first = _written(packets, made.first[:done])
-        if not len(several) and _lie_together(first):
+        if not several.any() and _lie_together(first):
             return first.as_written()
-        merged = restore_link(first, link, _merged(made, several), several)
-        return self._packer.pack(first, Replacements(merged, several), link.skip)
+        parents = np.flatnonzero(several)
+        self._count(made.gso_segs[parents])
+        merged = restore_link(first, link, _merged(made, parents), parents)
+        return self._packer.pack(first, Replacements(merged, parents), link.skip)
 
     def _look(self, packets: Packets, frames: Spans, which: Int64s, link: Link) -> None:
         """Count those of the packets `which` that cannot be looked into."""
@@ -237,18 +241,16 @@ class _Merger:
         _, numbers = np.unique(heads, return_inverse=True)
         return interfaces << 32 | numbers
 
-    def _count(self, made: Coalesced, several: Any) -> None:
-        if not len(several):
-            return
-        counts = made.gso_segs[several]
-        self.result.super_packets += len(several)
+    def _count(self, counts: Int64s) -> None:
+        """Count super-packets of so many packets each."""
+        self.result.super_packets += len(counts)
         self.result.merged += int(counts.sum())
-        self.result.most_segments = max(self.result.most_segments, int(counts.max()))
+        self.result.most_segments = max(self.result.most_segments, int(counts.max(initial=0)))
 
 
 def _joined(kept: Packets, packets: Packets) -> Packets:
     """Join the packets that were kept and those that follow them."""
-    records = np.concatenate([kept.records, packets.records])
+    records = join_rows([kept.records, packets.records])
     before, after = records[: len(kept.records)], records[len(kept.records) :]
     between = tuple((at + len(before), block) for at, block in packets.between)
     place = packets.room - len(kept.buffer)
@@ -272,9 +274,10 @@ def _merged(made: Coalesced, several: Int64s) -> Frames:
 
 def _written(packets: Packets, which: Int64s) -> Packets:
     """The packets at the indices `which`, with the blocks between all packets in their places."""
-    places = np.searchsorted(which, [at for at, _ in packets.between]).tolist()
-    blocks = [block for _, block in packets.between]
-    between = tuple(zip(places, blocks, strict=True))
+    between = packets.between
+    if between:
+        places = np.searchsorted(which, [at for at, _ in between]).tolist()
+        between = tuple(zip(places, (block for _, block in between), strict=True))
     if len(which) and which[-1] == len(which) - 1:
         records = packets.records[: len(which)]
     else:
