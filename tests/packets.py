@@ -2,7 +2,8 @@
 
 from hypothesis import strategies as st
 
-from gso import GsoType, Tunnel
+from gso import Frames, GsoType, Tunnel
+from gso.headers._ambiguous import guess_tunnels
 
 PORTS = {
     5501: Tunnel.GUE,
@@ -264,3 +265,12 @@ gso_types = st.one_of(
 )
 kernels = st.sampled_from(["6.12", "6.12", "7.3", "6.1"])
 gso_sizes = st.sampled_from([0, 0, 1, 7, 8, 8, 16, 16, 29, 29, 100, 536, 65534, 65535, -1])
+
+
+def ports_for(frame, link):
+    """PORTS, with the frame's UDP port as plain where its payload may be a tunnel's.
+
+    The reference does not ask whether a payload on a port that it does not know is a tunnel.
+    """
+    guesses = guess_tunnels(Frames.from_list([frame]), link_type=link, tunnel_ports=PORTS)
+    return PORTS | {port: None for _, port, _ in guesses}

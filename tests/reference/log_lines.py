@@ -232,7 +232,8 @@ def perf_trace(lines: list[str]) -> Log:
     first = r" *\d+\.\d{3} (?:\( *\d+\.\d+ ms\): )?\S+/\d+ \w+:(\w+)\((\w+: [^()]*)\)"
     for at, line in enumerate(lines, 1):
         if found := re.fullmatch(first, line):
-            event = with_pairs(Event(at, found[1]), re.findall(r"(\w+): ([^,\s]+)", found[2]))
+            pairs = re.findall(r'(\w+): +("[^"]*"|[^,\s]+)', found[2])
+            event = with_pairs(Event(at, found[1]), pairs)
             yield event
         elif event and (found := re.fullmatch(r" {20,}(\w+) \([^)]*\)", line)):
             event.stack.append(found[1])
