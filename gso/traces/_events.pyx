@@ -120,6 +120,20 @@ cdef class EventScanner(Scanner):
         return (at != NULL and not starts(at, end, b"[LOST ", 6) and not is_stack_mark(at, end)
                 and not is_prefixed(p, at))
 
+    cdef bint _is_whole(self, const char *p, const char *at, const char *end) noexcept nogil:
+        return self._begins(p, end) and not (self._claims(at, end) and self._has_name(at, end))
+
+    cdef bint _has_name(self, const char *p, const char *end) noexcept nogil:
+        """Whether a process has a name before its number, in a line of this format."""
+        cdef const char *cpu = self._cpu(p, end)
+        cdef const char *number
+        if cpu == NULL:
+            return True
+        number = word_before(cpu, p)
+        while number > p and is_blank((number - 1)[0]):
+            number -= 1
+        return number > p or not is_digit(skip_blanks(p, end)[0])
+
     cdef int _scan(self, const char *p, const char *end) noexcept nogil:
         cdef const char *at = skip_blanks(after_stamp(p, end), end)
         cdef const char *cpu
@@ -222,6 +236,18 @@ cdef class EventScanner(Scanner):
         if read_number(at, stop - 2, 10, &number) and number <= INT64_MAX // 1000:
             self.row.time = number * 1000
         return find(stop, end, b":", 1)
+
+    cdef const char *_reread_slot(self, const TemplateSlot *slot, const char *p,
+                                  const char *end) noexcept nogil:
+        cdef const char *stop = Scanner._reread_slot(self, slot, p, end)
+        cdef const char *time
+        if stop == NULL or slot.kind == PROCESS:
+            return stop
+        # A second time begins another event: the line was cut short there, as `has_two` sees.
+        time = after_time(p, min(stop + 2, end))
+        if time != NULL and slot.kind == TIME:
+            time = after_time(time, min(stop + 2, end))
+        return stop if time == NULL else NULL
 
     cdef const char *_read_part(self, const TemplateSlot *slot, const char *p,
                                 const char *end) noexcept nogil:

@@ -9,6 +9,7 @@ cdef struct Prefix:
     char[LONGEST_PREFIX] text
     int64_t size            # 0 for none
     int64_t missed          # lines in which none was found
+    bint new                # it was learned from the line that is read
 
 cdef const char *after_prefixes(const char *p, const char *end) noexcept nogil
 cdef const char *after_prefix(const Prefix *prefix, const char *p, const char *end) noexcept nogil

@@ -124,6 +124,9 @@ cdef class PwruScanner(Scanner):
         cdef int64_t clock, pointer
         return self._start_of(p, end, &at, &clock, &pointer) == 1
 
+    cdef bint _is_whole(self, const char *p, const char *at, const char *end) noexcept nogil:
+        return self._begins(p, end)
+
     cdef bint _claims(self, const char *p, const char *end) noexcept nogil:
         """Look for the header line, "0xffff.. 9 [process] ..." and "0xffff.. 9 process:12 ..."."""
         cdef const char *at = skip_blanks(p, end)

@@ -134,6 +134,7 @@ cdef class Scanner(PairReader):
         cdef const char *text
         cdef int status
         cdef int64_t longest = LONGEST_LINE, stack_lines
+        cdef int owner
         cdef bint alike
         self.after_event = NULL
         self.stranger = NOBODY
@@ -172,14 +173,20 @@ cdef class Scanner(PairReader):
                         # It begins as an event did, perhaps with the time that stands before both.
                         text = self.line_start = self._text_of(p, last)
                     stack_lines = self.stack_lines
+                    owner = self.owner
                     status = self._scan(text, last) if stop - p <= longest else self._too_long()
                     if status == LINE_DAMAGED and stop - p <= longest:
-                        status = self._not_read(text, last)
+                        if self.prefix.size:
+                            self.owner = owner
+                            status = self._scan_bare(text, last)
+                        if status == LINE_DAMAGED:
+                            status = self._not_read(text, last)
                     if status == LINE_AGAIN:
                         self.template.usable = self.stack.usable = False
                         self.after_event = NULL
                         self.line -= 1
                         continue
+                    self.prefix.new = False
                     if status < 0:
                         break
                     if self.row.line == self.line:
@@ -313,8 +320,31 @@ cdef class Scanner(PairReader):
 
     cdef const char *_text_of(self, const char *p, const char *end) noexcept nogil:
         """Return where the text of a line begins that other tools passed on."""
+        cdef const char *bare = after_prefixes(p, end)
         cdef const char *at = after_prefix(&self.prefix, p, end)
-        return after_prefixes(p if at == NULL else at, end)
+        if at == NULL:
+            return bare
+        at = after_prefixes(at, end)
+        return bare if not self.prefix.new and self._is_whole(bare, at, end) else at
+
+    cdef int _scan_bare(self, const char *text, const char *end) noexcept nogil:
+        """Read a line as it stands, whose `text` after what was learned could not be read."""
+        cdef int status = LINE_DAMAGED
+        cdef const char *bare = after_prefixes(self.raw_start, end)
+        if bare != text and not self.prefix.new:
+            self.line_start = bare
+            status = self._scan(bare, end)
+            if status == LINE_DAMAGED:
+                self.line_start = text
+        return status
+
+    cdef bint _is_whole(self, const char *p, const char *at, const char *end) noexcept nogil:
+        """Whether the line begins an event as it stands, and what was learned is a part of that.
+
+        The text after what was learned begins at `at`. A line that was cut short, so that another
+        goes on in it, may have been taken for one with a prefix.
+        """
+        return False
 
     cdef int _within(self, const char *p, const char *at, const char *end) noexcept nogil:
         """Return the number of the reader that claims the text after `at`, -1 if none does."""
@@ -343,6 +373,7 @@ cdef class Scanner(PairReader):
                 break
         self.prefix.size = at - p
         memcpy(self.prefix.text, p, at - p)
+        self.prefix.new = True
         return True
 
     cdef int _not_read(self, const char *p, const char *end) noexcept nogil:

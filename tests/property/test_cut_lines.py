@@ -131,6 +131,30 @@ def test_what_is_read_of_two_lines_in_one_is_of_one_of_them(logs):
     assert len(right) - len(read) <= (2 if trace.damaged else 1)
 
 
+def columns_by_line(lines: list[str], format: str):
+    """What is read of each line that begins an event."""
+    trace, read = events("\n".join([*lines, ""]), format)
+    texts = zip(trace.texts("function"), trace.texts("process"), trace.time.tolist(), strict=True)
+    return {
+        line: (*known, *more)
+        for line, known, more in zip(trace.line.tolist(), read, texts, strict=True)
+    }
+
+
+@settings(max_examples=examples(1000), deadline=None)
+@given(cut().filter(lambda logs: logs[0] not in WHOLE))
+def test_a_line_that_was_cut_does_not_change_how_later_ones_are_read(logs):
+    format, whole, glued = logs
+    lines, short = whole.splitlines(), glued.splitlines()
+    at = next(i for i, line in enumerate(short) if line != lines[i])
+    # The name of a process that has a blank in it may seem to have a prefix.
+    after = [line.replace("a b", "ab") for line in lines[at + 2 :]]
+    expected = columns_by_line([*lines[: at + 2], *after], format)
+    found = columns_by_line([*short[: at + 1], *after], format)
+    for line in range(at + 3, len(lines) + 1):
+        assert found.get(line - 1) == expected.get(line), (line, short[at])
+
+
 @pytest.mark.parametrize(
     ("format", "line"),
     [
@@ -159,3 +183,18 @@ def test_the_length_of_pwru_may_go_on_in_the_next_line():
     assert ("len" in known, trace.damaged) == (False, 1)
     trace, [(_, known)] = events(f"{line} len=15\n", "pwru")
     assert (known["len"], trace.damaged) == (15, 0)
+
+
+@pytest.mark.parametrize("before", [0, 3])
+def test_a_second_time_in_a_line_is_seen_whatever_came_before(before):
+    line = "a-12 [030] d..1. 1.000001: r: (f+0x1 <- g) skb=ffff9ca6 inner_mac_header=44\n"
+    trace, read = events(line * before + line.replace("r:", "39.867653:") + line, "perf")
+    assert (len(read), trace.damaged) == (before + 1, 1)
+
+
+def test_a_line_that_was_cut_is_no_prefix_of_those_after_it():
+    line = LINES["perf"][0].format(n=1400) + "\n"
+    start = line[: line.index(":") + 1]
+    trace, read = events(start + line * 3, "perf")
+    assert len(read) == 3
+    assert trace.texts("process").tolist() == ["swapper"] * 3
