@@ -215,7 +215,8 @@ class Job:
         """
         each = chunk[:gso_size]
         self.more = len(chunk) - len(each)
-        # 7.3: the first checksum around a piece of datagrams counts its whole length
+        # 7.3: the first checksum around a piece of datagrams counts its whole length. One around
+        # that takes it for right (gso_make_checksum), so what it is wrong by counts there, too.
         self.counted = self.more if self.newer and self.walk.l4 == 17 else 0
         out = bytearray(template) + each
         self.transport(out, each)
@@ -275,12 +276,10 @@ class Job:
                 total = self.outer_pseudo(header, length)
                 self.put(out, at + 6, 0)
                 total = ones_sum(b"", total + self.counted)
-                self.counted = 0
                 self.put(out, at + 6, not_zero(checksum(out[at:], total)))
         elif at in self.sealed:
             out[at + 4 : at + 8] = bytes(4)
             self.put(out, at + 4, checksum(out[at:], self.counted))
-            self.counted = 0
 
     def outer_pseudo(self, header, length):
         if self.believe:
