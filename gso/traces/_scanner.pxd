@@ -32,7 +32,7 @@ cdef class Scanner(PairReader):
     cdef bint _goes_on(self, const char *p, const char *end) noexcept nogil
     cdef bint _is_strange(self, const char *p, const char *end) noexcept nogil
     cdef const char *_text_of(self, const char *p, const char *end) noexcept nogil
-    cdef int _scan_bare(self, const char *text, const char *end) noexcept nogil
+    cdef bint _may_be_otherwise(self, const char *text, const char *end) noexcept nogil
     cdef bint _is_whole(self, const char *p, const char *at, const char *end) noexcept nogil
     cdef bint _learn(self, const char *p, const char *end) noexcept nogil
     cdef int _within(self, const char *p, const char *at, const char *end) noexcept nogil

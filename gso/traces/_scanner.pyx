@@ -13,7 +13,9 @@ from gso.traces._columns cimport NOBODY, OWNER_DAMAGED, OWNER_EVENT
 from gso.traces._keys cimport find_key
 from gso.traces._line_template cimport TemplateSlot, begins_alike
 from gso.traces._notes cimport is_expression, is_message, is_note
-from gso.traces._prefixes cimport after_prefix, after_prefixes, next_start
+from gso.traces._prefixes cimport (
+    READ_BARE, READ_BEHIND, READ_EITHER, after_prefix, after_prefixes, next_start,
+)
 from gso.traces._row cimport T_POINTER, Key
 from gso.traces._text cimport hex_digit, is_blank, skip_blanks, skip_key, skip_token, starts
 
@@ -176,17 +178,14 @@ cdef class Scanner(PairReader):
                     owner = self.owner
                     status = self._scan(text, last) if stop - p <= longest else self._too_long()
                     if status == LINE_DAMAGED and stop - p <= longest:
-                        if self.prefix.size:
-                            self.owner = owner
-                            status = self._scan_bare(text, last)
-                        if status == LINE_DAMAGED:
-                            status = self._not_read(text, last)
+                        status = self._not_read(text, last)
                     if status == LINE_AGAIN:
                         self.template.usable = self.stack.usable = False
                         self.after_event = NULL
+                        self.owner = owner
                         self.line -= 1
                         continue
-                    self.prefix.new = False
+                    self.prefix.reading = READ_EITHER
                     if status < 0:
                         break
                     if self.row.line == self.line:
@@ -322,21 +321,23 @@ cdef class Scanner(PairReader):
         """Return where the text of a line begins that other tools passed on."""
         cdef const char *bare = after_prefixes(p, end)
         cdef const char *at = after_prefix(&self.prefix, p, end)
-        if at == NULL:
+        if at == NULL or self.prefix.reading == READ_BARE:
             return bare
         at = after_prefixes(at, end)
-        return bare if not self.prefix.new and self._is_whole(bare, at, end) else at
+        if self.prefix.reading == READ_EITHER and self._is_whole(bare, at, end):
+            return bare
+        return at
 
-    cdef int _scan_bare(self, const char *text, const char *end) noexcept nogil:
-        """Read a line as it stands, whose `text` after what was learned could not be read."""
-        cdef int status = LINE_DAMAGED
-        cdef const char *bare = after_prefixes(self.raw_start, end)
-        if bare != text and not self.prefix.new:
-            self.line_start = bare
-            status = self._scan(bare, end)
-            if status == LINE_DAMAGED:
-                self.line_start = text
-        return status
+    cdef bint _may_be_otherwise(self, const char *text, const char *end) noexcept nogil:
+        """Whether a line, whose `text` could not be read, is to be read as it stands, or is not."""
+        cdef const char *at = after_prefix(&self.prefix, self.raw_start, end)
+        if at == NULL or self.prefix.reading == READ_BEHIND:
+            return False
+        if self.prefix.reading == READ_EITHER and text != after_prefixes(self.raw_start, end):
+            self.prefix.reading = READ_BARE
+        else:
+            self.prefix.reading = READ_BEHIND
+        return True
 
     cdef bint _is_whole(self, const char *p, const char *at, const char *end) noexcept nogil:
         """Whether the line begins an event as it stands, and what was learned is a part of that.
@@ -373,11 +374,13 @@ cdef class Scanner(PairReader):
                 break
         self.prefix.size = at - p
         memcpy(self.prefix.text, p, at - p)
-        self.prefix.new = True
+        self.prefix.reading = READ_BEHIND
         return True
 
     cdef int _not_read(self, const char *p, const char *end) noexcept nogil:
         """Return the status of a line that this scanner could not read."""
+        if self._may_be_otherwise(p, end):
+            return LINE_AGAIN
         if self._is_strange(p, end):
             return LINE_STRANGE
         if self.wrapped == self.line:
