@@ -10,6 +10,8 @@ import numpy as np
 
 from gso.buffers._frames import as_numbers
 
+cdef uint8_t NO_BYTES = 0  # where frames without a byte are
+
 
 cdef class Spans:
     """Frames that are not copied: number `i` is ``data[starts[i]:ends[i]]``.
@@ -28,7 +30,7 @@ cdef class Spans:
         if self.base is not None:
             raise TypeError("Spans are immutable")
         self.base = view
-        self.buf = &view[0] if view.shape[0] else NULL
+        self.buf = &view[0] if view.shape[0] else &NO_BYTES
         places = np.empty((2, len(starts)), np.int64)
         places[0] = starts
         places[1] = ends

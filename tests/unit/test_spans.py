@@ -49,3 +49,9 @@ def test_frames_are_parsed_where_they_lie():
     expected = gso.parse_batch(frames)
     assert (gso.parse_batch(spans) == expected).all()
     assert (gso.parse_batch(spans.take([1])) == expected[1:]).all()
+
+
+def test_frames_without_a_byte_lie_somewhere():
+    none = Spans(b"", [0, 0], [0, 0])
+    assert (gso.parse_batch(none, errors="mark")["network_header"] == -1).all()
+    assert gso.coalesce(none).into.tolist() == [0, 1]
