@@ -20,6 +20,9 @@ from charts import number
 from results import FOLDER, Curve, Figure, Race, Results, load
 
 # Rows of docs/benchmarks.md: case, ours, theirs, and the goal of the ratio.
+# Each of them is tested wherever a processor or an emulator runs it.
+SIMD_PATHS = ("baseline", "avx2", "avx512", "neon")
+
 HEADLINES = [
     ("VXLAN IPv4, 44 x 1448", "segment_batch", "memcpy (L)", 0.7),
     ("VXLAN IPv4, 44 x 1448", "segment_batch", "DPDK, zero-copy", 1),
@@ -126,14 +129,20 @@ def lost(results: Results) -> list[list[Race]]:
 # ---- the sections ----------------------------------------------------------------------------
 
 
+def simd_paths(timed: str) -> str:
+    """Which of the library's paths the times are of, and which the tests alone run."""
+    others = ", ".join(path for path in SIMD_PATHS if path != timed)
+    return f"SIMD path timed: {timed}; only tested: {others}"
+
+
 def introduction(results: Results) -> Section:
     machine = results.machine
     versions = ", ".join(f"{name} {said}" for name, said in machine["versions"].items() if said)
     text = [
         f"{machine['processor']}, {machine['cores']} cores, memory {machine['memory']}, Linux "
-        f"{machine['kernel']}, Python {machine['python']}, {machine['compiler']}, SIMD path "
-        f"{machine['simd']}; pinned to core {machine['pinned_to']}; load when it began "
-        f"{machine['load']:.2f}.",
+        f"{machine['kernel']}, Python {machine['python']}, {machine['compiler']}; pinned to core "
+        f"{machine['pinned_to']}; load when it began {machine['load']:.2f}.",
+        f"{simd_paths(machine['simd'])}.",
         f"Measured from {min(results.dates)} to {max(results.dates)}. {versions}.",
         "A ratio says how many times as long the peer takes for the same work: above 1 ours is "
         "faster. Both sides run in turn, round after round, in one run; a ratio is that of the "
@@ -420,6 +429,7 @@ def readme(results: Results) -> str:
     head = ["case", "ours", "theirs", "ours takes", "theirs takes", "ratio", "goal"]
     machine = results.machine
     about = f"{machine['processor']}, Python {machine['python']}, {max(results.dates)[:10]}"
+    about += f". {simd_paths(machine['simd'])}"
     quick = " (quick run)" if results.quick else ""
     return "\n".join([f"{about}{quick}", "", *markdown_table(Table(head, rows))])
 

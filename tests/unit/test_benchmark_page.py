@@ -204,3 +204,7 @@ def test_charts_are_well_formed_and_inside_their_frame():
     circles = [e for e in ET.fromstring(charts.ratios("t", rows)).iter() if "cx" in e.attrib]
     assert len(circles) == 3
     assert len({circle.attrib["fill"] for circle in circles}) == 2
+
+
+def test_the_paths_that_were_not_timed_are_named():
+    assert page.simd_paths("avx2") == "SIMD path timed: avx2; only tested: baseline, avx512, neon"
