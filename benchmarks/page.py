@@ -19,10 +19,10 @@ import charts
 from charts import number
 from results import FOLDER, Curve, Figure, Race, Results, load
 
-# Rows of docs/benchmarks.md: case, ours, theirs, and the goal of the ratio.
 # Each of them is tested wherever a processor or an emulator runs it.
 SIMD_PATHS = ("baseline", "avx2", "avx512", "neon")
 
+# Rows of docs/benchmarks.md: case, ours, theirs, and the goal of the ratio.
 HEADLINES = [
     ("VXLAN IPv4, 44 x 1448", "segment_batch", "memcpy (L)", 0.7),
     ("VXLAN IPv4, 44 x 1448", "segment_batch", "DPDK, zero-copy", 1),
